@@ -123,7 +123,7 @@ impl Driver {
             // Every event has an effect, and the last one yields an event.
             let Some(answer) = next else {
                 return (
-                    DriverEnd::Unsure(UncertainClaim::Failed),
+                    DriverEnd::Uncertain(UncertainClaim::Failed),
                     self.machine.claim().clone(),
                 );
             };
@@ -340,26 +340,27 @@ impl Driver {
         let recovery = self.claimed.id;
         match ended {
             DriverEnd::Lost => tracing::warn!(%recovery, "another engine has claimed the recovery"),
-            DriverEnd::Unsure(UncertainClaim::Refused) => {
+            DriverEnd::Uncertain(UncertainClaim::Refused) => {
                 tracing::error!(%recovery, "journal refused a write four times in a row; claiming the recovery again");
             }
-            DriverEnd::Unsure(UncertainClaim::StoodStill) => tracing::warn!(
+            DriverEnd::Uncertain(UncertainClaim::StoodStill) => tracing::warn!(
                 %recovery,
                 "database clock advanced more than this machine's clock (the machine was suspended, or the database clock was set \
                  forward); claiming the recovery again"
             ),
-            DriverEnd::Unsure(UncertainClaim::Rewound) => tracing::error!(
+            DriverEnd::Uncertain(UncertainClaim::Rewound) => tracing::error!(
                 %recovery,
                 "database has lost writes of the recovery, probably in a failover; claiming it again, and sending nothing until no earlier call can \
                  take effect"
             ),
-            DriverEnd::Unsure(UncertainClaim::State) => {
+            DriverEnd::Uncertain(UncertainClaim::State) => {
                 tracing::error!(%recovery, "failed to serialize the state of the recovery");
             }
             DriverEnd::Over
             | DriverEnd::Released
-            | DriverEnd::Unsure(UncertainClaim::Journal | UncertainClaim::Joined | UncertainClaim::Failed) => {
-            }
+            | DriverEnd::Uncertain(
+                UncertainClaim::Journal | UncertainClaim::Joined | UncertainClaim::Failed,
+            ) => {}
         }
     }
 

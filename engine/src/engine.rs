@@ -225,14 +225,14 @@ impl Engine {
             }
             Err(error) => {
                 tracing::error!(%error, "driver failed; claiming its recovery again");
-                (error.id(), DriverEnd::Unsure(UncertainClaim::Failed))
+                (error.id(), DriverEnd::Uncertain(UncertainClaim::Failed))
             }
         };
         let Some((id, epoch)) = self.tasks.remove(&task) else {
             return false;
         };
         self.driven.remove(&id);
-        let unsure = matches!(how, DriverEnd::Unsure(_));
+        let unsure = matches!(how, DriverEnd::Uncertain(_));
         if unsure {
             self.sweeper.uncertain(id, epoch);
         }

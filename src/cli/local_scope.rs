@@ -181,8 +181,8 @@ pub(crate) fn check_scope(command: &Command) -> Result<(), Failure> {
     let file = file.display();
     match scope {
         LocalScope::Changes => Err(Failure::usage(format!(
-            "nothing was done: OS_CLOUD names cloud {cloud:?}, but this command uses no API and acts on the region of this machine's \
-             configuration, which may be another one. To act on it, add --config-file {file} or unset OS_CLOUD"
+            "refused: OS_CLOUD names cloud {cloud:?}, but this command acts on the region of this machine's configuration. To act on it, \
+             add --config-file {file} or unset OS_CLOUD"
         ))),
         LocalScope::Reads => {
             out::note(format!(

@@ -216,9 +216,9 @@ fn faults() -> impl Iterator<Item = &'static Fault> {
 
 /// The observed states of each check: failed, remedy applied, passed again.
 #[derive(Default)]
-struct Seen(Mutex<BTreeMap<String, BTreeSet<&'static str>>>);
+struct CheckStates(Mutex<BTreeMap<String, BTreeSet<&'static str>>>);
 
-impl Seen {
+impl CheckStates {
     fn note(&self, checks: &[&str], what: &'static str) {
         let mut seen = self.0.lock().unwrap();
         for check in checks {
@@ -231,7 +231,7 @@ impl Seen {
 struct Scene {
     name: &'static str,
     stage: Stage,
-    seen: Seen,
+    seen: CheckStates,
     /// The engine that `systemctl` has started, and its unit's additional configuration.
     unit: Mutex<(String, Option<Process>)>,
     /// The API, started at its first use.

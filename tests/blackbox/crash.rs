@@ -27,7 +27,7 @@ const INSTANCES: usize = 3;
 
 /// The moment in a commit at which the engine dies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Moment {
+pub(super) enum CrashPoint {
     /// Nothing is written.
     Before,
     /// Everything is written, and no call was made.
@@ -41,13 +41,13 @@ pub(super) struct Deadly {
     store: Arc<Store>,
     commits: AtomicUsize,
     at: usize,
-    moment: Moment,
+    moment: CrashPoint,
     dead: CancellationToken,
 }
 
 impl Deadly {
     /// Creates the journal; the token signals the engine's death.
-    pub(super) fn new(stage: &Stage, at: usize, moment: Moment) -> (Self, CancellationToken) {
+    pub(super) fn new(stage: &Stage, at: usize, moment: CrashPoint) -> (Self, CancellationToken) {
         let dead = CancellationToken::new();
         let journal = Self {
             store: stage.store.clone(),
@@ -82,15 +82,15 @@ impl Journal for Deadly {
     async fn commit(&self, claim: &Claim, write: &Write) -> Result<WriteOutcome, JournalError> {
         let number = self.commits.fetch_add(1, Ordering::SeqCst);
         let dying = number == self.at;
-        if dying && self.moment == Moment::Before {
+        if dying && self.moment == CrashPoint::Before {
             return self.die().await;
         }
         // The engine that dies while it acts does so at the commit after the fatal one, before writing it.
-        if number == self.at + 1 && self.moment == Moment::Acting {
+        if number == self.at + 1 && self.moment == CrashPoint::Acting {
             return self.die().await;
         }
         let outcome = self.store.journal().commit(claim, write).await;
-        if dying && self.moment == Moment::After {
+        if dying && self.moment == CrashPoint::After {
             return self.die().await;
         }
         outcome
@@ -141,7 +141,7 @@ impl Journal for Deadly {
 }
 
 /// Lets an engine die at its `at`-th commit and another one finish. Returns false if there were fewer commits.
-async fn die_at(at: usize, moment: Moment, method: RecoveryMethod) -> bool {
+async fn die_at(at: usize, moment: CrashPoint, method: RecoveryMethod) -> bool {
     let stage = Stage::set(quick_region(4)).await;
     stage.protect_by(method, reserve_of(method)).await;
     let servers = stage.boot(HOST, INSTANCES);
@@ -180,7 +180,7 @@ fn reserve_of(method: RecoveryMethod) -> &'static [&'static str] {
 }
 
 /// Tests every commit of a whole recovery.
-async fn die_at_every_commit(moment: Moment, method: RecoveryMethod) {
+async fn die_at_every_commit(moment: CrashPoint, method: RecoveryMethod) {
     const AT_ONCE: usize = 6;
     let mut next = 0;
     let mut deaths = 0;
@@ -198,25 +198,25 @@ async fn die_at_every_commit(moment: Moment, method: RecoveryMethod) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn slow_an_engine_that_dies_before_any_commit_is_followed_by_one_that_recovers_each_instance_once() {
-    die_at_every_commit(Moment::Before, RecoveryMethod::Auto).await;
+    die_at_every_commit(CrashPoint::Before, RecoveryMethod::Auto).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn slow_an_engine_that_dies_after_any_commit_is_followed_by_one_that_recovers_each_instance_once() {
-    die_at_every_commit(Moment::After, RecoveryMethod::Auto).await;
+    die_at_every_commit(CrashPoint::After, RecoveryMethod::Auto).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn slow_an_engine_that_dies_while_it_acts_is_followed_by_one_that_recovers_each_instance_once() {
-    die_at_every_commit(Moment::Acting, RecoveryMethod::Auto).await;
+    die_at_every_commit(CrashPoint::Acting, RecoveryMethod::Auto).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn slow_an_engine_that_dies_after_it_took_a_reserved_host_leaves_none_taken_and_none_half_ready() {
-    die_at_every_commit(Moment::After, RecoveryMethod::ReservedHost).await;
+    die_at_every_commit(CrashPoint::After, RecoveryMethod::ReservedHost).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn slow_an_engine_that_dies_while_it_takes_a_reserved_host_leaves_none_taken_and_none_half_ready() {
-    die_at_every_commit(Moment::Acting, RecoveryMethod::ReservedHost).await;
+    die_at_every_commit(CrashPoint::Acting, RecoveryMethod::ReservedHost).await;
 }

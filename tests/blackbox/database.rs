@@ -12,7 +12,7 @@ use tachi_testkit::free_port;
 use tempfile::TempDir;
 use uuid::Uuid;
 
-use super::support::{Place, until};
+use super::support::{TestDatabase, until};
 
 /// Timeout for the start of a server on a busy machine.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -105,7 +105,7 @@ impl OwnServer {
     }
 
     /// A new database on it.
-    pub(crate) fn place(&self) -> Place {
+    pub(crate) fn place(&self) -> TestDatabase {
         let name = format!("t{}", Uuid::new_v4().simple());
         let made = Command::new(&self.serve)
             .args(["database", &name, &self.port.to_string()])
@@ -114,7 +114,7 @@ impl OwnServer {
         assert!(made.success(), "{made}");
         let server = self.server();
         let (_, place) = server.split_once(':').unwrap();
-        Place::on_server(
+        TestDatabase::on_server(
             &format!("{server}/{name}"),
             &format!("{}:{place}/{name}", self.scheme),
         )

@@ -413,7 +413,7 @@ async fn operator_api_a_command_that_asks_no_api_does_nothing_while_a_shell_name
         let (code, told, said) = tachi(none, Some("production"), words);
         assert_eq!((code, told.as_str()), (2, ""), "{words:?}: {said}");
         for part in [
-            "nothing was done: OS_CLOUD names cloud \"production\"",
+            "refused: OS_CLOUD names cloud \"production\"",
             "--config-file /etc/",
         ] {
             assert!(said.contains(part), "{words:?}: {part}: {said}");

@@ -14,13 +14,13 @@ use super::support::{Stage, until};
 const LIMIT: Duration = Duration::from_secs(90);
 
 /// A program that runs until it is stopped, and its output.
-struct Running {
+struct RunningProgram {
     child: Child,
     said: Arc<Mutex<Vec<String>>>,
     folder: TempDir,
 }
 
-impl Running {
+impl RunningProgram {
     fn start(words: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_tachi"));
@@ -66,7 +66,7 @@ impl Running {
     }
 }
 
-impl Drop for Running {
+impl Drop for RunningProgram {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -80,7 +80,7 @@ fn address(line: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn slow_operator_a_sandbox_that_is_served_is_protected_and_its_board_is_there() {
-    let mut cloud = Running::start(&["serve", "--sandbox", "--hosts", "3", "--state-dir", "state"]);
+    let mut cloud = RunningProgram::start(&["serve", "--sandbox", "--hosts", "3", "--state-dir", "state"]);
     cloud.until_said("ready;").await;
     let said = cloud.until_said("board").await;
     assert!(said.contains("(user admin, password "), "{said}");
@@ -161,7 +161,7 @@ async fn slow_operator_a_sandbox_that_is_served_is_protected_and_its_board_is_th
 
 #[tokio::test(flavor = "multi_thread")]
 async fn operator_a_bare_sandbox_is_left_as_it_is() {
-    let cloud = Running::start(&[
+    let cloud = RunningProgram::start(&[
         "serve",
         "--sandbox",
         "--bare",
@@ -181,7 +181,7 @@ async fn operator_a_bare_sandbox_is_left_as_it_is() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn operator_the_demo_can_be_watched_in_a_browser_until_it_is_stopped() {
-    let mut demo = Running::start(&["demo", "--board", "--hosts", "3", "--instances", "3"]);
+    let mut demo = RunningProgram::start(&["demo", "--board", "--hosts", "3", "--instances", "3"]);
     let board = address(&demo.until_said("board ").await);
     let login = demo.until_said("log in as user admin").await;
     assert!(

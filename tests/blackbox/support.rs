@@ -33,7 +33,7 @@ use uuid::Uuid;
 pub(crate) struct Stage {
     pub(crate) sandbox: Sandbox,
     pub(crate) folder: TempDir,
-    pub(crate) database: Place,
+    pub(crate) database: TestDatabase,
     pub(crate) store: Arc<Store>,
     /// Port the API process will listen on.
     pub(crate) api_port: u16,
@@ -97,12 +97,12 @@ impl Stage {
 
     pub(crate) async fn set_with(options: SandboxOptions) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let database = Place::new(folder.path());
+        let database = TestDatabase::new(folder.path());
         Self::set_in(options, folder, database).await
     }
 
     /// On a database of the test's own.
-    pub(crate) async fn set_on(region: RegionSettings, database: Place) -> Self {
+    pub(crate) async fn set_on(region: RegionSettings, database: TestDatabase) -> Self {
         let options = SandboxOptions {
             region,
             ..SandboxOptions::default()
@@ -110,7 +110,7 @@ impl Stage {
         Self::set_in(options, tempfile::tempdir().unwrap(), database).await
     }
 
-    async fn set_in(options: SandboxOptions, folder: TempDir, database: Place) -> Self {
+    async fn set_in(options: SandboxOptions, folder: TempDir, database: TestDatabase) -> Self {
         let sandbox = Sandbox::start(options).await.unwrap();
         let store = open(&database.options).await;
         store.migrate().await.unwrap();
@@ -277,7 +277,7 @@ impl Stage {
     }
 
     /// An engine in this process, on `journal`.
-    pub(crate) async fn engine(&self, journal: Arc<dyn Journal>, policy: Policy) -> Running {
+    pub(crate) async fn engine(&self, journal: Arc<dyn Journal>, policy: Policy) -> RunningEngine {
         self.engine_telling(journal, policy, Arc::new(NoEvents)).await
     }
 
@@ -287,7 +287,7 @@ impl Stage {
         journal: Arc<dyn Journal>,
         policy: Policy,
         events: Arc<dyn Events>,
-    ) -> Running {
+    ) -> RunningEngine {
         let maas = MaasOptions::new(self.sandbox.urls().maas, self.sandbox.maas_api_key().into());
         self.engine_of(journal, policy, events, Topology::of_maas(maas))
             .await
@@ -299,7 +299,7 @@ impl Stage {
         journal: Arc<dyn Journal>,
         policy: Policy,
         topology: Topology,
-    ) -> Running {
+    ) -> RunningEngine {
         self.engine_of(journal, policy, Arc::new(NoEvents), topology)
             .await
     }
@@ -310,7 +310,7 @@ impl Stage {
         policy: Policy,
         events: Arc<dyn Events>,
         topology: Topology,
-    ) -> Running {
+    ) -> RunningEngine {
         let clock = Arc::new(SystemClock);
         let login = self.sandbox.credentials_of("masakari", "service");
         let named = |name| ResourceRef::name(name, Some(Domain::Name(login.domain_name.clone())));
@@ -347,7 +347,7 @@ impl Stage {
         let stop = CancellationToken::new();
         let engine = Engine::new(ports, options).with_events(events);
         let task = tokio::spawn(engine.run(stop.clone()));
-        Running { task, stop }
+        RunningEngine { task, stop }
     }
 
     /// `tachi.conf`, as an operator would write it.
@@ -503,12 +503,12 @@ async fn token(http: &reqwest::Client, auth_url: &str, body: &Value) -> String {
 }
 
 /// An engine in this process.
-pub(crate) struct Running {
+pub(crate) struct RunningEngine {
     pub(crate) task: JoinHandle<()>,
     stop: CancellationToken,
 }
 
-impl Running {
+impl RunningEngine {
     /// Stops it like SIGTERM.
     pub(crate) async fn stop(self) {
         self.stop.cancel();
@@ -667,7 +667,7 @@ impl Api {
 }
 
 /// The database of a test: a file, or a server by `TACHI_TEST_DATABASE`; see tests/lib/databases.sh.
-pub(crate) struct Place {
+pub(crate) struct TestDatabase {
     pub(crate) options: StoreOptions,
     /// The URL, for tests that read rows themselves.
     pub(crate) url: String,
@@ -675,7 +675,7 @@ pub(crate) struct Place {
     conf: String,
 }
 
-impl Place {
+impl TestDatabase {
     /// At `url`, written as `connection` in `tachi.conf`.
     pub(crate) fn on_server(url: &str, connection: &str) -> Self {
         Self {

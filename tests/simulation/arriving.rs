@@ -21,7 +21,7 @@ pub(crate) type At = (HostIx, u32);
 
 /// A move under way.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Moving {
+pub(crate) struct PlannedMove {
     record: u64,
     server: ServerIx,
     source: At,
@@ -172,7 +172,7 @@ impl World {
         (source, dest): (HostIx, HostIx),
         (leaves, lands): (u64, u64),
     ) {
-        let moving = Moving {
+        let moving = PlannedMove {
             record,
             server,
             lands,
@@ -183,13 +183,13 @@ impl World {
     }
 
     /// The migration record, if it is still open.
-    fn record_of(&self, moving: &Moving) -> Option<usize> {
+    fn record_of(&self, moving: &PlannedMove) -> Option<usize> {
         let open = |row: &MigrationRow| row.id == moving.record && crate::nova::unfinished(row.status);
         let exists = self.nova.servers[moving.server].exists;
         self.nova.migrations.iter().position(open).filter(|_| exists)
     }
 
-    pub(crate) fn moves(&mut self, moving: Moving, stage: Stage) {
+    pub(crate) fn moves(&mut self, moving: PlannedMove, stage: Stage) {
         match stage {
             Stage::Reverts => self.reverts(&moving),
             Stage::Confirmed => self.confirms(&moving),
@@ -206,7 +206,7 @@ impl World {
         }
     }
 
-    fn leaves(&mut self, moving: &Moving, at: usize) {
+    fn leaves(&mut self, moving: &PlannedMove, at: usize) {
         let (live, server) = (self.is_live(at), moving.server);
         // Of a source that has died its own recovery speaks.
         if !self.works(moving.source) {
@@ -232,7 +232,7 @@ impl World {
     }
 
     /// A live migration is over when its destination has said so; a resize is at its destination by its source's word alone.
-    fn lands(&mut self, moving: &Moving, at: usize) {
+    fn lands(&mut self, moving: &PlannedMove, at: usize) {
         let (server, dest) = (moving.server, moving.dest.0);
         if !self.works(moving.source) {
             return;
@@ -273,7 +273,7 @@ impl World {
     }
 
     /// Nova closes the record and shows the instance where it was, with its task, for ever.
-    fn is_unanswered(&mut self, moving: &Moving, at: usize) {
+    fn is_unanswered(&mut self, moving: &PlannedMove, at: usize) {
         let (server, dest) = (moving.server, moving.dest.0);
         if !self.works(moving.source) {
             return;
@@ -288,7 +288,7 @@ impl World {
         self.is_lost(Mishap::HasRunAtDead, server, dest);
     }
 
-    fn starts(&mut self, moving: &Moving, at: usize) {
+    fn starts(&mut self, moving: &PlannedMove, at: usize) {
         let (server, dest) = (moving.server, moving.dest.0);
         if !self.works(moving.dest) || self.nova.servers[server].host != dest {
             // Its cast is in a dead host's queue.
@@ -305,7 +305,7 @@ impl World {
     }
 
     /// Its owner says that it is to stay.
-    fn confirms(&mut self, moving: &Moving) {
+    fn confirms(&mut self, moving: &PlannedMove) {
         let row = &mut self.nova.servers[moving.server];
         let resized = row.exists && row.vm_state == VmState::Resized && row.host == moving.dest.0;
         let mut records = self.nova.migrations.iter_mut();
@@ -341,7 +341,7 @@ impl World {
             dest: Some(dest),
             created: 0,
         });
-        let moving = Moving {
+        let moving = PlannedMove {
             record,
             server,
             source: (home, 0),
@@ -358,7 +358,7 @@ impl World {
         self.at(when, Event::Moves(moving, Stage::Reverts));
     }
 
-    fn reverts(&mut self, moving: &Moving) {
+    fn reverts(&mut self, moving: &PlannedMove) {
         let (server, home, dest) = (moving.server, moving.source.0, moving.dest.0);
         let row = &self.nova.servers[server];
         let taken = row.exists
@@ -385,7 +385,7 @@ impl World {
         self.after(wait, Event::Moves(*moving, Stage::IsBack));
     }
 
-    fn is_back(&mut self, moving: &Moving, at: usize) {
+    fn is_back(&mut self, moving: &PlannedMove, at: usize) {
         let (server, home) = (moving.server, moving.source.0);
         if !self.works(moving.source) {
             // Its cast is in a dead host's queue.

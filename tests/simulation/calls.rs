@@ -367,7 +367,7 @@ impl World {
         let delay = self.rng.between(300, 6_000);
         self.after(
             delay,
-            Event::Told {
+            Event::ReportLedger {
                 server,
                 host,
                 life,

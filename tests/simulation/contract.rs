@@ -13,13 +13,13 @@ use crate::nova::stamp;
 use crate::reserve::{Reserve, Row, host_id, index_of};
 use crate::storms::{index_of_recovery, recovery_id};
 
-struct Bed {
+struct Harness {
     journal: Journal,
     now: u64,
     freezes: Vec<i64>,
 }
 
-impl Bed {
+impl Harness {
     fn new() -> Self {
         let mut reserve = Reserve::draw(0);
         let row = Row {
@@ -218,7 +218,7 @@ fn known(
 fn the_simulations_journal_answers_as_every_journal_must() {
     let mut wrong = Vec::new();
     for scenario in scenarios() {
-        let mut bed = Bed::new();
+        let mut bed = Harness::new();
         let answers: Vec<Answer> = scenario
             .lines
             .iter()

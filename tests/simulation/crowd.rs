@@ -9,7 +9,7 @@ use tachi_domain::policy::FencingMode;
 use tachi_domain::recovery::{Life, OperatorCommand, RecoveryKind};
 
 use crate::guards::HEARD;
-use crate::journal::{Accepted, Again, Journal, RecIx, Report};
+use crate::journal::{Again, Journal, RecIx, Report, ReportResult};
 use crate::mishap::Mishap;
 use crate::mutate::mutated;
 use crate::nova::HostIx;
@@ -97,11 +97,11 @@ impl Weather {
 
 /// When the last word of each kind was said of a recovery by one of two.
 #[derive(Debug, Default)]
-pub(crate) struct Said {
+pub(crate) struct Aborts {
     aborted: BTreeMap<RecIx, u64>,
 }
 
-impl Said {
+impl Aborts {
     /// What was said after that time has been lost: no engine can hear it.
     pub(crate) fn forget_since(&mut self, known: u64) {
         self.aborted.retain(|_, said| *said <= known);
@@ -154,8 +154,8 @@ impl Journal {
             )
         };
         match self.accept_within(report, 0) {
-            Accepted::Opened(rec) => Some(rec),
-            Accepted::Joined(_) | Accepted::Duplicate | Accepted::OnMaintenance(_) => None,
+            ReportResult::Opened(rec) => Some(rec),
+            ReportResult::Joined(_) | ReportResult::Duplicate | ReportResult::OnMaintenance(_) => None,
         }
     }
 }

@@ -492,7 +492,7 @@ impl World {
     }
 
     fn ended(&mut self, owner: Owner, ended: DriverEnd) {
-        if ended == DriverEnd::Unsure(UncertainClaim::Refused) {
+        if ended == DriverEnd::Uncertain(UncertainClaim::Refused) {
             self.violate("a write was refused four times".into());
         }
         let boot = self.boot_of(owner.engine);
@@ -500,7 +500,7 @@ impl World {
         if let Some(driven) = it.drivers.remove(&owner.rec) {
             it.sweeper.left(driven.driver.claim(), boot);
         }
-        if matches!(ended, DriverEnd::Unsure(_)) {
+        if matches!(ended, DriverEnd::Uncertain(_)) {
             it.sweeper.uncertain(recovery_id(owner.rec), owner.epoch);
         }
         let (engine, life) = (owner.engine, owner.life);

@@ -21,7 +21,7 @@ const PERCENT: u64 = 20;
 pub(crate) const MARK: (&str, &str) = ("recovery", "no");
 
 #[derive(Clone, Debug)]
-pub(crate) struct Excluded {
+pub(crate) struct ExclusionPlan {
     rng: Rng,
     servers: BTreeSet<ServerIx>,
     /// Those that their owners have stopped while their host was away.
@@ -29,9 +29,9 @@ pub(crate) struct Excluded {
 }
 
 /// A generator of its own, so that worlds without excluded instances are what they were.
-pub(crate) fn draw(seed: u64) -> Option<Excluded> {
+pub(crate) fn draw(seed: u64) -> Option<ExclusionPlan> {
     let mut rng = Rng::new(seed ^ 0x5eed_0150);
-    rng.percent(PERCENT).then_some(Excluded {
+    rng.percent(PERCENT).then_some(ExclusionPlan {
         rng,
         servers: BTreeSet::new(),
         stopped: BTreeSet::new(),
@@ -41,7 +41,7 @@ pub(crate) fn draw(seed: u64) -> Option<Excluded> {
 impl World {
     /// Instances that stay on their host for another reason than the mark: they are started there as well.
     pub(crate) fn also_excluded(&mut self, rng: Rng, servers: BTreeSet<ServerIx>) {
-        let excluded = self.excluded.get_or_insert_with(|| Excluded {
+        let excluded = self.excluded.get_or_insert_with(|| ExclusionPlan {
             rng,
             servers: BTreeSet::new(),
             stopped: BTreeSet::new(),

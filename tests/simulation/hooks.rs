@@ -14,7 +14,7 @@ const TIMEOUT: u64 = 5_000;
 
 /// The hooks of one seed, and every run of them.
 #[derive(Debug)]
-pub(crate) struct Hooking {
+pub(crate) struct HookPlan {
     pub flows: Flows,
     rng: Rng,
     runs: BTreeMap<(RecIx, Phase, u8), Runs>,
@@ -27,7 +27,7 @@ struct Runs {
     until: u64,
 }
 
-impl Hooking {
+impl HookPlan {
     /// Drawn by a generator of its own, so that a seed without hooks is what it was before there were any.
     pub(crate) fn draw(seed: u64) -> Self {
         let mut rng = Rng::new(seed ^ 0x0048_4f4f_4b53);

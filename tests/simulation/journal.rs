@@ -104,7 +104,7 @@ impl Report {
 
 /// The result of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Accepted {
+pub(crate) enum ReportResult {
     Opened(RecIx),
     /// What it says more has gone to the open recovery.
     Joined(RecIx),
@@ -297,8 +297,8 @@ impl Journal {
         times: (u64, u64),
     ) -> Option<RecIx> {
         match self.accept(Report::plain(kind, host, server, reported, times)) {
-            Accepted::Opened(rec) => Some(rec),
-            Accepted::Joined(_) | Accepted::Duplicate | Accepted::OnMaintenance(_) => None,
+            ReportResult::Opened(rec) => Some(rec),
+            ReportResult::Joined(_) | ReportResult::Duplicate | ReportResult::OnMaintenance(_) => None,
         }
     }
 
@@ -307,12 +307,12 @@ impl Journal {
         Some(self.heartbeats.get(&host)?.back()?.boot)
     }
 
-    pub(crate) fn accept(&mut self, report: Report) -> Accepted {
+    pub(crate) fn accept(&mut self, report: Report) -> ReportResult {
         self.accept_within(report, DUPLICATE_WINDOW)
     }
 
     /// Of the same report nothing is accepted for so long.
-    pub(crate) fn accept_within(&mut self, report: Report, window: u64) -> Accepted {
+    pub(crate) fn accept_within(&mut self, report: Report, window: u64) -> ReportResult {
         let Report {
             kind, host, server, ..
         } = report;
@@ -324,7 +324,7 @@ impl Journal {
             MaintenanceReason::Process => kind != RecoveryKind::Vm && !stopped,
         });
         if let Some(why) = why.filter(|_| refused) {
-            return Accepted::OnMaintenance(why);
+            return ReportResult::OnMaintenance(why);
         }
         let same = |rec: &Rec| {
             rec.life == Life::Open
@@ -361,7 +361,7 @@ impl Journal {
                 && rec.seen.min(rec.opened) + window >= at
         };
         if (kind == RecoveryKind::Host || report.reporter.is_some()) && self.recs.iter().any(repeated) {
-            return Accepted::Duplicate;
+            return ReportResult::Duplicate;
         }
         let off_word = report.off_word().filter(|word| word.evidence.is_some());
         self.recs.push(Rec {
@@ -409,11 +409,11 @@ impl Journal {
             forgotten: false,
             version: 0,
         });
-        Accepted::Opened(self.recs.len() - 1)
+        ReportResult::Opened(self.recs.len() - 1)
     }
 
     /// What the open recovery does not know yet: that its host is off, or that one more reporter says the same.
-    fn join(&mut self, rec: RecIx, report: Report) -> Accepted {
+    fn join(&mut self, rec: RecIx, report: Report) -> ReportResult {
         let word = report.off_word();
         let open = &mut self.recs[rec];
         let mut more = false;
@@ -432,9 +432,9 @@ impl Journal {
         }
         let spoke = report.reporter.is_some_and(|who| who.join(&mut open.reporters));
         if more || spoke {
-            Accepted::Joined(rec)
+            ReportResult::Joined(rec)
         } else {
-            Accepted::Duplicate
+            ReportResult::Duplicate
         }
     }
 

@@ -13,7 +13,7 @@ use tachi_domain::evidence::{EvidenceKind, FenceAction, FenceEvidence, GivenEvid
 use tachi_domain::policy::{BareNormal, FencingMode};
 use tachi_domain::recovery::RecoveryKind;
 
-use crate::journal::{Accepted, RecIx, Report};
+use crate::journal::{RecIx, Report, ReportResult};
 use crate::mishap::Mishap;
 use crate::nova::{HostIx, ServerIx, host_name, stamp};
 use crate::rng::Rng;
@@ -153,7 +153,7 @@ pub(crate) struct Claim {
 
 /// What was said, and what was so: kept by the world and not by any engine.
 #[derive(Debug, Default)]
-pub(crate) struct Told {
+pub(crate) struct ReportLedger {
     /// Every report that a host has stopped, whatever became of it.
     pub said: Vec<(HostIx, Who, u64)>,
     /// When each host sent its last heartbeat, and until when Nova had not heard it before that.
@@ -185,7 +185,7 @@ const SEEN: u64 = 45_000;
 /// When the last trouble is over, a real failure that was reported has come to something within so long.
 const BOUND: u64 = 600_000;
 
-impl Told {
+impl ReportLedger {
     /// Nova hears a host.
     pub(crate) fn heard(&mut self, host: HostIx, before: u64, now: u64) {
         if now.saturating_sub(before) > STALE {
@@ -291,7 +291,7 @@ impl World {
     }
 
     /// A report on its way through the API. What became of it; `None` if it was refused.
-    pub(crate) fn claims(&mut self, who: Who, claim: &Claim) -> Option<Accepted> {
+    pub(crate) fn claims(&mut self, who: Who, claim: &Claim) -> Option<ReportResult> {
         let liars = self.weather.liars.as_ref()?;
         let name = claim
             .server
@@ -365,7 +365,7 @@ impl World {
         };
         let accepted = self.journal.accept(report);
         note!(self, "{who:?} reports {claim:?}: {accepted:?}");
-        if matches!(accepted, Accepted::Opened(_)) {
+        if matches!(accepted, ReportResult::Opened(_)) {
             if let Some(server) = claim.server {
                 self.restarted.insert(server);
             }
@@ -439,7 +439,7 @@ impl World {
         if kind == RecoveryKind::Host {
             self.check_not_muted(&claim, accepted);
         }
-        matches!(accepted, Some(Accepted::Opened(_)))
+        matches!(accepted, Some(ReportResult::Opened(_)))
     }
 
     /// True if such a report suffices for a recovery.
@@ -450,7 +450,7 @@ impl World {
     }
 
     /// Every real failure that is reported has a recovery.
-    fn check_not_muted(&mut self, claim: &Claim, accepted: Option<Accepted>) {
+    fn check_not_muted(&mut self, claim: &Claim, accepted: Option<ReportResult>) {
         let host = claim.host;
         let Some(died) = self.told.died.get(&host).copied() else {
             return;
@@ -481,7 +481,7 @@ impl World {
             let proven = self.journal.proofs.iter().any(|(of, _)| *of == rec);
             of_it && row.ended.is_some() && (proven || by_person)
         });
-        if accepted == Some(Accepted::Duplicate) && !seen_to {
+        if accepted == Some(ReportResult::Duplicate) && !seen_to {
             self.violate(format!(
                 "host {host} has been dead for {} s, and its report is taken for a repetition",
                 (self.now - died) / 1_000

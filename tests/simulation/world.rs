@@ -13,15 +13,15 @@ use tachi_domain::{Elapsed, Timestamp};
 use tachi_driver::Intent;
 use tachi_driver::journal::{Claim, Write, WriteOutcome};
 
-use crate::arriving::{Moving, SetOut, Stage, Ways};
-use crate::crowd::{Act, Crowd, Said};
+use crate::arriving::{PlannedMove, SetOut, Stage, Ways};
+use crate::crowd::{Aborts, Act, Crowd};
 use crate::draining::LiveMove;
 use crate::engine::Engine;
-use crate::excluded::Excluded;
-use crate::hooks::Hooking;
+use crate::excluded::ExclusionPlan;
+use crate::hooks::HookPlan;
 use crate::journal::{Journal, RecIx};
 use crate::lag::Past;
-use crate::liars::Told;
+use crate::liars::ReportLedger;
 use crate::machines::Machine;
 use crate::mishap::{Mishap, Mishaps};
 use crate::nova::{HostIx, Nova, ServerIx};
@@ -188,7 +188,7 @@ pub(crate) enum Event {
     VmFails,
     ProcessFails,
     /// What an instance is told by VM recoveries reaches its guest.
-    Told {
+    ReportLedger {
         server: ServerIx,
         host: HostIx,
         life: u32,
@@ -230,7 +230,7 @@ pub(crate) enum Event {
     LiveEnds(LiveMove),
     /// An owner or an administrator moves an instance to the host that fails first.
     SetsOut(SetOut),
-    Moves(Moving, Stage),
+    Moves(PlannedMove, Stage),
     /// A copy of the journal's database has seen everything so far.
     Replicated,
     /// The replica takes over, after an outage of this many milliseconds.
@@ -274,16 +274,16 @@ pub(crate) enum Event {
 struct Due {
     at: u64,
     seq: u64,
-    what: What,
+    what: QueuedEvent,
 }
 
 /// Apart, so that what the queue moves about is small. Sweeps are every second event.
-enum What {
+enum QueuedEvent {
     Sweep { engine: u32, life: u32 },
     Other(Box<Event>),
 }
 
-impl From<Event> for What {
+impl From<Event> for QueuedEvent {
     fn from(event: Event) -> Self {
         if let Event::Sweep { engine, life } = event {
             let engine = u32::try_from(engine).unwrap();
@@ -447,9 +447,9 @@ pub(crate) struct World {
     pub log: Option<Vec<String>>,
     pub violation: Option<String>,
     pub guests_changed: bool,
-    pub hooking: Hooking,
+    pub hooking: HookPlan,
     pub freezer: Option<Rng>,
-    pub excluded: Option<Excluded>,
+    pub excluded: Option<ExclusionPlan>,
     /// Somebody drains a host to which an instance has just been sent.
     pub drainer: Option<Rng>,
     pub mishaps: Mishaps,
@@ -472,7 +472,7 @@ pub(crate) struct World {
     /// Since when more hosts are being recovered than one failure explains.
     pub storm_since: Option<u64>,
     /// What was reported, and what was so.
-    pub told: Told,
+    pub told: ReportLedger,
     /// Time of the first host's failure.
     pub first_failure: u64,
     pub ways: Ways,
@@ -480,7 +480,7 @@ pub(crate) struct World {
     /// What a copy of the journal's database knows, and until when nobody answers after it has taken over.
     pub copy: Option<Box<Journal>>,
     pub failing_over: Option<u64>,
-    pub said: Said,
+    pub said: Aborts,
     /// What the journal's states say, by version.
     pub states: BTreeMap<RecIx, (u64, HostRecovery)>,
 }
@@ -525,7 +525,7 @@ impl World {
             log: logged.then(Vec::new),
             violation: None,
             guests_changed: false,
-            hooking: Hooking::draw(seed),
+            hooking: HookPlan::draw(seed),
             freezer: crate::freezing::draw(seed),
             excluded: crate::excluded::draw(seed),
             drainer: crate::draining::draw(seed),
@@ -540,13 +540,13 @@ impl World {
             slip_harm: None,
             restarted: BTreeSet::new(),
             storm_since: None,
-            told: Told::default(),
+            told: ReportLedger::default(),
             first_failure: 0,
             ways: Ways::of(seed),
             past: Past::default(),
             copy: None,
             failing_over: None,
-            said: Said::default(),
+            said: Aborts::default(),
             states: BTreeMap::new(),
             rng,
             weather,
@@ -643,8 +643,8 @@ impl World {
             self.remember();
             self.monitors_beat();
             match due.what {
-                What::Sweep { engine, life } => self.sweep(usize::try_from(engine).unwrap(), life),
-                What::Other(event) => self.happen(*event),
+                QueuedEvent::Sweep { engine, life } => self.sweep(usize::try_from(engine).unwrap(), life),
+                QueuedEvent::Other(event) => self.happen(*event),
             }
             if std::mem::take(&mut self.guests_changed) {
                 self.check_never_two();
@@ -783,7 +783,7 @@ impl World {
             Event::Silence { host, stops } => self.silence(host, stops),
             Event::VmFails => self.vm_fails(),
             Event::ProcessFails => self.process_fails(),
-            Event::Told {
+            Event::ReportLedger {
                 server,
                 host,
                 life,

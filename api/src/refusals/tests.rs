@@ -43,13 +43,13 @@ impl RefusalLog for Log {
     }
 }
 
-struct Counting {
+struct CounterBench {
     log: Arc<Log>,
     clock: Arc<HandClock>,
     counter: RefusalCounter,
 }
 
-impl Counting {
+impl CounterBench {
     fn new() -> Self {
         let clock = Arc::new(HandClock::at(Timestamp::from_micros(1_795_155_000_000_000)));
         let log = Arc::<Log>::default();
@@ -77,7 +77,7 @@ impl Counting {
 
 #[tokio::test(start_paused = true)]
 async fn a_flood_costs_one_write_per_second_and_one_row() {
-    let bed = Counting::new();
+    let bed = CounterBench::new();
     for _ in 0..10_000 {
         bed.refuse("a", "m", RefusalReason::Duplicate);
     }
@@ -97,7 +97,7 @@ async fn a_flood_costs_one_write_per_second_and_one_row() {
 
 #[tokio::test(start_paused = true)]
 async fn unwritten_counts_are_kept_and_counted_once() {
-    let bed = Counting::new();
+    let bed = CounterBench::new();
     bed.log.away.store(true, Ordering::SeqCst);
     bed.refuse("a", "m", RefusalReason::OnMaintenance);
     tokio::time::sleep(WRITE_INTERVAL * 5).await;
@@ -117,7 +117,7 @@ async fn unwritten_counts_are_kept_and_counted_once() {
 
 #[tokio::test(start_paused = true)]
 async fn a_failing_database_is_retried_rarely_and_gets_all_counts_later() {
-    let bed = Counting::new();
+    let bed = CounterBench::new();
     bed.log.away.store(true, Ordering::SeqCst);
     for number in 0..200 {
         bed.refuse(&format!("x{number}"), "m", RefusalReason::UnknownHost);
@@ -135,7 +135,7 @@ async fn a_failing_database_is_retried_rarely_and_gets_all_counts_later() {
 
 #[tokio::test(start_paused = true)]
 async fn invented_names_add_no_rows_and_displace_no_others() {
-    let bed = Counting::new();
+    let bed = CounterBench::new();
     for number in 0..10_000 {
         bed.refuse(&format!("x{number}"), "flood", RefusalReason::UnknownHost);
     }
@@ -162,7 +162,7 @@ async fn invented_names_add_no_rows_and_displace_no_others() {
 
 #[tokio::test(start_paused = true)]
 async fn a_clock_that_was_put_back_finds_its_ten_minutes_again() {
-    let bed = Counting::new();
+    let bed = CounterBench::new();
     bed.refuse("a", "m", RefusalReason::Duplicate);
     bed.clock.set_wall_on(600);
     bed.refuse("a", "m", RefusalReason::Duplicate);

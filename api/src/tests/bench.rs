@@ -16,7 +16,7 @@ use tachi_testkit::HandClock;
 use tower::ServiceExt;
 
 use super::controller::Machine;
-use super::desk::Desk;
+use super::desk::FakeDesk;
 use super::fake::Fake;
 use crate::{
     AccessRule, Auth, CacheOptions, ComputeHosts, Identity, Options, Ports, TokenValidator, Unavailable,
@@ -149,7 +149,7 @@ pub(super) struct Bench {
     pub(super) registry: Arc<Fake>,
     pub(super) keystone: Arc<Keystone>,
     pub(super) nova: Arc<Nova>,
-    pub(super) desk: Arc<Desk>,
+    pub(super) desk: Arc<FakeDesk>,
     pub(super) machine: Arc<Machine>,
     pub(super) notifications_sent: Arc<Pokes>,
     pub(super) clock: Arc<HandClock>,
@@ -214,7 +214,7 @@ impl Bench {
             Arc::<Keystone>::default(),
             Arc::<Nova>::default(),
         );
-        let (desk, machine) = (Arc::<Desk>::default(), Arc::<Machine>::default());
+        let (desk, machine) = (Arc::<FakeDesk>::default(), Arc::<Machine>::default());
         let (notifications_sent, clock) = (Arc::<Pokes>::default(), Arc::new(HandClock::at(NOW)));
         let auth = Auth::Keystone {
             validator: keystone.clone(),

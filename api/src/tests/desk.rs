@@ -44,7 +44,7 @@ pub(super) const NOW: Timestamp = Timestamp::from_micros(1_795_155_308_000_000);
 /// The submitted actions: recovery, action, operator.
 pub(super) type Words = Vec<(RecoveryId, String, String)>;
 
-pub(super) struct Desk {
+pub(super) struct FakeDesk {
     /// The age of the engines' data about Nova; `None` if no engine ever ran.
     pub(super) age: Mutex<Option<i64>>,
     /// Hosts that Nova shows down.
@@ -83,7 +83,7 @@ pub(super) struct Desk {
     pub(super) moved: Mutex<Vec<Vmove>>,
 }
 
-impl Default for Desk {
+impl Default for FakeDesk {
     fn default() -> Self {
         Self {
             age: Mutex::new(Some(5)),
@@ -169,7 +169,7 @@ fn segment(hosts: &[&str]) -> SegmentView {
 /// The instance on `a`.
 pub(super) const SERVER: Uuid = Uuid::from_u128(0x2950_b331 << 96);
 
-impl Desk {
+impl FakeDesk {
     fn fails(&self) -> Result<(), JournalError> {
         if self.broken.load(Ordering::SeqCst) {
             return Err(JournalError::new("asking a broken desk", "broken"));
@@ -259,7 +259,7 @@ impl Desk {
 }
 
 #[async_trait]
-impl RegionService for Desk {
+impl RegionService for FakeDesk {
     async fn look(&self) -> Result<Arc<RegionSnapshot>, JournalError> {
         self.fails()?;
         let tables = Tables {
@@ -319,7 +319,7 @@ impl RegionService for Desk {
 }
 
 #[async_trait]
-impl OperatorJournal for Desk {
+impl OperatorJournal for FakeDesk {
     async fn find_recoveries(&self, filter: &RecoveryFilter) -> Result<Vec<RecoverySummary>, JournalError> {
         self.fails()?;
         let all = self.recoveries.lock().unwrap().clone();
@@ -541,7 +541,7 @@ impl OperatorJournal for Desk {
 }
 
 #[async_trait]
-impl Freezes for Desk {
+impl Freezes for FakeDesk {
     async fn freeze(&self, new: &NewFreeze) -> Result<FreezeOutcome, JournalError> {
         self.writes("freeze")?;
         let mut all = self.frozen.lock().unwrap();
@@ -607,7 +607,7 @@ fn order_of(summary: &RecoverySummary, new: &NewPlan) -> Notification {
 }
 
 #[async_trait]
-impl Plans for Desk {
+impl Plans for FakeDesk {
     async fn plan(&self, new: &NewPlan) -> Result<PlanOutcome, JournalError> {
         self.writes("plan")?;
         let mut recoveries = self.recoveries.lock().unwrap();
@@ -639,7 +639,7 @@ impl Plans for Desk {
 }
 
 #[async_trait]
-impl AuditSink for Desk {
+impl AuditSink for FakeDesk {
     async fn write(&self, entry: AuditEntry) -> Result<(), AuditError> {
         if self.full.load(Ordering::SeqCst) {
             return Err(AuditError {

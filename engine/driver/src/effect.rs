@@ -8,7 +8,7 @@ use tachi_domain::pace::{Demand, EvacuationProgress};
 use tachi_domain::recovery::{Command, DecisionTime, Observation, Record};
 use tachi_domain::{Elapsed, Timestamp};
 
-use crate::holding::Intent;
+use crate::claim_guard::Intent;
 use crate::journal::{Claim, LeaseRenewal, Write, WriteOutcome};
 
 /// The time of an event.
@@ -99,7 +99,7 @@ pub enum DriverEnd {
     /// Another engine has claimed it.
     Lost,
     /// This engine may have lost the claim, so it has to claim the recovery again.
-    Unsure(UncertainClaim),
+    Uncertain(UncertainClaim),
     /// This engine is stopping and has released the claim.
     Released,
 }

@@ -3,8 +3,8 @@
 //! `tests/simulation` runs the same machine in virtual time.
 
 mod alarm;
+mod claim_guard;
 mod effect;
-mod holding;
 pub mod journal;
 mod machine;
 mod recovery;
@@ -12,8 +12,8 @@ mod rewind;
 mod sweeper;
 mod write;
 
+pub use claim_guard::{BEAT_LIMIT, INTENT_LIMIT, Intent, may_act};
 pub use effect::{Calls, DriverEnd, DurableState, Effect, Event, Time, UncertainClaim, refusal};
-pub use holding::{BEAT_LIMIT, INTENT_LIMIT, Intent, may_act};
 pub use machine::{BEAT, Driver};
 pub use recovery::{Recovery, Unusable, open};
 pub use sweeper::{CLAIM_POLL_INTERVAL, OWNER_TIMEOUT, RowVersion, Sweeper};

@@ -11,8 +11,8 @@ use tachi_domain::recovery::{
 use tachi_domain::{Elapsed, HostId, Timestamp};
 
 use crate::alarm::Alarm;
+use crate::claim_guard::Intent;
 use crate::effect::{Calls, DriverEnd, DurableState, Effect, Event, Time, UncertainClaim};
-use crate::holding::Intent;
 use crate::journal::{Claim, ClaimedRecovery, LeaseRenewal, Write, WriteOutcome};
 use crate::recovery::Recovery;
 use crate::rewind::Rewind;
@@ -145,16 +145,16 @@ impl Driver {
                     let stood_still = self.clock_stood_still(sent, &pulse, time);
                     self.held(sent, pulse);
                     if stood_still {
-                        effects.push(Effect::End(DriverEnd::Unsure(UncertainClaim::StoodStill)));
+                        effects.push(Effect::End(DriverEnd::Uncertain(UncertainClaim::StoodStill)));
                     } else {
                         self.act(*round, sent, time, &mut effects);
                     }
                 }
                 Some(WriteOutcome::Rewound) => {
-                    effects.push(Effect::End(DriverEnd::Unsure(UncertainClaim::Rewound)));
+                    effects.push(Effect::End(DriverEnd::Uncertain(UncertainClaim::Rewound)));
                 }
                 Some(_) => effects.push(Effect::End(DriverEnd::Lost)),
-                None => effects.push(Effect::End(DriverEnd::Unsure(UncertainClaim::Journal))),
+                None => effects.push(Effect::End(DriverEnd::Uncertain(UncertainClaim::Journal))),
             },
             // Observations that arrive during another phase wait for its end.
             (Event::Observed(observations), phase) => {
@@ -210,7 +210,7 @@ impl Driver {
         effects: &mut Vec<Effect>,
     ) {
         let Some(left) = left.checked_sub(1) else {
-            effects.push(Effect::End(DriverEnd::Unsure(UncertainClaim::Refused)));
+            effects.push(Effect::End(DriverEnd::Uncertain(UncertainClaim::Refused)));
             return;
         };
         let now = DecisionTime {
@@ -290,7 +290,7 @@ impl Driver {
             now.wall,
         );
         let Ok(mut write) = write else {
-            effects.push(Effect::End(DriverEnd::Unsure(UncertainClaim::State)));
+            effects.push(Effect::End(DriverEnd::Uncertain(UncertainClaim::State)));
             return;
         };
         write.latest = self.latest(time);
@@ -323,20 +323,20 @@ impl Driver {
                 let stood_still = self.clock_stood_still(sent, &pulse, time);
                 self.held(sent, pulse);
                 if stood_still && !self.state.is_finished() {
-                    return effects.push(Effect::End(DriverEnd::Unsure(UncertainClaim::StoodStill)));
+                    return effects.push(Effect::End(DriverEnd::Uncertain(UncertainClaim::StoodStill)));
                 }
                 return self.act(round, sent, time, effects);
             }
             Some(WriteOutcome::Lost) => return effects.push(Effect::End(DriverEnd::Lost)),
             Some(WriteOutcome::Rewound) => {
-                return effects.push(Effect::End(DriverEnd::Unsure(UncertainClaim::Rewound)));
+                return effects.push(Effect::End(DriverEnd::Uncertain(UncertainClaim::Rewound)));
             }
             Some(WriteOutcome::TooLate) => {
-                return effects.push(Effect::End(DriverEnd::Unsure(UncertainClaim::StoodStill)));
+                return effects.push(Effect::End(DriverEnd::Uncertain(UncertainClaim::StoodStill)));
             }
-            None => return effects.push(Effect::End(DriverEnd::Unsure(UncertainClaim::Journal))),
+            None => return effects.push(Effect::End(DriverEnd::Uncertain(UncertainClaim::Journal))),
             Some(WriteOutcome::Joined) => {
-                return effects.push(Effect::End(DriverEnd::Unsure(UncertainClaim::Joined)));
+                return effects.push(Effect::End(DriverEnd::Uncertain(UncertainClaim::Joined)));
             }
             Some(WriteOutcome::MovesTaken(servers)) => Observation::MovesTaken(servers),
             Some(WriteOutcome::HostUnderRecovery) => {

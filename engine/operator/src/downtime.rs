@@ -51,9 +51,8 @@ impl Figures {
     pub fn line(&self) -> Option<String> {
         let (first, median, p95, last) = (self.first?, self.median?, self.p95?, self.last?);
         Some(format!(
-            "{:.1} instance-seconds; {} back, the first after {first:.1} s, the median after {median:.1}, p95 after {p95:.1}, \
-             the last after {last:.1}",
-            self.instance_seconds, self.back
+            "{} back, min {first:.1} s, median {median:.1} s, p95 {p95:.1} s, max {last:.1} s, {:.1} s in all",
+            self.back, self.instance_seconds
         ))
     }
 }
@@ -116,9 +115,9 @@ mod tests {
         let [(_, marked), (_, rest)] = parts(down);
         assert_eq!(
             line(&marked).unwrap(),
-            "6.0 instance-seconds; 2 back, the first after 2.0 s, the median after 2.0, p95 after 4.0, the last after 4.0"
+            "2 back, min 2.0 s, median 2.0 s, p95 4.0 s, max 4.0 s, 6.0 s in all"
         );
-        assert!(line(&rest).unwrap().starts_with("14.5 instance-seconds; 2 back"));
+        assert!(line(&rest).unwrap().ends_with(", 14.5 s in all"));
         assert_eq!(line(&Downtime::default()), None);
         let json = serde_json::to_value(DowntimeView::of(&down)).unwrap();
         assert_eq!(json["instance_seconds"], 20.5);

@@ -568,7 +568,7 @@ async fn a_failing_device_is_stored_before_the_next_poll_of_nova() {
     let (cloud, stop, told) = (
         watcher.sources.cloud.clone(),
         CancellationToken::new(),
-        Arc::new(Told::default()),
+        Arc::new(RecordingObserver::default()),
     );
     let running = tokio::spawn(watcher.run(stop.clone(), told.clone()));
     let kept = || {
@@ -631,10 +631,10 @@ async fn a_new_poller_continues_from_the_stored_tests() {
 
 /// What it was told, in order.
 #[derive(Default)]
-struct Told(Mutex<Vec<&'static str>>);
+struct RecordingObserver(Mutex<Vec<&'static str>>);
 
 #[async_trait]
-impl RoundObserver for Told {
+impl RoundObserver for RecordingObserver {
     async fn seen(&self, _: CloudSnapshot) {
         self.0.lock().unwrap().push("seen");
     }
@@ -654,7 +654,7 @@ async fn observers_are_notified_of_an_unstored_round() {
     let (cloud, stop, told) = (
         watcher.sources.cloud.clone(),
         CancellationToken::new(),
-        Arc::new(Told::default()),
+        Arc::new(RecordingObserver::default()),
     );
     let running = tokio::spawn(watcher.run(stop.clone(), told.clone()));
     for (lies, expected) in [(false, "seen"), (true, "not kept"), (false, "seen")] {

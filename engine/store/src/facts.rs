@@ -51,7 +51,7 @@ impl FactStore for FactTable {
 
     #[instrument(name = "store::put_facts", level = "debug", skip_all)]
     async fn put_facts(&self, facts: &[Fact]) -> Result<(), JournalError> {
-        let written = self.db.write(&Put(facts)).await;
+        let written = self.db.write(&PutFacts(facts)).await;
         written.map_err(|stop| stop.journal("writing the observations of a command"))
     }
 
@@ -151,10 +151,10 @@ async fn put(tx: &Tx, facts: &[Fact]) -> Result<(), Stop> {
 }
 
 /// Facts that need no turn.
-struct Put<'a>(&'a [Fact]);
+struct PutFacts<'a>(&'a [Fact]);
 
 #[async_trait]
-impl Transaction for Put<'_> {
+impl Transaction for PutFacts<'_> {
     type Output = ();
 
     async fn run(&self, tx: &Tx) -> Result<TxOutcome<()>, Stop> {

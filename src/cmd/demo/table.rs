@@ -46,19 +46,14 @@ pub(super) fn print(outcome: &Outcome) {
         None => print_text("proof: none, so nothing was evacuated"),
     }
     let (recovered, lost, doubled) = (outcome.recovered(), outcome.lost(), outcome.double_runs);
-    let counts = format!(
-        "{} again, {} excluded, {lost} lost, {doubled} ran twice",
-        count(recovered, "instance runs", "instances run"),
+    let after = outcome.seconds().map_or_else(String::new, |(first, total)| {
+        format!(" after {first:.1} to {total:.1} s")
+    });
+    print_text(&format!(
+        "{} running again{after}; {} excluded, {lost} lost, {doubled} ran twice",
+        count(recovered, "instance is", "instances are"),
         outcome.left_by_policy
-    );
-    match outcome.seconds() {
-        Some((first, total)) => {
-            print_text(&format!(
-                "{counts}; the first after {first:.1} s, the last after {total:.1} s"
-            ));
-        }
-        None => print_text(&counts),
-    }
+    ));
     for (name, down) in downtime::parts(outcome.down()) {
         if let Some(line) = downtime::line(&down) {
             print_text(&format!("downtime, {name}: {line}"));

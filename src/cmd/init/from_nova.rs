@@ -130,14 +130,14 @@ pub(crate) async fn proposal(
 
 /// Plans segments for hosts that are in none: by aggregate if only that leaves the segments as
 /// they are, else by zone.
-pub(in crate::cmd) async fn missing(settings: &Settings, base: &Base) -> Result<Missing, Failure> {
+pub(in crate::cmd) async fn missing(settings: &Settings, base: &Base) -> Result<MissingHosts, Failure> {
     let known = ExistingRecords::read(settings, base).await?;
     let by_zone = known.plan(SegmentRule::Zone, DEFAULT_ZONE);
     if by_zone.adds_only() {
-        return Ok(Missing(by_zone));
+        return Ok(MissingHosts(by_zone));
     }
     let by_aggregate = known.plan(SegmentRule::Aggregate, DEFAULT_ZONE);
-    Ok(Missing(
+    Ok(MissingHosts(
         if by_aggregate.adds_only() && by_aggregate.places() == by_zone.places() {
             by_aggregate
         } else {
@@ -147,9 +147,9 @@ pub(in crate::cmd) async fn missing(settings: &Settings, base: &Base) -> Result<
 }
 
 /// Hosts that are in no segment, with their planned segments.
-pub(in crate::cmd) struct Missing(Plan);
+pub(in crate::cmd) struct MissingHosts(Plan);
 
-impl Missing {
+impl MissingHosts {
     pub(in crate::cmd) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -121,13 +121,13 @@ impl Jobs for Table {
 
 /// Takes its time, and counts.
 #[derive(Default)]
-struct Counting {
+struct CountingJob {
     takes: Duration,
     begun: AtomicU32,
 }
 
 #[async_trait]
-impl JobRunner for Counting {
+impl JobRunner for CountingJob {
     async fn run(&self, _: Job, _: u64) -> Outcome {
         self.begun.fetch_add(1, Ordering::Relaxed);
         sleep(self.takes).await;
@@ -138,22 +138,22 @@ impl JobRunner for Counting {
     }
 }
 
-struct Bed {
+struct Harness {
     clock: Arc<Wall>,
     table: Arc<Table>,
-    work: Arc<Counting>,
+    work: Arc<CountingJob>,
     stop: CancellationToken,
 }
 
-impl Bed {
+impl Harness {
     fn at(text: &str, takes: Duration) -> Self {
         let clock = Wall::at(text);
         Self {
             table: Table::of(&clock),
             clock,
-            work: Arc::new(Counting {
+            work: Arc::new(CountingJob {
                 takes,
-                ..Counting::default()
+                ..CountingJob::default()
             }),
             stop: CancellationToken::new(),
         }
@@ -178,7 +178,7 @@ const HOUR: Duration = Duration::from_hours(1);
 
 #[tokio::test(start_paused = true)]
 async fn of_two_engines_one_does_it_each_day() {
-    let bed = Bed::at("11-10T12:00", Duration::from_secs(40));
+    let bed = Harness::at("11-10T12:00", Duration::from_secs(40));
     let _engines = [bed.engine("a", "daily 03:00"), bed.engine("b", "daily 03:00")];
     sleep(14 * HOUR).await;
     assert_eq!(bed.begun(), 0, "it is not three yet");
@@ -193,7 +193,7 @@ async fn of_two_engines_one_does_it_each_day() {
 
 #[tokio::test(start_paused = true)]
 async fn what_was_missed_is_done_once_and_late() {
-    let bed = Bed::at("11-10T12:00", Duration::ZERO);
+    let bed = Harness::at("11-10T12:00", Duration::ZERO);
     let one = bed.engine("a", "daily 03:00");
     sleep(16 * HOUR).await;
     assert_eq!(bed.begun(), 1);
@@ -209,7 +209,7 @@ async fn what_was_missed_is_done_once_and_late() {
 
 #[tokio::test(start_paused = true)]
 async fn an_answer_that_is_lost_neither_loses_nor_doubles_it() {
-    let bed = Bed::at("11-10T12:00", Duration::from_secs(40));
+    let bed = Harness::at("11-10T12:00", Duration::from_secs(40));
     bed.table.lost.store(1, Ordering::Relaxed);
     let _engines = [bed.engine("a", "every 6h"), bed.engine("b", "every 6h")];
     sleep(Duration::from_mins(2)).await;
@@ -220,7 +220,7 @@ async fn an_answer_that_is_lost_neither_loses_nor_doubles_it() {
 
 #[tokio::test(start_paused = true)]
 async fn a_clock_that_jumps_does_it_once() {
-    let bed = Bed::at("11-10T12:00", Duration::ZERO);
+    let bed = Harness::at("11-10T12:00", Duration::ZERO);
     let _engine = bed.engine("a", "daily 03:00");
     sleep(Duration::from_secs(1)).await;
     bed.clock.at.store(utc("12-10T12:00").micros(), Ordering::Relaxed);
@@ -239,7 +239,7 @@ async fn a_clock_that_jumps_does_it_once() {
 
 #[tokio::test(start_paused = true)]
 async fn who_dies_at_it_leaves_it_to_the_next_time() {
-    let bed = Bed::at("11-10T12:00", HOUR);
+    let bed = Harness::at("11-10T12:00", HOUR);
     let one = bed.engine("a", "daily 12:01");
     sleep(Duration::from_mins(2)).await;
     assert_eq!(bed.begun(), 1);
@@ -260,7 +260,7 @@ async fn who_dies_at_it_leaves_it_to_the_next_time() {
 
 #[tokio::test(start_paused = true)]
 async fn an_engine_that_is_stopped_says_that_it_did_not_finish() {
-    let bed = Bed::at("11-10T12:00", HOUR);
+    let bed = Harness::at("11-10T12:00", HOUR);
     let engine = bed.engine("a", "every 6h");
     sleep(Duration::from_secs(1)).await;
     bed.stop.cancel();

@@ -20,11 +20,11 @@ fn device(name: &str, password: &std::path::Path) -> String {
     )
 }
 
-struct Bed {
+struct Harness {
     folder: tempfile::TempDir,
 }
 
-impl Bed {
+impl Harness {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let bed = Self { folder };
@@ -71,7 +71,7 @@ fn names(devices: &Devices) -> Vec<String> {
 
 #[test]
 fn a_changed_file_is_taken_and_a_broken_one_is_not_and_says_so() {
-    let bed = Bed::new();
+    let bed = Harness::new();
     let mut devices = bed.devices().unwrap();
     let fact = devices.how().fact(&bed.settings().fencing, FencingMode::Engine);
     assert_eq!(names(&devices), ["one"]);
@@ -109,7 +109,7 @@ fn a_changed_file_is_taken_and_a_broken_one_is_not_and_says_so() {
 /// Covers I10.
 #[test]
 fn a_recovery_under_way_keeps_its_device_when_the_file_changes() {
-    let bed = Bed::new();
+    let bed = Harness::new();
     let mut devices = bed.devices().unwrap();
     let fencers = devices.fencers();
     let target = fencers.levels("c1").remove(0).devices.remove(0).target;
@@ -124,7 +124,7 @@ fn a_recovery_under_way_keeps_its_device_when_the_file_changes() {
 
 #[test]
 fn a_process_does_not_start_on_a_file_that_is_broken_or_could_be_changed_by_others() {
-    let bed = Bed::new();
+    let bed = Harness::new();
     bed.write("[[device]]\nname = \"x\"\n\n[[hosts]]\nmatch = 3\n");
     let told = bed.devices().err().unwrap().chain();
     assert!(

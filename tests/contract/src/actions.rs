@@ -3,12 +3,12 @@
 use tachi_domain::recovery::OperatorCommand;
 
 use crate::scenarios::Script;
-use crate::{Answer, CALM, Draft, Operation, Outcome, Said};
+use crate::{Answer, CALM, Draft, Operation, OperatorView, Outcome};
 
 pub(crate) fn operators(script: &mut Script) {
     script.opened(0, 0);
     script.line(Operation::Segment { enabled: false }, Answer::Done);
-    let mut said = Said {
+    let mut said = OperatorView {
         enabled: false,
         ..CALM
     };

@@ -4,7 +4,7 @@ use tachi_domain::freeze::{FreezeScope, FreezeStatus};
 use tachi_domain::recovery::{Life, RecoveryKind};
 
 use crate::scenarios::{Script, ends, fresh};
-use crate::{Answer, CALM, Draft, Found, Operation, Outcome, Said, number};
+use crate::{Answer, CALM, Draft, Found, Operation, OperatorView, Outcome, number};
 
 /// The target of a freeze.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,13 +65,13 @@ impl From<FreezeStatus> for IceTold {
     }
 }
 
-fn said(over: &[FreezeScope], thawed: bool) -> Said {
+fn said(over: &[FreezeScope], thawed: bool) -> OperatorView {
     let ice = IceTold {
         over: over.to_vec(),
         thawed,
         ..IceTold::NOTHING
     };
-    Said { ice, ..CALM }
+    OperatorView { ice, ..CALM }
 }
 
 pub(crate) fn freezes(script: &mut Script) {

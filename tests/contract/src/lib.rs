@@ -417,7 +417,7 @@ pub struct View {
 
 /// The state that an operator or a report may have changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Said {
+pub struct OperatorView {
     /// The segment is enabled.
     pub enabled: bool,
     /// An operator has put the host in maintenance.
@@ -433,7 +433,7 @@ pub struct Said {
 }
 
 /// The state without any action or report.
-pub const CALM: Said = Said {
+pub const CALM: OperatorView = OperatorView {
     enabled: true,
     maintenance: false,
     word: None,
@@ -442,7 +442,7 @@ pub const CALM: Said = Said {
     ice: IceTold::NOTHING,
 };
 
-impl From<OperatorState> for Said {
+impl From<OperatorState> for OperatorView {
     fn from(pulse: OperatorState) -> Self {
         Self {
             enabled: pulse.segment_enabled,
@@ -479,7 +479,7 @@ pub struct Found {
     /// Ages of the instance's restarts by other recoveries, in seconds.
     pub restarts: Vec<u64>,
     /// The operators' and reports' state.
-    pub said: Said,
+    pub said: OperatorView,
 }
 
 impl From<ClaimedRecovery> for Found {
@@ -504,7 +504,7 @@ impl From<ClaimedRecovery> for Found {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// Durable.
-    Written(Said),
+    Written(OperatorView),
     /// Another engine has claimed it.
     Lost,
     /// The journal has lost what its owner knows.
@@ -524,7 +524,7 @@ pub enum Outcome {
     /// Too many were ordered off.
     TooManyOrders,
     /// Something of it is frozen.
-    Frozen(Said),
+    Frozen(OperatorView),
     /// The writer's machine was stopped with its clocks.
     TooLate,
 }

@@ -8,8 +8,8 @@ use tachi_domain::recovery::{Life, RecoveryKind};
 use tachi_driver::journal::ReservationState;
 
 use crate::{
-    Answer, CALM, Draft, Found, Line, Operation, Outcome, RESERVED, Said, Scenario, View, actions, rewind,
-    server,
+    Answer, CALM, Draft, Found, Line, Operation, OperatorView, Outcome, RESERVED, Scenario, View, actions,
+    rewind, server,
 };
 
 /// Longer than reports count as repetitions of one another.
@@ -594,7 +594,7 @@ fn joined(script: &mut Script) {
     script.written(0, unless());
     script.report(0, true, None);
     script.refused(0, unless(), Outcome::Joined);
-    let heard = Said { joined: true, ..CALM };
+    let heard = OperatorView { joined: true, ..CALM };
     script.beat(0, 1, 1_000, Outcome::Written(heard.clone()));
     let found = Found {
         epoch: 2,
@@ -643,7 +643,7 @@ fn maintenance(script: &mut Script) {
     script.claim(1, 3, Some(on(4)));
     // An operator's reason is never undone, and the host's state is not delivered.
     script.line(Operation::Maintenance { host: 0 }, Answer::Done);
-    let said = Said {
+    let said = OperatorView {
         maintenance: true,
         ..CALM
     };

@@ -19,7 +19,7 @@ use tokio::task::JoinHandle;
 
 /// One request.
 #[derive(Clone, Debug)]
-pub struct Asked {
+pub struct RecordedRequest {
     /// How.
     pub method: Method,
     /// The path with its query.
@@ -30,7 +30,7 @@ pub struct Asked {
     pub body: Bytes,
 }
 
-impl Asked {
+impl RecordedRequest {
     /// Method and path with its query, as `GET /v1/things?limit=1`.
     pub fn line(&self) -> String {
         format!("{} {}", self.method, self.uri)
@@ -64,7 +64,7 @@ pub enum Reply {
 pub struct FakeHttp {
     /// Its address, without a trailing slash.
     pub url: String,
-    asked: Arc<Mutex<Vec<Asked>>>,
+    asked: Arc<Mutex<Vec<RecordedRequest>>>,
     server: JoinHandle<()>,
 }
 
@@ -76,14 +76,14 @@ impl Drop for FakeHttp {
 
 impl FakeHttp {
     /// Starts it on a free port of loopback; `answer` is given the URL, too.
-    pub async fn start(answer: impl Fn(&Asked, &str) -> Reply + Send + Sync + 'static) -> Self {
+    pub async fn start(answer: impl Fn(&RecordedRequest, &str) -> Reply + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let asked: Arc<Mutex<Vec<Asked>>> = Arc::default();
+        let asked: Arc<Mutex<Vec<RecordedRequest>>> = Arc::default();
         let (log, base, answer) = (Arc::clone(&asked), url.clone(), Arc::new(answer));
         let router =
             Router::new().fallback(move |method: Method, uri: Uri, headers: HeaderMap, body: Bytes| {
-                let asked = Asked {
+                let asked = RecordedRequest {
                     method,
                     uri,
                     headers,
@@ -98,7 +98,7 @@ impl FakeHttp {
     }
 
     /// Returns its requests, in order.
-    pub fn asked(&self) -> Vec<Asked> {
+    pub fn asked(&self) -> Vec<RecordedRequest> {
         self.asked.lock().unwrap().clone()
     }
 }

@@ -12,5 +12,5 @@ pub mod rows;
 
 pub use clock::{BOOTED, HandClock};
 pub use events::Ear;
-pub use http::{Asked, FakeHttp, Reply};
+pub use http::{FakeHttp, RecordedRequest, Reply};
 pub use ports::free_port;

@@ -29,7 +29,7 @@ const KEY: &str = "consumer-of-the-fixture:token-of-the-fixture:s3cret-of-the-fi
 const NOW: i64 = 1_700_000_000;
 
 #[derive(Clone, Debug)]
-struct Seen {
+struct SeenRequest {
     line: String,
     body: String,
     authorization: String,
@@ -41,7 +41,7 @@ type Answer = Box<dyn Fn() -> Reply + Send + Sync>;
 struct Fake {
     url: String,
     clock: Arc<HandClock>,
-    seen: Arc<Mutex<Vec<Seen>>>,
+    seen: Arc<Mutex<Vec<SeenRequest>>>,
     _server: FakeHttp,
 }
 
@@ -50,7 +50,7 @@ fn machine(id: &str, name: &str) -> Value {
         "power_state": "off", "status_name": "Deployed"})
 }
 
-fn usual(seen: &Seen) -> Reply {
+fn usual(seen: &SeenRequest) -> Reply {
     match seen.line.as_str() {
         "GET machines/?hostname=c1" => Reply::Json(200, json!([machine("abc", "c1")])),
         "GET machines/abc/" | "POST machines/abc/?op=power_off" => Reply::Json(200, machine("abc", "c1")),
@@ -61,11 +61,11 @@ fn usual(seen: &Seen) -> Reply {
 }
 
 impl Fake {
-    async fn start(script: impl Fn(&Seen) -> Option<Reply> + Send + Sync + 'static) -> Self {
-        let seen: Arc<Mutex<Vec<Seen>>> = Arc::default();
+    async fn start(script: impl Fn(&SeenRequest) -> Option<Reply> + Send + Sync + 'static) -> Self {
+        let seen: Arc<Mutex<Vec<SeenRequest>>> = Arc::default();
         let log = Arc::clone(&seen);
         let server = FakeHttp::start(move |asked, _| {
-            let seen = Seen {
+            let seen = SeenRequest {
                 line: asked.line().replacen("/MAAS/api/2.0/", "", 1),
                 body: asked.text(),
                 authorization: asked.header("authorization").to_owned(),
@@ -111,7 +111,7 @@ impl Fake {
 fn answering(
     line: &'static str,
     reply: impl Fn() -> Reply + Send + Sync + 'static,
-) -> impl Fn(&Seen) -> Option<Reply> {
+) -> impl Fn(&SeenRequest) -> Option<Reply> {
     move |seen| (seen.line == line).then(&reply)
 }
 

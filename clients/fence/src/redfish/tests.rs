@@ -10,7 +10,7 @@ use super::*;
 const PASSWORD: &str = "s3cret-of-the-fixture";
 
 #[derive(Clone, Debug)]
-struct Seen {
+struct SeenRequest {
     line: String,
     body: String,
     headers: HeaderMap,
@@ -23,7 +23,7 @@ type Want = Option<(FaultClass, bool)>;
 /// A service with one system, `1`, unless the script differs.
 struct Fake {
     url: String,
-    seen: Arc<Mutex<Vec<Seen>>>,
+    seen: Arc<Mutex<Vec<SeenRequest>>>,
     _server: FakeHttp,
 }
 
@@ -51,7 +51,7 @@ fn list(ids: &[&str]) -> Value {
     json!({"Members": members})
 }
 
-fn usual(seen: &Seen) -> Reply {
+fn usual(seen: &SeenRequest) -> Reply {
     match seen.line.as_str() {
         ROOT => Reply::Json(200, json!({"Systems": {"@odata.id": "/redfish/v1/Systems"}})),
         LIST => Reply::Json(200, list(&["1"])),
@@ -62,11 +62,11 @@ fn usual(seen: &Seen) -> Reply {
 }
 
 impl Fake {
-    async fn start(script: impl Fn(&Seen) -> Option<Reply> + Send + Sync + 'static) -> Self {
-        let seen: Arc<Mutex<Vec<Seen>>> = Arc::default();
+    async fn start(script: impl Fn(&SeenRequest) -> Option<Reply> + Send + Sync + 'static) -> Self {
+        let seen: Arc<Mutex<Vec<SeenRequest>>> = Arc::default();
         let log = Arc::clone(&seen);
         let server = FakeHttp::start(move |asked, _| {
-            let seen = Seen {
+            let seen = SeenRequest {
                 line: asked.line(),
                 body: asked.text(),
                 headers: asked.headers.clone(),
@@ -106,7 +106,7 @@ impl Fake {
 fn answering(
     line: &'static str,
     reply: impl Fn() -> Reply + Send + Sync + 'static,
-) -> impl Fn(&Seen) -> Option<Reply> {
+) -> impl Fn(&SeenRequest) -> Option<Reply> {
     move |seen| (seen.line == line).then(&reply)
 }
 

@@ -75,11 +75,11 @@ impl Device for Slow {
     }
 }
 
-struct Bed {
+struct Harness {
     folder: tempfile::TempDir,
 }
 
-impl Bed {
+impl Harness {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("password");
@@ -129,7 +129,7 @@ fn target(fencers: &Fencers, host: &str) -> Target {
 
 #[tokio::test(start_paused = true)]
 async fn a_bmc_gets_one_call_at_a_time_and_other_bmcs_run_in_parallel() {
-    let bed = Bed::new();
+    let bed = Harness::new();
     let fencers = bed.fencers("{host}.bmc");
     for host in ["c1", "c2"] {
         put(&fencers, &format!("{host}.bmc"));
@@ -145,7 +145,7 @@ async fn a_bmc_gets_one_call_at_a_time_and_other_bmcs_run_in_parallel() {
 
 #[tokio::test(start_paused = true)]
 async fn no_more_power_commands_are_under_way_than_allowed_and_readings_do_not_wait_for_them() {
-    let bed = Bed::new();
+    let bed = Harness::new();
     let fencers = Fencers::new(bed.topology("c*", "{host}.bmc"), Arc::<HandClock>::default()).at_once(2);
     let mut turns = Vec::new();
     for host in ["c1", "c2", "c3"] {
@@ -168,7 +168,7 @@ async fn no_more_power_commands_are_under_way_than_allowed_and_readings_do_not_w
 /// Covers I10.
 #[tokio::test(start_paused = true)]
 async fn an_episode_keeps_its_device_when_the_file_changes_until_it_is_dropped() {
-    let bed = Bed::new();
+    let bed = Harness::new();
     let fencers = bed.fencers("{host}.bmc");
     let slow = put(&fencers, "c1.bmc");
     let old = target(&fencers, "c1");
@@ -204,7 +204,7 @@ async fn an_episode_keeps_its_device_when_the_file_changes_until_it_is_dropped()
 
 #[tokio::test(start_paused = true)]
 async fn a_check_tests_every_device_within_its_limits_and_reports_faults() {
-    let bed = Bed::new();
+    let bed = Harness::new();
     let fencers = bed.fencers("shared.bmc");
     let slow = put(&fencers, "shared.bmc");
     let hosts: Vec<String> = ["c2", "c1", "c9", "x1", "c 3"].map(str::to_owned).into();
@@ -241,7 +241,7 @@ async fn a_check_tests_every_device_within_its_limits_and_reports_faults() {
 
 #[tokio::test(start_paused = true)]
 async fn a_self_test_that_takes_long_is_logged_before_it_ends() {
-    let bed = Bed::new();
+    let bed = Harness::new();
     let fencers = bed.fencers("{host}.bmc");
     put(&fencers, "c1.bmc");
     let (_, mut wanted) = fencers.plan(&["c1".to_owned()]);
@@ -262,7 +262,7 @@ async fn a_self_test_that_takes_long_is_logged_before_it_ends() {
 
 #[tokio::test(start_paused = true)]
 async fn tests_leave_half_of_a_devices_places_to_recoveries() {
-    let bed = Bed::new();
+    let bed = Harness::new();
     let fencers = bed.fencers("shared.bmc");
     let wide = put_wide(&fencers, "shared.bmc", 16);
     let hosts: Vec<String> = (1..=8).map(|number| format!("c{number}")).collect();
@@ -289,7 +289,7 @@ async fn tests_leave_half_of_a_devices_places_to_recoveries() {
 
 #[tokio::test(start_paused = true)]
 async fn two_hosts_with_the_same_plug_are_a_fault() {
-    let bed = Bed::new();
+    let bed = Harness::new();
     let text = format!(
         "[[device]]\nname = \"bmc\"\ntype = \"exec\"\nagent = \"fence_apc\"\nendpoint = \"shared.bmc\"\nplug = \
          \"{{1}}\"\ncredential = \"file:{}\"\n[[hosts]]\nmatch = \"*-?\"\nlevels = [[\"bmc\"]]\n",

@@ -12,10 +12,10 @@ use tokio::net::TcpListener;
 use super::*;
 use crate::tests::run_of;
 
-type Seen = Arc<Mutex<Vec<(String, HeaderMap, Bytes)>>>;
+type SeenRequests = Arc<Mutex<Vec<(String, HeaderMap, Bytes)>>>;
 
 /// Answers as the request's path selects.
-async fn answer(State(seen): State<Seen>, uri: Uri, headers: HeaderMap, body: Bytes) -> Answer {
+async fn answer(State(seen): State<SeenRequests>, uri: Uri, headers: HeaderMap, body: Bytes) -> Answer {
     seen.lock().unwrap().push((uri.to_string(), headers, body));
     match uri.path() {
         "/created" => (StatusCode::CREATED, "made").into_response(),
@@ -29,8 +29,8 @@ async fn answer(State(seen): State<Seen>, uri: Uri, headers: HeaderMap, body: By
 }
 
 /// Starts a server and returns its recorded requests.
-async fn server() -> (String, Seen) {
-    let seen = Seen::default();
+async fn server() -> (String, SeenRequests) {
+    let seen = SeenRequests::default();
     let router = Router::new()
         .route("/{*path}", post(answer))
         .with_state(seen.clone());

@@ -17,7 +17,7 @@ use crate::bed::{LIMIT, Other, options, shared, unique, until};
 use crate::registry::{ID, OneNotification};
 
 /// A running listener and its publisher.
-struct Ears {
+struct Listener {
     options: Arc<AmqpOptions>,
     work: InProcess,
     take_up: InProcess,
@@ -27,7 +27,7 @@ struct Ears {
     stop: CancellationToken,
 }
 
-impl Ears {
+impl Listener {
     fn open(options: AmqpOptions) -> Self {
         let options = shared(options);
         let (publisher, task) = Publisher::new(options.clone());
@@ -94,7 +94,7 @@ fn message(method: &str, more: &Value) -> Value {
 async fn every_host_s_engine_is_woken_by_one_wake_up() {
     let (one, mut second) = (options(), options());
     second.upstream = one.upstream.clone();
-    let (one, other) = (Ears::open(one), Ears::open(second));
+    let (one, other) = (Listener::open(one), Listener::open(second));
     one.connected().await;
     other.connected().await;
     AmqpNotifier::new(one.publisher.clone()).notify();
@@ -109,7 +109,7 @@ async fn every_host_s_engine_is_woken_by_one_wake_up() {
 
 #[tokio::test]
 async fn casts_on_either_queue_are_handled_and_hostile_ones_dropped() {
-    let ears = Ears::open(options());
+    let ears = Listener::open(options());
     ears.connected().await;
     let other = Other::connect().await;
     let topic = ears.options.upstream.topic.clone();
@@ -131,7 +131,7 @@ async fn casts_on_either_queue_are_handled_and_hostile_ones_dropped() {
 
 #[tokio::test]
 async fn a_call_is_answered_to_the_caller_s_queue() {
-    let ears = Ears::open(options());
+    let ears = Listener::open(options());
     ears.connected().await;
     let other = Other::connect().await;
     let reply = unique("reply");
@@ -185,7 +185,7 @@ async fn an_upstream_engine_is_detected_before_and_while_we_listen() {
         FieldTable::default(),
     );
     let _consumer = consuming.await.unwrap();
-    let ears = Ears::open(options);
+    let ears = Listener::open(options);
     ears.connected().await;
     assert!(!ears.upstream.is_gone());
     let (seen, _) = Consumers::look(&ears.options).await.unwrap();
@@ -208,7 +208,7 @@ async fn our_queue_with_other_options_is_used_and_a_deleted_one_is_declared_agai
         FieldTable::default(),
     );
     declared.await.unwrap();
-    let ears = Ears::open(options);
+    let ears = Listener::open(options);
     ears.connected().await;
     let notify = AmqpNotifier::new(ears.publisher.clone());
     notify.notify();

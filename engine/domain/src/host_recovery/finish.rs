@@ -59,22 +59,23 @@ pub(super) fn last_word(state: &HostRecovery) -> (NotificationStatus, String) {
             .count()
     };
     let (moved, left, person) = (ended(End::Moved), ended(End::Left), ended(End::Person));
-    let summary = format!(
-        "{} moved, {}, {}",
-        count(moved, "instance", "instances"),
-        count(left, "left where it was", "left where they were"),
-        count(person, "needs an operator", "need an operator")
-    );
+    let summary = if state.moves.is_empty() {
+        "nothing was moved".to_owned()
+    } else {
+        format!(
+            "{} moved, {}, {}",
+            count(moved, "instance", "instances"),
+            count(left, "left where it was", "left where they were"),
+            count(person, "needs an operator", "need an operator")
+        )
+    };
     let (status, message) = if let Some(by) = &state.rejected {
         (
             NotificationStatus::Failed,
             format!(
                 "rejected by {by}: {}{}{}{}",
                 if state.moves.is_empty() {
-                    format!(
-                        "nothing was moved; if {} is down, so are its instances",
-                        state.host
-                    )
+                    format!("{summary}; if {} is down, so are its instances", state.host)
                 } else {
                     summary
                 },

@@ -15,9 +15,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use approval::Approval;
-pub(super) use region_probe::Lookout;
+pub(super) use region_probe::RegionProbe;
 
-use self::off_claim::{Said, outlives};
+use self::off_claim::{OffClaims, outlives};
 use super::decision_context::DecisionContext;
 use super::monitor_heartbeats::MonitorHeartbeats;
 use super::service::{CONTRADICTED_LIMIT, ServiceTrack};
@@ -76,7 +76,7 @@ pub struct GuardTrack {
     /// The approval that has lifted guards, with its limits.
     pub approval: Option<Approval>,
     #[serde(skip)]
-    pub(super) lookout: Lookout,
+    pub(super) lookout: RegionProbe,
 }
 
 impl GuardTrack {
@@ -155,7 +155,7 @@ impl GuardTrack {
 /// The facts about the host itself, next to those that a scan of all hosts gives.
 pub(super) struct Suspect<'a> {
     pub(super) service: &'a ServiceTrack,
-    pub(super) said: Said<'a>,
+    pub(super) said: OffClaims<'a>,
     pub(super) silence: SilenceTrack,
     /// True if reports do not count any more.
     pub(super) seen_only: bool,
@@ -169,7 +169,7 @@ macro_rules! suspect {
         let untouched = $recovery.is_untouched();
         $crate::host_recovery::guard::Suspect {
             service: &$recovery.service,
-            said: $crate::host_recovery::guard::off_claim::Said::new(
+            said: $crate::host_recovery::guard::off_claim::OffClaims::new(
                 $recovery.off_word.as_ref(),
                 $recovery.reported_at,
                 &$recovery.service,
@@ -199,7 +199,7 @@ impl Suspect<'_> {
 impl GuardTrack {
     /// Drops the scans of the previous owner, so that the new owner scans again.
     pub(super) fn forget_answers(&mut self, now: Elapsed) {
-        self.lookout = Lookout::default();
+        self.lookout = RegionProbe::default();
         self.silence.claimed(now);
     }
 

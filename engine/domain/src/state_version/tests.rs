@@ -9,7 +9,7 @@ use crate::process_recovery::ProcessRecovery;
 use crate::vm_recovery::VmRecovery;
 
 /// What was stored of recoveries of each kind.
-struct Recorded {
+struct StoredRecoveries {
     /// The version in it; `None` before there were versions.
     version: Option<u32>,
     host: &'static str,
@@ -22,13 +22,13 @@ struct Recorded {
 
 macro_rules! recorded {
     ($version:expr, $folder:literal) => {
-        Recorded {
+        StoredRecoveries {
             planned: "[]",
             ..recorded!($version, $folder, "vm.json")
         }
     };
     ($version:expr, $folder:literal, $planned:literal) => {
-        Recorded {
+        StoredRecoveries {
             version: $version,
             host: include_str!(concat!("../../testdata/", $folder, "/host.json")),
             moves: include_str!(concat!("../../testdata/", $folder, "/moves.json")),
@@ -41,7 +41,7 @@ macro_rules! recorded {
 
 /// Recorded from programs of their time: the last that wrote each version, and the first of 2 too, which had fewer fields. Of
 /// the current one: with each key filled in one row at least.
-const RECORDED: [Recorded; 10] = [
+const RECORDED: [StoredRecoveries; 10] = [
     recorded!(None, "unversioned"),
     recorded!(Some(1), "v1"),
     recorded!(Some(2), "v2-first"),
@@ -63,7 +63,7 @@ fn rows(text: &str) -> Vec<String> {
     }
 }
 
-impl Recorded {
+impl StoredRecoveries {
     /// Each row by its kind, and what this program writes of it.
     fn written_anew(&self) -> Vec<(&'static str, String, String)> {
         let moves = rows(self.moves);

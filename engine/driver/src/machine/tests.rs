@@ -132,15 +132,15 @@ fn no_call_is_made_before_its_intent_is_durable() {
 #[test]
 fn a_lost_or_unanswered_transaction_causes_no_call_and_ends_the_driver() {
     let cases = [
-        (None, DriverEnd::Unsure(UncertainClaim::Journal)),
+        (None, DriverEnd::Uncertain(UncertainClaim::Journal)),
         (Some(WriteOutcome::Lost), DriverEnd::Lost),
         (
             Some(WriteOutcome::Rewound),
-            DriverEnd::Unsure(UncertainClaim::Rewound),
+            DriverEnd::Uncertain(UncertainClaim::Rewound),
         ),
         (
             Some(WriteOutcome::Joined),
-            DriverEnd::Unsure(UncertainClaim::Joined),
+            DriverEnd::Uncertain(UncertainClaim::Joined),
         ),
     ];
     for (outcome, wanted) in cases {
@@ -339,7 +339,7 @@ fn a_decision_from_before_a_stop_of_the_clocks_causes_no_call() {
         let effects = driver.handle(written(11_100, shown_at(10_000 + passed)), at(11_110));
         let ended = matches!(
             effects.last(),
-            Some(Effect::End(DriverEnd::Unsure(UncertainClaim::StoodStill)))
+            Some(Effect::End(DriverEnd::Uncertain(UncertainClaim::StoodStill)))
         );
         let called: Vec<Command> = effects.into_iter().flat_map(called).collect();
         assert_eq!(
@@ -372,7 +372,7 @@ fn a_decision_after_a_stop_of_the_clocks_is_refused_by_the_journal() {
     assert!(
         matches!(
             effects[..],
-            [Effect::End(DriverEnd::Unsure(UncertainClaim::StoodStill))]
+            [Effect::End(DriverEnd::Uncertain(UncertainClaim::StoodStill))]
         ),
         "{effects:?}"
     );

@@ -116,14 +116,14 @@ pub(crate) fn fine() -> RegionSnapshot {
 
 /// A table, and an audit log beside it; what is done to them in its order.
 #[derive(Default)]
-struct Paper {
+struct MemoryAudit {
     frozen: Mutex<Vec<FreezeLine>>,
     done: Mutex<Vec<String>>,
     full: AtomicBool,
     broken: AtomicBool,
 }
 
-impl Paper {
+impl MemoryAudit {
     fn hand(&self, by: &str) -> FreezeDesk<'_> {
         FreezeDesk {
             freezes: self,
@@ -145,7 +145,7 @@ impl Paper {
 }
 
 #[async_trait]
-impl Freezes for Paper {
+impl Freezes for MemoryAudit {
     async fn freeze(&self, new: &NewFreeze) -> Result<FreezeOutcome, JournalError> {
         self.done.lock().unwrap().push("freeze".to_owned());
         if self.broken.load(Ordering::SeqCst) {
@@ -193,7 +193,7 @@ impl Freezes for Paper {
 }
 
 #[async_trait]
-impl AuditSink for Paper {
+impl AuditSink for MemoryAudit {
     async fn write(&self, entry: AuditEntry) -> Result<(), AuditError> {
         if self.full.load(Ordering::SeqCst) {
             return Err(AuditError {
@@ -231,7 +231,7 @@ const HOUR: Duration = Duration::from_hours(1);
 
 #[tokio::test]
 async fn what_was_said_a_moment_ago_is_not_written_twice_and_what_is_another_thing_is() {
-    let paper = Paper::default();
+    let paper = MemoryAudit::default();
     let alice = paper.hand("alice");
     assert!(!freeze(&alice, &wish(HOUR)).await.unwrap().already);
     assert_eq!(
@@ -289,7 +289,7 @@ async fn what_was_said_a_moment_ago_is_not_written_twice_and_what_is_another_thi
 
 #[tokio::test]
 async fn nothing_is_frozen_or_thawed_that_the_audit_log_does_not_take() {
-    let paper = Paper::default();
+    let paper = MemoryAudit::default();
     let alice = paper.hand("alice");
     paper.full.store(true, Ordering::SeqCst);
     let refused = freeze(&alice, &wish(HOUR)).await.unwrap_err();
@@ -313,7 +313,7 @@ async fn nothing_is_frozen_or_thawed_that_the_audit_log_does_not_take() {
 
 #[tokio::test]
 async fn an_engine_that_would_not_keep_it_stands_against_it_and_one_that_is_silent_is_told() {
-    let paper = Paper::default();
+    let paper = MemoryAudit::default();
     let alice = paper.hand("alice");
     let mut seen = fine();
     let what = FreezeTarget::find(FreezeScope::Host, "a", &seen).unwrap();

@@ -275,7 +275,7 @@ async fn the_database_itself_refuses_a_second_move_of_an_instance() {
     let row = claim::without_state(bench.store.db.reader(), &second.id.to_string())
         .await
         .unwrap();
-    let insert = Unchecked { row, moves: moves(1) };
+    let insert = UncheckedMoves { row, moves: moves(1) };
     let Err(Stop::Failed(Failure::Db(error))) = bench.store.db.write(&insert).await else {
         panic!("two recoveries move one instance");
     };
@@ -283,13 +283,13 @@ async fn the_database_itself_refuses_a_second_move_of_an_instance() {
 }
 
 /// Inserts moves without looking who holds their instances.
-struct Unchecked {
+struct UncheckedMoves {
     row: recovery::Model,
     moves: Vec<MoveWrite>,
 }
 
 #[async_trait]
-impl crate::transaction::Transaction for Unchecked {
+impl crate::transaction::Transaction for UncheckedMoves {
     type Output = ();
 
     async fn run(&self, tx: &crate::transaction::Tx) -> Result<crate::transaction::TxOutcome<()>, Stop> {

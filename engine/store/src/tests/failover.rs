@@ -32,7 +32,7 @@ const IN_FLIGHT: usize = 8;
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// A server of this test's own.
-struct Own {
+struct OwnServer {
     kind: ServerKind,
     serve: String,
     admin: String,
@@ -41,7 +41,7 @@ struct Own {
     child: Option<Child>,
 }
 
-impl Own {
+impl OwnServer {
     /// Makes one where the tests' own server is of that kind; `None` on `SQLite`.
     fn make() -> Option<Self> {
         let (kind, serve, url) = match std::env::var("TACHI_TEST_DATABASE").as_deref() {
@@ -145,7 +145,7 @@ impl Own {
     }
 }
 
-impl Drop for Own {
+impl Drop for OwnServer {
     fn drop(&mut self) {
         self.kill();
     }
@@ -153,7 +153,7 @@ impl Drop for Own {
 
 /// How a post ended.
 #[derive(Debug, PartialEq)]
-enum Told {
+enum PostResult {
     Accepted,
     Unavailable,
 }
@@ -182,7 +182,7 @@ struct Stream {
 }
 
 impl Stream {
-    async fn post(self, store: Store) -> BTreeMap<String, Told> {
+    async fn post(self, store: Store) -> BTreeMap<String, PostResult> {
         let mut told = BTreeMap::new();
         let at = HandClock::at(tachi_domain::Timestamp::from_micros(START)).wall();
         loop {
@@ -198,9 +198,9 @@ impl Stream {
             {
                 Ok(_) => {
                     self.accepted.fetch_add(1, Ordering::SeqCst);
-                    Told::Accepted
+                    PostResult::Accepted
                 }
-                Err(RegistryError::Unavailable { .. }) => Told::Unavailable,
+                Err(RegistryError::Unavailable { .. }) => PostResult::Unavailable,
                 Err(error) => panic!("{name}: {error:?}"),
             };
             told.insert(name, outcome);
@@ -219,7 +219,7 @@ impl Stream {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_server_killed_in_mid_stream_leaves_no_half_write_and_the_store_heals() {
-    let Some(mut own) = Own::make() else { return };
+    let Some(mut own) = OwnServer::make() else { return };
     let first = match own.kind {
         ServerKind::MariaDb => "mysql",
         ServerKind::Postgres => "postgres",
@@ -259,11 +259,14 @@ async fn a_server_killed_in_mid_stream_leaves_no_half_write_and_the_store_heals(
     for (name, outcome) in &told {
         let rows = found.get(name).copied().unwrap_or(0);
         match outcome {
-            Told::Accepted => assert_eq!(rows, 1, "{name} was accepted"),
-            Told::Unavailable => assert!(rows <= 1, "{name}: {rows}"),
+            PostResult::Accepted => assert_eq!(rows, 1, "{name} was accepted"),
+            PostResult::Unavailable => assert!(rows <= 1, "{name}: {rows}"),
         }
     }
-    let unavailable = told.values().filter(|told| **told == Told::Unavailable).count();
+    let unavailable = told
+        .values()
+        .filter(|told| **told == PostResult::Unavailable)
+        .count();
     println!("{} accepted, {unavailable} unavailable", POSTS - unavailable);
     assert!(unavailable <= POSTS / 4, "{unavailable}");
     let claimed = store

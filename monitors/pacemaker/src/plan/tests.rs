@@ -35,14 +35,14 @@ fn judgement(verdict: Verdict, fenced_at: i64) -> Judgement {
 
 /// A bridge that reports all planned changes at once, and its reports as (second, node, state).
 #[derive(Default)]
-struct Teller {
+struct BridgeHarness {
     ledger: Ledger,
     streaks: Streaks,
     told: Vec<(u64, String, ReportedState)>,
     held: usize,
 }
 
-impl Teller {
+impl BridgeHarness {
     fn see(&mut self, second: u64, nodes: &[(&str, Verdict, i64)]) {
         let judged = nodes
             .iter()
@@ -81,7 +81,7 @@ impl Teller {
 /// Covers MW1.
 #[test]
 fn a_fencing_is_reported_once_and_a_return_after_it_held() {
-    let mut teller = Teller::default();
+    let mut teller = BridgeHarness::default();
     for second in 0..5 {
         teller.see(second, &[("cmp1", Verdict::Up, 0)]);
     }
@@ -103,7 +103,7 @@ fn a_fencing_is_reported_once_and_a_return_after_it_held() {
 /// Covers MW2.
 #[test]
 fn a_fenced_node_that_flaps_is_never_reported_as_started() {
-    let mut teller = Teller::default();
+    let mut teller = BridgeHarness::default();
     teller.see(0, &[("cmp1", Verdict::Fenced, 0)]);
     for second in 1..200 {
         let verdict = if second / 17 % 2 == 0 {
@@ -119,7 +119,7 @@ fn a_fenced_node_that_flaps_is_never_reported_as_started() {
 /// Covers MW7.
 #[test]
 fn a_host_that_died_while_nobody_watched_is_reported_by_its_proof() {
-    let mut teller = Teller::default();
+    let mut teller = BridgeHarness::default();
     teller.see(0, &[("cmp1", Verdict::Fenced, -500)]);
     assert_eq!(teller.said(), [(0, ReportedState::Fenced)]);
 }
@@ -127,7 +127,7 @@ fn a_host_that_died_while_nobody_watched_is_reported_by_its_proof() {
 /// Covers MW3.
 #[test]
 fn a_restart_neither_loses_nor_repeats() {
-    let mut teller = Teller::default();
+    let mut teller = BridgeHarness::default();
     teller.see(0, &[("cmp1", Verdict::Fenced, 0)]);
     teller.restart();
     for second in 1..100 {
@@ -145,7 +145,7 @@ fn a_restart_neither_loses_nor_repeats() {
 
 #[test]
 fn a_host_that_is_fenced_twice_without_having_been_up_is_told_once() {
-    let mut teller = Teller::default();
+    let mut teller = BridgeHarness::default();
     teller.see(0, &[("cmp1", Verdict::Fenced, 0)]);
     teller.see(30, &[("cmp1", Verdict::Lost, 0)]);
     teller.see(31, &[("cmp1", Verdict::Fenced, 31)]);
@@ -154,7 +154,7 @@ fn a_host_that_is_fenced_twice_without_having_been_up_is_told_once() {
 
 #[test]
 fn a_host_that_was_up_for_a_moment_and_dies_again_is_told_again() {
-    let mut teller = Teller::default();
+    let mut teller = BridgeHarness::default();
     teller.see(0, &[("cmp1", Verdict::Fenced, 0)]);
     teller.see(30, &[("cmp1", Verdict::Up, 0)]);
     teller.see(32, &[("cmp1", Verdict::Lost, 0)]);
@@ -167,7 +167,7 @@ fn a_host_that_was_up_for_a_moment_and_dies_again_is_told_again() {
 
 #[test]
 fn a_loss_is_told_when_it_lasts_and_then_the_fencing() {
-    let mut teller = Teller::default();
+    let mut teller = BridgeHarness::default();
     for second in 0..100 {
         teller.see(second, &[("cmp1", Verdict::Lost, 0)]);
     }
@@ -180,7 +180,7 @@ fn a_loss_is_told_when_it_lasts_and_then_the_fencing() {
 
 #[test]
 fn a_loss_lasts_while_the_cluster_tries_to_reconnect() {
-    let mut teller = Teller::default();
+    let mut teller = BridgeHarness::default();
     // As with a reconnect interval of 50 s: each attempt shows the connection as starting for a while.
     for second in 0..60 {
         let verdict = if second % 50 < 45 {
@@ -198,7 +198,7 @@ fn a_loss_lasts_while_the_cluster_tries_to_reconnect() {
 /// Covers MW10.
 #[test]
 fn a_planned_stop_is_not_reported_nor_is_its_end() {
-    let mut teller = Teller::default();
+    let mut teller = BridgeHarness::default();
     for (second, verdict) in [
         (0, Verdict::Up),
         (1, Verdict::Planned),
@@ -218,7 +218,7 @@ fn a_storm_is_held_and_the_failures_that_remain_are_reported_at_its_end() {
     let at = |verdict: Verdict| -> Vec<(&str, Verdict, i64)> {
         names.iter().map(|name| (name.as_str(), verdict, 0)).collect()
     };
-    let mut teller = Teller::default();
+    let mut teller = BridgeHarness::default();
     teller.see(0, &at(Verdict::Up));
     for second in 1..121 {
         teller.see(second, &at(Verdict::Fenced));
@@ -233,7 +233,7 @@ fn a_storm_is_held_and_the_failures_that_remain_are_reported_at_its_end() {
 #[test]
 fn a_storm_of_losses_is_never_reported() {
     let names: Vec<String> = (0..10).map(|i| format!("cmp{i}")).collect();
-    let mut teller = Teller::default();
+    let mut teller = BridgeHarness::default();
     for second in 0..600 {
         let nodes: Vec<_> = names
             .iter()
@@ -248,7 +248,7 @@ fn a_storm_of_losses_is_never_reported() {
 #[test]
 fn hosts_that_die_one_by_one_are_no_storm() {
     let names: Vec<String> = (0..10).map(|i| format!("cmp{i}")).collect();
-    let mut teller = Teller::default();
+    let mut teller = BridgeHarness::default();
     for second in 0..300_u64 {
         let nodes: Vec<_> = names
             .iter()
@@ -281,7 +281,7 @@ fn a_ledger_of_an_older_version_is_read() {
 /// Covers F9.
 #[test]
 fn a_host_that_left_in_order_without_a_word_of_an_operator_is_reported_as_lost() {
-    let see = |teller: &mut Teller, second, left| {
+    let see = |teller: &mut BridgeHarness, second, left| {
         let judged = [(
             "cmp1".to_owned(),
             Judgement {
@@ -301,8 +301,8 @@ fn a_host_that_left_in_order_without_a_word_of_an_operator_is_reported_as_lost()
             teller.told.push((second, change.node, change.report.state()));
         }
     };
-    let mut meant = Teller::default();
-    let mut left = Teller::default();
+    let mut meant = BridgeHarness::default();
+    let mut left = BridgeHarness::default();
     for second in 0..900 {
         see(&mut meant, second, false);
         see(&mut left, second, true);

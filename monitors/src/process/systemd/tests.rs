@@ -9,10 +9,10 @@ use super::*;
 const UNIT: &str = "/org/freedesktop/systemd1/unit/nova_2dcompute_2eservice";
 
 /// The calls to systemd.
-type Asked = Arc<StdMutex<Vec<String>>>;
+type SystemdCalls = Arc<StdMutex<Vec<String>>>;
 
 struct FakeManager {
-    asked: Asked,
+    asked: SystemdCalls,
     refuse: bool,
     unit: &'static str,
 }
@@ -77,13 +77,13 @@ impl FakeUnit {
 /// A systemd at the other end of a socket.
 struct Fake {
     server: Connection,
-    asked: Asked,
+    asked: SystemdCalls,
 }
 
 impl Fake {
     async fn start(refuse: bool) -> (Self, Systemd) {
         let (ours, theirs) = UnixStream::pair().unwrap();
-        let asked = Asked::default();
+        let asked = SystemdCalls::default();
         let manager = FakeManager {
             asked: Arc::clone(&asked),
             refuse,

@@ -6,11 +6,11 @@ use super::*;
 use crate::{Keys, new_key};
 
 /// A log in a temporary folder, and its key file.
-struct Place {
+struct LogFolder {
     folder: tempfile::TempDir,
 }
 
-impl Place {
+impl LogFolder {
     fn new() -> Self {
         Self {
             folder: tempfile::tempdir().unwrap(),
@@ -90,7 +90,7 @@ fn forged(lines: &[String], from: usize, keys: Option<&Keys>) -> Vec<String> {
 
 #[tokio::test]
 async fn a_rewritten_log_is_detected_with_the_key_and_not_without() {
-    let place = Place::new();
+    let place = LogFolder::new();
     new_key(&place.key()).unwrap();
     place.fill(true, &["a", "b", "c"]).await;
     let whole = place.lines();
@@ -130,7 +130,7 @@ async fn a_rewritten_log_is_detected_with_the_key_and_not_without() {
 
 #[tokio::test]
 async fn without_the_key_a_keyed_log_is_followed_and_reported_as_unchecked() {
-    let place = Place::new();
+    let place = LogFolder::new();
     new_key(&place.key()).unwrap();
     place.fill(true, &["a", "b"]).await;
     let (report, _) = verify(&place.path(), None, true, None).unwrap();
@@ -146,7 +146,7 @@ async fn without_the_key_a_keyed_log_is_followed_and_reported_as_unchecked() {
 
 #[tokio::test]
 async fn a_log_gets_its_key_later_and_a_new_one_while_it_is_written() {
-    let place = Place::new();
+    let place = LogFolder::new();
     place.fill(false, &["a"]).await;
     let first = new_key(&place.key()).unwrap();
     let log = place.start(true, None);
@@ -182,7 +182,7 @@ async fn a_log_gets_its_key_later_and_a_new_one_while_it_is_written() {
 #[tokio::test]
 async fn with_a_key_file_open_to_others_no_line_is_written() {
     use std::os::unix::fs::PermissionsExt as _;
-    let place = Place::new();
+    let place = LogFolder::new();
     new_key(&place.key()).unwrap();
     let open = |mode| std::fs::set_permissions(place.key(), std::fs::Permissions::from_mode(mode)).unwrap();
     open(0o644);
@@ -202,7 +202,7 @@ async fn with_a_key_file_open_to_others_no_line_is_written() {
 
 #[tokio::test]
 async fn a_second_place_gets_every_line_and_blocks_nothing() {
-    let place = Place::new();
+    let place = LogFolder::new();
     new_key(&place.key()).unwrap();
     let copy = place.folder.path().join("copy.jsonl");
     let log = place.start(true, Some(Second::File(copy.clone())));

@@ -8,14 +8,14 @@ use crate::elapsed::Elapsed;
 use crate::timestamp::Timestamp;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(in super::super) struct Heard {
+pub(in super::super) struct UpTrack {
     /// The time since which the host has been seen up in Nova.
     since: Option<Elapsed>,
     /// The heartbeat that the last scan showed, and when that scan was requested.
     beat: Option<(Elapsed, Timestamp)>,
 }
 
-impl Heard {
+impl UpTrack {
     /// Handles the heartbeat of a scan that was requested at `asked`. Returns true if it has moved since a scan shortly before; a Nova that
     /// shows no heartbeat is believed.
     pub(in super::super) fn beats_anew(&mut self, asked: Elapsed, beat: Option<Timestamp>) -> bool {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::super::blockers::BlockerKind;
 use super::super::decision_context::DecisionContext;
-use super::region_probe::Lookout;
+use super::region_probe::RegionProbe;
 use crate::elapsed::Elapsed;
 use crate::recovery::Command;
 
@@ -27,7 +27,7 @@ impl Neighbours {
     /// True if evacuations wait for other hosts to be confirmed off.
     pub(in super::super) fn are_dying(
         &mut self,
-        lookout: &mut Lookout,
+        lookout: &mut RegionProbe,
         ctx: &mut DecisionContext<'_>,
         commands: &mut Vec<Command>,
     ) -> bool {

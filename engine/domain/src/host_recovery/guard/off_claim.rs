@@ -50,13 +50,13 @@ pub(in super::super) fn confirmed_off(known: &mut Option<OffClaim>, action: &Ope
 
 /// The claims of reports, and the last heartbeat in Nova.
 #[derive(Clone, Copy)]
-pub(in super::super) struct Said<'a> {
+pub(in super::super) struct OffClaims<'a> {
     off_word: Option<&'a OffClaim>,
     reported_at: Option<Timestamp>,
     heartbeat: Option<Timestamp>,
 }
 
-impl<'a> Said<'a> {
+impl<'a> OffClaims<'a> {
     pub(in super::super) fn new(
         off_word: Option<&'a OffClaim>,
         reported_at: Option<Timestamp>,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::host_up::Heard;
+use super::host_up::UpTrack;
 use super::{HELD_APART, LOOKS_APART, SCAN_LIFETIME};
 use crate::elapsed::Elapsed;
 use crate::guard::Region;
@@ -16,19 +16,19 @@ use crate::timestamp::Timestamp;
 
 /// The last scan of all hosts and the request for the next. Nothing of it survives a take-over.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(in super::super) struct Lookout {
+pub(in super::super) struct RegionProbe {
     question: Question,
     /// The last scan, and the time at which it was requested.
     counted: Option<(Elapsed, Arc<Region>)>,
     /// The host's heartbeat while the recovery is on hold.
-    pub(in super::super) heard: Heard,
+    pub(in super::super) heard: UpTrack,
     /// The time since which fewer hosts are out than the guards that hold the recovery need.
     pub(in super::super) calm_since: Option<Elapsed>,
     /// True if the host was silent in Nova at some time, so that its report was not made up.
     pub(in super::super) was_missed: bool,
 }
 
-impl Lookout {
+impl RegionProbe {
     pub(in super::super) fn question(&self) -> Question {
         self.question
     }

@@ -3,7 +3,7 @@
 use crate::reserved::{Aggregate, ReservedHost, Resources, Survey};
 
 /// A request to the segment's reserve.
-pub(in super::super) struct Wanted<'a> {
+pub(in super::super) struct ReserveRequest<'a> {
     /// The dead host.
     pub(in super::super) source: &'a str,
     /// The resources of each instance that has no place yet.
@@ -39,7 +39,7 @@ pub(in super::super) struct Choice {
 /// Chooses the minimum number of hosts. If the free resources are known, the smallest host that fits everything comes first, or
 /// else the one that fits most. Hosts with unknown free resources come last, one at a time: Nova's scheduler decides whether the
 /// instances fit.
-pub(in super::super) fn choose(survey: &Survey, wanted: &Wanted<'_>) -> Choice {
+pub(in super::super) fn choose(survey: &Survey, wanted: &ReserveRequest<'_>) -> Choice {
     let mut choice = Choice::default();
     let mut known = Vec::new();
     let mut unknown = Vec::new();
@@ -100,7 +100,11 @@ pub(in super::super) fn choose(survey: &Survey, wanted: &Wanted<'_>) -> Choice {
 }
 
 /// Returns the aggregates that the host has to join, or the reason why it cannot be reserved.
-fn joins_of(survey: &Survey, host: &ReservedHost, wanted: &Wanted<'_>) -> Result<Vec<Aggregate>, String> {
+fn joins_of(
+    survey: &Survey,
+    host: &ReservedHost,
+    wanted: &ReserveRequest<'_>,
+) -> Result<Vec<Aggregate>, String> {
     if let Some(why) = (wanted.unfit)(&host.name) {
         return Err(why);
     }
@@ -225,7 +229,7 @@ mod tests {
         let needs: Vec<Option<Resources>> = needs.iter().map(|need| Some(gib(*need))).collect();
         choose(
             &survey,
-            &Wanted {
+            &ReserveRequest {
                 source: "source",
                 needs: &needs,
                 join,
@@ -387,7 +391,7 @@ mod tests {
             hosts: vec![host("a", Some(0))],
             ..Survey::default()
         };
-        let wanted = Wanted {
+        let wanted = ReserveRequest {
             source: "source",
             needs: &[None, None],
             join: false,

@@ -8,7 +8,7 @@ use super::super::blockers::BlockerKind;
 use super::super::method::{NextStep, PlacementTarget};
 use super::super::moves::{finish, local_disk};
 use super::super::{End, Move, MoveStep, Preparation};
-use super::choice::{Pick, Wanted, choose};
+use super::choice::{Pick, ReserveRequest, choose};
 use super::{AggregateMembership, DecisionContext, Moves, Reservation, ReservationStep, Reserve};
 use crate::count;
 use crate::elapsed::Elapsed;
@@ -141,7 +141,7 @@ impl Reserve {
             .filter_map(|server| moves.get(server))
             .map(|one| one.route.needs)
             .collect();
-        let wanted = Wanted {
+        let wanted = ReserveRequest {
             source: ctx.host,
             needs: &needs,
             join: ctx.policy.join_aggregates,

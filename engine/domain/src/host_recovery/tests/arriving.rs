@@ -1,6 +1,6 @@
 //! Instances that Nova was moving to the host when it died (R28).
 
-use super::bed::{Bed, HOST, evacuation, id, nova_time, server};
+use super::bed::{HOST, Harness, evacuation, id, nova_time, server};
 use crate::entity::notification::NotificationStatus;
 use crate::host_recovery::{End, MoveStep, Stage};
 use crate::id::MigrationId;
@@ -30,23 +30,23 @@ fn at_b(task: Option<&str>, power_state: PowerState) -> Server {
     }
 }
 
-fn lists(bed: &Bed) -> bool {
+fn lists(bed: &Harness) -> bool {
     bed.wants(|command| matches!(command, Command::TakeInventory { .. }))
 }
 
-fn reads(bed: &Bed) -> bool {
+fn reads(bed: &Harness) -> bool {
     bed.wants(|command| *command == Command::ReadServer(id(77)))
 }
 
 /// Returns a recovery whose host was empty when it was listed, with these arriving instances.
-fn empty_with(record: Migration) -> Bed {
-    let mut bed = Bed::engine().proven();
+fn empty_with(record: Migration) -> Harness {
+    let mut bed = Harness::engine().proven();
     bed.forced_down().inventory(vec![], vec![record]);
     bed
 }
 
 /// Answers the requests after `millis`.
-fn round(bed: &mut Bed, millis: u64, here: &[Server], record: &Migration, shown: &Server) {
+fn round(bed: &mut Harness, millis: u64, here: &[Server], record: &Migration, shown: &Server) {
     bed.service.nova_now = Some(nova_time(bed.at + millis + 100_000));
     bed.tick(millis);
     for _ in 0..4 {
@@ -61,13 +61,13 @@ fn round(bed: &mut Bed, millis: u64, here: &[Server], record: &Migration, shown:
 }
 
 /// Makes a number of rounds, ten seconds apart, with the same answers.
-fn watch(bed: &mut Bed, rounds: u32, record: &Migration, shown: &Server) {
+fn watch(bed: &mut Harness, rounds: u32, record: &Migration, shown: &Server) {
     for _ in 0..rounds {
         round(bed, 10_000, &[], record, shown);
     }
 }
 
-fn asks_for_its_evacuation(bed: &Bed) -> bool {
+fn asks_for_its_evacuation(bed: &Harness) -> bool {
     bed.evacuates(77)
 }
 
@@ -88,10 +88,7 @@ fn a_notification_ends_without_waiting_and_names_arriving_instances() {
         }
     }
     let bed = empty_with(evacuation(9, 77, "done", Some("b")));
-    assert_eq!(
-        bed.message.as_deref(),
-        Some("0 instances moved, 0 left where they were, 0 need an operator")
-    );
+    assert_eq!(bed.message.as_deref(), Some("nothing was moved"));
 }
 
 /// Covers R28.
@@ -166,10 +163,7 @@ fn an_instance_that_runs_at_its_source_is_left_alone() {
     let failed = inbound(MigrationType::LiveMigration, "error");
     let mut bed = empty_with(inbound(MigrationType::LiveMigration, "running"));
     watch(&mut bed, 2, &failed, &at_b(None, PowerState::Running));
-    assert_eq!(
-        bed.message.as_deref(),
-        Some("0 instances moved, 0 left where they were, 0 need an operator")
-    );
+    assert_eq!(bed.message.as_deref(), Some("nothing was moved"));
     assert!(bed.state.arrivals.expected.is_empty());
     // Shut down by Nova, which has found no guest at its source.
     let mut bed = empty_with(inbound(MigrationType::LiveMigration, "running"));
@@ -217,19 +211,19 @@ fn a_revert_comes_to_its_source_and_old_records_are_reported_only() {
         created_at: Some(nova_time(0).minus_seconds(1_801)),
         ..inbound(MigrationType::Resize, status)
     };
-    let mut bed = Bed::engine().proven();
+    let mut bed = Harness::engine().proven();
     bed.forced_down();
     bed.service.nova_now = Some(nova_time(0));
     bed.inventory(vec![], vec![old("migrating")]);
     assert!(bed.state.arrivals.expected.is_empty());
-    let told = |bed: &Bed| {
+    let told = |bed: &Harness| {
         bed.record
             .steps
             .iter()
             .any(|step| step.text.contains("not waiting for it"))
     };
     assert!(told(&bed), "{:?}", bed.record.steps);
-    let mut bed = Bed::engine().proven();
+    let mut bed = Harness::engine().proven();
     bed.forced_down();
     bed.service.nova_now = Some(nova_time(0));
     bed.inventory(vec![], vec![old("error")]);
@@ -246,10 +240,10 @@ fn an_instance_that_has_left_again_is_not_an_arrival() {
         dest: Some("c".into()),
         ..inbound(MigrationType::LiveMigration, "completed")
     };
-    let mut bed = Bed::engine().proven();
+    let mut bed = Harness::engine().proven();
     bed.forced_down().inventory(vec![], vec![arrived.clone(), gone]);
     assert!(bed.state.arrivals.expected.is_empty());
-    let mut bed = Bed::engine().proven();
+    let mut bed = Harness::engine().proven();
     bed.forced_down()
         .inventory(vec![], vec![arrived, evacuation(10, 77, "running", Some("c"))]);
     assert!(bed.state.arrivals.expected.is_empty());
@@ -258,7 +252,7 @@ fn an_instance_that_has_left_again_is_not_an_arrival() {
 /// Covers R28.
 #[test]
 fn the_host_is_listed_once_a_minute_while_its_return_is_waited_for() {
-    let mut bed = Bed::engine().proven();
+    let mut bed = Harness::engine().proven();
     bed.forced_down().inventory(vec![], vec![]);
     let mut asked = 0;
     for _ in 0..600 {
@@ -281,7 +275,7 @@ fn the_host_is_listed_once_a_minute_while_its_return_is_waited_for() {
 /// Covers R28.
 #[test]
 fn a_revert_that_begins_while_the_return_is_waited_for_is_named() {
-    let mut bed = Bed::engine().proven();
+    let mut bed = Harness::engine().proven();
     bed.forced_down().inventory(vec![], vec![]);
     let back = Migration {
         status: "reverting".into(),
@@ -386,7 +380,7 @@ fn a_takeover_continues_watching_and_a_rejection_ends_it() {
     bed.take_over();
     assert!(lists(&bed), "{:?}", bed.commands);
     assert!(bed.state.arrivals.expected.contains_key(&id(77)));
-    let mut bed = Bed::engine().proven();
+    let mut bed = Harness::engine().proven();
     bed.forced_down().pulse(false, false);
     bed.inventory(vec![server(1)], vec![record])
         .say(OperatorCommand::Reject);

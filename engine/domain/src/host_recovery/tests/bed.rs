@@ -44,7 +44,7 @@ pub(super) fn messages(conductors_up: bool) -> Messaging {
 }
 
 #[expect(clippy::struct_excessive_bools, reason = "each is a setting of its own")]
-pub(super) struct Bed {
+pub(super) struct Harness {
     pub(super) state: HostRecovery,
     /// The recovery's elapsed time, in milliseconds.
     pub(super) at: u64,
@@ -139,7 +139,7 @@ fn answers(answer: &ReserveAnswer, call: &ReserveCall) -> bool {
     }
 }
 
-impl Bed {
+impl Harness {
     pub(super) fn with(reported: &str, change: impl FnOnce(&mut Policy)) -> Self {
         if reported.is_empty() {
             Self::with_payload(&[], change)

@@ -1,12 +1,12 @@
 //! The answers to the boot guard.
 
-use super::bed::{Bed, nova_time, server, timeout};
+use super::bed::{Harness, nova_time, server, timeout};
 use crate::Elapsed;
 use crate::host_recovery::BootHeldFor;
 use crate::power::Power;
 use crate::recovery::{Life, OperatorCommand};
 
-fn holds(bed: &Bed, life: Life) -> Option<BootHeldFor> {
+fn holds(bed: &Harness, life: Life) -> Option<BootHeldFor> {
     bed.state
         .holds_boot(life, Elapsed::from_millis(bed.at), nova_time(bed.at + 100_000))
 }
@@ -14,16 +14,16 @@ fn holds(bed: &Bed, life: Life) -> Option<BootHeldFor> {
 /// Covers R25.
 #[test]
 fn a_host_is_held_from_the_order_to_switch_it_off_until_its_queue_is_emptied() {
-    let mut bed = Bed::engine().begun();
+    let mut bed = Harness::engine().begun();
     assert_eq!(holds(&bed, Life::Open), None, "a report alone holds nobody");
     bed.heartbeat_age(20_000).service().power(Power::On);
     assert!(bed.orders_off());
     assert_eq!(holds(&bed, Life::Open), Some(BootHeldFor::Recovery));
-    let mut bed = Bed::engine().proven();
+    let mut bed = Harness::engine().proven();
     assert_eq!(holds(&bed, Life::Open), Some(BootHeldFor::Recovery), "found off");
     bed.forced_down().inventory(vec![server(1)], vec![]);
     assert_eq!(holds(&bed, Life::Open), Some(BootHeldFor::Recovery));
-    let mut bed = Bed::engine().proven();
+    let mut bed = Harness::engine().proven();
     bed.forced_down().inventory(vec![], vec![]);
     assert_eq!(holds(&bed, Life::Watching), Some(BootHeldFor::Queue));
     assert_eq!(holds(&bed, Life::Closed), None);
@@ -32,7 +32,7 @@ fn a_host_is_held_from_the_order_to_switch_it_off_until_its_queue_is_emptied() {
 /// Covers R5, R25.
 #[test]
 fn a_possible_late_power_off_holds_the_boot_until_it_is_ruled_out() {
-    let mut bed = Bed::engine().begun();
+    let mut bed = Harness::engine().begun();
     bed.heartbeat_age(20_000).service().power(Power::On);
     bed.powered_off(Err(timeout()));
     let ordered = bed.at;
@@ -51,7 +51,7 @@ fn a_possible_late_power_off_holds_the_boot_until_it_is_ruled_out() {
 /// Covers R25.
 #[test]
 fn an_external_off_claim_holds_the_boot_once_it_is_accepted() {
-    let mut bed = Bed::external().begun();
+    let mut bed = Harness::external().begun();
     assert_eq!(holds(&bed, Life::Open), None);
     bed.heartbeat_age(20_000).service();
     assert!(bed.state.proof.is_some());
@@ -61,7 +61,7 @@ fn an_external_off_claim_holds_the_boot_once_it_is_accepted() {
 /// Covers R26.
 #[test]
 fn a_host_confirmed_off_by_hand_is_on_boot_hold_while_that_is_checked() {
-    let mut bed = Bed::engine().begun();
+    let mut bed = Harness::engine().begun();
     assert_eq!(holds(&bed, Life::Open), None);
     bed.say(OperatorCommand::HostIsOff);
     assert_eq!(holds(&bed, Life::Open), Some(BootHeldFor::Recovery));

@@ -1,6 +1,6 @@
 //! Selection and order of the instances.
 
-use super::bed::{Bed, nova_time, server, tagged};
+use super::bed::{Harness, nova_time, server, tagged};
 use crate::entity::notification::NotificationStatus;
 use crate::entity::vmove::VmoveStatus;
 use crate::host_recovery::{End, MoveStep};
@@ -9,7 +9,7 @@ use crate::pace::{Permits, Urgency};
 use crate::policy::{LeaveRules, Policy};
 use crate::recovery::{Command, Observation};
 
-fn order(bed: &Bed) -> Vec<u128> {
+fn order(bed: &Harness) -> Vec<u128> {
     bed.commands
         .iter()
         .filter_map(|command| match command {
@@ -36,7 +36,7 @@ fn made(one: Server, millis: u64) -> Server {
 /// Covers EW13.
 #[test]
 fn marked_ones_come_first_then_the_highest_priority_then_the_oldest() {
-    let bed = Bed::engine().planned(vec![
+    let bed = Harness::engine().planned(vec![
         made(server(1), 9),
         made(preferred(server(2), "900"), 8),
         made(preferred(tagged(3), "-5"), 7),
@@ -71,7 +71,7 @@ fn an_invalid_priority_counts_as_zero() {
         &long,
     ];
     for text in hostile {
-        let bed = Bed::engine().planned(vec![preferred(server(1), text), preferred(server(2), "1")]);
+        let bed = Harness::engine().planned(vec![preferred(server(1), text), preferred(server(2), "1")]);
         assert_eq!(bed.one(1).priority, 0, "{text:?}");
         assert_eq!(order(&bed), [2, 1], "{text:?}");
     }
@@ -79,7 +79,7 @@ fn an_invalid_priority_counts_as_zero() {
 
 #[test]
 fn without_a_key_there_are_no_priorities() {
-    let bed = Bed::with("UNKNOWN", |policy| policy.priority_key = String::new());
+    let bed = Harness::with("UNKNOWN", |policy| policy.priority_key = String::new());
     let bed = bed.planned(vec![server(1), preferred(server(2), "9")]);
     assert_eq!(order(&bed), [1, 2]);
 }
@@ -103,7 +103,7 @@ fn greedy_and_others() -> Vec<Server> {
 
 #[test]
 fn one_projects_priorities_do_not_delay_other_projects() {
-    let bed = Bed::engine().planned(greedy_and_others());
+    let bed = Harness::engine().planned(greedy_and_others());
     assert_eq!(order(&bed)[..4], [1, 22, 21, 2], "one of each, the oldest first");
     assert_eq!(
         bed.one(23).rank,
@@ -117,14 +117,14 @@ fn within_a_project_its_priorities_count() {
     let mut servers = greedy_and_others();
     servers.push(of("modest", preferred(made(tagged(30), 9), "7")));
     servers.push(of("modest", preferred(made(tagged(31), 9), "8")));
-    let bed = Bed::engine().planned(servers);
+    let bed = Harness::engine().planned(servers);
     let ranks = [31, 30, 21].map(|number| bed.one(number).rank);
     assert_eq!(ranks, [2, 4, 6]);
 }
 
 #[test]
 fn priorities_of_all_projects_together_are_an_operators_choice() {
-    let bed = Bed::with("UNKNOWN", |policy| policy.priority_across_projects = true);
+    let bed = Harness::with("UNKNOWN", |policy| policy.priority_across_projects = true);
     let bed = bed.planned(greedy_and_others());
     assert_eq!([21, 22].map(|number| bed.one(number).rank), [20, 21]);
 }
@@ -132,7 +132,7 @@ fn priorities_of_all_projects_together_are_an_operators_choice() {
 #[test]
 fn a_priority_affects_other_recoveries_only_if_it_counts_across_projects() {
     let urgent = |across| {
-        let bed = Bed::with("UNKNOWN", |policy| {
+        let bed = Harness::with("UNKNOWN", |policy| {
             policy.queued = 1;
             policy.priority_across_projects = across;
         });
@@ -154,14 +154,14 @@ fn a_priority_affects_other_recoveries_only_if_it_counts_across_projects() {
 
 #[test]
 fn a_late_instance_comes_after_the_planned_ones() {
-    let mut bed = Bed::with("UNKNOWN", |policy| policy.in_flight = 1).planned(vec![server(1), server(3)]);
+    let mut bed = Harness::with("UNKNOWN", |policy| policy.in_flight = 1).planned(vec![server(1), server(3)]);
     bed.inventory(vec![server(1), preferred(tagged(2), "7"), server(3)], vec![]);
     assert_eq!((bed.one(2).priority, bed.one(2).rank), (7, 2));
 }
 
 /// Returns a plan under these rules, with each instance marked by its owner.
-fn left_by(rules: LeaveRules, one: Server) -> Bed {
-    Bed::with("UNKNOWN", |policy| policy.leave = rules).planned(vec![one])
+fn left_by(rules: LeaveRules, one: Server) -> Harness {
+    Harness::with("UNKNOWN", |policy| policy.leave = rules).planned(vec![one])
 }
 
 fn about(change: impl FnOnce(&mut InstanceTraits)) -> Server {
@@ -311,7 +311,7 @@ fn amphorae_are_left_to_octavia_unless_configured_otherwise() {
     ];
     for (name, one, option, moved) in cases {
         let change = |policy: &mut Policy| policy.evacuate_service_instances = option;
-        let bed = Bed::with("UNKNOWN", change).planned(vec![one]);
+        let bed = Harness::with("UNKNOWN", change).planned(vec![one]);
         assert_eq!(bed.evacuates(1), moved, "{name}");
         if !moved {
             assert_eq!(bed.one(1).status(), VmoveStatus::Ignored, "{name}");

@@ -1,6 +1,6 @@
 //! Duration of silence in Nova, and of the wait of an operator's confirmation for it (R26).
 
-use super::bed::{Bed, fault, nova_time, region};
+use super::bed::{Harness, fault, nova_time, region};
 use crate::fault::FaultClass;
 use crate::guard::{Guard, Region};
 use crate::host_recovery::HoldKind;
@@ -10,7 +10,7 @@ use crate::recovery::{Observation, OperatorCommand};
 use crate::{Elapsed, Timestamp};
 
 /// Returns a recovery whose host was not polled before.
-fn unwatched(mut bed: Bed) -> Bed {
+fn unwatched(mut bed: Harness) -> Harness {
     bed.watched = false;
     bed.begun()
 }
@@ -30,12 +30,12 @@ fn heard(count: usize) -> Region {
 }
 
 /// Sets the age of the last heartbeat.
-fn beat(bed: &mut Bed, seconds_ago: u64) {
+fn beat(bed: &mut Harness, seconds_ago: u64) {
     bed.heartbeat_age(seconds_ago * 1_000);
 }
 
 /// Polls Nova, all hosts and this device after a second. Returns true if the device then gets a power-off command.
-fn second(bed: &mut Bed, says: Power) -> bool {
+fn second(bed: &mut Harness, says: Power) -> bool {
     bed.at += 1_000;
     let mut ordered = bed.service().orders_off();
     ordered |= bed.tick(0).orders_off();
@@ -43,7 +43,7 @@ fn second(bed: &mut Bed, says: Power) -> bool {
     ordered
 }
 
-fn waits_for(bed: &Bed) -> Vec<Guard> {
+fn waits_for(bed: &Harness) -> Vec<Guard> {
     let waiting = bed.state.guard.waiting.iter();
     waiting
         .flat_map(|waiting| waiting.guards.iter().copied())
@@ -55,14 +55,14 @@ fn first(seconds: u64, mut is_so: impl FnMut(u64) -> bool) -> Option<u64> {
     (1..=seconds).find(|number| is_so(*number))
 }
 
-fn dead_device(bed: &mut Bed) {
+fn dead_device(bed: &mut Harness) {
     bed.power_fails(fault(Some(401), FaultClass::Fatal, false));
 }
 
 /// Covers R26.
 #[test]
 fn a_host_that_reads_on_is_powered_off_once_its_heartbeat_has_stopped() {
-    let mut bed = unwatched(Bed::engine());
+    let mut bed = unwatched(Harness::engine());
     // Nova shows it stale at once; that it stands still is to be seen.
     beat(&mut bed, 60);
     let ordered = first(60, |_| second(&mut bed, Power::On));
@@ -72,7 +72,7 @@ fn a_host_that_reads_on_is_powered_off_once_its_heartbeat_has_stopped() {
 /// Covers R26.
 #[test]
 fn what_its_engine_has_watched_before_counts() {
-    let mut bed = unwatched(Bed::engine());
+    let mut bed = unwatched(Harness::engine());
     beat(&mut bed, 60);
     bed.watched = true;
     let ordered = first(60, |_| second(&mut bed, Power::On));
@@ -84,7 +84,7 @@ fn what_its_engine_has_watched_before_counts() {
 #[test]
 fn a_constant_lag_of_nova_powers_off_no_running_host() {
     for lag in [16, 20, 60] {
-        let mut bed = unwatched(Bed::engine());
+        let mut bed = unwatched(Harness::engine());
         for number in 0..300_u64 {
             let sent = (bed.at + 101_000) / 10_000 * 10_000;
             bed.service.last_heartbeat = Some(nova_time(sent - lag * 1_000));
@@ -97,7 +97,7 @@ fn a_constant_lag_of_nova_powers_off_no_running_host() {
 #[test]
 fn silence_counts_only_a_minute_after_an_outage_of_nova() {
     for (others, guard) in [(0, Guard::Observer), (3, Guard::AllStale)] {
-        let mut bed = unwatched(Bed::engine());
+        let mut bed = unwatched(Harness::engine());
         bed.around_later(heard(others));
         beat(&mut bed, 60);
         for _ in 0..40 {
@@ -116,7 +116,7 @@ fn silence_counts_only_a_minute_after_an_outage_of_nova() {
 /// Covers R26.
 #[test]
 fn an_operator_who_approves_past_g2_overrides_an_outage_of_nova() {
-    let mut bed = unwatched(Bed::engine());
+    let mut bed = unwatched(Harness::engine());
     bed.around_later(heard(3));
     beat(&mut bed, 60);
     for _ in 0..100 {
@@ -134,7 +134,7 @@ fn an_operator_who_approves_past_g2_overrides_an_outage_of_nova() {
 /// Covers R26.
 #[test]
 fn an_operators_confirmation_does_not_count_right_after_an_outage_of_nova() {
-    let mut bed = unwatched(Bed::engine());
+    let mut bed = unwatched(Harness::engine());
     beat(&mut bed, 20);
     for _ in 0..20 {
         bed.at += 1_000;
@@ -146,7 +146,7 @@ fn an_operators_confirmation_does_not_count_right_after_an_outage_of_nova() {
         Some(HoldKind::Fence)
     );
     bed.around_later(heard(0)).say(OperatorCommand::HostIsOff);
-    let step = |bed: &mut Bed| {
+    let step = |bed: &mut Harness| {
         bed.at += 1_000;
         bed.service().tick(0);
         dead_device(bed);
@@ -169,7 +169,7 @@ fn an_operators_confirmation_does_not_count_right_after_an_outage_of_nova() {
 /// Covers R26.
 #[test]
 fn an_off_claim_of_a_report_does_not_count_right_after_an_outage_of_nova() {
-    let mut bed = unwatched(Bed::external());
+    let mut bed = unwatched(Harness::external());
     beat(&mut bed, 20);
     bed.around_later(heard(3));
     for _ in 0..40 {
@@ -184,7 +184,7 @@ fn an_off_claim_of_a_report_does_not_count_right_after_an_outage_of_nova() {
     assert!(matches!(believed, Some(70..=74)), "{believed:?}");
 }
 
-fn off(bed: &mut Bed, machine: Option<&str>) {
+fn off(bed: &mut Harness, machine: Option<&str>) {
     let reading = PowerReading {
         power: Power::Off,
         raw: "off".into(),
@@ -204,7 +204,7 @@ fn off(bed: &mut Bed, machine: Option<&str>) {
 #[test]
 fn a_device_with_an_identity_needs_one_scan_and_others_need_lasting_silence() {
     for (machine, from, to) in [(Some("guid=a"), 3, 5), (None, 15, 18)] {
-        let mut bed = unwatched(Bed::engine());
+        let mut bed = unwatched(Harness::engine());
         beat(&mut bed, 60);
         let proven = first(60, |_| {
             bed.at += 1_000;
@@ -222,7 +222,7 @@ fn a_device_with_an_identity_needs_one_scan_and_others_need_lasting_silence() {
 /// Covers R26.
 #[test]
 fn a_heartbeat_that_moves_after_the_first_reading_voids_both() {
-    let mut bed = Bed::engine().begun();
+    let mut bed = Harness::engine().begun();
     beat(&mut bed, 60);
     bed.service().power(Power::Off);
     // A copy that lags: it is old, and it has moved.
@@ -237,7 +237,7 @@ fn a_heartbeat_that_moves_after_the_first_reading_voids_both() {
 /// Covers R26.
 #[test]
 fn a_confirmation_blocked_for_two_minutes_by_anything_but_silence_is_requested_again() {
-    let mut bed = Bed::engine().begun();
+    let mut bed = Harness::engine().begun();
     beat(&mut bed, 60);
     bed.service().say(OperatorCommand::HostIsOff);
     bed.see(Observation::FencingStopped(true));
@@ -258,7 +258,7 @@ fn a_confirmation_blocked_for_two_minutes_by_anything_but_silence_is_requested_a
 /// Covers R26.
 #[test]
 fn a_confirmation_expires_ten_minutes_after_it_was_given_by_the_databases_clock() {
-    let mut bed = Bed::engine().begun();
+    let mut bed = Harness::engine().begun();
     beat(&mut bed, 60);
     bed.service().say(OperatorCommand::HostIsOff);
     // The device takes its time, which does not count.
@@ -290,7 +290,7 @@ fn a_confirmation_expires_ten_minutes_after_it_was_given_by_the_databases_clock(
 /// Covers R26.
 #[test]
 fn a_new_owner_counts_only_its_own_observations() {
-    let mut bed = unwatched(Bed::engine());
+    let mut bed = unwatched(Harness::engine());
     beat(&mut bed, 60);
     for _ in 0..10 {
         assert!(!second(&mut bed, Power::On));

@@ -1,6 +1,6 @@
 //! Failures, refusals, silence and slowness of Nova, of various lengths.
 
-use super::bed::{Bed, evacuation, fault, id, server, timeout, unavailable};
+use super::bed::{Harness, evacuation, fault, id, server, timeout, unavailable};
 use crate::entity::notification::NotificationStatus;
 use crate::fault::{Fault, FaultClass};
 use crate::host_recovery::{End, MoveStep, Stage};
@@ -16,7 +16,7 @@ fn rebuilding(number: u128) -> Server {
 }
 
 /// Ten seconds later the host's service, its device and the lists have been read once more. Whether instance 1 was asked for.
-fn round(bed: &mut Bed, servers: Vec<Server>, records: Vec<Migration>) -> bool {
+fn round(bed: &mut Harness, servers: Vec<Server>, records: Vec<Migration>) -> bool {
     bed.tick(10_000);
     let mut asked = bed.evacuates(1);
     bed.service();
@@ -29,7 +29,7 @@ fn round(bed: &mut Bed, servers: Vec<Server>, records: Vec<Migration>) -> bool {
 
 /// For `millis` everything else answers as ever, and every evacuation that is asked for is answered by `refusal`. Gives how
 /// often one was asked for.
-fn refused_for(bed: &mut Bed, millis: u64, refusal: &Fault) -> u32 {
+fn refused_for(bed: &mut Harness, millis: u64, refusal: &Fault) -> u32 {
     let until = bed.at + millis;
     let mut asked = 0;
     while bed.at < until && bed.state.stage == Stage::Moving {
@@ -55,7 +55,7 @@ fn a_transient_fault_never_makes_an_unfinished_move_a_success() {
         fault(Some(401), FaultClass::Fatal, false),
     ];
     for broken in faults {
-        let mut bed = Bed::engine().asked();
+        let mut bed = Harness::engine().asked();
         for _ in 0..20 {
             bed.see(Observation::Lists(Err(broken.clone())));
             bed.see(Observation::Server {
@@ -76,7 +76,7 @@ fn a_transient_fault_never_makes_an_unfinished_move_a_success() {
 /// Covers EW2.
 #[test]
 fn a_move_that_fails_every_time_ends_as_failed() {
-    let mut bed = Bed::engine().planned(vec![server(1)]);
+    let mut bed = Harness::engine().planned(vec![server(1)]);
     bed.answer(1, ServerCall::Evacuate, Ok(()));
     let mut records = Vec::new();
     for record in 1..=3 {
@@ -100,7 +100,7 @@ fn a_move_that_fails_every_time_ends_as_failed() {
 /// Covers EW4.
 #[test]
 fn a_rebuild_that_makes_progress_is_not_called_slow() {
-    let mut bed = Bed::engine().asked();
+    let mut bed = Harness::engine().asked();
     let stages = ["rebuilding", "rebuild_block_device_mapping", "rebuild_spawning"];
     for round in 0..90 {
         let task = stages[round / 30];
@@ -131,7 +131,7 @@ fn a_rebuild_that_makes_progress_is_not_called_slow() {
 /// Covers EW7.
 #[test]
 fn a_segment_disabled_between_two_attempts_gets_no_second_one() {
-    let mut bed = Bed::engine().asked();
+    let mut bed = Harness::engine().asked();
     bed.pulse(false, false);
     bed.tick(10_000).service().power(Power::Off);
     bed.lists(vec![server(1)], vec![evacuation(1, 1, "failed", Some("b"))]);
@@ -150,7 +150,7 @@ fn a_segment_disabled_between_two_attempts_gets_no_second_one() {
 /// Covers EW7.
 #[test]
 fn a_host_put_in_maintenance_between_two_attempts_gets_no_second_one() {
-    let mut bed = Bed::engine().asked();
+    let mut bed = Harness::engine().asked();
     bed.pulse(true, true);
     bed.tick(10_000).service().power(Power::Off);
     bed.lists(vec![server(1)], vec![evacuation(1, 1, "failed", Some("b"))]);
@@ -168,7 +168,7 @@ fn a_host_put_in_maintenance_between_two_attempts_gets_no_second_one() {
 #[test]
 fn an_outage_of_nova_only_delays_the_recovery() {
     let away = fault(None, FaultClass::Transient, false);
-    let mut bed = Bed::engine().planned(vec![server(1)]);
+    let mut bed = Harness::engine().planned(vec![server(1)]);
     bed.answer(1, ServerCall::Evacuate, Err(away.clone()));
     let asked = refused_for(&mut bed, 900_000, &away);
     assert!(asked > 20, "asked {asked} times");
@@ -187,7 +187,7 @@ fn an_outage_of_nova_only_delays_the_recovery() {
 #[test]
 fn an_instance_whose_calls_fail_beyond_its_deadline_needs_an_operator_and_names_the_cause() {
     let away = fault(Some(429), FaultClass::Transient, false);
-    let mut bed = Bed::with("UNKNOWN", |policy| {
+    let mut bed = Harness::with("UNKNOWN", |policy| {
         policy.move_deadline = std::time::Duration::from_secs(600);
     });
     bed.service.enabled = true;
@@ -212,7 +212,7 @@ fn time_an_operator_takes_counts_towards_no_deadline() {
         policy.move_deadline = std::time::Duration::from_secs(600);
         policy.deadline = std::time::Duration::from_secs(1_200);
     };
-    let mut bed = Bed::with("UNKNOWN", change).planned(vec![server(1)]);
+    let mut bed = Harness::with("UNKNOWN", change).planned(vec![server(1)]);
     bed.answer(1, ServerCall::Evacuate, Err(away.clone()));
     refused_for(&mut bed, 300_000, &away);
     bed.pulse(false, false);
@@ -233,7 +233,7 @@ fn a_recovery_past_its_deadline_requests_nothing_and_follows_running_moves() {
         policy.in_flight = 1;
         policy.deadline = std::time::Duration::from_secs(1_200);
     };
-    let mut bed = Bed::with("UNKNOWN", change).planned(vec![server(1), server(2)]);
+    let mut bed = Harness::with("UNKNOWN", change).planned(vec![server(1), server(2)]);
     bed.answer(1, ServerCall::Evacuate, Ok(()))
         .answer(2, ServerCall::Lock, Ok(()));
     let record = [evacuation(1, 1, "pre-migrating", Some("b"))];
@@ -261,7 +261,7 @@ fn a_recovery_past_its_deadline_requests_nothing_and_follows_running_moves() {
 #[test]
 fn a_recovery_without_a_list_by_its_deadline_ends_with_the_reason() {
     let change = |policy: &mut crate::policy::Policy| policy.deadline = std::time::Duration::from_secs(600);
-    let mut bed = Bed::with("UNKNOWN", change).proven();
+    let mut bed = Harness::with("UNKNOWN", change).proven();
     bed.forced_down();
     bed.see(Observation::Inventory(Err(unavailable())));
     for _ in 0..70 {
@@ -290,7 +290,7 @@ fn a_recovery_without_a_list_by_its_deadline_ends_with_the_reason() {
 #[test]
 fn the_vmove_shows_the_cause_and_the_notification_the_instance() {
     let cause = fault(Some(409), FaultClass::Conflict, false);
-    let mut bed = Bed::with("UNKNOWN", |policy| policy.attempts = 1).planned(vec![server(1)]);
+    let mut bed = Harness::with("UNKNOWN", |policy| policy.attempts = 1).planned(vec![server(1)]);
     bed.answer(1, ServerCall::Evacuate, Err(cause));
     bed.over(vec![server(1)]);
     let note = bed.one(1).note.clone().unwrap();
@@ -306,7 +306,7 @@ fn the_vmove_shows_the_cause_and_the_notification_the_instance() {
 #[test]
 fn a_refused_evacuation_is_shown_until_it_is_accepted() {
     let policy = fault(Some(403), FaultClass::Permanent, false);
-    let mut bed = Bed::engine().planned(vec![server(1)]);
+    let mut bed = Harness::engine().planned(vec![server(1)]);
     assert!(bed.evacuates(1));
     bed.answer(1, ServerCall::Evacuate, Err(policy.clone()));
     assert_eq!(bed.message, None, "what passes in a moment is not worth a write");
@@ -332,7 +332,7 @@ fn a_refused_evacuation_is_shown_until_it_is_accepted() {
 #[test]
 fn a_refusal_due_to_the_service_is_not_a_failure_of_the_instance() {
     let in_use = fault(Some(400), FaultClass::Permanent, false);
-    let mut bed = Bed::engine().planned(vec![server(1)]);
+    let mut bed = Harness::engine().planned(vec![server(1)]);
     let mut asked = bed.evacuates(1);
     for round in 0..2 {
         assert!(asked, "{round}: {:?}", bed.commands);
@@ -363,7 +363,7 @@ fn a_refusal_due_to_the_service_is_not_a_failure_of_the_instance() {
 #[test]
 fn a_refusal_of_the_instance_itself_counts() {
     let refusal = fault(Some(400), FaultClass::Permanent, false);
-    let mut bed = Bed::engine().planned(vec![server(1)]);
+    let mut bed = Harness::engine().planned(vec![server(1)]);
     bed.answer(1, ServerCall::Evacuate, Err(refusal.clone()));
     let asked = refused_for(&mut bed, 300_000, &refusal);
     assert_eq!(asked, 2, "three attempts, the service forced down all the time");
@@ -373,7 +373,7 @@ fn a_refusal_of_the_instance_itself_counts() {
 /// Covers EW30.
 #[test]
 fn calls_without_answers_lose_nothing() {
-    let mut bed = Bed::engine().planned(vec![server(1), server(2)]);
+    let mut bed = Harness::engine().planned(vec![server(1), server(2)]);
     let mut writes = 0;
     for _ in 0..60 {
         // Every question that is out times out together.
@@ -419,7 +419,7 @@ fn calls_without_answers_lose_nothing() {
 }
 
 /// Nova's scheduler finds no host, for so long or until the instance is given up. Gives how often it was asked for in all.
-fn no_host_for(bed: &mut Bed, millis: u64, records: &mut Vec<Migration>) -> usize {
+fn no_host_for(bed: &mut Harness, millis: u64, records: &mut Vec<Migration>) -> usize {
     let until = bed.at + millis;
     let failed =
         |records: &mut Vec<Migration>| records.push(evacuation(records.len() as u64 + 1, 1, "error", None));
@@ -440,7 +440,7 @@ fn no_host_for(bed: &mut Bed, millis: u64, records: &mut Vec<Migration>) -> usiz
 #[test]
 fn an_instance_without_a_host_is_retried_while_novas_broker_may_recover() {
     let patient = |policy: &mut crate::policy::Policy| policy.retry_for = std::time::Duration::from_secs(180);
-    let mut bed = Bed::with("UNKNOWN", patient).asked();
+    let mut bed = Harness::with("UNKNOWN", patient).asked();
     let mut records = Vec::new();
     let asked = no_host_for(&mut bed, 150_000, &mut records);
     assert!((5..20).contains(&asked), "{asked} times in 150 s");
@@ -451,7 +451,7 @@ fn an_instance_without_a_host_is_retried_while_novas_broker_may_recover() {
     let note = bed.one(1).note.clone().unwrap();
     assert!(note.contains("of 180 s"), "{note}");
 
-    let mut hasty = Bed::with("UNKNOWN", |_| {}).asked();
+    let mut hasty = Harness::with("UNKNOWN", |_| {}).asked();
     let asked = no_host_for(&mut hasty, 150_000, &mut Vec::new());
     assert_eq!(asked, 3, "without that time the attempts alone count");
 }

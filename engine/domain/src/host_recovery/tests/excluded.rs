@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use super::bed::{Bed, HOST, fault, id, server, timeout};
+use super::bed::{HOST, Harness, fault, id, server, timeout};
 use crate::Timestamp;
 use crate::entity::notification::NotificationStatus;
 use crate::fault::FaultClass;
@@ -22,8 +22,8 @@ fn stopped(number: u128) -> Server {
 }
 
 /// The moves are over: these were listed, and policy excludes all of them.
-fn left(servers: Vec<Server>, change: impl FnOnce(&mut Policy)) -> Bed {
-    let mut bed = Bed::with("UNKNOWN", |policy| {
+fn left(servers: Vec<Server>, change: impl FnOnce(&mut Policy)) -> Harness {
+    let mut bed = Harness::with("UNKNOWN", |policy| {
         policy.evacuate_all = false;
         change(policy);
     })
@@ -36,7 +36,7 @@ fn left(servers: Vec<Server>, change: impl FnOnce(&mut Policy)) -> Bed {
 }
 
 /// And then the host has come back.
-fn come_back(bed: &mut Bed) {
+fn come_back(bed: &mut Harness) {
     bed.at += 10_000;
     bed.service().beats();
     assert!(bed.clears());
@@ -46,7 +46,7 @@ fn come_back(bed: &mut Bed) {
     bed.see(Observation::ServiceUpdated(Ok(seen)));
 }
 
-fn returned(servers: Vec<Server>) -> Bed {
+fn returned(servers: Vec<Server>) -> Harness {
     let mut bed = left(servers, |_| {});
     come_back(&mut bed);
     assert_eq!(bed.state.stage, Stage::Starting);
@@ -65,7 +65,7 @@ fn requested(latest_first: &[(&str, Actor)]) -> Vec<ServerAction> {
 
 const FOUND_SHUT_DOWN: &[(&str, Actor)] = &[("stop", Actor::Nova), ("create", Actor::Person)];
 
-impl Bed {
+impl Harness {
     fn reads_server(&self, number: u128) -> bool {
         self.wants(|command| *command == Command::ReadServer(id(number)))
     }
@@ -252,7 +252,7 @@ fn one_that_has_moved_or_is_deleted_or_is_in_a_state_of_its_owners_is_left() {
 /// Covers P5.
 #[test]
 fn nothing_is_started_on_a_host_that_is_down_or_frozen_or_in_an_operators_maintenance() {
-    let block: [fn(&mut Bed); 4] = [
+    let block: [fn(&mut Harness); 4] = [
         |bed| {
             bed.pulse(true, true);
         },

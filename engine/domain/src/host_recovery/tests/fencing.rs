@@ -1,6 +1,6 @@
 //! Fencing up to the proof, and `forced_down`.
 
-use super::bed::{Bed, fault, server, timeout, unavailable};
+use super::bed::{Harness, fault, server, timeout, unavailable};
 use crate::entity::host::MaintenanceReason;
 use crate::entity::notification::NotificationStatus;
 use crate::entity::segment::RecoveryMethod;
@@ -9,7 +9,7 @@ use crate::host_recovery::{HoldKind, Stage};
 use crate::power::Power;
 use crate::recovery::{Life, Observation, OperatorCommand, ServiceUpdate};
 
-fn reads_power(bed: &Bed) -> bool {
+fn reads_power(bed: &Harness) -> bool {
     bed.reads_power()
 }
 
@@ -30,7 +30,7 @@ fn gates_end_a_recovery_before_anything_is_touched() {
         ("operator's maintenance", "event", "STOPPED", true, true, Ignored),
     ];
     for (name, _, event, enabled, maintenance, wanted) in cases {
-        let mut bed = Bed::engine();
+        let mut bed = Harness::engine();
         bed.state.event = event.into();
         bed.pulse(enabled, maintenance);
         assert_eq!(bed.status, wanted, "{name}");
@@ -53,7 +53,7 @@ fn external_fencing_needs_normal_and_engine_fencing_does_not() {
         ("", Engine, false),
     ];
     for (reported, mode, ignored) in cases {
-        let mut bed = Bed::with(reported, |policy| policy.fencing = mode);
+        let mut bed = Harness::with(reported, |policy| policy.fencing = mode);
         bed.claim();
         let name = format!("{reported:?} {mode:?}");
         assert_eq!(bed.status == NotificationStatus::Ignored, ignored, "{name}");
@@ -72,7 +72,7 @@ fn a_storm_above_the_fraction_is_held_and_one_host_is_not() {
         ("two of three", 2, 3, true),
     ];
     for (name, out, of, held) in cases {
-        let mut bed = Bed::engine();
+        let mut bed = Harness::engine();
         bed.claim().storm(out, of);
         assert_eq!(bed.state.hold.is_some(), held, "{name}");
         assert_eq!(reads_power(&bed), !held, "{name}");
@@ -81,11 +81,11 @@ fn a_storm_above_the_fraction_is_held_and_one_host_is_not() {
 
 #[test]
 fn an_approved_storm_continues_and_a_rejected_one_ends_as_failed() {
-    let mut bed = Bed::engine();
+    let mut bed = Harness::engine();
     bed.claim().storm(5, 5).say(OperatorCommand::Approve).tick(0);
     assert_eq!(bed.state.stage, Stage::Fencing);
     assert!(reads_power(&bed));
-    let mut bed = Bed::engine();
+    let mut bed = Harness::engine();
     bed.claim().storm(5, 5).say(OperatorCommand::Reject);
     assert_eq!(bed.status, NotificationStatus::Failed);
     let message = bed.message.as_deref().unwrap();
@@ -100,7 +100,7 @@ fn an_approved_storm_continues_and_a_rejected_one_ends_as_failed() {
 
 #[test]
 fn an_operator_action_applies_once() {
-    let mut bed = Bed::engine();
+    let mut bed = Harness::engine();
     bed.claim().storm(5, 5).say(OperatorCommand::Approve).tick(0);
     bed.heartbeat_age(20_000).service().power(Power::On);
     bed.powered_off(Err(fault(Some(403), FaultClass::Permanent, false)));
@@ -113,7 +113,7 @@ fn an_operator_action_applies_once() {
 
 #[test]
 fn a_proof_needs_two_readings_of_off_in_a_row_and_apart() {
-    let mut bed = Bed::engine().begun();
+    let mut bed = Harness::engine().begun();
     bed.heartbeat_age(20_000).service();
     bed.power(Power::Off);
     assert!(bed.state.proof.is_none());
@@ -132,7 +132,7 @@ fn a_proof_needs_two_readings_of_off_in_a_row_and_apart() {
 #[test]
 fn a_failed_or_unclear_reading_breaks_the_pair() {
     for (name, unclear) in [("fails", false), ("is unknown", true)] {
-        let mut bed = Bed::engine().begun();
+        let mut bed = Harness::engine().begun();
         bed.heartbeat_age(1_000).service();
         bed.power(Power::Off).tick(3_000);
         if unclear {
@@ -147,7 +147,7 @@ fn a_failed_or_unclear_reading_breaks_the_pair() {
 
 #[test]
 fn no_host_is_powered_off_while_it_is_up_in_nova() {
-    let mut bed = Bed::engine().begun();
+    let mut bed = Harness::engine().begun();
     bed.heartbeat_age(5_000).service().power(Power::On);
     assert!(!bed.orders_off());
     bed.tick(4_000);
@@ -159,7 +159,7 @@ fn no_host_is_powered_off_while_it_is_up_in_nova() {
 
 #[test]
 fn a_contradicted_report_is_given_up_without_any_action() {
-    let mut bed = Bed::engine().begun();
+    let mut bed = Harness::engine().begun();
     bed.heartbeat_age(1_000).service().power(Power::On);
     let mut orders = 0;
     for _ in 0..130 {
@@ -178,7 +178,7 @@ fn a_contradicted_report_is_given_up_without_any_action() {
 #[test]
 fn a_report_is_contradicted_by_uninterrupted_heartbeats_in_nova() {
     for (name, missed, counted) in [("heard", false, true), ("missed and back", true, false)] {
-        let mut bed = Bed::engine().begun();
+        let mut bed = Harness::engine().begun();
         bed.heartbeat_age(if missed { 60_000 } else { 1_000 }).service();
         bed.heartbeat_age(1_000).service().power(Power::On);
         for _ in 0..200 {
@@ -195,7 +195,7 @@ fn a_report_is_contradicted_by_uninterrupted_heartbeats_in_nova() {
 /// Covers R5.
 #[test]
 fn an_order_without_an_answer_is_not_repeated_before_d_and_q_have_passed() {
-    let mut bed = Bed::engine().begun();
+    let mut bed = Harness::engine().begun();
     bed.heartbeat_age(20_000).service().power(Power::On);
     assert!(bed.orders_off());
     bed.powered_off(Err(timeout()));
@@ -213,7 +213,7 @@ fn an_order_without_an_answer_is_not_repeated_before_d_and_q_have_passed() {
 
 #[test]
 fn a_reading_requested_before_the_order_does_not_show_its_effect() {
-    let mut bed = Bed::engine().begun();
+    let mut bed = Harness::engine().begun();
     bed.heartbeat_age(20_000).service().power(Power::On);
     assert!(bed.orders_off());
     bed.powered_off(Ok(()));
@@ -226,7 +226,7 @@ fn a_reading_requested_before_the_order_does_not_show_its_effect() {
 
 #[test]
 fn a_device_that_ignores_an_accepted_order_leads_to_a_hold() {
-    let mut bed = Bed::engine().begun();
+    let mut bed = Harness::engine().begun();
     bed.heartbeat_age(20_000).service().power(Power::On);
     bed.powered_off(Ok(()));
     for _ in 0..31 {
@@ -271,7 +271,7 @@ fn each_answer_to_the_order_is_handled() {
         ("no answer", timeout(), false, false),
     ];
     for (name, answer, held, again) in cases {
-        let mut bed = Bed::engine().begun();
+        let mut bed = Harness::engine().begun();
         bed.heartbeat_age(20_000).service().power(Power::On);
         bed.powered_off(Err(answer));
         bed.tick(6_000);
@@ -282,7 +282,7 @@ fn each_answer_to_the_order_is_handled() {
 
 #[test]
 fn a_device_that_cannot_be_read_leads_to_a_hold_and_never_counts_as_off() {
-    let mut bed = Bed::engine().begun();
+    let mut bed = Harness::engine().begun();
     bed.heartbeat_age(60_000).service();
     bed.power_fails(unavailable());
     for _ in 0..200 {
@@ -298,7 +298,7 @@ fn a_device_that_cannot_be_read_leads_to_a_hold_and_never_counts_as_off() {
 /// Covers R15.
 #[test]
 fn an_off_claim_counts_once_the_host_is_down_in_nova() {
-    let mut bed = Bed::external().begun();
+    let mut bed = Harness::external().begun();
     bed.heartbeat_age(14_000).service();
     assert!(bed.state.proof.is_none(), "R16: a heartbeat of 14 s is not stale");
     bed.tick(1_000).heartbeat_age(16_000).service();
@@ -313,7 +313,7 @@ fn an_off_claim_counts_once_the_host_is_down_in_nova() {
 /// Covers R16.
 #[test]
 fn forced_down_hides_up_and_not_the_heartbeat() {
-    let mut bed = Bed::external().begun();
+    let mut bed = Harness::external().begun();
     bed.service.forced_down = true;
     bed.service.up = false;
     bed.heartbeat_age(5_000).service();
@@ -346,7 +346,7 @@ fn a_foreign_disable_stays() {
         ),
     ];
     for (name, enabled, reason, foreign) in cases {
-        let mut bed = Bed::engine();
+        let mut bed = Harness::engine();
         bed.service.enabled = enabled;
         bed.service.disabled_reason = reason.map(Into::into);
         let bed = bed.proven();
@@ -364,7 +364,7 @@ fn a_foreign_disable_stays() {
 /// Covers R17.
 #[test]
 fn forced_down_is_not_set_on_an_old_reading() {
-    let mut bed = Bed::engine().proven();
+    let mut bed = Harness::engine().proven();
     assert!(bed.updates().is_some());
     bed.see(Observation::ServiceUpdated(Err(timeout())));
     bed.tick(31_000);
@@ -382,7 +382,7 @@ fn a_failed_forced_down_is_repeated_and_shown() {
         ("refused", fault(Some(400), FaultClass::Permanent, false), 31_000),
     ];
     for (name, answer, wait) in cases {
-        let mut bed = Bed::engine().proven();
+        let mut bed = Harness::engine().proven();
         bed.see(Observation::ServiceUpdated(Err(answer)));
         assert!(bed.updates().is_none(), "{name}");
         bed.tick(wait);
@@ -402,7 +402,7 @@ fn a_failed_forced_down_is_repeated_and_shown() {
 
 #[test]
 fn a_claim_is_bound_to_the_heartbeat_from_the_start() {
-    let mut bed = Bed::external().begun();
+    let mut bed = Harness::external().begun();
     bed.heartbeat_age(16_000).service();
     assert!(bed.updates().is_some());
     bed.see(Observation::ServiceUpdated(Err(unavailable())));
@@ -417,7 +417,7 @@ fn a_claim_is_bound_to_the_heartbeat_from_the_start() {
 
 #[test]
 fn a_delayed_claim_is_renewed_while_no_heartbeat_comes() {
-    let mut bed = Bed::external().begun();
+    let mut bed = Harness::external().begun();
     bed.heartbeat_age(16_000).service();
     bed.see(Observation::ServiceUpdated(Err(unavailable())));
     bed.pulse(true, true);
@@ -430,7 +430,7 @@ fn a_delayed_claim_is_renewed_while_no_heartbeat_comes() {
 
 #[test]
 fn a_host_unknown_to_nova_counts_after_three_answers() {
-    let mut bed = Bed::engine().begun();
+    let mut bed = Harness::engine().begun();
     for answers in 1..=3 {
         assert_eq!(bed.state.stage, Stage::Fencing, "after {}", answers - 1);
         bed.see(Observation::Service(Ok(None))).tick(5_000);
@@ -441,11 +441,11 @@ fn a_host_unknown_to_nova_counts_after_three_answers() {
 
 #[test]
 fn a_segment_disabled_before_the_order_ends_it_and_after_the_order_it_waits() {
-    let mut bed = Bed::engine().begun();
+    let mut bed = Harness::engine().begun();
     bed.pulse(false, false);
     assert_eq!(bed.status, NotificationStatus::Ignored);
 
-    let mut bed = Bed::engine().begun();
+    let mut bed = Harness::engine().begun();
     bed.heartbeat_age(20_000).service().power(Power::On);
     assert!(bed.orders_off());
     bed.pulse(false, false).powered_off(Ok(()));
@@ -465,7 +465,7 @@ fn a_segment_disabled_before_the_order_ends_it_and_after_the_order_it_waits() {
 
 #[test]
 fn an_unsent_order_is_repeated() {
-    let mut bed = Bed::engine().begun();
+    let mut bed = Harness::engine().begun();
     bed.heartbeat_age(20_000).service().power(Power::On);
     let order = bed
         .commands
@@ -479,7 +479,7 @@ fn an_unsent_order_is_repeated() {
 
 #[test]
 fn a_short_blocker_is_not_written() {
-    let mut bed = Bed::engine().begun();
+    let mut bed = Harness::engine().begun();
     for round in 0..20 {
         bed.see(Observation::Service(Err(fault(
             Some(503),
@@ -489,7 +489,7 @@ fn a_short_blocker_is_not_written() {
         bed.tick(1_000).service().tick(1_000);
         assert_eq!(bed.said, 0, "round {round}");
     }
-    let mut bed = Bed::engine().begun();
+    let mut bed = Harness::engine().begun();
     for round in 0..20_u16 {
         let mut other = unavailable();
         other.text = format!("req-{round}");
@@ -503,18 +503,18 @@ fn a_short_blocker_is_not_written() {
 
 #[test]
 fn a_host_without_instances_ends_as_finished() {
-    let mut bed = Bed::engine().proven();
+    let mut bed = Harness::engine().proven();
     bed.forced_down().inventory(vec![], vec![]);
     assert_eq!(bed.status, NotificationStatus::Finished);
     assert_eq!(bed.record.life, Some(Life::Watching));
-    let mut again = Bed::engine().planned(vec![server(1)]);
+    let mut again = Harness::engine().planned(vec![server(1)]);
     again.tick(1);
     assert_eq!(again.status, NotificationStatus::Running);
 }
 
 #[test]
 fn a_rejection_after_a_power_off_warns_that_the_host_may_be_off() {
-    let mut bed = Bed::engine().begun();
+    let mut bed = Harness::engine().begun();
     bed.heartbeat_age(20_000).service();
     bed.power(Power::On);
     assert_eq!(bed.told(), ["bmc"]);
@@ -523,7 +523,7 @@ fn a_rejection_after_a_power_off_warns_that_the_host_may_be_off() {
     assert_eq!(bed.status, NotificationStatus::Failed);
     let message = bed.message.clone().unwrap();
     assert!(message.contains("was ordered off"), "{message}");
-    let mut before = Bed::engine().begun();
+    let mut before = Harness::engine().begun();
     before.say(OperatorCommand::Reject).tick(1);
     let message = before.message.clone().unwrap();
     assert!(
@@ -538,7 +538,7 @@ fn a_method_other_than_auto_is_recorded() {
         (RecoveryMethod::Auto, false),
         (RecoveryMethod::ReservedHost, true),
     ] {
-        let mut bed = Bed::engine();
+        let mut bed = Harness::engine();
         bed.state.method = method;
         let bed = bed.begun();
         let told = bed
@@ -553,7 +553,7 @@ fn a_method_other_than_auto_is_recorded() {
 /// Covers R17.
 #[test]
 fn each_move_records_the_proof_of_its_request() {
-    let mut bed = Bed::engine().planned(vec![server(1), server(2)]);
+    let mut bed = Harness::engine().planned(vec![server(1), server(2)]);
     bed.tick(10);
     let named: Vec<_> = bed.state.moves.values().map(|one| one.proof).collect();
     assert_eq!((bed.state.proofs, named), (1, vec![Some(1), Some(1)]));

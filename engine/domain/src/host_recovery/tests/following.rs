@@ -1,20 +1,20 @@
 //! Requests, answers, and the end of a move.
 
-use super::bed::{Bed, evacuation, fault, id, server, timeout, unavailable};
+use super::bed::{Harness, evacuation, fault, id, server, timeout, unavailable};
 use crate::entity::notification::NotificationStatus;
 use crate::fault::FaultClass;
 use crate::host_recovery::{End, Lock, MoveStep};
 use crate::power::Power;
 use crate::recovery::{Command, Life, Observation, OperatorCommand, ServerCall};
 
-fn unlocks(bed: &Bed) -> bool {
+fn unlocks(bed: &Harness) -> bool {
     bed.wants(|command| matches!(command, Command::Unlock(_)))
 }
 
 /// Covers R7.
 #[test]
 fn an_ordinary_move_takes_three_transactions_after_the_plans() {
-    let mut bed = Bed::engine().asked();
+    let mut bed = Harness::engine().asked();
     bed.lists(vec![], vec![evacuation(1, 1, "done", Some("b"))]);
     assert!(unlocks(&bed));
     bed.over(vec![]);
@@ -26,7 +26,7 @@ fn an_ordinary_move_takes_three_transactions_after_the_plans() {
 
 #[test]
 fn the_intent_is_written_before_the_call() {
-    let bed = Bed::engine().planned(vec![server(1)]);
+    let bed = Harness::engine().planned(vec![server(1)]);
     assert!(bed.evacuates(1));
     assert!(bed.record.moves.contains(&id(1)));
 }
@@ -34,7 +34,7 @@ fn the_intent_is_written_before_the_call() {
 /// Covers R17.
 #[test]
 fn no_evacuation_is_requested_with_a_stale_reading() {
-    let mut bed = Bed::engine().planned(vec![server(1), server(2)]);
+    let mut bed = Harness::engine().planned(vec![server(1), server(2)]);
     bed.answer(1, ServerCall::Evacuate, Err(unavailable()));
     bed.at += 31_000;
     bed.lists(vec![server(1), server(2)], vec![]);
@@ -47,7 +47,7 @@ fn no_evacuation_is_requested_with_a_stale_reading() {
 /// Covers R17.
 #[test]
 fn an_unclear_reading_renews_no_proof_and_is_shown() {
-    let mut bed = Bed::engine().planned(vec![server(1)]);
+    let mut bed = Harness::engine().planned(vec![server(1)]);
     bed.answer(1, ServerCall::Evacuate, Err(unavailable()));
     bed.at += 31_000;
     bed.lists(vec![server(1)], vec![]).power(Power::Unknown);
@@ -59,7 +59,7 @@ fn an_unclear_reading_renews_no_proof_and_is_shown() {
 /// Covers R16.
 #[test]
 fn the_heartbeat_is_recorded_before_the_first_request() {
-    let mut bed = Bed::engine().proven();
+    let mut bed = Harness::engine().proven();
     bed.service.forced_down = true;
     let seen = bed.service.clone();
     bed.see(Observation::ServiceUpdated(Ok(seen))).tick(1);
@@ -86,7 +86,7 @@ fn lists(command: &Command) -> bool {
 /// A read of the service record costs Nova as much as a list of few instances.
 #[test]
 fn one_read_of_the_service_precedes_the_lists_and_one_after_them_counts_too() {
-    let mut bed = Bed::engine().proven();
+    let mut bed = Harness::engine().proven();
     bed.service.forced_down = true;
     let seen = bed.service.clone();
     bed.see(Observation::ServiceUpdated(Ok(seen)));
@@ -107,7 +107,7 @@ fn one_read_of_the_service_precedes_the_lists_and_one_after_them_counts_too() {
 
 #[test]
 fn the_service_record_in_the_lists_can_show_the_host_up() {
-    let mut bed = Bed::engine().proven();
+    let mut bed = Harness::engine().proven();
     bed.forced_down();
     assert!(bed.wants(|command| *command == Command::TakeInventory { shown: true }));
     bed.at += 4_000;
@@ -123,7 +123,7 @@ fn the_service_record_in_the_lists_can_show_the_host_up() {
 
 #[test]
 fn no_evacuation_is_requested_with_stale_lists() {
-    let mut bed = Bed::engine().planned(vec![server(1)]);
+    let mut bed = Harness::engine().planned(vec![server(1)]);
     bed.answer(
         1,
         ServerCall::Evacuate,
@@ -176,7 +176,7 @@ fn every_answer_to_an_evacuation_is_handled() {
         ),
     ];
     for (name, answer, wanted) in cases {
-        let mut bed = Bed::engine().planned(vec![server(1)]);
+        let mut bed = Harness::engine().planned(vec![server(1)]);
         bed.answer(1, ServerCall::Evacuate, Err(answer));
         match wanted {
             Wanted::Looked => assert!(bed.is_asked(1), "{name}"),
@@ -188,7 +188,7 @@ fn every_answer_to_an_evacuation_is_handled() {
 
 #[test]
 fn a_refused_evacuation_is_retried_after_a_check_and_finally_needs_an_operator() {
-    let mut bed = Bed::engine().planned(vec![server(1)]);
+    let mut bed = Harness::engine().planned(vec![server(1)]);
     let refused = || fault(Some(400), FaultClass::Permanent, false);
     for attempt in 1..=3 {
         assert!(bed.evacuates(1), "attempt {attempt}");
@@ -219,7 +219,7 @@ fn a_refused_evacuation_is_retried_after_a_check_and_finally_needs_an_operator()
 /// Covers EW1.
 #[test]
 fn an_instance_that_moves_on_the_second_attempt_is_moved() {
-    let mut bed = Bed::engine().asked();
+    let mut bed = Harness::engine().asked();
     bed.lists(vec![server(1)], vec![evacuation(1, 1, "failed", Some("b"))]);
     assert!(bed.is_waiting(1));
     bed.tick(1_100);
@@ -239,7 +239,7 @@ fn an_instance_that_moves_on_the_second_attempt_is_moved() {
 /// Covers R5, R12.
 #[test]
 fn unlocking_is_repeated_until_nova_has_answered_and_none_can_come_late() {
-    let mut bed = Bed::engine().asked();
+    let mut bed = Harness::engine().asked();
     bed.lists(vec![], vec![evacuation(1, 1, "done", Some("b"))]);
     for _ in 0..4 {
         assert!(unlocks(&bed));
@@ -261,7 +261,7 @@ fn unlocking_is_repeated_until_nova_has_answered_and_none_can_come_late() {
 /// Covers R12.
 #[test]
 fn a_lock_that_may_come_late_is_removed_late_too() {
-    let mut bed = Bed::engine().proven();
+    let mut bed = Harness::engine().proven();
     bed.forced_down().inventory(vec![server(1)], vec![]);
     bed.answer(1, ServerCall::Lock, Err(timeout()));
     let loose = bed.at;
@@ -285,7 +285,7 @@ fn a_lock_that_may_come_late_is_removed_late_too() {
 /// Covers R5, R12.
 #[test]
 fn an_unlock_counts_from_its_sending_and_not_from_its_answer() {
-    let mut bed = Bed::engine().proven();
+    let mut bed = Harness::engine().proven();
     bed.forced_down().inventory(vec![server(1)], vec![]);
     bed.answer(1, ServerCall::Lock, Err(timeout()));
     let loose = bed.at;
@@ -315,7 +315,7 @@ fn every_answer_to_a_lock_is_handled() {
         ),
     ];
     for (name, answer, lock) in cases {
-        let mut bed = Bed::engine().proven();
+        let mut bed = Harness::engine().proven();
         bed.forced_down().inventory(vec![server(1)], vec![]);
         bed.answer(1, ServerCall::Lock, Err(answer));
         assert_eq!(bed.one(1).lock, lock, "{name}");
@@ -327,7 +327,7 @@ fn every_answer_to_a_lock_is_handled() {
 
 #[test]
 fn repeated_failures_of_calls_are_shown() {
-    let mut bed = Bed::engine().planned(vec![server(1)]);
+    let mut bed = Harness::engine().planned(vec![server(1)]);
     for _ in 0..6 {
         bed.answer(1, ServerCall::Evacuate, Err(unavailable()))
             .tick(20_000);
@@ -339,7 +339,7 @@ fn repeated_failures_of_calls_are_shown() {
 
 #[test]
 fn each_unsent_call_is_decided_again() {
-    let mut bed = Bed::engine().proven();
+    let mut bed = Harness::engine().proven();
     bed.forced_down().inventory(vec![server(1)], vec![]);
     let lock = bed
         .commands
@@ -369,7 +369,7 @@ fn each_unsent_call_is_decided_again() {
 
 #[test]
 fn a_late_not_sent_does_not_reopen_a_move() {
-    let mut bed = Bed::engine().planned(vec![server(1)]);
+    let mut bed = Harness::engine().planned(vec![server(1)]);
     let evacuate = bed
         .commands
         .iter()
@@ -388,7 +388,7 @@ fn a_late_not_sent_does_not_reopen_a_move() {
 
 #[test]
 fn the_first_of_two_observations_starts_nothing_that_the_second_blocks() {
-    let mut bed = Bed::engine().proven();
+    let mut bed = Harness::engine().proven();
     bed.forced_down().inventory(vec![server(1)], vec![]);
     let locked = Observation::ServerCall {
         server: id(1),
@@ -414,7 +414,7 @@ fn the_first_of_two_observations_starts_nothing_that_the_second_blocks() {
 
 #[test]
 fn a_rejected_recovery_starts_nothing_and_follows_moves_in_flight() {
-    let mut bed = Bed::with("UNKNOWN", |policy| policy.in_flight = 1).planned(vec![server(1), server(2)]);
+    let mut bed = Harness::with("UNKNOWN", |policy| policy.in_flight = 1).planned(vec![server(1), server(2)]);
     bed.answer(1, ServerCall::Evacuate, Ok(()))
         .say(OperatorCommand::Reject);
     bed.tick(1_000);
@@ -434,7 +434,7 @@ fn a_rejected_recovery_starts_nothing_and_follows_moves_in_flight() {
 
 #[test]
 fn no_instance_is_requested_while_that_is_blocked() {
-    type Forbid = fn(&mut Bed);
+    type Forbid = fn(&mut Harness);
     let cases: [(&str, Forbid); 3] = [
         ("segment disabled", |bed| {
             bed.pulse(false, false);
@@ -447,7 +447,8 @@ fn no_instance_is_requested_while_that_is_blocked() {
         }),
     ];
     for (name, forbid) in cases {
-        let mut bed = Bed::with("UNKNOWN", |policy| policy.in_flight = 1).planned(vec![server(1), server(2)]);
+        let mut bed =
+            Harness::with("UNKNOWN", |policy| policy.in_flight = 1).planned(vec![server(1), server(2)]);
         bed.answer(1, ServerCall::Evacuate, Ok(()));
         forbid(&mut bed);
         bed.tick(1_000).answer(2, ServerCall::Lock, Ok(()));
@@ -462,7 +463,7 @@ fn no_instance_is_requested_while_that_is_blocked() {
 
 #[test]
 fn a_late_answer_is_not_taken_for_that_of_another_call() {
-    let mut bed = Bed::engine().planned(vec![server(1)]);
+    let mut bed = Harness::engine().planned(vec![server(1)]);
     bed.at += 1;
     // The record is there before the answer, and Nova has failed it.
     bed.lists(vec![server(1)], vec![evacuation(1, 1, "failed", None)]);

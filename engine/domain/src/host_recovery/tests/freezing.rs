@@ -3,7 +3,7 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::bed::{Bed, id, region, server, tagged};
+use super::bed::{Harness, id, region, server, tagged};
 use super::holding::alive;
 use super::properties::{Act, acts, apply, check};
 use crate::Timestamp;
@@ -29,7 +29,7 @@ fn freeze(scope: FreezeScope, number: i64) -> Freeze {
     }
 }
 
-impl Bed {
+impl Harness {
     fn frozen(&mut self, frozen: FreezeStatus) -> &mut Self {
         self.pulse.frozen = frozen;
         let pulse = self.pulse.clone();
@@ -93,8 +93,8 @@ fn doubly_reported() -> Region {
 fn a_frozen_host_waits_with_its_end_shown_and_is_then_recovered() {
     for mode in [FencingMode::Engine, FencingMode::External] {
         let mut bed = match mode {
-            FencingMode::External => Bed::external(),
-            _ => Bed::engine(),
+            FencingMode::External => Harness::external(),
+            _ => Harness::engine(),
         };
         bed.freeze_host().claim();
         for _ in 0..200 {
@@ -123,7 +123,7 @@ fn a_frozen_host_waits_with_its_end_shown_and_is_then_recovered() {
 #[test]
 fn reports_from_before_the_end_of_a_freeze_power_off_no_running_host() {
     for frozen in [false, true] {
-        let mut bed = Bed::engine();
+        let mut bed = Harness::engine();
         if frozen {
             bed.freeze_host();
         }
@@ -158,7 +158,7 @@ fn reports_from_before_the_end_of_a_freeze_power_off_no_running_host() {
 
 #[test]
 fn a_host_that_is_down_after_the_freeze_is_powered_off() {
-    let mut bed = Bed::engine();
+    let mut bed = Harness::engine();
     bed.freeze_host().claim().tick(600_000).thaw();
     bed.around(region(1, 10));
     bed.found_on();
@@ -170,17 +170,17 @@ fn a_host_that_is_down_after_the_freeze_is_powered_off() {
 fn a_freeze_before_the_first_order_or_change_discards_the_claims() {
     // Held by a guard, being asked, confirmed off and about to be disabled.
     let held = {
-        let mut bed = Bed::engine();
+        let mut bed = Harness::engine();
         bed.claim().storm(8, 10);
         assert!(bed.state.hold.is_some());
         bed
     };
     let asked = {
-        let mut bed = Bed::engine().begun();
+        let mut bed = Harness::engine().begun();
         bed.heartbeat_age(20_000).service().power(Power::Off);
         bed
     };
-    let proven = Bed::engine().proven();
+    let proven = Harness::engine().proven();
     assert!(proven.record.unless_frozen.own);
     for mut bed in [held, asked].into_iter().chain([proven]) {
         let disabling = bed.state.stage == Stage::Disabling;
@@ -207,7 +207,7 @@ fn a_freeze_before_the_first_order_or_change_discards_the_claims() {
 /// The freeze was written while the intent was on its way: the journal has refused it.
 #[test]
 fn an_order_that_the_journal_refuses_has_never_been_given() {
-    let mut bed = Bed::engine().begun();
+    let mut bed = Harness::engine().begun();
     bed.found_on();
     let order = bed.commands.iter().find(|one| one.is_write()).cloned().unwrap();
     assert!(matches!(order, Command::PowerOff { .. }) && bed.record.unless_frozen.own);
@@ -249,7 +249,7 @@ fn a_refused_order_during_the_moves_is_counted_when_it_is_given() {
 
 #[test]
 fn started_work_is_followed_to_its_end_without_power_commands() {
-    let mut bed = Bed::engine().begun();
+    let mut bed = Harness::engine().begun();
     bed.found_on();
     assert!(bed.orders_off());
     bed.powered_off(Ok(()));
@@ -290,9 +290,9 @@ fn started_work_is_followed_to_its_end_without_power_commands() {
 
 #[test]
 fn a_host_freeze_holds_no_moves_and_an_instance_that_is_frozen_itself_waits() {
-    let mut bed = Bed::engine().planned(vec![tagged(1)]);
+    let mut bed = Harness::engine().planned(vec![tagged(1)]);
     assert!(bed.evacuates(1));
-    let mut bed2 = Bed::engine().proven();
+    let mut bed2 = Harness::engine().proven();
     bed2.forced_down()
         .freeze_host()
         .inventory(vec![server(1)], Vec::new());
@@ -301,10 +301,10 @@ fn a_host_freeze_holds_no_moves_and_an_instance_that_is_frozen_itself_waits() {
     bed.freeze_instance(1).answer(1, ServerCall::Evacuate, Ok(()));
     assert!(bed.is_asked(1));
 
-    let mut bed = Bed::engine().proven();
+    let mut bed = Harness::engine().proven();
     bed.forced_down().freeze_instance(2);
     bed.inventory(vec![server(1), server(2)], Vec::new());
-    let locks = |bed: &Bed, number| {
+    let locks = |bed: &Harness, number| {
         bed.wants(|one| matches!(one, Command::Lock { server, .. } if *server == id(number)))
     };
     assert!(locks(&bed, 1) && !locks(&bed, 2), "{:?}", bed.commands);
@@ -330,10 +330,10 @@ fn a_host_freeze_holds_no_moves_and_an_instance_that_is_frozen_itself_waits() {
 
 #[test]
 fn an_operator_can_reject_a_frozen_recovery() {
-    let mut bed = Bed::engine();
+    let mut bed = Harness::engine();
     bed.freeze_host().claim().tick(1_000).say(OperatorCommand::Reject);
     assert_eq!(bed.status, NotificationStatus::Failed);
-    let mut bed = Bed::engine().proven();
+    let mut bed = Harness::engine().proven();
     bed.forced_down().freeze_instance(1);
     bed.inventory(vec![server(1)], Vec::new())
         .say(OperatorCommand::Reject);
@@ -342,7 +342,7 @@ fn an_operator_can_reject_a_frozen_recovery() {
 
 #[test]
 fn an_approval_does_not_end_a_freeze_and_does_not_count_after_it() {
-    let mut bed = Bed::engine();
+    let mut bed = Harness::engine();
     bed.freeze_host()
         .claim()
         .say(OperatorCommand::Approve)
@@ -360,7 +360,7 @@ fn an_approval_does_not_end_a_freeze_and_does_not_count_after_it() {
 /// Nobody was there to see it frozen: the journal remembers that it was.
 #[test]
 fn a_freeze_that_no_engine_has_seen_counts_too() {
-    let mut bed = Bed::engine();
+    let mut bed = Harness::engine();
     bed.pulse.frozen.thawed = 7;
     bed.around_later(doubly_reported()).claim().tick(1_000);
     for _ in 0..30 {
@@ -375,7 +375,7 @@ fn a_freeze_that_no_engine_has_seen_counts_too() {
 
 #[test]
 fn a_new_owner_waits_for_the_freeze_and_handles_its_end_once() {
-    let mut bed = Bed::engine();
+    let mut bed = Harness::engine();
     bed.freeze_host().claim().tick(1_000).take_over().tick(1_000);
     assert!(bed.commands.is_empty(), "{:?}", bed.commands);
     bed.around_later(region(1, 10));
@@ -403,7 +403,7 @@ fn an_unless_worse_freeze_ends_when_a_second_host_is_out() {
         (FreezeScope::Region, true, 2, true),
     ];
     for (scope, unless_worse, out, ends) in cases {
-        let mut bed = Bed::engine();
+        let mut bed = Harness::engine();
         let one = Freeze {
             unless_worse,
             ..freeze(scope, 9)
@@ -448,7 +448,7 @@ proptest! {
         ], 1..60),
     ) {
         let mode = if external { FencingMode::External } else { FencingMode::Engine };
-        let mut bed = Bed::with("NORMAL", |policy| policy.fencing = mode);
+        let mut bed = Harness::with("NORMAL", |policy| policy.fencing = mode);
         bed = match opening {
             0 => { bed.claim(); bed }
             1 => bed.begun(),

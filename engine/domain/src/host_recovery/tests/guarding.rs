@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::bed::{Bed, heard, nova_time, region};
+use super::bed::{Harness, heard, nova_time, region};
 use crate::Reporter;
 use crate::entity::notification::NotificationStatus;
 use crate::fault::FaultClass;
@@ -21,12 +21,12 @@ fn five_of_ten() -> Region {
     region(5, 10)
 }
 
-fn held_by(bed: &Bed) -> Vec<Guard> {
+fn held_by(bed: &Harness) -> Vec<Guard> {
     let hold = bed.state.hold.iter();
     hold.flat_map(|hold| hold.guards.iter().copied()).collect()
 }
 
-fn waits_for(bed: &Bed) -> Vec<Guard> {
+fn waits_for(bed: &Harness) -> Vec<Guard> {
     let waiting = bed.state.guard.waiting.iter();
     waiting
         .flat_map(|waiting| waiting.guards.iter().copied())
@@ -46,7 +46,7 @@ fn ordered(mut region: Region, count: u128) -> Region {
 }
 
 /// Sends silence and a reading of "on".
-fn silent_and_on(bed: &mut Bed) {
+fn silent_and_on(bed: &mut Harness) {
     bed.heartbeat_age(20_000).service();
     bed.power(Power::On);
 }
@@ -54,7 +54,7 @@ fn silent_and_on(bed: &mut Bed) {
 /// Covers ROW9.
 #[test]
 fn five_of_ten_hosts_are_held_and_one_that_is_approved_is_fenced() {
-    let mut beds: Vec<Bed> = (0..5).map(|_| Bed::engine()).collect();
+    let mut beds: Vec<Harness> = (0..5).map(|_| Harness::engine()).collect();
     for bed in &mut beds {
         bed.claim().around(five_of_ten());
         assert_eq!(held_by(bed), [Guard::Segment, Guard::Global]);
@@ -83,7 +83,7 @@ fn five_of_ten_hosts_are_held_and_one_that_is_approved_is_fenced() {
 /// Covers I8.
 #[test]
 fn an_approval_lifts_only_the_guards_that_were_shown() {
-    let mut bed = Bed::with("UNKNOWN", |policy| {
+    let mut bed = Harness::with("UNKNOWN", |policy| {
         policy.guards.protected_hosts = vec!["compute-1".into()];
     });
     bed.claim().around(five_of_ten());
@@ -108,7 +108,7 @@ fn an_approval_lifts_only_the_guards_that_were_shown() {
 /// Covers I8, R27.
 #[test]
 fn a_storm_that_grows_after_approval_needs_another_one_and_so_does_another_guard() {
-    let mut bed = Bed::engine();
+    let mut bed = Harness::engine();
     bed.claim().around(region(4, 10)).say(OperatorCommand::Approve);
     let mut flaps = region(4, 10);
     for number in 0..2 {
@@ -133,7 +133,7 @@ fn a_storm_that_grows_after_approval_needs_another_one_and_so_does_another_guard
 /// Covers R24.
 #[test]
 fn a_waiting_guard_continues_by_itself() {
-    let mut bed = Bed::engine();
+    let mut bed = Harness::engine();
     let mut young = region(1, 10);
     young.running_for = Duration::from_secs(10);
     bed.claim().around(young);
@@ -156,7 +156,7 @@ fn a_waiting_guard_continues_by_itself() {
 /// Covers R24.
 #[test]
 fn an_operator_can_skip_a_wait_and_the_wait_survives_a_takeover() {
-    let mut bed = Bed::engine();
+    let mut bed = Harness::engine();
     let mut young = region(1, 10);
     young.running_for = Duration::from_secs(10);
     bed.claim().around(young);
@@ -176,7 +176,7 @@ fn an_operator_can_skip_a_wait_and_the_wait_survives_a_takeover() {
 /// Covers R24.
 #[test]
 fn an_approval_does_not_replace_facts_that_the_engine_cannot_read() {
-    let mut bed = Bed::engine();
+    let mut bed = Harness::engine();
     let mut blind = region(1, 10);
     blind.nova = Err("503".into());
     bed.claim().around(blind);
@@ -191,13 +191,13 @@ fn an_approval_does_not_replace_facts_that_the_engine_cannot_read() {
 /// Covers R24.
 #[test]
 fn an_order_is_deferred_when_three_were_given_and_a_host_found_off_is_not() {
-    let mut bed = Bed::engine();
+    let mut bed = Harness::engine();
     bed.claim().around(ordered(region(1, 100), 3));
     assert_eq!(bed.state.stage, Stage::Fencing, "that is no reason not to look");
     silent_and_on(&mut bed);
     assert!(!bed.orders_off());
     assert_eq!(waits_for(&bed), [Guard::Rate]);
-    let mut other = Bed::engine();
+    let mut other = Harness::engine();
     other.claim().around(ordered(region(1, 100), 3));
     other.heartbeat_age(20_000).service();
     other.power(Power::Off).tick(3_000).power(Power::Off);
@@ -218,7 +218,7 @@ fn an_order_is_deferred_when_three_were_given_and_a_host_found_off_is_not() {
 /// Covers R24.
 #[test]
 fn the_journal_enforces_the_rate_and_drops_a_refused_order() {
-    let mut bed = Bed::engine().begun();
+    let mut bed = Harness::engine().begun();
     silent_and_on(&mut bed);
     assert!(bed.orders_off());
     let order = bed
@@ -239,7 +239,7 @@ fn the_journal_enforces_the_rate_and_drops_a_refused_order() {
 
 #[test]
 fn an_order_is_counted_once_per_episode() {
-    let mut bed = Bed::engine().begun();
+    let mut bed = Harness::engine().begun();
     silent_and_on(&mut bed);
     assert!(bed.record.order.is_some());
     let refused = super::bed::fault(Some(503), FaultClass::Transient, false);
@@ -254,7 +254,7 @@ fn an_order_is_counted_once_per_episode() {
 /// Covers R24.
 #[test]
 fn a_storm_that_comes_before_the_proof_holds_a_host_that_was_found_off() {
-    let mut bed = Bed::engine().begun();
+    let mut bed = Harness::engine().begun();
     bed.heartbeat_age(20_000).service();
     bed.power(Power::Off).around_later(five_of_ten()).tick(3_000);
     bed.power(Power::Off);
@@ -269,7 +269,7 @@ fn a_storm_that_comes_before_the_proof_holds_a_host_that_was_found_off() {
 /// Covers I4.
 #[test]
 fn a_storm_that_comes_after_the_order_leaves_it_alone() {
-    let mut bed = Bed::engine().begun();
+    let mut bed = Harness::engine().begun();
     silent_and_on(&mut bed);
     assert!(bed.orders_off());
     bed.powered_off(Ok(()));
@@ -282,13 +282,13 @@ fn a_storm_that_comes_after_the_order_leaves_it_alone() {
 /// Covers ROW11.
 #[test]
 fn maintenance_before_the_order_ends_the_fencing_and_after_the_order_it_continues() {
-    let mut bed = Bed::engine().begun();
+    let mut bed = Harness::engine().begun();
     bed.heartbeat_age(20_000).service();
     bed.pulse(true, true);
     assert_eq!(bed.status, NotificationStatus::Ignored);
     assert_eq!(bed.state.stage, Stage::Over);
 
-    let mut bed = Bed::engine().begun();
+    let mut bed = Harness::engine().begun();
     silent_and_on(&mut bed);
     assert!(bed.orders_off());
     bed.pulse(true, true);
@@ -331,7 +331,7 @@ fn with_rack(mut region: Region, hosts: usize, silent: usize) -> Region {
 
 #[test]
 fn a_completely_lost_rack_is_named_in_the_reason() {
-    let mut bed = Bed::engine();
+    let mut bed = Harness::engine();
     bed.claim().around(with_rack(region(6, 20), 8, 6));
     assert_eq!(held_by(&bed), [Guard::Global]);
     assert!(
@@ -390,13 +390,13 @@ fn a_cliff_is_waited_out_for_three_intervals_of_elapsed_time() {
         }
         seen
     };
-    let mut bed = Bed::engine();
+    let mut bed = Harness::engine();
     bed.claim().around(cliff());
     assert_eq!(waits_for(&bed), [Guard::Cliff]);
     bed.tick(15_000).tick(0);
     bed.take_over().tick(0);
     assert_eq!(waits_for(&bed), [Guard::Cliff]);
-    let mut over = Bed::engine();
+    let mut over = Harness::engine();
     over.claim().around(cliff());
     over.around_later(region(1, 100)).tick(15_000).tick(0);
     assert_eq!(over.state.stage, Stage::Fencing, "it was a moment of Nova's");
@@ -415,7 +415,7 @@ fn two_reporters_outweigh_nova_and_one_does_not() {
                 ..Reporter::default()
             })
             .collect();
-        let mut bed = Bed::engine();
+        let mut bed = Harness::engine();
         bed.claim().around(seen);
         bed.heartbeat_age(1_000).service();
         bed.power(Power::On);
@@ -425,7 +425,7 @@ fn two_reporters_outweigh_nova_and_one_does_not() {
 
 #[test]
 fn a_warning_is_recorded_once_and_blocks_nothing() {
-    let mut bed = Bed::engine();
+    let mut bed = Harness::engine();
     let mut seen = region(1, 3);
     for host in ["compute-2", "compute-3"] {
         let mut service = heard(host);
@@ -444,7 +444,7 @@ fn a_warning_is_recorded_once_and_blocks_nothing() {
         .insert("far".into(), Some(far));
     bed.claim().around(seen);
     assert_eq!(bed.state.stage, Stage::Fencing);
-    let told = |bed: &Bed| {
+    let told = |bed: &Harness| {
         bed.record
             .steps
             .iter()
@@ -457,7 +457,7 @@ fn a_warning_is_recorded_once_and_blocks_nothing() {
 
 #[test]
 fn a_storm_that_an_older_version_held_is_approved_as_it_was_then() {
-    let mut bed = Bed::engine();
+    let mut bed = Harness::engine();
     bed.claim().around(five_of_ten());
     let mut head: serde_json::Value = serde_json::from_str(&bed.state.head().unwrap()).unwrap();
     head["hold"].as_object_mut().unwrap().remove("guards");

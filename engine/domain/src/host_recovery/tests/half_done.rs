@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::bed::{Bed, HOST, evacuation, fault, id, messages, nova_time, server, timeout};
+use super::bed::{HOST, Harness, evacuation, fault, id, messages, nova_time, server, timeout};
 use crate::entity::notification::NotificationStatus;
 use crate::fault::FaultClass;
 use crate::host_recovery::{End, MoveStep};
@@ -30,7 +30,7 @@ pub(super) fn in_error(number: u128) -> Server {
 
 /// Half a second after half a second: the proof is young, Nova shows this. Whether vm-1 was asked for, and where.
 pub(super) fn look(
-    bed: &mut Bed,
+    bed: &mut Harness,
     millis: u64,
     servers: &[Server],
     records: &[Migration],
@@ -39,7 +39,7 @@ pub(super) fn look(
 ) -> Vec<Option<String>> {
     let until = bed.at + millis;
     let mut asked = Vec::new();
-    let mut answer = |bed: &mut Bed| {
+    let mut answer = |bed: &mut Harness| {
         // What is asked is answered at once, and what that leads to is seen too.
         for _ in 0..3 {
             let targets = bed.commands.iter().filter_map(|command| match command {
@@ -69,8 +69,8 @@ pub(super) fn look(
 }
 
 /// vm-1 was asked for and has failed at "b", after its guest was spawned there.
-pub(super) fn failed_at_b() -> Bed {
-    let mut bed = Bed::engine().asked();
+pub(super) fn failed_at_b() -> Harness {
+    let mut bed = Harness::engine().asked();
     bed.tick(1_000).lists(
         vec![rebuilding(1)],
         vec![evacuation(1, 1, "pre-migrating", Some("b"))],
@@ -134,7 +134,7 @@ fn a_destination_confirmed_off_runs_nothing_and_releases_the_instance() {
 }
 
 /// Where it is asked for now.
-fn targets(bed: &Bed) -> Vec<Option<String>> {
+fn targets(bed: &Harness) -> Vec<Option<String>> {
     let targets = bed.commands.iter().filter_map(|command| match command {
         Command::Evacuate(it) => Some(it.target().map(ToOwned::to_owned)),
         _ => None,
@@ -143,7 +143,7 @@ fn targets(bed: &Bed) -> Vec<Option<String>> {
 }
 
 /// Nothing may be begun, and "b" is confirmed off for a while.
-fn held_back_while_b_is_off(records: &[Migration]) -> Bed {
+fn held_back_while_b_is_off(records: &[Migration]) -> Harness {
     let mut bed = failed_at_b();
     bed.pulse(false, false);
     let asked = look(&mut bed, 12_000, &[in_error(1)], records, &["b"], &messages(true));
@@ -201,7 +201,7 @@ fn a_request_elsewhere_is_followed_and_names_the_returned_host() {
 /// Covers R29.
 #[test]
 fn a_destination_that_failed_during_the_rebuild_and_is_back_may_run_it() {
-    let mut bed = Bed::engine().asked();
+    let mut bed = Harness::engine().asked();
     let records = vec![evacuation(1, 1, "pre-migrating", Some("b"))];
     bed.pulse(false, false);
     look(
@@ -233,7 +233,7 @@ fn possible_hosts_survive_a_takeover_and_are_known_to_later_recoveries() {
         may_run([(id(1), kept), (id(1), later)]).is_empty(),
         "found out since"
     );
-    let mut bed = Bed::engine().proven();
+    let mut bed = Harness::engine().proven();
     bed.forced_down();
     let service = Some(bed.service.clone());
     bed.see(Observation::Inventory(Ok(Inventory {
@@ -256,7 +256,7 @@ fn possible_hosts_survive_a_takeover_and_are_known_to_later_recoveries() {
 /// Covers C1.
 #[test]
 fn an_instance_that_may_run_on_two_hosts_is_not_requested() {
-    let mut bed = Bed::engine().asked();
+    let mut bed = Harness::engine().asked();
     let records = vec![
         evacuation(1, 1, "failed", Some("b")),
         evacuation(2, 1, "failed", Some("c")),
@@ -270,7 +270,7 @@ fn an_instance_that_may_run_on_two_hosts_is_not_requested() {
 /// Covers C1.
 #[test]
 fn a_failure_that_named_no_destination_has_spawned_nothing() {
-    let mut bed = Bed::engine().asked();
+    let mut bed = Harness::engine().asked();
     let record = evacuation(1, 1, "failed", None);
     let asked = look(&mut bed, 5_000, &[server(1)], &[record], &[], &messages(true));
     assert_eq!(asked, [None]);
@@ -279,7 +279,7 @@ fn a_failure_that_named_no_destination_has_spawned_nothing() {
 /// Covers C14.
 #[test]
 fn an_accepted_record_is_not_lost_because_a_newer_one_was_picked_up_first() {
-    let mut bed = Bed::engine().asked();
+    let mut bed = Harness::engine().asked();
     let both = vec![
         evacuation(1, 1, "accepted", None),
         evacuation(2, 2, "pre-migrating", Some("c")),
@@ -295,7 +295,7 @@ fn an_accepted_record_is_not_lost_because_a_newer_one_was_picked_up_first() {
 /// Covers C14.
 #[test]
 fn time_without_a_broker_does_not_count_and_is_added() {
-    let mut bed = Bed::engine().asked();
+    let mut bed = Harness::engine().asked();
     let records = vec![evacuation(1, 1, "accepted", None)];
     let away = Messaging {
         youngest_beat: Some(Duration::from_secs(40)),
@@ -325,7 +325,7 @@ fn time_without_a_broker_does_not_count_and_is_added() {
 /// Covers C14.
 #[test]
 fn where_nova_shows_no_date_continued_heartbeats_show_that_messages_get_through() {
-    let mut bed = Bed::engine().asked();
+    let mut bed = Harness::engine().asked();
     let records = vec![evacuation(1, 1, "accepted", None)];
     let beat = |at: u64| Messaging {
         youngest_beat: None,
@@ -352,7 +352,7 @@ fn where_nova_shows_no_date_continued_heartbeats_show_that_messages_get_through(
 /// Covers C14.
 #[test]
 fn an_unanswered_call_may_be_held_by_novas_api_forever() {
-    let mut bed = Bed::engine().planned(vec![server(1)]);
+    let mut bed = Harness::engine().planned(vec![server(1)]);
     let timeout = fault(None, FaultClass::Transient, true);
     bed.answer(1, ServerCall::Evacuate, Err(timeout)).tick(1);
     let records = vec![evacuation(1, 1, "accepted", None)];
@@ -373,7 +373,7 @@ fn an_unanswered_call_may_be_held_by_novas_api_forever() {
 /// Covers C14.
 #[test]
 fn an_evacuation_may_wait_in_the_queue_of_a_host_that_failed_since() {
-    let mut bed = Bed::engine().asked();
+    let mut bed = Harness::engine().asked();
     let records = vec![evacuation(1, 1, "accepted", None)];
     let silent = |seconds: u64| Messaging {
         silent: [("c".to_owned(), Duration::from_secs(seconds))].into(),
@@ -392,7 +392,7 @@ fn an_evacuation_may_wait_in_the_queue_of_a_host_that_failed_since() {
 #[test]
 fn a_single_not_found_ends_no_move() {
     let all = || vec![server(1), server(2), server(3)];
-    let mut bed = Bed::engine().planned(all());
+    let mut bed = Harness::engine().planned(all());
     for number in 1..=3 {
         bed.answer(
             number,
@@ -418,7 +418,7 @@ fn a_single_not_found_ends_no_move() {
 /// Covers C3.
 #[test]
 fn a_repeated_later_not_found_counts() {
-    let mut bed = Bed::engine().planned(vec![server(1)]);
+    let mut bed = Harness::engine().planned(vec![server(1)]);
     bed.answer(
         1,
         ServerCall::Evacuate,
@@ -426,7 +426,7 @@ fn a_repeated_later_not_found_counts() {
     );
     bed.reads(1, None);
     assert!(bed.is_waiting(1), "{:?}", bed.step(1));
-    let reads = |bed: &Bed| bed.wants(|command| *command == Command::ReadServer(id(1)));
+    let reads = |bed: &Harness| bed.wants(|command| *command == Command::ReadServer(id(1)));
     bed.tick(4_000);
     assert!(!reads(&bed) && !bed.evacuates(1));
     bed.tick(1_100);
@@ -445,7 +445,7 @@ fn a_repeated_later_not_found_counts() {
 /// Covers C3.
 #[test]
 fn instances_in_the_last_list_are_planned_again() {
-    let mut bed = Bed::engine().planned(vec![server(1)]);
+    let mut bed = Harness::engine().planned(vec![server(1)]);
     bed.answer(
         1,
         ServerCall::Evacuate,
@@ -464,7 +464,7 @@ fn instances_in_the_last_list_are_planned_again() {
 /// Covers C4.
 #[test]
 fn an_empty_list_counts_only_if_the_hosts_cell_confirms_it() {
-    let mut bed = Bed::engine().proven();
+    let mut bed = Harness::engine().proven();
     bed.forced_down().empty(InCell::Has(0)).tick(100);
     assert_eq!(bed.status, NotificationStatus::Finished, "{:?}", bed.message);
     // However often, and however long: the cell may be away exactly while each list is read.
@@ -472,7 +472,7 @@ fn an_empty_list_counts_only_if_the_hosts_cell_confirms_it() {
         (InCell::Has(3), "the host's cell has 3"),
         (InCell::Failed(timeout()), "could not be queried"),
     ] {
-        let mut bed = Bed::engine().proven();
+        let mut bed = Harness::engine().proven();
         bed.forced_down();
         for _ in 0..20 {
             bed.empty(doubt.clone()).tick(31_000).service();
@@ -489,7 +489,7 @@ fn an_empty_list_counts_only_if_the_hosts_cell_confirms_it() {
 /// Covers C4.
 #[test]
 fn an_operator_ends_a_recovery_whose_list_stays_uncertain() {
-    let mut bed = Bed::engine().proven();
+    let mut bed = Harness::engine().proven();
     bed.forced_down().empty(InCell::Has(3));
     bed.say(OperatorCommand::Reject).tick(31_000);
     assert_ne!(bed.status, NotificationStatus::Running, "{:?}", bed.message);
@@ -499,7 +499,7 @@ fn an_operator_ends_a_recovery_whose_list_stays_uncertain() {
 #[test]
 fn a_late_instance_is_not_missed_when_the_cell_is_down_at_the_last_check() {
     let over = |in_cell: InCell| {
-        let mut bed = Bed::engine().asked();
+        let mut bed = Harness::engine().asked();
         bed.lists(vec![], vec![evacuation(1, 1, "done", Some("b"))]);
         let unlocked = Observation::ServerCall {
             server: id(1),
@@ -527,7 +527,7 @@ fn a_late_instance_is_not_missed_when_the_cell_is_down_at_the_last_check() {
 /// Covers C4.
 #[test]
 fn without_a_hypervisor_one_empty_list_does_not_count() {
-    let mut bed = Bed::engine().proven();
+    let mut bed = Harness::engine().proven();
     bed.forced_down().empty(InCell::NotAsked);
     for _ in 0..5 {
         bed.tick(400);
@@ -542,7 +542,7 @@ fn without_a_hypervisor_one_empty_list_does_not_count() {
 /// Covers C4.
 #[test]
 fn without_a_hypervisor_two_empty_lists_seconds_apart_count() {
-    let mut bed = Bed::engine().proven();
+    let mut bed = Harness::engine().proven();
     bed.forced_down().empty(InCell::NotAsked);
     bed.tick(3_100).empty(InCell::NotAsked);
     for _ in 0..3 {
@@ -558,7 +558,7 @@ fn stuck() -> Vec<Migration> {
 /// Covers C5.
 #[test]
 fn a_stuck_move_is_in_the_journal_with_its_destination() {
-    let mut bed = Bed::engine().asked();
+    let mut bed = Harness::engine().asked();
     look(
         &mut bed,
         500_000,
@@ -585,7 +585,7 @@ fn a_stuck_move_is_in_the_journal_with_its_destination() {
 /// Covers C5.
 #[test]
 fn reject_ends_a_recovery_that_waits_for_a_record_that_nova_never_ends() {
-    let mut bed = Bed::engine().asked();
+    let mut bed = Harness::engine().asked();
     look(&mut bed, 60_000, &[rebuilding(1)], &stuck(), &[], &messages(true));
     bed.say(OperatorCommand::Reject);
     look(
@@ -614,7 +614,7 @@ fn reject_ends_a_recovery_that_waits_for_a_record_that_nova_never_ends() {
 /// Covers C5.
 #[test]
 fn a_failure_declared_by_an_operator_ends_a_stuck_move_and_names_the_host() {
-    let mut bed = Bed::engine().asked();
+    let mut bed = Harness::engine().asked();
     look(&mut bed, 20_000, &[rebuilding(1)], &stuck(), &[], &messages(true));
     bed.resolve(1, ResolutionKind::Failure, Some("b"));
     assert!(bed.is_asked(1), "it has made progress just now");
@@ -652,7 +652,7 @@ fn ignore_ends_a_held_or_stuck_move_and_keeps_its_possible_hosts() {
         bed.step(1)
     );
     assert!(bed.one(1).may_run.contains("b"));
-    let mut bed = Bed::engine().asked();
+    let mut bed = Harness::engine().asked();
     look(&mut bed, 5_000, &[rebuilding(1)], &stuck(), &[], &messages(true));
     bed.resolve(1, ResolutionKind::Ignore, None);
     assert!(
@@ -671,7 +671,7 @@ fn success_counts_when_nova_shows_it_there() {
         ..server(1)
     };
     for (host, believed) in [(HOST, false), ("c", false), ("b", true)] {
-        let mut bed = Bed::engine().asked();
+        let mut bed = Harness::engine().asked();
         look(&mut bed, 5_000, &[rebuilding(1)], &stuck(), &[], &messages(true));
         bed.resolve(1, ResolutionKind::Success, Some("b"));
         bed.reads(

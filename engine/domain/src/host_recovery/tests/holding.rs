@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::bed::{Bed, evacuation, region, server};
+use super::bed::{Harness, evacuation, region, server};
 use crate::entity::notification::NotificationStatus;
 use crate::host_recovery::{End, HoldKind, MoveStep, Stage};
 use crate::policy::{BareNormal, FencingMode};
@@ -10,8 +10,8 @@ use crate::power::Power;
 use crate::recovery::{Command, Observation, OperatorCommand, ServerCall, ServiceUpdate};
 
 /// Returns a recovery with one instance in flight and one waiting, whose host was seen on.
-pub(super) fn alive() -> Bed {
-    let mut bed = Bed::with("UNKNOWN", |policy| policy.in_flight = 1).planned(vec![server(1), server(2)]);
+pub(super) fn alive() -> Harness {
+    let mut bed = Harness::with("UNKNOWN", |policy| policy.in_flight = 1).planned(vec![server(1), server(2)]);
     bed.answer(1, ServerCall::Evacuate, Ok(()));
     bed.at += 20_000;
     bed.power(Power::On);
@@ -21,8 +21,8 @@ pub(super) fn alive() -> Bed {
 /// Covers R17.
 #[test]
 fn a_host_seen_on_or_with_heartbeats_ends_all_further_requests() {
-    type Sign = fn(&mut Bed);
-    let cases: [(&str, Sign); 2] = [
+    type LifeSign = fn(&mut Harness);
+    let cases: [(&str, LifeSign); 2] = [
         ("its device says on", |bed| {
             bed.power(Power::On);
         }),
@@ -31,7 +31,8 @@ fn a_host_seen_on_or_with_heartbeats_ends_all_further_requests() {
         }),
     ];
     for (name, sign) in cases {
-        let mut bed = Bed::with("UNKNOWN", |policy| policy.in_flight = 1).planned(vec![server(1), server(2)]);
+        let mut bed =
+            Harness::with("UNKNOWN", |policy| policy.in_flight = 1).planned(vec![server(1), server(2)]);
         bed.answer(1, ServerCall::Evacuate, Ok(()));
         bed.at += 5_000;
         sign(&mut bed);
@@ -116,7 +117,7 @@ fn a_rejected_one_that_is_alive_is_not_proven_off_for_others() {
 /// Covers R16.
 #[test]
 fn external_mode_an_approved_recovery_needs_silence_observed_after_the_approval() {
-    let mut bed = Bed::external().begun();
+    let mut bed = Harness::external().begun();
     bed.heartbeat_age(20_000).service();
     bed.forced_down().inventory(vec![server(1), server(2)], vec![]);
     bed.at += 1_000;
@@ -136,7 +137,7 @@ fn external_mode_an_approved_recovery_needs_silence_observed_after_the_approval(
 /// Covers R16.
 #[test]
 fn external_silence_before_a_hold_does_not_count_after_it() {
-    let mut bed = Bed::external().begun();
+    let mut bed = Harness::external().begun();
     bed.at += 60_000;
     bed.around_later(region(4, 10)).tick(0);
     bed.heartbeat_age(20_000).service_now().tick(0);
@@ -159,7 +160,7 @@ fn external_silence_before_a_hold_does_not_count_after_it() {
 #[test]
 fn an_answer_of_nova_after_a_minute_counts() {
     for (deadline, believed) in [(20, false), (60, true)] {
-        let mut bed = Bed::with("NORMAL", |policy| {
+        let mut bed = Harness::with("NORMAL", |policy| {
             policy.fencing = FencingMode::External;
             policy.call_deadline = Duration::from_secs(deadline);
             policy.bare_normal = BareNormal::Wait(Duration::ZERO);
@@ -174,7 +175,7 @@ fn an_answer_of_nova_after_a_minute_counts() {
 
 #[test]
 fn forced_down_cleared_by_others_is_set_again_three_times() {
-    let mut bed = Bed::with("UNKNOWN", |policy| policy.in_flight = 1).planned(vec![server(1), server(2)]);
+    let mut bed = Harness::with("UNKNOWN", |policy| policy.in_flight = 1).planned(vec![server(1), server(2)]);
     bed.answer(1, ServerCall::Evacuate, Ok(()));
     for time in 1..=4 {
         bed.at += 5_000;
@@ -205,7 +206,7 @@ fn a_held_recovery_never_expires() {
 /// Covers R16.
 #[test]
 fn a_heartbeat_first_read_long_after_forced_down_is_not_a_baseline() {
-    let mut bed = Bed::engine().proven();
+    let mut bed = Harness::engine().proven();
     assert!(bed.updates().is_some());
     bed.service.forced_down = true;
     bed.service.up = false;

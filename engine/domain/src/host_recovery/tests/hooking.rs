@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::bed::{Bed, HOST, evacuation, region, server};
+use super::bed::{HOST, Harness, evacuation, region, server};
 use crate::entity::notification::NotificationStatus::{self, Failed, Finished, Ignored, Running};
 use crate::hooks::{Defaults, Hook, HookCall, HookOutcome, HookVerdict, Phase};
 use crate::host_recovery::{End, MoveStep, Stage};
@@ -10,9 +10,9 @@ use crate::nova::Server;
 use crate::power::Power;
 use crate::recovery::{Command, Life, Observation, OperatorCommand, ServerCall};
 
-fn with(phase: Phase, entry: &str) -> Bed {
+fn with(phase: Phase, entry: &str) -> Harness {
     let hook = Hook::parse(entry, Defaults::default()).unwrap();
-    Bed::with("UNKNOWN", |policy| {
+    Harness::with("UNKNOWN", |policy| {
         let flow = &mut policy.flows.host_auto;
         match phase {
             Phase::Pre => flow.pre.push(hook),
@@ -22,14 +22,14 @@ fn with(phase: Phase, entry: &str) -> Bed {
     })
 }
 
-fn call(bed: &Bed) -> Option<HookCall> {
+fn call(bed: &Harness) -> Option<HookCall> {
     bed.commands.iter().find_map(|command| match command {
         Command::RunHook(call) => Some((**call).clone()),
         _ => None,
     })
 }
 
-fn says(bed: &mut Bed, call: &HookCall, verdict: HookVerdict) {
+fn says(bed: &mut Harness, call: &HookCall, verdict: HookVerdict) {
     bed.see(Observation::Hook {
         phase: call.phase,
         number: call.number,
@@ -42,12 +42,12 @@ fn says(bed: &mut Bed, call: &HookCall, verdict: HookVerdict) {
 }
 
 /// True if a command changes the host or an instance.
-fn touches(bed: &Bed) -> bool {
+fn touches(bed: &Harness) -> bool {
     bed.wants(|command| command.is_write() && !matches!(command, Command::RunHook(_)))
 }
 
 /// Answers everything that was just asked, and what is asked then; gives all of it. Hooks are not answered.
-fn serve(bed: &mut Bed, here: &[Server]) -> Vec<Command> {
+fn serve(bed: &mut Harness, here: &[Server]) -> Vec<Command> {
     let mut all = Vec::new();
     while let Some(command) = bed.commands.pop() {
         let mut more = std::mem::take(&mut bed.commands);
@@ -86,7 +86,7 @@ fn serve(bed: &mut Bed, here: &[Server]) -> Vec<Command> {
 }
 
 /// A host off and forced down, one instance, and the hook before the moves is running.
-fn before_moves(entry: &str) -> (Bed, HookCall) {
+fn before_moves(entry: &str) -> (Harness, HookCall) {
     let mut bed = with(Phase::Main, entry).proven();
     bed.forced_down().inventory(vec![server(1)], Vec::new());
     let call = call(&bed).unwrap();
@@ -94,7 +94,7 @@ fn before_moves(entry: &str) -> (Bed, HookCall) {
 }
 
 /// Every instance is moved, and the hook after that is running.
-fn after_moves(entry: &str) -> (Bed, HookCall) {
+fn after_moves(entry: &str) -> (Harness, HookCall) {
     let mut bed = with(Phase::Post, entry).asked();
     bed.lists(Vec::new(), vec![evacuation(1, 1, "done", Some("b"))]);
     bed.over(Vec::new());
@@ -188,7 +188,7 @@ fn a_tolerated_hook_failure_is_in_the_last_message() {
     bed.heartbeat_age(20_000).service();
     bed.power(Power::Off).tick(3_000).power(Power::Off);
     bed.forced_down().inventory(Vec::new(), Vec::new());
-    let expected = "0 instances moved, 0 left where they were, 0 need an operator; hook exec:/x: as it ended";
+    let expected = "nothing was moved; hook exec:/x: as it ended";
     assert_eq!((bed.status, bed.message.as_deref()), (Finished, Some(expected)));
 }
 
@@ -331,7 +331,7 @@ fn hooks_run_for_a_host_without_instances() {
 
 #[test]
 fn without_the_evacuation_step_hosts_are_fenced_and_instances_left() {
-    let mut bed = Bed::with("UNKNOWN", |policy| policy.flows.host_auto.acts = false).proven();
+    let mut bed = Harness::with("UNKNOWN", |policy| policy.flows.host_auto.acts = false).proven();
     bed.forced_down().inventory(vec![server(1)], Vec::new());
     bed.over(vec![server(1)]);
     let note = "the workflow leaves out evacuate_instances_task";
@@ -390,7 +390,7 @@ fn a_segment_disabled_at_the_end_does_not_keep_the_last_hook_from_running() {
 /// The owner dies while a hook runs.
 #[test]
 fn a_take_over_runs_no_hook_twice_and_waits_for_the_lost_run() {
-    type Reach = fn(&str) -> (Bed, HookCall);
+    type Reach = fn(&str) -> (Harness, HookCall);
     let phases: [(&str, Reach); 3] = [
         ("before the fence", |entry| {
             let bed = with(Phase::Pre, entry).begun();
@@ -453,7 +453,7 @@ fn an_unstarted_hook_is_started_again() {
 
 #[test]
 fn a_state_written_before_there_were_hooks_is_read() {
-    let bed = Bed::engine().begun();
+    let bed = Harness::engine().begun();
     let mut head: serde_json::Value = serde_json::from_str(&bed.state.head().unwrap()).unwrap();
     assert!(
         head["policy"].get("flows").is_none(),

@@ -1,6 +1,6 @@
 //! Reports that join an open recovery (R19).
 
-use super::bed::{Bed, fault};
+use super::bed::{Harness, fault};
 use crate::entity::notification::NotificationStatus;
 use crate::fault::FaultClass;
 use crate::host_recovery::{HoldKind, Stage};
@@ -8,8 +8,8 @@ use crate::policy::FencingMode;
 use crate::power::Power;
 use crate::recovery::Command;
 
-fn external(reported: &str) -> Bed {
-    Bed::with(reported, |policy| policy.fencing = FencingMode::External)
+fn external(reported: &str) -> Harness {
+    Harness::with(reported, |policy| policy.fencing = FencingMode::External)
 }
 
 /// Covers R19, EW16.
@@ -47,7 +47,7 @@ fn a_recovery_of_unknown_ends_without_normal_only_if_no_normal_has_joined() {
 /// Covers R19.
 #[test]
 fn a_joined_report_retries_a_given_up_fence() {
-    let mut bed = Bed::engine().begun();
+    let mut bed = Harness::engine().begun();
     bed.heartbeat_age(20_000).service().power(Power::On);
     let refused = fault(Some(403), FaultClass::Permanent, false);
     bed.powered_off(Err(refused));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::bed::{Bed, device, fault, levels, server, target, timeout, unavailable};
+use super::bed::{Harness, device, fault, levels, server, target, timeout, unavailable};
 use crate::Elapsed;
 use crate::entity::notification::NotificationStatus;
 use crate::fault::{Fault, FaultClass};
@@ -14,12 +14,12 @@ use crate::proof::Basis;
 use crate::recovery::{Command, Life, Observation, OperatorCommand};
 
 /// Returns a recovery that fences with these devices, of a host that is down in Nova.
-fn fencing(names: &[&[&str]]) -> Bed {
+fn fencing(names: &[&[&str]]) -> Harness {
     fencing_with(levels(names))
 }
 
-fn fencing_with(levels: Vec<Level>) -> Bed {
-    let mut bed = Bed::engine();
+fn fencing_with(levels: Vec<Level>) -> Harness {
+    let mut bed = Harness::engine();
     bed.levels = levels;
     let mut bed = bed.begun();
     bed.heartbeat_age(20_000).service();
@@ -40,13 +40,13 @@ fn another_machine() -> Fault {
 }
 
 /// Sends two readings, far enough apart.
-fn off(bed: &mut Bed, name: &str) {
+fn off(bed: &mut Harness, name: &str) {
     bed.device(name, Power::Off).tick(3_000).device(name, Power::Off);
 }
 
 /// The device says on for so long, asked every five seconds; the orders it was given meanwhile.
-fn on_for(bed: &mut Bed, name: &str, seconds: u64) -> usize {
-    let answered = |bed: &mut Bed| {
+fn on_for(bed: &mut Harness, name: &str, seconds: u64) -> usize {
+    let answered = |bed: &mut Harness| {
         let told = bed.told().len();
         if told > 0 {
             bed.ordered(name, Ok(()));
@@ -62,7 +62,7 @@ fn on_for(bed: &mut Bed, name: &str, seconds: u64) -> usize {
     orders
 }
 
-fn held(bed: &Bed) -> Option<(HoldKind, &str)> {
+fn held(bed: &Harness) -> Option<(HoldKind, &str)> {
     let hold = bed.state.hold.as_ref()?;
     Some((hold.kind, hold.reason.as_str()))
 }
@@ -152,8 +152,8 @@ fn the_second_order_is_sent_at_half_time_and_not_before() {
 /// Covers ROW4.
 #[test]
 fn any_device_that_reads_on_after_the_proof_ends_all_requests() {
-    type Sign = fn(&mut Bed);
-    let cases: [(&str, Sign, bool); 4] = [
+    type LifeSign = fn(&mut Harness);
+    let cases: [(&str, LifeSign, bool); 4] = [
         (
             "the device of the proof",
             |bed| {
@@ -359,7 +359,8 @@ fn when_all_levels_fail_it_is_held_and_tried_again_every_minute_until_one_works(
     // The device is repaired: nobody has to say so.
     bed.service_now();
     for _ in 0..300 {
-        let asked = |bed: &Bed| -> Vec<String> { bed.asked_devices().into_iter().map(Into::into).collect() };
+        let asked =
+            |bed: &Harness| -> Vec<String> { bed.asked_devices().into_iter().map(Into::into).collect() };
         let mut names = asked(bed.tick(1_000));
         if bed.wants(|command| *command == Command::ReadService) {
             names.extend(asked(bed.service()));
@@ -606,7 +607,7 @@ fn a_late_power_off_of_a_level_that_was_left_is_waited_for_before_the_host_is_ha
         bed.tick(1_000).device_fails("bmc", wrong_password());
         off(&mut bed, "pdu");
         assert!(bed.state.proof.is_some(), "{name}");
-        let quiet = |bed: &Bed, at: u64| {
+        let quiet = |bed: &Harness, at: u64| {
             bed.state
                 .fence
                 .is_quiet(Elapsed::from_millis(at), &bed.state.policy)
@@ -657,7 +658,7 @@ fn a_device_s_time_does_not_run_while_its_calls_wait_for_their_turn() {
 
 #[test]
 fn dry_run_reports_its_actions_and_does_nothing() {
-    let dry = |reported: &str| Bed::with(reported, |policy| policy.fencing = FencingMode::DryRun);
+    let dry = |reported: &str| Harness::with(reported, |policy| policy.fencing = FencingMode::DryRun);
     let mut bed = dry("UNKNOWN").begun();
     bed.heartbeat_age(20_000).service().power(Power::On);
     let (kind, why) = held(&bed).unwrap();
@@ -692,7 +693,7 @@ fn dry_run_reports_its_actions_and_does_nothing() {
 
 #[test]
 fn stopped_fencing_holds_everything_before_the_proof_and_drops_nothing() {
-    let mut bed = Bed::engine().begun();
+    let mut bed = Harness::engine().begun();
     bed.see(Observation::FencingStopped(true));
     bed.heartbeat_age(20_000).service();
     let mut asked = 0;
@@ -720,7 +721,7 @@ fn stopped_fencing_holds_everything_before_the_proof_and_drops_nothing() {
     });
     assert!(goes_on, "and then it goes on by itself");
     // The instances of a host that is confirmed off are still moved.
-    let mut bed = Bed::engine().proven();
+    let mut bed = Harness::engine().proven();
     bed.forced_down().see(Observation::FencingStopped(true));
     bed.inventory(vec![server(1)], vec![]);
     assert!(bed.wants(|command| matches!(command, Command::Lock { .. })));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::bed::{Bed, evacuation, id, server};
+use super::bed::{Harness, evacuation, id, server};
 use crate::evidence::time_text;
 use crate::host_recovery::{End, ExcludedStart, HoldKind, MoveStep};
 use crate::nova::Server;
@@ -13,8 +13,8 @@ use crate::wait::WaitsFor;
 const TWO_HOURS: LocalDisk = LocalDisk::Wait(Duration::from_hours(2));
 
 /// A recovery of a host on whose local disk instance 1 is.
-fn bed(usual: LocalDisk) -> Bed {
-    let mut bed = Bed::with("UNKNOWN", |policy| policy.local_disk.usual = usual);
+fn bed(usual: LocalDisk) -> Harness {
+    let mut bed = Harness::with("UNKNOWN", |policy| policy.local_disk.usual = usual);
     bed.local_disks = [id(1)].into();
     bed
 }
@@ -27,7 +27,7 @@ fn with_own(number: u128, treatment: &str) -> Server {
 }
 
 /// Lets time pass, with the host off all the while.
-fn pass(bed: &mut Bed, seconds: u64) {
+fn pass(bed: &mut Harness, seconds: u64) {
     bed.tick(seconds * 1_000);
     bed.power(crate::power::Power::Off);
     bed.service().records(Vec::new());
@@ -153,7 +153,7 @@ fn an_owner_s_wait_is_no_longer_than_the_recovery_s_deadline() {
         assert_eq!(remark.is_some(), note.contains("HA_Local_Disk"), "{own}: {note}");
         assert!(note.contains(remark.unwrap_or_default()), "{own}: {note}");
     }
-    let mut short = Bed::with("UNKNOWN", |policy| {
+    let mut short = Harness::with("UNKNOWN", |policy| {
         policy.local_disk.usual = LocalDisk::Leave;
         policy.deadline = Duration::from_mins(30);
     });

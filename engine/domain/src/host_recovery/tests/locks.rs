@@ -1,16 +1,16 @@
 //! The owner of the lock on an instance.
 
-use super::bed::{Bed, evacuation, fault, id, server, timeout};
+use super::bed::{Harness, evacuation, fault, id, server, timeout};
 use crate::fault::FaultClass;
 use crate::host_recovery::{End, Lock, MoveStep};
 use crate::nova::{Migration, MigrationType, Server};
 use crate::recovery::{Command, OperatorCommand, ServerCall};
 
-fn unlocks(bed: &Bed) -> bool {
+fn unlocks(bed: &Harness) -> bool {
     bed.wants(|command| *command == Command::Unlock(id(1)))
 }
 
-fn locks(bed: &Bed) -> bool {
+fn locks(bed: &Harness) -> bool {
     bed.wants(|command| matches!(command, Command::Lock { .. }))
 }
 
@@ -23,8 +23,8 @@ fn locked(reason: &str) -> Server {
 }
 
 /// Moved, and the answer to its unlocking is lost.
-fn unlocking_lost() -> Bed {
-    let mut bed = Bed::engine().asked();
+fn unlocking_lost() -> Harness {
+    let mut bed = Harness::engine().asked();
     bed.lists(vec![], vec![evacuation(1, 1, "done", Some("b"))]);
     assert!(unlocks(&bed));
     bed.answer(1, ServerCall::Unlock, Err(timeout())).tick(1_000);
@@ -58,7 +58,7 @@ fn an_unlocking_is_repeated_only_if_the_lock_is_still_ours() {
 /// Covers C7.
 #[test]
 fn a_lagging_replica_hides_no_lock_of_ours() {
-    let mut bed = Bed::engine().asked();
+    let mut bed = Harness::engine().asked();
     bed.lists(vec![], vec![evacuation(1, 1, "done", Some("b"))]);
     assert!(unlocks(&bed));
     // Nova has refused it, and shows the instance as it was before it was locked.
@@ -75,7 +75,7 @@ fn a_lagging_replica_hides_no_lock_of_ours() {
 /// Covers C12.
 #[test]
 fn a_new_owner_reads_the_lock_before_it_unlocks() {
-    let mut bed = Bed::engine().asked();
+    let mut bed = Harness::engine().asked();
     bed.take_over().tick(500);
     bed.lists(vec![], vec![evacuation(1, 1, "done", Some("b"))]);
     assert!(!unlocks(&bed), "the last one may have unlocked it already");
@@ -90,7 +90,7 @@ fn a_new_owner_reads_the_lock_before_it_unlocks() {
 /// Covers R12.
 #[test]
 fn an_unlocking_that_the_last_owner_may_have_sent_is_waited_for() {
-    let mut bed = Bed::engine().asked();
+    let mut bed = Harness::engine().asked();
     let done = || vec![evacuation(1, 1, "done", Some("b"))];
     bed.lists(vec![], done());
     assert!(unlocks(&bed));
@@ -101,7 +101,7 @@ fn an_unlocking_that_the_last_owner_may_have_sent_is_waited_for() {
     bed.tick(90_000).lock_is(1, None);
     assert_eq!(bed.step(1), &MoveStep::Over(End::Moved));
     // Nobody has unlocked what is under way.
-    let mut bed = Bed::engine().asked();
+    let mut bed = Harness::engine().asked();
     bed.take_over().tick(500);
     bed.lists(vec![server(1)], vec![evacuation(1, 1, "running", Some("b"))]);
     bed.tick(1_000).lists(vec![], done());
@@ -149,7 +149,7 @@ fn a_nova_that_shows_no_reasons_is_unlocked_as_before() {
 /// Covers C12.
 #[test]
 fn an_owners_lock_that_is_set_after_the_plan_is_kept() {
-    let mut bed = Bed::engine().proven();
+    let mut bed = Harness::engine().proven();
     bed.forced_down().pulse(false, false);
     bed.inventory(vec![server(1)], vec![]);
     assert!(!locks(&bed), "nothing is begun in a segment that is disabled");
@@ -167,7 +167,7 @@ fn a_held_instance_is_locked_until_its_end() {
         status: "running".into(),
         ..evacuation(1, 1, "running", Some("b"))
     };
-    let mut bed = Bed::engine().proven();
+    let mut bed = Harness::engine().proven();
     bed.forced_down().inventory(vec![server(1)], vec![elsewhere]);
     assert_eq!(bed.step(1), &MoveStep::Held);
     assert!(
@@ -181,7 +181,7 @@ fn a_held_instance_is_locked_until_its_end() {
     assert_eq!(bed.step(1), &MoveStep::Over(End::Person));
 }
 
-fn locking(bed: &Bed) -> Vec<u128> {
+fn locking(bed: &Harness) -> Vec<u128> {
     let is_locked = |number: &u128| {
         bed.wants(|command| matches!(command, Command::Lock { server, .. } if *server == id(*number)))
     };
@@ -192,7 +192,7 @@ fn locking(bed: &Bed) -> Vec<u128> {
 #[test]
 fn distant_instances_are_locked_in_the_background() {
     let servers: Vec<Server> = (1..=40).map(server).collect();
-    let mut bed = Bed::with("UNKNOWN", |policy| policy.queued = 4).proven();
+    let mut bed = Harness::with("UNKNOWN", |policy| policy.queued = 4).proven();
     bed.forced_down().inventory(servers, Vec::new());
     assert_eq!(locking(&bed), [1, 2, 3, 4], "those that are asked for next");
     for number in 1..=4 {
@@ -200,7 +200,7 @@ fn distant_instances_are_locked_in_the_background() {
     }
     assert!((1..=4).all(|number| bed.is_asked(number)));
     let asked =
-        |bed: &Bed| -> Vec<u128> { (1..=40).filter(|one| bed.one(*one).lock == Lock::Asked).collect() };
+        |bed: &Harness| -> Vec<u128> { (1..=40).filter(|one| bed.one(*one).lock == Lock::Asked).collect() };
     // All of them are locked long before their turn, with nobody to wait for but one another.
     for _ in 0..200 {
         let asked = asked(&bed);
@@ -218,7 +218,7 @@ fn distant_instances_are_locked_in_the_background() {
 fn a_returned_instance_is_unlocked_when_nova_is_idle_or_after_ten_seconds() {
     let record =
         |number: u128, status, dest| evacuation(u64::try_from(number).unwrap(), number, status, dest);
-    let mut bed = Bed::engine().planned((1..=3).map(server).collect());
+    let mut bed = Harness::engine().planned((1..=3).map(server).collect());
     for number in 1..=3 {
         bed.answer(number, ServerCall::Evacuate, Ok(()));
     }
@@ -234,7 +234,7 @@ fn a_returned_instance_is_unlocked_when_nova_is_idle_or_after_ten_seconds() {
     bed.tick(9_999);
     assert!(!unlocks(&bed), "another one is still down");
     bed.tick(1);
-    let unlocking = |bed: &Bed| {
+    let unlocking = |bed: &Harness| {
         (1..=3)
             .filter(|one| matches!(bed.step(*one), MoveStep::Unlocking { asked: true, .. }))
             .count()

@@ -1,6 +1,6 @@
 //! The results of the lists.
 
-use super::bed::{Bed, HOST, evacuation, fault, id, messages, server};
+use super::bed::{HOST, Harness, evacuation, fault, id, messages, server};
 use crate::Elapsed;
 use crate::fault::FaultClass;
 use crate::host_recovery::{End, MoveStep};
@@ -16,7 +16,13 @@ fn rebuilding(number: u128) -> Server {
 }
 
 /// Keeps everything young and looks at the lists every half second.
-fn look_for(bed: &mut Bed, millis: u64, servers: &[Server], records: &[Migration], off: &[&str]) -> usize {
+fn look_for(
+    bed: &mut Harness,
+    millis: u64,
+    servers: &[Server],
+    records: &[Migration],
+    off: &[&str],
+) -> usize {
     let until = bed.at + millis;
     let mut asked = 0;
     while bed.at < until {
@@ -36,7 +42,7 @@ fn look_for(bed: &mut Bed, millis: u64, servers: &[Server], records: &[Migration
 /// Covers R8.
 #[test]
 fn absence_counts_only_d_and_q_after_the_calls_deadline_and_twice() {
-    let mut bed = Bed::engine().planned(vec![server(1)]);
+    let mut bed = Harness::engine().planned(vec![server(1)]);
     let sent = bed.at;
     bed.answer(1, ServerCall::Evacuate, Err(super::bed::timeout()));
     assert_eq!(look_for(&mut bed, 100_000, &[server(1)], &[], &[]), 0);
@@ -51,10 +57,10 @@ fn absence_counts_only_d_and_q_after_the_calls_deadline_and_twice() {
 /// Covers R8.
 #[test]
 fn absence_does_not_count_while_nova_works_on_the_instance_unless_it_was_absent_before() {
-    let mut bed = Bed::engine().asked();
+    let mut bed = Harness::engine().asked();
     assert_eq!(look_for(&mut bed, 300_000, &[rebuilding(1)], &[], &[]), 0);
     // An earlier cast was lost and has left its mark: it says nothing about this call.
-    let mut bed = Bed::engine().planned(vec![rebuilding(1)]);
+    let mut bed = Harness::engine().planned(vec![rebuilding(1)]);
     bed.answer(1, ServerCall::Evacuate, Err(super::bed::timeout()));
     assert_eq!(look_for(&mut bed, 103_000, &[rebuilding(1)], &[], &[]), 1);
 }
@@ -62,7 +68,7 @@ fn absence_does_not_count_while_nova_works_on_the_instance_unless_it_was_absent_
 /// Covers R8.
 #[test]
 fn any_newer_record_is_the_effect_and_an_older_one_is_not() {
-    let mut bed = Bed::engine().planned_with(vec![server(1)], vec![evacuation(7, 1, "failed", None)]);
+    let mut bed = Harness::engine().planned_with(vec![server(1)], vec![evacuation(7, 1, "failed", None)]);
     bed.answer(1, ServerCall::Evacuate, Ok(()));
     bed.at += 1;
     bed.lists(vec![server(1)], vec![evacuation(7, 1, "failed", None)]);
@@ -77,7 +83,7 @@ fn any_newer_record_is_the_effect_and_an_older_one_is_not() {
 
 #[test]
 fn lists_requested_before_the_intent_do_not_count() {
-    let mut bed = Bed::engine().proven();
+    let mut bed = Harness::engine().proven();
     bed.forced_down().inventory(vec![server(1)], vec![]);
     let started = bed.at;
     bed.at += 400;
@@ -134,7 +140,7 @@ fn a_move_is_confirmed_by_both_the_host_and_a_finished_record() {
         ),
     ];
     for (name, servers, records, confirmed) in cases {
-        let mut bed = Bed::engine().asked();
+        let mut bed = Harness::engine().asked();
         bed.lists(servers, records);
         assert_eq!(!bed.is_asked(1), confirmed, "{name}");
     }
@@ -143,7 +149,7 @@ fn a_move_is_confirmed_by_both_the_host_and_a_finished_record() {
 /// Covers EW4.
 #[test]
 fn a_rebuild_of_a_quarter_of_an_hour_is_one_evacuation() {
-    let mut bed = Bed::engine().asked();
+    let mut bed = Harness::engine().asked();
     let asked = look_for(
         &mut bed,
         900_000,
@@ -166,7 +172,7 @@ fn a_rebuild_of_a_quarter_of_an_hour_is_one_evacuation() {
 /// Covers R10.
 #[test]
 fn a_move_to_a_failed_destination_is_repeated_once_that_is_confirmed_off() {
-    let mut bed = Bed::engine().asked();
+    let mut bed = Harness::engine().asked();
     let record = [evacuation(1, 1, "pre-migrating", Some("b"))];
     assert_eq!(look_for(&mut bed, 60_000, &[rebuilding(1)], &record, &["c"]), 0);
     assert_eq!(
@@ -182,7 +188,7 @@ fn a_move_to_a_failed_destination_is_repeated_once_that_is_confirmed_off() {
 /// Covers R10.
 #[test]
 fn a_proof_that_ends_and_returns_is_a_new_one() {
-    let mut bed = Bed::engine().asked();
+    let mut bed = Harness::engine().asked();
     let record = [evacuation(1, 1, "pre-migrating", Some("b"))];
     for _ in 0..5 {
         assert_eq!(look_for(&mut bed, 9_000, &[rebuilding(1)], &record, &["b"]), 0);
@@ -193,7 +199,7 @@ fn a_proof_that_ends_and_returns_is_a_new_one() {
 /// Covers R10.
 #[test]
 fn a_given_up_record_that_changes_is_followed() {
-    let mut bed = Bed::engine().asked();
+    let mut bed = Harness::engine().asked();
     let first = evacuation(1, 1, "accepted", None);
     let other = evacuation(2, 2, "pre-migrating", Some("c"));
     assert_eq!(
@@ -224,7 +230,7 @@ fn a_given_up_record_that_changes_is_followed() {
 /// Covers R10.
 #[test]
 fn a_move_to_a_failed_host_is_given_up_even_if_the_host_returns_first() {
-    let mut bed = Bed::engine().asked();
+    let mut bed = Harness::engine().asked();
     let first = evacuation(1, 1, "accepted", None);
     let other = evacuation(2, 2, "pre-migrating", Some("c"));
     let lists = [first, other.clone()];
@@ -259,7 +265,7 @@ fn a_move_to_a_failed_host_is_given_up_even_if_the_host_returns_first() {
 /// Covers R10.
 #[test]
 fn an_older_record_that_is_failed_in_the_place_of_the_new_one_is_an_attempt() {
-    let mut bed = Bed::engine().asked();
+    let mut bed = Harness::engine().asked();
     let first = evacuation(1, 1, "accepted", None);
     let other = evacuation(2, 2, "pre-migrating", Some("c"));
     let lists = [first, other.clone()];
@@ -285,7 +291,7 @@ fn conductors_that_are_down_or_unknown_allow_no_repetition() {
         ("one is down", Ok(messages(false))),
         ("no answer", Err(fault(Some(503), FaultClass::Transient, true))),
     ] {
-        let mut bed = Bed::engine().asked();
+        let mut bed = Harness::engine().asked();
         let records = vec![
             evacuation(1, 1, "accepted", None),
             evacuation(2, 2, "pre-migrating", Some("c")),
@@ -305,8 +311,11 @@ fn conductors_that_are_down_or_unknown_allow_no_repetition() {
 /// Covers R10.
 #[test]
 fn a_waiting_instance_allows_no_repetition_of_a_recent_request() {
-    let mut bed =
-        Bed::with("UNKNOWN", |policy| policy.in_flight = 2).planned(vec![server(1), server(2), server(3)]);
+    let mut bed = Harness::with("UNKNOWN", |policy| policy.in_flight = 2).planned(vec![
+        server(1),
+        server(2),
+        server(3),
+    ]);
     bed.answer(1, ServerCall::Evacuate, Ok(()))
         .answer(2, ServerCall::Evacuate, Ok(()));
     let stuck = evacuation(1, 1, "accepted", None);
@@ -342,7 +351,7 @@ fn a_waiting_instance_allows_no_repetition_of_a_recent_request() {
 
 #[test]
 fn two_records_in_flight_fail_only_together() {
-    let mut bed = Bed::engine().asked();
+    let mut bed = Harness::engine().asked();
     let records = [
         evacuation(2, 1, "failed", None),
         evacuation(1, 1, "pre-migrating", Some("b")),
@@ -374,7 +383,7 @@ fn an_instance_that_left_without_a_record_is_read() {
         ("on this host after all", Some(server(1)), None),
     ];
     for (name, seen, end) in cases {
-        let mut bed = Bed::engine().asked();
+        let mut bed = Harness::engine().asked();
         for _ in 0..2 {
             bed.at += 500;
             bed.lists(vec![], vec![]);
@@ -404,7 +413,7 @@ fn two_conflicting_evacuations_leave_it_moved_and_it_is_restored() {
         task_state: Some("rebuild_block_device_mapping".into()),
         ..server(1)
     };
-    let mut bed = Bed::engine().asked();
+    let mut bed = Harness::engine().asked();
     for _ in 0..2 {
         bed.at += 500;
         bed.lists(vec![], vec![evacuation(1, 1, "failed", Some("elsewhere"))]);
@@ -432,7 +441,7 @@ fn two_conflicting_evacuations_leave_it_moved_and_it_is_restored() {
 
 #[test]
 fn a_record_closed_by_the_returned_host_needs_an_operator() {
-    let mut bed = Bed::engine().asked();
+    let mut bed = Harness::engine().asked();
     let record = [evacuation(1, 1, "completed", None)];
     assert_eq!(look_for(&mut bed, 590_000, &[server(1)], &record, &[]), 0);
     assert!(bed.is_asked(1), "its destination may still be at work");
@@ -451,8 +460,8 @@ fn a_record_closed_by_the_returned_host_needs_an_operator() {
 /// Covers R13.
 #[test]
 fn records_are_read_once_per_tick_and_never_two_at_a_time() {
-    let mut bed = Bed::engine().asked();
-    let wants = |bed: &Bed| bed.wants(|command| matches!(command, Command::ReadEvacuations { .. }));
+    let mut bed = Harness::engine().asked();
+    let wants = |bed: &Harness| bed.wants(|command| matches!(command, Command::ReadEvacuations { .. }));
     bed.records(vec![evacuation(1, 1, "pre-migrating", Some("b"))]);
     assert!(!wants(&bed));
     bed.tick(499);
@@ -468,7 +477,7 @@ fn records_are_read_once_per_tick_and_never_two_at_a_time() {
 /// Covers R13.
 #[test]
 fn a_slow_nova_is_polled_for_records_less_often() {
-    let wants = |bed: &Bed| bed.wants(|command| matches!(command, Command::ReadEvacuations { .. }));
+    let wants = |bed: &Harness| bed.wants(|command| matches!(command, Command::ReadEvacuations { .. }));
     for (taken, pause) in [
         (30, 500),
         (100, 1_500),
@@ -477,7 +486,7 @@ fn a_slow_nova_is_polled_for_records_less_often() {
         (3_000, 3_000),
         (60_000, 4_000),
     ] {
-        let mut bed = Bed::engine().asked();
+        let mut bed = Harness::engine().asked();
         // Three of them tell what a look costs.
         for look in 0..3 {
             if look > 0 {
@@ -501,8 +510,8 @@ fn a_slow_nova_is_polled_for_records_less_often() {
 #[test]
 fn no_more_evacuations_are_requested_than_nova_picks_up() {
     let servers: Vec<Server> = (1..=4).map(server).collect();
-    let mut bed = Bed::with("UNKNOWN", |policy| policy.queued = 2).planned(servers.clone());
-    let asked = |bed: &Bed| (1..=4).filter(|number| bed.is_asked(*number)).count();
+    let mut bed = Harness::with("UNKNOWN", |policy| policy.queued = 2).planned(servers.clone());
+    let asked = |bed: &Harness| (1..=4).filter(|number| bed.is_asked(*number)).count();
     assert_eq!(asked(&bed), 2);
     bed.at += 500;
     bed.lists(
@@ -528,7 +537,7 @@ fn no_more_evacuations_are_requested_than_nova_picks_up() {
 /// Covers R13.
 #[test]
 fn the_hosts_service_is_read_together_with_the_conductors() {
-    let mut bed = Bed::engine().asked();
+    let mut bed = Harness::engine().asked();
     let records = vec![evacuation(1, 1, "accepted", None)];
     let (mut conductors, mut alone) = (0, 0);
     for ctx in 0..240 {

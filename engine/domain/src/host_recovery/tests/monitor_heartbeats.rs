@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::bed::{Bed, levels, nova_time, region, server};
+use super::bed::{Harness, levels, nova_time, region, server};
 use crate::host_recovery::{HoldKind, Stage};
 use crate::monitor::{BootHeartbeats, Heartbeat, MonitorKind};
 use crate::policy::{BareNormal, FencingMode};
@@ -11,7 +11,7 @@ use crate::power::Power;
 use crate::recovery::{OffClaim, OperatorCommand};
 
 /// What is kept of heartbeats that came at these seconds, as a look at `bed.at` shows it. The counter is that of the monitors' own clock.
-fn kept(bed: &Bed, seconds: &[u64], counters: &[u64]) -> BootHeartbeats {
+fn kept(bed: &Harness, seconds: &[u64], counters: &[u64]) -> BootHeartbeats {
     let beats = seconds.iter().zip(counters).map(|(at, up)| Heartbeat {
         up: Duration::from_secs(*up),
         received: nova_time(100_000 + at * 1_000),
@@ -24,7 +24,7 @@ fn kept(bed: &Bed, seconds: &[u64], counters: &[u64]) -> BootHeartbeats {
 }
 
 /// A look at Nova, which hears nothing of the host since it was reported, and around.
-fn look<'a>(bed: &'a mut Bed, beats: &BootHeartbeats) -> &'a mut Bed {
+fn look<'a>(bed: &'a mut Harness, beats: &BootHeartbeats) -> &'a mut Harness {
     let mut region = region(1, 10);
     region.hosts[0].heartbeats = beats.clone();
     bed.service.last_heartbeat = Some(nova_time(100_000));
@@ -32,13 +32,13 @@ fn look<'a>(bed: &'a mut Bed, beats: &BootHeartbeats) -> &'a mut Bed {
     bed.around_later(region).service_now().tick(0)
 }
 
-fn look_at<'a>(bed: &'a mut Bed, seconds: &[u64]) -> &'a mut Bed {
+fn look_at<'a>(bed: &'a mut Harness, seconds: &[u64]) -> &'a mut Harness {
     let beats = kept(bed, seconds, seconds);
     look(bed, &beats)
 }
 
 /// Looks each second, with heartbeats every ten seconds between these seconds; until it is confirmed off, held, or over a time.
-fn run(bed: &mut Bed, beating: std::ops::Range<u64>, until: u64) {
+fn run(bed: &mut Harness, beating: std::ops::Range<u64>, until: u64) {
     while bed.at < until * 1_000 && bed.state.proof.is_none() && bed.state.hold.is_none() {
         bed.tick(1_000);
         let all: Vec<u64> = (beating.start..=bed.at / 1_000).step_by(10).collect();
@@ -48,8 +48,8 @@ fn run(bed: &mut Bed, beating: std::ops::Range<u64>, until: u64) {
     }
 }
 
-fn waiting(seconds: u64) -> Bed {
-    let mut bed = Bed::with("NORMAL", |policy| {
+fn waiting(seconds: u64) -> Harness {
+    let mut bed = Harness::with("NORMAL", |policy| {
         policy.fencing = FencingMode::External;
         policy.bare_normal = BareNormal::Wait(Duration::from_secs(seconds));
     });
@@ -189,7 +189,7 @@ fn the_ordinary_recovery_is_not_slowed_by_monitors_that_died_with_the_host() {
 /// Covers R15.
 #[test]
 fn a_contradicted_reading_leads_to_the_next_level() {
-    let mut bed = Bed::engine();
+    let mut bed = Harness::engine();
     bed.levels = levels(&[&["bmc"], &["pdu"]]);
     let mut bed = bed.begun();
     bed.device("bmc", Power::Off);
@@ -213,7 +213,7 @@ fn a_contradicted_reading_leads_to_the_next_level() {
 /// Covers R15.
 #[test]
 fn a_contradicted_device_counts_again_only_after_the_heartbeats_have_ended() {
-    let mut bed = Bed::engine().begun();
+    let mut bed = Harness::engine().begun();
     bed.device("bmc", Power::Off).tick(120_000);
     look_at(&mut bed, &[90, 100]);
     bed.device("bmc", Power::Off).tick(1_000);
@@ -241,7 +241,7 @@ fn a_contradicted_device_counts_again_only_after_the_heartbeats_have_ended() {
 /// Covers R15.
 #[test]
 fn continued_monitor_heartbeats_after_the_proof_end_all_further_evacuations() {
-    let mut bed = Bed::engine().begun();
+    let mut bed = Harness::engine().begun();
     look_at(&mut bed, &[]);
     for _ in 0..4 {
         bed.device("bmc", Power::Off);

@@ -1,6 +1,6 @@
 //! Concurrent host failures: Nova would still send instances to the other failed hosts.
 
-use super::bed::{Bed, region, server};
+use super::bed::{Harness, region, server};
 use crate::guard::Region;
 use crate::nova::Service;
 use crate::power::Power;
@@ -15,8 +15,8 @@ fn two_of_ten(change: impl FnOnce(&mut Service)) -> Region {
 }
 
 /// Planned and locked, and this is to be seen of all hosts.
-fn planned_beside(seen: Region) -> Bed {
-    let mut bed = Bed::engine();
+fn planned_beside(seen: Region) -> Harness {
+    let mut bed = Harness::engine();
     bed.claim().around(seen.clone());
     bed.heartbeat_age(20_000).service();
     bed.power(Power::Off).tick(3_000);

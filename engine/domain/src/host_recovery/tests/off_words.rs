@@ -1,6 +1,6 @@
 //! The reports' claims about a host's fence, and later heartbeats in Nova.
 
-use super::bed::{Bed, nova_time, region};
+use super::bed::{Harness, nova_time, region};
 use crate::Timestamp;
 use crate::entity::notification::NotificationStatus;
 use crate::evidence::{FenceEvidence, GivenEvidence};
@@ -40,12 +40,12 @@ fn said(at: Timestamp) -> OffClaim {
 }
 
 /// Reported at 100 s of Nova's clock.
-fn external() -> Bed {
-    Bed::external().begun()
+fn external() -> Harness {
+    Harness::external().begun()
 }
 
 /// So much later, and Nova has not heard it for twenty seconds.
-fn silent_after(bed: &mut Bed, millis: u64) -> bool {
+fn silent_after(bed: &mut Harness, millis: u64) -> bool {
     bed.at += millis;
     bed.heartbeat_age(20_000).service_now().storm(1, 10).tick(0);
     bed.state.proof.is_some()
@@ -76,7 +76,7 @@ fn a_bare_normal_releases_no_instance_of_another_recovery() {
 }
 
 /// Nova has heard it since the report, as far as one can see, and misses it now. `true` if the recovery waits for an operator.
-fn outlived_and_missed(bed: &mut Bed) -> bool {
+fn outlived_and_missed(bed: &mut Harness) -> bool {
     for _ in 0..600 {
         bed.tick(1_000).service();
         if bed.state.hold.is_some() {
@@ -150,7 +150,7 @@ fn one_heartbeat_after_the_report_does_not_end_the_recovery_of_a_silent_host() {
 }
 
 /// The region, with this host's heartbeat as it is set down.
-fn heard_lately(bed: &Bed) -> Region {
+fn heard_lately(bed: &Harness) -> Region {
     let mut region = region(1, 10);
     let seen = Service {
         nova_now: Some(nova_time(bed.at + 100_000)),
@@ -204,7 +204,7 @@ fn evidence_is_dated_by_the_fence_and_not_by_its_report() {
 #[test]
 fn with_evidence_one_report_is_enough_to_power_off_a_host_that_is_up_in_nova() {
     for (fence, ordered) in [(None, false), (Some(95_000), true), (Some(1_000), false)] {
-        let mut bed = Bed::with("NORMAL", |policy| policy.fencing = FencingMode::Engine).begun();
+        let mut bed = Harness::with("NORMAL", |policy| policy.fencing = FencingMode::Engine).begun();
         if let Some(fence) = fence {
             bed.hears(fenced(nova_time(fence)));
         }
@@ -235,8 +235,8 @@ fn a_recovery_of_an_older_version_has_no_dates_and_continues() {
 }
 
 /// It is held as a suspect that Nova hears, and beats until then; what it says is reported at 115 s.
-fn suspect_that_beats_until(last: u64, report: Option<&OffClaim>) -> Bed {
-    let mut bed = Bed::engine();
+fn suspect_that_beats_until(last: u64, report: Option<&OffClaim>) -> Harness {
+    let mut bed = Harness::engine();
     bed.heartbeat_age(0).claim();
     for second in 0..150 {
         if second % 10 == 0 && second <= last {
@@ -296,13 +296,13 @@ fn a_report_is_given_up_right_after_a_heartbeat() {
 /// Covers R16.
 #[test]
 fn an_approval_of_guards_does_not_renew_the_report() {
-    let mut bed = Bed::external();
+    let mut bed = Harness::external();
     bed.around_later(region(5, 10)).claim();
     for _ in 0..20 {
         bed.at += 10_000;
         bed.heartbeat_age(0).service().tick(0);
     }
-    let held = |bed: &Bed, kind| bed.state.hold.as_ref().is_some_and(|hold| hold.kind == kind);
+    let held = |bed: &Harness, kind| bed.state.hold.as_ref().is_some_and(|hold| hold.kind == kind);
     assert!(held(&bed, HoldKind::Storm), "{:?}", bed.state.hold);
     bed.say(OperatorCommand::Approve).around_later(region(1, 10));
     for _ in 0..40 {
@@ -319,15 +319,15 @@ fn an_approval_of_guards_does_not_renew_the_report() {
 }
 
 /// Another attempt at the host, in mode external.
-fn retried() -> Bed {
-    Bed::with_payload(&[("host_status", "UNKNOWN"), ("retry_of", "x")], |policy| {
+fn retried() -> Harness {
+    Harness::with_payload(&[("host_status", "UNKNOWN"), ("retry_of", "x")], |policy| {
         policy.fencing = FencingMode::External;
         policy.bare_normal = crate::policy::BareNormal::Wait(std::time::Duration::from_secs(20));
     })
     .begun()
 }
 
-fn is_held(bed: &Bed) -> bool {
+fn is_held(bed: &Harness) -> bool {
     bed.state
         .hold
         .as_ref()
@@ -383,7 +383,7 @@ fn a_stamp_of_our_own_change_does_not_outlive_the_evidence() {
         if own {
             payload.push(("retry_own_stamp", stamp.as_str()));
         }
-        let mut bed = Bed::with_payload(&payload, |policy| policy.fencing = FencingMode::External);
+        let mut bed = Harness::with_payload(&payload, |policy| policy.fencing = FencingMode::External);
         bed.pulse.off_word = Some(fenced(nova_time(100_000)));
         let mut bed = bed.begun();
         bed.service = Service {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::bed::{Bed, fault, heard, levels, nova_time, region};
+use super::bed::{Harness, fault, heard, levels, nova_time, region};
 use crate::Timestamp;
 use crate::fault::FaultClass;
 use crate::freeze::{Freeze, FreezeScope, FreezeStatus};
@@ -14,7 +14,7 @@ use crate::recovery::{Command, Observation, OperatorCommand};
 /// A second for an answer, and the half of the device's time after which it is told once more.
 const HALF: u64 = 76_000;
 
-fn frozen(bed: &mut Bed, number: i64) {
+fn frozen(bed: &mut Harness, number: i64) {
     let freeze = Freeze {
         number,
         scope: FreezeScope::Host,
@@ -32,7 +32,7 @@ fn frozen(bed: &mut Bed, number: i64) {
     bed.see(Observation::Pulse(pulse));
 }
 
-fn thawed(bed: &mut Bed, number: i64) {
+fn thawed(bed: &mut Harness, number: i64) {
     bed.pulse.frozen = FreezeStatus {
         thawed: number,
         ..FreezeStatus::NOTHING
@@ -42,8 +42,8 @@ fn thawed(bed: &mut Bed, number: i64) {
 }
 
 /// Silent, looked around just now, and this device says that it is on: which orders that leads to.
-fn on(bed: &mut Bed, device: &str) -> Vec<Command> {
-    type Step = fn(&mut Bed, &str);
+fn on(bed: &mut Harness, device: &str) -> Vec<Command> {
+    type Step = fn(&mut Harness, &str);
     let steps: [Step; 5] = [
         |bed, _| _ = bed.heartbeat_age(90_000).service(),
         |bed, _| _ = bed.service(),
@@ -61,7 +61,7 @@ fn on(bed: &mut Bed, device: &str) -> Vec<Command> {
 }
 
 /// It is told to power off, by this device, once.
-fn is_told(bed: &mut Bed, device: &str) -> bool {
+fn is_told(bed: &mut Harness, device: &str) -> bool {
     match on(bed, device).as_slice() {
         [] => false,
         [Command::PowerOff { target, .. }] => {
@@ -72,18 +72,18 @@ fn is_told(bed: &mut Bed, device: &str) -> bool {
     }
 }
 
-fn write(bed: &Bed) -> Command {
+fn write(bed: &Harness) -> Command {
     bed.commands.iter().find(|one| one.is_write()).cloned().unwrap()
 }
 
-fn held_by(bed: &Bed) -> Vec<Guard> {
+fn held_by(bed: &Harness) -> Vec<Guard> {
     let hold = bed.state.hold.iter();
     hold.flat_map(|hold| hold.guards.iter().copied()).collect()
 }
 
 /// It is told to power off, by a device that has accepted that.
-fn ordered() -> Bed {
-    let mut bed = Bed::engine();
+fn ordered() -> Harness {
+    let mut bed = Harness::engine();
     bed.levels = levels(&[&["bmc"], &["pdu"]]);
     let mut bed = bed.begun();
     bed.heartbeat_age(90_000).service_now().device("bmc", Power::On);
@@ -93,7 +93,7 @@ fn ordered() -> Bed {
 }
 
 /// The first level fails after its order, and the second says that the host is on: whether that is told to power off.
-fn at_the_second_level(bed: &mut Bed) -> bool {
+fn at_the_second_level(bed: &mut Harness) -> bool {
     bed.at += 4_000;
     bed.device_fails("bmc", fault(Some(401), FaultClass::Fatal, false));
     assert_eq!(bed.state.fence.level, 1);
@@ -104,7 +104,7 @@ fn at_the_second_level(bed: &mut Bed) -> bool {
 #[test]
 fn an_unsent_order_does_not_count() {
     for freeze in [false, true] {
-        let mut bed = Bed::engine().begun();
+        let mut bed = Harness::engine().begun();
         bed.heartbeat_age(90_000).service_now().power(Power::On);
         let order = write(&bed);
         assert!(matches!(order, Command::PowerOff { .. }));
@@ -127,7 +127,7 @@ fn an_unsent_order_does_not_count() {
 /// Covers R27.
 #[test]
 fn an_unsent_order_uses_none_of_the_devices_time() {
-    let mut bed = Bed::engine();
+    let mut bed = Harness::engine();
     bed.levels = levels(&[&["bmc"], &["pdu"]]);
     let mut bed = bed.begun();
     bed.heartbeat_age(90_000).service_now().device("bmc", Power::On);
@@ -141,7 +141,7 @@ fn an_unsent_order_uses_none_of_the_devices_time() {
 /// Covers R27.
 #[test]
 fn an_order_of_an_earlier_owner_may_have_been_sent() {
-    let mut bed = Bed::engine().begun();
+    let mut bed = Harness::engine().begun();
     bed.heartbeat_age(90_000).service_now().power(Power::On);
     assert!(bed.orders_off());
     bed.take_over();
@@ -157,7 +157,7 @@ fn an_order_of_an_earlier_owner_may_have_been_sent() {
 /// Covers R27.
 #[test]
 fn an_unsent_change_of_novas_record_does_not_count() {
-    let mut bed = Bed::engine().proven();
+    let mut bed = Harness::engine().proven();
     let change = write(&bed);
     assert!(matches!(change, Command::UpdateService { .. }));
     bed.see(Observation::NotSent(change));
@@ -222,7 +222,7 @@ fn no_order_is_sent_with_a_scan_older_than_three_seconds() {
     assert_eq!(bed.state.fence.level, 1);
 }
 
-fn at_the_second_level_or_still(bed: &mut Bed) -> bool {
+fn at_the_second_level_or_still(bed: &mut Harness) -> bool {
     if bed.state.fence.level == 0 {
         at_the_second_level(bed)
     } else {
@@ -233,7 +233,7 @@ fn at_the_second_level_or_still(bed: &mut Bed) -> bool {
 /// Covers R27.
 #[test]
 fn guards_are_checked_before_a_refused_order_is_repeated() {
-    let mut bed = Bed::engine().begun();
+    let mut bed = Harness::engine().begun();
     bed.heartbeat_age(90_000).service_now().power(Power::On);
     assert!(bed.orders_off());
     bed.powered_off(Err(fault(Some(429), FaultClass::Transient, false)));
@@ -246,7 +246,7 @@ fn guards_are_checked_before_a_refused_order_is_repeated() {
 }
 
 /// Five of ten are out, and that is approved.
-fn approved(mut bed: Bed) -> Bed {
+fn approved(mut bed: Harness) -> Harness {
     bed.claim().around(region(5, 10));
     assert_eq!(held_by(&bed), [Guard::Segment, Guard::Global]);
     bed.say(OperatorCommand::Approve).tick(0).tick(0);
@@ -254,8 +254,8 @@ fn approved(mut bed: Bed) -> Bed {
     bed
 }
 
-fn two_levels() -> Bed {
-    let mut bed = Bed::engine();
+fn two_levels() -> Harness {
+    let mut bed = Harness::engine();
     bed.levels = levels(&[&["bmc"], &["pdu"]]);
     bed
 }
@@ -263,7 +263,7 @@ fn two_levels() -> Bed {
 /// Covers R27.
 #[test]
 fn an_approval_covers_the_hosts_that_were_out_or_silent() {
-    let mut bed = approved(Bed::engine());
+    let mut bed = approved(Harness::engine());
     let hosts = bed.state.guard.approval.clone().unwrap().hosts.unwrap();
     assert_eq!(hosts.len(), 5, "{hosts:?}");
     assert!(hosts.contains("compute-5") && !hosts.contains("compute-6"));
@@ -275,7 +275,7 @@ fn an_approval_covers_the_hosts_that_were_out_or_silent() {
 /// Covers R27.
 #[test]
 fn an_approval_ends_when_a_further_host_goes_out() {
-    let mut bed = approved(Bed::engine());
+    let mut bed = approved(Harness::engine());
     bed.take_over();
     bed.around_later(region(6, 10)).tick(4_000).tick(0);
     assert!(!is_told(&mut bed, "bmc"));
@@ -307,7 +307,7 @@ fn an_approval_of_a_domain_covers_all_its_hosts() {
         seen.domains.insert("rack:r7".into(), hosts);
         seen
     };
-    let mut bed = Bed::engine();
+    let mut bed = Harness::engine();
     bed.claim().around(rack(8, 8));
     assert!(bed.state.hold.as_ref().unwrap().domain.is_some());
     // The look that is pinned shows one of them heard again for a moment.
@@ -339,7 +339,7 @@ fn an_approval_covers_all_levels_of_a_try_and_no_new_try() {
     bed.around_later(region(6, 10));
     assert!(at_the_second_level(&mut bed), "{:?}", bed.state.hold);
     bed.ordered("pdu", Ok(()));
-    let failed = |bed: &Bed| bed.state.hold.as_ref().map(|hold| hold.kind);
+    let failed = |bed: &Harness| bed.state.hold.as_ref().map(|hold| hold.kind);
     for _ in 0..80 {
         if failed(&bed).is_some() {
             break;
@@ -373,7 +373,7 @@ fn an_approval_ends_ten_minutes_after_the_rate_has_made_it_wait_last() {
         seen
     };
     // For an hour the rate makes it wait; then it goes on.
-    let mut bed = approved(Bed::engine());
+    let mut bed = approved(Harness::engine());
     bed.around_later(crowded(true));
     for _ in 0..720 {
         bed.tick(5_000);
@@ -384,7 +384,7 @@ fn an_approval_ends_ten_minutes_after_the_rate_has_made_it_wait_last() {
     bed.around_later(crowded(false)).tick(5_000);
     assert!(is_told(&mut bed, "bmc"), "{:?}", bed.message);
     // Nothing makes it wait but a device that does not answer.
-    let mut bed = approved(Bed::engine());
+    let mut bed = approved(Harness::engine());
     bed.at += 601_000;
     bed.tick(0).tick(0);
     assert!(!is_told(&mut bed, "bmc"));

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::bed::{Bed, evacuation, fault, id, server, tagged, timeout, wall};
+use super::bed::{Harness, evacuation, fault, id, server, tagged, timeout, wall};
 use crate::Elapsed;
 use crate::fault::FaultClass;
 use crate::host_recovery::{End, MoveStep};
@@ -11,7 +11,7 @@ use crate::nova::{Server, VmState};
 use crate::pace::{Permits, StartSample, Urgency};
 use crate::recovery::{Command, DecisionTime, Evacuations, Lists, Observation, ServerCall, ServerIds};
 
-impl Bed {
+impl Harness {
     fn permits(&mut self, evacuations: u64, calls: u32) -> &mut Self {
         self.see(Observation::Permits(Permits {
             evacuations,
@@ -53,8 +53,8 @@ impl Bed {
 }
 
 /// Three instances, one of them marked; the rules by themselves allow one at a time.
-fn bed() -> Bed {
-    Bed::with("UNKNOWN", |policy| policy.queued = 1).planned(vec![server(1), tagged(2), server(3)])
+fn bed() -> Harness {
+    Harness::with("UNKNOWN", |policy| policy.queued = 1).planned(vec![server(1), tagged(2), server(3)])
 }
 
 #[test]
@@ -66,10 +66,10 @@ fn with_one_permit_the_marked_instance_is_first() {
 
 #[test]
 fn nothing_starts_without_a_permit() {
-    let mut bed = Bed::with("UNKNOWN", |_| ());
+    let mut bed = Harness::with("UNKNOWN", |_| ());
     bed.leave_is_given = true;
     let mut bed = bed.planned(vec![server(1), tagged(2)]);
-    let locks = |bed: &Bed| bed.wants(|command| matches!(command, Command::Lock { .. }));
+    let locks = |bed: &Harness| bed.wants(|command| matches!(command, Command::Lock { .. }));
     assert!(bed.evacuated() == 0 && !locks(&bed));
     assert!(locks(bed.permits(1, 8)));
 }
@@ -138,7 +138,7 @@ fn a_new_owner_starts_to_count_at_zero() {
 
 #[test]
 fn the_pick_up_time_is_reported_once() {
-    let mut bed = Bed::engine().asked();
+    let mut bed = Harness::engine().asked();
     bed.at += 699;
     bed.lists(vec![server(1)], vec![evacuation(4, 1, "accepted", None)]);
     assert_eq!(bed.state.sight().taken, []);
@@ -164,7 +164,7 @@ fn the_pick_up_time_is_reported_once() {
 
 #[test]
 fn rare_polls_do_not_count_as_pick_up_time() {
-    let mut bed = Bed::engine().asked();
+    let mut bed = Harness::engine().asked();
     bed.at += 6_000;
     bed.lists(
         vec![server(1)],
@@ -180,7 +180,7 @@ fn rare_polls_do_not_count_as_pick_up_time() {
 /// Covers R13.
 #[test]
 fn the_whole_lists_are_read_only_if_the_records_require_it() {
-    let mut bed = Bed::engine().asked();
+    let mut bed = Harness::engine().asked();
     bed.records(vec![]).tick(600);
     assert!(bed.wants_records() && !bed.wants_lists());
     bed.records(vec![evacuation(4, 1, "pre-migrating", Some("b"))]);
@@ -199,7 +199,7 @@ fn the_whole_lists_are_read_only_if_the_records_require_it() {
 /// Covers R9.
 #[test]
 fn a_move_recorded_as_done_is_confirmed_by_one_read_of_the_instance() {
-    let mut bed = Bed::engine().asked();
+    let mut bed = Harness::engine().asked();
     bed.lists(vec![server(1)], vec![]);
     let done = || vec![evacuation(4, 1, "done", Some("b"))];
     bed.tick(600).records(done());
@@ -232,7 +232,7 @@ fn a_move_recorded_as_done_is_confirmed_by_one_read_of_the_instance() {
 #[test]
 fn moves_that_are_done_together_are_confirmed_by_the_ids_of_those_that_are_still_there() {
     let servers: Vec<Server> = (1..=5).map(server).collect();
-    let mut bed = Bed::engine().planned(servers.clone());
+    let mut bed = Harness::engine().planned(servers.clone());
     bed.lists(servers, vec![]);
     let done = |number: u128| evacuation(u64::try_from(number).unwrap(), number, "done", Some("b"));
     let records = || (1..=3).map(done).collect();
@@ -261,7 +261,7 @@ fn moves_that_are_done_together_are_confirmed_by_the_ids_of_those_that_are_still
 #[test]
 fn ids_do_not_confirm_a_move_without_a_finished_record() {
     let servers: Vec<Server> = (1..=3).map(server).collect();
-    let mut bed = Bed::engine().planned(servers.clone());
+    let mut bed = Harness::engine().planned(servers.clone());
     bed.lists(servers, vec![]);
     let done = |number: u128| evacuation(u64::try_from(number).unwrap(), number, "done", Some("b"));
     bed.tick(600).records((1..=2).map(done).collect());
@@ -273,7 +273,7 @@ fn ids_do_not_confirm_a_move_without_a_finished_record() {
 /// Covers R9.
 #[test]
 fn ids_read_before_the_request_confirm_nothing() {
-    let mut bed = Bed::engine().planned(vec![server(1), server(2)]);
+    let mut bed = Harness::engine().planned(vec![server(1), server(2)]);
     bed.lists(vec![server(1), server(2)], vec![]);
     let done = |number: u128| evacuation(u64::try_from(number).unwrap(), number, "done", Some("b"));
     bed.tick(600).records((1..=2).map(done).collect());
@@ -288,9 +288,10 @@ fn ids_read_before_the_request_confirm_nothing() {
 fn finished_evacuations_are_collected_for_three_seconds() {
     let servers: Vec<Server> = (1..=8).map(server).collect();
     let done = |number: u128| evacuation(u64::try_from(number).unwrap(), number, "done", Some("b"));
-    let looks = |bed: &Bed| bed.wants_ids() || bed.wants(|command| matches!(command, Command::ReadServer(_)));
+    let looks =
+        |bed: &Harness| bed.wants_ids() || bed.wants(|command| matches!(command, Command::ReadServer(_)));
     let begun = || {
-        let mut bed = Bed::with("UNKNOWN", |policy| policy.queued = 8).planned(servers.clone());
+        let mut bed = Harness::with("UNKNOWN", |policy| policy.queued = 8).planned(servers.clone());
         bed.lists(servers.clone(), vec![]);
         assert!((1..=8).all(|number| bed.is_asked(number)));
         bed.tick(600);
@@ -310,7 +311,7 @@ fn finished_evacuations_are_collected_for_three_seconds() {
     // What was stopped would run until it is looked at.
     let mut stopped = servers.clone();
     stopped[0].vm_state = VmState::Stopped;
-    let mut bed = Bed::engine().planned(stopped.clone());
+    let mut bed = Harness::engine().planned(stopped.clone());
     bed.lists(stopped, vec![]).tick(600).records(vec![done(1)]);
     assert!(looks(&bed));
 }
@@ -318,7 +319,7 @@ fn finished_evacuations_are_collected_for_three_seconds() {
 #[test]
 fn an_instance_counts_as_back_from_the_time_of_its_record() {
     let servers: Vec<Server> = (1..=4).map(server).collect();
-    let mut bed = Bed::engine().planned(servers.clone());
+    let mut bed = Harness::engine().planned(servers.clone());
     bed.lists(servers, vec![]).tick(600);
     let done = evacuation(1, 1, "done", Some("b"));
     bed.records(vec![done.clone()]);
@@ -335,7 +336,7 @@ fn an_instance_counts_as_back_from_the_time_of_its_record() {
 
 #[test]
 fn ids_that_cannot_be_read_are_read_again_a_second_later() {
-    let mut bed = Bed::engine().planned(vec![server(1), server(2)]);
+    let mut bed = Harness::engine().planned(vec![server(1), server(2)]);
     bed.lists(vec![server(1), server(2)], vec![]);
     let done = |number: u128| evacuation(u64::try_from(number).unwrap(), number, "done", Some("b"));
     bed.tick(600).records((1..=2).map(done).collect());
@@ -351,7 +352,7 @@ fn ids_that_cannot_be_read_are_read_again_a_second_later() {
 /// Covers R13.
 #[test]
 fn the_whole_lists_are_read_at_intervals_too() {
-    let mut bed = Bed::engine().asked();
+    let mut bed = Harness::engine().asked();
     bed.lists(vec![server(1)], vec![]);
     bed.tick(9_000);
     assert!(!bed.wants_lists());
@@ -362,7 +363,7 @@ fn the_whole_lists_are_read_at_intervals_too() {
 /// Covers R8.
 #[test]
 fn missing_records_are_never_a_failure() {
-    let mut bed = Bed::engine().planned(vec![server(1)]);
+    let mut bed = Harness::engine().planned(vec![server(1)]);
     bed.answer(1, ServerCall::Evacuate, Err(timeout()));
     bed.lists(vec![server(1)], vec![]);
     for _ in 0..400 {
@@ -374,7 +375,7 @@ fn missing_records_are_never_a_failure() {
 
 #[test]
 fn records_of_another_evacuation_require_a_check_before_any_request() {
-    let mut bed = Bed::with("UNKNOWN", |policy| policy.queued = 1).planned(vec![server(1), server(2)]);
+    let mut bed = Harness::with("UNKNOWN", |policy| policy.queued = 1).planned(vec![server(1), server(2)]);
     bed.lists(vec![server(1), server(2)], vec![]);
     bed.see(Observation::Permits(Permits {
         evacuations: 1,
@@ -408,7 +409,8 @@ fn records_of_another_evacuation_require_a_check_before_any_request() {
 #[test]
 fn nothing_is_requested_while_the_records_show_an_evacuation_by_another_client() {
     for status in ["accepted", "pre-migrating", "done", "completed"] {
-        let mut bed = Bed::with("UNKNOWN", |policy| policy.queued = 1).planned(vec![server(1), server(2)]);
+        let mut bed =
+            Harness::with("UNKNOWN", |policy| policy.queued = 1).planned(vec![server(1), server(2)]);
         bed.lists(vec![server(1), server(2)], vec![]);
         bed.tick(600).records(vec![evacuation(9, 2, status, Some("b"))]);
         assert!(bed.wants_lists(), "{status}");
@@ -425,7 +427,7 @@ fn nothing_is_requested_while_the_records_show_an_evacuation_by_another_client()
 /// Covers R8.
 #[test]
 fn lists_requested_before_another_client_was_seen_do_not_clear_it() {
-    let mut bed = Bed::with("UNKNOWN", |policy| policy.queued = 1).planned(vec![server(1), server(2)]);
+    let mut bed = Harness::with("UNKNOWN", |policy| policy.queued = 1).planned(vec![server(1), server(2)]);
     bed.lists(vec![server(1), server(2)], vec![]);
     let asked = Elapsed::from_millis(bed.at);
     bed.tick(600).records(vec![evacuation(9, 2, "accepted", None)]);
@@ -448,7 +450,7 @@ fn lists_requested_before_another_client_was_seen_do_not_clear_it() {
 
 #[test]
 fn a_record_from_before_our_request_is_not_its_effect() {
-    let mut bed = Bed::engine().asked();
+    let mut bed = Harness::engine().asked();
     bed.lists(vec![server(1)], vec![]);
     bed.tick(600);
     let started = Elapsed::ZERO;
@@ -462,7 +464,7 @@ fn a_record_from_before_our_request_is_not_its_effect() {
 
 #[test]
 fn the_next_decision_is_when_something_is_due_within_a_second() {
-    let mut bed = Bed::engine().asked();
+    let mut bed = Harness::engine().asked();
     bed.records(vec![]);
     assert_eq!(bed.next_look(), 500, "the records");
     bed.tick(500);
@@ -482,7 +484,7 @@ fn the_next_decision_is_when_something_is_due_within_a_second() {
     bed.see(Observation::Evacuations(Err(refused)));
     assert_eq!(bed.next_look(), 1_000);
     assert_eq!(
-        Bed::engine().begun().next_look(),
+        Harness::engine().begun().next_look(),
         100,
         "the way to the proof is short"
     );

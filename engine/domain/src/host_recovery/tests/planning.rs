@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::bed::{Bed, HOST, evacuation, id, nova_time, server, tagged, unavailable};
+use super::bed::{HOST, Harness, evacuation, id, nova_time, server, tagged, unavailable};
 use crate::MigrationId;
 use crate::entity::notification::NotificationStatus;
 use crate::host_recovery::{End, Lock, MoveStep, Stage};
@@ -10,7 +10,7 @@ use crate::nova::{Migration, MigrationType, Server, VmState};
 use crate::recovery::WrittenOff;
 use crate::recovery::{Command, InCell, Inventory, Observation, ServerCall};
 
-fn order(bed: &Bed) -> Vec<u128> {
+fn order(bed: &Harness) -> Vec<u128> {
     bed.commands
         .iter()
         .filter_map(|command| match command {
@@ -31,13 +31,13 @@ fn live(record: u64, number: u128, status: &str, source: &str, dest: Option<&str
 /// Covers EW13.
 #[test]
 fn marked_instances_come_first_and_otherwise_novas_order_is_kept() {
-    let bed = Bed::engine().planned(vec![server(4), tagged(9), server(2), tagged(3)]);
+    let bed = Harness::engine().planned(vec![server(4), tagged(9), server(2), tagged(3)]);
     assert_eq!(order(&bed), [9, 3, 4, 2]);
 }
 
 #[test]
 fn a_limit_in_flight_is_kept_and_the_next_follows_when_one_is_over() {
-    let mut bed = Bed::with("UNKNOWN", |policy| policy.in_flight = 1);
+    let mut bed = Harness::with("UNKNOWN", |policy| policy.in_flight = 1);
     bed.service.enabled = true;
     let mut bed = bed.planned(vec![server(1), server(2)]);
     assert_eq!(order(&bed), [1]);
@@ -102,7 +102,7 @@ fn excluded_instances_name_their_policy() {
         ),
     ];
     for (name, left, why) in cases {
-        let mut bed = Bed::with("UNKNOWN", |policy| {
+        let mut bed = Harness::with("UNKNOWN", |policy| {
             policy.evacuate_all = false;
             policy.ignore_error_state = true;
             policy.evacuate_image_backed = false;
@@ -123,7 +123,7 @@ fn excluded_instances_name_their_policy() {
 /// Covers R14.
 #[test]
 fn an_instance_from_image_says_that_its_disk_is_discarded() {
-    let bed = Bed::engine().planned(vec![Server {
+    let bed = Harness::engine().planned(vec![Server {
         volume_backed: false,
         ..server(1)
     }]);
@@ -139,7 +139,7 @@ fn an_instance_from_image_says_that_its_disk_is_discarded() {
 /// Covers EW33.
 #[test]
 fn an_empty_list_without_the_service_record_is_not_trusted() {
-    let mut bed = Bed::engine().proven();
+    let mut bed = Harness::engine().proven();
     bed.forced_down();
     for _ in 0..5 {
         bed.see(Observation::Inventory(Ok(Inventory {
@@ -176,7 +176,7 @@ fn an_unfinished_move_that_names_another_host_is_held_unless_that_host_is_off_to
         ),
     ];
     for (name, migration) in held {
-        let bed = Bed::engine().planned_with(vec![server(1)], vec![migration]);
+        let bed = Harness::engine().planned_with(vec![server(1)], vec![migration]);
         assert_eq!(bed.step(1), &MoveStep::Held, "{name}");
         assert!(!bed.evacuates_any(), "{name}");
         let note = bed.one(1).note.clone().unwrap();
@@ -206,7 +206,7 @@ fn an_unfinished_move_that_names_another_host_is_held_unless_that_host_is_off_to
         ("one of another instance", live(7, 2, "running", HOST, Some("b"))),
     ];
     for (name, migration) in free {
-        let bed = Bed::engine().planned_with(vec![server(1)], vec![migration]);
+        let bed = Harness::engine().planned_with(vec![server(1)], vec![migration]);
         assert!(bed.evacuates(1), "{name}");
     }
 }
@@ -247,7 +247,7 @@ fn an_unfinished_move_is_no_reason_if_a_younger_one_has_brought_the_instance_her
         ),
     ];
     for (name, younger, free) in cases {
-        let bed = Bed::engine().planned_with(vec![server(1)], vec![younger, stale()]);
+        let bed = Harness::engine().planned_with(vec![server(1)], vec![younger, stale()]);
         assert_eq!(bed.step(1) != &MoveStep::Held, free, "{name}");
     }
 }
@@ -270,7 +270,7 @@ fn an_instance_on_hold_continues_when_every_other_host_is_off_or_the_move_has_en
         ),
     ];
     for (name, migrations, off, free) in cases {
-        let mut bed = Bed::engine().planned_with(vec![server(1)], vec![running(), other()]);
+        let mut bed = Harness::engine().planned_with(vec![server(1)], vec![running(), other()]);
         for _ in 0..3 {
             bed.tick(10_000).lists_with(vec![server(1)], vec![], &off);
             bed.inventory(vec![server(1)], migrations.clone());
@@ -314,11 +314,11 @@ fn a_guest_that_was_switched_to_a_host_that_did_not_answer_may_run_there() {
     ];
     for (name, task, at, since, held) in cases {
         let records = [switched(at)].into_iter().chain(since).collect();
-        let bed = Bed::engine().planned_with(vec![shown(task)], records);
+        let bed = Harness::engine().planned_with(vec![shown(task)], records);
         assert_eq!(bed.step(1) == &MoveStep::Held, held, "{name}");
         assert_ne!(bed.evacuates_any(), held, "{name}");
     }
-    let mut bed = Bed::engine().planned_with(vec![shown(Some("migrating"))], vec![switched(long_ago)]);
+    let mut bed = Harness::engine().planned_with(vec![shown(Some("migrating"))], vec![switched(long_ago)]);
     let note = bed.one(1).note.clone().unwrap();
     assert!(note.contains("was recorded as completed"), "{note}");
     for _ in 0..3 {
@@ -331,7 +331,8 @@ fn a_guest_that_was_switched_to_a_host_that_did_not_answer_may_run_there() {
 
 #[test]
 fn a_held_instance_that_has_left_is_done() {
-    let mut bed = Bed::engine().planned_with(vec![server(1)], vec![live(7, 1, "running", HOST, Some("b"))]);
+    let mut bed =
+        Harness::engine().planned_with(vec![server(1)], vec![live(7, 1, "running", HOST, Some("b"))]);
     bed.tick(10_000).inventory(vec![], vec![]);
     assert_eq!(bed.step(1), &MoveStep::Held, "one list may lack it");
     let elsewhere = Server {
@@ -347,7 +348,7 @@ fn a_held_instance_that_has_left_is_done() {
 #[test]
 fn the_highest_record_known_is_the_floor() {
     let old = |record, status: &str| evacuation(record, 1, status, Some("b"));
-    let bed = Bed::engine().planned_with(vec![server(1)], vec![old(3, "completed"), old(9, "failed")]);
+    let bed = Harness::engine().planned_with(vec![server(1)], vec![old(3, "completed"), old(9, "failed")]);
     assert!(matches!(
         bed.step(1),
         MoveStep::Asked {
@@ -360,7 +361,7 @@ fn the_highest_record_known_is_the_floor() {
 /// Covers R10.
 #[test]
 fn an_evacuation_requested_by_another_client_is_followed_and_not_repeated() {
-    let bed = Bed::engine().planned_with(
+    let bed = Harness::engine().planned_with(
         vec![server(1)],
         vec![
             evacuation(5, 1, "accepted", None),
@@ -390,7 +391,7 @@ fn each_instance_is_locked_with_our_mark_and_an_owners_lock_is_kept() {
         locked_reason: Some("tachi of last week".into()),
         ..server(3)
     };
-    let mut bed = Bed::engine().proven();
+    let mut bed = Harness::engine().proven();
     bed.forced_down()
         .inventory(vec![server(1), owners, left_over], vec![]);
     let locks: Vec<_> = bed
@@ -416,7 +417,7 @@ fn each_instance_is_locked_with_our_mark_and_an_owners_lock_is_kept() {
         locked_reason: Some(locks[0].1.clone()),
         ..server(4)
     };
-    let mut bed = Bed::engine().proven();
+    let mut bed = Harness::engine().proven();
     bed.forced_down().inventory(vec![mine], vec![]);
     assert!(
         bed.evacuates(4),
@@ -426,7 +427,7 @@ fn each_instance_is_locked_with_our_mark_and_an_owners_lock_is_kept() {
 
 #[test]
 fn instances_of_another_recovery_are_waited_for_and_not_lost() {
-    let mut bed = Bed::engine().proven();
+    let mut bed = Harness::engine().proven();
     bed.forced_down().inventory(vec![server(1)], vec![]);
     bed.see_all(vec![
         Observation::NotSent(bed.commands[0].clone()),
@@ -455,7 +456,7 @@ fn instances_of_another_recovery_are_waited_for_and_not_lost() {
 
 #[test]
 fn a_late_instance_is_found_before_the_end() {
-    let mut bed = Bed::engine().asked();
+    let mut bed = Harness::engine().asked();
     bed.lists(vec![], vec![evacuation(1, 1, "done", Some("b"))]);
     bed.over(vec![server(2)]);
     assert_eq!(bed.status, NotificationStatus::Running);
@@ -474,7 +475,7 @@ fn a_record_that_an_earlier_recovery_has_given_up_is_not_waited_for() {
         dest: Some("b".into()),
     };
     let planned = |written_off: Vec<WrittenOff>| {
-        let mut bed = Bed::engine().proven();
+        let mut bed = Harness::engine().proven();
         bed.forced_down();
         let service = Some(bed.service.clone());
         bed.see(Observation::Inventory(Ok(Inventory {

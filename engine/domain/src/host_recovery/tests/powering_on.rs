@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::bed::{Bed, evacuation, fault, levels, server, target, timeout};
+use super::bed::{Harness, evacuation, fault, levels, server, target, timeout};
 use crate::Elapsed;
 use crate::fault::{Fault, FaultClass};
 use crate::host_recovery::Stage;
@@ -12,15 +12,15 @@ use crate::power::Power;
 use crate::recovery::{Command, Evacuations, Life, Observation, OperatorCommand, ServerCall};
 
 /// Returns a recovery with the option set.
-fn wanted(change: impl FnOnce(&mut Policy)) -> Bed {
-    Bed::with("UNKNOWN", |policy| {
+fn wanted(change: impl FnOnce(&mut Policy)) -> Harness {
+    Harness::with("UNKNOWN", |policy| {
         policy.power_on_after_recovery = true;
         change(policy);
     })
 }
 
 /// It was on, and this recovery has switched it off.
-fn fenced(bed: Bed) -> Bed {
+fn fenced(bed: Harness) -> Harness {
     let mut bed = bed.begun();
     bed.heartbeat_age(20_000).service().power(Power::On);
     assert!(bed.orders_off());
@@ -31,7 +31,7 @@ fn fenced(bed: Bed) -> Bed {
 }
 
 /// And nothing was left on it.
-fn returning(bed: Bed) -> Bed {
+fn returning(bed: Harness) -> Harness {
     let mut bed = fenced(bed);
     bed.forced_down().service().inventory(vec![], vec![]);
     assert_eq!(bed.state.stage, Stage::Returning);
@@ -40,7 +40,7 @@ fn returning(bed: Bed) -> Bed {
     bed
 }
 
-fn told_on(bed: &Bed) -> Vec<&str> {
+fn told_on(bed: &Harness) -> Vec<&str> {
     let commands = bed.commands.iter();
     commands
         .filter_map(|command| match command {
@@ -50,19 +50,19 @@ fn told_on(bed: &Bed) -> Vec<&str> {
         .collect()
 }
 
-fn shows(bed: &mut Bed, records: &[Migration]) {
+fn shows(bed: &mut Harness, records: &[Migration]) {
     let (started, records) = (Elapsed::from_millis(bed.at), records.to_vec());
     bed.see(Observation::Evacuations(Ok(Evacuations { started, records })));
 }
 
-fn answered(bed: &mut Bed, result: Result<(), Fault>) {
+fn answered(bed: &mut Harness, result: Result<(), Fault>) {
     let target = target("bmc");
     bed.see(Observation::PowerOn { target, result });
 }
 
 /// Its device says so and Nova shows these records, every five seconds for so long: whether it is told to power on, and then
 /// at once.
-fn told_within(bed: &mut Bed, seconds: u32, power: Power, records: &[Migration]) -> bool {
+fn told_within(bed: &mut Harness, seconds: u32, power: Power, records: &[Migration]) -> bool {
     (0..seconds).any(|second| {
         bed.tick(1_000);
         let told = !told_on(bed).is_empty();
@@ -129,12 +129,12 @@ fn an_evacuation_requested_by_another_client_delays_the_power_on() {
 /// Covers I7.
 #[test]
 fn power_on_is_optional_and_only_for_a_host_that_this_recovery_powered_off() {
-    type Then = Box<dyn Fn(&mut Bed)>;
-    let nothing = |_: &mut Bed| ();
-    let cases: Vec<(&str, Bed, Then)> = vec![
+    type Then = Box<dyn Fn(&mut Harness)>;
+    let nothing = |_: &mut Harness| ();
+    let cases: Vec<(&str, Harness, Then)> = vec![
         (
             "the option is off",
-            returning(Bed::with("UNKNOWN", |_| ())),
+            returning(Harness::with("UNKNOWN", |_| ())),
             Box::new(nothing),
         ),
         (
@@ -193,7 +193,7 @@ fn a_rejected_recovery_powers_nothing_on() {
 fn an_instance_that_needs_an_operator_keeps_the_host_off() {
     use crate::host_recovery::{End, MoveStep};
     let mut bed = returning(wanted(|_| ()));
-    let mut other = Bed::with("UNKNOWN", |_| ()).asked();
+    let mut other = Harness::with("UNKNOWN", |_| ()).asked();
     let mut one = other.state.moves.pop_first().unwrap().1;
     one.step = MoveStep::Over(End::Person);
     bed.state.moves.insert(one.server, one);
@@ -285,7 +285,7 @@ fn every_device_of_the_level_gets_the_command() {
     assert!(bed.state.proof.is_some());
     bed.forced_down().service().inventory(vec![], vec![]);
     assert_eq!(bed.state.stage, Stage::Returning);
-    let both = |bed: &mut Bed, seconds: u32, second: &str| {
+    let both = |bed: &mut Harness, seconds: u32, second: &str| {
         (0..seconds / 5).any(|_| {
             bed.tick(5_000)
                 .device("psu-a", Power::Off)

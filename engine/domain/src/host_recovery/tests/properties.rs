@@ -3,7 +3,7 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::bed::{Bed, HOST, evacuation, fault, id, messages, server};
+use super::bed::{HOST, Harness, evacuation, fault, id, messages, server};
 use crate::fault::{Fault, FaultClass};
 use crate::host_recovery::{HoldKind, HostRecovery, Stage};
 use crate::nova::{Migration, MigrationType, PowerState, Server, VmState};
@@ -115,7 +115,7 @@ fn some_record(record: u64, number: u128, kind: u8) -> Migration {
     one
 }
 
-pub(super) fn apply(bed: &mut Bed, act: Act) {
+pub(super) fn apply(bed: &mut Harness, act: Act) {
     let servers = |list: Vec<(u128, u8)>| -> Vec<Server> {
         list.into_iter()
             .map(|(number, kind)| some_server(number, kind))
@@ -186,7 +186,7 @@ pub(super) fn apply(bed: &mut Bed, act: Act) {
 }
 
 /// Asserts the invariants after a decision.
-pub(super) fn check(bed: &Bed, before: &HostRecovery) {
+pub(super) fn check(bed: &Harness, before: &HostRecovery) {
     let state = &bed.state;
     let now = crate::Elapsed::from_millis(bed.at);
     let forbidden = state.hold.is_some() || state.rejected.is_some();
@@ -248,7 +248,7 @@ pub(super) fn check(bed: &Bed, before: &HostRecovery) {
 }
 
 fn run(mode: FencingMode, opening: usize, script: Vec<Act>) {
-    let mut bed = Bed::with("NORMAL", |policy| policy.fencing = mode);
+    let mut bed = Harness::with("NORMAL", |policy| policy.fencing = mode);
     bed = match (mode, opening) {
         (_, 0) => {
             bed.claim();

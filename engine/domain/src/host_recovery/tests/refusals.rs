@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::bed::{Bed, evacuation, fault, id, server, timeout};
+use super::bed::{Harness, evacuation, fault, id, server, timeout};
 use crate::fault::{Fault, FaultClass};
 use crate::host_recovery::{Preparation, Stage};
 use crate::nova::{Migration, Server, VmState};
@@ -25,7 +25,7 @@ fn busy(task: &str) -> Server {
     }
 }
 
-fn resets(bed: &Bed) -> bool {
+fn resets(bed: &Harness) -> bool {
     bed.wants(|command| *command == Command::Prepare(id(1)))
 }
 
@@ -37,10 +37,10 @@ struct Calls {
 }
 
 /// For so many milliseconds Nova refuses every evacuation of vm-1, of which it shows this; what else is asked it answers.
-fn refused_for(bed: &mut Bed, millis: u64, seen: &Server, records: &[Migration]) -> Calls {
+fn refused_for(bed: &mut Harness, millis: u64, seen: &Server, records: &[Migration]) -> Calls {
     let until = bed.at + millis;
     let mut calls = Calls::default();
-    let mut answer = |bed: &mut Bed| {
+    let mut answer = |bed: &mut Harness| {
         for _ in 0..3 {
             if resets(bed) {
                 calls.resets += 1;
@@ -72,7 +72,7 @@ fn refused_for(bed: &mut Bed, millis: u64, seen: &Server, records: &[Migration])
 /// Covers C7.
 #[test]
 fn a_temporarily_refused_evacuation_is_retried_until_its_limit() {
-    let mut bed = Bed::with("UNKNOWN", patient).planned(vec![server(1)]);
+    let mut bed = Harness::with("UNKNOWN", patient).planned(vec![server(1)]);
     let calls = refused_for(&mut bed, 60_000, &server(1), &[]);
     assert!((5..10).contains(&calls.evacuations), "{calls:?}");
     assert!(
@@ -90,10 +90,10 @@ fn a_temporarily_refused_evacuation_is_retried_until_its_limit() {
 /// Covers C7.
 #[test]
 fn a_task_that_the_dead_host_has_left_is_reset_and_journalled() {
-    let mut bed = Bed::with("UNKNOWN", patient).planned(vec![busy("powering-off")]);
+    let mut bed = Harness::with("UNKNOWN", patient).planned(vec![busy("powering-off")]);
     assert!(bed.evacuates(1), "nothing is reset that Nova has not refused for");
     bed.answer(1, ServerCall::Evacuate, Err(conflict()));
-    let looks: [fn(&mut Bed); 5] = [
+    let looks: [fn(&mut Harness); 5] = [
         |bed| {
             bed.tick(500);
         },
@@ -154,7 +154,7 @@ fn a_task_that_another_host_or_its_owner_may_end_is_never_reset_and_is_named() {
         "soft-deleting",
         "one-that-is-not-known",
     ] {
-        let mut bed = Bed::with("UNKNOWN", patient).planned(vec![busy(task)]);
+        let mut bed = Harness::with("UNKNOWN", patient).planned(vec![busy(task)]);
         let calls = refused_for(&mut bed, 300_000, &busy(task), &[]);
         assert_eq!(calls.resets, 0, "{task}");
         assert!(!bed.is_waiting(1), "{task}: a person's work");
@@ -167,14 +167,14 @@ fn a_task_that_another_host_or_its_owner_may_end_is_never_reset_and_is_named() {
 /// Covers C7.
 #[test]
 fn a_rebuilding_is_reset_only_when_no_evacuation_can_be_behind_it() {
-    let mut bed = Bed::with("UNKNOWN", patient).planned(vec![busy("rebuilding")]);
+    let mut bed = Harness::with("UNKNOWN", patient).planned(vec![busy("rebuilding")]);
     let early = refused_for(&mut bed, 95_000, &busy("rebuilding"), &[]);
     assert_eq!(early.resets, 0, "its record may be still to come");
     let late = refused_for(&mut bed, 60_000, &busy("rebuilding"), &[]);
     assert!(late.resets >= 1, "{late:?}");
 
     // One that is on record is followed, and nothing reset.
-    let mut bed = Bed::with("UNKNOWN", patient).planned(vec![busy("rebuilding")]);
+    let mut bed = Harness::with("UNKNOWN", patient).planned(vec![busy("rebuilding")]);
     let open = [evacuation(1, 1, "pre-migrating", Some("b"))];
     let calls = refused_for(&mut bed, 300_000, &busy("rebuilding"), &open);
     assert_eq!(calls.resets, 0);

@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::bed::{Bed, HOST, evacuation, fault, server};
+use super::bed::{HOST, Harness, evacuation, fault, server};
 use crate::entity::notification::NotificationStatus;
 use crate::fault::FaultClass;
 use crate::host_recovery::{End, HoldKind, MoveStep, Stage};
@@ -13,7 +13,7 @@ use crate::recovery::{Command, InCell, Inventory, Observation, OperatorCommand, 
 
 #[test]
 fn a_missing_service_is_searched_again() {
-    let mut bed = Bed::engine().proven();
+    let mut bed = Harness::engine().proven();
     assert!(bed.updates().is_some());
     let gone = fault(Some(404), FaultClass::Permanent, false);
     bed.see(Observation::ServiceUpdated(Err(gone)));
@@ -34,7 +34,7 @@ fn a_missing_service_is_searched_again() {
 }
 
 /// A list that Nova answers, and which shows no service.
-fn unlisted(bed: &mut Bed) {
+fn unlisted(bed: &mut Harness) {
     bed.see(Observation::Inventory(Ok(Inventory {
         migrations: vec![],
         servers: vec![],
@@ -48,7 +48,7 @@ fn unlisted(bed: &mut Bed) {
 
 #[test]
 fn a_recovery_ends_without_its_last_check_once_the_service_is_deleted() {
-    let mut bed = Bed::engine().asked();
+    let mut bed = Harness::engine().asked();
     bed.lists(vec![], vec![evacuation(1, 1, "done", Some("b"))]);
     bed.answer(1, ServerCall::Unlock, Ok(()));
     unlisted(&mut bed);
@@ -66,7 +66,7 @@ fn a_recovery_ends_without_its_last_check_once_the_service_is_deleted() {
 
 #[test]
 fn a_host_whose_service_is_deleted_before_it_is_listed_waits_for_an_operator() {
-    let mut bed = Bed::engine().proven();
+    let mut bed = Harness::engine().proven();
     bed.forced_down();
     for _ in 0..4 {
         bed.tick(6_000).see(Observation::Service(Ok(None)));
@@ -80,7 +80,7 @@ fn a_host_whose_service_is_deleted_before_it_is_listed_waits_for_an_operator() {
 }
 
 /// Nova knows of no service on the host for long enough to be believed.
-fn deleted(bed: &mut Bed) {
+fn deleted(bed: &mut Harness) {
     for _ in 0..4 {
         bed.tick(6_000).see(Observation::Service(Ok(None)));
         unlisted(bed);
@@ -94,7 +94,7 @@ fn a_held_instance_that_has_left_is_over_once_the_service_is_deleted() {
         kind: MigrationType::LiveMigration,
         ..evacuation(7, 1, "running", Some("b"))
     };
-    let mut bed = Bed::engine().planned_with(vec![server(1)], vec![moving]);
+    let mut bed = Harness::engine().planned_with(vec![server(1)], vec![moving]);
     assert_eq!(bed.step(1), &MoveStep::Held);
     deleted(&mut bed);
     let reads = |command: &Command| matches!(command, Command::ReadServer(_));
@@ -114,7 +114,7 @@ fn a_held_instance_that_has_left_is_over_once_the_service_is_deleted() {
 
 #[test]
 fn moves_that_cannot_be_requested_once_the_service_is_deleted_wait_for_an_operator() {
-    let mut bed = Bed::engine().planned_with(vec![server(1)], vec![]);
+    let mut bed = Harness::engine().planned_with(vec![server(1)], vec![]);
     for _ in 0..4 {
         bed.tick(6_000);
         if bed.is_asked(1) {
@@ -157,7 +157,7 @@ fn arriving_instances_are_named_when_the_service_is_deleted() {
         dest: Some(HOST.into()),
         ..evacuation(9, 2, "migrating", None)
     };
-    let mut bed = Bed::engine().planned_with(vec![server(1)], vec![coming]);
+    let mut bed = Harness::engine().planned_with(vec![server(1)], vec![coming]);
     bed.answer(1, ServerCall::Evacuate, Ok(())).tick(1_000);
     bed.lists(vec![], vec![evacuation(1, 1, "done", Some("b"))]);
     deleted(&mut bed);

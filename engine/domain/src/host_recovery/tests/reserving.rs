@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::bed::{Bed, HOST, evacuation, fault, id, messages, server, timeout, unavailable};
+use super::bed::{HOST, Harness, evacuation, fault, id, messages, server, timeout, unavailable};
 use crate::entity::notification::NotificationStatus;
 use crate::entity::segment::RecoveryMethod;
 use crate::fault::{Fault, FaultClass};
@@ -75,13 +75,13 @@ fn sized(number: u128, vcpus: u64) -> Server {
 }
 
 /// A bench whose segment has this method, and instances that are planned and locked.
-fn planned(method: RecoveryMethod, servers: Vec<Server>) -> Bed {
-    let mut bed = Bed::engine();
+fn planned(method: RecoveryMethod, servers: Vec<Server>) -> Harness {
+    let mut bed = Harness::engine();
     bed.state.method = method;
     bed.planned(servers)
 }
 
-impl Bed {
+impl Harness {
     fn reserve_calls(&self) -> Vec<ReserveCall> {
         self.pending.clone()
     }
@@ -181,7 +181,7 @@ impl Bed {
 }
 
 /// One reserved host, ready; the evacuations that fit are asked for.
-fn ready(method: RecoveryMethod, servers: Vec<Server>, room: Option<u64>) -> Bed {
+fn ready(method: RecoveryMethod, servers: Vec<Server>, room: Option<u64>) -> Harness {
     let mut bed = planned(method, servers);
     bed.surveyed(vec![spare(1, room)]);
     bed.nova_does_it(&mut [false; 5]);
@@ -393,7 +393,7 @@ fn several_are_taken_when_one_is_too_small_and_each_gets_what_it_holds() {
 /// Covers R14.
 #[test]
 fn no_host_stays_reserved_while_all_that_is_left_waits_for_its_own() {
-    let mut bed = Bed::with("UNKNOWN", |policy| {
+    let mut bed = Harness::with("UNKNOWN", |policy| {
         policy.local_disk.usual = LocalDisk::Wait(Duration::from_hours(2));
     });
     bed.state.method = RecoveryMethod::ReservedHost;

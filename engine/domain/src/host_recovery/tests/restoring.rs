@@ -1,6 +1,6 @@
 //! The restoration of instances to their original state.
 
-use super::bed::{Bed, evacuation, fault, id, server, timeout};
+use super::bed::{Harness, evacuation, fault, id, server, timeout};
 use crate::fault::FaultClass;
 use crate::host_recovery::{End, MoveStep, Preparation};
 use crate::nova::{PowerState, Server, VmState};
@@ -24,7 +24,7 @@ fn moved(vm_state: VmState) -> Server {
     }
 }
 
-fn restores(bed: &Bed) -> Option<Restoration> {
+fn restores(bed: &Harness) -> Option<Restoration> {
     bed.commands.iter().find_map(|command| match command {
         Command::Restore { to, .. } => Some(to.clone()),
         _ => None,
@@ -32,8 +32,8 @@ fn restores(bed: &Bed) -> Option<Restoration> {
 }
 
 /// Returns a recovery that reads its moved instance.
-fn at_the_destination(first: Server) -> Bed {
-    let mut bed = Bed::engine().planned(vec![first]);
+fn at_the_destination(first: Server) -> Harness {
+    let mut bed = Harness::engine().planned(vec![first]);
     if bed.wants(|command| matches!(command, Command::Prepare(_))) {
         bed.answer(1, ServerCall::Prepare, Ok(()));
     }
@@ -81,7 +81,7 @@ fn each_vm_state_comes_back_as_it_was() {
     ];
     for (state, power, reset, turns, end) in cases {
         let name = format!("{state:?} {power:?}");
-        let prepared = Bed::engine().planned(vec![was(state.clone(), power)]);
+        let prepared = Harness::engine().planned(vec![was(state.clone(), power)]);
         let resets = prepared.wants(|command| *command == Command::Prepare(id(1)));
         assert_eq!(resets, reset, "{name}");
         assert_eq!(prepared.evacuates(1), !reset, "in error first: {name}");
@@ -111,7 +111,7 @@ fn an_incomplete_restoration_is_noted() {
         (VmState::Resized, "resize"),
         (VmState::Other("odd".into()), "cannot be restored"),
     ] {
-        let bed = Bed::engine().planned(vec![was(state.clone(), PowerState::Running)]);
+        let bed = Harness::engine().planned(vec![was(state.clone(), PowerState::Running)]);
         assert!(bed.one(1).note.as_deref().unwrap().contains(word), "{state}");
     }
 }
@@ -195,7 +195,7 @@ fn a_moved_instance_deleted_meanwhile_is_left() {
 /// Covers R5.
 #[test]
 fn a_reset_without_an_answer_is_looked_for_before_anything_else_is_asked() {
-    let mut bed = Bed::engine().planned(vec![was(VmState::Paused, PowerState::Other)]);
+    let mut bed = Harness::engine().planned(vec![was(VmState::Paused, PowerState::Other)]);
     assert!(bed.wants(|command| *command == Command::Prepare(id(1))));
     assert!(bed.record.moves.contains(&id(1)), "journalled first");
     bed.answer(1, ServerCall::Prepare, Err(timeout()));
@@ -213,7 +213,7 @@ fn a_reset_without_an_answer_is_looked_for_before_anything_else_is_asked() {
 
 #[test]
 fn a_reset_without_effect_is_repeated() {
-    let mut bed = Bed::engine().planned(vec![was(VmState::Paused, PowerState::Other)]);
+    let mut bed = Harness::engine().planned(vec![was(VmState::Paused, PowerState::Other)]);
     bed.answer(1, ServerCall::Prepare, Err(timeout()));
     bed.at += 101_000;
     bed.power(Power::Off)
@@ -224,7 +224,7 @@ fn a_reset_without_effect_is_repeated() {
 
 #[test]
 fn an_instance_deleted_before_it_could_be_prepared_is_left() {
-    let mut bed = Bed::engine().planned(vec![was(VmState::Paused, PowerState::Other)]);
+    let mut bed = Harness::engine().planned(vec![was(VmState::Paused, PowerState::Other)]);
     bed.answer(
         1,
         ServerCall::Prepare,
@@ -245,7 +245,7 @@ fn an_instance_deleted_during_preparation_releases_its_slot() {
             ..was(VmState::Paused, PowerState::Other)
         },
     ];
-    let mut bed = Bed::with("UNKNOWN", |policy| policy.in_flight = 1).planned(two.clone());
+    let mut bed = Harness::with("UNKNOWN", |policy| policy.in_flight = 1).planned(two.clone());
     assert!(bed.wants(|command| *command == Command::Prepare(id(1))));
     bed.answer(
         1,
@@ -259,7 +259,7 @@ fn an_instance_deleted_during_preparation_releases_its_slot() {
 
 #[test]
 fn an_instance_whose_state_has_changed_is_prepared_after_all() {
-    let mut bed = Bed::engine().planned(vec![server(1)]);
+    let mut bed = Harness::engine().planned(vec![server(1)]);
     bed.answer(
         1,
         ServerCall::Evacuate,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::bed::{Bed, evacuation, fault, timeout};
+use super::bed::{Harness, evacuation, fault, timeout};
 use crate::Timestamp;
 use crate::fault::FaultClass;
 use crate::freeze::{Freeze, FreezeScope, FreezeStatus};
@@ -11,8 +11,8 @@ use crate::power::Power;
 use crate::recovery::{Command, Life, Observation, ServiceUpdate};
 
 /// Returns a recovery whose moves are done and whose host is off.
-fn returning() -> Bed {
-    let mut bed = Bed::engine().proven();
+fn returning() -> Harness {
+    let mut bed = Harness::engine().proven();
     bed.forced_down().inventory(vec![], vec![]);
     assert_eq!(bed.state.stage, Stage::Returning);
     bed.at += 10_000;
@@ -83,7 +83,7 @@ fn clearing_forced_down_is_repeated_with_pauses_while_records_are_open() {
 /// Covers R5.
 #[test]
 fn forced_down_is_not_cleared_while_an_order_may_still_take_effect() {
-    let mut bed = Bed::engine().begun();
+    let mut bed = Harness::engine().begun();
     bed.heartbeat_age(20_000).service().power(Power::On);
     assert!(bed.orders_off());
     bed.powered_off(Err(timeout()));
@@ -105,7 +105,7 @@ fn forced_down_is_not_cleared_while_an_order_may_still_take_effect() {
 /// Covers R5.
 #[test]
 fn a_late_forced_down_is_waited_for_after_a_rejection() {
-    let mut bed = Bed::engine().proven();
+    let mut bed = Harness::engine().proven();
     assert!(matches!(
         bed.updates(),
         Some(ServiceUpdate::DisableAndForceDown { .. })
@@ -128,7 +128,7 @@ fn a_late_forced_down_is_waited_for_after_a_rejection() {
 }
 
 /// Back, and reported again at the moment it is handed back.
-fn reported_again() -> Bed {
+fn reported_again() -> Harness {
     let mut bed = returning();
     bed.beats();
     assert!(bed.clears());
@@ -154,7 +154,7 @@ fn reported_again() -> Bed {
 #[test]
 fn an_older_recovery_waits_for_the_next_heartbeat_after_a_refusal() {
     let mut bed = reported_again();
-    let asks = |bed: &Bed| bed.commands.contains(&Command::ReadService);
+    let asks = |bed: &Harness| bed.commands.contains(&Command::ReadService);
     assert!(!asks(&bed));
     bed.tick(100);
     assert!(!asks(&bed));
@@ -227,7 +227,7 @@ fn a_drains_mark_is_no_new_host_recovery() {
 
 #[test]
 fn the_end_of_the_moves_and_the_return_are_separate_writes() {
-    let mut bed = Bed::engine().proven();
+    let mut bed = Harness::engine().proven();
     bed.forced_down();
     bed.at += 5_000;
     bed.beats();
@@ -267,7 +267,7 @@ fn another_client_may_return_the_host_or_delete_its_service() {
 
 #[test]
 fn a_stale_read_does_not_show_forced_down_as_cleared() {
-    let mut bed = Bed::engine().proven();
+    let mut bed = Harness::engine().proven();
     assert!(bed.updates().is_some());
     // The engine was stopped for two minutes; the change took effect, its answer never came.
     bed.at += 120_000;
@@ -322,7 +322,7 @@ fn our_own_late_changes_are_not_heartbeats() {
 /// Covers R22.
 #[test]
 fn our_own_late_changes_during_the_moves_are_not_heartbeats() {
-    let mut bed = Bed::engine().asked();
+    let mut bed = Harness::engine().asked();
     let lost = bed.at;
     bed.state.service.put_loose = Some(crate::Elapsed::from_millis(lost));
     bed.tick(10_000).heartbeat_age(0).service();
@@ -344,12 +344,12 @@ fn our_own_late_changes_during_the_moves_are_not_heartbeats() {
 }
 
 /// Its host is back, `forced_down` is cleared, and the option is on.
-fn back_home(reason: Option<&str>) -> Bed {
+fn back_home(reason: Option<&str>) -> Harness {
     back_home_with(reason, Duration::from_secs(20))
 }
 
-fn back_home_with(reason: Option<&str>, call_deadline: Duration) -> Bed {
-    let mut bed = Bed::with("UNKNOWN", |policy| {
+fn back_home_with(reason: Option<&str>, call_deadline: Duration) -> Harness {
+    let mut bed = Harness::with("UNKNOWN", |policy| {
         policy.enable_after_return = Some(Duration::from_mins(1));
         policy.call_deadline = call_deadline;
     })
@@ -371,12 +371,12 @@ fn back_home_with(reason: Option<&str>, call_deadline: Duration) -> Bed {
     bed
 }
 
-fn enables(bed: &Bed) -> bool {
+fn enables(bed: &Harness) -> bool {
     bed.updates() == Some(ServiceUpdate::Enable)
 }
 
 /// Five seconds and one heartbeat later.
-fn enables_within_a_heartbeat(bed: &mut Bed) -> bool {
+fn enables_within_a_heartbeat(bed: &mut Harness) -> bool {
     bed.tick(5_000);
     enables(bed) || {
         bed.heartbeat_age(0).service();
@@ -384,7 +384,7 @@ fn enables_within_a_heartbeat(bed: &mut Bed) -> bool {
     }
 }
 
-fn enables_after_an_answer(bed: &mut Bed) -> bool {
+fn enables_after_an_answer(bed: &mut Harness) -> bool {
     bed.at += 500;
     bed.heartbeat_age(0).service();
     enables(bed)
@@ -519,7 +519,7 @@ fn a_service_enabled_first_by_another_client_is_left_alone() {
 #[test]
 fn a_copy_that_shows_the_mark_from_before_our_change_shows_no_younger_recovery() {
     let earlier = "down [tachi 00000000-0000-0000-0000-0000000000ff]";
-    let mut bed = Bed::engine().begun();
+    let mut bed = Harness::engine().begun();
     bed.service.disabled_reason = Some(earlier.into());
     bed.service.enabled = false;
     bed.service.forced_down = true;

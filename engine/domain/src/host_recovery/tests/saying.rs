@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use super::bed::{Bed, evacuation, fault, id, messages, server, unavailable};
+use super::bed::{Harness, evacuation, fault, id, messages, server, unavailable};
 use super::half_done::{failed_at_b, in_error, look, rebuilding};
 use crate::fault::FaultClass;
 use crate::host_recovery::{End, MoveStep};
@@ -21,7 +21,7 @@ const WORDS: [ResolutionKind; 4] = [
 /// A state, and what Nova goes on showing in it.
 struct State {
     name: &'static str,
-    bed: Bed,
+    bed: Harness,
     servers: Vec<Server>,
     records: Vec<Migration>,
     /// Where its guest is by now, for all that anybody knows; a second evacuation elsewhere would make two of it.
@@ -42,8 +42,8 @@ fn live() -> Migration {
     }
 }
 
-fn in_flight(servers: &[Server], records: &[Migration], millis: u64) -> Bed {
-    let mut bed = Bed::engine().asked();
+fn in_flight(servers: &[Server], records: &[Migration], millis: u64) -> Harness {
+    let mut bed = Harness::engine().asked();
     look(&mut bed, millis, servers, records, &[], &messages(true));
     assert!(bed.is_asked(1), "{:?}", bed.step(1));
     bed
@@ -63,7 +63,7 @@ fn stopped() -> Server {
     }
 }
 
-fn held_at_b() -> (Bed, Vec<Migration>) {
+fn held_at_b() -> (Harness, Vec<Migration>) {
     let mut bed = failed_at_b();
     let mut records = vec![evacuation(1, 1, "failed", Some("b"))];
     for record in 2..10 {
@@ -99,29 +99,29 @@ fn states() -> Vec<State> {
         ),
         state(
             "held, it was being moved to b",
-            Bed::engine().planned_with(vec![server(1)], vec![live()]),
+            Harness::engine().planned_with(vec![server(1)], vec![live()]),
             &[server(1)],
             &[live()],
             b,
         ),
     ];
-    let mut waiting = Bed::engine().planned(vec![server(1)]);
+    let mut waiting = Harness::engine().planned(vec![server(1)]);
     waiting.answer(1, ServerCall::Evacuate, Err(unavailable()));
     assert!(waiting.is_waiting(1));
     all.push(state("waiting", waiting, &[server(1)], &[], None));
     let again = failed_at_b();
     assert!(again.is_waiting(1), "{:?}", again.step(1));
     all.push(state("waiting, for b alone", again, &[in_error(1)], &failed, b));
-    let preparing = Bed::engine().planned(vec![paused()]);
+    let preparing = Harness::engine().planned(vec![paused()]);
     assert!(preparing.one(1).is_being_prepared(), "{:?}", preparing.one(1));
     all.push(state("being made ready", preparing, &[paused()], &[], None));
-    let sent = Bed::engine().planned(vec![server(1)]);
+    let sent = Harness::engine().planned(vec![server(1)]);
     assert!(sent.evacuates(1));
     // What never shows was never done: the protocol looks long enough before it asks again.
     all.push(state("asked, not answered", sent, &[server(1)], &[], None));
     all.push(state(
         "asked, nothing to see yet",
-        Bed::engine().asked(),
+        Harness::engine().asked(),
         &[server(1)],
         &[],
         None,
@@ -148,7 +148,7 @@ fn states() -> Vec<State> {
         &building,
         b,
     ));
-    let mut restoring = Bed::engine().planned(vec![stopped()]);
+    let mut restoring = Harness::engine().planned(vec![stopped()]);
     restoring.answer(1, ServerCall::Evacuate, Ok(())).tick(1_000);
     restoring.lists(vec![at_b(server(1))], done.to_vec());
     if !matches!(restoring.step(1), MoveStep::Restoring { .. }) {
@@ -160,7 +160,7 @@ fn states() -> Vec<State> {
         restoring.step(1)
     );
     all.push(state("being restored at b", restoring, &[], &done, b));
-    let mut unlocking = Bed::engine().asked();
+    let mut unlocking = Harness::engine().asked();
     unlocking.tick(1_000).lists(vec![at_b(server(1))], done.to_vec());
     if !matches!(unlocking.step(1), MoveStep::Unlocking { .. }) {
         unlocking.reads(1, Some(at_b(server(1))));
@@ -175,7 +175,7 @@ fn states() -> Vec<State> {
 }
 
 /// Returns the result of the action, from the timeline.
-fn heard(bed: &Bed) -> String {
+fn heard(bed: &Harness) -> String {
     let steps = bed.record.steps.iter();
     let line = steps
         .map(|step| step.text.as_str())
@@ -185,7 +185,7 @@ fn heard(bed: &Bed) -> String {
         .map_or_else(|| "done".to_owned(), |(_, why)| format!("refused: {why}"))
 }
 
-fn step(bed: &Bed) -> &'static str {
+fn step(bed: &Harness) -> &'static str {
     match bed.step(1) {
         MoveStep::Held => "held",
         MoveStep::Waiting { .. } => "waiting",
@@ -198,7 +198,7 @@ fn step(bed: &Bed) -> &'static str {
 }
 
 /// Whoever asks after the instance itself is told what Nova shows.
-fn answered(bed: &mut Bed, shown: Option<&Server>) {
+fn answered(bed: &mut Harness, shown: Option<&Server>) {
     if bed.wants(|command| *command == Command::ReadServer(id(1)))
         && let Some(shown) = shown
     {
@@ -209,7 +209,7 @@ fn answered(bed: &mut Bed, shown: Option<&Server>) {
 /// Where it was asked for: at once, and in the minutes after that, while Nova shows the same.
 fn asked_for(state: &mut State) -> Vec<Option<String>> {
     let bed = &mut state.bed;
-    let asked = |bed: &Bed| -> Vec<Option<String>> {
+    let asked = |bed: &Harness| -> Vec<Option<String>> {
         let asked = bed.commands.iter().filter_map(|command| match command {
             Command::Evacuate(it) => Some(it.target().map(ToOwned::to_owned)),
             _ => None,
@@ -318,7 +318,7 @@ fn operator_success_holds_a_waiting_instance_while_nova_shows_it_elsewhere() {
 /// What Nova has said no to for good is over for the recovery; until then a person may have it asked for again at once.
 #[test]
 fn operator_retry_requests_again_at_once_and_resets_the_failures() {
-    let mut bed = Bed::engine().planned(vec![server(1)]);
+    let mut bed = Harness::engine().planned(vec![server(1)]);
     for _ in 0..2 {
         let refused = fault(Some(500), FaultClass::Transient, false);
         bed.answer(1, ServerCall::Evacuate, Err(refused));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::bed::{Bed, HOST, nova_time, region, server, timeout};
+use super::bed::{HOST, Harness, nova_time, region, server, timeout};
 use crate::Elapsed;
 use crate::entity::notification::NotificationStatus;
 use crate::host_recovery::{HoldKind, Stage};
@@ -14,7 +14,7 @@ use crate::recovery::{Command, Observation, OperatorCommand};
 /// Covers C2, T9.
 #[test]
 fn off_from_another_machines_controller_is_no_proof_while_the_host_is_up_in_nova() {
-    let mut bed = Bed::engine().begun();
+    let mut bed = Harness::engine().begun();
     while bed.at < 119_000 {
         bed.heartbeat_age(1_000).service().power(Power::Off);
         assert!(bed.state.proof.is_none(), "{} ms", bed.at);
@@ -40,7 +40,7 @@ fn off_from_another_machines_controller_is_no_proof_while_the_host_is_up_in_nova
 /// Covers C2.
 #[test]
 fn a_host_found_off_is_believed_as_soon_as_it_is_down_in_nova_too() {
-    let mut bed = Bed::engine().begun();
+    let mut bed = Harness::engine().begun();
     bed.heartbeat_age(4_000).service().power(Power::Off);
     bed.tick(3_000).service().power(Power::Off);
     assert!(bed.state.proof.is_none(), "seven seconds are no silence");
@@ -64,7 +64,7 @@ fn a_host_found_off_is_believed_as_soon_as_it_is_down_in_nova_too() {
 #[test]
 fn a_host_with_rare_heartbeats_is_silent_after_its_own_measured_interval() {
     let proven_at = |learnt: bool, age: u64| {
-        let mut bed = Bed::with("UNKNOWN", |policy| {
+        let mut bed = Harness::with("UNKNOWN", |policy| {
             policy.heartbeat_age = Duration::from_secs(if learnt { 28 } else { 0 });
         })
         .begun();
@@ -82,7 +82,7 @@ fn a_host_with_rare_heartbeats_is_silent_after_its_own_measured_interval() {
 #[test]
 fn an_order_whose_other_end_is_another_machine_needs_silence_too() {
     // Evidence of a fence lets an order go out while Nova still hears the host.
-    let mut bed = Bed::engine().begun();
+    let mut bed = Harness::engine().begun();
     bed.heartbeat_age(20_000).service().power(Power::On);
     assert!(bed.orders_off());
     bed.powered_off(Ok(()));
@@ -97,7 +97,7 @@ fn an_order_whose_other_end_is_another_machine_needs_silence_too() {
 #[test]
 fn any_other_heartbeat_shows_the_host_up_whoever_dated_the_change() {
     // The API server that has set forced_down is a minute ahead of the conductors.
-    let mut bed = Bed::engine().planned(vec![server(1), server(2), server(3)]);
+    let mut bed = Harness::engine().planned(vec![server(1), server(2), server(3)]);
     bed.state.service.mark = Some(nova_time(bed.at + 100_000 + 60_000));
     bed.at += 10_000;
     bed.heartbeat_age(0).service();
@@ -111,7 +111,7 @@ fn any_other_heartbeat_shows_the_host_up_whoever_dated_the_change() {
 /// Covers C6.
 #[test]
 fn an_off_claim_is_not_discarded_by_a_heartbeat_dated_earlier() {
-    let mut bed = Bed::external().begun();
+    let mut bed = Harness::external().begun();
     bed.heartbeat_age(20_000).service();
     assert!(bed.state.proof.is_some());
     bed.service.last_heartbeat = Some(nova_time(bed.at + 160_000));
@@ -132,7 +132,7 @@ fn an_off_claim_is_not_discarded_by_a_heartbeat_dated_earlier() {
 }
 
 /// What a copy of Nova's database shows that has not heard of our change.
-fn lagging(bed: &Bed, before: &Service) -> Service {
+fn lagging(bed: &Harness, before: &Service) -> Service {
     Service {
         nova_now: Some(nova_time(bed.at + 100_000)),
         ..before.clone()
@@ -142,7 +142,7 @@ fn lagging(bed: &Bed, before: &Service) -> Service {
 /// Covers C6.
 #[test]
 fn a_lagging_replica_is_neither_a_heartbeat_nor_a_clearing_by_another_client() {
-    let mut bed = Bed::engine().proven();
+    let mut bed = Harness::engine().proven();
     let before = bed.service.clone();
     bed.forced_down().inventory(vec![server(1)], vec![]);
     let mark = bed.state.service.mark;
@@ -160,7 +160,7 @@ fn a_lagging_replica_is_neither_a_heartbeat_nor_a_clearing_by_another_client() {
 /// Covers C6.
 #[test]
 fn the_heartbeat_is_not_noted_from_a_copy_that_lags_behind() {
-    let mut bed = Bed::engine().proven();
+    let mut bed = Harness::engine().proven();
     let before = bed.service.clone();
     bed.service.forced_down = true;
     bed.service.up = false;
@@ -182,7 +182,7 @@ fn the_heartbeat_is_not_noted_from_a_copy_that_lags_behind() {
 #[test]
 fn a_first_reading_is_dated_by_its_answer() {
     for (millis, is_noted) in [(7_000, true), (9_000, false)] {
-        let mut bed = Bed::engine().proven();
+        let mut bed = Harness::engine().proven();
         bed.service.forced_down = true;
         bed.service.up = false;
         bed.heartbeat_age(0);
@@ -195,12 +195,12 @@ fn a_first_reading_is_dated_by_its_answer() {
 }
 
 /// In mode external, without evidence.
-fn waiting() -> Bed {
-    Bed::with("NORMAL", |policy| policy.fencing = FencingMode::External).begun()
+fn waiting() -> Harness {
+    Harness::with("NORMAL", |policy| policy.fencing = FencingMode::External).begun()
 }
 
 /// Looks at a host that Nova has last heard at this moment of its own clock, until then or until something is done.
-fn look_until(bed: &mut Bed, end: u64) {
+fn look_until(bed: &mut Harness, end: u64) {
     while bed.at < end && bed.state.proof.is_none() {
         bed.tick(2_000).storm(1, 10).service();
     }
@@ -222,12 +222,12 @@ fn without_evidence_normal_counts_once_the_heartbeat_has_stood_still_for_as_long
 /// Covers C8, T1.
 #[test]
 fn a_wait_shorter_than_a_second_ends_by_a_poll_of_its_own() {
-    let mut bed = Bed::with("NORMAL", |policy| {
+    let mut bed = Harness::with("NORMAL", |policy| {
         policy.fencing = FencingMode::External;
         policy.bare_normal = BareNormal::Wait(Duration::from_millis(200));
     })
     .begun();
-    let looks = |bed: &Bed| bed.wants(|command| *command == Command::ReadService);
+    let looks = |bed: &Harness| bed.wants(|command| *command == Command::ReadService);
     bed.heartbeat_age(20_000).service();
     bed.tick(100);
     assert!(!looks(&bed), "the heartbeat has not stood still long enough");
@@ -278,7 +278,7 @@ fn evidence_and_an_operators_confirmation_need_no_wait() {
 /// Covers C8, T1.
 #[test]
 fn new_installations_refuse_normal_without_evidence() {
-    let mut bed = Bed::with("NORMAL", |policy| {
+    let mut bed = Harness::with("NORMAL", |policy| {
         policy.fencing = FencingMode::External;
         policy.bare_normal = BareNormal::Refuse;
     });
@@ -291,7 +291,7 @@ fn new_installations_refuse_normal_without_evidence() {
 /// Covers T4.
 #[test]
 fn a_suspect_on_hold_ends_by_itself_when_it_is_up_in_nova_again() {
-    let mut bed = Bed::engine();
+    let mut bed = Harness::engine();
     bed.claim().storm(5, 5);
     assert_eq!(
         bed.state.hold.as_ref().map(|hold| hold.kind),
@@ -326,7 +326,7 @@ fn a_real_failure_held_by_false_reports_continues_when_those_hosts_are_up() {
             let age = if host == HOST { 60_000 } else { others };
             service.as_mut().unwrap().last_heartbeat = Some(nova_time(105_000).minus_seconds(age / 1_000));
         }
-        let mut bed = Bed::engine();
+        let mut bed = Harness::engine();
         bed.claim().storm(5, 5);
         assert!(bed.state.hold.is_some(), "{name}");
         for one in &mut around.hosts {
@@ -347,7 +347,7 @@ fn a_suspect_on_hold_that_is_down_in_nova_waits_for_an_operator() {
     for service in around.nova.as_mut().unwrap().services.values_mut().flatten() {
         service.last_heartbeat = Some(nova_time(60_000));
     }
-    let mut bed = Bed::engine();
+    let mut bed = Harness::engine();
     bed.claim().storm(5, 5).around(around);
     while bed.at < 1_000_000 {
         bed.tick(1_000);
@@ -360,7 +360,7 @@ fn a_suspect_on_hold_that_is_down_in_nova_waits_for_an_operator() {
 #[test]
 fn an_order_without_an_answer_may_come_as_long_as_its_device_was_given() {
     for (call, quiet_after) in [(None, 80_000), (Some(300), 360_000)] {
-        let mut bed = Bed::engine();
+        let mut bed = Harness::engine();
         bed.levels[0].devices[0].call = call.map(Duration::from_secs);
         let mut bed = bed.begun();
         bed.heartbeat_age(20_000).service().power(Power::On);
@@ -382,7 +382,7 @@ fn an_order_without_an_answer_may_come_as_long_as_its_device_was_given() {
 /// Covers T4.
 #[test]
 fn a_report_is_given_up_right_after_a_heartbeat_and_not_between_two() {
-    let mut bed = Bed::engine().begun();
+    let mut bed = Harness::engine().begun();
     while bed.at < 125_000 {
         bed.heartbeat_age(6_000).service().power(Power::On);
         assert_eq!(bed.state.stage, Stage::Fencing, "{} ms", bed.at);
@@ -395,7 +395,7 @@ fn a_report_is_given_up_right_after_a_heartbeat_and_not_between_two() {
 /// Covers T4.
 #[test]
 fn a_report_is_given_up_in_the_end_however_nova_is_looked_at() {
-    let mut bed = Bed::engine().begun();
+    let mut bed = Harness::engine().begun();
     while bed.status == NotificationStatus::Running && bed.at < 260_000 {
         bed.heartbeat_age(6_000).service().power(Power::On).tick(2_500);
     }

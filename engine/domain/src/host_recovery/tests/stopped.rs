@@ -3,14 +3,14 @@
 
 use std::sync::Arc;
 
-use super::bed::{Bed, region, server};
+use super::bed::{Harness, region, server};
 use crate::Elapsed;
 use crate::host_recovery::Stage;
 use crate::nova::Service;
 use crate::recovery::{Command, Observation, ServerCall};
 
 /// The service as it is after its change.
-fn changed(bed: &mut Bed) -> Service {
+fn changed(bed: &mut Harness) -> Service {
     bed.service.forced_down = true;
     bed.service.up = false;
     bed.heartbeat_age(0);
@@ -21,7 +21,7 @@ fn changed(bed: &mut Bed) -> Service {
 /// Covers C19, R17.
 #[test]
 fn a_first_look_long_after_the_change_was_asked_for_needs_silence_first() {
-    let mut bed = Bed::external().begun();
+    let mut bed = Harness::external().begun();
     bed.heartbeat_age(20_000).service();
     assert!(bed.updates().is_some(), "{:?}", bed.commands);
     let answer = changed(&mut bed);
@@ -42,7 +42,7 @@ fn a_first_look_long_after_the_change_was_asked_for_needs_silence_first() {
 /// Covers C19, R17.
 #[test]
 fn a_first_look_that_was_decided_at_once_and_sent_late_needs_silence_first() {
-    let mut bed = Bed::external().begun();
+    let mut bed = Harness::external().begun();
     bed.heartbeat_age(20_000).service();
     let answer = changed(&mut bed);
     bed.at += 50;
@@ -67,7 +67,7 @@ fn a_first_look_that_was_decided_at_once_and_sent_late_needs_silence_first() {
 /// Covers C19, R16.
 #[test]
 fn a_late_request_shows_no_silence_before_its_answer() {
-    let mut bed = Bed::engine().begun();
+    let mut bed = Harness::engine().begun();
     let beat = bed.service.clone();
     let seen = || {
         Observation::Service(Ok(Some(Service {
@@ -93,7 +93,7 @@ fn a_late_request_shows_no_silence_before_its_answer() {
 /// Covers C19.
 #[test]
 fn an_answered_change_does_not_restart_the_silence() {
-    let mut bed = Bed::external().begun();
+    let mut bed = Harness::external().begun();
     bed.heartbeat_age(20_000).service();
     let answer = changed(&mut bed);
     bed.at += 3_000;
@@ -107,7 +107,7 @@ fn an_answered_change_does_not_restart_the_silence() {
 /// Covers C19, R17.
 #[test]
 fn a_new_owner_cannot_date_its_first_reading() {
-    let mut bed = Bed::external().begun();
+    let mut bed = Harness::external().begun();
     bed.heartbeat_age(20_000).service();
     let answer = changed(&mut bed);
     bed.see(Observation::ServiceUpdated(Ok(answer)));
@@ -127,7 +127,7 @@ fn a_new_owner_cannot_date_its_first_reading() {
 /// Covers C19, R22.
 #[test]
 fn a_mark_seen_before_our_own_change_could_arrive_is_not_ours() {
-    let mut bed = Bed::engine().proven();
+    let mut bed = Harness::engine().proven();
     bed.forced_down().inventory(vec![], vec![]);
     assert_eq!(bed.state.stage, Stage::Returning);
     let lost = bed.at;
@@ -152,7 +152,7 @@ fn a_mark_seen_before_our_own_change_could_arrive_is_not_ours() {
 /// Covers C19, R24.
 #[test]
 fn a_scan_is_dated_by_its_request() {
-    let mut bed = Bed::engine();
+    let mut bed = Harness::engine();
     bed.claim();
     assert!(bed.looks_around());
     bed.at += 180_000;

@@ -1,6 +1,6 @@
 //! The owner dies in each stage, and another one continues.
 
-use super::bed::{Bed, evacuation, id, nova_time, server, timeout};
+use super::bed::{Harness, evacuation, id, nova_time, server, timeout};
 use crate::host_recovery::{End, HoldKind, Lock, MoveStep, Preparation, Stage};
 use crate::nova::{Migration, PowerState, Server, VmState};
 use crate::power::Power;
@@ -8,7 +8,7 @@ use crate::recovery::{Command, Observation, OperatorCommand, ServerCall};
 
 #[test]
 fn a_takeover_at_the_start_counts_the_hosts_again() {
-    let mut bed = Bed::engine();
+    let mut bed = Harness::engine();
     bed.claim();
     assert!(bed.wants(|command| *command == Command::CountHosts));
     bed.storm(5, 5).take_over();
@@ -21,7 +21,7 @@ fn a_takeover_at_the_start_counts_the_hosts_again() {
 
 #[test]
 fn a_single_reading_does_not_survive_a_takeover() {
-    let mut bed = Bed::engine().begun();
+    let mut bed = Harness::engine().begun();
     bed.heartbeat_age(5_000).service().power(Power::Off);
     bed.take_over().tick(3_000);
     bed.power(Power::Off);
@@ -31,7 +31,7 @@ fn a_single_reading_does_not_survive_a_takeover() {
 /// Covers R5.
 #[test]
 fn an_order_of_the_last_owner_is_checked_and_not_repeated() {
-    let mut bed = Bed::engine().begun();
+    let mut bed = Harness::engine().begun();
     bed.heartbeat_age(20_000).service().power(Power::On);
     assert!(bed.orders_off());
     bed.take_over();
@@ -46,7 +46,7 @@ fn an_order_of_the_last_owner_is_checked_and_not_repeated() {
 #[test]
 fn a_proof_counts_for_a_new_owner_only_after_its_own_check() {
     // The recovery's own time stands still while nobody owns it: the reading looks young and may be hours old.
-    let mut bed = Bed::engine().planned(vec![server(1), server(2)]);
+    let mut bed = Harness::engine().planned(vec![server(1), server(2)]);
     bed.answer(1, ServerCall::Evacuate, Err(super::bed::unavailable()));
     bed.take_over();
     assert!(!bed.state.is_proven_off(), "nor to others");
@@ -65,7 +65,7 @@ fn a_proof_counts_for_a_new_owner_only_after_its_own_check() {
 
 #[test]
 fn a_new_owner_renews_the_proof_and_a_host_found_on_is_alive() {
-    let mut bed = Bed::engine().planned(vec![server(1)]);
+    let mut bed = Harness::engine().planned(vec![server(1)]);
     bed.take_over();
     bed.at += 10;
     bed.power(Power::On);
@@ -74,7 +74,7 @@ fn a_new_owner_renews_the_proof_and_a_host_found_on_is_alive() {
 
 #[test]
 fn a_claim_is_bound_to_the_stored_heartbeat() {
-    let mut bed = Bed::external().begun();
+    let mut bed = Harness::external().begun();
     bed.heartbeat_age(20_000).service();
     bed.forced_down().inventory(vec![server(1)], vec![]);
     bed.take_over();
@@ -90,7 +90,7 @@ fn a_claim_is_bound_to_the_stored_heartbeat() {
 
 #[test]
 fn without_a_stored_heartbeat_forced_down_is_set_again() {
-    let mut bed = Bed::engine().proven();
+    let mut bed = Harness::engine().proven();
     bed.service.forced_down = true;
     let seen = bed.service.clone();
     bed.see(Observation::ServiceUpdated(Ok(seen)));
@@ -100,7 +100,7 @@ fn without_a_stored_heartbeat_forced_down_is_set_again() {
 
 #[test]
 fn a_change_that_was_not_answered_moves_the_heartbeat_and_silence_is_waited_for_again() {
-    let mut bed = Bed::external().begun();
+    let mut bed = Harness::external().begun();
     bed.heartbeat_age(20_000).service();
     assert!(bed.updates().is_some());
     bed.take_over();
@@ -118,7 +118,7 @@ fn a_change_that_was_not_answered_moves_the_heartbeat_and_silence_is_waited_for_
 
 #[test]
 fn an_evacuation_of_the_last_owner_is_followed() {
-    let mut bed = Bed::engine().planned(vec![server(1)]);
+    let mut bed = Harness::engine().planned(vec![server(1)]);
     bed.take_over().power(Power::Off);
     assert!(bed.is_asked(1));
     bed.at += 50_000;
@@ -134,7 +134,7 @@ fn an_evacuation_of_the_last_owner_is_followed() {
 
 #[test]
 fn a_lock_of_the_last_owner_is_removed_even_without_a_move() {
-    let mut bed = Bed::engine().proven();
+    let mut bed = Harness::engine().proven();
     bed.forced_down().inventory(vec![server(1)], vec![]);
     assert!(bed.wants(|command| matches!(command, Command::Lock { .. })));
     bed.take_over();
@@ -159,7 +159,7 @@ fn a_reset_of_the_last_owner_is_checked() {
         power_state: PowerState::Other,
         ..server(1)
     };
-    let mut bed = Bed::engine().planned(vec![paused]);
+    let mut bed = Harness::engine().planned(vec![paused]);
     assert!(matches!(
         bed.one(1).preparation,
         Preparation::Asked { loose: false, .. }
@@ -179,7 +179,7 @@ fn a_restoration_of_the_last_owner_is_checked() {
         power_state: PowerState::Shutdown,
         ..server(1)
     };
-    let mut bed = Bed::engine().planned(vec![stopped]);
+    let mut bed = Harness::engine().planned(vec![stopped]);
     bed.answer(1, ServerCall::Evacuate, Ok(()));
     bed.at += 1;
     bed.lists(vec![], vec![evacuation(1, 1, "done", Some("b"))]);
@@ -196,7 +196,7 @@ fn a_restoration_of_the_last_owner_is_checked() {
 
 #[test]
 fn an_unlock_of_the_last_owner_is_repeated() {
-    let mut bed = Bed::engine().asked();
+    let mut bed = Harness::engine().asked();
     bed.lists(vec![], vec![evacuation(1, 1, "done", Some("b"))]);
     bed.answer(1, ServerCall::Unlock, Err(timeout()));
     bed.take_over().tick(500);
@@ -207,7 +207,7 @@ fn an_unlock_of_the_last_owner_is_repeated() {
 
 #[test]
 fn instances_left_to_another_recovery_are_not_forgotten() {
-    let mut bed = Bed::engine().proven();
+    let mut bed = Harness::engine().proven();
     bed.forced_down().inventory(vec![server(1)], vec![]);
     bed.see(Observation::MovesTaken(vec![id(1)]));
     bed.take_over();
@@ -217,7 +217,7 @@ fn instances_left_to_another_recovery_are_not_forgotten() {
 
 #[test]
 fn a_hold_a_rejection_and_processed_actions_survive_a_takeover() {
-    let mut bed = Bed::engine().planned(vec![server(1)]);
+    let mut bed = Harness::engine().planned(vec![server(1)]);
     bed.at += 10;
     bed.power(Power::On).take_over();
     assert_eq!(bed.state.hold.as_ref().unwrap().kind, HoldKind::Alive);
@@ -228,7 +228,7 @@ fn a_hold_a_rejection_and_processed_actions_survive_a_takeover() {
 
 #[test]
 fn a_watched_hosts_proof_counts_again_after_the_new_owners_check() {
-    let mut bed = Bed::engine().proven();
+    let mut bed = Harness::engine().proven();
     bed.forced_down().inventory(vec![], vec![]);
     bed.take_over();
     assert!(!bed.state.is_proven_off());
@@ -251,7 +251,7 @@ fn young(record: u64, number: u128, status: &str, dest: &str) -> Migration {
 /// Covers R33.
 #[test]
 fn an_evacuation_that_the_journal_has_lost_is_followed_and_unlocked() {
-    let mut bed = Bed::engine().planned(vec![server(1)]);
+    let mut bed = Harness::engine().planned(vec![server(1)]);
     bed.see(Observation::Rewound).take_over();
     assert_eq!(bed.state.stage, Stage::Listing);
     assert!(!bed.evacuates_any());
@@ -263,7 +263,7 @@ fn an_evacuation_that_the_journal_has_lost_is_followed_and_unlocked() {
         young(9, 3, "failed", "compute-8"),
     ];
     bed.inventory(vec![server(1)], records.clone());
-    let looks = |bed: &Bed| bed.wants(|command| *command == Command::ReadServer(id(2)));
+    let looks = |bed: &Harness| bed.wants(|command| *command == Command::ReadServer(id(2)));
     let mut looked = looks(&bed);
     assert!(bed.is_asked(2), "{:?}", bed.state.moves);
     assert!(!bed.state.moves.contains_key(&id(3)), "it came to nothing");
@@ -305,7 +305,7 @@ fn a_state_caused_by_lost_calls_is_not_the_original_state() {
     let shown = vec![broken(1, PowerState::Running), broken(2, PowerState::Shutdown)];
     let lost = vec![young(8, 1, "failed", "compute-8")];
     for (rewound, was) in [(true, VmState::Active), (false, VmState::Error)] {
-        let mut bed = Bed::engine().planned(vec![]);
+        let mut bed = Harness::engine().planned(vec![]);
         if rewound {
             bed.see(Observation::Rewound);
         }
@@ -331,7 +331,7 @@ fn a_state_caused_by_lost_calls_is_not_the_original_state() {
         assert!(!one.note.as_deref().unwrap_or_default().contains("on hold"));
     }
     // What was planned before the loss was seen before it.
-    let mut bed = Bed::engine().planned(vec![broken(1, PowerState::Running)]);
+    let mut bed = Harness::engine().planned(vec![broken(1, PowerState::Running)]);
     bed.see(Observation::Rewound).take_over().service();
     bed.inventory(shown.clone(), lost);
     assert_eq!(bed.one(1).was.vm_state, VmState::Error);
@@ -345,7 +345,7 @@ fn the_lock_on_an_instance_says_what_it_was_and_that_the_journal_has_lost_reques
         vm_state: VmState::Paused,
         ..server(number)
     };
-    let mut bed = Bed::engine().proven();
+    let mut bed = Harness::engine().proven();
     bed.forced_down().inventory(vec![paused(1)], vec![]);
     let reason = bed.commands.iter().find_map(|command| match command {
         Command::Lock { reason, .. } => Some(reason.clone()),
@@ -358,7 +358,7 @@ fn the_lock_on_an_instance_says_what_it_was_and_that_the_journal_has_lost_reques
         ..server(1)
     };
     let elsewhere = young(7, 2, "done", "compute-9");
-    let mut bed = Bed::engine().planned(vec![]);
+    let mut bed = Harness::engine().planned(vec![]);
     bed.take_over().service().tick(61_000);
     bed.inventory(vec![prepared.clone()], vec![elsewhere.clone()]);
     assert_eq!(bed.one(1).was.vm_state, VmState::Paused);
@@ -374,7 +374,7 @@ fn the_lock_on_an_instance_says_what_it_was_and_that_the_journal_has_lost_reques
             .map(|reason| reason.replace(&bed.mark(), "tachi of last week")),
         ..prepared.clone()
     };
-    let mut bed = Bed::engine().planned(vec![]);
+    let mut bed = Harness::engine().planned(vec![]);
     bed.take_over().service().tick(61_000);
     bed.inventory(vec![of_another], vec![elsewhere]);
     assert_eq!(bed.one(1).was.vm_state, VmState::Paused);
@@ -392,7 +392,7 @@ fn the_lock_on_an_instance_says_what_it_was_and_that_the_journal_has_lost_reques
         locked_reason: Some(format!("{mark} found error, power on")),
         ..broken(3)
     };
-    let mut bed = Bed::engine().planned(vec![broken(4)]);
+    let mut bed = Harness::engine().planned(vec![broken(4)]);
     bed.take_over().service().tick(61_000);
     bed.inventory(vec![broken(4), locked], vec![]);
     for number in [3, 4] {
@@ -428,7 +428,7 @@ fn the_lock_on_an_instance_says_what_it_was_and_that_the_journal_has_lost_reques
             locked_reason: Some(reason.into()),
             ..prepared.clone()
         };
-        let mut bed = Bed::engine().planned(vec![]);
+        let mut bed = Harness::engine().planned(vec![]);
         bed.take_over().service().tick(61_000);
         bed.inventory(vec![shown], vec![]);
         assert_ne!(bed.one(1).was.vm_state, VmState::Paused, "{reason}");
@@ -438,7 +438,7 @@ fn the_lock_on_an_instance_says_what_it_was_and_that_the_journal_has_lost_reques
 /// Covers R33.
 #[test]
 fn a_closed_notification_is_corrected_by_what_is_listed_after_the_loss_and_not_before() {
-    let mut bed = Bed::engine().planned(vec![]);
+    let mut bed = Harness::engine().planned(vec![]);
     bed.tick(1_000).over(vec![]);
     assert_eq!(bed.state.stage, Stage::Returning, "{:?}", bed.commands);
     let closed = bed.message.clone();
@@ -459,7 +459,7 @@ fn a_closed_notification_is_corrected_by_what_is_listed_after_the_loss_and_not_b
 #[test]
 fn a_lost_forced_down_is_checked_before_a_rejection_ends_the_recovery() {
     for maintenance in [true, false] {
-        let mut bed = Bed::engine().begun();
+        let mut bed = Harness::engine().begun();
         bed.see(Observation::Rewound).take_over();
         if maintenance {
             bed.pulse(true, true);
@@ -480,7 +480,7 @@ fn a_lost_forced_down_is_checked_before_a_rejection_ends_the_recovery() {
 #[test]
 fn aborting_a_recovery_with_lost_requests_looks_for_what_they_have_left() {
     // It locked an instance and evacuated another, and the journal knows of neither.
-    let mut bed = Bed::engine().begun();
+    let mut bed = Harness::engine().begun();
     bed.see(Observation::Rewound)
         .take_over()
         .say(OperatorCommand::Reject);
@@ -506,7 +506,7 @@ fn aborting_a_recovery_with_lost_requests_looks_for_what_they_have_left() {
     assert!(!bed.state.moves.contains_key(&id(3)), "nothing has touched it");
 
     // There is nothing: it ends as if nothing had been lost.
-    let mut bed = Bed::engine().begun();
+    let mut bed = Harness::engine().begun();
     bed.see(Observation::Rewound)
         .take_over()
         .say(OperatorCommand::Reject);
@@ -515,7 +515,7 @@ fn aborting_a_recovery_with_lost_requests_looks_for_what_they_have_left() {
     assert!(!bed.message.as_deref().unwrap().contains("locked"));
 
     // Nothing can be listed: an operator has to look.
-    let mut bed = Bed::engine().begun();
+    let mut bed = Harness::engine().begun();
     bed.see(Observation::Rewound).take_over().service();
     for _ in 0..8 {
         bed.tick(6_000).see(Observation::Service(Ok(None)));
@@ -534,7 +534,7 @@ fn aborting_a_recovery_with_lost_requests_looks_for_what_they_have_left() {
 /// Covers R33.
 #[test]
 fn a_rejected_recovery_with_lost_requests_ends_when_nova_knows_no_service() {
-    let mut bed = Bed::engine().begun();
+    let mut bed = Harness::engine().begun();
     bed.see(Observation::Rewound).take_over().service();
     bed.say(OperatorCommand::Reject);
     for _ in 0..3 {
@@ -551,7 +551,7 @@ fn a_rejected_recovery_with_lost_requests_ends_when_nova_knows_no_service() {
 /// Covers R33.
 #[test]
 fn a_report_that_asks_for_nothing_ends_after_a_loss_even_if_nothing_can_be_listed() {
-    let mut bed = Bed::engine();
+    let mut bed = Harness::engine();
     bed.state.event = "STARTED".to_owned();
     bed.see(Observation::Rewound).claim();
     for _ in 0..8 {
@@ -571,7 +571,7 @@ fn a_report_that_asks_for_nothing_ends_after_a_loss_even_if_nothing_can_be_liste
 #[test]
 fn a_false_alarm_is_not_given_up_before_lost_requests_are_looked_for() {
     for touched in [true, false] {
-        let mut bed = Bed::engine().begun();
+        let mut bed = Harness::engine().begun();
         bed.see(Observation::Rewound).take_over();
         bed.heartbeat_age(0).service();
         let servers = vec![Server {
@@ -599,7 +599,7 @@ fn a_false_alarm_is_not_given_up_before_lost_requests_are_looked_for() {
 #[test]
 fn a_lost_forced_down_of_ours_is_cleared() {
     for (ours, stage) in [(true, Stage::Returning), (false, Stage::Over)] {
-        let mut bed = Bed::engine().begun();
+        let mut bed = Harness::engine().begun();
         bed.see(Observation::Rewound).take_over();
         bed.service.enabled = false;
         bed.service.forced_down = true;

@@ -1,6 +1,6 @@
 //! An operator's confirmation that the host is off, if no device can show it.
 
-use super::bed::{Bed, fault, levels, server};
+use super::bed::{Harness, fault, levels, server};
 use crate::fault::{Fault, FaultClass};
 use crate::host_recovery::{HoldKind, Stage};
 use crate::policy::FencingMode;
@@ -13,8 +13,8 @@ fn dead() -> Fault {
 }
 
 /// Returns a recovery on hold because every level has failed; the host is down in Nova.
-fn held(names: &[&[&str]]) -> Bed {
-    let mut bed = Bed::engine();
+fn held(names: &[&[&str]]) -> Harness {
+    let mut bed = Harness::engine();
     bed.levels = levels(names);
     let mut bed = bed.begun();
     bed.heartbeat_age(20_000).service();
@@ -25,13 +25,13 @@ fn held(names: &[&[&str]]) -> Bed {
     bed
 }
 
-fn is_proven_by_word(bed: &Bed) -> bool {
+fn is_proven_by_word(bed: &Harness) -> bool {
     let basis = bed.state.proof.as_ref().map(crate::proof::Proof::basis);
     matches!(basis, Some(Basis::Word { person: Some(by), .. }) if by == "ada")
 }
 
 /// Looks at Nova and around, twenty seconds after the host's last heartbeat.
-fn silent(bed: &mut Bed) -> &mut Bed {
+fn silent(bed: &mut Harness) -> &mut Harness {
     bed.heartbeat_age(20_000).service_now().storm(1, 10).tick(0)
 }
 
@@ -158,11 +158,11 @@ fn a_confirmation_survives_a_takeover_and_every_device_is_read_again() {
 
 #[test]
 fn a_confirmation_without_effect_is_recorded() {
-    let mut bed = Bed::with("UNKNOWN", |policy| policy.fencing = FencingMode::DryRun).begun();
+    let mut bed = Harness::with("UNKNOWN", |policy| policy.fencing = FencingMode::DryRun).begun();
     bed.heartbeat_age(20_000).service();
     bed.say(OperatorCommand::HostIsOff);
     assert!(bed.state.confirmation.is_none());
-    let mut bed = Bed::engine().begun().proven();
+    let mut bed = Harness::engine().begun().proven();
     let proof = bed.state.proof.clone();
     bed.say(OperatorCommand::HostIsOff);
     assert_eq!((bed.state.proof.clone(), &bed.state.confirmation), (proof, &None));

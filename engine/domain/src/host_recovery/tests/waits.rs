@@ -7,7 +7,7 @@ use crate::recovery::{Observation, OperatorCommand, ResolutionKind, ServerCall};
 use crate::{Timestamp, WaitsFor};
 
 /// Returns the recovery's wait and its subjects, which equal those in the state.
-fn waits(bed: &Bed) -> (WaitsFor, Vec<String>) {
+fn waits(bed: &Harness) -> (WaitsFor, Vec<String>) {
     let wait = bed.state.wait().expect("every decision notes it");
     (wait.what, wait.on.iter().cloned().collect())
 }
@@ -16,7 +16,7 @@ fn bare(what: WaitsFor) -> (WaitsFor, Vec<String>) {
     (what, Vec::new())
 }
 
-fn of_move(bed: &Bed, number: u128) -> (WaitsFor, Vec<String>) {
+fn of_move(bed: &Harness, number: u128) -> (WaitsFor, Vec<String>) {
     let wait = bed.one(number).wait.clone().expect("every decision notes it");
     (wait.what, wait.on.into_iter().collect())
 }
@@ -31,7 +31,7 @@ fn unfinished(status: &str) -> Migration {
 
 #[test]
 fn guards_of_a_hold_are_listed_until_an_operator_acts() {
-    let mut bed = Bed::engine();
+    let mut bed = Harness::engine();
     bed.claim().storm(5, 10);
     let (what, on) = waits(&bed);
     assert_eq!(what, WaitsFor::Approval);
@@ -49,13 +49,13 @@ fn guards_of_a_hold_are_listed_until_an_operator_acts() {
 
 #[test]
 fn a_block_by_settings_counts_as_held() {
-    let mut bed = Bed::engine().begun();
+    let mut bed = Harness::engine().begun();
     bed.see(Observation::FencingStopped(true));
     assert!(bed.state.hold.is_none());
     assert_eq!(waits(&bed), bare(WaitsFor::FencingStopped));
     bed.see(Observation::FencingStopped(false));
     assert!(!waits(&bed).0.is_held(), "{:?}", waits(&bed));
-    let mut bed = Bed::engine().planned(vec![server(1)]);
+    let mut bed = Harness::engine().planned(vec![server(1)]);
     bed.pulse(false, false).tick(1);
     assert_eq!(waits(&bed), bare(WaitsFor::SegmentDisabled));
     bed.pulse(true, true).tick(1);
@@ -66,9 +66,9 @@ fn a_block_by_settings_counts_as_held() {
 
 #[test]
 fn each_stage_before_the_moves_has_its_wait() {
-    let mut bed = Bed::engine().begun();
+    let mut bed = Harness::engine().begun();
     assert_eq!(waits(&bed), bare(WaitsFor::Proof));
-    let mut proven = Bed::engine().proven();
+    let mut proven = Harness::engine().proven();
     assert_eq!(waits(&proven), bare(WaitsFor::ForcedDown));
     proven.forced_down();
     assert_eq!(waits(&proven), bare(WaitsFor::Nothing));
@@ -78,7 +78,7 @@ fn each_stage_before_the_moves_has_its_wait() {
 
 #[test]
 fn a_held_move_is_held_and_its_recovery_with_it() {
-    let mut bed = Bed::engine().planned_with(vec![server(1), server(2)], vec![unfinished("running")]);
+    let mut bed = Harness::engine().planned_with(vec![server(1), server(2)], vec![unfinished("running")]);
     assert_eq!(of_move(&bed, 1), (WaitsFor::Record, vec!["b".to_owned()]));
     assert_eq!(of_move(&bed, 2), bare(WaitsFor::Nothing));
     assert_eq!(waits(&bed), bare(WaitsFor::Moves));
@@ -94,7 +94,7 @@ fn a_held_move_is_held_and_its_recovery_with_it() {
 
 #[test]
 fn an_evacuation_without_progress_waits_for_an_operator_after_a_takeover_too() {
-    let mut bed = Bed::engine().asked();
+    let mut bed = Harness::engine().asked();
     let records = || vec![evacuation(1, 1, "pre-migrating", Some("b"))];
     for _ in 0..200 {
         bed.tick(10_000).lists(vec![server(1)], records());
@@ -114,7 +114,7 @@ fn an_evacuation_without_progress_waits_for_an_operator_after_a_takeover_too() {
 
 #[test]
 fn unfinished_moves_of_an_abort_are_given_up() {
-    let mut bed = Bed::engine().planned_with(vec![server(1)], vec![unfinished("running")]);
+    let mut bed = Harness::engine().planned_with(vec![server(1)], vec![unfinished("running")]);
     bed.say(OperatorCommand::Reject);
     for _ in 0..5 {
         bed.tick(1_000);
@@ -128,7 +128,7 @@ fn unfinished_moves_of_an_abort_are_given_up() {
 
 #[test]
 fn a_state_without_a_wait_gets_one_with_the_first_decision() {
-    let mut bed = Bed::engine().planned_with(vec![server(1)], vec![unfinished("running")]);
+    let mut bed = Harness::engine().planned_with(vec![server(1)], vec![unfinished("running")]);
     let without = |text: String| {
         let mut value: serde_json::Value = serde_json::from_str(&text).unwrap();
         value.as_object_mut().unwrap().remove("wait").unwrap();

@@ -8,18 +8,18 @@ use tokio::task::JoinSet;
 
 use crate::testing::{Bench, pending_move};
 
-type Seen = Vec<PeerClaim>;
+type PeerClaims = Vec<PeerClaim>;
 
 async fn views(bench: &Bench) -> Vec<PeerClaim> {
     bench.store.journal().unsettled().await.unwrap()
 }
 
-async fn seen(bench: &Bench) -> Seen {
+async fn seen(bench: &Bench) -> PeerClaims {
     views(bench).await
 }
 
 /// So many hosts that are reported dead.
-async fn reported(bench: &Bench, count: usize) -> Seen {
+async fn reported(bench: &Bench, count: usize) -> PeerClaims {
     let segment = bench.segment("s1").await;
     for number in 0..count {
         let host = bench.host(&segment, &format!("cmp{number}")).await;
@@ -33,7 +33,7 @@ async fn sql(bench: &Bench, text: &str) {
 }
 
 /// Which were claimed, in the order in which they were asked for.
-async fn claimed(bench: &Bench, seen: &Seen, owner: &str) -> Vec<Option<ClaimedRecovery>> {
+async fn claimed(bench: &Bench, seen: &PeerClaims, owner: &str) -> Vec<Option<ClaimedRecovery>> {
     let outcomes = bench.store.journal().claim_all(seen, owner).await;
     outcomes.into_iter().map(Result::unwrap).collect()
 }
@@ -182,7 +182,7 @@ async fn of_engines_that_claim_many_at_once_each_recovery_is_won_by_one() {
     let mut engines = JoinSet::new();
     for number in 0..ENGINES {
         let store = stores[number % 2].clone();
-        let mut asked: Seen = all.clone();
+        let mut asked: PeerClaims = all.clone();
         asked.rotate_left(number * 5);
         if number % 2 == 1 {
             asked.reverse();
@@ -192,7 +192,7 @@ async fn of_engines_that_claim_many_at_once_each_recovery_is_won_by_one() {
             let mut won = Vec::new();
             for _ in 0..100 {
                 let outcomes = store.journal().claim_all(&asked, &owner).await;
-                let mut again = Seen::new();
+                let mut again = PeerClaims::new();
                 for (one, outcome) in asked.iter().zip(outcomes) {
                     match outcome {
                         Ok(Some(claimed)) => won.push((claimed.id, owner.clone())),

@@ -108,7 +108,7 @@ pub(in crate::host_recovery::tests) fn unavailable() -> Fault {
     fault(Some(429), FaultClass::Transient, false)
 }
 
-impl Bed {
+impl Harness {
     /// Leaves all further scans without an answer.
     pub(in crate::host_recovery::tests) fn nobody_looks_around(&mut self) {
         self.around = None;
@@ -130,7 +130,7 @@ impl Bed {
     }
 }
 
-impl super::Bed {
+impl super::Harness {
     /// Returns the service's record in Nova's answer.
     pub(super) fn seen_now(&self) -> Service {
         let nova_now = Some(nova_time(self.at + 100_000));
