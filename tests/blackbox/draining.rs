@@ -14,7 +14,7 @@ use tachi_engine::ports::{Freezes as _, OperatorJournal as _, Plans as _};
 use tachi_sandbox::{ApiEffect, ApiFault, MigrationKind, MoveFault, MoveFaultRule};
 use uuid::Uuid;
 
-use super::crash::{Deadly, Moment};
+use super::crash::{CrashPoint, Deadly};
 use super::support::{Stage, json, quick_policy, quick_region, run, until};
 
 const HOST: &str = "compute-001";
@@ -297,7 +297,7 @@ async fn a_host_that_dies_while_it_is_drained_is_recovered_and_never_frozen() {
 const OTHER: &str = "compute-002";
 
 /// Lets an engine die at its `at`-th commit and another one finish. Returns false if there were fewer commits.
-async fn die_at(kind: RecoveryKind, at: usize, moment: Moment) -> bool {
+async fn die_at(kind: RecoveryKind, at: usize, moment: CrashPoint) -> bool {
     let stage = stage().await;
     let is_drain = kind == RecoveryKind::Drain;
     let servers = stage.boot(if is_drain { HOST } else { OTHER }, 3);
@@ -331,7 +331,7 @@ async fn die_at(kind: RecoveryKind, at: usize, moment: Moment) -> bool {
     died
 }
 
-async fn die_at_every_commit(kind: RecoveryKind, moment: Moment) {
+async fn die_at_every_commit(kind: RecoveryKind, moment: CrashPoint) {
     const AT_ONCE: usize = 6;
     let (mut next, mut deaths) = (0, 0);
     loop {
@@ -348,30 +348,30 @@ async fn die_at_every_commit(kind: RecoveryKind, moment: Moment) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn slow_an_engine_that_dies_before_any_commit_is_followed_by_one_that_drains_each_instance_once() {
-    die_at_every_commit(RecoveryKind::Drain, Moment::Before).await;
+    die_at_every_commit(RecoveryKind::Drain, CrashPoint::Before).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn slow_an_engine_that_dies_after_any_commit_is_followed_by_one_that_drains_each_instance_once() {
-    die_at_every_commit(RecoveryKind::Drain, Moment::After).await;
+    die_at_every_commit(RecoveryKind::Drain, CrashPoint::After).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn slow_an_engine_that_dies_while_it_drains_is_followed_by_one_that_moves_each_instance_once() {
-    die_at_every_commit(RecoveryKind::Drain, Moment::Acting).await;
+    die_at_every_commit(RecoveryKind::Drain, CrashPoint::Acting).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn slow_an_engine_that_dies_before_any_commit_is_followed_by_one_that_gives_back_each_instance_once() {
-    die_at_every_commit(RecoveryKind::Giveback, Moment::Before).await;
+    die_at_every_commit(RecoveryKind::Giveback, CrashPoint::Before).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn slow_an_engine_that_dies_after_any_commit_is_followed_by_one_that_gives_back_each_instance_once() {
-    die_at_every_commit(RecoveryKind::Giveback, Moment::After).await;
+    die_at_every_commit(RecoveryKind::Giveback, CrashPoint::After).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn slow_an_engine_that_dies_while_it_gives_back_is_followed_by_one_that_moves_each_instance_once() {
-    die_at_every_commit(RecoveryKind::Giveback, Moment::Acting).await;
+    die_at_every_commit(RecoveryKind::Giveback, CrashPoint::Acting).await;
 }

@@ -24,7 +24,7 @@ use tokio::sync::OnceCell;
 use super::super::recovery::everything;
 use super::super::support::{Api, Process, Stage, quick_region, until};
 use super::remedies::{Remedy, of_check, runs_on};
-use super::{LIMIT, Scene, Seen};
+use super::{CheckStates, LIMIT, Scene};
 
 /// Reporters are bound, so that a healthy region has no finding.
 const BOUND: &str = "[api]\nreporter_binding = enforce\n";
@@ -42,7 +42,7 @@ async fn scene(name: &'static str, region: RegionSettings, more: &str) -> Scene 
     Scene {
         name,
         stage,
-        seen: Seen::default(),
+        seen: CheckStates::default(),
         unit: Mutex::default(),
         api: OnceCell::new(),
     }
