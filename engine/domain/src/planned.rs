@@ -24,7 +24,7 @@ use crate::entity::notification::NotificationStatus;
 use crate::id::{NotificationId, RecoveryId, ServerId};
 use crate::nova::Service;
 use crate::policy::Policy;
-use crate::question::Question;
+use crate::question::{NovaReading, Question};
 use crate::recovery::action;
 use crate::recovery::{
     Command, Decision, DecisionTime, Inventory, Life, Observation, OperatorCommand, OperatorState, REWOUND,
@@ -59,13 +59,6 @@ pub struct PlannedCall {
     pub at: Elapsed,
     /// The time of Nova's answer. Without one, the call may still take effect until D + Q have passed.
     pub answered: Option<Elapsed>,
-}
-
-/// A result read from Nova, and the time of the request.
-#[derive(Clone, Debug, PartialEq)]
-struct NovaReading<T> {
-    at: Elapsed,
-    what: T,
 }
 
 /// The stored state of a planned operation.

@@ -5,6 +5,13 @@ use std::time::Duration;
 
 use crate::elapsed::Elapsed;
 
+/// Data read from Nova, with the time of the request: the data is at least as recent.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct NovaReading<T> {
+    pub(crate) at: Elapsed,
+    pub(crate) what: T,
+}
+
 /// A request of which at most one is in flight.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Question {

@@ -26,7 +26,7 @@ use crate::id::{NotificationId, RecoveryId, ServerId};
 use crate::instance_event::word;
 use crate::nova::{Server, Service, StopReason};
 use crate::policy::Policy;
-use crate::question::Question;
+use crate::question::{NovaReading, Question};
 use crate::recovery::{
     Command, Decision, DecisionTime, HookTrack, Life, Observation, OperatorState, Record, StepKind, Task,
 };
@@ -159,13 +159,6 @@ pub struct VmRecovery {
     trouble: Option<Blocker>,
 }
 
-/// A result read from Nova, and the time of the read.
-#[derive(Clone, Debug, PartialEq)]
-struct NovaReading<T> {
-    at: Elapsed,
-    what: T,
-}
-
 /// The subject of a trouble, which also determines what clears it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum BlockerKind {
@@ -198,6 +191,9 @@ struct Blocker {
 
 /// The delay between an accepted call and the first check of its effect.
 const FIRST_LOOK: Duration = Duration::from_millis(100);
+
+/// The maximum age of the readings that a decision rests on: a user may have moved or stopped the instance since.
+const READING_AGE: Duration = Duration::from_secs(5);
 
 /// The duration after which a trouble is published.
 const TOLD_AFTER: Duration = Duration::from_secs(3);
@@ -410,12 +406,7 @@ impl VmRecovery {
         if freeze_state::holds(self, now, record) {
             return;
         }
-        // A hanging read must not let stale data pass for fresh data.
-        let oldest = self.policy.call_deadline.max(self.policy.tick * 2);
-        self.seen.take_if(|seen| now.elapsed.since(seen.at) > oldest);
-        self.service.take_if(|seen| now.elapsed.since(seen.at) > oldest);
-        self.stop_reason
-            .take_if(|seen| now.elapsed.since(seen.at) > oldest);
+        self.drop_old_readings(now);
         if self.server_read.send(now.elapsed) {
             commands.push(Command::ReadServer(server));
         }

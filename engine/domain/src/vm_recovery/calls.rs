@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use super::{
-    BlockerKind, FIRST_LOOK, JournalledCall, NovaReading, Stage, VmRecovery, freeze_state, gates, relocation,
+    BlockerKind, FIRST_LOOK, JournalledCall, READING_AGE, Stage, VmRecovery, freeze_state, gates, relocation,
 };
 use crate::elapsed::Elapsed;
 use crate::entity::notification::NotificationStatus;
 use crate::fault::{Fault, FaultClass};
 use crate::nova::{ServerAction, StopReason};
+use crate::question::NovaReading;
 use crate::recovery::{Command, DecisionTime, Elsewhere, Record, ServerCall, StepKind};
 
 /// The longest time between an intent and its call, rounded up.
@@ -181,7 +182,7 @@ impl VmRecovery {
         now: DecisionTime,
         record: &mut Record,
     ) {
-        self.actions_read.answered();
+        let at = self.actions_read.answered().unwrap_or(now.elapsed);
         let what = match result {
             Ok(Some(actions)) => StopReason::judge(&actions),
             Ok(None) => {
@@ -196,18 +197,32 @@ impl VmRecovery {
                 }
             },
         };
-        self.stop_reason = Some(NovaReading {
-            at: now.elapsed,
-            what,
-        });
+        self.stop_reason = Some(NovaReading { at, what });
     }
 
     /// Records that Nova does not answer: no earlier data is used, and this period counts towards no limit.
     pub(super) fn nova_is_silent(&mut self, fault: &Fault, now: DecisionTime) {
+        self.wait_for_nova(&fault.text, now);
+    }
+
+    /// Records that Nova has answered too late for its answer to count.
+    pub(super) fn nova_is_slow(&mut self, now: DecisionTime) {
+        let text = format!("its answer took longer than {} s", READING_AGE.as_secs());
+        self.wait_for_nova(&text, now);
+    }
+
+    fn wait_for_nova(&mut self, why: &str, now: DecisionTime) {
         self.seen = None;
         self.silent_since.get_or_insert(now.elapsed);
-        let text = format!("waiting for Nova: {}", fault.text);
-        self.trouble(BlockerKind::Instance, text, now);
+        self.trouble(BlockerKind::Instance, format!("waiting for Nova: {why}"), now);
+    }
+
+    /// Drops readings that are too old for a decision. A read that hangs must not let old data pass for fresh data.
+    pub(super) fn drop_old_readings(&mut self, now: DecisionTime) {
+        let is_old = |asked: Elapsed| now.elapsed.since(asked) > READING_AGE;
+        self.seen.take_if(|seen| is_old(seen.at));
+        self.service.take_if(|seen| is_old(seen.at));
+        self.stop_reason.take_if(|seen| is_old(seen.at));
     }
 
     pub(super) fn want_service(&mut self, now: DecisionTime, commands: &mut Vec<Command>) {

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use super::{BlockerKind, NovaReading, Stage, VmRecovery, freeze_state, gates, relocation};
+use super::{BlockerKind, READING_AGE, Stage, VmRecovery, freeze_state, gates, relocation};
 use crate::entity::notification::NotificationStatus;
+use crate::question::NovaReading;
 use crate::recovery::action;
 use crate::recovery::{Command, DecisionTime, Observation, OperatorCommand, OperatorState, REWOUND, Record};
 
@@ -27,34 +28,31 @@ impl VmRecovery {
             }
             Observation::Pulse(pulse) => self.heard_pulse(pulse, record),
             Observation::Server { result, .. } => {
-                self.server_read.answered();
+                let at = self.server_read.answered().unwrap_or(now.elapsed);
                 self.server_read.not_before = now.elapsed.plus(self.look_again_after(now));
                 match result {
+                    Ok(Some(_)) if now.elapsed.since(at) > READING_AGE => self.nova_is_slow(now),
+                    // A reading from before the call does not show its effect.
+                    Ok(Some(_)) if self.asked.is_some_and(|call| call.at > at) => {}
                     Ok(Some(server)) => {
                         self.no_trouble(BlockerKind::Instance);
                         if let Some(silent) = self.silent_since.take() {
                             let silence = now.elapsed.since(silent.max(self.since));
                             self.since = self.since.plus(silence);
                         }
-                        self.seen = Some(NovaReading {
-                            at: now.elapsed,
-                            what: server,
-                        });
+                        self.seen = Some(NovaReading { at, what: server });
                     }
                     Ok(None) => self.end(NotificationStatus::Ignored, "the instance does not exist", record),
                     Err(fault) => self.nova_is_silent(&fault, now),
                 }
             }
             Observation::Service(result) => {
-                self.service_read.answered();
+                let at = self.service_read.answered().unwrap_or(now.elapsed);
                 self.service_read.not_before = now.elapsed.plus(Duration::from_secs(1));
                 self.service = None;
                 match result {
                     Ok(Some(service)) => {
-                        self.service = Some(NovaReading {
-                            at: now.elapsed,
-                            what: service,
-                        });
+                        self.service = Some(NovaReading { at, what: service });
                     }
                     Ok(None) => {
                         let text = format!("Nova knows no nova-compute service on host {}", self.host);

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{BlockerKind, Stage, VmRecovery, freeze_state};
+use super::{BlockerKind, NovaReading, Stage, VmRecovery, freeze_state};
 use crate::elapsed::Elapsed;
 use crate::entity::notification::NotificationStatus;
 use crate::id::ServerId;
@@ -163,7 +163,8 @@ pub(super) fn act_migrating(
         }
         VmState::Stopped => match state.asked {
             Some(asked) if asked.answered => {
-                if now.elapsed.since(asked.at) >= GIVEN_UP_AFTER {
+                let is_later = |seen: &NovaReading<Server>| seen.at.since(asked.at) >= GIVEN_UP_AFTER;
+                if state.seen.as_ref().is_some_and(is_later) {
                     let why = seen
                         .fault
                         .clone()

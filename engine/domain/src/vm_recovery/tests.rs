@@ -604,6 +604,8 @@ fn nothing_is_called_while_an_operator_blocks_it_and_it_continues_once_allowed()
             let message = run.shown.clone().unwrap().1.unwrap();
             assert!(message.starts_with("nothing is done while"), "{message}");
             run.tell(Observation::Pulse(OperatorState::CALM));
+            assert!(run.calls.is_empty(), "the host was up ten seconds ago");
+            run.tell(up());
             run.goes_on(12_000, &unmoved(stage));
             assert_eq!(run.calls.len(), 1, "{stage:?}");
             assert_eq!(run.shown, Some((NotificationStatus::Running, None)));
@@ -665,7 +667,7 @@ fn the_host_is_looked_at_before_each_call_and_an_old_look_counts_for_nothing() {
     // Meanwhile an operator says no, and takes it back much later.
     run.tell(Observation::Pulse(pulse(false, false)));
     run.tell(up());
-    run.at(1500 + D + 1, Observation::Pulse(OperatorState::CALM));
+    run.at(1500 + 5_001, Observation::Pulse(OperatorState::CALM));
     run.tell(is(VmState::Active));
     assert_eq!(run.calls.len(), 1, "that it was up then says nothing about now");
     run.tell(service(false, false));
@@ -683,8 +685,27 @@ fn what_nova_showed_before_a_silence_is_not_acted_on() {
 
     let mut run = Run::begun();
     run.tell(is(VmState::Active));
-    run.at(D + 1, up());
+    run.at(5_001, up());
     assert!(run.calls.is_empty(), "a read that hangs is a silence too");
+}
+
+/// Covers R12.
+#[test]
+fn an_answer_that_took_long_shows_nothing() {
+    let mut run = Run::begun();
+    assert_eq!(run.commands, [Command::ReadServer(server_id())]);
+    run.at(5_001, is(VmState::Active));
+    run.tell(up());
+    run.at(8_001, Observation::Tick);
+    assert!(
+        run.calls.is_empty(),
+        "it may have been moved in these five seconds"
+    );
+    let message = run.shown.clone().unwrap().1.unwrap();
+    assert_eq!(message, "waiting for Nova: its answer took longer than 5 s");
+    run.tell(is(VmState::Active));
+    run.tell(up());
+    assert_eq!(run.calls.len(), 1, "{:?}", run.calls);
 }
 
 #[test]

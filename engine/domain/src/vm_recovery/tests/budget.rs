@@ -92,7 +92,9 @@ fn a_restart_is_counted_once_with_its_first_call() {
     run.tell(up());
     assert_eq!(run.record.restarted, Some(server_id()));
     run.taken_over();
-    run.at(SETTLED + 1_000, is(VmState::Active));
+    run.at(SETTLED, is(VmState::Active));
+    run.at(SETTLED + 1_000, Observation::Tick);
+    run.tell(is(VmState::Active));
     run.tell(up());
     assert_eq!(run.calls.len(), 2, "asked for again");
     assert_eq!(run.record.restarted, None);
