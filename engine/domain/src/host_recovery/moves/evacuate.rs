@@ -144,10 +144,10 @@ impl HostRecovery {
             usize::MAX
         };
         lock_in_order(&mut self.moves, &order, (near, room.calls), &ctx, commands);
-        // The heartbeat is noted before the first instance is requested, so that its advance can be seen.
-        let noted =
-            self.service.in_force && self.service.mark.is_some() && self.service.question.seen.is_some();
-        if !ready || !noted || move_track.records_age(self.asks.listing.question.seen, now) > LISTS_AGE {
+        if !ready
+            || !self.service.is_watched()
+            || move_track.records_age(self.asks.listing.question.seen, now) > LISTS_AGE
+        {
             return;
         }
         // Evacuations that are already in flight have not waited either.

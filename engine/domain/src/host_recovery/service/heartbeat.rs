@@ -70,6 +70,11 @@ impl ServiceTrack {
         self.missing >= MISSING
     }
 
+    /// True if an advance of the host's heartbeat would be seen: it was noted after `forced_down`, and Nova still shows the record.
+    pub(in super::super) fn is_watched(&self) -> bool {
+        self.in_force && self.mark.is_some() && self.question.seen.is_some() && self.missing == 0
+    }
+
     /// True if the record was seen so recently that a request now needs no reading of it before.
     pub(in super::super) fn was_shown_just_now(&self, now: Elapsed) -> bool {
         self.question.age(now).is_some_and(|age| age <= JUST_NOW)

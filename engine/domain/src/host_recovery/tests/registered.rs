@@ -148,6 +148,27 @@ fn moves_that_cannot_be_requested_once_the_service_is_deleted_wait_for_an_operat
     assert_eq!(bed.step(1), &MoveStep::Over(End::Person));
 }
 
+/// Covers R17.
+#[test]
+fn nothing_is_requested_again_while_nova_shows_no_service() {
+    let mut harness = Harness::engine().planned_with(vec![server(1)], vec![]);
+    assert!(harness.is_asked(1));
+    harness.tick(6_000).see(Observation::Service(Ok(None)));
+    let refused = fault(Some(503), FaultClass::Transient, false);
+    harness.answer(1, ServerCall::Evacuate, Err(refused));
+    for _ in 0..2 {
+        harness.tick(1_000);
+        harness.lists(vec![server(1)], vec![]);
+        assert!(
+            matches!(harness.step(1), MoveStep::Waiting { .. }),
+            "no heartbeat would show that the host is on: {:?}",
+            harness.step(1)
+        );
+    }
+    harness.service();
+    assert!(harness.is_asked(1), "{:?}", harness.step(1));
+}
+
 /// Covers R28.
 #[test]
 fn arriving_instances_are_named_when_the_service_is_deleted() {
