@@ -13,6 +13,7 @@ pub(in super::super) fn confirmed(
     now: DecisionTime,
     record: &mut Record,
 ) {
+    leave_queue(one, record);
     one.dest = dest.or(one.dest.take());
     one.runs_on(one.dest.clone().as_ref());
     if needs_a_look(&one.was) {
@@ -27,8 +28,17 @@ pub(in super::super) fn confirmed(
     }
 }
 
+/// Writes a move that ends without a request: a new owner that reads the move as waiting would request it, perhaps after it was
+/// unlocked.
+pub(super) fn leave_queue(one: &Move, record: &mut Record) {
+    if matches!(one.step, MoveStep::Waiting { .. } | MoveStep::Held) {
+        record.moves.insert(one.server);
+    }
+}
+
 /// Ends the move. While the recovery's lock is on it, it is not done: nothing is written before the lock is off.
 pub(in super::super) fn finish(one: &mut Move, end: End, now: DecisionTime, record: &mut Record) {
+    leave_queue(one, record);
     one.over_at = Some(now.wall);
     if end == End::Person && !one.has_no_doubt() {
         let hosts = one.where_it_may_run();

@@ -8,7 +8,7 @@ use super::evacuate::MAX_BACKGROUND_LOCKS;
 use super::local_disk::is_due;
 use super::restoration::{Rest, is_stuck, needs_preparation, rest, target};
 use super::track::MoveTrack;
-use super::{call_failed, confirmed, finish, unlocked};
+use super::{call_failed, confirmed, finish, leave_queue, unlocked};
 use crate::elapsed::Elapsed;
 use crate::fault::Fault;
 use crate::id::ServerId;
@@ -186,6 +186,7 @@ impl MoveTrack {
             // has moved it, or one of two evacuations that conflicted and left it marked in error.
             (MoveStep::Asked { .. } | MoveStep::Waiting { .. }, Some(seen)) if elsewhere(&seen) => {
                 if is_stuck(&seen) {
+                    leave_queue(one, record);
                     one.remark("found on another host without a finished evacuation, and in error");
                     one.runs_on(seen.host.as_ref());
                     one.dest = seen.host;

@@ -4,6 +4,7 @@ use super::bed::{Harness, evacuation, fault, id, server, timeout, unavailable};
 use crate::entity::notification::NotificationStatus;
 use crate::fault::FaultClass;
 use crate::host_recovery::{End, Lock, MoveStep};
+use crate::nova::Server;
 use crate::power::Power;
 use crate::recovery::{Command, Life, Observation, OperatorCommand, ServerCall};
 
@@ -213,6 +214,39 @@ fn a_refused_evacuation_is_retried_after_a_check_and_finally_needs_an_operator()
     assert!(
         bed.one(1).note.as_deref().unwrap().contains("nova: Some(400)"),
         "with the cause"
+    );
+}
+
+/// Covers R7, R12.
+#[test]
+fn an_instance_found_elsewhere_is_not_evacuated_by_a_new_owner() {
+    let mut harness = Harness::engine().planned(vec![server(1)]);
+    let refused = fault(Some(400), FaultClass::Permanent, false);
+    harness.answer(1, ServerCall::Evacuate, Err(refused));
+    let elsewhere = Server {
+        host: Some("b".into()),
+        ..server(1)
+    };
+    harness.tick(100).reads(1, Some(elsewhere));
+    assert!(
+        matches!(harness.step(1), MoveStep::Unlocking { .. }),
+        "{:?}",
+        harness.step(1)
+    );
+    harness.take_over();
+    for _ in 0..3 {
+        harness.tick(2_000).service();
+        harness.power(Power::Off);
+        assert!(
+            !harness.evacuates(1),
+            "it may be unlocked already: {:?}",
+            harness.step(1)
+        );
+    }
+    assert!(
+        matches!(harness.step(1), MoveStep::Unlocking { .. }),
+        "{:?}",
+        harness.step(1)
     );
 }
 
