@@ -69,6 +69,7 @@ impl Rec {
         self.died = of.died;
         self.writes = of.writes;
         self.messages = of.messages;
+        self.touched_before = of.touched.or(of.touched_before);
         self.ended = of.ended.filter(|_| self.life != Life::Open);
     }
 

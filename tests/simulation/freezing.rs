@@ -108,9 +108,12 @@ impl World {
     pub(crate) fn check_begun(&mut self, rec: RecIx, touched: bool) {
         let row = &self.journal.recs[rec];
         let host = row.host;
-        let frozen = self.journal.freezes.since(host, None, self.now).is_some();
+        let frozen = self.journal.freezes.since(host, None, self.now);
         let begins = matches!(row.kind, RecoveryKind::Host | RecoveryKind::Drain);
-        if begins && !touched && row.touched.is_some() && frozen {
+        let is_late = row
+            .touched
+            .is_some_and(|at| frozen.is_some_and(|since| at >= since));
+        if begins && !touched && is_late {
             self.violate(format!("something of host {host} is begun while it is frozen"));
         }
     }

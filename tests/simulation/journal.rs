@@ -179,6 +179,8 @@ pub(crate) struct Rec {
     pub messages: u32,
     /// Since when its state shows that something was begun.
     pub touched: Option<u64>,
+    /// The same of a state that the database has lost: Nova may still show it, and it is taken over.
+    pub touched_before: Option<u64>,
     /// Time of the last approval.
     pub approved: Option<u64>,
     /// The database has lost it.
@@ -405,6 +407,7 @@ impl Journal {
             writes: BTreeMap::new(),
             messages: 0,
             touched: None,
+            touched_before: None,
             approved: None,
             forgotten: false,
             version: 0,
@@ -648,7 +651,7 @@ impl Journal {
         if let Some(head) = &write.state {
             row.head = Some(head.clone());
             let touched = crate::freezes::touched(row.kind, head);
-            row.touched = touched.then(|| row.touched.unwrap_or(now));
+            row.touched = touched.then(|| row.touched.or(row.touched_before).unwrap_or(now));
         }
         if let Some(wait) = &write.wait {
             row.wait = Some(wait.clone());

@@ -238,6 +238,13 @@ impl World {
             // It does not look whether the instance still lives here.
             self.slipped.insert(server);
             self.machines[host].guests.insert(server, true);
+            // An instance that lives here has its new state in Nova.
+            let row = &mut self.nova.servers[server];
+            if row.exists && row.host == host {
+                row.task_state = None;
+                row.vm_state = VmState::Active;
+                row.power_state = PowerState::Running;
+            }
         }
         self.guests_changed = true;
     }
