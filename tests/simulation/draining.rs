@@ -186,11 +186,12 @@ impl World {
             let row = &self.nova.servers[*server];
             row.exists && row.host == host && row.vm_state == VmState::Active && is_known(*server)
         });
-        let coming = self
-            .nova
-            .migrations
-            .iter()
-            .find(|row| comes(row) && is_known(row.server));
+        // An owner may take a resize back in the same moment: then the drain's message says that it can come.
+        let message = self.journal.recs[rec].message.as_deref().unwrap_or_default();
+        let is_named = |server: ServerIx| message.contains(&server_id(server).to_string());
+        let coming = self.nova.migrations.iter().find(|row| {
+            comes(row) && is_known(row.server) && !(row.status == "reverting" && is_named(row.server))
+        });
         let coming = coming.map(|row| (row.server, row.id));
         self.mishap(Mishap::DrainFreezes);
         if let Some(server) = left {

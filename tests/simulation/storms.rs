@@ -291,6 +291,12 @@ impl World {
         wait.is_some_and(|wait| wait.what == WaitsFor::LocalDisk)
     }
 
+    /// A host that is only waited for does not go out with those that are reported later.
+    fn is_away_for_repair(&self, host: HostIx) -> bool {
+        let is_long = |row: &Rec| self.now - row.opened > WINDOW;
+        self.waits_for_disks(host) && self.open_for(host).is_some_and(is_long)
+    }
+
     fn open_for(&self, host: HostIx) -> Option<&Rec> {
         let mut rows = self.journal.recs.iter();
         rows.find(|row| row.is_open_for_host() && row.host == host)
@@ -323,7 +329,8 @@ impl World {
         let one = open.next().map(|row| row.host);
         let many = open.any(|row| Some(row.host) != one) && {
             let open = self.journal.recs.iter().filter(|row| row.is_open_for_host());
-            let mut out = open.filter(|row| !self.is_suspect_only(row.host));
+            let counts = |host| !self.is_suspect_only(host) && !self.is_away_for_repair(host);
+            let mut out = open.filter(|row| counts(row.host));
             let first = out.next().map(|row| row.host);
             out.any(|row| Some(row.host) != first)
         };
