@@ -11,8 +11,12 @@ use crate::nova::{Server, VmState};
 use crate::policy::is_truthy;
 use crate::recovery::{Command, DecisionTime, Record, StepKind};
 
+/// The end of a recovery whose instance is stopped before it has requested anything.
+const STOPPED: &str = "it was stopped meanwhile: left to its owner";
+
 /// The end of a recovery whose instance a user has stopped.
-pub(super) const STOPPED_BY_USER: &str = "it was stopped meanwhile: left to its owner";
+pub(super) const STOPPED_BY_USER: &str =
+    "a user has stopped it meanwhile, as Nova's record of its actions shows: left to its owner";
 
 /// True for the states that an owner sets: the instance should not run, and Nova would refuse to stop it.
 pub(super) fn is_owners_own(state: &VmState) -> bool {
@@ -95,7 +99,7 @@ impl VmRecovery {
             return false;
         }
         if seen.vm_state == VmState::Stopped && !self.rewound {
-            self.end(NotificationStatus::Ignored, STOPPED_BY_USER, record);
+            self.end(NotificationStatus::Ignored, STOPPED, record);
             return false;
         }
         true
