@@ -5,16 +5,19 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::json;
 use tachi_domain::situation::{Acknowledgement, FindingCode, name_in_command};
-use tachi_engine::ports::{Fact, FactStore as _};
+use tachi_engine::ports::audit::{AuditAction, AuditPhase, AuditResult};
+use tachi_engine::ports::{AuditEntry, Fact, FactStore as _};
 use tachi_engine::situation::acknowledged;
 use tachi_engine::watcher::kind::ACKNOWLEDGED;
 use tachi_operator::Time;
 use tachi_operator::when::lasting;
 
+use super::freeze::{after, before};
 use super::{Failure, process_owner};
 use crate::cli::AckArgs;
 use crate::out::{Cell, Column, TextTable, answer};
 use crate::source::{Database, Source as _};
+use crate::wiring;
 
 const SHORTEST: Duration = Duration::from_mins(1);
 const LONGEST: Duration = Duration::from_hours(90 * 24);
@@ -86,16 +89,26 @@ pub(crate) async fn run(args: AckArgs) -> Result<u8, Failure> {
     let valid: Vec<String> = all
         .iter()
         .map(|one| key(one.code, one.subject.as_deref()))
+        .filter(|one| !end || *one != what)
         .collect();
-    let mut gone: Vec<String> = kept.into_iter().map(|fact| fact.subject).collect();
-    gone.retain(|one| !valid.contains(one));
+    let mut gone = kept;
+    gone.retain(|fact| !valid.contains(&fact.subject));
+    let audit = wiring::audit(&database.settings, &database.base.clock, "tachi ack")?;
+    let by = process_owner::who(None)?;
+    let entry = |phase, text: &str| {
+        let mut entry = AuditEntry::new(AuditAction::Change, phase, "");
+        entry.operator = Some(by.clone());
+        text.clone_into(&mut entry.text);
+        entry
+    };
     let (view, text) = if end {
         let Some(one) = all.into_iter().find(is_same) else {
             return Err(Failure::from_text(format!(
                 "{what} is not acknowledged: nothing was written; `tachi ack --list` shows what is"
             )));
         };
-        gone.push(what.clone());
+        let intent = entry(AuditPhase::Intent, &format!("ends the acknowledgement of {what}"));
+        before(&audit, intent, "nothing was written").await?;
         (one, format!("the acknowledgement of {what} has ended"))
     } else {
         let (lasts, reason) = (lasts.unwrap_or_default(), reason.unwrap_or_default());
@@ -106,6 +119,10 @@ pub(crate) async fn run(args: AckArgs) -> Result<u8, Failure> {
             until: now.plus(lasts),
             by: process_owner::who(Some(reason.trim()))?,
         };
+        let intent = format!("acknowledges {what} for {}: {}", lasting(lasts), reason.trim());
+        before(&audit, entry(AuditPhase::Intent, &intent), "nothing was written").await?;
+        // What is written now is not removed below.
+        gone.retain(|fact| fact.subject != what);
         let fact = Fact {
             kind: ACKNOWLEDGED.to_owned(),
             subject: what.clone(),
@@ -117,8 +134,11 @@ pub(crate) async fn run(args: AckArgs) -> Result<u8, Failure> {
         let text = format!("{what} is acknowledged for {}", lasting(lasts));
         (one, text)
     };
-    let removed = facts.remove_facts(ACKNOWLEDGED, &gone).await;
+    let removed = facts.remove_facts(&gone).await;
     removed.map_err(|error| Failure::new("removing acknowledgements that have ended", error))?;
+    let mut outcome = entry(AuditPhase::Outcome, &text);
+    outcome.result = Some(AuditResult::Ok);
+    after(&audit, outcome).await;
     answer::object(&shape, now, || json!(AckView::from(view)), |_| vec![text])?;
     Ok(crate::DONE)
 }
@@ -176,4 +196,41 @@ fn sheet(rows: &[AckView]) -> TextTable<4> {
         ];
         (cells, json!(one))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::cli::{Cli, Command};
+
+    #[tokio::test]
+    async fn wrong_options_are_refused_before_the_database_is_opened() {
+        for (code, lasts, reason, part) in [
+            ("INSTANCE_DOWN", "1h", "x", "cannot be acknowledged"),
+            ("HOST_NOT_IN_SEGMENT", "91d", "x", "not between 1m and 90d"),
+            ("HOST_NOT_IN_SEGMENT", "1h", " ", "write why"),
+        ] {
+            let line = [
+                "tachi",
+                "ack",
+                code,
+                "--for",
+                lasts,
+                "--reason",
+                reason,
+                "--config-file",
+                "/nowhere",
+            ];
+            let Command::Ack(args) = Cli::try_parse_from(line).unwrap().command else {
+                panic!("another command");
+            };
+            let error = run(args).await.err().map(|error| format!("{error:?}"));
+            assert!(
+                error.as_ref().is_some_and(|error| error.contains(part)),
+                "{error:?}"
+            );
+        }
+    }
 }

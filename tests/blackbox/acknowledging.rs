@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::defects::forget;
+use super::failing::audited;
 use super::support::{Stage, json, quick_region, run, until};
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -79,4 +80,16 @@ async fn operator_a_host_that_is_meant_to_be_outside_is_acknowledged_and_no_alar
     assert_eq!(code, 0, "{told}{note}");
     assert_eq!(finding().unwrap()["grade"], "err");
     assert_eq!(json(&stage, &["ack", "--list"]), serde_json::json!([]));
+    let lines = audited(&stage);
+    let texts: Vec<&str> = lines.iter().filter_map(|line| line["text"].as_str()).collect();
+    assert_eq!(
+        texts,
+        [
+            "acknowledges HOST_NOT_IN_SEGMENT compute-003 for 2h: the test lab",
+            "HOST_NOT_IN_SEGMENT compute-003 is acknowledged for 2h",
+            "ends the acknowledgement of HOST_NOT_IN_SEGMENT compute-003",
+            "the acknowledgement of HOST_NOT_IN_SEGMENT compute-003 has ended",
+        ],
+        "{lines:?}"
+    );
 }

@@ -24,7 +24,7 @@ fn fail(stage: &Stage, host: &str) -> (i32, String, String) {
 }
 
 /// The lines of every audit log of the stage.
-fn audited(stage: &Stage) -> Vec<Value> {
+pub(super) fn audited(stage: &Stage) -> Vec<Value> {
     let files = std::fs::read_dir(stage.folder.path()).unwrap();
     let files = files.map(|file| file.unwrap().path()).filter(|path| {
         let name = path.file_name().unwrap().to_str().unwrap();

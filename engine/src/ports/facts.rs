@@ -51,12 +51,12 @@ pub trait FactStore: Send + Sync {
     /// The database failed; the facts may have been written anyway.
     async fn put_facts(&self, facts: &[Fact]) -> Result<(), JournalError>;
 
-    /// Removes facts that no engine writes, by their kind and subject.
+    /// Removes facts that no engine writes. A fact that was written again since it was read stays.
     ///
     /// # Errors
     ///
     /// The database failed; the facts may have been removed all the same.
-    async fn remove_facts(&self, kind: &'static str, subjects: &[String]) -> Result<(), JournalError>;
+    async fn remove_facts(&self, read: &[Fact]) -> Result<(), JournalError>;
 
     /// Returns all facts, or those of one kind.
     ///

@@ -218,7 +218,7 @@ impl FactStore for World {
     async fn put_facts(&self, _: &[Fact]) -> Result<(), JournalError> {
         unreachable!("a watcher writes only in its turn")
     }
-    async fn remove_facts(&self, _: &'static str, _: &[String]) -> Result<(), JournalError> {
+    async fn remove_facts(&self, _: &[Fact]) -> Result<(), JournalError> {
         unreachable!("a watcher removes only in its turn")
     }
     async fn facts(&self, kind: Option<&str>) -> Result<Vec<Fact>, JournalError> {

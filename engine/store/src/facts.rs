@@ -56,8 +56,8 @@ impl FactStore for FactTable {
     }
 
     #[instrument(name = "store::remove_facts", level = "debug", skip_all)]
-    async fn remove_facts(&self, kind: &'static str, subjects: &[String]) -> Result<(), JournalError> {
-        let removed = self.db.write(&Remove { kind, subjects }).await;
+    async fn remove_facts(&self, read: &[Fact]) -> Result<(), JournalError> {
+        let removed = self.db.write(&Remove { read }).await;
         removed.map_err(|stop| stop.journal("removing what a command has written"))
     }
 
@@ -164,8 +164,7 @@ impl Transaction for PutFacts<'_> {
 }
 
 struct Remove<'a> {
-    kind: &'static str,
-    subjects: &'a [String],
+    read: &'a [Fact],
 }
 
 #[async_trait]
@@ -173,10 +172,11 @@ impl Transaction for Remove<'_> {
     type Output = ();
 
     async fn run(&self, tx: &Tx) -> Result<TxOutcome<()>, Stop> {
-        for batch in self.subjects.chunks(BATCH) {
+        for one in self.read {
             fact::Entity::delete_many()
-                .filter(fact::Column::Kind.eq(self.kind))
-                .filter(fact::Column::Subject.is_in(batch))
+                .filter(fact::Column::Kind.eq(one.kind.as_str()))
+                .filter(fact::Column::Subject.eq(one.subject.as_str()))
+                .filter(fact::Column::AsOf.eq(one.as_of.micros()))
                 .exec(tx)
                 .await?;
         }
@@ -244,6 +244,10 @@ mod tests {
         assert_eq!(table.take_round().await.unwrap(), 2);
         let both = [fact("a", "[2]", 2), fact("c", "[3]", 3)];
         assert_eq!(table.facts(None).await.unwrap(), both);
+        // What another command has written again meanwhile is not removed.
+        table.put_facts(&[fact("c", "[4]", 4)]).await.unwrap();
+        table.remove_facts(&both).await.unwrap();
+        assert_eq!(table.facts(None).await.unwrap(), [fact("c", "[4]", 4)]);
     }
 
     #[tokio::test]
