@@ -22,7 +22,7 @@ use crate::monitor_heartbeats::HeartbeatWriter;
 use crate::options::{Auth, Options};
 use crate::ports::{MeteredValidator, Ports};
 use crate::report_limit::ReportLimit;
-use crate::state::{ApiState, Inner};
+use crate::state::{ApiState, Components};
 use crate::{access_log, auth, board, headers, openapi, path, routes, version_check};
 
 /// A reason why the options are invalid.
@@ -62,7 +62,7 @@ pub enum BuildError {
 /// An option has an invalid value.
 pub fn router(options: Options, ports: Ports) -> Result<Router, BuildError> {
     let base_path = base_path(&options.base_path)?;
-    let app = ApiState::new(Inner {
+    let app = ApiState::new(Components {
         links: Links {
             prefix: link_prefix(options.link_prefix)?,
             proxy_headers: options.proxy_headers,

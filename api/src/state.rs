@@ -22,10 +22,10 @@ use crate::report_limit::ReportLimit;
 
 /// The state of the router; cheap to clone.
 #[derive(Clone)]
-pub(crate) struct ApiState(Arc<Inner>);
+pub(crate) struct ApiState(Arc<Components>);
 
 /// The shared state behind [`ApiState`].
-pub(crate) struct Inner {
+pub(crate) struct Components {
     pub(crate) registry: Arc<dyn Registry>,
     pub(crate) notify: Arc<dyn Notifier>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -57,15 +57,15 @@ pub(crate) struct Inner {
 }
 
 impl ApiState {
-    pub(crate) fn new(inner: Inner) -> Self {
+    pub(crate) fn new(inner: Components) -> Self {
         Self(Arc::new(inner))
     }
 }
 
 impl std::ops::Deref for ApiState {
-    type Target = Inner;
+    type Target = Components;
 
-    fn deref(&self) -> &Inner {
+    fn deref(&self) -> &Components {
         &self.0
     }
 }

@@ -18,7 +18,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::watcher::Moves;
-use division::{Inner, Member};
+use division::{Member, SharedWindows};
 
 /// Limits on the pace of an engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,12 +55,12 @@ impl Default for PaceOptions {
 #[derive(Clone)]
 pub(crate) struct RateController {
     begun: Instant,
-    inner: Arc<Mutex<Inner>>,
+    inner: Arc<Mutex<SharedWindows>>,
 }
 
 impl RateController {
     pub(crate) fn new(options: &PaceOptions) -> Self {
-        let inner = Inner {
+        let inner = SharedWindows {
             in_flight: Aimd::new(options.in_flight, options.call_patience),
             queued: Model::new(options.queued, options.take_up_patience),
             calls: Aimd::new(options.calls, options.call_patience),
@@ -144,7 +144,7 @@ impl RateController {
         self.begun.elapsed()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
+    fn lock(&self) -> MutexGuard<'_, SharedWindows> {
         // A poisoned lock is harmless: its numbers are continually recomputed.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }

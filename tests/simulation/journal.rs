@@ -162,7 +162,6 @@ pub(crate) struct Rec {
     /// Who made the first report, where that is known, and each voice that has said the same.
     pub reporter: Option<Reporter>,
     pub reporters: Vec<Reporter>,
-    /// The event of the notification.
     pub event: &'static str,
     /// What it is another attempt at.
     pub again: Option<Again>,
@@ -179,9 +178,8 @@ pub(crate) struct Rec {
     pub messages: u32,
     /// Since when its state shows that something was begun.
     pub touched: Option<u64>,
-    /// The same of a state that the database has lost: Nova may still show it, and it is taken over.
+    /// The same of a state that the database has lost.
     pub touched_before: Option<u64>,
-    /// Time of the last approval.
     pub approved: Option<u64>,
     /// The database has lost it.
     pub forgotten: bool,

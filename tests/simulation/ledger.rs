@@ -334,7 +334,7 @@ impl World {
                     .map(|one| {
                         format!(
                             "{} {:?} lock {:?} loose {:?} {:?}",
-                            one.name, one.step, one.lock, one.lock_loose, one.note
+                            one.name, one.step, one.lock, one.unanswered_lock, one.note
                         )
                     })
                     .collect();

@@ -21,7 +21,7 @@ struct Entry {
 }
 
 #[derive(Debug, Default)]
-struct Inner {
+struct ConnectionTable {
     next: u64,
     entries: HashMap<u64, Entry>,
 }
@@ -31,7 +31,7 @@ pub(super) struct Connections {
     most: usize,
     /// Maximum number per address. Clients behind one proxy share it.
     most_of_one: usize,
-    inner: Mutex<Inner>,
+    inner: Mutex<ConnectionTable>,
     freed: Notify,
 }
 
@@ -112,13 +112,13 @@ impl Connections {
         Admission::Place(place)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
+    fn lock(&self) -> MutexGuard<'_, ConnectionTable> {
         // Every change is a single insert or remove, so a poisoned map is still consistent.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Inner {
+impl ConnectionTable {
     /// Closes the matching connection that has been idle for longest; returns `false` if all are busy.
     fn evict(&mut self, of: impl Fn(&Entry) -> bool) -> bool {
         let idle = self.entries.iter().filter(|(_, entry)| of(entry));

@@ -68,11 +68,11 @@ pub enum HostStatus {
 
 #[derive(Serialize)]
 struct Envelope<'a, P> {
-    notification: Inner<'a, P>,
+    notification: NotificationBody<'a, P>,
 }
 
 #[derive(Serialize)]
-struct Inner<'a, P> {
+struct NotificationBody<'a, P> {
     #[serde(rename = "type")]
     kind: &'static str,
     hostname: &'a str,
@@ -185,7 +185,7 @@ impl Notification {
         subject: String,
     ) -> Self {
         let envelope = Envelope {
-            notification: Inner {
+            notification: NotificationBody {
                 kind,
                 hostname,
                 generated_time: generated.to_string(),

@@ -37,10 +37,10 @@ const MAX_HOLD: Duration = Duration::from_secs(30);
 /// An authenticated session with one cloud. Cheap to clone; clones share token and connections.
 #[derive(Clone)]
 pub struct Session {
-    inner: Arc<Inner>,
+    inner: Arc<SharedSession>,
 }
 
-struct Inner {
+struct SharedSession {
     keystone: Arc<Keystone>,
     /// osauth's session, with the generation of the token from whose catalogue its cache was filled.
     os: Mutex<(u64, OsSession)>,
@@ -89,7 +89,7 @@ impl Session {
             os.set_endpoint_override(Service::Compute, override_url(&endpoint)?);
         }
         Ok(Self {
-            inner: Arc::new(Inner {
+            inner: Arc::new(SharedSession {
                 keystone,
                 os: Mutex::new((0, os)),
                 clients,

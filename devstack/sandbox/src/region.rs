@@ -34,11 +34,11 @@ const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// Every call first executes all due events, so that its result is exact, however busy the machine is.
 #[derive(Debug, Clone)]
 pub struct Region {
-    inner: Arc<Inner>,
+    inner: Arc<SharedRegion>,
 }
 
 #[derive(Debug)]
-struct Inner {
+struct SharedRegion {
     state: Mutex<State>,
     clock: Clock,
     wake: Notify,
@@ -52,7 +52,7 @@ impl Region {
     pub fn new(settings: RegionSettings) -> Self {
         let clock = Clock::start(settings.clock_scale);
         let state = State::new(settings);
-        let inner = Inner {
+        let inner = SharedRegion {
             state: Mutex::new(state),
             clock,
             wake: Notify::new(),

@@ -101,7 +101,8 @@ pub struct VmRecovery {
     /// The stage's latest journalled call.
     pub asked: Option<JournalledCall>,
     /// The time of a stop without an answer. Nothing is started before that stop can no longer take effect.
-    pub loose_stop: Option<Elapsed>,
+    #[serde(rename = "loose_stop")]
+    pub unanswered_stop: Option<Elapsed>,
     /// True if the stage's call has been requested at least once.
     called: bool,
     /// The time since which Nova has not shown the instance; this period counts towards no limit.
@@ -220,7 +221,7 @@ impl VmRecovery {
             stage: Stage::Begin,
             since: Elapsed::ZERO,
             asked: None,
-            loose_stop: None,
+            unanswered_stop: None,
             called: false,
             silent_since: None,
             heard: 0,
@@ -308,7 +309,7 @@ impl VmRecovery {
     /// instance.
     fn step_aside(&mut self, status: NotificationStatus, text: String, record: &mut Record) {
         let may_be_stopped = match self.stage {
-            Stage::Stopping => self.asked.is_some() || self.loose_stop.is_some(),
+            Stage::Stopping => self.asked.is_some() || self.unanswered_stop.is_some(),
             Stage::Starting | Stage::Migrating | Stage::Confirming | Stage::Waiting => true,
             Stage::Begin | Stage::Activating => self.rewound,
             Stage::Over => false,

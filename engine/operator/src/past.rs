@@ -176,7 +176,7 @@ impl PastView {
             refused: past
                 .refused
                 .iter()
-                .flat_map(|all| &all.told)
+                .flat_map(|all| &all.refusals)
                 .map(refusal)
                 .collect(),
             recoveries: past.recoveries.iter().map(|one| recovery(one, span)).collect(),

@@ -81,7 +81,7 @@ pub struct PastRefusals {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RefusedReports {
     /// The reports of this host, ordered by their first one.
-    pub told: Vec<PastRefusals>,
+    pub refusals: Vec<PastRefusals>,
     /// The number of reports of hosts whose names are not stored, because there were too many.
     pub of_others: u64,
     /// The start of the counts.

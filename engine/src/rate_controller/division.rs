@@ -8,7 +8,7 @@ use tachi_domain::pace::{ALONE, Aimd, Demand, Model, Permits, RecoveryDemand, al
 use tokio::sync::watch;
 
 /// State shared by all recoveries of an engine.
-pub(super) struct Inner {
+pub(super) struct SharedWindows {
     pub(super) in_flight: Aimd,
     pub(super) queued: Model,
     pub(super) calls: Aimd,
@@ -35,7 +35,7 @@ pub(crate) struct Windows {
     pub(crate) calls: u32,
 }
 
-impl Inner {
+impl SharedWindows {
     pub(super) fn windows(&self) -> Windows {
         Windows {
             in_flight: self.in_flight.window(),

@@ -15,9 +15,9 @@ use crate::{StoreError, StoreOptions, files, sqlite};
 
 /// The connections of a database, and a clock. Cheap to clone; all clones share the connections.
 #[derive(Clone)]
-pub(crate) struct Database(Arc<Inner>);
+pub(crate) struct Database(Arc<Connections>);
 
-struct Inner {
+struct Connections {
     /// On `SQLite` a single connection, so that writes queue in their order. On a server the registry's pool.
     writer: Conn<DatabaseConnection>,
     /// The readers of a `SQLite` file. `None` for a database in memory, which exists in the writer's connection only,
@@ -36,14 +36,14 @@ impl Database {
             (Some(server), _) => {
                 let pools = server::open(server).await?;
                 let conn = |db| Conn::new(db, Some(pools.health.clone())).asking_twice();
-                Inner {
+                Connections {
                     writer: conn(pools.registry),
                     readers: None,
                     journal: Some(conn(pools.journal)),
                     clock,
                 }
             }
-            (None, None) => Inner {
+            (None, None) => Connections {
                 writer: open(sqlite::memory()).await?,
                 readers: None,
                 journal: None,
@@ -54,7 +54,7 @@ impl Database {
                 // The writer is opened first, because it converts the file to WAL.
                 let writer = open(sqlite::file(path, 1, options.busy_timeout)).await?;
                 let readers = sqlite::file(path, options.readers.max(1), options.busy_timeout);
-                Inner {
+                Connections {
                     writer,
                     readers: Some(open(readers).await?),
                     journal: None,

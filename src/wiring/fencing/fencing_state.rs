@@ -24,10 +24,10 @@ const FAILURES: u32 = 2;
 const NAMED: usize = 3;
 
 #[derive(Clone, Default)]
-pub(crate) struct FencingState(Arc<Inner>);
+pub(crate) struct FencingState(Arc<SharedState>);
 
 #[derive(Default)]
-struct Inner {
+struct SharedState {
     state: Mutex<State>,
     /// Notified when a test has another result than before.
     changed: Notify,

@@ -32,7 +32,7 @@ impl LinkState {
 }
 
 #[derive(Debug)]
-struct Inner {
+struct SharedLink {
     /// Name of the connection in metrics and the log.
     link: &'static str,
     state: Mutex<(LinkState, Option<Instant>)>,
@@ -40,12 +40,12 @@ struct Inner {
 
 /// One connection's state, shared between clones.
 #[derive(Clone, Debug)]
-pub struct LinkStatus(Arc<Inner>);
+pub struct LinkStatus(Arc<SharedLink>);
 
 impl LinkStatus {
     pub(crate) fn new(link: &'static str) -> Self {
         gauge!(CONNECTED, "link" => link).set(0.0);
-        Self(Arc::new(Inner {
+        Self(Arc::new(SharedLink {
             link,
             state: Mutex::new((LinkState::Starting, None)),
         }))

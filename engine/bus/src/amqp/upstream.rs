@@ -80,7 +80,7 @@ impl Consumers {
 }
 
 #[derive(Debug, Default)]
-struct Inner {
+struct SharedObservation {
     engines: AtomicU32,
     /// Number of consecutive polls that saw one, and the time of the last message.
     logged: Mutex<(u32, Option<Instant>)>,
@@ -88,7 +88,7 @@ struct Inner {
 
 /// The last observation, shared between clones.
 #[derive(Clone, Debug, Default)]
-pub struct Upstream(Arc<Inner>);
+pub struct Upstream(Arc<SharedObservation>);
 
 impl Upstream {
     /// True if no upstream engine runs, so that rows of an upstream API may be adopted.

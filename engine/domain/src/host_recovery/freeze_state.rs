@@ -29,7 +29,8 @@ pub struct FreezeTrack {
     /// The number of the latest freeze whose end was taken.
     pub thawed: i64,
     /// The number of the latest freeze that was recorded as an event.
-    pub told: i64,
+    #[serde(rename = "told")]
+    pub recorded: i64,
     /// True if only new observations count, and reports do not.
     pub seen_only: bool,
     /// The time before which any question that was sent does not count.
@@ -89,8 +90,8 @@ pub(super) fn act(
     let Some(freeze) = waits_for(state).cloned() else {
         return false;
     };
-    if state.freeze.told != freeze.number {
-        state.freeze.told = freeze.number;
+    if state.freeze.recorded != freeze.number {
+        state.freeze.recorded = freeze.number;
         let text = format!("{}: nothing is started until then", freeze.sentence());
         record.step(Task::Fence, StepKind::Note, 0.0, text);
         begin_anew(state, now, record);

@@ -53,7 +53,7 @@ impl HostRecovery {
         // A reading from before this recovery's own change could take effect shows nothing about the changes of others.
         let settled = self
             .service
-            .put_loose
+            .unanswered_since
             .map_or(self.service.changed, |put| put.plus(settle));
         let seen_after = |asked: Elapsed| asked >= settled.max(self.service.changed);
         let is_settled = self.service.question.seen.is_some_and(seen_after);

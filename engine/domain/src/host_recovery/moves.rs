@@ -84,7 +84,8 @@ pub enum Preparation {
         at: Elapsed,
         /// True if no answer came, or an earlier owner requested it. Its effect is checked for, and it is not repeated before D + Q have
         /// passed.
-        loose: bool,
+        #[serde(rename = "loose")]
+        unanswered: bool,
     },
     /// The reset is done.
     Done,
@@ -212,14 +213,17 @@ pub struct Move {
     /// The owner of its lock: the recovery removes its own at the end, and any other stays.
     pub lock: Lock,
     /// The time of the last lock request without an answer: until D + Q have passed it may still take effect.
-    pub lock_loose: Option<Elapsed>,
+    #[serde(rename = "lock_loose")]
+    pub unanswered_lock: Option<Elapsed>,
     /// The same for its unlocking, which would remove the lock of the next recovery that moves it.
     #[serde(default)]
-    pub unlock_loose: Option<Elapsed>,
+    #[serde(rename = "unlock_loose")]
+    pub unanswered_unlock: Option<Elapsed>,
     /// True if it is uncertain whether the lock on it is the recovery's own: an earlier owner has requested the lock or its removal,
     /// or a call has failed. The lock is then read before it is removed.
     #[serde(default)]
-    pub lock_in_doubt: bool,
+    #[serde(rename = "lock_in_doubt")]
+    pub lock_owner_unknown: bool,
     /// The time at which Nova answered that it has set the recovery's lock.
     #[serde(default)]
     pub locked_at: Option<Elapsed>,
@@ -333,17 +337,17 @@ impl Move {
     /// Resets the state that depends on answers to the last owner, whose calls may or may not have been sent. Locking and unlocking are
     /// simply repeated. A call that changes more is checked for its effect, and never repeated at once.
     pub(super) fn forget_answers(&mut self, now: Elapsed) {
-        self.lock_in_doubt = true;
+        self.lock_owner_unknown = true;
         if !self.is_finished() {
             // Its unlocking is not journalled: one that was sent may still remove the lock of the next recovery that moves it.
-            self.unlock_loose = Some(now);
+            self.unanswered_unlock = Some(now);
         }
         if matches!(self.lock, Lock::Wanted | Lock::Asked) && !matches!(self.step, MoveStep::Over(_)) {
             self.lock = Lock::Wanted;
-            self.lock_loose = Some(now);
+            self.unanswered_lock = Some(now);
         }
-        if let Preparation::Asked { loose, .. } = &mut self.preparation {
-            *loose = true;
+        if let Preparation::Asked { unanswered, .. } = &mut self.preparation {
+            *unanswered = true;
         }
         match &mut self.step {
             MoveStep::Asked { absent, gone, .. } => {
@@ -358,8 +362,8 @@ impl Move {
     /// Records that Nova has not finished the move: no earlier owner can have unlocked an instance whose records show it in progress.
     pub(super) fn seen_under_way(&mut self, records: &[&Migration], looked: Elapsed) {
         let under_way = !records.is_empty() && !records.iter().any(|record| record.status.has_moved());
-        if under_way && self.is_in_flight() && self.unlock_loose.is_some_and(|at| looked >= at) {
-            self.unlock_loose = None;
+        if under_way && self.is_in_flight() && self.unanswered_unlock.is_some_and(|at| looked >= at) {
+            self.unanswered_unlock = None;
         }
     }
 
@@ -406,9 +410,9 @@ impl Move {
         self.faults = 0;
         let may_be_locked = match self.lock {
             Lock::Ours | Lock::Asked => true,
-            Lock::Wanted | Lock::None | Lock::Owners => self.lock_loose.is_some(),
+            Lock::Wanted | Lock::None | Lock::Owners => self.unanswered_lock.is_some(),
         };
-        self.lock_in_doubt |= self.lock != Lock::Ours;
+        self.lock_owner_unknown |= self.lock != Lock::Ours;
         self.step = if may_be_locked {
             MoveStep::Unlocking {
                 end,
@@ -426,8 +430,8 @@ impl Move {
         self.remark("it has been deleted meanwhile");
         self.deleted = true;
         self.lock = Lock::None;
-        self.lock_loose = None;
-        self.unlock_loose = None;
+        self.unanswered_lock = None;
+        self.unanswered_unlock = None;
     }
 
     /// Follows an evacuation that was already requested, perhaps by an earlier recovery, instead of requesting another.

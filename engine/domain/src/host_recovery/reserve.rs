@@ -94,7 +94,8 @@ pub struct Reservation {
     /// The latest change that was requested.
     pub call: Option<ForceDownRequest>,
     /// The time of the last change request without an answer: until D + Q have passed it may still take effect.
-    pub loose: Option<Elapsed>,
+    #[serde(rename = "loose")]
+    pub unanswered_since: Option<Elapsed>,
     #[serde(skip)]
     pub(super) asked: bool,
     #[serde(skip)]
@@ -120,7 +121,7 @@ impl Reservation {
 
     pub(super) fn intend(&mut self, now: Elapsed) {
         // A duplicate answer can end the wait for an answer that has not arrived; that call may still take effect.
-        self.loosen();
+        self.keep_unanswered();
         self.asked = true;
         self.call = Some(ForceDownRequest {
             at: now,
@@ -136,13 +137,13 @@ impl Reservation {
 
     /// Records that a change will not be answered, and may yet take effect: the last one, or one before it.
     pub(super) fn not_answered(&mut self) {
-        self.loose = self.call.map(|call| call.at);
+        self.unanswered_since = self.call.map(|call| call.at);
     }
 
     /// Records that its last change has not been answered, and may have taken effect.
-    pub(super) fn loosen(&mut self) {
+    pub(super) fn keep_unanswered(&mut self) {
         if let Some(call) = self.call.filter(|call| !call.answered) {
-            self.loose = Some(call.at);
+            self.unanswered_since = Some(call.at);
         }
     }
 }
@@ -190,7 +191,7 @@ impl Reserve {
     /// Records that the last owner's calls may or may not have been sent.
     pub(super) fn forget_answers(&mut self) {
         for one in &mut self.hosts {
-            one.loosen();
+            one.keep_unanswered();
         }
     }
 

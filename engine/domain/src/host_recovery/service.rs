@@ -49,7 +49,8 @@ pub struct ServiceTrack {
     /// The latest attempt to set `forced_down`.
     pub put: Option<ForceDownRequest>,
     /// The time of the latest attempt that has no answer.
-    pub put_loose: Option<Elapsed>,
+    #[serde(rename = "put_loose")]
+    pub unanswered_since: Option<Elapsed>,
     /// True if this recovery has set `forced_down` for the current proof.
     pub in_force: bool,
     /// The heartbeat noted after that: if it advances, the host is running.
@@ -136,7 +137,7 @@ impl ServiceTrack {
         self.updating = false;
         self.changed_by_another = self.in_force;
         if let Some(put) = self.put.filter(|put| !put.answered) {
-            self.put_loose = Some(put.at);
+            self.unanswered_since = Some(put.at);
             self.mark = None;
         }
     }
@@ -208,7 +209,7 @@ impl ServiceTrack {
 
     /// True if a change that sets `forced_down` may still take effect.
     pub(super) fn may_yet_be_set(&self, now: Elapsed, settle: Duration) -> bool {
-        self.put_loose.is_some_and(|at| now.since(at) < settle)
+        self.unanswered_since.is_some_and(|at| now.since(at) < settle)
     }
 }
 
@@ -346,7 +347,7 @@ impl ServiceTrack {
                     // Nova shows the time of any change as the heartbeat.
                     self.mark = None;
                     self.changed = now.elapsed;
-                    self.put_loose = self.put.map(|put| put.at);
+                    self.unanswered_since = self.put.map(|put| put.at);
                     ctx.record.head = true;
                 } else {
                     self.put_answered();

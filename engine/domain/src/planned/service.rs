@@ -121,10 +121,10 @@ impl PlannedState {
             record.step(Task::DisableNode, StepKind::Outcome, 1.0, text);
             return self.enter(PlannedStage::Listing, record);
         }
-        let is_loose = self
+        let may_take_effect = self
             .disabling
             .is_some_and(|asked| !self.is_settled(asked.at, now));
-        if self.aborted.is_some() && !is_loose {
+        if self.aborted.is_some() && !may_take_effect {
             return self.end_aborted(record);
         }
         if self.updating {
@@ -143,7 +143,7 @@ impl PlannedState {
             self.trouble(text, now);
             return;
         }
-        if is_loose || now.elapsed < self.not_before || !self.lives(&seen, now, record) {
+        if may_take_effect || now.elapsed < self.not_before || !self.lives(&seen, now, record) {
             return;
         }
         let by: String = format!("{} (drained by {})", self.order.reason, self.order.by)

@@ -45,7 +45,7 @@ impl VmRecovery {
             }
             Err(fault) if fault.maybe_done => {
                 if call == ServerCall::Stop {
-                    self.loose_stop = Some(asked.at);
+                    self.unanswered_stop = Some(asked.at);
                 }
                 let text = format!("no answer: {}", fault.text);
                 record.step(self.task(), StepKind::Outcome, 0.5, text.clone());
@@ -90,7 +90,7 @@ impl VmRecovery {
         let busy = self
             .asked
             .is_some_and(|asked| asked.answered && now.elapsed.since(asked.at) < self.policy.call_deadline);
-        if busy || self.is_loose(now) || now.elapsed < self.not_before {
+        if busy || self.may_take_effect(now) || now.elapsed < self.not_before {
             return;
         }
         if self
@@ -193,25 +193,15 @@ impl VmRecovery {
                 FaultClass::Permanent | FaultClass::Fatal => StopReason::Unclear,
                 FaultClass::Conflict | FaultClass::Transient => {
                     self.actions_read.not_before = now.elapsed.plus(self.policy.tick);
-                    return self.nova_is_silent(&fault, now);
+                    return self.nova_is_silent(&fault.text, now);
                 }
             },
         };
         self.stop_reason = Some(NovaReading { at, what });
     }
 
-    /// Records that Nova does not answer: no earlier data is used, and this period counts towards no limit.
-    pub(super) fn nova_is_silent(&mut self, fault: &Fault, now: DecisionTime) {
-        self.wait_for_nova(&fault.text, now);
-    }
-
-    /// Records that Nova has answered too late for its answer to count.
-    pub(super) fn nova_is_slow(&mut self, now: DecisionTime) {
-        let text = format!("its answer took longer than {} s", READING_AGE.as_secs());
-        self.wait_for_nova(&text, now);
-    }
-
-    fn wait_for_nova(&mut self, why: &str, now: DecisionTime) {
+    /// Records that Nova does not answer, or too late for its answer to count: no earlier data is used, and this period counts towards no limit.
+    pub(super) fn nova_is_silent(&mut self, why: &str, now: DecisionTime) {
         self.seen = None;
         self.silent_since.get_or_insert(now.elapsed);
         self.trouble(BlockerKind::Instance, format!("waiting for Nova: {why}"), now);
@@ -237,7 +227,7 @@ impl VmRecovery {
     }
 
     /// True if the stage's call is unanswered and may still take effect.
-    pub(super) fn is_loose(&self, now: DecisionTime) -> bool {
+    pub(super) fn may_take_effect(&self, now: DecisionTime) -> bool {
         self.asked
             .is_some_and(|asked| !asked.answered && !self.is_settled(asked.at, now))
     }

@@ -40,7 +40,7 @@ fn has_begun(state: &VmRecovery) -> bool {
         state.stage,
         Stage::Starting | Stage::Migrating | Stage::Confirming | Stage::Waiting
     );
-    state.called || state.active || state.loose_stop.is_some() || stopped_by_us
+    state.called || state.active || state.unanswered_stop.is_some() || stopped_by_us
 }
 
 /// Returns the freeze that the recovery waits for.

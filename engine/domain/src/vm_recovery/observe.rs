@@ -31,7 +31,10 @@ impl VmRecovery {
                 let at = self.server_read.answered().unwrap_or(now.elapsed);
                 self.server_read.not_before = now.elapsed.plus(self.look_again_after(now));
                 match result {
-                    Ok(Some(_)) if now.elapsed.since(at) > READING_AGE => self.nova_is_slow(now),
+                    Ok(Some(_)) if now.elapsed.since(at) > READING_AGE => {
+                        let text = format!("its answer took longer than {} s", READING_AGE.as_secs());
+                        self.nova_is_silent(&text, now);
+                    }
                     // A reading from before the call does not show its effect.
                     Ok(Some(_)) if self.asked.is_some_and(|call| call.at > at) => {}
                     Ok(Some(server)) => {
@@ -43,7 +46,7 @@ impl VmRecovery {
                         self.seen = Some(NovaReading { at, what: server });
                     }
                     Ok(None) => self.end(NotificationStatus::Ignored, "the instance does not exist", record),
-                    Err(fault) => self.nova_is_silent(&fault, now),
+                    Err(fault) => self.nova_is_silent(&fault.text, now),
                 }
             }
             Observation::Service(result) => {

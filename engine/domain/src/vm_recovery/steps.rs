@@ -17,7 +17,7 @@ impl VmRecovery {
     ) {
         if seen.vm_state != VmState::Resized {
             // A late call would show a stopped instance as active.
-            if !self.is_loose(now) {
+            if !self.may_take_effect(now) {
                 self.enter(Stage::Stopping, now, record);
             }
             return;
@@ -43,10 +43,11 @@ impl VmRecovery {
     ) {
         if seen.vm_state == VmState::Stopped && seen.task_state.is_none() {
             // An unanswered stop may still arrive, and must not hit the started instance.
-            let loose = self.is_loose(now) || self.loose_stop.is_some_and(|at| !self.is_settled(at, now));
-            if !loose {
+            let may_stop =
+                self.may_take_effect(now) || self.unanswered_stop.is_some_and(|at| !self.is_settled(at, now));
+            if !may_stop {
                 record.step(Task::StopInstance, StepKind::Outcome, 1.0, "Stopped instance");
-                self.loose_stop = None;
+                self.unanswered_stop = None;
                 let next = if self.relocation.first && relocation::may_move(self) {
                     Stage::Migrating
                 } else {

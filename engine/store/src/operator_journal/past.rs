@@ -29,7 +29,9 @@ pub(super) async fn past(db: &Database, name: &str, span: Span) -> Result<Option
     let is_known = found.is_some();
     let place = found.unwrap_or_else(|| PastHost::unknown(name));
     let (refused, more_refused) = refused::refused(db, &place.name, span).await?;
-    let is_reported = refused.as_ref().is_some_and(|refused| !refused.told.is_empty());
+    let is_reported = refused
+        .as_ref()
+        .is_some_and(|refused| !refused.refusals.is_empty());
     if !is_known && !is_reported {
         return Ok(None);
     }

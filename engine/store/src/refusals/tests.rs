@@ -56,12 +56,12 @@ async fn each_process_has_its_rows_and_a_row_that_is_written_twice_stands_there_
     let past = desk.past("a", span(0, 9)).await.unwrap().unwrap();
     let refused = past.refused.unwrap();
     assert!(!past.registered && past.reports.is_empty());
-    assert_eq!(refused.told.len(), 1, "{refused:?}");
+    assert_eq!(refused.refusals.len(), 1, "{refused:?}");
     assert_eq!(
         (
-            refused.told[0].times,
-            refused.told[0].first_at,
-            refused.told[0].last_at
+            refused.refusals[0].times,
+            refused.refusals[0].first_at,
+            refused.refusals[0].last_at
         ),
         (7, at(1), at(9)),
         "of both processes, and of those ten minutes only"
@@ -69,9 +69,9 @@ async fn each_process_has_its_rows_and_a_row_that_is_written_twice_stands_there_
     assert_eq!(refused.of_others, 7);
     assert!(refused.counted_since.is_some());
     let both = desk.past("a", span(0, 20)).await.unwrap().unwrap();
-    assert_eq!(both.refused.unwrap().told[0].times, 11);
+    assert_eq!(both.refused.unwrap().refusals[0].times, 11);
     let other = desk.past(strange, span(0, 9)).await.unwrap().unwrap();
-    assert_eq!(other.refused.unwrap().told[0].times, 1);
+    assert_eq!(other.refused.unwrap().refusals[0].times, 1);
     for (host, then) in [("a", span(20, 30)), ("", span(0, 9)), ("%", span(0, 9))] {
         assert_eq!(desk.past(host, then).await.unwrap(), None, "{host}");
     }
@@ -130,6 +130,6 @@ async fn the_user_of_the_api_writes_and_whoever_has_no_grant_is_told_of_the_rest
         let user = bench.as_user(role).await.unwrap();
         assert!(user.refusals().write_refusals(&rows).await.is_err());
         let past = user.desk().past("a", span(0, 9)).await.unwrap().unwrap();
-        assert_eq!(past.refused.unwrap().told[0].times, 3);
+        assert_eq!(past.refused.unwrap().refusals[0].times, 3);
     }
 }

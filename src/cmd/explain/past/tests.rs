@@ -314,7 +314,7 @@ fn explain_at_golden_reports_were_refused() {
         last_at: at(until),
     };
     past.refused = Some(RefusedReports {
-        told: vec![
+        refusals: vec![
             refusals(
                 "monitor-001 (bound to compute-001)",
                 RefusalReason::OnMaintenance,

@@ -52,7 +52,7 @@ pub struct PowerOn {
     looked: Option<(Elapsed, Option<MigrationId>)>,
     /// True if the wait for one of them has been recorded.
     #[serde(skip)]
-    told: bool,
+    recorded: bool,
 }
 
 impl PowerOn {
@@ -166,7 +166,7 @@ impl PowerOn {
         match self.looked {
             Some((at, None)) if young(at, LOOKED) => {}
             Some((at, Some(open))) if young(at, policy.heartbeat_poll) => {
-                if !std::mem::replace(&mut self.told, true) {
+                if !std::mem::replace(&mut self.recorded, true) {
                     let text = format!(
                         "{} is not powered on yet: an evacuation of it is in progress (migration {open})",
                         ctx.host

@@ -50,9 +50,9 @@ impl MoveTrack {
                 self.look.insert(server);
             }
             ServerCall::Prepare => {
-                if let Preparation::Asked { loose, .. } = &mut one.preparation {
+                if let Preparation::Asked { unanswered, .. } = &mut one.preparation {
                     if fault.maybe_done {
-                        *loose = true;
+                        *unanswered = true;
                     } else {
                         one.preparation = Preparation::Wanted;
                     }
@@ -127,7 +127,7 @@ fn accepted(one: &mut Move, call: ServerCall, settle: Duration, now: DecisionTim
             one.lock = Lock::Ours;
             one.locked_at = Some(now.elapsed);
             // Its owner's lock on top of it changes nothing, and no other actor removes the recovery's lock.
-            one.lock_in_doubt = false;
+            one.lock_owner_unknown = false;
         }
         ServerCall::Prepare => {
             if matches!(one.preparation, Preparation::Asked { .. }) {
@@ -164,7 +164,7 @@ fn accepted(one: &mut Move, call: ServerCall, settle: Duration, now: DecisionTim
 
 fn lock_failed(one: &mut Move, fault: &Fault, now: DecisionTime) {
     if fault.maybe_done {
-        one.lock_loose = Some(now.elapsed);
+        one.unanswered_lock = Some(now.elapsed);
     }
     call_failed(one, fault, now);
     one.lock_not_before = now.elapsed.plus(backoff(one.faults.saturating_sub(1)));
@@ -181,22 +181,22 @@ fn lock_failed(one: &mut Move, fault: &Fault, now: DecisionTime) {
 
 fn unlock_failed(one: &mut Move, fault: &Fault, settle: Duration, now: DecisionTime, record: &mut Record) {
     if fault.maybe_done {
-        one.unlock_loose = Some(now.elapsed);
+        one.unanswered_unlock = Some(now.elapsed);
     }
     if fault.is_gone() {
-        one.lock_loose = None;
-        one.unlock_loose = None;
+        one.unanswered_lock = None;
+        one.unanswered_unlock = None;
         return unlocked(one, settle, now, record);
     }
-    one.lock_in_doubt = true;
+    one.lock_owner_unknown = true;
     call_failed(one, fault, now);
     let wait = backoff(one.faults.saturating_sub(1));
     let refused = matches!(fault.class, FaultClass::Permanent | FaultClass::Conflict) && !fault.maybe_done;
     if refused && one.faults >= REFUSALS {
         // Nova has refused more than once: the rest is up to its owner or an administrator.
         one.remark(&format!("it is still locked: {}", fault.text));
-        one.lock_loose = None;
-        one.unlock_loose = None;
+        one.unanswered_lock = None;
+        one.unanswered_unlock = None;
         return unlocked(one, settle, now, record);
     }
     if let MoveStep::Unlocking {

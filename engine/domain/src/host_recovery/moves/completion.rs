@@ -80,18 +80,18 @@ pub(in super::super) fn unlocked(one: &mut Move, settle: Duration, now: Decision
     };
     one.over_at.get_or_insert(now.wall);
     let may_have_come_since = |at: &Elapsed| sent.since(*at) < settle;
-    let lock = one.lock_loose.filter(may_have_come_since);
-    let unlocking = one.unlock_loose.filter(|at| now.elapsed.since(*at) < settle);
-    if let Some(loose) = lock.max(unlocking) {
-        one.lock_in_doubt = true;
+    let lock = one.unanswered_lock.filter(may_have_come_since);
+    let unlocking = one.unanswered_unlock.filter(|at| now.elapsed.since(*at) < settle);
+    if let Some(since) = lock.max(unlocking) {
+        one.lock_owner_unknown = true;
         *asked = false;
-        *not_before = loose.plus(settle);
+        *not_before = since.plus(settle);
         return;
     }
     let end = *end;
     one.lock = Lock::None;
-    one.lock_loose = None;
-    one.unlock_loose = None;
+    one.unanswered_lock = None;
+    one.unanswered_unlock = None;
     one.step = MoveStep::Over(end);
     over(one, record);
 }

@@ -279,7 +279,7 @@ impl MoveTrack {
                     room.evacuations -= 1;
                     one.preparation = Preparation::Asked {
                         at: now.elapsed,
-                        loose: false,
+                        unanswered: false,
                     };
                     record.intends(server);
                     one.tell_reset(record);

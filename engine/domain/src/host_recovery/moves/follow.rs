@@ -72,7 +72,7 @@ impl MoveTrack {
                     let free = !*asked && one.lock != Lock::Asked;
                     if free && now.elapsed >= not_before.plus(patience) && unlocking < limit {
                         unlocking += 1;
-                        if !one.lock_in_doubt || self.ours.remove(&server) {
+                        if !one.lock_owner_unknown || self.ours.remove(&server) {
                             *asked = true;
                             *sent = now.elapsed;
                             commands.push(Command::Unlock(server));
@@ -86,7 +86,7 @@ impl MoveTrack {
                     None => look.push(server),
                 },
                 MoveStep::Waiting { .. } => {
-                    if matches!(one.preparation, Preparation::Asked { loose: true, .. }) {
+                    if matches!(one.preparation, Preparation::Asked { unanswered: true, .. }) {
                         look.push(server);
                     }
                 }
@@ -222,8 +222,8 @@ impl MoveTrack {
                     }
                 } else {
                     if seen.is_none() {
-                        one.lock_loose = None;
-                        one.unlock_loose = None;
+                        one.unanswered_lock = None;
+                        one.unanswered_unlock = None;
                     }
                     // No lock, or its owner's: there is no lock of the recovery to remove, and one that may come late is checked for later.
                     unlocked(one, policy.settle_time(), now, record);
@@ -281,13 +281,13 @@ impl MoveTrack {
 fn prepare(one: &mut Move, seen: &Server, now: DecisionTime, settled: Duration) {
     let is_kept = one.is_kept_by_a_task(seen, now.elapsed, settled);
     match one.preparation {
-        Preparation::Asked { loose: true, .. }
+        Preparation::Asked { unanswered: true, .. }
             if seen.vm_state == VmState::Error && seen.task_state.is_none() =>
         {
             one.preparation = Preparation::Done;
         }
         // Late enough: this check was started when the call could no longer take effect.
-        Preparation::Asked { at, loose: true } if now.elapsed.since(at) >= settled => {
+        Preparation::Asked { at, unanswered: true } if now.elapsed.since(at) >= settled => {
             one.preparation = Preparation::Wanted;
         }
         Preparation::NotNeeded if is_kept || needs_preparation(&seen.vm_state) => {

@@ -202,7 +202,7 @@ impl Move {
     /// Keeps a lock that its owner has set since it was planned, because that lock serves as well.
     fn keep_owners_lock(&mut self, here: Option<&Server>) {
         let owners = here.is_some_and(|seen| seen.locked && !is_locked_by_tachi(seen));
-        if owners && self.lock == Lock::Wanted && self.lock_loose.is_none() && !self.is_finished() {
+        if owners && self.lock == Lock::Wanted && self.unanswered_lock.is_none() && !self.is_finished() {
             self.lock = Lock::Owners;
         }
     }

@@ -71,8 +71,8 @@ pub(in super::super) fn adopt_lost(
         one.remark(UNKNOWN_STATE);
         // The lock on it is read before it is removed, because it may not be this recovery's.
         one.lock = Lock::Wanted;
-        one.lock_loose = Some(ctx.now.elapsed);
-        one.lock_in_doubt = true;
+        one.unanswered_lock = Some(ctx.now.elapsed);
+        one.lock_owner_unknown = true;
         ctx.record.moves.insert(*server);
         moves.insert(*server, one);
         adopted += 1;

@@ -155,12 +155,12 @@ impl Reserve {
         if taken.asked || now.elapsed < taken.not_before {
             return;
         }
-        if let Some(loose) = taken.loose {
+        if let Some(since) = taken.unanswered_since {
             // It may yet be enabled, or put into an aggregate, by a call that has no answer.
-            if now.elapsed.since(loose) < settle {
+            if now.elapsed.since(since) < settle {
                 return;
             }
-            taken.loose = None;
+            taken.unanswered_since = None;
             taken.seen = None;
         }
         let Some(view) = &taken.seen else {
@@ -266,15 +266,15 @@ impl Reserve {
                 let Some(taken) = self.by_name(&host) else {
                     return;
                 };
-                let loose = taken.loose.is_some();
+                let is_unanswered = taken.unanswered_since.is_some();
                 if let Some(joining) = taken.joining.iter_mut().find(|one| one.aggregate == aggregate) {
                     match &result {
                         Ok(joined) => {
                             joining.done = true;
                             // It was in it before the call: by an unanswered call of this recovery, or by others, whose change stays.
-                            joining.ours = *joined == JoinResult::Added || loose;
+                            joining.ours = *joined == JoinResult::Added || is_unanswered;
                         }
-                        Err(fault) if !fault.maybe_done && !loose => joining.ours = false,
+                        Err(fault) if !fault.maybe_done && !is_unanswered => joining.ours = false,
                         Err(_) => {}
                     }
                 }

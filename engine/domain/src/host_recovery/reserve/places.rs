@@ -240,7 +240,7 @@ impl Reserve {
             consumed: false,
             enabled: 0,
             call: None,
-            loose: None,
+            unanswered_since: None,
             asked: false,
             not_before: Elapsed::ZERO,
             faults: 0,

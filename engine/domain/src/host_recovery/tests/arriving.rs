@@ -383,7 +383,7 @@ fn a_takeover_continues_watching_and_a_rejection_ends_it() {
     let mut bed = Harness::engine().proven();
     bed.forced_down().pulse(false, false);
     bed.inventory(vec![server(1)], vec![record])
-        .say(OperatorCommand::Reject);
+        .command(OperatorCommand::Reject);
     assert_eq!(bed.state.stage, Stage::Returning);
     assert_eq!(bed.step(77), &MoveStep::Over(End::Person));
     for _ in 0..100 {

@@ -404,7 +404,7 @@ impl Harness {
         self.see(Observation::Pulse(self.pulse.clone()))
     }
 
-    pub(super) fn say(&mut self, word: OperatorCommand) -> &mut Self {
+    pub(super) fn command(&mut self, word: OperatorCommand) -> &mut Self {
         self.words += 1;
         self.pulse.word = Some(OperatorWord {
             number: self.words,
@@ -589,7 +589,7 @@ impl Harness {
     }
 
     /// Returns the devices that get a power-off command.
-    pub(super) fn told(&self) -> Vec<&str> {
+    pub(super) fn ordered_devices(&self) -> Vec<&str> {
         self.commands
             .iter()
             .filter_map(|command| match command {

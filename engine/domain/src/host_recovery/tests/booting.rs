@@ -63,7 +63,7 @@ fn an_external_off_claim_holds_the_boot_once_it_is_accepted() {
 fn a_host_confirmed_off_by_hand_is_on_boot_hold_while_that_is_checked() {
     let mut bed = Harness::engine().begun();
     assert_eq!(holds(&bed, Life::Open), None);
-    bed.say(OperatorCommand::HostIsOff);
+    bed.command(OperatorCommand::HostIsOff);
     assert_eq!(holds(&bed, Life::Open), Some(BootHeldFor::Recovery));
     bed.at += 601_000;
     assert_eq!(

@@ -122,7 +122,7 @@ fn an_operator_who_approves_past_g2_overrides_an_outage_of_nova() {
     for _ in 0..100 {
         assert!(!second(&mut bed, Power::On));
     }
-    bed.say(OperatorCommand::Approve);
+    bed.command(OperatorCommand::Approve);
     let ordered = first(120, |_| second(&mut bed, Power::On));
     assert!(
         matches!(ordered, Some(60..=74)),
@@ -145,7 +145,7 @@ fn an_operators_confirmation_does_not_count_right_after_an_outage_of_nova() {
         bed.state.hold.as_ref().map(|hold| hold.kind),
         Some(HoldKind::Fence)
     );
-    bed.around_later(heard(0)).say(OperatorCommand::HostIsOff);
+    bed.around_later(heard(0)).command(OperatorCommand::HostIsOff);
     let step = |bed: &mut Harness| {
         bed.at += 1_000;
         bed.service().tick(0);
@@ -239,7 +239,7 @@ fn a_heartbeat_that_moves_after_the_first_reading_voids_both() {
 fn a_confirmation_blocked_for_two_minutes_by_anything_but_silence_is_requested_again() {
     let mut bed = Harness::engine().begun();
     beat(&mut bed, 60);
-    bed.service().say(OperatorCommand::HostIsOff);
+    bed.service().command(OperatorCommand::HostIsOff);
     bed.see(Observation::FencingStopped(true));
     for _ in 0..118 {
         bed.tick(1_000);
@@ -260,7 +260,7 @@ fn a_confirmation_blocked_for_two_minutes_by_anything_but_silence_is_requested_a
 fn a_confirmation_expires_ten_minutes_after_it_was_given_by_the_databases_clock() {
     let mut bed = Harness::engine().begun();
     beat(&mut bed, 60);
-    bed.service().say(OperatorCommand::HostIsOff);
+    bed.service().command(OperatorCommand::HostIsOff);
     // The device takes its time, which does not count.
     for _ in 0..300 {
         bed.tick(1_000);
@@ -271,7 +271,7 @@ fn a_confirmation_expires_ten_minutes_after_it_was_given_by_the_databases_clock(
     bed.see(Observation::Pulse(pulse));
     assert!(bed.state.confirmation.is_none());
     // One that is heard only then was never good.
-    bed.say(OperatorCommand::HostIsOff);
+    bed.command(OperatorCommand::HostIsOff);
     let mut late = bed.pulse.clone();
     late.word = late.word.map(|word| crate::recovery::OperatorWord {
         number: word.number + 1,

@@ -82,11 +82,11 @@ fn a_storm_above_the_fraction_is_held_and_one_host_is_not() {
 #[test]
 fn an_approved_storm_continues_and_a_rejected_one_ends_as_failed() {
     let mut bed = Harness::engine();
-    bed.claim().storm(5, 5).say(OperatorCommand::Approve).tick(0);
+    bed.claim().storm(5, 5).command(OperatorCommand::Approve).tick(0);
     assert_eq!(bed.state.stage, Stage::Fencing);
     assert!(reads_power(&bed));
     let mut bed = Harness::engine();
-    bed.claim().storm(5, 5).say(OperatorCommand::Reject);
+    bed.claim().storm(5, 5).command(OperatorCommand::Reject);
     assert_eq!(bed.status, NotificationStatus::Failed);
     let message = bed.message.as_deref().unwrap();
     assert!(message.contains("rejected by ada"));
@@ -101,13 +101,13 @@ fn an_approved_storm_continues_and_a_rejected_one_ends_as_failed() {
 #[test]
 fn an_operator_action_applies_once() {
     let mut bed = Harness::engine();
-    bed.claim().storm(5, 5).say(OperatorCommand::Approve).tick(0);
+    bed.claim().storm(5, 5).command(OperatorCommand::Approve).tick(0);
     bed.heartbeat_age(20_000).service().power(Power::On);
     bed.powered_off(Err(fault(Some(403), FaultClass::Permanent, false)));
     assert_eq!(bed.state.hold.as_ref().unwrap().kind, HoldKind::Fence);
     bed.pulse(true, false);
     assert!(bed.state.hold.is_some(), "the old word approves nothing new");
-    bed.say(OperatorCommand::Approve);
+    bed.command(OperatorCommand::Approve);
     assert!(bed.state.hold.is_none());
 }
 
@@ -236,7 +236,7 @@ fn a_device_that_ignores_an_accepted_order_leads_to_a_hold() {
     assert_eq!(hold.kind, HoldKind::Fence);
     assert_eq!(bed.status, NotificationStatus::Running, "R20: held is running");
     assert!(bed.message.as_deref().unwrap().starts_with("on hold: "));
-    bed.say(OperatorCommand::Approve)
+    bed.command(OperatorCommand::Approve)
         .power(Power::Off)
         .tick(3_000)
         .power(Power::Off);
@@ -517,14 +517,14 @@ fn a_rejection_after_a_power_off_warns_that_the_host_may_be_off() {
     let mut bed = Harness::engine().begun();
     bed.heartbeat_age(20_000).service();
     bed.power(Power::On);
-    assert_eq!(bed.told(), ["bmc"]);
-    bed.powered_off(Ok(())).say(OperatorCommand::Reject);
+    assert_eq!(bed.ordered_devices(), ["bmc"]);
+    bed.powered_off(Ok(())).command(OperatorCommand::Reject);
     bed.tick(1);
     assert_eq!(bed.status, NotificationStatus::Failed);
     let message = bed.message.clone().unwrap();
     assert!(message.contains("was ordered off"), "{message}");
     let mut before = Harness::engine().begun();
-    before.say(OperatorCommand::Reject).tick(1);
+    before.command(OperatorCommand::Reject).tick(1);
     let message = before.message.clone().unwrap();
     assert!(
         message.starts_with("rejected by") && !message.contains("ordered off"),

@@ -450,7 +450,7 @@ fn the_first_of_two_observations_starts_nothing_that_the_second_blocks() {
 fn a_rejected_recovery_starts_nothing_and_follows_moves_in_flight() {
     let mut bed = Harness::with("UNKNOWN", |policy| policy.in_flight = 1).planned(vec![server(1), server(2)]);
     bed.answer(1, ServerCall::Evacuate, Ok(()))
-        .say(OperatorCommand::Reject);
+        .command(OperatorCommand::Reject);
     bed.tick(1_000);
     assert_eq!(
         bed.status,

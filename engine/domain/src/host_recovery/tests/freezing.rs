@@ -234,7 +234,7 @@ fn an_order_that_the_journal_refuses_has_never_been_given() {
 #[test]
 fn a_refused_order_during_the_moves_is_counted_when_it_is_given() {
     let mut bed = alive();
-    bed.say(OperatorCommand::Approve).found_on();
+    bed.command(OperatorCommand::Approve).found_on();
     let order = bed.commands.iter().find(|one| one.is_write()).cloned().unwrap();
     assert!(matches!(order, Command::PowerOff { .. }) && bed.record.order.is_some());
     bed.pulse.frozen.over = vec![freeze(FreezeScope::Host, 1)];
@@ -264,7 +264,7 @@ fn started_work_is_followed_to_its_end_without_power_commands() {
         bed.state.hold.as_ref().map(|hold| hold.kind),
         Some(HoldKind::Fence)
     );
-    bed.say(OperatorCommand::Approve);
+    bed.command(OperatorCommand::Approve);
     assert!(
         bed.record
             .steps
@@ -279,7 +279,7 @@ fn started_work_is_followed_to_its_end_without_power_commands() {
     }
     // Found off after all: its instances are down, and are moved.
     assert!(
-        bed.say(OperatorCommand::Approve).found_off(),
+        bed.command(OperatorCommand::Approve).found_off(),
         "{:?}",
         bed.commands
     );
@@ -331,12 +331,15 @@ fn a_host_freeze_holds_no_moves_and_an_instance_that_is_frozen_itself_waits() {
 #[test]
 fn an_operator_can_reject_a_frozen_recovery() {
     let mut bed = Harness::engine();
-    bed.freeze_host().claim().tick(1_000).say(OperatorCommand::Reject);
+    bed.freeze_host()
+        .claim()
+        .tick(1_000)
+        .command(OperatorCommand::Reject);
     assert_eq!(bed.status, NotificationStatus::Failed);
     let mut bed = Harness::engine().proven();
     bed.forced_down().freeze_instance(1);
     bed.inventory(vec![server(1)], Vec::new())
-        .say(OperatorCommand::Reject);
+        .command(OperatorCommand::Reject);
     assert_eq!(*bed.step(1), MoveStep::Over(End::Person));
 }
 
@@ -345,10 +348,10 @@ fn an_approval_does_not_end_a_freeze_and_does_not_count_after_it() {
     let mut bed = Harness::engine();
     bed.freeze_host()
         .claim()
-        .say(OperatorCommand::Approve)
+        .command(OperatorCommand::Approve)
         .tick(1_000);
     assert!(bed.commands.is_empty(), "{:?}", bed.commands);
-    bed.say(OperatorCommand::HostIsOff).tick(1_000);
+    bed.command(OperatorCommand::HostIsOff).tick(1_000);
     assert!(bed.commands.is_empty(), "{:?}", bed.commands);
     bed.around_later(region(8, 10)).thaw().tick(1_000);
     assert_eq!(

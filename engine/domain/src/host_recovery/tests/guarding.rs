@@ -66,7 +66,7 @@ fn five_of_ten_hosts_are_held_and_one_that_is_approved_is_fenced() {
         );
         assert!(message.contains("G5 global"), "{message}");
     }
-    beds[0].say(OperatorCommand::Approve);
+    beds[0].command(OperatorCommand::Approve);
     for (number, bed) in beds.iter_mut().enumerate() {
         for _ in 0..30 {
             silent_and_on(bed);
@@ -88,7 +88,7 @@ fn an_approval_lifts_only_the_guards_that_were_shown() {
     });
     bed.claim().around(five_of_ten());
     assert_eq!(held_by(&bed), [Guard::Segment, Guard::Global]);
-    bed.say(OperatorCommand::Approve);
+    bed.command(OperatorCommand::Approve);
     assert_eq!(
         bed.state.stage,
         Stage::Begin,
@@ -99,7 +99,7 @@ fn an_approval_lifts_only_the_guards_that_were_shown() {
     silent_and_on(&mut bed);
     assert!(!bed.orders_off());
     assert_eq!(held_by(&bed), [Guard::Protected]);
-    bed.say(OperatorCommand::Approve);
+    bed.command(OperatorCommand::Approve);
     bed.tick(100);
     silent_and_on(&mut bed);
     assert!(bed.orders_off(), "{:?}", bed.message);
@@ -109,7 +109,9 @@ fn an_approval_lifts_only_the_guards_that_were_shown() {
 #[test]
 fn a_storm_that_grows_after_approval_needs_another_one_and_so_does_another_guard() {
     let mut bed = Harness::engine();
-    bed.claim().around(region(4, 10)).say(OperatorCommand::Approve);
+    bed.claim()
+        .around(region(4, 10))
+        .command(OperatorCommand::Approve);
     let mut flaps = region(4, 10);
     for number in 0..2 {
         flaps.proofs.push(HostIncident {
@@ -123,7 +125,7 @@ fn a_storm_that_grows_after_approval_needs_another_one_and_so_does_another_guard
     for host in &mut flaps.hosts {
         host.recovering = true;
     }
-    bed.say(OperatorCommand::Approve)
+    bed.command(OperatorCommand::Approve)
         .around_later(flaps)
         .tick(0)
         .tick(0);
@@ -162,7 +164,7 @@ fn an_operator_can_skip_a_wait_and_the_wait_survives_a_takeover() {
     bed.claim().around(young);
     bed.take_over();
     assert_eq!(waits_for(&bed), [Guard::StartUp]);
-    bed.say(OperatorCommand::Approve);
+    bed.command(OperatorCommand::Approve);
     bed.tick(0);
     bed.tick(0);
     assert_eq!(bed.state.stage, Stage::Fencing);
@@ -181,7 +183,7 @@ fn an_approval_does_not_replace_facts_that_the_engine_cannot_read() {
     blind.nova = Err("503".into());
     bed.claim().around(blind);
     assert_eq!(waits_for(&bed), [Guard::Observer]);
-    bed.say(OperatorCommand::Approve);
+    bed.command(OperatorCommand::Approve);
     bed.tick(0);
     bed.tick(0);
     assert_eq!(bed.state.stage, Stage::Begin);
@@ -261,7 +263,7 @@ fn a_storm_that_comes_before_the_proof_holds_a_host_that_was_found_off() {
     assert!(bed.state.proof.is_none());
     assert_eq!(held_by(&bed), [Guard::Segment, Guard::Global]);
     assert_eq!(bed.state.hold.as_ref().unwrap().kind, HoldKind::Storm);
-    bed.say(OperatorCommand::Approve).tick(500);
+    bed.command(OperatorCommand::Approve).tick(500);
     bed.power(Power::Off).tick(3_000).power(Power::Off);
     assert!(bed.state.proof.is_some(), "{:?}", bed.message);
 }
@@ -360,7 +362,7 @@ fn a_completely_lost_rack_is_named_in_the_reason() {
         (domain.name.as_str(), domain.lost, domain.hosts),
         ("rack:r7", 8, 8)
     );
-    bed.say(OperatorCommand::Approve);
+    bed.command(OperatorCommand::Approve);
     bed.tick(0);
     bed.tick(0);
     assert_eq!(bed.state.stage, Stage::Fencing);
@@ -465,7 +467,7 @@ fn a_storm_that_an_older_version_held_is_approved_as_it_was_then() {
     head.as_object_mut().unwrap().remove("guard");
     bed.state = HostRecovery::restore(&head.to_string(), &[]).unwrap();
     bed.claim();
-    bed.say(OperatorCommand::Approve);
+    bed.command(OperatorCommand::Approve);
     bed.tick(0);
     bed.tick(0);
     assert_eq!(bed.state.stage, Stage::Fencing);

@@ -491,7 +491,7 @@ fn an_empty_list_counts_only_if_the_hosts_cell_confirms_it() {
 fn an_operator_ends_a_recovery_whose_list_stays_uncertain() {
     let mut bed = Harness::engine().proven();
     bed.forced_down().empty(InCell::Has(3));
-    bed.say(OperatorCommand::Reject).tick(31_000);
+    bed.command(OperatorCommand::Reject).tick(31_000);
     assert_ne!(bed.status, NotificationStatus::Running, "{:?}", bed.message);
 }
 
@@ -587,7 +587,7 @@ fn a_stuck_move_is_in_the_journal_with_its_destination() {
 fn reject_ends_a_recovery_that_waits_for_a_record_that_nova_never_ends() {
     let mut bed = Harness::engine().asked();
     look(&mut bed, 60_000, &[rebuilding(1)], &stuck(), &[], &messages(true));
-    bed.say(OperatorCommand::Reject);
+    bed.command(OperatorCommand::Reject);
     look(
         &mut bed,
         300_000,

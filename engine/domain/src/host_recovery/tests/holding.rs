@@ -53,7 +53,7 @@ fn an_approved_one_needs_a_new_proof_and_sets_forced_down_again() {
     bed.at += 1_000;
     // Asked for before the word: says nothing about now.
     let old = bed.at - 500;
-    bed.say(OperatorCommand::Approve);
+    bed.command(OperatorCommand::Approve);
     assert_eq!(bed.state.stage, Stage::Fencing);
     bed.power_at(old, Power::Off).power(Power::Off);
     assert!(
@@ -78,7 +78,7 @@ fn an_approved_one_needs_a_new_proof_and_sets_forced_down_again() {
 #[test]
 fn moves_in_flight_are_followed_in_every_stage_of_a_second_episode() {
     let mut bed = alive();
-    bed.say(OperatorCommand::Approve);
+    bed.command(OperatorCommand::Approve);
     assert_eq!(bed.state.stage, Stage::Fencing);
     bed.tick(500);
     bed.lists(vec![server(2)], vec![evacuation(1, 1, "done", Some("b"))]);
@@ -93,7 +93,7 @@ fn moves_in_flight_are_followed_in_every_stage_of_a_second_episode() {
 #[test]
 fn a_second_episode_without_proof_is_held_and_never_ends_with_open_moves() {
     let mut bed = alive();
-    bed.say(OperatorCommand::Approve);
+    bed.command(OperatorCommand::Approve);
     for _ in 0..140 {
         bed.heartbeat_age(1_000).service();
         bed.power(Power::On).tick(1_000);
@@ -105,7 +105,7 @@ fn a_second_episode_without_proof_is_held_and_never_ends_with_open_moves() {
 #[test]
 fn a_rejected_one_that_is_alive_is_not_proven_off_for_others() {
     let mut bed = alive();
-    bed.say(OperatorCommand::Reject);
+    bed.command(OperatorCommand::Reject);
     assert!(!bed.state.is_proven_off());
     bed.lists(vec![server(2)], vec![evacuation(1, 1, "done", Some("b"))]);
     bed.over(vec![server(2)]);
@@ -124,7 +124,7 @@ fn external_mode_an_approved_recovery_needs_silence_observed_after_the_approval(
     bed.heartbeat_age(0).service();
     assert_eq!(bed.state.hold.as_ref().unwrap().kind, HoldKind::Alive);
     bed.at += 3_600_000;
-    bed.say(OperatorCommand::Approve);
+    bed.command(OperatorCommand::Approve);
     assert!(bed.state.proof.is_none());
     bed.heartbeat_age(1_000).service();
     assert!(bed.state.proof.is_none());
@@ -143,14 +143,14 @@ fn external_silence_before_a_hold_does_not_count_after_it() {
     bed.heartbeat_age(20_000).service_now().tick(0);
     assert_eq!(bed.state.hold.as_ref().unwrap().kind, HoldKind::Storm);
     bed.at += 120_000;
-    bed.say(OperatorCommand::Approve).storm(1, 10).tick(0);
+    bed.command(OperatorCommand::Approve).storm(1, 10).tick(0);
     assert!(bed.state.proof.is_none(), "nobody has looked since");
     bed.heartbeat_age(1_000).service().tick(0);
     assert!(bed.state.proof.is_none(), "and it lives");
     bed.at += 20_000;
     bed.service().storm(1, 10).tick(0);
     assert!(bed.state.proof.is_none(), "it has lived since its report");
-    bed.say(OperatorCommand::HostIsOff);
+    bed.command(OperatorCommand::HostIsOff);
     bed.at += 20_000;
     bed.service_now().storm(1, 10).tick(0);
     assert!(bed.state.proof.is_some(), "silent, and just looked at");

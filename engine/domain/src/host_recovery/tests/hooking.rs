@@ -136,7 +136,7 @@ fn a_storm_that_starts_while_a_hook_runs_holds_the_recovery() {
     says(&mut bed, &call, HookVerdict::GoOn);
     bed.storm(5, 10);
     assert!(bed.state.hold.is_some() && !touches(&bed));
-    bed.say(OperatorCommand::Approve).tick(0);
+    bed.command(OperatorCommand::Approve).tick(0);
     assert_eq!(bed.state.stage, Stage::Fencing, "and the hook is not run again");
 }
 
@@ -435,7 +435,7 @@ fn a_take_over_runs_no_hook_twice_and_waits_for_the_lost_run() {
 #[test]
 fn a_rejected_recovery_starts_no_hook() {
     let mut bed = with(Phase::Post, "exec:/x").asked();
-    bed.say(OperatorCommand::Reject);
+    bed.command(OperatorCommand::Reject);
     bed.lists(Vec::new(), vec![evacuation(1, 1, "done", Some("b"))]);
     bed.over(Vec::new());
     assert!(call(&bed).is_none());

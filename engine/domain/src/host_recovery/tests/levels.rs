@@ -47,7 +47,7 @@ fn off(bed: &mut Harness, name: &str) {
 /// The device says on for so long, asked every five seconds; the orders it was given meanwhile.
 fn on_for(bed: &mut Harness, name: &str, seconds: u64) -> usize {
     let answered = |bed: &mut Harness| {
-        let told = bed.told().len();
+        let told = bed.ordered_devices().len();
         if told > 0 {
             bed.ordered(name, Ok(()));
         }
@@ -90,7 +90,7 @@ fn off_after_a_second_or_eleven_is_success_and_after_forty_five_the_next_level()
     for (after, level) in [(1_000, 1), (11_000, 1), (45_000, 2)] {
         let mut bed = limited();
         bed.device("bmc", Power::On);
-        assert_eq!(bed.told(), ["bmc"]);
+        assert_eq!(bed.ordered_devices(), ["bmc"]);
         let ordered = bed.at;
         bed.ordered("bmc", Ok(()));
         let mut fell = None;
@@ -98,7 +98,7 @@ fn off_after_a_second_or_eleven_is_success_and_after_forty_five_the_next_level()
             bed.at += 1_000;
             bed.service();
             fell = (bed.asked_devices() == ["pdu"]).then_some(bed.at - ordered);
-            if bed.told() == ["bmc"] {
+            if bed.ordered_devices() == ["bmc"] {
                 bed.ordered("bmc", Ok(()));
             }
             if bed.at < ordered + after && fell.is_none() {
@@ -111,7 +111,7 @@ fn off_after_a_second_or_eleven_is_success_and_after_forty_five_the_next_level()
         } else {
             assert_eq!(fell, Some(30_000), "at its limit, not before");
             bed.device("pdu", Power::On);
-            assert_eq!(bed.told(), ["pdu"]);
+            assert_eq!(bed.ordered_devices(), ["pdu"]);
             bed.ordered("pdu", Ok(())).tick(1);
             off(&mut bed, "pdu");
         }
@@ -262,7 +262,7 @@ fn another_machine_ends_its_level_at_once_and_is_checked_again_every_minute() {
         if bed.wants(|command| *command == Command::ReadService) {
             bed.heartbeat_age(60_000).service();
         }
-        ordered += bed.told().len();
+        ordered += bed.ordered_devices().len();
         if bed.asked_devices() == ["bmc"] {
             asked += 1;
             bed.device_fails("bmc", another_machine());
@@ -393,14 +393,14 @@ fn a_host_that_returns_after_all_levels_have_failed_stays_manual() {
     let mut acted = 0;
     for _ in 0..300 {
         bed.tick(5_000).heartbeat_age(60_000).service();
-        acted += bed.asked_devices().len() + bed.told().len();
+        acted += bed.asked_devices().len() + bed.ordered_devices().len();
     }
     assert_eq!(
         acted, 0,
         "nothing is tried again by itself, even when it falls silent once more"
     );
     assert_eq!(bed.status, NotificationStatus::Running, "and it is not forgotten");
-    bed.say(OperatorCommand::Approve);
+    bed.command(OperatorCommand::Approve);
     assert_eq!(bed.asked_devices(), ["bmc"], "a person decides");
 }
 
@@ -436,7 +436,7 @@ fn an_engine_killed_at_any_step_leaves_one_order_at_each_device() {
     ] {
         let mut bed = fencing(&[&["bmc"], &["pdu"]]);
         bed.device("bmc", Power::On);
-        assert_eq!(bed.told(), ["bmc"], "{name}");
+        assert_eq!(bed.ordered_devices(), ["bmc"], "{name}");
         if answered {
             bed.ordered("bmc", Ok(()));
         }
@@ -458,7 +458,7 @@ fn an_engine_killed_at_any_step_leaves_one_order_at_each_device() {
 fn the_current_level_survives_the_engine() {
     let mut bed = fencing(&[&["bmc"], &["pdu"]]);
     bed.device_fails("bmc", wrong_password()).device("pdu", Power::On);
-    assert_eq!(bed.told(), ["pdu"]);
+    assert_eq!(bed.ordered_devices(), ["pdu"]);
     bed.levels = levels(&[&["other"]]);
     bed.take_over();
     assert_eq!(bed.asked_devices(), ["pdu"], "I10: not what is configured by now");
@@ -476,7 +476,7 @@ fn with_nova_down_after_the_proof_the_host_is_kept_off_and_not_fenced_again() {
     assert!(bed.state.proof.is_some());
     for _ in 0..120 {
         bed.tick(5_000);
-        assert!(bed.told().is_empty());
+        assert!(bed.ordered_devices().is_empty());
         if bed.reads_power() {
             bed.device("bmc", Power::Off);
         }
@@ -495,9 +495,9 @@ fn a_level_of_two_devices_is_off_when_both_are_and_each_is_told_by_itself() {
     let mut bed = fencing(&[&["pdu-a", "pdu-b"]]);
     assert_eq!(bed.asked_devices(), Vec::<&str>::new(), "both are asked already");
     bed.device("pdu-a", Power::Off);
-    assert!(bed.told().is_empty());
+    assert!(bed.ordered_devices().is_empty());
     bed.device("pdu-b", Power::On);
-    assert_eq!(bed.told(), ["pdu-b"], "the one that is on");
+    assert_eq!(bed.ordered_devices(), ["pdu-b"], "the one that is on");
     bed.ordered("pdu-b", Ok(()))
         .tick(3_000)
         .device("pdu-a", Power::Off);
@@ -577,7 +577,7 @@ fn devices_that_change_in_the_file_do_not_change_the_targets_of_an_episode() {
     bed.tick(1_000).heartbeat_age(60_000).service();
     bed.tick(60_000);
     assert_eq!(bed.asked_devices(), ["bmc"], "the next try of the same episode");
-    bed.say(OperatorCommand::Approve);
+    bed.command(OperatorCommand::Approve);
     assert_eq!(bed.asked_devices(), ["other"], "a person has begun a new one");
 }
 
@@ -649,7 +649,7 @@ fn a_device_s_time_does_not_run_while_its_calls_wait_for_their_turn() {
             waited: Duration::from_secs(40),
             result: Ok(reading),
         });
-        if !bed.told().is_empty() {
+        if !bed.ordered_devices().is_empty() {
             bed.ordered("bmc", Ok(()));
         }
     }
@@ -680,14 +680,14 @@ fn dry_run_reports_its_actions_and_does_nothing() {
         writes += bed.commands.iter().filter(|command| command.is_write()).count();
     }
     assert_eq!(writes, 0);
-    bed.say(OperatorCommand::Approve).service_now();
+    bed.command(OperatorCommand::Approve).service_now();
     off(&mut bed, "bmc");
     assert_eq!(
         held(&bed).unwrap().0,
         HoldKind::DryRun,
         "approve looks again and no more"
     );
-    bed.say(OperatorCommand::Reject);
+    bed.command(OperatorCommand::Reject);
     assert_eq!(bed.record.life, Some(Life::Closed));
 }
 
@@ -699,7 +699,7 @@ fn stopped_fencing_holds_everything_before_the_proof_and_drops_nothing() {
     let mut asked = 0;
     for _ in 0..20 {
         bed.tick(5_000).power(Power::On);
-        asked += bed.told().len();
+        asked += bed.ordered_devices().len();
     }
     assert_eq!(asked, 0);
     assert!(
@@ -711,13 +711,15 @@ fn stopped_fencing_holds_everything_before_the_proof_and_drops_nothing() {
     assert_eq!(bed.status, NotificationStatus::Running);
     bed.see(Observation::FencingStopped(false)).tick(100);
     assert_eq!(
-        bed.told(),
+        bed.ordered_devices(),
         [""; 0],
         "whether Nova still hears nothing is asked anew"
     );
     let goes_on = (0..5).any(|_| {
         bed.heartbeat_age(60_000).service();
-        bed.told() == ["bmc"] || bed.tick(1_000).told() == ["bmc"] || bed.power(Power::On).told() == ["bmc"]
+        bed.ordered_devices() == ["bmc"]
+            || bed.tick(1_000).ordered_devices() == ["bmc"]
+            || bed.power(Power::On).ordered_devices() == ["bmc"]
     });
     assert!(goes_on, "and then it goes on by itself");
     // The instances of a host that is confirmed off are still moved.
@@ -756,14 +758,14 @@ fn a_state_of_a_version_with_one_device_is_continued() {
     while bed.at < 85_000 {
         bed.at += 5_000;
         bed.heartbeat_age(100_000).service();
-        if bed.told().is_empty() && bed.reads_power() {
+        if bed.ordered_devices().is_empty() && bed.reads_power() {
             bed.device("bmc", Power::On);
         }
         if bed.orders_off() {
             break;
         }
     }
-    assert_eq!(bed.told(), ["bmc"], "D + Q are over");
+    assert_eq!(bed.ordered_devices(), ["bmc"], "D + Q are over");
     assert_eq!(
         bed.state
             .fence

@@ -175,7 +175,7 @@ fn a_held_instance_is_locked_until_its_end() {
         "its owner is not to start it while it may run elsewhere"
     );
     bed.answer(1, ServerCall::Lock, Ok(()));
-    bed.tick(1_000).say(OperatorCommand::Reject);
+    bed.tick(1_000).command(OperatorCommand::Reject);
     assert!(unlocks(&bed), "{:?}", bed.commands);
     bed.answer(1, ServerCall::Unlock, Ok(()));
     assert_eq!(bed.step(1), &MoveStep::Over(End::Person));

@@ -288,7 +288,7 @@ fn only_an_operator_who_saw_the_heartbeats_overrides_them() {
             bed.tick(5_000);
             look_at(&mut bed, &[1]);
         }
-        bed.say(OperatorCommand::HostIsOff);
+        bed.command(OperatorCommand::HostIsOff);
         let said = bed.at / 1_000;
         assert_eq!(bed.state.guard.heartbeats.overridden, shown);
         bed.tick(30_000);

@@ -128,7 +128,7 @@ fn one_heartbeat_after_the_report_does_not_end_the_recovery_of_a_silent_host() {
     assert!(bed.state.proof.is_some(), "{:?}", bed.message);
     // A person does.
     let mut bed = held();
-    bed.say(OperatorCommand::HostIsOff);
+    bed.command(OperatorCommand::HostIsOff);
     for _ in 0..5 {
         bed.service().tick(1_000);
     }
@@ -304,14 +304,14 @@ fn an_approval_of_guards_does_not_renew_the_report() {
     }
     let held = |bed: &Harness, kind| bed.state.hold.as_ref().is_some_and(|hold| hold.kind == kind);
     assert!(held(&bed, HoldKind::Storm), "{:?}", bed.state.hold);
-    bed.say(OperatorCommand::Approve).around_later(region(1, 10));
+    bed.command(OperatorCommand::Approve).around_later(region(1, 10));
     for _ in 0..40 {
         bed.service().tick(10_000);
     }
     assert!(bed.state.proof.is_none());
     assert!(held(&bed, HoldKind::Fence), "{:?}", bed.state.hold);
     // Here it is the host that is asked about.
-    bed.say(OperatorCommand::Approve);
+    bed.command(OperatorCommand::Approve);
     for _ in 0..10 {
         bed.service().tick(10_000);
     }
@@ -343,7 +343,7 @@ fn a_retry_in_mode_external_makes_no_claim_and_needs_a_confirmation() {
     }
     assert!(is_held(&bed), "{:?}", bed.state.hold);
     // Neither an approval nor a report without evidence shows that it is off.
-    bed.say(OperatorCommand::Approve).tick(0);
+    bed.command(OperatorCommand::Approve).tick(0);
     assert!(!silent_after(&mut bed, 30_000) && is_held(&bed));
     bed.join_normal().tick(0);
     assert!(!silent_after(&mut bed, 300_000) && is_held(&bed));
@@ -352,7 +352,7 @@ fn a_retry_in_mode_external_makes_no_claim_and_needs_a_confirmation() {
         !silent_after(&mut bed, 30_000) && is_held(&bed),
         "the next owner asks too"
     );
-    bed.say(OperatorCommand::HostIsOff);
+    bed.command(OperatorCommand::HostIsOff);
     for _ in 0..4 {
         silent_after(&mut bed, 30_000);
     }

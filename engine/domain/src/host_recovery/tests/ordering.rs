@@ -87,7 +87,7 @@ fn ordered() -> Harness {
     bed.levels = levels(&[&["bmc"], &["pdu"]]);
     let mut bed = bed.begun();
     bed.heartbeat_age(90_000).service_now().device("bmc", Power::On);
-    assert_eq!(bed.told(), ["bmc"]);
+    assert_eq!(bed.ordered_devices(), ["bmc"]);
     bed.ordered("bmc", Ok(()));
     bed
 }
@@ -249,7 +249,7 @@ fn guards_are_checked_before_a_refused_order_is_repeated() {
 fn approved(mut bed: Harness) -> Harness {
     bed.claim().around(region(5, 10));
     assert_eq!(held_by(&bed), [Guard::Segment, Guard::Global]);
-    bed.say(OperatorCommand::Approve).tick(0).tick(0);
+    bed.command(OperatorCommand::Approve).tick(0).tick(0);
     assert_eq!(bed.state.stage, Stage::Fencing);
     bed
 }
@@ -283,7 +283,7 @@ fn an_approval_ends_when_a_further_host_goes_out() {
     let told = bed.state.hold.as_ref().unwrap().reason.clone();
     assert!(told.contains("6 of the segment's 10 hosts"), "{told}");
     assert!(bed.state.guard.approval.is_none());
-    bed.say(OperatorCommand::Approve).tick(0).tick(0);
+    bed.command(OperatorCommand::Approve).tick(0).tick(0);
     assert!(
         is_told(&mut bed, "bmc"),
         "approved as it is now: {:?}",
@@ -312,7 +312,7 @@ fn an_approval_of_a_domain_covers_all_its_hosts() {
     assert!(bed.state.hold.as_ref().unwrap().domain.is_some());
     // The look that is pinned shows one of them heard again for a moment.
     bed.around_later(rack(7, 7)).tick(4_000).tick(0);
-    bed.say(OperatorCommand::Approve).tick(0).tick(0);
+    bed.command(OperatorCommand::Approve).tick(0).tick(0);
     let hosts = bed.state.guard.approval.clone().unwrap().hosts.unwrap();
     assert!(hosts.contains("compute-8"), "{hosts:?}");
 }

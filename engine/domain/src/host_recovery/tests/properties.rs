@@ -131,7 +131,7 @@ pub(super) fn apply(bed: &mut Harness, act: Act) {
         Act::Claim => bed.claim(),
         Act::TakeOver => bed.take_over(),
         Act::Pulse(enabled, maintenance) => bed.pulse(enabled, maintenance),
-        Act::Say(approve) => bed.say(if approve {
+        Act::Say(approve) => bed.command(if approve {
             OperatorCommand::Approve
         } else {
             OperatorCommand::Reject

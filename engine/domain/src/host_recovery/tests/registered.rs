@@ -141,7 +141,7 @@ fn moves_that_cannot_be_requested_once_the_service_is_deleted_wait_for_an_operat
         !message.contains("not confirmed off"),
         "its proof stands: {message}"
     );
-    bed.say(OperatorCommand::Reject);
+    bed.command(OperatorCommand::Reject);
     deleted(&mut bed);
     bed.answer(1, ServerCall::Unlock, Ok(()));
     assert_eq!(bed.status, NotificationStatus::Failed, "{:?}", bed.message);

@@ -318,7 +318,7 @@ fn an_instance_that_no_reserved_host_takes_gives_all_of_them_back() {
 fn a_returned_reserved_host_is_disabled_with_its_former_reason() {
     let mut bed = ready(RecoveryMethod::ReservedHost, vec![server(1)], Some(8));
     bed.answer(1, ServerCall::Evacuate, conflict());
-    bed.say(OperatorCommand::Reject);
+    bed.command(OperatorCommand::Reject);
     bed.pass(1_000);
     bed.over(vec![server(1)]);
     let look = ReserveCall::Look {
@@ -359,7 +359,7 @@ fn changes_by_another_client_in_the_meantime_are_kept() {
     ] {
         let mut bed = ready(RecoveryMethod::ReservedHost, vec![server(1)], Some(8));
         bed.answer(1, ServerCall::Evacuate, conflict());
-        bed.say(OperatorCommand::Reject);
+        bed.command(OperatorCommand::Reject);
         bed.pass(1_000);
         bed.over(vec![server(1)]);
         bed.pass(1_000);
@@ -565,7 +565,7 @@ fn an_aggregate_membership_by_others_is_kept() {
             aggregate: 7,
             result: Ok(joined),
         }));
-        bed.say(OperatorCommand::Reject);
+        bed.command(OperatorCommand::Reject);
         bed.over(vec![server(1)]);
         bed.pass(1_000);
         let mut left = false;
@@ -691,7 +691,7 @@ fn an_unanswered_enable_is_waited_for_before_the_host_is_given_back() {
     bed.looked(1, false, None);
     let asked = bed.at;
     bed.status_set(1, Err(timeout()));
-    bed.say(OperatorCommand::Reject);
+    bed.command(OperatorCommand::Reject);
     bed.over(vec![server(1)]);
     while bed.at < asked + 79_000 {
         bed.pass(1_000);
@@ -714,7 +714,7 @@ fn an_answer_that_comes_twice_does_not_hide_an_enable_that_is_never_answered() {
     // The look that made us enable it, once more; then one of the two enables that are under way is lost.
     bed.looked(1, false, None);
     let asked = bed.at;
-    bed.say(OperatorCommand::Reject);
+    bed.command(OperatorCommand::Reject);
     bed.status_set(1, Err(unavailable()));
     bed.status_set(1, Err(timeout()));
     bed.over(vec![server(1)]);

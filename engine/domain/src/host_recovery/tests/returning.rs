@@ -111,7 +111,7 @@ fn a_late_forced_down_is_waited_for_after_a_rejection() {
         Some(ServiceUpdate::DisableAndForceDown { .. })
     ));
     bed.see(Observation::ServiceUpdated(Err(timeout())));
-    bed.say(crate::recovery::OperatorCommand::Reject);
+    bed.command(crate::recovery::OperatorCommand::Reject);
     assert_eq!(
         bed.record.life,
         Some(Life::Watching),
@@ -231,7 +231,7 @@ fn the_end_of_the_moves_and_the_return_are_separate_writes() {
     bed.forced_down();
     bed.at += 5_000;
     bed.beats();
-    bed.say(crate::recovery::OperatorCommand::Reject);
+    bed.command(crate::recovery::OperatorCommand::Reject);
     assert_eq!(bed.record.life, Some(Life::Watching));
     assert!(!bed.clears(), "the journal still counts it as open");
     bed.tick(100);
@@ -272,7 +272,7 @@ fn a_stale_read_does_not_show_forced_down_as_cleared() {
     // The engine was stopped for two minutes; the change took effect, its answer never came.
     bed.at += 120_000;
     bed.see(Observation::ServiceUpdated(Err(timeout())));
-    bed.say(crate::recovery::OperatorCommand::Reject);
+    bed.command(crate::recovery::OperatorCommand::Reject);
     bed.tick(500);
     assert_eq!(
         bed.state.stage,
@@ -306,7 +306,7 @@ fn changes_of_the_record_far_apart_are_not_heartbeats() {
 fn our_own_late_changes_are_not_heartbeats() {
     let mut bed = returning();
     let lost = bed.at;
-    bed.state.service.put_loose = Some(crate::Elapsed::from_millis(lost));
+    bed.state.service.unanswered_since = Some(crate::Elapsed::from_millis(lost));
     // One that nobody has answered takes effect at last, and so does another that was lost before it.
     bed.tick(10_000).heartbeat_age(0).service();
     bed.tick(10_000).heartbeat_age(0).service();
@@ -324,11 +324,11 @@ fn our_own_late_changes_are_not_heartbeats() {
 fn our_own_late_changes_during_the_moves_are_not_heartbeats() {
     let mut bed = Harness::engine().asked();
     let lost = bed.at;
-    bed.state.service.put_loose = Some(crate::Elapsed::from_millis(lost));
+    bed.state.service.unanswered_since = Some(crate::Elapsed::from_millis(lost));
     bed.tick(10_000).heartbeat_age(0).service();
     bed.tick(40_000).heartbeat_age(0).service();
     bed.at = lost + 90_000;
-    bed.service().say(crate::recovery::OperatorCommand::Reject);
+    bed.service().command(crate::recovery::OperatorCommand::Reject);
     bed.tick(2_000)
         .lists(vec![], vec![evacuation(9, 1, "done", Some("c2"))]);
     bed.over(vec![]);

@@ -266,7 +266,7 @@ fn evidence_and_an_operators_confirmation_need_no_wait() {
     bed.heartbeat_age(20_000).service();
     look_until(&mut bed, 10_000);
     assert!(bed.state.proof.is_none());
-    bed.say(OperatorCommand::HostIsOff)
+    bed.command(OperatorCommand::HostIsOff)
         .storm(1, 10)
         .service()
         .tick(100)

@@ -131,7 +131,7 @@ fn a_mark_seen_before_our_own_change_could_arrive_is_not_ours() {
     bed.forced_down().inventory(vec![], vec![]);
     assert_eq!(bed.state.stage, Stage::Returning);
     let lost = bed.at;
-    bed.state.service.put_loose = Some(Elapsed::from_millis(lost));
+    bed.state.service.unanswered_since = Some(Elapsed::from_millis(lost));
     bed.state.service.marked = true;
     let ours = format!("Masakari detected host failed. [tachi {}]", bed.state.id);
     bed.service.disabled_reason = Some("Masakari detected host failed. [tachi another]".into());

@@ -139,7 +139,7 @@ fn a_lock_of_the_last_owner_is_removed_even_without_a_move() {
     assert!(bed.wants(|command| matches!(command, Command::Lock { .. })));
     bed.take_over();
     assert_eq!(bed.one(1).lock, Lock::Asked, "simply asked for again");
-    bed.say(OperatorCommand::Reject);
+    bed.command(OperatorCommand::Reject);
     assert!(
         !bed.wants(|command| *command == Command::Unlock(id(1))),
         "it would come before the lock"
@@ -162,12 +162,15 @@ fn a_reset_of_the_last_owner_is_checked() {
     let mut bed = Harness::engine().planned(vec![paused]);
     assert!(matches!(
         bed.one(1).preparation,
-        Preparation::Asked { loose: false, .. }
+        Preparation::Asked {
+            unanswered: false,
+            ..
+        }
     ));
     bed.take_over();
     assert!(matches!(
         bed.one(1).preparation,
-        Preparation::Asked { loose: true, .. }
+        Preparation::Asked { unanswered: true, .. }
     ));
     assert!(bed.wants(|command| *command == Command::ReadServer(id(1))));
 }
@@ -221,7 +224,7 @@ fn a_hold_a_rejection_and_processed_actions_survive_a_takeover() {
     bed.at += 10;
     bed.power(Power::On).take_over();
     assert_eq!(bed.state.hold.as_ref().unwrap().kind, HoldKind::Alive);
-    bed.say(OperatorCommand::Reject).take_over();
+    bed.command(OperatorCommand::Reject).take_over();
     assert!(bed.state.rejected.is_some());
     assert_eq!(bed.state.heard, 1);
 }
@@ -464,7 +467,7 @@ fn a_lost_forced_down_is_checked_before_a_rejection_ends_the_recovery() {
         if maintenance {
             bed.pulse(true, true);
         } else {
-            bed.say(OperatorCommand::Reject);
+            bed.command(OperatorCommand::Reject);
         }
         assert_ne!(bed.state.stage, Stage::Over, "{:?}", bed.message);
         bed.service.enabled = false;
@@ -483,7 +486,7 @@ fn aborting_a_recovery_with_lost_requests_looks_for_what_they_have_left() {
     let mut bed = Harness::engine().begun();
     bed.see(Observation::Rewound)
         .take_over()
-        .say(OperatorCommand::Reject);
+        .command(OperatorCommand::Reject);
     bed.service();
     assert_ne!(bed.state.stage, Stage::Over, "it has not looked");
     assert!(bed.wants(|command| matches!(command, Command::TakeInventory { .. })));
@@ -509,7 +512,7 @@ fn aborting_a_recovery_with_lost_requests_looks_for_what_they_have_left() {
     let mut bed = Harness::engine().begun();
     bed.see(Observation::Rewound)
         .take_over()
-        .say(OperatorCommand::Reject);
+        .command(OperatorCommand::Reject);
     bed.service().inventory(vec![server(1)], vec![]);
     assert_eq!(bed.state.stage, Stage::Over, "{:?}", bed.message);
     assert!(!bed.message.as_deref().unwrap().contains("locked"));
@@ -524,7 +527,7 @@ fn aborting_a_recovery_with_lost_requests_looks_for_what_they_have_left() {
         bed.state.hold.as_ref().map(|hold| hold.kind),
         Some(HoldKind::Fence)
     );
-    bed.say(OperatorCommand::Reject);
+    bed.command(OperatorCommand::Reject);
     assert_eq!(bed.state.stage, Stage::Over, "{:?}", bed.message);
     let told = format!("may be locked ({})", bed.mark());
     let message = bed.message.as_deref().unwrap();
@@ -536,7 +539,7 @@ fn aborting_a_recovery_with_lost_requests_looks_for_what_they_have_left() {
 fn a_rejected_recovery_with_lost_requests_ends_when_nova_knows_no_service() {
     let mut bed = Harness::engine().begun();
     bed.see(Observation::Rewound).take_over().service();
-    bed.say(OperatorCommand::Reject);
+    bed.command(OperatorCommand::Reject);
     for _ in 0..3 {
         assert_ne!(bed.state.stage, Stage::Over, "it has not looked often enough");
         bed.tick(6_000).see(Observation::Service(Ok(None)));
@@ -605,7 +608,7 @@ fn a_lost_forced_down_of_ours_is_cleared() {
         bed.service.forced_down = true;
         bed.service.disabled_reason = Some(if ours { bed.mark() } else { "tachi 7".to_owned() });
         bed.heartbeat_age(0).service();
-        bed.say(OperatorCommand::Reject)
+        bed.command(OperatorCommand::Reject)
             .inventory(vec![server(1)], vec![]);
         assert_eq!(bed.state.stage, stage, "{ours}: {:?}", bed.message);
     }

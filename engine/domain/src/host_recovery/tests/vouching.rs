@@ -39,7 +39,7 @@ fn silent(bed: &mut Harness) -> &mut Harness {
 #[test]
 fn a_confirmation_counts_if_no_device_can_read_the_power_and_the_host_is_down_in_nova() {
     let mut bed = held(&[&["bmc"], &["pdu"]]);
-    bed.say(OperatorCommand::HostIsOff);
+    bed.command(OperatorCommand::HostIsOff);
     assert_eq!(bed.asked_devices(), ["bmc"]);
     silent(&mut bed);
     assert!(bed.state.proof.is_none(), "every level is asked before");
@@ -68,7 +68,7 @@ fn a_confirmation_counts_if_no_device_can_read_the_power_and_the_host_is_down_in
 #[test]
 fn a_device_that_reads_on_contradicts_a_confirmation() {
     let mut bed = held(&[&["bmc"], &["pdu"]]);
-    bed.say(OperatorCommand::HostIsOff);
+    bed.command(OperatorCommand::HostIsOff);
     bed.device_fails("bmc", dead());
     bed.device("pdu", Power::On);
     silent(&mut bed);
@@ -90,7 +90,7 @@ fn a_device_that_reads_on_contradicts_a_confirmation() {
 #[test]
 fn a_device_that_reads_off_is_the_better_proof() {
     let mut bed = held(&[&["bmc"]]);
-    bed.say(OperatorCommand::HostIsOff);
+    bed.command(OperatorCommand::HostIsOff);
     bed.device("bmc", Power::Off);
     silent(&mut bed);
     assert!(
@@ -108,7 +108,7 @@ fn a_device_that_reads_off_is_the_better_proof() {
 #[test]
 fn a_confirmation_for_a_host_that_is_up_in_nova_does_not_count() {
     let mut bed = held(&[&["bmc"]]);
-    bed.say(OperatorCommand::HostIsOff);
+    bed.command(OperatorCommand::HostIsOff);
     bed.device_fails("bmc", dead());
     for second in 0..120 {
         assert!(bed.state.proof.is_none(), "after {second} s");
@@ -130,7 +130,7 @@ fn a_confirmation_for_a_host_that_is_up_in_nova_does_not_count() {
 #[test]
 fn a_heartbeat_after_the_confirmation_discards_it() {
     let mut bed = held(&[&["bmc"]]);
-    bed.say(OperatorCommand::HostIsOff);
+    bed.command(OperatorCommand::HostIsOff);
     // The engine was away, and Nova has heard the host meanwhile.
     bed.at += 600_000;
     bed.device_fails("bmc", dead());
@@ -144,7 +144,7 @@ fn a_heartbeat_after_the_confirmation_discards_it() {
 #[test]
 fn a_confirmation_survives_a_takeover_and_every_device_is_read_again() {
     let mut bed = held(&[&["bmc"]]);
-    bed.say(OperatorCommand::HostIsOff);
+    bed.command(OperatorCommand::HostIsOff);
     bed.take_over();
     silent(&mut bed);
     assert!(
@@ -160,10 +160,10 @@ fn a_confirmation_survives_a_takeover_and_every_device_is_read_again() {
 fn a_confirmation_without_effect_is_recorded() {
     let mut bed = Harness::with("UNKNOWN", |policy| policy.fencing = FencingMode::DryRun).begun();
     bed.heartbeat_age(20_000).service();
-    bed.say(OperatorCommand::HostIsOff);
+    bed.command(OperatorCommand::HostIsOff);
     assert!(bed.state.confirmation.is_none());
     let mut bed = Harness::engine().begun().proven();
     let proof = bed.state.proof.clone();
-    bed.say(OperatorCommand::HostIsOff);
+    bed.command(OperatorCommand::HostIsOff);
     assert_eq!((bed.state.proof.clone(), &bed.state.confirmation), (proof, &None));
 }

@@ -43,7 +43,7 @@ fn guards_of_a_hold_are_listed_until_an_operator_acts() {
         since,
         "it has begun when it began"
     );
-    bed.say(OperatorCommand::Approve).tick(0);
+    bed.command(OperatorCommand::Approve).tick(0);
     assert!(!waits(&bed).0.is_held(), "{:?}", waits(&bed));
 }
 
@@ -72,7 +72,7 @@ fn each_stage_before_the_moves_has_its_wait() {
     assert_eq!(waits(&proven), bare(WaitsFor::ForcedDown));
     proven.forced_down();
     assert_eq!(waits(&proven), bare(WaitsFor::Nothing));
-    bed.say(OperatorCommand::Reject);
+    bed.command(OperatorCommand::Reject);
     assert!(!waits(&bed).0.is_held(), "nobody has to say more");
 }
 
@@ -115,7 +115,7 @@ fn an_evacuation_without_progress_waits_for_an_operator_after_a_takeover_too() {
 #[test]
 fn unfinished_moves_of_an_abort_are_given_up() {
     let mut bed = Harness::engine().planned_with(vec![server(1)], vec![unfinished("running")]);
-    bed.say(OperatorCommand::Reject);
+    bed.command(OperatorCommand::Reject);
     for _ in 0..5 {
         bed.tick(1_000);
     }

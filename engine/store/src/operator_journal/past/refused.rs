@@ -35,7 +35,7 @@ pub(super) async fn refused(
         Ok((rows, others)) => {
             let (refusals, more) = together(rows)?;
             let refused = RefusedReports {
-                told: refusals,
+                refusals,
                 of_others: others,
                 counted_since: counted_since(db).await?,
             };

@@ -16,7 +16,7 @@ fn a_crash_between_any_two_steps_leaves_no_host_behind() {
                 bed.take_over().service();
             }
             if bed.state.rejected.is_none() && step == 12 {
-                bed.say(OperatorCommand::Reject);
+                bed.command(OperatorCommand::Reject);
             }
             if bed.state.moves.values().any(|one| one.lock == Lock::Asked) {
                 bed.answer(1, ServerCall::Lock, Ok(()));
