@@ -85,8 +85,8 @@ async fn operator_a_host_that_is_meant_to_be_outside_is_acknowledged_and_no_alar
     assert_eq!(
         texts,
         [
-            "acknowledges HOST_NOT_IN_SEGMENT compute-003 for 2h: the test lab",
-            "HOST_NOT_IN_SEGMENT compute-003 is acknowledged for 2h",
+            "acknowledges HOST_NOT_IN_SEGMENT compute-003 for 2 h: the test lab",
+            "HOST_NOT_IN_SEGMENT compute-003 is acknowledged for 2 h",
             "ends the acknowledgement of HOST_NOT_IN_SEGMENT compute-003",
             "the acknowledgement of HOST_NOT_IN_SEGMENT compute-003 has ended",
         ],
