@@ -200,7 +200,7 @@ impl VmRecovery {
         self.stop_reason = Some(NovaReading { at, what });
     }
 
-    /// Records that Nova does not answer, or too late for its answer to count: no earlier data is used, and this period counts towards no limit.
+    /// Records that Nova does not answer, or answers too late. No earlier data is used, and this period counts towards no limit.
     pub(super) fn nova_is_silent(&mut self, why: &str, now: DecisionTime) {
         self.seen = None;
         self.silent_since.get_or_insert(now.elapsed);

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{BlockerKind, READING_AGE, Stage, VmRecovery, freeze_state, gates, relocation};
+use crate::elapsed::Elapsed;
 use crate::entity::notification::NotificationStatus;
 use crate::question::NovaReading;
 use crate::recovery::action;
@@ -31,10 +32,7 @@ impl VmRecovery {
                 let at = self.server_read.answered().unwrap_or(now.elapsed);
                 self.server_read.not_before = now.elapsed.plus(self.look_again_after(now));
                 match result {
-                    Ok(Some(_)) if now.elapsed.since(at) > READING_AGE => {
-                        let text = format!("its answer took longer than {} s", READING_AGE.as_secs());
-                        self.nova_is_silent(&text, now);
-                    }
+                    Ok(Some(_)) if is_slow(at, now) => self.nova_is_silent(&slow_text(), now),
                     // A reading from before the call does not show its effect.
                     Ok(Some(_)) if self.asked.is_some_and(|call| call.at > at) => {}
                     Ok(Some(server)) => {
@@ -54,6 +52,13 @@ impl VmRecovery {
                 self.service_read.not_before = now.elapsed.plus(Duration::from_secs(1));
                 self.service = None;
                 match result {
+                    Ok(Some(_)) if is_slow(at, now) => {
+                        self.trouble(
+                            BlockerKind::Host,
+                            format!("waiting for Nova: {}", slow_text()),
+                            now,
+                        );
+                    }
                     Ok(Some(service)) => {
                         self.service = Some(NovaReading { at, what: service });
                     }
@@ -135,6 +140,15 @@ impl VmRecovery {
         }
         self.pulse = Some(pulse);
     }
+}
+
+/// True if Nova has answered a request of `at` too late for the answer to count.
+pub(super) fn is_slow(at: Elapsed, now: DecisionTime) -> bool {
+    now.elapsed.since(at) > READING_AGE
+}
+
+fn slow_text() -> String {
+    format!("its answer took longer than {} s", READING_AGE.as_secs())
 }
 
 fn host_is_recovered(state: &mut VmRecovery, record: &mut Record) {

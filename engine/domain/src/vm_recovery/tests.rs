@@ -689,6 +689,21 @@ fn what_nova_showed_before_a_silence_is_not_acted_on() {
     assert!(run.calls.is_empty(), "a read that hangs is a silence too");
 }
 
+#[test]
+fn a_slow_answer_about_the_host_is_named() {
+    let mut run = Run::begun();
+    run.tell(is(VmState::Active));
+    assert!(run.commands.contains(&Command::ReadService));
+    for at in [2_000, 4_000, 6_000] {
+        run.at(at, is(VmState::Active));
+    }
+    run.tell(up());
+    run.at(9_500, is(VmState::Active));
+    assert!(run.calls.is_empty());
+    let message = run.shown.clone().unwrap().1.unwrap();
+    assert_eq!(message, "waiting for Nova: its answer took longer than 5 s");
+}
+
 /// Covers R12.
 #[test]
 fn an_answer_that_took_long_shows_nothing() {
