@@ -13,10 +13,10 @@ pub(in super::super) fn confirmed(
     now: DecisionTime,
     record: &mut Record,
 ) {
-    leave_queue(one, record);
     one.dest = dest.or(one.dest.take());
     one.runs_on(one.dest.clone().as_ref());
     if needs_a_look(&one.was) {
+        leave_queue(one, record);
         one.faults = 0;
         one.fault = None;
         one.step = MoveStep::Restoring {
