@@ -101,6 +101,7 @@ pub(crate) async fn run(args: AckArgs) -> Result<u8, Failure> {
         text.clone_into(&mut entry.text);
         entry
     };
+    let mut put = None;
     let (view, text) = if end {
         let Some(one) = all.into_iter().find(is_same) else {
             return Err(Failure::from_text(format!(
@@ -121,24 +122,31 @@ pub(crate) async fn run(args: AckArgs) -> Result<u8, Failure> {
         };
         let intent = format!("acknowledges {what} for {}: {}", lasting(lasts), reason.trim());
         before(&audit, entry(AuditPhase::Intent, &intent), "nothing was written").await?;
-        // What is written now is not removed below.
-        gone.retain(|fact| fact.subject != what);
         let fact = Fact {
             kind: ACKNOWLEDGED.to_owned(),
             subject: what.clone(),
             value: json!(one).to_string(),
             as_of: now,
         };
-        let put = facts.put_facts(&[fact]).await;
-        put.map_err(|error| Failure::new("storing the acknowledgement", error))?;
-        let text = format!("{what} is acknowledged for {}", lasting(lasts));
-        (one, text)
+        put = Some(fact);
+        (one, format!("{what} is acknowledged for {}", lasting(lasts)))
     };
-    let removed = facts.remove_facts(&gone).await;
-    removed.map_err(|error| Failure::new("removing acknowledgements that have ended", error))?;
+    // Removed first: a command that fails after it has stored the acknowledgement would report a failure for it.
+    let mut written = facts.remove_facts(&gone).await;
+    if let (Ok(()), Some(fact)) = (&written, put) {
+        written = facts.put_facts(&[fact]).await;
+    }
     let mut outcome = entry(AuditPhase::Outcome, &text);
     outcome.result = Some(AuditResult::Ok);
+    if let Err(error) = &written {
+        outcome.result = Some(AuditResult::Transient);
+        outcome.text = format!("{what}: not known to be written: {error}");
+    }
     after(&audit, outcome).await;
+    written.map_err(|error| {
+        let what = "the acknowledgement may not be written, see `tachi ack --list`: writing it";
+        Failure::new(what, error)
+    })?;
     answer::object(&shape, now, || json!(AckView::from(view)), |_| vec![text])?;
     Ok(crate::DONE)
 }
