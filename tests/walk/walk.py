@@ -37,6 +37,7 @@ SAME = [
     (r"[\w.-]+:\d+:[0-9a-f]{8}\b", "ctl-1:4711:0a1b2c3d"),
     (r"http://127\.0\.0\.1:\d+", "http://maas.example"),
     (r"\b\d+\.\d s\b", "5.0 s"),
+    (r"max 5\.0 s, 5\.0 s in all", "max 5.0 s, 10.0 s in all"),
 ]
 
 
