@@ -17,7 +17,7 @@ use crate::bed::{LIMIT, Other, options, shared, unique, until};
 use crate::registry::{ID, OneNotification};
 
 /// A running listener and its publisher.
-struct Listener {
+struct RunningListener {
     options: Arc<AmqpOptions>,
     work: InProcess,
     take_up: InProcess,
@@ -27,7 +27,7 @@ struct Listener {
     stop: CancellationToken,
 }
 
-impl Listener {
+impl RunningListener {
     fn open(options: AmqpOptions) -> Self {
         let options = shared(options);
         let (publisher, task) = Publisher::new(options.clone());
@@ -94,7 +94,7 @@ fn message(method: &str, more: &Value) -> Value {
 async fn every_host_s_engine_is_woken_by_one_wake_up() {
     let (one, mut second) = (options(), options());
     second.upstream = one.upstream.clone();
-    let (one, other) = (Listener::open(one), Listener::open(second));
+    let (one, other) = (RunningListener::open(one), RunningListener::open(second));
     one.connected().await;
     other.connected().await;
     AmqpNotifier::new(one.publisher.clone()).notify();
@@ -109,30 +109,30 @@ async fn every_host_s_engine_is_woken_by_one_wake_up() {
 
 #[tokio::test]
 async fn casts_on_either_queue_are_handled_and_hostile_ones_dropped() {
-    let ears = Listener::open(options());
-    ears.connected().await;
+    let running = RunningListener::open(options());
+    running.connected().await;
     let other = Other::connect().await;
-    let topic = ears.options.upstream.topic.clone();
-    let own = format!("{topic}.{}", ears.options.host);
+    let topic = running.options.upstream.topic.clone();
+    let own = format!("{topic}.{}", running.options.host);
     for key in [&topic, &own] {
-        cast(&other, &ears.options, key, &json!({"method": 7})).await;
+        cast(&other, &running.options, key, &json!({"method": 7})).await;
         cast(
             &other,
-            &ears.options,
+            &running.options,
             key,
             &message("process_notification", &json!({})),
         )
         .await;
-        timeout(LIMIT, ears.take_up.woken()).await.expect("heard");
+        timeout(LIMIT, running.take_up.woken()).await.expect("heard");
     }
     until(async || other.look(&topic).await.filter(|seen| *seen == (1, 0))).await;
-    ears.close().await;
+    running.close().await;
 }
 
 #[tokio::test]
 async fn a_call_is_answered_to_the_caller_s_queue() {
-    let ears = Listener::open(options());
-    ears.connected().await;
+    let running = RunningListener::open(options());
+    running.connected().await;
     let other = Other::connect().await;
     let reply = unique("reply");
     let declared = other.channel.queue_declare(
@@ -147,7 +147,7 @@ async fn a_call_is_answered_to_the_caller_s_queue() {
     let mut lost = call.clone();
     lost["_reply_q"] = json!("nobody");
     for call in [&lost, &call] {
-        cast(&other, &ears.options, &ears.options.upstream.topic, call).await;
+        cast(&other, &running.options, &running.options.upstream.topic, call).await;
     }
     let answer = other.get(&reply).await;
     let outer: Value = serde_json::from_slice(&answer.data).unwrap();
@@ -161,7 +161,7 @@ async fn a_call_is_answered_to_the_caller_s_queue() {
     assert_eq!(object["masakari_object.data"]["notification_uuid"], ID);
     let tasks = &object["masakari_object.data"]["recovery_workflow_details"];
     assert_eq!(tasks[0]["masakari_object.data"]["name"], "EvacuateInstancesTask");
-    ears.close().await;
+    running.close().await;
 }
 
 /// Covers R21.
@@ -185,14 +185,14 @@ async fn an_upstream_engine_is_detected_before_and_while_we_listen() {
         FieldTable::default(),
     );
     let _consumer = consuming.await.unwrap();
-    let ears = Listener::open(options);
-    ears.connected().await;
-    assert!(!ears.upstream.is_gone());
-    let (seen, _) = Consumers::look(&ears.options).await.unwrap();
+    let running = RunningListener::open(options);
+    running.connected().await;
+    assert!(!running.upstream.is_gone());
+    let (seen, _) = Consumers::look(&running.options).await.unwrap();
     assert_eq!(seen.upstream(), 1);
     stranger.close(200, "bye".into()).await.unwrap();
-    until(async || ears.upstream.is_gone().then_some(())).await;
-    ears.close().await;
+    until(async || running.upstream.is_gone().then_some(())).await;
+    running.close().await;
 }
 
 /// Covers EW10.
@@ -208,19 +208,19 @@ async fn our_queue_with_other_options_is_used_and_a_deleted_one_is_declared_agai
         FieldTable::default(),
     );
     declared.await.unwrap();
-    let ears = Listener::open(options);
-    ears.connected().await;
-    let notify = AmqpNotifier::new(ears.publisher.clone());
+    let running = RunningListener::open(options);
+    running.connected().await;
+    let notify = AmqpNotifier::new(running.publisher.clone());
     notify.notify();
-    timeout(LIMIT, ears.work.woken()).await.expect("woken");
+    timeout(LIMIT, running.work.woken()).await.expect("woken");
     let deleted = other
         .channel
         .queue_delete(queue.as_str().into(), QueueDeleteOptions::default());
     deleted.await.unwrap();
-    ears.connected().await;
+    running.connected().await;
     notify.notify();
-    timeout(LIMIT, ears.work.woken())
+    timeout(LIMIT, running.work.woken())
         .await
         .expect("woken by a new queue");
-    ears.close().await;
+    running.close().await;
 }
