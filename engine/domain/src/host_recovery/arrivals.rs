@@ -203,11 +203,17 @@ fn has_left_since(record: &Migration, all: &[&Migration], host: &str) -> bool {
     all.iter().filter(|later| later.id > record.id).any(leaves)
 }
 
-/// True if a migration of the instance has brought it to `host` after its latest evacuation from there.
+/// True if a migration of the instance, or the recovery of another host, has brought it to `host` after its latest evacuation from
+/// there.
 pub(super) fn came_again(records: &[&Migration], host: &str) -> bool {
-    records
-        .iter()
-        .any(|record| brings(record, host) && !has_left_since(record, records, host))
+    let is_evacuated_to = |record: &Migration| {
+        record.kind == MigrationType::Evacuation
+            && record.status.is_done()
+            && record.dest.as_deref() == Some(host)
+    };
+    records.iter().any(|record| {
+        (brings(record, host) || is_evacuated_to(record)) && !has_left_since(record, records, host)
+    })
 }
 
 /// True if the source has shut the guest down. It does so before it writes that the instance is on `host`.

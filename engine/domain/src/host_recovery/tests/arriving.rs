@@ -121,6 +121,34 @@ fn a_late_arrival_is_moved_with_a_renewed_proof() {
     );
 }
 
+/// The host came back in mid-recovery, took the instances of another host, and was switched off again as the hold asks.
+///
+/// Covers R28.
+#[test]
+fn an_instance_that_another_recovery_has_brought_back_is_moved_again() {
+    let mut bed = Harness::engine().proven();
+    bed.forced_down().inventory(vec![server(77)], vec![]);
+    bed.answer(77, ServerCall::Lock, Ok(()));
+    bed.answer(77, ServerCall::Evacuate, Ok(())).tick(1_000);
+    let ours = evacuation(9, 77, "done", Some("c"));
+    bed.lists(vec![], vec![ours.clone()]);
+    assert!(matches!(
+        bed.step(77),
+        MoveStep::Restoring { .. } | MoveStep::Unlocking { .. } | MoveStep::Over(End::Moved)
+    ));
+    let back = Migration {
+        source: Some("c".into()),
+        ..evacuation(12, 77, "done", Some(HOST))
+    };
+    bed.over(vec![]);
+    assert_eq!(bed.state.stage, Stage::Returning, "{:?}", bed.step(77));
+    round(&mut bed, 60_000, &[server(77)], &back, &server(77));
+    assert_eq!(bed.state.stage, Stage::Moving, "{:?}", bed.step(77));
+    bed.answer(77, ServerCall::Lock, Ok(()));
+    bed.power(Power::Off);
+    assert!(asks_for_its_evacuation(&bed), "{:?}", bed.commands);
+}
+
 /// Covers R28.
 #[test]
 fn an_arrival_that_nova_gave_up_needs_an_operator() {
