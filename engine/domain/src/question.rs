@@ -5,6 +5,10 @@ use std::time::Duration;
 
 use crate::elapsed::Elapsed;
 
+/// Maximum age of the copy of its database that Nova's API may read. A reading requested within this time after a change may show the
+/// state before that change.
+pub(crate) const READS_LAG: Duration = Duration::from_secs(30);
+
 /// Data read from Nova, with the time of the request: the data is at least as recent.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct NovaReading<T> {

@@ -89,7 +89,7 @@ pub struct Reservation {
     pub joining: Vec<AggregateMembership>,
     /// True if an instance has been requested on it: it is not registered as reserved any more.
     pub consumed: bool,
-    /// The number of times that it was enabled.
+    /// The number of times that it was enabled, since Nova last answered a disabling.
     pub enabled: u32,
     /// The latest change that was requested.
     pub call: Option<ForceDownRequest>,

@@ -14,7 +14,7 @@ use crate::elapsed::Elapsed;
 use crate::fault::{Fault, FaultClass};
 use crate::id::ServiceId;
 use crate::nova::Service;
-use crate::question::{Question, backoff};
+use crate::question::{Question, READS_LAG, backoff};
 use crate::recovery::retry::OwnStamp;
 use crate::recovery::{Command, DecisionTime, Record, ServiceUpdate, StepKind, Task, is_drained, is_marked};
 use crate::timestamp::Timestamp;
@@ -210,6 +210,12 @@ impl ServiceTrack {
     /// True if a change that sets `forced_down` may still take effect.
     pub(super) fn may_yet_be_set(&self, now: Elapsed, settle: Duration) -> bool {
         self.unanswered_since.is_some_and(|at| now.since(at) < settle)
+    }
+
+    /// True if a reading requested at `asked` may come from a copy of Nova's database that shows this recovery's changes late. Made
+    /// several times, as after lost commits, they appear there one by one, and each looks like a heartbeat.
+    pub(super) fn may_show_own_changes(&self, asked: Elapsed) -> bool {
+        self.put.is_some_and(|put| asked.since(put.at) < READS_LAG)
     }
 }
 

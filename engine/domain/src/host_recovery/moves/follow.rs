@@ -14,7 +14,7 @@ use crate::fault::Fault;
 use crate::id::ServerId;
 use crate::nova::{Server, VmState};
 use crate::policy::Policy;
-use crate::question::backoff;
+use crate::question::{READS_LAG, backoff};
 use crate::recovery::{Command, DecisionTime, Record, Restoration, StepKind, Task};
 use crate::timestamp::Timestamp;
 use std::time::Duration;
@@ -27,10 +27,6 @@ const UNLOCKED_AFTER: Duration = Duration::from_secs(10);
 
 /// Minimum time between Nova's first answer that it does not know an instance and the answer that counts.
 const GONE_AGAIN: Duration = Duration::from_secs(5);
-
-/// Maximum age of the copy of the database that Nova's API may read. An instance that is shown without a lock within this time after
-/// the recovery's lock was set may be shown as it was before.
-const READS_LAG: Duration = Duration::from_secs(30);
 
 impl MoveTrack {
     /// Follows the moves that are not done, by records that are more recent than `since`. True if every move is done. `listed`: when

@@ -199,11 +199,7 @@ impl Reserve {
             && let Some(service) = &view.service
         {
             let reason = taken.was_reason.clone();
-            if service.enabled {
-                let status = ServiceStatus::Disabled { reason };
-                return set_status(taken, status, ctx, commands);
-            }
-            if service.disabled_reason != reason {
+            if !service.enabled && service.disabled_reason != reason {
                 // That change belongs to others: for example to a recovery of this host, which enables it again as it found it.
                 let text = format!(
                     "reserved host {} was disabled by others meanwhile ({}): it stays an ordinary host",
@@ -212,6 +208,9 @@ impl Reserve {
                 );
                 return self.close(at, ReservationEnd::Used, text, ctx.record);
             }
+            // Shown disabled, it may be so in a copy of Nova's database that lags behind, as before it was enabled.
+            let status = ServiceStatus::Disabled { reason };
+            return set_status(taken, status, ctx, commands);
         }
         let text = format!(
             "reserved host {} was not needed and is in reserve again",
@@ -254,6 +253,9 @@ impl Reserve {
                     return;
                 };
                 if let (Ok(service), Some(view)) = (&result, &mut taken.seen) {
+                    if !service.enabled {
+                        taken.enabled = 0;
+                    }
                     view.service = Some(service.clone());
                 }
                 (host, result.map(drop))

@@ -404,7 +404,8 @@ impl ServiceTrack {
             (Some(mark), _) if heartbeat != mark => {
                 // This recovery's own late change would look like a heartbeat: a heartbeat seen before that is ruled out is an
                 // alarm, and no return.
-                if !self.may_yet_be_set(asked, ctx.policy.settle_time()) {
+                if !self.may_yet_be_set(asked, ctx.policy.settle_time()) && !self.may_show_own_changes(asked)
+                {
                     self.has_advanced(heartbeat, asked);
                 }
                 seen_alive(proof, moves, "its nova-compute sends heartbeats again", ctx);

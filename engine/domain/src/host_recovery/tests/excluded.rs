@@ -37,7 +37,7 @@ fn left(servers: Vec<Server>, change: impl FnOnce(&mut Policy)) -> Harness {
 
 /// And then the host has come back.
 fn come_back(bed: &mut Harness) {
-    bed.at += 10_000;
+    bed.at += 30_000;
     bed.service().beats();
     assert!(bed.clears());
     bed.service.forced_down = false;

@@ -15,9 +15,32 @@ fn returning() -> Harness {
     let mut bed = Harness::engine().proven();
     bed.forced_down().inventory(vec![], vec![]);
     assert_eq!(bed.state.stage, Stage::Returning);
-    bed.at += 10_000;
+    bed.at += 30_000;
     bed.service();
     bed
+}
+
+/// Each of several owners has set `forced_down`, because the commits of the earlier ones were lost.
+///
+/// Covers R22 and R26.
+#[test]
+fn a_copy_that_shows_our_own_changes_one_by_one_shows_no_return() {
+    let mut bed = Harness::engine().proven();
+    bed.forced_down().inventory(vec![], vec![]);
+    assert_eq!(bed.state.stage, Stage::Returning);
+    let last = bed.service.last_heartbeat.unwrap();
+    for before in [3, 2, 1, 0, 0] {
+        bed.service.last_heartbeat = Some(last.minus_seconds(before));
+        bed.tick(5_000).service();
+        assert!(!bed.clears(), "{before} s before the last one");
+    }
+    for _ in 0..30 {
+        bed.tick(5_000).service();
+        assert!(!bed.clears(), "it stands still");
+    }
+    bed.tick(5_000).heartbeat_age(0).service();
+    bed.tick(5_000).heartbeat_age(0).service();
+    assert!(bed.clears(), "it is back");
 }
 
 /// Covers R22.
@@ -229,7 +252,7 @@ fn a_drains_mark_is_no_new_host_recovery() {
 fn the_end_of_the_moves_and_the_return_are_separate_writes() {
     let mut bed = Harness::engine().proven();
     bed.forced_down();
-    bed.at += 5_000;
+    bed.at += 30_000;
     bed.beats();
     bed.command(crate::recovery::OperatorCommand::Reject);
     assert_eq!(bed.record.life, Some(Life::Watching));
@@ -356,7 +379,7 @@ fn back_home_with(reason: Option<&str>, call_deadline: Duration) -> Harness {
     .proven();
     bed.service.enabled = false;
     bed.forced_down().inventory(vec![], vec![]);
-    bed.at += 10_000;
+    bed.at += 30_000;
     bed.service();
     bed.service.disabled_reason = Some(reason.map_or_else(
         || format!("Masakari detected host failed. [tachi {}]", bed.state.id),
