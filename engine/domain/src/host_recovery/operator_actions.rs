@@ -96,7 +96,7 @@ impl HostRecovery {
             .is_some_and(|hold| hold.kind == HoldKind::Fence)
         {
             self.hold = None;
-            self.fence.begin_again(now.elapsed, &self.policy);
+            fence_again(self, now, record);
         }
     }
 
@@ -131,18 +131,24 @@ impl HostRecovery {
                     self.fence.begin_again(now.elapsed, &self.policy);
                 }
             }
-            HoldKind::Fence | HoldKind::DryRun => self.fence.begin_again(now.elapsed, &self.policy),
-            HoldKind::Alive => {
-                self.proof = None;
-                self.guard.counted = false;
-                self.fence.begin_again(now.elapsed, &self.policy);
-                self.service.begin_again(now.elapsed);
-                // Silence seen before the host was seen running does not count now.
-                self.service.seen = None;
-                self.enter(Stage::Fencing, record);
-            }
+            HoldKind::Fence | HoldKind::DryRun | HoldKind::Alive => fence_again(self, now, record),
         }
     }
+}
+
+/// Confirms the host off again, by the levels as they are configured now. An earlier proof may be by a device of another level,
+/// which is not read any more, and the host may have run since.
+fn fence_again(state: &mut HostRecovery, now: DecisionTime, record: &mut Record) {
+    state.fence.begin_again(now.elapsed, &state.policy);
+    if matches!(state.stage, Stage::Begin | Stage::Fencing) {
+        return;
+    }
+    state.proof = None;
+    state.guard.counted = false;
+    state.service.begin_again(now.elapsed);
+    // Silence seen before the host was seen running does not count now.
+    state.service.seen = None;
+    state.enter(Stage::Fencing, record);
 }
 
 /// Lists everything again, and follows Nova's records of this host's evacuations even if no move knows of them.

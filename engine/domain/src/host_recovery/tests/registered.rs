@@ -77,6 +77,12 @@ fn a_host_whose_service_is_deleted_before_it_is_listed_waits_for_an_operator() {
         bed.state.hold.as_ref().map(|hold| hold.kind),
         Some(HoldKind::Fence)
     );
+    bed.command(OperatorCommand::Approve);
+    assert_eq!(bed.state.stage, Stage::Fencing);
+    assert!(
+        !bed.state.is_proven_off(),
+        "the host may have run since, and its devices are read from the first level again"
+    );
 }
 
 /// Nova knows of no service on the host for long enough to be believed.
