@@ -189,9 +189,10 @@ impl VmRecovery {
                 return self.end(NotificationStatus::Ignored, "the instance does not exist", record);
             }
             Err(fault) => match fault.class {
-                // No later read would succeed, and this recovery may have stopped the instance itself.
-                FaultClass::Permanent | FaultClass::Fatal => StopReason::Unclear,
-                FaultClass::Conflict | FaultClass::Transient => {
+                // Nova shows this instance's actions to no later read either, and this recovery may have stopped the instance itself.
+                FaultClass::Permanent => StopReason::Unclear,
+                // Without valid credentials Nova would not accept the start either.
+                FaultClass::Conflict | FaultClass::Transient | FaultClass::Fatal => {
                     self.actions_read.not_before = now.elapsed.plus(self.policy.tick);
                     return self.nova_is_silent(&fault.text, now);
                 }

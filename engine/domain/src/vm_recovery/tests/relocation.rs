@@ -435,7 +435,11 @@ fn an_instance_that_a_user_stops_after_a_failed_start_is_neither_moved_nor_start
 
 #[test]
 fn a_start_waits_for_the_actions_unless_nova_never_shows_them() {
-    for (class, is_started) in [(FaultClass::Transient, false), (FaultClass::Permanent, true)] {
+    for (class, status, is_started) in [
+        (FaultClass::Transient, 503, false),
+        (FaultClass::Fatal, 401, false),
+        (FaultClass::Permanent, 403, true),
+    ] {
         let id = server_id().to_string();
         let mut run = Run::new("LIFECYCLE", "STOPPED_FAILED", Some(&id), Policy::default());
         run.actions = None;
@@ -447,7 +451,7 @@ fn a_start_waits_for_the_actions_unless_nova_never_shows_them() {
         );
         run.tell(up());
         assert_eq!(run.calls, [], "{class:?}");
-        run.tell(actions(Err(fault(class, Some(403), false))));
+        run.tell(actions(Err(fault(class, Some(status), false))));
         assert_eq!(run.calls.len(), usize::from(is_started), "{class:?}");
         run.actions = Some(Vec::new());
         run.goes_on(run.at + 2_000, &is(VmState::Stopped));
