@@ -82,8 +82,12 @@ impl World {
             return None;
         }
         let Some(one) = one else {
-            // It was gone before it was listed: moved by an earlier recovery, for example.
-            return (row.host == host)
+            // It was gone before it was listed: moved by an earlier recovery, for example. Or it has come since the last list, as the
+            // hooks ran, and the message names it as on its way.
+            let message = self.journal.recs[rec].message.as_deref().unwrap_or_default();
+            let is_named =
+                message.contains("watched for up to") && message.contains(&server_id(server).to_string());
+            return (row.host == host && !is_named)
                 .then(|| format!("vm-{server} is there still, and was never looked at"));
         };
         let note = one.note.as_deref().unwrap_or_default();
