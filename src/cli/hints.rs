@@ -6,6 +6,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 const MEANT: &[(&str, &str)] = &[
     ("approve", "recovery approve"),
     ("abort", "recovery abort"),
+    ("alert", "status"),
     ("alerts", "status"),
     ("cancel", "recovery abort"),
     ("check", "doctor"),
@@ -17,11 +18,12 @@ const MEANT: &[(&str, &str)] = &[
     ("history", "events"),
     ("hosts", "host list"),
     ("instances", "instance list"),
+    ("kill", "host report-down"),
     ("list", "host list"),
     ("log", "events"),
     ("logs", "events"),
     ("maintenance", "host drain"),
-    ("mute", "freeze"),
+    ("mute", "ack"),
     ("node", "host list"),
     ("nodes", "host list"),
     ("pause", "freeze"),
@@ -30,13 +32,13 @@ const MEANT: &[(&str, &str)] = &[
     ("resume", "thaw"),
     ("retry", "recovery retry"),
     ("server", "instance list"),
-    ("silence", "freeze"),
+    ("silence", "ack"),
     ("start", "serve"),
     ("top", "mon"),
     ("undrain", "host undrain"),
     ("unfreeze", "thaw"),
     ("unpause", "thaw"),
-    ("unsilence", "thaw"),
+    ("unsilence", "ack"),
     ("watch", "mon"),
 ];
 
@@ -122,6 +124,9 @@ mod tests {
             ("resume", "tachi thaw"),
             ("unfreeze", "tachi thaw"),
             ("log", "tachi events"),
+            ("silence", "tachi ack"),
+            ("mute", "tachi ack"),
+            ("kill", "tachi host report-down"),
         ] {
             let said = said(&[typed]);
             assert!(said.contains(meant), "{said}");

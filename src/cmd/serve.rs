@@ -100,7 +100,7 @@ async fn with_region(args: ServeArgs) -> Result<u8, Failure> {
         && let Some(host) = region.sandbox.region().hosts().first()
     {
         out::line(format!(
-            "fail a host curl -H 'X-Sandbox-Key: {}' --json '{{\"on\": false}}' {}/hosts/{}/power",
+            "fail a host curl -H 'X-Sandbox-Key: {}' -H 'Content-Type: application/json' -d '{{\"on\": false}}' {}/hosts/{}/power",
             region.sandbox.admin_key(),
             region.sandbox.urls().admin,
             host.name

@@ -141,11 +141,12 @@ async fn slow_operator_a_sandbox_that_is_served_is_protected_and_its_board_is_th
     // As printed: a host fails without a report by the test, and its instances are back.
     let typed = cloud.until_said("fail a host").await;
     let words: Vec<&str> = typed.split('\'').collect();
-    let ["fail a host curl -H ", header, " --json ", body, url] = words[..] else {
+    let ["fail a host curl -H ", header, " -H ", content, " -d ", body, url] = words[..] else {
         panic!("{typed}");
     };
     let (name, key) = header.split_once(": ").unwrap();
     let off = client.post(url.trim()).header(name, key);
+    assert_eq!(content, "Content-Type: application/json");
     let off = off
         .header("Content-Type", "application/json")
         .body(body.to_owned());

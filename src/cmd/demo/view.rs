@@ -115,11 +115,14 @@ impl View {
         let at = scene.seconds();
         let mut lines = Vec::new();
         for (of, (notification, host)) in seen.notifications.iter().zip(&scene.failing).enumerate() {
+            let by_another =
+                notification.is_held() && seen.notifications.iter().take(of).any(DemoNotification::is_held);
             for (task, text) in &notification.tasks {
                 // The bar and the table show single instances.
                 let single =
                     task == "EvacuateInstancesTask" && !text.contains("instances") && !text.contains("ALARM");
-                if !single && self.printed.insert((of, text.clone())) {
+                let is_hold_of_another = by_another && text.starts_with("on hold: ");
+                if !single && !is_hold_of_another && self.printed.insert((of, text.clone())) {
                     let names_it = scene.failing.len() == 1 || text.contains(host.as_str());
                     lines.push(if names_it {
                         text.clone()
@@ -131,8 +134,6 @@ impl View {
             // A recovery on hold gives its reason as a step and as its message, and so does the next host of its rack, with
             // other numbers. The view prints it once.
             let message = notification.message.as_deref();
-            let by_another =
-                notification.is_held() && seen.notifications.iter().take(of).any(DemoNotification::is_held);
             let is_known = |message: &str| {
                 self.printed
                     .iter()

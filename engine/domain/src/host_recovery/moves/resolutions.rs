@@ -51,6 +51,18 @@ impl Move {
                 self.note.as_deref().unwrap_or_default()
             )),
             ResolutionKind::Failure
+                if self.step == MoveStep::Held
+                    && self.has_no_doubt()
+                    && on.is_some_and(|host| !self.elsewhere.contains(host)) =>
+            {
+                let hosts: Vec<&str> = self
+                    .elsewhere
+                    .difference(&self.absent)
+                    .map(String::as_str)
+                    .collect();
+                Err(format!("it may run on {}: name that host", hosts.join(" or ")))
+            }
+            ResolutionKind::Failure
                 if matches!(self.step, MoveStep::Waiting { .. }) && self.has_no_doubt() =>
             {
                 Err(format!("{} is about to be requested anyway", self.name))

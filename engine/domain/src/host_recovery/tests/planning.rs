@@ -8,7 +8,7 @@ use crate::entity::notification::NotificationStatus;
 use crate::host_recovery::{End, Lock, MoveStep, Stage};
 use crate::nova::{Migration, MigrationType, Server, VmState};
 use crate::recovery::WrittenOff;
-use crate::recovery::{Command, InCell, Inventory, Observation, ServerCall};
+use crate::recovery::{Command, InCell, Inventory, Observation, ResolutionKind, ServerCall};
 
 fn order(bed: &Harness) -> Vec<u128> {
     bed.commands
@@ -181,6 +181,13 @@ fn an_unfinished_move_that_names_another_host_is_held_unless_that_host_is_off_to
         assert!(!bed.evacuates_any(), "{name}");
         let note = bed.one(1).note.clone().unwrap();
         assert!(note.contains(HOST) && note.contains('b'), "{name}: {note}");
+        let refusal = bed.one(1).accepts(ResolutionKind::Failure, Some("c"));
+        assert_eq!(refusal.unwrap_err(), "it may run on b: name that host", "{name}");
+        assert_eq!(
+            bed.one(1).accepts(ResolutionKind::Failure, Some("b")),
+            Ok(()),
+            "{name}"
+        );
         assert!(
             bed.message.as_deref().unwrap().contains("needs an operator"),
             "{name}"
