@@ -40,7 +40,7 @@ use hosts::Hosts;
 use now::NowPage;
 use pieces::{
     Piece, ago, clock, commands, escaped, lasted, link, many, mark, move_state, n_plus, nova, or_nothing,
-    reading, room, span, state, tested, until, visible, ways, why,
+    room, span, state, tested, until, visible, ways, why,
 };
 use timeline::Timeline;
 

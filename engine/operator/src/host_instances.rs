@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
+use tachi_domain::Timestamp;
 use tachi_domain::policy::LocalDisk;
 use tachi_domain::power::Power;
 use tachi_domain::situation::{DiskPlace, FindingCode, InstanceSituation, Protection};
@@ -12,7 +13,7 @@ use crate::schema;
 use crate::situation::CountsView;
 use crate::snapshot::RegionSnapshot;
 use crate::waits::WaitView;
-use crate::when::{Time, lasting};
+use crate::when::{Time, age, ago, lasting};
 
 /// A fence device of a host, and its last test.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -36,6 +37,16 @@ pub struct LevelView {
 }
 
 impl LevelView {
+    /// Returns the power state that the device read last, without a judgement: "on" is good for a running host.
+    pub const fn reading(&self) -> &'static str {
+        match (&self.fault, self.power) {
+            (Some(_), _) => "device fails",
+            (None, Some(Power::Off)) => "off",
+            (None, Some(Power::On)) => "on",
+            (None, Some(Power::Unknown) | None) => "no reading",
+        }
+    }
+
     /// Returns the devices of one host, in the order in which they are tried.
     pub(crate) fn of(seen: &RegionSnapshot, host: &str) -> Vec<Self> {
         let mut all: Vec<_> = seen.tests.iter().filter(|test| test.host == host).collect();
@@ -71,6 +82,33 @@ pub struct EvidenceView {
 }
 
 impl EvidenceView {
+    /// Describes the evidence in one line, each part with its age.
+    pub fn summary(&self, now: Timestamp) -> String {
+        let state = match self.up {
+            Some(true) => "up",
+            Some(false) => "down",
+            None => "unknown",
+        };
+        let since = self
+            .since
+            .map_or_else(String::new, |at| format!(" for {}", age(at.0, now)));
+        let reads = |level: &LevelView| {
+            format!(
+                "{} {} ({})",
+                level.device,
+                level.reading(),
+                ago(level.tested_at.0, now)
+            )
+        };
+        let power: Vec<String> = self.levels.iter().map(reads).collect();
+        let power = if power.is_empty() {
+            "no reading".to_owned()
+        } else {
+            power.join(", ")
+        };
+        format!("Nova: {state}{since}; power: {power}")
+    }
+
     /// Collects the evidence on one host.
     pub(crate) fn of(seen: &RegionSnapshot, host: &str) -> Self {
         let judged = seen.situation.hosts.iter().find(|one| one.name == host);

@@ -22,6 +22,7 @@ use crate::schema;
 use crate::snapshot::{Age, RegionSnapshot, is_alive};
 use crate::waits::{self, WaitView};
 use crate::when::Time;
+use tachi_domain::wait::WaitsFor;
 
 /// The state of a region: which instances are protected now, why others are not, and what to do about it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -335,7 +336,30 @@ impl EngineView {
     }
 }
 
+impl WaitingRecoveryView {
+    /// True if the operator decides by what is known of the host.
+    pub fn is_about_host(&self) -> bool {
+        let about = [WaitsFor::Approval, WaitsFor::Fence, WaitsFor::Alive];
+        self.waits.as_ref().is_some_and(|wait| about.contains(&wait.what))
+    }
+}
+
 impl SituationView {
+    /// Returns what is known of a host, if its recovery is on hold because of that.
+    pub fn evidence(&self, host: &str) -> Option<String> {
+        let waiting = self.needs_person.recoveries.iter().find(|one| one.host == host);
+        let waiting = waiting.filter(|one| one.is_about_host())?;
+        Some(waiting.evidence.summary(self.at.0))
+    }
+
+    /// Returns the reason for which a recovery is on hold.
+    pub fn reason(&self, one: &WaitingRecoveryView) -> String {
+        let row = self.recoveries.iter().find(|row| row.id == one.recovery);
+        let message = row.and_then(|row| row.message.clone());
+        let about = || one.waits.as_ref().map_or_else(String::new, WaitView::about);
+        message.unwrap_or_else(about)
+    }
+
     /// Returns each part with true if it is healthy in every running engine.
     pub fn parts(&self) -> BTreeMap<&str, bool> {
         let mut parts: BTreeMap<&str, bool> = BTreeMap::new();

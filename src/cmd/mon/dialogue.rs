@@ -149,11 +149,13 @@ impl Dialogue {
         recovery: RecoveryId,
         host: &str,
         waits: Option<&WaitView>,
+        evidence: Option<&str>,
         source: &[String],
     ) -> Self {
         let waiting = waits.map_or_else(String::new, |wait| format!("Why it waits: {}. ", wait.about()));
+        let evidence = evidence.map_or_else(String::new, |evidence| format!("{evidence}. "));
         let what = format!(
-            "{waiting}The engine checks again and continues: it may cut the power of {host} and start its instances elsewhere. Type the host's name."
+            "{waiting}{evidence}The engine checks again and continues: it may cut the power of {host} and start its instances elsewhere. Type the host's name."
         );
         let waits = waits.map(ShownWait::from);
         let mut name = Field::new("host", "");

@@ -88,6 +88,8 @@ pub(super) struct Host {
     pub(super) open: Option<RecoveryId>,
     /// The wait of that recovery.
     pub(super) waits: Option<WaitView>,
+    /// What is known of the host, if its recovery is on hold because of that.
+    pub(super) evidence: Option<String>,
     /// Rank of the host: higher is worse.
     rank: u8,
     /// Text that a filter searches.
@@ -420,7 +422,7 @@ fn of_host(
     flags: String,
 ) -> Host {
     let nova = match view.up {
-        Some(true) => StatusMark::new(Tone::Good, "heard"),
+        Some(true) => StatusMark::new(Tone::Good, "up"),
         Some(false) => StatusMark::new(Tone::Bad, "silent"),
         None => StatusMark::new(Tone::Unknown, "unknown"),
     };
@@ -468,6 +470,7 @@ fn of_host(
         back,
         open: row.map(|row| row.id),
         waits: row.and_then(|row| row.waits.clone()),
+        evidence: seen.evidence(&view.name),
         rank: rank(view, row),
         search: plain(&search).to_lowercase(),
     }

@@ -398,8 +398,10 @@ impl Mon {
         };
         self.dialogue = Some(match letter {
             'a' => {
-                let waits = self.drawn().and_then(|host| host.waits.as_ref());
-                Dialogue::approve(recovery, &host, waits, &self.options.source)
+                let drawn = self.drawn();
+                let waits = drawn.and_then(|host| host.waits.as_ref());
+                let evidence = drawn.and_then(|host| host.evidence.as_deref());
+                Dialogue::approve(recovery, &host, waits, evidence, &self.options.source)
             }
             'x' => Dialogue::abort(recovery, &host, &self.options.source),
             _ => Dialogue::confirm_off(&host),

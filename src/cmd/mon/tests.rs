@@ -254,7 +254,7 @@ fn old_facts_are_never_shown_as_good() {
     let mut mon = mon();
     let young = frame(&mut mon, 120, 40);
     assert!(
-        young.contains("● heard") && young.contains("seen 0 s ago"),
+        young.contains("● up") && young.contains("seen 0 s ago"),
         "{young}"
     );
     assert!(!young.contains("NO ANSWER"), "{young}");
@@ -269,7 +269,7 @@ fn old_facts_are_never_shown_as_good() {
     );
     mon.on(Event::Tick, at(6));
     let old = frame(&mut mon, 120, 40);
-    assert!(!old.contains('●') && old.contains("? was heard"), "{old}");
+    assert!(!old.contains('●') && old.contains("? was up"), "{old}");
     // A question that hangs is no answer either.
     mon.on(told(region()), at(7));
     assert!(frame(&mut mon, 120, 40).contains('●'));
@@ -333,7 +333,7 @@ fn what_may_cut_power_wants_the_name_of_the_host() {
     let wanted = ["recovery", "approve", &id, "--yes", "--reason=it is off", waits].map(str::to_owned);
     assert_eq!(deed, Some(MonAction::Run(wanted.to_vec())));
 
-    let none = Dialogue::approve(HELD, "compute-003", None, &[]);
+    let none = Dialogue::approve(HELD, "compute-003", None, None, &[]);
     assert!(none.command().contains(&"--waits=null".to_owned()));
     assert!(!none.what.contains("Why it waits"));
 
@@ -544,7 +544,7 @@ fn hostile_names_and_small_terminals_break_nothing() {
     // What is wide does not push the columns after it.
     let column = |needle: &str| {
         let line = shown.lines().find(|line| line.contains(needle)).unwrap();
-        let place = line.find("● heard").unwrap();
+        let place = line.find("● up").unwrap();
         textwrap::core::display_width(&line[..place])
     };
     assert_eq!(column("日本語"), column("evil"));

@@ -158,10 +158,18 @@ async fn each(
     let mut consent = consent.clone();
     // If no recovery is open, the action cannot affect the wrong host.
     consent.yes |= all.iter().all(|one| one.story.summary.life != Life::Open);
-    let text = match all {
+    let mut text = match all {
         [one] if action.word == OperatorCommand::Approve => one.with_wait(action.consequence),
         all => with_hosts(all, action.consequence),
     };
+    if action.word == OperatorCommand::Approve && !consent.yes {
+        let seen = source.situation().await?;
+        for one in all {
+            if let Some(evidence) = seen.evidence(one.host()) {
+                text.push_str(&format!("\n{}: {evidence}", one.host()));
+            }
+        }
+    }
     let reason = asked(
         &token(all),
         &consent,

@@ -2,8 +2,9 @@
 
 use tachi_domain::Timestamp;
 use tachi_domain::situation::{Aspect, FindingCode, Severity};
+use tachi_operator::consequence::{self, SuggestedCommand};
 use tachi_operator::waits::explained;
-use tachi_operator::{FindingView, SituationView, counted};
+use tachi_operator::{FindingView, SituationView, WaitingRecoveryView, counted};
 
 use super::super::when::ago;
 use super::seen::instances;
@@ -85,9 +86,35 @@ fn ways(seen: &SituationView, finding: &FindingView) -> Vec<String> {
     }
     let held = needs.recoveries.iter();
     let own = held.filter(|one| finding.code == FindingCode::RecoveryHeld && is_subject(&one.host));
-    own.flat_map(|one| &one.commands)
-        .map(|way| format!("-> {way}"))
-        .collect()
+    decision(seen, &own.collect::<Vec<_>>())
+}
+
+/// Returns what an operator needs to decide on recoveries on hold: the reason, the evidence of each host, the commands and what they do.
+fn decision(seen: &SituationView, own: &[&WaitingRecoveryView]) -> Vec<String> {
+    let mut lines = Vec::new();
+    for (number, one) in own.iter().take(MAX_LISTED).enumerate() {
+        if one.is_about_host() {
+            let reason = seen.reason(one);
+            if number == 0 {
+                lines.push(format!("why: {reason}"));
+            }
+            lines.push(format!("{}: {}", one.host, one.evidence.summary(seen.at.0)));
+        }
+    }
+    if own.len() > 1 {
+        lines.push(format!(
+            "-> tachi recovery approve --all-held    # {}",
+            consequence::APPROVE
+        ));
+    }
+    for (number, one) in own.iter().enumerate() {
+        for way in SuggestedCommand::all(&one.commands) {
+            let meaning = Some(way.meaning).filter(|meaning| number == 0 && !meaning.is_empty());
+            let meaning = meaning.map_or_else(String::new, |meaning| format!("    # {meaning}"));
+            lines.push(format!("-> {}{meaning}", way.command));
+        }
+    }
+    lines
 }
 
 /// Returns the grade's symbol at the head of a line.

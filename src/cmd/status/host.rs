@@ -43,7 +43,7 @@ fn registered<'a>(seen: &'a SituationView, name: &str) -> Option<&'a RegisteredV
 
 const fn up_text(up: Option<bool>) -> &'static str {
     match up {
-        Some(true) => "● heard",
+        Some(true) => "● up",
         Some(false) => "✗ down",
         None => "? not known",
     }
@@ -141,7 +141,11 @@ fn of_host(seen: &SituationView, one: &ExplanationView) -> Vec<String> {
         let tested = ago(level.tested_at.0, now);
         let mut entry = vec![match (&level.fault, level.good) {
             (Some(_), _) => format!("{name:<10} ✗ {} ({tested})", level.device),
-            (None, true) => format!("{name:<10} ● {} ({tested})", level.device),
+            (None, true) => format!(
+                "{name:<10} ● {} reads {} ({tested})",
+                level.device,
+                level.reading()
+            ),
             (None, false) => format!("{name:<10} ? {}: its test is too old ({tested})", level.device),
         }];
         entry.extend(level.fault.iter().map(|fault| format!("info: {fault}")));

@@ -13,7 +13,7 @@ use tachi_domain::{EndedBy, RecoveryId};
 use tachi_operator::consequence::{ABORT, APPROVE};
 use tachi_operator::{FindingView, FreezeView, WaitView, WaitingRecoveryView, plain};
 
-use super::pieces::{Piece, escaped, reading};
+use super::pieces::{Piece, escaped};
 
 /// An action of the board.
 #[derive(Serialize)]
@@ -151,7 +151,7 @@ pub(super) fn approve_all(group: &[&WaitingRecoveryView]) -> Piece {
             .evidence
             .levels
             .iter()
-            .map(|level| format!("level {} reads {}", level.level, reading(level)));
+            .map(|level| format!("level {} reads {}", level.level, level.reading()));
         let parts: Vec<String> = std::iter::once(nova.to_owned()).chain(read).collect();
         parts.join(", ")
     };

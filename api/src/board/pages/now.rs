@@ -138,22 +138,10 @@ fn groups(all: &[WaitingRecoveryView]) -> Vec<Vec<&WaitingRecoveryView>> {
     groups
 }
 
-/// Returns the reason why a recovery is on hold.
-fn reason(seen: &SituationView, one: &WaitingRecoveryView) -> String {
-    let row = seen.recoveries.iter().find(|row| row.id == one.recovery);
-    let message = row.and_then(|row| row.message.as_deref());
-    let about = || {
-        one.waits
-            .as_ref()
-            .map_or_else(String::new, tachi_operator::WaitView::about)
-    };
-    message.map_or_else(about, str::to_owned)
-}
-
 /// Renders the recoveries with one cause as one item: a row for each host, with the evidence that it is off.
 fn held(seen: &SituationView, group: &[&WaitingRecoveryView], may: bool) -> Item {
     let since = group.iter().filter_map(|one| Some(one.waits.as_ref()?.since));
-    let why = group.first().map_or_else(String::new, |one| reason(seen, one));
+    let why = group.first().map_or_else(String::new, |one| seen.reason(one));
     let hosts: Vec<String> = group.iter().map(|one| link("host", &one.host, "").0).collect();
     let subject = match hosts.as_slice() {
         [one] => format!("recovery of {one}"),
@@ -205,7 +193,7 @@ fn evidence(seen: &SituationView, group: &[&WaitingRecoveryView], why: &str, may
             read.concat()
         };
         let of_host = monitors.get(host).map_or(&[][..], Vec::as_slice);
-        let own = reason(seen, one);
+        let own = seen.reason(one);
         let own = if own == why {
             String::new()
         } else {

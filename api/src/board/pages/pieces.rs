@@ -265,16 +265,6 @@ pub(super) fn tested(one: &LevelView) -> Piece {
     }
 }
 
-/// Returns the power state that a fence device read last, without a judgement: "on" is good for a running host.
-pub(super) fn reading(one: &LevelView) -> &'static str {
-    match (&one.fault, one.power) {
-        (Some(_), _) => "device fails",
-        (None, Some(Power::Off)) => "off",
-        (None, Some(Power::On)) => "on",
-        (None, Some(Power::Unknown) | None) => "no reading",
-    }
-}
-
 /// Renders the power state as evidence that a host is off, with its age.
 pub(super) fn power(one: &LevelView) -> Piece {
     let grade = match (&one.fault, one.power) {
@@ -284,7 +274,7 @@ pub(super) fn power(one: &LevelView) -> Piece {
     };
     Piece(format!(
         "<div>{} <span class=\"soft\" title=\"{}\">level {}, {}</span></div>",
-        mark(grade, reading(one)),
+        mark(grade, one.reading()),
         escaped(&one.device),
         one.level,
         ago(&one.tested_at)
