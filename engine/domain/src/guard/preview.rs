@@ -22,8 +22,8 @@ pub struct WouldHold {
 
 impl Region {
     /// Returns the registered hosts whose recovery would wait for an operator if each of them alone failed now, and Nova got no more
-    /// heartbeats from it. Hosts that are being recovered already are left out, and so are hosts in maintenance, because their
-    /// reports are refused.
+    /// heartbeats from it. Hosts that are being recovered already are left out, and so are hosts in maintenance, unless one of their
+    /// processes has failed: such a host still runs its instances, and reports of it are accepted.
     pub fn would_hold(&self, rules: &Policy) -> Vec<WouldHold> {
         // Hosts of a segment that are not out differ in only a few facts, and there may be a thousand of them.
         let mut of_segment: BTreeMap<SegmentId, GuardFacts> = BTreeMap::new();
@@ -31,7 +31,7 @@ impl Region {
         for one in self
             .hosts
             .iter()
-            .filter(|one| !one.recovering && !one.on_maintenance)
+            .filter(|one| !one.recovering && (!one.on_maintenance || one.by_process))
         {
             let facts = if self.is_out(one, rules) {
                 self.facts_beforehand(one, rules)
@@ -121,5 +121,7 @@ mod tests {
         assert!(found[0].why[0].starts_with("G11 protected"), "{found:?}");
         all.hosts[7].on_maintenance = true;
         assert_eq!(all.would_hold(&listed), [], "reports of it are refused");
+        all.hosts[7].by_process = true;
+        assert_eq!(all.would_hold(&listed), found, "reports of it are accepted");
     }
 }

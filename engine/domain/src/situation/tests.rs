@@ -459,6 +459,20 @@ fn cases() -> Vec<Case> {
             [0, 6, 0, 0, 0, 0],
         ),
         (
+            "a host in maintenance because of a process has died",
+            |facts| {
+                facts.segments[0].hosts[0].maintenance = Some(MaintenanceReason::Process);
+                computes(facts)[0].up = false;
+                facts.fencing.without.push("a".into());
+            },
+            &[
+                (FindingCode::HostDown, "a", "no recovery of it is open"),
+                (FindingCode::HostWithoutFence, "a", "cannot be confirmed off"),
+                (FindingCode::ProcessDown, "a", "one of its processes"),
+            ],
+            [4, 0, 0, 0, 2, 0],
+        ),
+        (
             "reports on living hosts leave all of them",
             |facts| {
                 for host in &mut facts.segments[0].hosts {
