@@ -193,7 +193,7 @@ fn resting(one: &Instance, rest: &Rest, look: &AssessContext<'_>) -> Finding {
         ),
         StopReason::Due => (
             Severity::Err,
-            "it should run and does not: in error or shut down without a request",
+            "it should run and does not: in error, shut down, halted or crashed without a request",
             Some(fix),
         ),
         StopReason::Unclear if rest.stopped => (
