@@ -50,6 +50,7 @@ pub use room::{
 };
 pub use segments::SegmentSituation;
 
+use crate::recovery::{Life, RecoveryKind};
 use crate::string_enum::string_enum;
 use findings::Findings;
 use hosts::AssessedHost;
@@ -272,6 +273,12 @@ struct AssessContext<'a> {
 }
 
 impl AssessContext<'_> {
+    /// Returns the open recovery of the host itself. Those of its instances and processes, and its drain, bear its name, too.
+    fn open_host_recovery(&self, host: &str) -> Option<&Recovery> {
+        let mut all = self.facts.recoveries.iter();
+        all.find(|one| one.host == host && one.kind == RecoveryKind::Host && one.life == Life::Open)
+    }
+
     /// Returns the number of instances on a host; 0 if it is not known.
     fn instances_on(&self, host: &str) -> u64 {
         self.numbers.get(host).copied().unwrap_or(0)

@@ -129,11 +129,7 @@ fn under_recovery(
     standing: &mut ProtectionState,
     found: &mut Findings,
 ) {
-    let recovery = look
-        .facts
-        .recoveries
-        .iter()
-        .find(|one| one.host == name && one.life == Life::Open);
+    let recovery = look.open_host_recovery(name);
     let progress = recovery
         .filter(|one| one.instances > 0)
         .map_or_else(String::new, |one| {

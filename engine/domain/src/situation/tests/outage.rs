@@ -19,6 +19,26 @@ fn an_instance_that_is_down_is_an_error_and_one_that_is_being_started_is_not_for
     assert_eq!(grade(true, 310), Severity::Err);
 }
 
+/// A recovery of one of its instances, or of a process there, bears the host's name, too.
+#[test]
+fn a_hosts_recovery_is_not_mixed_up_with_that_of_its_instance() {
+    let mut facts = fine();
+    facts.segments[0].hosts[0].recovery = Some((RecoveryId(Uuid::from_u128(9)), Life::Open));
+    computes(&mut facts)[0].up = false;
+    facts.recoveries.push(Recovery {
+        kind: RecoveryKind::Vm,
+        message: Some("its start was refused".into()),
+        ..recovery("a", WaitsFor::Approval)
+    });
+    facts.recoveries.push(recovery("a", WaitsFor::Nothing));
+    let situation = assess(&facts, NOW);
+    let mut found = situation.findings.iter();
+    let host = found.find(|one| one.code == FindingCode::HostUnderRecovery).unwrap();
+    assert_eq!(host.text, "it is being recovered: 1/2 instances back");
+    facts.recoveries.pop();
+    assert_eq!(assess(&facts, NOW).segments[0].under_recovery, [] as [&str; 0]);
+}
+
 /// From the first report until the last instance is back a monitoring check is not green.
 /// Covers R36.
 #[test]
