@@ -209,12 +209,15 @@ fn on_maintenance(
         Some(down) => format!("{text}: {}", down.names()),
         None => text.to_owned(),
     };
-    found.note(
-        Finding::new(code, text)
-            .about(name, look.instances_on(name))
-            .since(down.and_then(|down| down.since))
-            .fix(fix),
-    );
+    let finding = Finding::new(code, text)
+        .about(name, look.instances_on(name))
+        .since(down.and_then(|down| down.since))
+        .fix(fix);
+    if protection == Protection::Down && look.should_run_on(name) {
+        found.alarm(finding);
+    } else {
+        found.note(finding);
+    }
 }
 
 /// Reports the guards that would put the recovery on hold if the host failed now.

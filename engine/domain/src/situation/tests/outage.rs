@@ -19,6 +19,42 @@ fn an_instance_that_is_down_is_an_error_and_one_that_is_being_started_is_not_for
     assert_eq!(grade(true, 310), Severity::Err);
 }
 
+/// Instances that were started on a host after its recovery, or while an operator worked on it, are down with it.
+/// Covers R36.
+#[test]
+fn an_acknowledged_host_is_an_alarm_again_when_it_is_down_with_instances_that_should_run() {
+    for (why, code) in [
+        (MaintenanceReason::Operator, FindingCode::HostOnMaintenance),
+        (MaintenanceReason::Recovery, FindingCode::HostNotBack),
+    ] {
+        let mut facts = fine();
+        facts.segments[0].hosts[0].maintenance = Some(why);
+        facts.acknowledged.push(Acknowledgement {
+            code,
+            subject: Some("a".into()),
+            until: ago(-3_600),
+            by: "alice: repair".into(),
+        });
+        assert_eq!(assess(&facts, NOW).grade, Severity::Info, "{why}: it is up");
+        computes(&mut facts)[0].up = false;
+        assert_eq!(assess(&facts, NOW).grade, Severity::Warn, "{why}: two are down");
+        let on = &mut facts.instances.as_mut().unwrap().value.on;
+        let [first, second] = Arc::make_mut(on.get_mut("a").unwrap()).as_mut_slice() else {
+            panic!("two instances");
+        };
+        first.left = Some("it is not marked".into());
+        second.rest = Some(Rest {
+            why: StopReason::Meant,
+            since: ago(60),
+            busy: false,
+            stopped: true,
+            seen: None,
+            judged: None,
+        });
+        assert_eq!(assess(&facts, NOW).grade, Severity::Info, "{why}: none should run");
+    }
+}
+
 /// A recovery of one of its instances, or of a process there, bears the host's name, too.
 #[test]
 fn a_hosts_recovery_is_not_mixed_up_with_that_of_its_instance() {
