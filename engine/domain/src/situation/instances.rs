@@ -182,7 +182,7 @@ fn resting(one: &Instance, rest: &Rest, look: &AssessContext<'_>) -> Finding {
     };
     let (grade, text, fix) = match rest.why {
         StopReason::Due if rest.busy && age < BUSY.as_micros() => (
-            Severity::Info,
+            Severity::Warn,
             "it should run and does not: Nova is working on it",
             None,
         ),

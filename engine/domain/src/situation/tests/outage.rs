@@ -2,10 +2,10 @@
 
 use super::*;
 
-/// An outage of one instance is an error at once, unless Nova is at work on it.
+/// An outage of one instance is an error at once, and a warning if Nova is at work on it.
 /// Covers R36.
 #[test]
-fn an_instance_that_is_down_is_an_error_and_one_that_is_being_started_is_not_for_five_minutes() {
+fn an_instance_that_is_down_is_an_error_and_one_that_is_being_started_is_a_warning_for_five_minutes() {
     let grade = |busy, seconds| {
         let mut facts = fine();
         rest(&mut facts, StopReason::Due, seconds);
@@ -15,7 +15,7 @@ fn an_instance_that_is_down_is_an_error_and_one_that_is_being_started_is_not_for
         assess(&facts, NOW).grade
     };
     assert_eq!(grade(false, 0), Severity::Err);
-    assert_eq!(grade(true, 290), Severity::Info);
+    assert_eq!(grade(true, 290), Severity::Warn);
     assert_eq!(grade(true, 310), Severity::Err);
 }
 
@@ -51,7 +51,11 @@ fn an_acknowledged_host_is_an_alarm_again_when_it_is_down_with_instances_that_sh
             seen: None,
             judged: None,
         });
-        assert_eq!(assess(&facts, NOW).grade, Severity::Info, "{why}: none should run");
+        assert_eq!(
+            assess(&facts, NOW).grade,
+            Severity::Info,
+            "{why}: none should run"
+        );
     }
 }
 
@@ -69,7 +73,9 @@ fn a_hosts_recovery_is_not_mixed_up_with_that_of_its_instance() {
     facts.recoveries.push(recovery("a", WaitsFor::Nothing));
     let situation = assess(&facts, NOW);
     let mut found = situation.findings.iter();
-    let host = found.find(|one| one.code == FindingCode::HostUnderRecovery).unwrap();
+    let host = found
+        .find(|one| one.code == FindingCode::HostUnderRecovery)
+        .unwrap();
     assert_eq!(host.text, "it is being recovered: 1/2 instances back");
     facts.recoveries.pop();
     assert_eq!(assess(&facts, NOW).segments[0].under_recovery, [] as [&str; 0]);
