@@ -2,6 +2,44 @@
 
 use super::*;
 
+pub(super) fn cases() -> Vec<Case> {
+    vec![
+        (
+            "one that was given up, and that nobody has listed since",
+            |facts| {
+                facts.waiting.push(waiting(77, WaitsFor::GivenUp));
+                facts.waiting[0].wait.as_mut().unwrap().since = ago(4);
+            },
+            &[(FindingCode::MoveFailed, "vm-77", "it was given up")],
+            [6, 0, 0, 0, 1, 0],
+        ),
+        (
+            "one that was given up, and that was deleted since",
+            |facts| facts.waiting.push(waiting(77, WaitsFor::GivenUp)),
+            &[],
+            ALL_WELL,
+        ),
+        (
+            "one that was given up, and that may be in a cell that does not answer",
+            |facts| {
+                facts.waiting.push(waiting(77, WaitsFor::GivenUp));
+                computes(facts)[1].cell_down = true;
+            },
+            &[
+                (FindingCode::MoveFailed, "vm-77", "it was given up"),
+                (FindingCode::HostCellDown, "b", "its cell does not answer"),
+            ],
+            [4, 0, 2, 0, 1, 0],
+        ),
+        (
+            "one that may run elsewhere, and that is not listed",
+            |facts| facts.waiting.push(waiting(77, WaitsFor::Absence)),
+            &[(FindingCode::MoveNeedsPerson, "vm-77", "it may run there")],
+            [6, 0, 0, 0, 1, 0],
+        ),
+    ]
+}
+
 /// An outage of one instance is an error at once, and a warning if Nova is at work on it.
 /// Covers R36.
 #[test]
