@@ -81,6 +81,53 @@ fn every_instance_that_is_not_what_it_was_is_listed_with_what_to_type() {
     assert!(left(&odd).is_some());
 }
 
+/// A recovery that was aborted or failed before it listed an instance.
+#[test]
+fn a_failure_without_an_instance_is_left_to_do_with_its_commands() {
+    let mut story = story();
+    story.instances.clear();
+    story.summary.moves = tachi_engine::ports::operator::MoveCounts::default().into();
+    story.summary.life = Life::Closed;
+    story.summary.message = Some("rejected by alice".to_owned());
+    let id = story.summary.recovery;
+    let retry = format!("tachi recovery retry {id}");
+    for (kind, commands) in [
+        (RecoveryKind::Host, vec![retry.clone()]),
+        (
+            RecoveryKind::Vm,
+            vec!["openstack server start web-1".to_owned(), retry],
+        ),
+    ] {
+        story.summary.kind = kind;
+        if let Some(reported) = &mut story.reported
+            && kind == RecoveryKind::Vm
+        {
+            let instance = ("instance_uuid".to_owned(), "web-1".to_owned());
+            reported.payload.extend([instance]);
+        }
+        let report = RecoveryReport::of(&story);
+        assert!(!report.nothing_is_left(), "{kind}");
+        assert_eq!(report.after_failure(), commands);
+        for text in [report.markdown().unwrap(), report.html().unwrap()] {
+            assert!(
+                text.contains("it ended without a result: rejected by alice"),
+                "{text}"
+            );
+            assert!(commands.iter().all(|command| text.contains(command)), "{text}");
+            assert!(!text.contains("Nothing."), "{text}");
+        }
+    }
+    story.summary.kind = RecoveryKind::Host;
+    assert_eq!(
+        RecoveryReport::of(&story).sentence,
+        "No instance was moved: rejected by alice."
+    );
+    for status in ["finished", DISMISSED, "ignored"] {
+        story.summary.status = status.to_owned();
+        assert!(RecoveryReport::of(&story).nothing_is_left(), "{status}");
+    }
+}
+
 #[test]
 fn what_others_have_named_stays_text() {
     let mut story = story();
