@@ -236,7 +236,7 @@ fn title(story: &RecoveryHistoryView) -> String {
     };
     format!(
         "{what}, reported {}",
-        crate::when::time(summary.opened_at.0)
+        crate::when::time(summary.first_reported_at.unwrap_or(summary.opened_at).0)
             .replace('T', " ")
             .replace('Z', " UTC")
     )

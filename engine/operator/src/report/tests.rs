@@ -45,6 +45,13 @@ fn the_moments_that_count_are_told_and_what_was_not_reached_is_told_too() {
             ("last instance back", Some(6.0)),
         ]
     );
+    let opened = story.summary.opened_at.0;
+    story.summary.first_reported_at = Some(crate::when::Time(opened.minus_seconds(60)));
+    assert_eq!(
+        title(&story),
+        "Host compute-003, reported 2026-11-21 23:31:24.000 UTC"
+    );
+    story.summary.first_reported_at = None;
     story.proofs.clear();
     story.steps.clear();
     story.instances.clear();
