@@ -219,7 +219,12 @@ impl Watcher {
         };
         let now = self.sources.clock.wall();
         self.computes = services(&self.sources.cloud.view(), now, self.computes.take());
-        let looked = self.computes.as_ref().is_some_and(|known| known.is_fresh(now));
+        let current = self.computes.as_ref().filter(|known| known.is_fresh(now));
+        let looked = current.is_some();
+        if let Some(known) = current {
+            let down = known.value.iter().filter(|one| one.cell_down);
+            self.roster.note_cells(down.map(|one| one.host.clone()).collect());
+        }
         // A list of all instances would compete with evacuations for Nova's processors.
         if looked && !(self.sources.moves.are_under_way() && self.can_wait(now)) {
             self.list().await;

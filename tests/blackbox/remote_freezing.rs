@@ -172,15 +172,11 @@ async fn slow_operator_api_a_host_is_said_to_be_dead_from_a_laptop() {
     let id = id.unwrap_or_else(|| panic!("{text}"));
     // The answer was lost, and the request is repeated.
     let (code, again, said) = over(&stage, ADMIN, &fail);
-    if code == 0 {
-        assert!(
-            again.contains("was already reported down") && again.contains(id),
-            "{again}"
-        );
-    } else {
-        // It may be over by now.
-        assert!(said.contains("since it was recovered"), "{said}");
-    }
+    assert_eq!(code, 0, "{said}");
+    assert!(
+        again.contains("was already reported down") && again.contains(id),
+        "{again}"
+    );
     let story = told(&stage, &["recovery", "show", id]);
     let by = story["reporters"][0]["user_name"].as_str().unwrap();
     assert!(

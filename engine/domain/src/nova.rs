@@ -130,6 +130,9 @@ pub enum PowerState {
     Running,
     /// Nova's 4.
     Shutdown,
+    /// Nova's 3, 6 and 7: paused, crashed or suspended. Stored as `other`, which every version reads.
+    #[serde(skip_deserializing, rename(serialize = "other"))]
+    Halted,
     /// Any other number.
     Other,
 }
@@ -139,6 +142,7 @@ impl PowerState {
     pub const fn from_nova(number: i64) -> Self {
         match number {
             1 => Self::Running,
+            3 | 6 | 7 => Self::Halted,
             4 => Self::Shutdown,
             _ => Self::Other,
         }

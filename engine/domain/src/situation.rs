@@ -50,6 +50,8 @@ pub use room::{
 };
 pub use segments::SegmentSituation;
 
+use crate::nova::StopReason;
+use crate::recovery::{Life, RecoveryKind};
 use crate::string_enum::string_enum;
 use findings::Findings;
 use hosts::AssessedHost;
@@ -272,6 +274,12 @@ struct AssessContext<'a> {
 }
 
 impl AssessContext<'_> {
+    /// Returns the open recovery of the host itself. Those of its instances and processes, and its drain, bear its name, too.
+    fn open_host_recovery(&self, host: &str) -> Option<&Recovery> {
+        let mut all = self.facts.recoveries.iter();
+        all.find(|one| one.host == host && one.kind == RecoveryKind::Host && one.life == Life::Open)
+    }
+
     /// Returns the number of instances on a host; 0 if it is not known.
     fn instances_on(&self, host: &str) -> u64 {
         self.numbers.get(host).copied().unwrap_or(0)
@@ -284,6 +292,20 @@ impl AssessContext<'_> {
         on.flat_map(|all| all.iter())
             .filter(|one| one.left.is_none())
             .count() as u64
+    }
+
+    /// True if an instance on the host is included by policy, and no person is known to have stopped it.
+    fn should_run_on(&self, host: &str) -> bool {
+        let known = self.facts.instances.iter();
+        let mut on = known
+            .filter_map(|known| known.value.on.get(host))
+            .flat_map(|all| all.iter());
+        let is_meant = |one: &Instance| {
+            one.rest
+                .as_ref()
+                .is_some_and(|rest| rest.why == StopReason::Meant)
+        };
+        on.any(|one| one.left.is_none() && !is_meant(one))
     }
 
     /// True if the host is up and disabled in Nova, and is not a reserved host, which is disabled until it is needed.

@@ -310,7 +310,7 @@ impl VmRecovery {
     fn step_aside(&mut self, status: NotificationStatus, text: String, record: &mut Record) {
         let may_be_stopped = match self.stage {
             Stage::Stopping => self.asked.is_some() || self.unanswered_stop.is_some(),
-            Stage::Starting | Stage::Migrating | Stage::Confirming | Stage::Waiting => true,
+            Stage::Starting | Stage::Migrating | Stage::Confirming | Stage::Waiting => !self.active,
             Stage::Begin | Stage::Activating => self.rewound,
             Stage::Over => false,
         };

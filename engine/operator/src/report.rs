@@ -10,6 +10,7 @@ use std::fmt::Write as _;
 use askama::Template;
 use serde::Serialize;
 use serde_json::Value;
+use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::entity::vmove::VmoveStatus;
 use tachi_domain::recovery::{DISMISSED, Life, RecoveryKind, Task};
 use tachi_domain::{Timestamp, WaitsFor};
@@ -143,9 +144,35 @@ impl<'a> RecoveryReport<'a> {
         is_away.then(|| format!("tachi host return {}", summary.host))
     }
 
+    /// Returns the message of a recovery that has failed without an instance that shows it.
+    fn failure(&self) -> Option<&str> {
+        let summary = &self.recovery.summary;
+        let is_closed = summary.life == Life::Closed && !summary.kind.is_planned();
+        let is_shown = self.recovery.instances.iter().any(|one| match one.status {
+            Some(VmoveStatus::Succeeded | VmoveStatus::Ignored) => false,
+            Some(VmoveStatus::Failed | VmoveStatus::Ongoing | VmoveStatus::Pending) | None => true,
+        });
+        if !is_closed || is_shown || summary.status != NotificationStatus::Failed.as_str() {
+            return None;
+        }
+        Some(summary.message.as_deref().unwrap_or("the reason is unknown"))
+    }
+
+    /// Returns the commands after such a failure.
+    fn after_failure(&self) -> Vec<String> {
+        let payload = self.recovery.reported.as_ref().map(|one| &one.payload);
+        let instance = payload.and_then(|payload| payload.get("instance_uuid"));
+        let start = instance.map(|id| format!("openstack server start {id}"));
+        let retry = format!("tachi recovery retry {}", self.recovery.summary.recovery);
+        start.into_iter().chain([retry]).collect()
+    }
+
     /// True if no operator has anything left to do.
     fn nothing_is_left(&self) -> bool {
-        self.left.is_empty() && !self.waits_for_person() && self.host_return().is_none()
+        self.left.is_empty()
+            && !self.waits_for_person()
+            && self.host_return().is_none()
+            && self.failure().is_none()
     }
 
     /// Returns the figures of each group with its name. Instances that are still down do not count in them.
@@ -209,7 +236,7 @@ fn title(story: &RecoveryHistoryView) -> String {
     };
     format!(
         "{what}, reported {}",
-        crate::when::time(summary.opened_at.0)
+        crate::when::time(summary.first_reported_at.unwrap_or(summary.opened_at).0)
             .replace('T', " ")
             .replace('Z', " UTC")
     )
@@ -227,7 +254,12 @@ fn sentence(story: &RecoveryHistoryView) -> String {
             let why = summary.message.as_deref();
             format!("Dismissed: {}.", why.unwrap_or("nothing was done"))
         }
-        (0, RecoveryKind::Host, _) => "No instance was moved.".to_owned(),
+        (0, RecoveryKind::Host, _) => match &summary.message {
+            Some(why) if summary.status == NotificationStatus::Failed.as_str() => {
+                format!("No instance was moved: {why}.")
+            }
+            Some(_) | None => "No instance was moved.".to_owned(),
+        },
         (0, _, _) => format!(
             "{}.",
             summary.message.as_deref().unwrap_or("The outcome is unknown")

@@ -95,18 +95,13 @@ fn report_blocker(view: &HostView) -> Option<String> {
             "recovery {id} of {host} is already running: `tachi recovery show {host} --follow` shows it"
         ));
     }
-    if !view.host.on_maintenance {
-        return None;
-    }
-    Some(match view.why {
-        Some(MaintenanceReason::Operator) | None => format!(
+    // The registry accepts the report of a dead host that a recovery or a failed process has put in maintenance.
+    (view.why == Some(MaintenanceReason::Operator)).then(|| {
+        format!(
             "{host} is in maintenance, and such a host is not recovered; end that first: openstack segment host update \
              --on_maintenance False {} {host}",
             view.host.segment.id
-        ),
-        Some(MaintenanceReason::Recovery | MaintenanceReason::Process) => format!(
-            "{host} is in maintenance since it was recovered: `tachi host return {host}` shows how to return it"
-        ),
+        )
     })
 }
 
@@ -392,7 +387,53 @@ fn came_of(error: &RegistryError) -> AuditResult {
 
 #[cfg(test)]
 mod tests {
+    use tachi_domain::entity::segment::RecoveryMethod;
+    use tachi_domain::entity::{Host, Segment, Stamps};
+    use tachi_domain::{HostId, SegmentId};
+    use uuid::Uuid;
+
     use super::*;
+
+    #[test]
+    fn only_an_operators_maintenance_refuses_a_report() {
+        let stamps = Stamps {
+            created_at: Timestamp::from_micros(1),
+            updated_at: None,
+        };
+        let segment = Segment {
+            row: 1,
+            id: SegmentId(Uuid::nil()),
+            name: "all".to_owned(),
+            service_type: "COMPUTE".to_owned(),
+            enabled: true,
+            description: None,
+            recovery_method: RecoveryMethod::Auto,
+            stamps,
+        };
+        let mut view = HostView {
+            host: Host {
+                row: 1,
+                id: HostId(Uuid::nil()),
+                name: "compute-001".to_owned(),
+                reserved: false,
+                on_maintenance: true,
+                kind: "COMPUTE".to_owned(),
+                control_attributes: "SSH".to_owned(),
+                segment,
+                stamps,
+            },
+            why: None,
+            recovery: None,
+        };
+        for why in MaintenanceReason::ALL {
+            view.why = Some(*why);
+            assert_eq!(
+                report_blocker(&view).is_some(),
+                *why == MaintenanceReason::Operator,
+                "{why}"
+            );
+        }
+    }
 
     #[test]
     fn a_report_whose_answer_is_lost_is_not_written_down_as_refused() {

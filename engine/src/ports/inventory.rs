@@ -13,6 +13,8 @@ use super::CallError;
 pub struct ServerPage {
     /// The servers on it, without those of cells that are down.
     pub servers: Vec<Server>,
+    /// The servers on it in cells that are down: nothing but their existence is known.
+    pub unknown: Vec<ServerId>,
     /// The time of each server's last change, by Nova's clock, where Nova shows it.
     pub updated: BTreeMap<ServerId, Timestamp>,
     /// The server after which the next page starts; `None` if this is the last.

@@ -48,6 +48,12 @@ pub(super) struct Roster {
     /// A partly read list of changes: its start time, the time of the first request, and the server after which the next
     /// page starts.
     reading: Option<(Timestamp, Timestamp, ServerId)>,
+    /// The hosts whose cell was down in the last round.
+    cells_down: BTreeSet<String>,
+    /// The hosts whose cell was down at some time since the end of the latest walk: a list may lack their instances.
+    unlisted: BTreeSet<String>,
+    /// The time before which all changes were known when the first of these cells went down.
+    known_before: Option<Timestamp>,
     /// Hosts that have changed since [`Roster::take_changed`].
     changed: BTreeSet<String>,
     /// Instances that are not running and for which the reason is to be queried.
@@ -132,6 +138,24 @@ impl Roster {
         self.changed.insert(host.to_owned());
     }
 
+    /// Takes the hosts whose cell is down in this round. Their instances stay as they were last seen. When a cell is back, the changes
+    /// since it went down are read again, and nothing counts as current before.
+    pub(super) fn note_cells(&mut self, down: BTreeSet<String>) {
+        if self.cells_down.difference(&down).next().is_some()
+            && let (Some(before), Some(known)) = (self.known_before, self.changes_known)
+        {
+            self.changes_known = Some(known.min(before));
+            self.reading = None;
+        }
+        if down.is_empty() {
+            self.known_before = None;
+        } else {
+            self.known_before = self.known_before.or(self.changes_known);
+        }
+        self.unlisted.extend(down.iter().cloned());
+        self.cells_down = down;
+    }
+
     /// Returns the first page to request in a round.
     pub(super) fn first(&self) -> Ask {
         match (self.reading, self.changes_known) {
@@ -204,15 +228,17 @@ impl Roster {
         }
     }
 
-    /// Finishes a walk: drops instances that it has not met and that have not changed meanwhile.
+    /// Finishes a walk: drops instances that it has not met and that have not changed meanwhile, except those that it may have missed.
     fn walked(&mut self, now: Timestamp) {
-        let walk = self.walk;
-        let gone = self.known.iter().filter(|(_, place)| place.walk < walk);
+        let (walk, unlisted) = (self.walk, &self.unlisted);
+        let gone = self.known.iter();
+        let gone = gone.filter(|(_, place)| place.walk < walk && !unlisted.contains(&*place.host));
         let gone: Vec<_> = gone.map(|(id, place)| (*id, Arc::clone(&place.host))).collect();
         for (id, host) in gone {
             self.known.remove(&id);
             self.take_away(&host, id);
         }
+        self.unlisted.clone_from(&self.cells_down);
         self.needs.tidy();
         if self.changes_known.is_none() {
             self.changes_known = Some(self.walk_began.unwrap_or(now));
@@ -220,6 +246,11 @@ impl Roster {
     }
 
     fn note(&mut self, page: ServerPage, now: Timestamp, policy: &Policy) {
+        for id in page.unknown {
+            if let Some(place) = self.known.get_mut(&id) {
+                place.walk = self.walk;
+            }
+        }
         for server in page.servers {
             let there = !matches!(server.vm_state, VmState::Deleted | VmState::ShelvedOffloaded);
             let before = self.known.get(&server.id).map(|place| Arc::clone(&place.host));

@@ -15,7 +15,9 @@ use super::*;
 use crate::ports::engine_registry::{Backlog, EngineRow, EngineSignature};
 use crate::ports::{CallError, ProviderLine, ServerPage};
 
+mod cells;
 mod first_listing;
+mod reasons;
 mod successor;
 
 const PAGE: usize = 1_000;
@@ -31,6 +33,10 @@ struct World {
     servers: Mutex<Vec<(Server, i64)>>,
     pages: Mutex<u32>,
     away: Mutex<bool>,
+    /// True if the cell of host `a` is down.
+    cell_down: Mutex<bool>,
+    /// True if Nova lists servers of a cell that is down by their ids.
+    lists_unknown: Mutex<bool>,
     /// True if writes take effect and return an error.
     lies: Mutex<bool>,
     gone: Mutex<HashSet<ServerId>>,
@@ -129,7 +135,8 @@ impl World {
                 last_heartbeat: None,
                 nova_now: None,
             };
-            Ok([("a".to_owned(), Some(service))].into())
+            let is_down = *self.cell_down.lock().unwrap();
+            Ok([("a".to_owned(), Some(service).filter(|_| !is_down))].into())
         };
         cloud.note(answer);
     }
@@ -300,9 +307,18 @@ impl Inventory for World {
             let at = Timestamp::from_micros(START + changed * 1_000_000);
             (one.id, at)
         });
+        let is_down = *self.cell_down.lock().unwrap();
+        let of_down_cell = |one: &Server| is_down && one.host.as_deref() == Some("a");
+        let (unknown, servers): (Vec<_>, Vec<_>) = page.into_iter().partition(of_down_cell);
+        let lists_unknown = *self.lists_unknown.lock().unwrap();
         Ok(ServerPage {
             updated: updated.collect(),
-            servers: page,
+            servers,
+            unknown: unknown
+                .into_iter()
+                .filter(|_| lists_unknown)
+                .map(|one| one.id)
+                .collect(),
             next,
         })
     }
@@ -695,102 +711,4 @@ fn rest(watcher: &Watcher, id: ServerId) -> Option<Rest> {
     let on = watcher.watched().instances.unwrap().value.on;
     let found = on.values().flat_map(|all| all.iter()).find(|one| one.id == id);
     found.unwrap().rest.clone()
-}
-
-/// Covers R36.
-#[tokio::test]
-async fn an_instance_that_stopped_without_an_operator_is_known_in_the_round_that_sees_it() {
-    let world = Arc::new(World::default());
-    let ids: Vec<ServerId> = (1..=3).map(|number| world.boot("a", number)).collect();
-    world.pass(600);
-    let mut watcher = world.watcher("one");
-    world.round(&mut watcher).await;
-    assert_eq!(*world.asked.lock().unwrap(), [], "what runs is asked nothing");
-    world.stop(ids[0], &[("stop", Actor::Person), ("create", Actor::Person)]);
-    world.stop(
-        ids[1],
-        &[
-            ("start", Actor::Ours),
-            ("stop", Actor::Ours),
-            ("create", Actor::Person),
-        ],
-    );
-    world.pass(15);
-    world.round(&mut watcher).await;
-    let why = |watcher: &Watcher, id| rest(watcher, id).map(|rest| rest.why);
-    assert_eq!(why(&watcher, ids[0]), Some(StopReason::Meant));
-    assert_eq!(why(&watcher, ids[1]), Some(StopReason::Due));
-    assert_eq!(why(&watcher, ids[2]), None);
-    assert!(world.on("a").unwrap().contains("\"why\":\"due\""), "it is kept");
-    // Its owner starts it, and that fails: nobody believes that it is meant to rest any more.
-    world.record(ids[0], &[("start", Actor::Person), ("stop", Actor::Person)]);
-    world.change(ids[0], true, |server| {
-        server.task_state = Some("powering-on".into());
-    });
-    world.pass(15);
-    world.round(&mut watcher).await;
-    assert_eq!(
-        why(&watcher, ids[0]),
-        Some(StopReason::Unasked),
-        "not before Nova is done"
-    );
-    world.change(ids[0], true, |server| server.task_state = None);
-    world.pass(15);
-    world.round(&mut watcher).await;
-    assert_eq!(why(&watcher, ids[0]), Some(StopReason::Due));
-    world.change(ids[0], true, |server| {
-        server.vm_state = VmState::Active;
-        server.power_state = PowerState::Running;
-    });
-    world.pass(15);
-    world.round(&mut watcher).await;
-    assert_eq!(why(&watcher, ids[0]), None);
-}
-
-/// Covers R36.
-#[tokio::test]
-async fn a_change_that_novas_timestamp_hides_is_found() {
-    let world = Arc::new(World::default());
-    let one = world.boot("a", 1);
-    world.stop(one, &[("stop", Actor::Person)]);
-    let mut watcher = world.watcher("one");
-    world.round(&mut watcher).await;
-    world.record(one, &[("start", Actor::Person), ("stop", Actor::Person)]);
-    for _ in 0..3 {
-        world.pass(15);
-        world.round(&mut watcher).await;
-    }
-    assert_eq!(rest(&watcher, one).unwrap().why, StopReason::Due);
-}
-
-/// Covers R36.
-#[tokio::test]
-async fn a_thousand_stopped_instances_cost_few_requests() {
-    let world = Arc::new(World::default());
-    let ids: Vec<ServerId> = (0..900).map(|number| world.boot("a", number)).collect();
-    for id in &ids {
-        world.stop(*id, &[("stop", Actor::Person)]);
-    }
-    let mut watcher = world.watcher("one");
-    *world.moves.lock().unwrap() = true;
-    world.round(&mut watcher).await;
-    world.pass(15);
-    world.round(&mut watcher).await;
-    assert!(
-        world.asked.lock().unwrap().len() <= MAX_REASONS_PER_ROUND,
-        "once, before anything was known"
-    );
-    *world.moves.lock().unwrap() = false;
-    while watcher.query_reason().await && world.asked.lock().unwrap().len() < ids.len() {}
-    let why = |id| rest(&watcher, id).unwrap().why;
-    assert!(ids.iter().all(|id| why(*id) == StopReason::Meant));
-    world.asked.lock().unwrap().clear();
-    for _ in 0..60 {
-        for _ in 0..5 {
-            watcher.query_reason().await;
-        }
-        world.pass(1);
-    }
-    let asked = world.asked.lock().unwrap().len();
-    assert!(asked < 10, "{asked} requests in a minute at rest");
 }

@@ -54,6 +54,7 @@ async fn a_page_of_servers_is_one_request_and_names_where_the_next_begins() {
         [("vm1", Some("c1")), ("vm2", None)],
         "of a cell that is away nothing is known"
     );
+    assert_eq!(first.unknown, [id(3).parse().unwrap()]);
     assert_eq!(first.next, Some(id(3).parse().unwrap()));
     let last = nova.servers(first.next, None).await.unwrap();
     assert_eq!((last.servers.len(), last.next), (1, None));

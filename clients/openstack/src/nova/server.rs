@@ -212,12 +212,13 @@ pub(super) async fn page(
     };
     let (answer, items, next) = pages::one(nova, &list, after.map(|id| id.to_string())).await?;
     let mut servers = Vec::with_capacity(items.len());
-    let mut updated = BTreeMap::new();
+    let (mut unknown, mut updated) = (Vec::new(), BTreeMap::new());
     for item in items {
         let record =
             Record::deserialize(&item).map_err(|error| answer.senseless(&format!("a server: {error}")))?;
-        // Of servers in a down cell only their existence is known.
-        if record.status != OF_DOWN_CELL {
+        if record.status == OF_DOWN_CELL {
+            unknown.push(record.id);
+        } else {
             let changed = record.updated.as_deref().and_then(time::parse);
             updated.extend(changed.map(|at| (record.id, at)));
             servers.push(understood(&answer, record)?);
@@ -229,6 +230,7 @@ pub(super) async fn page(
     });
     Ok(ServerPage {
         servers,
+        unknown,
         updated,
         next: next.transpose()?,
     })

@@ -16,27 +16,27 @@ const NOBODY: RecoveryId = RecoveryId(Uuid::nil());
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WouldHold {
     pub host: String,
-    /// The guards that would put the recovery on hold, each with its reason.
+    /// The guards that would put the recovery on hold, or let it wait without an end, each with its reason.
     pub why: Vec<String>,
 }
 
 impl Region {
     /// Returns the registered hosts whose recovery would wait for an operator if each of them alone failed now, and Nova got no more
-    /// heartbeats from it. Hosts that are being recovered already are left out, and so are hosts in maintenance, because their
-    /// reports are refused.
+    /// heartbeats from it. Hosts that are being recovered already are left out, and so are hosts in maintenance, unless one of their
+    /// processes has failed: such a host still runs its instances, and reports of it are accepted.
     pub fn would_hold(&self, rules: &Policy) -> Vec<WouldHold> {
         // Hosts of a segment that are not out differ in only a few facts, and there may be a thousand of them.
-        let mut of_segment: BTreeMap<SegmentId, GuardFacts> = BTreeMap::new();
+        let mut of_segment: BTreeMap<(SegmentId, Option<bool>), GuardFacts> = BTreeMap::new();
         let mut found = Vec::new();
         for one in self
             .hosts
             .iter()
-            .filter(|one| !one.recovering && !one.on_maintenance)
+            .filter(|one| !one.recovering && (!one.on_maintenance || one.by_process))
         {
             let facts = if self.is_out(one, rules) {
                 self.facts_beforehand(one, rules)
             } else {
-                let alike = of_segment.entry(one.segment);
+                let alike = of_segment.entry((one.segment, self.is_target(&one.name, rules)));
                 let mut facts = alike.or_insert_with(|| self.facts_beforehand(one, rules)).clone();
                 facts.protected = self.protected(&one.name, rules);
                 facts.fenced = self.fenced(one.id, NOBODY, rules);
@@ -69,16 +69,19 @@ fn holds(facts: &GuardFacts, rules: &Policy) -> Vec<String> {
         FencingMode::External | FencingMode::DryRun => GuardPhase::Proof,
     };
     let ruling = rule(facts, rules, moment, &BTreeSet::new());
+    // These waits end when somebody has repaired something. The others end by themselves, or depend on the failure itself.
+    let is_endless = |(guard, _): &(Guard, String)| matches!(guard, Guard::Observer | Guard::Evacuation);
+    let endless = ruling.waits.into_iter().filter(is_endless);
     let render = |(guard, reason): (Guard, String)| format!("{} {guard}: {reason}", guard.number());
-    ruling.holds.into_iter().map(render).collect()
+    ruling.holds.into_iter().chain(endless).map(render).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
-    use super::super::HostIncident;
     use super::super::region::tests::region;
+    use super::super::{HostIncident, Witness};
     use super::*;
 
     /// Covers R24.
@@ -121,5 +124,44 @@ mod tests {
         assert!(found[0].why[0].starts_with("G11 protected"), "{found:?}");
         all.hosts[7].on_maintenance = true;
         assert_eq!(all.would_hold(&listed), [], "reports of it are refused");
+        all.hosts[7].by_process = true;
+        assert_eq!(all.would_hold(&listed), found, "reports of it are accepted");
+    }
+    /// Covers R24.
+    #[test]
+    fn waits_that_only_a_repair_ends_are_known_beforehand() {
+        let rules = Policy::default();
+        let mut all = region();
+        all.nova.as_mut().unwrap().scheduler_up = false;
+        let found = all.would_hold(&rules);
+        assert_eq!(found.len(), 10, "{found:?}");
+        assert_eq!(
+            found[0].why,
+            ["G9 evacuation: no nova-scheduler is up: nothing could be evacuated"]
+        );
+
+        // One host of another segment takes instances: nothing would take its own.
+        let mut all = region();
+        for (host, service) in &mut all.nova.as_mut().unwrap().services {
+            service.as_mut().unwrap().enabled = host == "compute-6";
+        }
+        let found = all.would_hold(&rules);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!(found[0].host, "compute-6");
+        assert!(
+            found[0].why[0].starts_with("G9 evacuation: no other host"),
+            "{found:?}"
+        );
+
+        let mut all = region();
+        all.witnesses = vec![Witness {
+            name: "gateway".to_owned(),
+            reached: false,
+        }];
+        let found = all.would_hold(&rules);
+        assert_eq!(found.len(), 10, "{found:?}");
+        assert!(found[0].why[0].starts_with("G1 observer: "), "{found:?}");
+        all.witnesses[0].reached = true;
+        assert_eq!(all.would_hold(&rules), []);
     }
 }

@@ -373,6 +373,13 @@ impl Region {
         facts
     }
 
+    /// Returns true if the host can take instances, and false if it is up and disabled; `None` if Nova has no current heartbeat of it.
+    pub(super) fn is_target(&self, name: &str, rules: &Policy) -> Option<bool> {
+        let service = self.service(name)?;
+        let is_heard = !service.forced_down && !pulse(service, rules).stale;
+        is_heard.then_some(service.enabled)
+    }
+
     pub(super) fn protected(&self, name: &str, rules: &Policy) -> Option<String> {
         let listed = rules
             .guards

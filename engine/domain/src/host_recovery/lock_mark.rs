@@ -18,7 +18,7 @@ pub(super) fn lock_reason(recovery: RecoveryId, was: &OriginalState) -> String {
     let power = match was.power_state {
         PowerState::Running => "on",
         PowerState::Shutdown => "off",
-        PowerState::Other => "unknown",
+        PowerState::Halted | PowerState::Other => "unknown",
     };
     format!("{}{STATE}{}{POWER}{power}", mark(recovery), was.vm_state)
 }

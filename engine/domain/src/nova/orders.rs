@@ -114,19 +114,27 @@ pub fn at_rest(server: &Server) -> Option<StopReason> {
             | VmState::ShelvedOffloaded,
             _,
         ) => Some(StopReason::Meant),
+        // A task may pause the guest for a moment, as a live migration does.
+        (VmState::Active | VmState::Resized, PowerState::Halted) => {
+            server.task_state.is_none().then_some(StopReason::Unasked)
+        }
         (VmState::Deleted | VmState::Building, _)
-        | (VmState::Active | VmState::Resized | VmState::Other(_), PowerState::Running | PowerState::Other)
+        | (VmState::Active | VmState::Resized, PowerState::Running | PowerState::Other)
+        | (VmState::Other(_), PowerState::Running | PowerState::Halted | PowerState::Other)
         | (VmState::Stopped | VmState::Error, PowerState::Running) => None,
         (VmState::Active | VmState::Resized | VmState::Other(_), PowerState::Shutdown)
-        | (VmState::Stopped | VmState::Error, PowerState::Shutdown | PowerState::Other) => {
-            Some(StopReason::Unasked)
-        }
+        | (
+            VmState::Stopped | VmState::Error,
+            PowerState::Shutdown | PowerState::Halted | PowerState::Other,
+        ) => Some(StopReason::Unasked),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::id::ServerId;
+    use crate::nova::InstanceTraits;
 
     fn judged(orders: &[(&str, Actor)]) -> StopReason {
         let orders: Vec<ServerAction> = orders
@@ -137,6 +145,59 @@ mod tests {
             })
             .collect();
         StopReason::judge(&orders)
+    }
+
+    /// Covers R36.
+    #[test]
+    fn a_guest_that_is_halted_while_nova_shows_it_active_does_not_run() {
+        let mut server = Server {
+            id: ServerId(uuid::Uuid::from_u128(1)),
+            name: "web".into(),
+            host: Some("c1".into()),
+            vm_state: VmState::Active,
+            task_state: None,
+            power_state: PowerState::Running,
+            locked: false,
+            locked_reason: None,
+            metadata: std::collections::BTreeMap::new(),
+            volume_backed: true,
+            launched: true,
+            fault: None,
+            about: InstanceTraits::default(),
+            needs: None,
+        };
+        for vm_state in [VmState::Active, VmState::Resized] {
+            server.vm_state = vm_state;
+            for (number, expected) in [
+                (1, None),
+                (3, Some(StopReason::Unasked)),
+                (4, Some(StopReason::Unasked)),
+                (6, Some(StopReason::Unasked)),
+                (7, Some(StopReason::Unasked)),
+                (0, None),
+            ] {
+                server.power_state = PowerState::from_nova(number);
+                assert_eq!(at_rest(&server), expected, "{number}");
+            }
+            server.power_state = PowerState::Halted;
+            server.task_state = Some("migrating".into());
+            assert_eq!(
+                at_rest(&server),
+                None,
+                "a live migration pauses the guest at its end"
+            );
+            server.task_state = None;
+        }
+    }
+
+    #[test]
+    fn a_halted_guest_is_stored_as_versions_before_it_read_it() {
+        let stored = serde_json::to_string(&PowerState::Halted).unwrap();
+        assert_eq!(stored, "\"other\"");
+        assert_eq!(
+            serde_json::from_str::<PowerState>(&stored).unwrap(),
+            PowerState::Other
+        );
     }
 
     /// Covers R36.

@@ -166,7 +166,7 @@ impl FindingCode {
                 "Fewer than two hosts of a segment are running, so its instances may have nowhere to go."
             }
             Self::RecoveryWouldHold => {
-                "If a host failed now, its recovery would be on hold until an operator approves it."
+                "If a host failed now, its recovery would be on hold, or wait, until an operator acts."
             }
             Self::NoRoom => {
                 "If a host failed now, other hosts would not have capacity for all of its instances."

@@ -117,7 +117,11 @@ impl<'a> Findings<'a> {
     }
 
     pub(super) fn note(&mut self, finding: Finding) {
-        let finding = Acknowledgement::lower(finding, self.acknowledged, self.now);
+        self.alarm(Acknowledgement::lower(finding, self.acknowledged, self.now));
+    }
+
+    /// Notes a finding that no acknowledgement lowers.
+    pub(super) fn alarm(&mut self, finding: Finding) {
         let key = (
             std::cmp::Reverse(finding.grade),
             finding.code,

@@ -77,16 +77,19 @@ pub(super) fn registered<'a>(
     let open = matches!(host.recovery, Some((_, Life::Open)));
     if open {
         under_recovery(name, look, &mut standing, found);
-    } else if let Some(reason) = host.maintenance {
-        on_maintenance((segment, name), reason, look, &mut standing, found);
     } else {
-        at_nova(host, look, &mut standing, found);
-        fencing::assess_host(name, look, &mut standing, found);
-        // The monitors of a host that is down send no heartbeats for that reason.
-        if up != Some(false) {
-            monitors::assess_host(name, look, &mut standing, found);
+        if let Some(reason) = host.maintenance {
+            on_maintenance((segment, name), reason, look, &mut standing, found);
         }
-        would_hold(name, look, &mut standing, found);
+        if is_recovered(host) {
+            at_nova(host, look, &mut standing, found);
+            fencing::assess_host(name, look, &mut standing, found);
+            // The monitors of a host that is down send no heartbeats for that reason.
+            if up != Some(false) {
+                monitors::assess_host(name, look, &mut standing, found);
+            }
+            would_hold(name, look, &mut standing, found);
+        }
     }
     // A host that is down has lost all networks, and is reported as down.
     if up != Some(false) {
@@ -100,6 +103,14 @@ pub(super) fn registered<'a>(
         standing,
         up,
         works: works(host, look),
+    }
+}
+
+/// True if a failure of the host would be recovered, also if one of its processes has put it in maintenance.
+fn is_recovered(host: &Host) -> bool {
+    match host.maintenance {
+        None | Some(MaintenanceReason::Process) => true,
+        Some(MaintenanceReason::Operator | MaintenanceReason::Recovery) => false,
     }
 }
 
@@ -118,11 +129,7 @@ fn under_recovery(
     standing: &mut ProtectionState,
     found: &mut Findings,
 ) {
-    let recovery = look
-        .facts
-        .recoveries
-        .iter()
-        .find(|one| one.host == name && one.life == Life::Open);
+    let recovery = look.open_host_recovery(name);
     let progress = recovery
         .filter(|one| one.instances > 0)
         .map_or_else(String::new, |one| {
@@ -202,12 +209,15 @@ fn on_maintenance(
         Some(down) => format!("{text}: {}", down.names()),
         None => text.to_owned(),
     };
-    found.note(
-        Finding::new(code, text)
-            .about(name, look.instances_on(name))
-            .since(down.and_then(|down| down.since))
-            .fix(fix),
-    );
+    let finding = Finding::new(code, text)
+        .about(name, look.instances_on(name))
+        .since(down.and_then(|down| down.since))
+        .fix(fix);
+    if protection == Protection::Down && look.should_run_on(name) {
+        found.alarm(finding);
+    } else {
+        found.note(finding);
+    }
 }
 
 /// Reports the guards that would put the recovery on hold if the host failed now.
@@ -267,7 +277,7 @@ fn at_nova(host: &Host, look: &AssessContext<'_>, standing: &mut ProtectionState
                 .fix(format!("tachi host report-down {name} --reason TEXT")),
         );
         standing.worsen(Protection::Down, FindingCode::HostDown);
-    } else if look.takes_nothing(host) && !look.is_frozen_by_drain(host) {
+    } else if host.maintenance.is_none() && look.takes_nothing(host) && !look.is_frozen_by_drain(host) {
         let text = "disabled in Nova, so it takes no instances";
         found.note(
             Finding::new(FindingCode::HostDisabled, text)

@@ -45,7 +45,8 @@ pub(super) fn assess(
     hosts: &[AssessedHost<'_>],
     found: &mut Findings,
 ) -> Option<Vec<InstanceSituation>> {
-    waiting(look, found);
+    let gone = deleted(look);
+    waiting(look, &gone, found);
     let Some(known) = &look.facts.instances else {
         let text = "no engine has listed Nova's instances yet";
         found.note(Finding::new(FindingCode::InstancesNotListed, text));
@@ -61,8 +62,13 @@ pub(super) fn assess(
         common.worsen(Protection::Unknown, FindingCode::FactsOld);
     }
     let of: BTreeMap<&str, &ProtectionState> = hosts.iter().map(|host| (host.name, &host.standing)).collect();
-    let waiting: BTreeMap<ServerId, &WaitingInstance> =
-        look.facts.waiting.iter().map(|one| (one.server, one)).collect();
+    let waiting: BTreeMap<ServerId, &WaitingInstance> = look
+        .facts
+        .waiting
+        .iter()
+        .filter(|one| !gone.contains(&one.server))
+        .map(|one| (one.server, one))
+        .collect();
     let treatments = local_disk::treatments(look);
     let mut reported = BTreeSet::new();
     let mut all = Vec::new();
@@ -182,7 +188,7 @@ fn resting(one: &Instance, rest: &Rest, look: &AssessContext<'_>) -> Finding {
     };
     let (grade, text, fix) = match rest.why {
         StopReason::Due if rest.busy && age < BUSY.as_micros() => (
-            Severity::Info,
+            Severity::Warn,
             "it should run and does not: Nova is working on it",
             None,
         ),
@@ -193,7 +199,7 @@ fn resting(one: &Instance, rest: &Rest, look: &AssessContext<'_>) -> Finding {
         ),
         StopReason::Due => (
             Severity::Err,
-            "it should run and does not: in error or shut down without a request",
+            "it should run and does not: in error, shut down, halted or crashed without a request",
             Some(fix),
         ),
         StopReason::Unclear if rest.stopped => (
@@ -250,9 +256,38 @@ fn about(wait: Option<&Wait>) -> String {
     }
 }
 
+/// Returns the instances that were given up and that Nova does not have any more: a complete list of all cells that is younger than the
+/// end of the move lacks them.
+fn deleted(look: &AssessContext<'_>) -> BTreeSet<ServerId> {
+    let Some(known) = &look.facts.instances else {
+        return BTreeSet::new();
+    };
+    let is_all = known.value.complete && known.is_fresh(look.now) && look.fresh;
+    if !is_all || look.computes.values().any(|compute| compute.cell_down) {
+        return BTreeSet::new();
+    }
+    let given_up = |wait: &Wait| wait.what == WaitsFor::GivenUp && wait.since < known.as_of;
+    let waiting = look.facts.waiting.iter();
+    let mut gone: BTreeSet<ServerId> = waiting
+        .filter(|one| one.wait.as_ref().is_some_and(given_up))
+        .map(|one| one.server)
+        .collect();
+    if !gone.is_empty() {
+        for one in known.value.on.values().flat_map(|all| all.iter()) {
+            gone.remove(&one.id);
+        }
+    }
+    gone
+}
+
 /// Reports the instances that wait for an operator, and the recoveries that are on hold.
-fn waiting(look: &AssessContext<'_>, found: &mut Findings) {
-    for one in &look.facts.waiting {
+fn waiting(look: &AssessContext<'_>, gone: &BTreeSet<ServerId>, found: &mut Findings) {
+    for one in look
+        .facts
+        .waiting
+        .iter()
+        .filter(|one| !gone.contains(&one.server))
+    {
         let finding = Finding::new(code(one), about(one.wait.as_ref()));
         found.note(
             finding

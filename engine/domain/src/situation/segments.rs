@@ -11,7 +11,6 @@ use super::{
 use crate::entity::segment::RecoveryMethod;
 use crate::forecast::Headroom;
 use crate::freeze::typed;
-use crate::recovery::Life;
 
 /// The assessed state of a segment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -105,10 +104,7 @@ pub(super) fn summary(
     headroom: Option<Headroom>,
 ) -> SegmentSituation {
     let own = |all: &[InstanceSituation]| Counts::of(hosts.iter().flat_map(|host| of_host(all, host.name)));
-    let open = |name: &&str| {
-        let mut recoveries = look.facts.recoveries.iter();
-        recoveries.any(|one| one.host == **name && one.life == Life::Open)
-    };
+    let open = |name: &&str| look.open_host_recovery(name).is_some();
     SegmentSituation {
         name: segment.name.clone(),
         method: segment.method,

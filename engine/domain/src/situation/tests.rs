@@ -79,12 +79,6 @@ fn cases() -> Vec<Case> {
             [5, 0, 0, 0, 1, 0],
         ),
         (
-            "one that was given up, and that nobody has listed",
-            |facts| facts.waiting.push(waiting(77, WaitsFor::GivenUp)),
-            &[(FindingCode::MoveFailed, "vm-77", "it was given up")],
-            [6, 0, 0, 0, 1, 0],
-        ),
-        (
             "two of which the same is to be said are one finding",
             |facts| {
                 facts.waiting.push(waiting(1, WaitsFor::Absence));
@@ -459,6 +453,20 @@ fn cases() -> Vec<Case> {
             [0, 6, 0, 0, 0, 0],
         ),
         (
+            "a host in maintenance because of a process has died",
+            |facts| {
+                facts.segments[0].hosts[0].maintenance = Some(MaintenanceReason::Process);
+                computes(facts)[0].up = false;
+                facts.fencing.without.push("a".into());
+            },
+            &[
+                (FindingCode::HostDown, "a", "no recovery of it is open"),
+                (FindingCode::HostWithoutFence, "a", "cannot be confirmed off"),
+                (FindingCode::ProcessDown, "a", "one of its processes"),
+            ],
+            [4, 0, 0, 0, 2, 0],
+        ),
+        (
             "reports on living hosts leave all of them",
             |facts| {
                 for host in &mut facts.segments[0].hosts {
@@ -647,6 +655,7 @@ fn cases() -> Vec<Case> {
 
 fn all_cases() -> Vec<Case> {
     let mut all = cases();
+    all.extend(outage::cases());
     all.extend(super::monitors::tests::cases());
     all.extend(super::host_faults::tests::cases());
     all.extend(super::room::tests::cases());

@@ -135,7 +135,7 @@ impl VmRecovery {
             let action = &applied.said;
             if action.word == OperatorCommand::Reject && self.stage != Stage::Over {
                 let text = format!("rejected by {}", action.by);
-                self.end(NotificationStatus::Failed, text, record);
+                self.step_aside(NotificationStatus::Failed, text, record);
             }
         }
         self.pulse = Some(pulse);

@@ -45,6 +45,13 @@ fn the_moments_that_count_are_told_and_what_was_not_reached_is_told_too() {
             ("last instance back", Some(6.0)),
         ]
     );
+    let opened = story.summary.opened_at.0;
+    story.summary.first_reported_at = Some(crate::when::Time(opened.minus_seconds(60)));
+    assert_eq!(
+        title(&story),
+        "Host compute-003, reported 2026-11-21 23:31:24.000 UTC"
+    );
+    story.summary.first_reported_at = None;
     story.proofs.clear();
     story.steps.clear();
     story.instances.clear();
@@ -79,6 +86,53 @@ fn every_instance_that_is_not_what_it_was_is_listed_with_what_to_type() {
     let mut odd = story.instances[0].clone();
     odd.status = None;
     assert!(left(&odd).is_some());
+}
+
+/// A recovery that was aborted or failed before it listed an instance.
+#[test]
+fn a_failure_without_an_instance_is_left_to_do_with_its_commands() {
+    let mut story = story();
+    story.instances.clear();
+    story.summary.moves = tachi_engine::ports::operator::MoveCounts::default().into();
+    story.summary.life = Life::Closed;
+    story.summary.message = Some("rejected by alice".to_owned());
+    let id = story.summary.recovery;
+    let retry = format!("tachi recovery retry {id}");
+    for (kind, commands) in [
+        (RecoveryKind::Host, vec![retry.clone()]),
+        (
+            RecoveryKind::Vm,
+            vec!["openstack server start web-1".to_owned(), retry],
+        ),
+    ] {
+        story.summary.kind = kind;
+        if let Some(reported) = &mut story.reported
+            && kind == RecoveryKind::Vm
+        {
+            let instance = ("instance_uuid".to_owned(), "web-1".to_owned());
+            reported.payload.extend([instance]);
+        }
+        let report = RecoveryReport::of(&story);
+        assert!(!report.nothing_is_left(), "{kind}");
+        assert_eq!(report.after_failure(), commands);
+        for text in [report.markdown().unwrap(), report.html().unwrap()] {
+            assert!(
+                text.contains("it ended without a result: rejected by alice"),
+                "{text}"
+            );
+            assert!(commands.iter().all(|command| text.contains(command)), "{text}");
+            assert!(!text.contains("Nothing."), "{text}");
+        }
+    }
+    story.summary.kind = RecoveryKind::Host;
+    assert_eq!(
+        RecoveryReport::of(&story).sentence,
+        "No instance was moved: rejected by alice."
+    );
+    for status in ["finished", DISMISSED, "ignored"] {
+        story.summary.status = status.to_owned();
+        assert!(RecoveryReport::of(&story).nothing_is_left(), "{status}");
+    }
 }
 
 #[test]

@@ -7,7 +7,8 @@ pub(crate) mod together;
 use async_trait::async_trait;
 use sea_orm::sea_query::Expr;
 use sea_orm::{
-    ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, QueryFilter as _, Set,
+    ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, QueryFilter as _,
+    QueryOrder as _, Set,
 };
 use serde::Serialize;
 use tachi_domain::entity::Notification;
@@ -68,7 +69,8 @@ impl Transaction for AcceptTransaction<'_> {
             return keep(tx, &case).await;
         }
 
-        let refused = match maintenance::reason(tx, &case.host).await? {
+        let maintenance = maintenance::reason(tx, &case.host).await?;
+        let refused = match maintenance {
             None => false,
             Some(MaintenanceReason::Operator) => true,
             Some(MaintenanceReason::Recovery) => !case.host_stopped,
@@ -99,7 +101,10 @@ impl Transaction for AcceptTransaction<'_> {
         }
         note_boots(tx, std::iter::once(&mut case)).await?;
         let row = case.notification_row()?.insert(tx).await?;
-        let first_report = case.first_report()?;
+        let mut first_report = case.first_report()?;
+        if maintenance == Some(MaintenanceReason::Recovery) && first_report.first_reported.is_none() {
+            first_report.first_reported = outage_since(tx, &case.host).await?;
+        }
         open(tx, &case.host, &row, case.kind, case.key, first_report, self.now).await?;
         Ok(TxOutcome::Keep(AcceptOutcome::Opened(convert::notification(
             row,
@@ -166,6 +171,28 @@ impl<'a> AcceptTransaction<'a> {
             reported_boot: None,
         }
     }
+}
+
+/// Returns the first report of the outage of a host that is in maintenance because of its recovery: that of its newest recovery, if it
+/// failed and the host was not seen running since.
+async fn outage_since(tx: &Tx, host: &host::Model) -> Result<Option<Timestamp>, Stop> {
+    let newest = recovery::Entity::find()
+        .filter(recovery::Column::HostUuid.eq(&host.uuid))
+        .filter(recovery::Column::Kind.eq(RecoveryKind::Host.as_str()))
+        .order_by_desc(recovery::Column::Id)
+        .one(tx)
+        .await?;
+    let Some(newest) = newest else {
+        return Ok(None);
+    };
+    let failed = notification::Entity::find()
+        .filter(notification::Column::NotificationUuid.eq(&newest.notification_uuid))
+        .filter(notification::Column::Status.eq(NotificationStatus::Failed.as_str()))
+        .one(tx)
+        .await?;
+    let goes_on = failed.is_some_and(|row| row.running_again != Some(true));
+    let first = newest.first_reported_at.unwrap_or(newest.opened_at);
+    Ok(goes_on.then(|| Timestamp::from_micros(first)))
 }
 
 /// Stores a report of a quarantined reporter without starting anything.

@@ -2,10 +2,48 @@
 
 use super::*;
 
-/// An outage of one instance is an error at once, unless Nova is at work on it.
+pub(super) fn cases() -> Vec<Case> {
+    vec![
+        (
+            "one that was given up, and that nobody has listed since",
+            |facts| {
+                facts.waiting.push(waiting(77, WaitsFor::GivenUp));
+                facts.waiting[0].wait.as_mut().unwrap().since = ago(4);
+            },
+            &[(FindingCode::MoveFailed, "vm-77", "it was given up")],
+            [6, 0, 0, 0, 1, 0],
+        ),
+        (
+            "one that was given up, and that was deleted since",
+            |facts| facts.waiting.push(waiting(77, WaitsFor::GivenUp)),
+            &[],
+            ALL_WELL,
+        ),
+        (
+            "one that was given up, and that may be in a cell that does not answer",
+            |facts| {
+                facts.waiting.push(waiting(77, WaitsFor::GivenUp));
+                computes(facts)[1].cell_down = true;
+            },
+            &[
+                (FindingCode::MoveFailed, "vm-77", "it was given up"),
+                (FindingCode::HostCellDown, "b", "its cell does not answer"),
+            ],
+            [4, 0, 2, 0, 1, 0],
+        ),
+        (
+            "one that may run elsewhere, and that is not listed",
+            |facts| facts.waiting.push(waiting(77, WaitsFor::Absence)),
+            &[(FindingCode::MoveNeedsPerson, "vm-77", "it may run there")],
+            [6, 0, 0, 0, 1, 0],
+        ),
+    ]
+}
+
+/// An outage of one instance is an error at once, and a warning if Nova is at work on it.
 /// Covers R36.
 #[test]
-fn an_instance_that_is_down_is_an_error_and_one_that_is_being_started_is_not_for_five_minutes() {
+fn an_instance_that_is_down_is_an_error_and_one_that_is_being_started_is_a_warning_for_five_minutes() {
     let grade = |busy, seconds| {
         let mut facts = fine();
         rest(&mut facts, StopReason::Due, seconds);
@@ -15,8 +53,70 @@ fn an_instance_that_is_down_is_an_error_and_one_that_is_being_started_is_not_for
         assess(&facts, NOW).grade
     };
     assert_eq!(grade(false, 0), Severity::Err);
-    assert_eq!(grade(true, 290), Severity::Info);
+    assert_eq!(grade(true, 290), Severity::Warn);
     assert_eq!(grade(true, 310), Severity::Err);
+}
+
+/// Instances that were started on a host after its recovery, or while an operator worked on it, are down with it.
+/// Covers R36.
+#[test]
+fn an_acknowledged_host_is_an_alarm_again_when_it_is_down_with_instances_that_should_run() {
+    for (why, code) in [
+        (MaintenanceReason::Operator, FindingCode::HostOnMaintenance),
+        (MaintenanceReason::Recovery, FindingCode::HostNotBack),
+    ] {
+        let mut facts = fine();
+        facts.segments[0].hosts[0].maintenance = Some(why);
+        facts.acknowledged.push(Acknowledgement {
+            code,
+            subject: Some("a".into()),
+            until: ago(-3_600),
+            by: "alice: repair".into(),
+        });
+        assert_eq!(assess(&facts, NOW).grade, Severity::Info, "{why}: it is up");
+        computes(&mut facts)[0].up = false;
+        assert_eq!(assess(&facts, NOW).grade, Severity::Warn, "{why}: two are down");
+        let on = &mut facts.instances.as_mut().unwrap().value.on;
+        let [first, second] = Arc::make_mut(on.get_mut("a").unwrap()).as_mut_slice() else {
+            panic!("two instances");
+        };
+        first.left = Some("it is not marked".into());
+        second.rest = Some(Rest {
+            why: StopReason::Meant,
+            since: ago(60),
+            busy: false,
+            stopped: true,
+            seen: None,
+            judged: None,
+        });
+        assert_eq!(
+            assess(&facts, NOW).grade,
+            Severity::Info,
+            "{why}: none should run"
+        );
+    }
+}
+
+/// A recovery of one of its instances, or of a process there, bears the host's name, too.
+#[test]
+fn a_hosts_recovery_is_not_mixed_up_with_that_of_its_instance() {
+    let mut facts = fine();
+    facts.segments[0].hosts[0].recovery = Some((RecoveryId(Uuid::from_u128(9)), Life::Open));
+    computes(&mut facts)[0].up = false;
+    facts.recoveries.push(Recovery {
+        kind: RecoveryKind::Vm,
+        message: Some("its start was refused".into()),
+        ..recovery("a", WaitsFor::Approval)
+    });
+    facts.recoveries.push(recovery("a", WaitsFor::Nothing));
+    let situation = assess(&facts, NOW);
+    let mut found = situation.findings.iter();
+    let host = found
+        .find(|one| one.code == FindingCode::HostUnderRecovery)
+        .unwrap();
+    assert_eq!(host.text, "it is being recovered: 1/2 instances back");
+    facts.recoveries.pop();
+    assert_eq!(assess(&facts, NOW).segments[0].under_recovery, [] as [&str; 0]);
 }
 
 /// From the first report until the last instance is back a monitoring check is not green.

@@ -74,6 +74,10 @@ fn what_runs_when_it_thaws_is_not_restarted_on_an_old_report() {
         run.goes_on(700_000, &is(VmState::Active));
         assert_eq!(run.calls, []);
         run.assert_end("runs", NotificationStatus::Ignored, "running now");
+        assert!(
+            run.record.running_again,
+            "a crash from now on is another failure (R19)"
+        );
     }
 }
 

@@ -139,6 +139,12 @@ fn an_operators_reject_ends_it_in_each_stage_and_is_heard_once() {
             "rejected by alice",
         );
         assert!(run.commands.is_empty());
+        let message = run.state.message.clone().unwrap();
+        assert_eq!(
+            message.contains("it had been asked to stop for its restart, and is not started from here"),
+            stage != Stage::Activating,
+            "{stage:?}: {message}"
+        );
     }
     let mut run = Run::begun();
     run.tell(said(1, OperatorCommand::Reject));

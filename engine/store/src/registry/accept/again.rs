@@ -1,12 +1,13 @@
 //! A second failure within the window of the first: it is not a repetition if the subject ran in between.
 
 use tachi_domain::Timestamp;
+use tachi_domain::entity::host::MaintenanceReason;
 use tachi_domain::entity::notification::NotificationType::{ComputeHost, Process, Vm};
 use tachi_domain::entity::notification::{NewNotification, NotificationStatus};
 use tachi_domain::evidence::{FenceEvidence, GivenEvidence};
 use tachi_domain::recovery::Life;
-use tachi_engine::ports::journal::{Write, WriteOutcome};
-use tachi_engine::ports::{Journal as _, RegistryError};
+use tachi_engine::ports::journal::{HostWrite, Write, WriteOutcome};
+use tachi_engine::ports::{Journal as _, OperatorJournal as _, RegistryError};
 
 use crate::testing::{Bench, notification};
 
@@ -154,5 +155,47 @@ async fn evidence_of_another_fencing_is_no_repetition_of_the_first() {
         ("another", bench.clock_wall().minus_seconds(3), true),
     ] {
         assert_eq!(is_accepted(&bench, &fenced(&bench, at)).await, accepted, "{case}");
+    }
+}
+
+/// The next attempt is a monitor's or an operator's report instead of a retry.
+#[tokio::test]
+async fn downtime_counts_from_the_first_report_also_if_the_next_attempt_is_a_report() {
+    for (status, running_again, is_carried) in [
+        (NotificationStatus::Failed, false, true),
+        (NotificationStatus::Failed, true, false),
+        (NotificationStatus::Finished, false, false),
+    ] {
+        let bench = bench().await;
+        let stopped = [("event", "STOPPED"), ("host_status", "UNKNOWN")];
+        let report = |bench: &Bench| notification(ComputeHost, "cmp1", bench.clock_wall(), &stopped);
+        assert!(is_accepted(&bench, &report(&bench)).await);
+        let mut first = None;
+        for _ in 0..2 {
+            let claimed = bench.claim_newest("engine").await;
+            let ended = Write {
+                life: Some(Life::Closed),
+                notification: Some((status, None)),
+                host: Some(HostWrite {
+                    host: claimed.host.as_ref().unwrap().id,
+                    why: MaintenanceReason::Recovery,
+                }),
+                running_again,
+                ..Write::default()
+            };
+            let journal = bench.store.journal();
+            let written = journal.commit(&claimed.claim(), &ended).await.unwrap();
+            assert!(matches!(written, WriteOutcome::Written(_)), "{written:?}");
+            bench.clock.set_wall_on(3_600);
+            assert!(is_accepted(&bench, &report(&bench)).await);
+            let all = bench.store.desk().recoveries(true).await.unwrap();
+            let first = *first.get_or_insert_with(|| {
+                let opened = all.iter().map(|one| one.opened_at);
+                opened.min().unwrap()
+            });
+            let newest = all.iter().max_by_key(|one| one.opened_at).unwrap();
+            let expected = if is_carried { first } else { newest.opened_at };
+            assert_eq!(newest.first_reported_at, expected, "{status}, {running_again}");
+        }
     }
 }
