@@ -453,10 +453,18 @@ fn an_agent_that_does_not_switch_power_is_refused_without_an_operators_exception
             "network",
         ),
         (
-            "fence_virsh",
+            "fence_bladecenter",
             "parameters = { missing_as_off = \"1\" }",
             "missing_as_off",
         ),
+        ("fence_xvm", "", "missing machine"),
+        ("fence_virsh", "", "every state that it does not know"),
+        (
+            "fence_apc_snmp",
+            "parameters = { snmp_version = \"3\" }",
+            "snmp_version=1",
+        ),
+        ("fence_ipdu", "", "outlet that does not exist"),
     ] {
         let problems = parse(&file(agent, more)).unwrap_err();
         let told = problems.concat();
@@ -471,7 +479,7 @@ fn an_agent_that_does_not_switch_power_is_refused_without_an_operators_exception
             "{warnings:?}"
         );
     }
-    for agent in ["fence_apc", "fence_redfish", "/usr/sbin/fence_virsh"] {
+    for agent in ["fence_apc", "fence_redfish", "/usr/sbin/fence_apc_snmp"] {
         let more = if agent == "fence_redfish" {
             "endpoint = \"{host}-bmc.example\""
         } else {
@@ -506,5 +514,13 @@ fn an_agent_of_one_machine_is_not_given_to_many_hosts_by_its_plug() {
     ] {
         let parsed = parse(&file(more));
         assert_eq!(parsed.is_ok(), good, "{more}: {:?}", parsed.err());
+    }
+    // An iDRAC has one machine; a chassis has one for each plug.
+    for (version, good) in [("DRAC 5", false), ("DRAC CMC", true)] {
+        let more = format!(
+            "endpoint = \"10.0.0.7\"\nplug = \"{{host}}\"\nparameters = {{ drac_version = \"{version}\" }}"
+        );
+        let text = file(&more).replace("fence_ipmilan", "fence_drac5");
+        assert_eq!(parse(&text).is_ok(), good, "{version}");
     }
 }
