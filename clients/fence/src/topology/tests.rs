@@ -412,6 +412,27 @@ fn parameters_of_an_agent_carry_no_secret_and_no_action() {
         ("parameters = { passwd = \"x\" }", false),
         ("parameters = { action = \"on\" }", false),
         ("parameters = { ip = \"a\\nb=c\" }", false),
+        ("parameters = { port = \"7\" }", false),
+        ("parameters = { uuid = \"0a1b\" }", false),
+        ("parameters = { nodename = \"c1\" }", false),
+        ("parameters = { ip = \"a\", ipaddr = \"b\" }", false),
+        (
+            "parameters = { command_prompt = \"a\", cmd-prompt = \"b\" }",
+            false,
+        ),
+        ("parameters = { login = \"a\" }\nusername = \"a\"", false),
+        ("parameters = { login = \"a\" }", true),
+        ("parameters = { vmid = \"7\" }\nplug_parameter = \"vmid\"", false),
+        ("parameters = { ssl = \"1\" }\nendpoint = \"pdu.example\"", true),
+        ("parameters = { ip = \"b1\" }\nendpoint = \"pdu.example\"", false),
+        (
+            "parameters = { ipaddr = \"b1\" }\nendpoints = { c1 = \"pdu.example\" }",
+            false,
+        ),
+        (
+            "parameters = { ipport = \"22\" }\nendpoint = \"pdu.example\"",
+            false,
+        ),
     ] {
         let text = format!(
             "[[device]]\nname = \"d\"\ntype = \"exec\"\nagent = \"fence_apc\"\nplug = \"{{host}}\"\n\
