@@ -15,6 +15,7 @@ fn device(id: &str, agent: &str, parameters: &[(&str, &str)]) -> Device {
 fn level(target: Target, devices: &[&str]) -> Level {
     Level {
         target,
+        index: 1,
         devices: devices.iter().map(|id| (*id).to_owned()).collect(),
     }
 }
