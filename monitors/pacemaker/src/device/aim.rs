@@ -3,6 +3,7 @@
 use tachi_agents::{Aim, aim, is_set};
 
 use super::covers::{aliases, names};
+use super::same_node;
 use crate::cib::Device;
 use crate::names::same_machine;
 
@@ -62,18 +63,21 @@ pub(super) fn doubt(device: &Device, node: &str, alone: bool) -> Option<String> 
 /// Returns the reason if the device has the node's name at it, or one of its outlets, for another machine too.
 fn shared(device: &Device, node: &str) -> Option<String> {
     let same = |name: &str| same_machine(name, node);
-    let ports = |port: &'_ str| -> Vec<String> {
+    let ports = |port: &str| -> Vec<String> {
         port.split(',')
             .map(|port| port.trim().to_ascii_lowercase())
             .collect()
     };
-    let all = || aliases(device);
-    let own: Vec<_> = all()
-        .filter(|(name, _)| same(name))
-        .flat_map(|(_, port)| ports(port))
-        .collect();
-    let own = if own.is_empty() { ports(node) } else { own };
-    let (name, port) = all()
+    let mapped = |name: &str| aliases(device).any(|(node, _)| same_node(node, name));
+    let plain = names(device).into_iter().filter(|name| !mapped(name));
+    let all: Vec<_> = aliases(device).chain(plain.map(|name| (name, name))).collect();
+    let own = all.iter().filter(|(name, _)| same(name));
+    let mut own: Vec<_> = own.flat_map(|(_, port)| ports(port)).collect();
+    if own.is_empty() {
+        own = ports(node);
+    }
+    let (name, port) = all
+        .iter()
         .filter(|(name, _)| !same(name))
         .find(|(_, port)| ports(port).iter().any(|port| own.contains(port)))?;
     Some(format!("which turns off {port} for {name} too"))
