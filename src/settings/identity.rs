@@ -192,7 +192,7 @@ fn missing(r: &mut Reader<'_>, section: &str, option: &str, what: &str) -> Optio
     None
 }
 
-/// `os_privileged_user_*`; without a URL there, the user of `[keystone_authtoken]` is used.
+/// `os_privileged_user_*`; without any of them the user of `[keystone_authtoken]` is used.
 pub(super) fn nova(r: &mut Reader<'_>, authtoken: Option<Options>) -> Option<Options> {
     const G: &str = "DEFAULT";
     let auth_url = r
@@ -256,7 +256,16 @@ pub(super) fn nova(r: &mut Reader<'_>, authtoken: Option<Options>) -> Option<Opt
         .help("skips the check of Nova's certificate")
         .get();
     let region = region.map_or_else(|| keystone_region(r), Region::Named);
-    let mut options = match (auth_url, user, password.filter(is_given), tenant) {
+    let password = password.filter(is_given);
+    let parts = [
+        ("os_privileged_user_auth_url", auth_url.is_some()),
+        ("os_privileged_user_name", user.is_some()),
+        ("os_privileged_user_password", password.is_some()),
+        ("os_privileged_user_tenant", tenant.is_some()),
+    ];
+    let set = parts.iter().find(|(_, set)| *set);
+    let missing = parts.iter().find(|(_, set)| !set);
+    let mut options = match (auth_url, user, password, tenant) {
         (Some(auth_url), Some(user), Some(password), Some(tenant)) => {
             let credentials = Credentials::Password {
                 user: ResourceRef::name(user, Some(Domain::Name(user_domain))),
@@ -265,18 +274,20 @@ pub(super) fn nova(r: &mut Reader<'_>, authtoken: Option<Options>) -> Option<Opt
             };
             Options::new(auth_url, credentials)
         }
-        (Some(_), ..) => {
-            r.refuse(
-                G,
-                "os_privileged_user_name",
-                Refusal::new(
-                    "is incomplete",
-                    "write os_privileged_user_name, os_privileged_user_password and os_privileged_user_tenant",
-                ),
-            );
-            return None;
-        }
-        (None, ..) => authtoken?,
+        _ => match (set, missing) {
+            (Some((set, _)), Some((missing, _))) => {
+                r.refuse(
+                    G,
+                    missing,
+                    Refusal::new(
+                        format!("is missing, and {set} is set"),
+                        "write it, or remove all os_privileged_user_ options: the user of [keystone_authtoken] calls Nova then",
+                    ),
+                );
+                return None;
+            }
+            _ => authtoken?,
+        },
     };
     options.compute = compute;
     let keystone = &mut options.keystone;
