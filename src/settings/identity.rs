@@ -192,6 +192,23 @@ fn missing(r: &mut Reader<'_>, section: &str, option: &str, what: &str) -> Optio
     None
 }
 
+/// Refuses a login of which some options are set and not all. True if that is so.
+fn refuse_half(r: &mut Reader<'_>, parts: &[(&str, bool)]) -> bool {
+    let first = |wanted: bool| parts.iter().find(|(_, set)| *set == wanted);
+    let (Some((set, _)), Some((missing, _))) = (first(true), first(false)) else {
+        return false;
+    };
+    r.refuse(
+        "DEFAULT",
+        missing,
+        Refusal::new(
+            format!("is missing, and {set} is set"),
+            "write it, or remove all os_privileged_user_ options: the user of [keystone_authtoken] calls Nova then",
+        ),
+    );
+    true
+}
+
 /// `os_privileged_user_*`; without any of them the user of `[keystone_authtoken]` is used.
 pub(super) fn nova(r: &mut Reader<'_>, authtoken: Option<Options>) -> Option<Options> {
     const G: &str = "DEFAULT";
@@ -263,8 +280,6 @@ pub(super) fn nova(r: &mut Reader<'_>, authtoken: Option<Options>) -> Option<Opt
         ("os_privileged_user_password", password.is_some()),
         ("os_privileged_user_tenant", tenant.is_some()),
     ];
-    let set = parts.iter().find(|(_, set)| *set);
-    let missing = parts.iter().find(|(_, set)| !set);
     let mut options = match (auth_url, user, password, tenant) {
         (Some(auth_url), Some(user), Some(password), Some(tenant)) => {
             let credentials = Credentials::Password {
@@ -274,20 +289,8 @@ pub(super) fn nova(r: &mut Reader<'_>, authtoken: Option<Options>) -> Option<Opt
             };
             Options::new(auth_url, credentials)
         }
-        _ => match (set, missing) {
-            (Some((set, _)), Some((missing, _))) => {
-                r.refuse(
-                    G,
-                    missing,
-                    Refusal::new(
-                        format!("is missing, and {set} is set"),
-                        "write it, or remove all os_privileged_user_ options: the user of [keystone_authtoken] calls Nova then",
-                    ),
-                );
-                return None;
-            }
-            _ => authtoken?,
-        },
+        _ if refuse_half(r, &parts) => return None,
+        _ => authtoken?,
     };
     options.compute = compute;
     let keystone = &mut options.keystone;
