@@ -154,6 +154,13 @@ fn what_takes_a_proof_its_worth() {
             .collect();
         state("cib-power").replace(LIST, &format!("{list}{more}"))
     };
+    let watchdog = |device: &str| {
+        let waits = r#"value="true"/><nvpair id="w1" name="have-watchdog" value="true"/>
+            <nvpair id="w2" name="stonith-watchdog-timeout" value="10s"/>"#;
+        state("cib-none")
+            .replace(r#"value="true"/>"#, waits)
+            .replace("</resources>", &format!("{device}</resources>"))
+    };
     for (name, mon, cib, expected) in [
         ("off", state("mon-fenced"), with(&[], LIST), "fenced"),
         ("reboot", reboot.clone(), with(&[], LIST), "fenced"),
@@ -202,12 +209,17 @@ fn what_takes_a_proof_its_worth() {
             "fenced",
         ),
         (
-            "a watchdog",
+            "a watchdog, which a remote node may not have",
             state("mon-fenced"),
-            state("cib-none").replace(
-                r#"value="true"/>"#,
-                r#"value="true"/><nvpair id="w1" name="have-watchdog" value="true"/>
-                <nvpair id="w2" name="stonith-watchdog-timeout" value="10s"/>"#,
+            watchdog(""),
+            "lost",
+        ),
+        (
+            "the watchdog of a remote node",
+            state("mon-fenced"),
+            watchdog(
+                r#"<primitive id="watchdog" class="stonith" type="fence_watchdog"><instance_attributes id="wi">
+                <nvpair id="wl" name="pcmk_host_list" value="hyp7"/></instance_attributes></primitive>"#,
             ),
             "fenced",
         ),

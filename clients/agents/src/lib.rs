@@ -30,9 +30,10 @@ pub enum Effect {
 pub enum Aim {
     /// By the parameter `plug`, also called `port`.
     Plug,
-    /// By its own address: it connects to the power controller of one machine, unless `port_as_ip` is set.
+    /// By its own address: it connects to the power controller of one machine. Agents of fence-agents take the address
+    /// from the plug if `port_as_ip` is set.
     Machine,
-    /// By the node's name, in a list of its own (agents of cluster-glue).
+    /// By the node's name, in a map of its own (agents of cluster-glue).
     List,
 }
 
@@ -42,8 +43,8 @@ pub fn effect(agent: &str) -> Effect {
         Effect::Power(Aim::Plug)
     } else if table::MACHINE.contains(&agent) {
         Effect::Power(Aim::Machine)
-    } else if table::GLUE.contains(&agent) {
-        Effect::Power(Aim::List)
+    } else if let Some((_, aim, _)) = table::GLUE.iter().find(|(name, ..)| *name == agent) {
+        Effect::Power(*aim)
     } else if table::WATCHDOG.contains(&agent) {
         Effect::Watchdog
     } else {
@@ -52,6 +53,18 @@ pub fn effect(agent: &str) -> Effect {
             .find(|(_, agents)| agents.contains(&agent))
             .map_or(Effect::Unknown, |(what, _)| Effect::NotPower(what))
     }
+}
+
+/// Returns the way in which this agent identifies the machine with these options; `None` if it is not known to switch
+/// power.
+pub fn aim(agent: &str, options: &BTreeMap<String, String>) -> Option<Aim> {
+    let Effect::Power(aim) = effect(agent) else {
+        return None;
+    };
+    let ignores_plug = table::PLUG_IF.iter().any(|(name, option, values)| {
+        *name == agent && !value(options, option).is_some_and(|value| values.contains(&value))
+    });
+    Some(if ignores_plug { Aim::Machine } else { aim })
 }
 
 /// A reason why success does not prove that the power is off. Its text follows the agent's name and a comma.
@@ -63,6 +76,8 @@ pub enum NoProofReason {
     Unknown,
     /// The agent was run with another action than off.
     Action(String),
+    /// The agent reports this action as done without reading that the power is off.
+    Accepted(String),
     /// A reboot by a power cycle: nothing confirms that the power was off in between.
     Cycle,
     /// An option makes the agent report success while the power may be on.
@@ -80,6 +95,10 @@ impl fmt::Display for NoProofReason {
             Self::NotPower(what) => write!(f, "which {what}"),
             Self::Unknown => f.write_str("an agent that is not known to switch the power of a host"),
             Self::Action(action) => write!(f, "which runs the action {action:?}, not off"),
+            Self::Accepted(action) => write!(
+                f,
+                "which reports {action} as done when the device has accepted it: nothing confirms that the power was off"
+            ),
             Self::Cycle => {
                 f.write_str("which reboots by method=cycle: nothing confirms that the power was off")
             }
@@ -90,8 +109,8 @@ impl fmt::Display for NoProofReason {
 
 /// Judges a success of `agent` that ran `action` with these options.
 ///
-/// `trusted`: an operator has declared that this agent switches power. Its options and action are checked
-/// nevertheless.
+/// `trusted`: an operator has declared that this agent's off means that the power is off. Its options and action are
+/// checked nevertheless.
 ///
 /// # Errors
 ///
@@ -109,27 +128,47 @@ pub fn judge(
         Effect::NotPower(what) => return Err(NoProofReason::NotPower(what)),
         Effect::Unknown => return Err(NoProofReason::Unknown),
     }
+    if let Some((_, default)) = table::SNMP.iter().find(|(name, _)| *name == agent && !trusted) {
+        let version = value(options, "snmp_version");
+        if version.map_or(!default, |version| version != "1") {
+            return Err(NoProofReason::Option {
+                name: version.map_or("no snmp_version".to_owned(), |version| {
+                    format!("snmp_version={version}")
+                }),
+                why: "reads an outlet that does not exist as off; snmp_version=1 makes that an error",
+            });
+        }
+    }
     for (name, value) in options {
         if let Some(doubt) = option(name, value) {
             return Err(doubt);
         }
     }
+    let plugin = table::GLUE.iter().find(|(name, ..)| *name == agent);
+    let confirms = |action| plugin.is_none_or(|(_, _, confirmed)| confirmed.contains(&action));
     // The agents' library compares in lower case.
     match action.to_ascii_lowercase().as_str() {
-        "off" => Ok(()),
+        "off" if trusted || confirms("off") => Ok(()),
         "reboot" if effect == Effect::Watchdog => Ok(()),
-        "reboot" => {
-            let method = options
-                .iter()
-                .find(|(name, _)| plain(name) == "method")
-                .map(|(_, value)| value.as_str());
-            match method {
-                None if table::CYCLE_BY_DEFAULT.contains(&agent) => Err(NoProofReason::Cycle),
-                Some(method) if !method.trim().eq_ignore_ascii_case("onoff") => Err(NoProofReason::Cycle),
-                None | Some(_) => Ok(()),
-            }
-        }
+        "reboot" if confirms("reboot") => match value(options, "method") {
+            None if table::CYCLE_BY_DEFAULT.contains(&agent) => Err(NoProofReason::Cycle),
+            Some(method) if !method.eq_ignore_ascii_case("onoff") => Err(NoProofReason::Cycle),
+            None | Some(_) => Ok(()),
+        },
+        action @ ("off" | "reboot") => Err(NoProofReason::Accepted(action.to_owned())),
         other => Err(NoProofReason::Action(other.to_owned())),
+    }
+}
+
+/// Judges an off that the `status` of `agent` prints with these options.
+///
+/// # Errors
+///
+/// The reason why the power may be on.
+pub fn judge_reading(agent: &str, options: &BTreeMap<String, String>) -> Result<(), NoProofReason> {
+    match table::STATUS.iter().find(|(_, agents)| agents.contains(&agent)) {
+        Some((what, _)) => Err(NoProofReason::NotPower(what)),
+        None => judge(agent, "off", options, false),
     }
 }
 
@@ -144,6 +183,11 @@ fn option(name: &str, value: &str) -> Option<NoProofReason> {
         "network_fencing" => "cuts only the network of a machine, so its guests may continue to run",
         "missing_as_off" => "treats a missing machine as off",
         "earlyexit" if !off => "returns before the power is off",
+        "unknown_are_stopped" if !off => "treats a missing machine as off",
+        "vmware_type" if value.eq_ignore_ascii_case("server1") => {
+            "sees only machines that run, and treats a missing one as off"
+        }
+        "reset_method" if value != "power_cycle" => "asks the guest to reboot",
         "warntimeout" => "reports success before the power is off",
         "action" | "option"
             if !["off", "reboot"]
@@ -165,12 +209,29 @@ fn plain(name: &str) -> String {
     name.trim().to_ascii_lowercase().replace('-', "_")
 }
 
+/// Returns the name under which an option is known that may have several in the agents' library.
+pub fn canonical(name: &str) -> String {
+    let name = plain(name);
+    let alias = table::ALIASES.iter().find(|(alias, _)| *alias == name);
+    alias.map_or(name, |(_, canonical)| (*canonical).to_owned())
+}
+
+/// Returns the trimmed value of an option.
+fn value<'o>(options: &'o BTreeMap<String, String>, name: &str) -> Option<&'o str> {
+    let mut options = options.iter();
+    options
+        .find(|(key, _)| plain(key) == name)
+        .map(|(_, value)| value.trim())
+}
+
 /// True if this option is set to yes.
 pub fn is_set(options: &BTreeMap<String, String>, name: &str) -> bool {
-    options.iter().any(|(key, value)| {
-        let yes = |word: &&str| value.trim().eq_ignore_ascii_case(word);
-        plain(key) == name && ["1", "yes", "on", "true"].iter().any(yes)
-    })
+    let yes = |value: &str| {
+        ["1", "yes", "on", "true"]
+            .iter()
+            .any(|word| value.eq_ignore_ascii_case(word))
+    };
+    value(options, name).is_some_and(yes)
 }
 
 #[cfg(test)]

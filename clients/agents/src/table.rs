@@ -1,5 +1,7 @@
 //! The table of agents. A test compares it with the makers' metadata in `tests/makers.tsv`.
 
+use super::Aim;
+
 /// Power agents of fence-agents and Tachi that identify the machine by `plug`.
 pub(super) const PLUG: &[&str] = &[
     "fence_aliyun",
@@ -10,7 +12,6 @@ pub(super) const PLUG: &[&str] = &[
     "fence_bladecenter",
     "fence_bladecenter_snmp",
     "fence_cdu",
-    "fence_cisco_ucs",
     "fence_cyberpower_ssh",
     "fence_docker",
     "fence_drac5",
@@ -27,7 +28,6 @@ pub(super) const PLUG: &[&str] = &[
     "fence_ibm_powervs",
     "fence_ibm_vpc",
     "fence_ibmblade",
-    "fence_ibmz",
     "fence_ilo_moonshot",
     "fence_intelmodular",
     "fence_ipdu",
@@ -35,7 +35,6 @@ pub(super) const PLUG: &[&str] = &[
     "fence_kubevirt",
     "fence_ldom",
     "fence_lindypdu",
-    "fence_lpar",
     "fence_maas",
     "fence_netio",
     "fence_nutanix_ahv",
@@ -45,11 +44,9 @@ pub(super) const PLUG: &[&str] = &[
     "fence_pve",
     "fence_raritan",
     "fence_raritan_px3",
-    "fence_rhevm",
     "fence_shelly_gen2",
     "fence_tripplite_snmp",
     "fence_vbox",
-    "fence_virsh",
     "fence_virt",
     "fence_vmware",
     "fence_vmware_rest",
@@ -63,7 +60,6 @@ pub(super) const PLUG: &[&str] = &[
 /// Power agents that talk to the power controller of one machine.
 pub(super) const MACHINE: &[&str] = &[
     "fence_alom",
-    "fence_amt",
     "fence_amt_ws",
     "fence_drac",
     "fence_idrac",
@@ -85,40 +81,89 @@ pub(super) const MACHINE: &[&str] = &[
     "fence_rsb",
 ];
 
-/// Power agents of cluster-glue, and those written for its interface.
-pub(super) const GLUE: &[&str] = &[
-    "apcmaster",
-    "apcmastersnmp",
-    "apcsmart",
-    "baytech",
-    "bladehpi",
-    "cyclades",
-    "drac3",
-    "external/dracmc-telnet",
-    "external/drac5",
-    "external/ec2",
-    "external/hetzner",
-    "external/hmchttp",
-    "external/ibmrsa",
-    "external/ibmrsa-telnet",
-    "external/ipmi",
-    "external/ippower9258",
-    "external/libvirt",
-    "external/maas",
-    "external/nut",
-    "external/rackpdu",
-    "external/riloe",
-    "external/vcenter",
-    "external/vmware",
-    "external/xen0",
-    "external/xen0-ha",
-    "ibmhmc",
-    "ipmilan",
-    "nw_rpc100s",
-    "rps10",
-    "vacm",
-    "wti_mpc",
-    "wti_nps",
+/// Plugins of cluster-glue, and those written for its interface: how they identify the machine, and the actions whose
+/// success means that the power was off. Most of them return as soon as the device has accepted the command.
+pub(super) const GLUE: &[(&str, Aim, &[&str])] = &[
+    ("apcmaster", Aim::List, &[]),
+    // It waits until the outlets read off; after a reset only until they read on.
+    ("apcmastersnmp", Aim::List, &["off"]),
+    // It reads the UPS after an off.
+    ("apcsmart", Aim::List, &["off"]),
+    ("baytech", Aim::List, &[]),
+    ("bladehpi", Aim::List, &[]),
+    ("cyclades", Aim::List, &[]),
+    // Its off is a power cycle.
+    ("drac3", Aim::Machine, &[]),
+    ("external/drac5", Aim::Machine, &[]),
+    ("external/dracmc-telnet", Aim::Machine, &[]),
+    ("external/ec2", Aim::List, &[]),
+    ("external/hetzner", Aim::Machine, &[]),
+    // It succeeds whatever the console answers.
+    ("external/hmchttp", Aim::Machine, &[]),
+    ("external/ibmrsa", Aim::Machine, &[]),
+    ("external/ibmrsa-telnet", Aim::Machine, &[]),
+    ("external/ipmi", Aim::Machine, &[]),
+    // It compares the answer with the value that it has set itself.
+    ("external/ippower9258", Aim::List, &[]),
+    // Its off succeeds for a domain that does not exist; a reset starts the domain again, which fails then.
+    ("external/libvirt", Aim::List, &["reboot"]),
+    ("external/maas", Aim::List, &["off", "reboot"]),
+    ("external/nut", Aim::Machine, &[]),
+    ("external/rackpdu", Aim::List, &[]),
+    ("external/riloe", Aim::Machine, &[]),
+    // It ignores the answers, and succeeds for every command.
+    ("external/vmware", Aim::List, &[]),
+    // It takes a machine that answers no ping for off.
+    ("external/xen0", Aim::List, &[]),
+    ("external/xen0-ha", Aim::List, &[]),
+    ("ibmhmc", Aim::List, &[]),
+    ("ipmilan", Aim::Machine, &[]),
+    ("nw_rpc100s", Aim::List, &[]),
+    ("rps10", Aim::List, &[]),
+    ("vacm", Aim::List, &[]),
+    ("wti_mpc", Aim::List, &[]),
+    ("wti_nps", Aim::List, &[]),
+];
+
+/// Agents that read an outlet that does not exist as off, because SNMP answers with text instead of an error, and true if
+/// their default is version 1, in which it is an error.
+pub(super) const SNMP: &[(&str, bool)] = &[
+    ("fence_apc_snmp", true),
+    ("fence_bladecenter_snmp", true),
+    ("fence_emerson", false),
+    ("fence_ibmblade", true),
+    ("fence_intelmodular", false),
+    ("fence_ipdu", false),
+    ("fence_tripplite_snmp", true),
+];
+
+/// Agents that use their plug only if an option has one of these values. Otherwise they switch one machine.
+pub(super) const PLUG_IF: &[(&str, &str, &[&str])] =
+    &[("fence_drac5", "drac_version", &["DRAC CMC", "DRAC MC"])];
+
+/// Agents whose off is reliable while their `status` is not, grouped by what it reads.
+pub(super) const STATUS: &[(&str, &[&str])] = &[
+    (
+        "makes a watchdog reset the host; its status reads a message, not the power",
+        WATCHDOG,
+    ),
+    ("reads a missing machine as off", &["fence_virt", "fence_xvm"]),
+];
+
+/// Names that the agents' library has for one option, and the name that is used here.
+pub(super) const ALIASES: &[(&str, &str)] = &[
+    ("cmd_prompt", "command_prompt"),
+    ("debug", "debug_file"),
+    ("ipaddr", "ip"),
+    ("login", "username"),
+    ("option", "action"),
+    ("passwd", "password"),
+    ("passwd_script", "password_script"),
+    ("port", "plug"),
+    ("secure", "ssh"),
+    ("sudo", "use_sudo"),
+    // Some agents have it besides, and prefer it.
+    ("uuid", "plug"),
 ];
 
 /// Agents that have the machine's watchdog reset it.
@@ -164,6 +209,21 @@ pub(super) const NOT_POWER: &[(&str, &[&str])] = &[
     (
         "treats a missing machine as off",
         &["fence_skalar", "fence_zvm", "fence_zvmip"],
+    ),
+    (
+        "reads every state that it does not know as off",
+        &[
+            "fence_amt",
+            "fence_cisco_ucs",
+            "fence_ibmz",
+            "fence_lpar",
+            "fence_rhevm",
+            "fence_virsh",
+        ],
+    ),
+    (
+        "switches the first machine whose name begins with the host's",
+        &["external/vcenter"],
     ),
     (
         "pulls a reset line and cannot see whether the power was off",

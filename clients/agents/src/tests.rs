@@ -72,7 +72,8 @@ fn the_table_agrees_with_the_makers_metadata() {
 /// Covers F3.
 #[test]
 fn each_agent_is_in_the_table_once() {
-    let mut all: Vec<&str> = [table::PLUG, table::MACHINE, table::GLUE, table::WATCHDOG].concat();
+    let mut all: Vec<&str> = [table::PLUG, table::MACHINE, table::WATCHDOG].concat();
+    all.extend(table::GLUE.iter().map(|(agent, ..)| *agent));
     all.extend(table::NOT_POWER.iter().flat_map(|(_, agents)| agents.iter()));
     let count = all.len();
     all.sort_unstable();
@@ -84,10 +85,23 @@ fn each_agent_is_in_the_table_once() {
 #[test]
 fn every_row_of_the_table_is_judged_accordingly() {
     let none = BTreeMap::new();
-    for agent in [table::PLUG, table::MACHINE, table::GLUE, table::WATCHDOG].concat() {
-        assert_eq!(judge(agent, "off", &none, false), Ok(()), "{agent}");
-        let cycles = table::CYCLE_BY_DEFAULT.contains(&agent);
+    let needs_option = |agent: &str| table::SNMP.contains(&(agent, false));
+    for agent in [table::PLUG, table::MACHINE, table::WATCHDOG].concat() {
+        let judged = judge(agent, "off", &none, false);
+        assert_eq!(judged.is_err(), needs_option(agent), "{agent}");
+        let cycles = table::CYCLE_BY_DEFAULT.contains(&agent) || needs_option(agent);
         assert_eq!(judge(agent, "reboot", &none, false).is_err(), cycles, "{agent}");
+    }
+    for (agent, _, confirmed) in table::GLUE {
+        for action in ["off", "reboot"] {
+            let judged = judge(agent, action, &none, false);
+            let expected = if confirmed.contains(&action) {
+                Ok(())
+            } else {
+                Err(NoProofReason::Accepted(action.to_owned()))
+            };
+            assert_eq!(judged, expected, "{agent} {action}");
+        }
     }
     for (what, agents) in table::NOT_POWER {
         for agent in *agents {
@@ -133,8 +147,26 @@ fn agent_options_and_action_decide_if_the_power_is_off() {
         ("fence_azure_arm", "off", &[], true),
         ("fence_azure_arm", "off", &[("network-fencing", "1")], false),
         ("fence_azure_arm", "off", &[("network_fencing", "0")], false),
-        ("fence_virsh", "off", &[("missing_as_off", "1")], false),
-        ("fence_virsh", "off", &[("missing-as-off", "true")], false),
+        ("fence_bladecenter", "off", &[("missing_as_off", "1")], false),
+        ("fence_bladecenter", "off", &[("missing-as-off", "true")], false),
+        ("fence_vmware", "off", &[], true),
+        ("fence_vmware", "off", &[("vmware_type", "server1")], false),
+        ("fence_apc_snmp", "off", &[], true),
+        ("fence_apc_snmp", "off", &[("snmp_version", "1")], true),
+        ("fence_apc_snmp", "off", &[("snmp_version", "2c")], false),
+        ("fence_apc_snmp", "off", &[("snmp-version", "3")], false),
+        ("fence_ipdu", "off", &[], false),
+        ("fence_ipdu", "off", &[("snmp_version", "1")], true),
+        ("fence_eaton_snmp", "off", &[("snmp_version", "3")], true),
+        ("fence_virsh", "off", &[], false),
+        ("fence_xvm", "off", &[], true),
+        ("external/ipmi", "off", &[], false),
+        ("external/ipmi", "reboot", &[], false),
+        ("external/vcenter", "off", &[], false),
+        ("external/libvirt", "off", &[], false),
+        ("external/libvirt", "reboot", &[], true),
+        ("external/libvirt", "reboot", &[("reset_method", "reboot")], false),
+        ("external/maas", "off", &[("unknown_are_stopped", "1")], false),
         ("fence_sbd", "reboot", &[], true),
         ("fence_sbd", "reboot", &[("method", "cycle")], true),
         ("fence_sbd", "status", &[], false),
@@ -156,6 +188,9 @@ fn an_operators_exception_covers_the_agent_and_not_its_options() {
     for (agent, given, action, proves) in [
         ("fence_ours", &[][..], "off", true),
         ("fence_scsi", &[], "off", true),
+        ("fence_ipdu", &[], "off", true),
+        ("external/ipmi", &[], "off", true),
+        ("external/ipmi", &[], "reboot", false),
         ("fence_ours", &[("method", "cycle")], "reboot", false),
         ("fence_ours", &[("network_fencing", "1")], "off", false),
         ("fence_ours", &[], "monitor", false),
@@ -181,6 +216,10 @@ fn reasons_complete_a_sentence_after_the_agents_name() {
             "which runs the action \"on\", not off",
         ),
         (
+            NoProofReason::Accepted("off".to_owned()),
+            "which reports off as done when the device has accepted it: nothing confirms that the power was off",
+        ),
+        (
             NoProofReason::Option {
                 name: "missing_as_off=1".to_owned(),
                 why: "treats a missing machine as off",
@@ -202,5 +241,52 @@ fn flags_are_read_as_the_agents_library_reads_them() {
         (("port", "1"), false),
     ] {
         assert_eq!(is_set(&options(&[given]), "port_as_ip"), set, "{given:?}");
+    }
+}
+
+/// Covers F3.
+#[test]
+fn a_reading_proves_less_than_an_off() {
+    for (agent, given, proves) in [
+        ("fence_ipmilan", &[][..], true),
+        ("fence_xvm", &[], false),
+        ("fence_virt", &[], false),
+        ("fence_sbd", &[], false),
+        ("fence_apc_snmp", &[], true),
+        ("fence_apc_snmp", &[("snmp_version", "3")], false),
+        ("fence_ours", &[], false),
+    ] {
+        let judged = judge_reading(agent, &options(given));
+        assert_eq!(judged.is_ok(), proves, "{agent} {given:?}: {judged:?}");
+    }
+}
+
+/// Covers F3.
+#[test]
+fn an_agent_that_ignores_its_plug_switches_one_machine() {
+    for (agent, given, expected) in [
+        ("fence_drac5", &[][..], Some(Aim::Machine)),
+        ("fence_drac5", &[("drac_version", "DRAC 5")], Some(Aim::Machine)),
+        ("fence_drac5", &[("drac-version", "DRAC CMC")], Some(Aim::Plug)),
+        ("fence_apc", &[], Some(Aim::Plug)),
+        ("external/ipmi", &[], Some(Aim::Machine)),
+        ("external/maas", &[], Some(Aim::List)),
+        ("fence_scsi", &[], None),
+    ] {
+        assert_eq!(aim(agent, &options(given)), expected, "{agent} {given:?}");
+    }
+}
+
+#[test]
+fn names_of_one_option_are_recognized() {
+    for (name, expected) in [
+        ("ipaddr", "ip"),
+        ("IP", "ip"),
+        ("port", "plug"),
+        ("uuid", "plug"),
+        ("command-prompt", "command_prompt"),
+        ("ipport", "ipport"),
+    ] {
+        assert_eq!(canonical(name), expected, "{name}");
     }
 }

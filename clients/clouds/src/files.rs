@@ -193,16 +193,18 @@ fn section(path: &Path, name: &str) -> Result<Option<Node>, CloudError> {
     let text = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
     match node::parse(&text).map_err(wrong)? {
         Node::Map(mut all) => Ok(all.remove(name)),
-        Node::Null | Node::Text(_) | Node::List(_) => Err(wrong("it is empty, or not a mapping".to_owned())),
+        Node::Null => Ok(None),
+        Node::Text(_) | Node::List(_) => Err(wrong("it is not a mapping".to_owned())),
     }
 }
 
 /// Reads the cloud's profile.
 fn profile_of(own: &Map, around: &ProcessEnvironment) -> Result<Map, String> {
-    // `cloud` is the old name of this setting.
-    let named = ["profile", "cloud"]
-        .into_iter()
-        .find_map(|key| own.get(key)?.as_text());
+    // `cloud` is the old name of this setting. It is not used if the new one is there, even without a value.
+    let named = own
+        .get("profile")
+        .or_else(|| own.get("cloud"))
+        .and_then(Node::as_text);
     let Some(name) = named.filter(|name| *name != around.environment()) else {
         return Ok(Map::new());
     };

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use secrecy::{ExposeSecret as _, SecretString};
-use tachi_agents::{Aim, Effect};
+use tachi_agents::Aim;
 use tachi_domain::fault::FaultClass;
 use tachi_domain::power::{Power, PowerReading};
 use tachi_engine::ports::{CallError, Clock};
@@ -98,22 +98,16 @@ impl ExecOptions {
     }
 }
 
-/// Returns the reason why an off of this agent with these options does not prove that the power is off.
+/// Returns the reason why an off that this agent reads with these options does not prove that the power is off.
 pub(crate) fn doubt(options: &ExecOptions) -> Option<String> {
     let agent = options.agent_name();
-    if tachi_agents::effect(agent) == Effect::Watchdog {
-        // Pacemaker relies on the agent's own wait. Here only a reading counts, and its `status` reads a message.
-        return Some(format!(
-            "{agent}, which makes a watchdog reset the host; its status reads a message, not the power"
-        ));
-    }
-    let judged = tachi_agents::judge(agent, "off", &options.judged(), false);
+    let judged = tachi_agents::judge_reading(agent, &options.judged());
     judged.err().map(|doubt| format!("{agent}, {doubt}"))
 }
 
 /// True if the agent talks to the power controller of one machine, regardless of its plug parameter.
 pub(crate) fn one_machine(options: &ExecOptions) -> bool {
-    let own = tachi_agents::effect(options.agent_name()) == Effect::Power(Aim::Machine);
+    let own = tachi_agents::aim(options.agent_name(), &options.params) == Some(Aim::Machine);
     own && !tachi_agents::is_set(&options.params, "port_as_ip")
 }
 

@@ -20,6 +20,17 @@ pub fn default_search() -> [PathBuf; 2] {
     ["/etc/tachi/tachi.conf", "/etc/masakari/masakari.conf"].map(PathBuf::from)
 }
 
+/// Files that oslo.config reads after `masakari.conf` or `masakarimonitors.conf` where it searches for them itself: one
+/// for each program of Masakari.
+const PROGRAM_FILES: [&str; 6] = [
+    "masakari-api.conf",
+    "masakari-engine.conf",
+    "masakari-hostmonitor.conf",
+    "masakari-instancemonitor.conf",
+    "masakari-introspectiveinstancemonitor.conf",
+    "masakari-processmonitor.conf",
+];
+
 impl Ini {
     /// Reads `config_files` in their order, then each of `config_dirs` (its `*.conf` by name); later values win.
     ///
@@ -28,7 +39,8 @@ impl Ini {
     ///
     /// # Errors
     ///
-    /// All files that cannot be read or are not INI files, in one error.
+    /// All files that cannot be read or are not INI files, in one error. So are files of one program of Masakari beside a
+    /// file that was found: one process has several of these programs' options here.
     pub fn load(
         config_files: &[PathBuf],
         config_dirs: &[PathBuf],
@@ -42,6 +54,23 @@ impl Ini {
             .filter(|_| config_files.is_empty());
         for path in config_files.iter().chain(found) {
             add_file(&mut ini, path, &mut problems);
+        }
+        let masakari = |path: &&PathBuf| {
+            let name = path.file_name().map(std::ffi::OsStr::as_encoded_bytes);
+            name.is_some_and(|name| name.starts_with(b"masakari"))
+        };
+        for path in found
+            .filter(masakari)
+            .into_iter()
+            .flat_map(|path| PROGRAM_FILES.map(|name| path.with_file_name(name)))
+            .filter(|path| path.exists())
+        {
+            problems.push(ConfigError::Content {
+                path,
+                line: 1,
+                why: "Masakari read this file, and Tachi does not".to_owned(),
+                help: "move its options into the file beside it, or name all files with --config-file",
+            });
         }
         let beside = found.filter(|_| config_dirs.is_empty()).map(|path| {
             let mut name = path.clone().into_os_string();
@@ -215,6 +244,28 @@ mod tests {
         }
         let ini = Ini::load(&[], &at(&["d"]), &[]).unwrap();
         assert_eq!(ini.files().collect::<Vec<_>>(), at(&["d/10.conf", "d/20.conf"]));
+    }
+
+    #[test]
+    fn a_file_of_one_program_is_not_passed_over() {
+        let folder = Folder::new(&[
+            ("masakari.conf", b"[DEFAULT]\na = 1\n"),
+            ("masakari-engine.conf", b"[DEFAULT]\na = 2\n"),
+            ("tachi.conf", b"[DEFAULT]\na = 3\n"),
+        ]);
+        let text = Ini::load(&[], &[], &[folder.at("masakari.conf")])
+            .unwrap_err()
+            .to_string();
+        assert!(
+            text.contains("masakari-engine.conf") && text.contains("--config-file"),
+            "{text}"
+        );
+        for (files, search) in [
+            (vec![folder.at("masakari.conf")], vec![folder.at("masakari.conf")]),
+            (vec![], vec![folder.at("tachi.conf"), folder.at("masakari.conf")]),
+        ] {
+            assert!(Ini::load(&files, &[], &search).is_ok(), "{files:?} {search:?}");
+        }
     }
 
     #[test]

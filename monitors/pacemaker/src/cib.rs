@@ -60,12 +60,18 @@ pub enum Target {
 pub struct Level {
     /// The nodes that the level is for.
     pub target: Target,
+    /// The order in which the levels of a target are tried, from 1 to 9.
+    pub index: u8,
     /// The devices that must all succeed.
     pub devices: Vec<String>,
 }
 
 /// A parsed CIB.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is one statement of the CIB, independent of the others"
+)]
 pub struct Cib {
     /// True if the partition that printed this has quorum.
     pub quorate: bool,
@@ -81,6 +87,12 @@ pub struct Cib {
     pub stopped: Vec<String>,
     /// Nodes that a resource of the cluster runs (`remote-node`); they are not separate machines.
     pub guests: Vec<String>,
+    /// The connections of remote nodes, by the nodes' names.
+    pub connections: Vec<String>,
+    /// True if the cluster's configuration puts all of it in maintenance.
+    pub maintenance: bool,
+    /// True if the cluster's configuration disables fencing.
+    pub fences_nothing: bool,
     /// The cluster's name, if it has one.
     pub cluster: Option<String>,
     /// The action that the cluster fences with: `off` or `reboot`.

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::device::same_node;
 use crate::xml::{Element, tail, walk, yes};
-use crate::{Error, Time, parse_time};
+use crate::{Cib, Error, Time, parse_time};
 
 const WHAT: &str = "the output of crm_mon";
 
@@ -108,14 +108,16 @@ pub struct CrmMon {
     pub dc: Option<String>,
     /// The state of pacemakerd; `None` on a remote.
     pub pacemakerd: Option<String>,
-    /// True if fencing is enabled in the cluster.
-    pub stonith_enabled: bool,
-    /// True if the whole cluster is in maintenance.
-    pub maintenance: bool,
+    /// True if fencing is enabled in the cluster; `None` if the output does not state it.
+    pub stonith_enabled: Option<bool>,
+    /// True if the whole cluster is in maintenance; `None` if the output does not state it.
+    pub maintenance: Option<bool>,
     /// The time of the output, if stated.
     pub at: Option<Time>,
     pub nodes: Vec<Node>,
     pub resources: Vec<Resource>,
+    /// True if the output lists resources.
+    pub lists_resources: bool,
     /// The fencing history, newest first, as far as the cluster still has it.
     pub fences: Vec<FenceEvent>,
     /// True if the output contains a fencing history. `crm_mon` prints none if there was never a fencing, and none if
@@ -143,6 +145,12 @@ impl CrmMon {
             .filter(move |fence| same_node(&fence.target, node))
     }
 
+    /// True if fencing is known to be disabled, by the output or else by the CIB.
+    pub fn fences_nothing(&self, cib: Option<&Cib>) -> bool {
+        let disabled = self.stonith_enabled.map(|enabled| !enabled);
+        disabled.or(cib.map(|cib| cib.fences_nothing)).unwrap_or(false)
+    }
+
     /// Returns a resource by its name.
     pub fn resource(&self, id: &str) -> Option<&Resource> {
         self.resources.iter().find(|resource| resource.id == id)
@@ -163,13 +171,14 @@ struct Reading {
     stated: bool,
     dc: Option<String>,
     pacemakerd: Option<String>,
-    stonith_enabled: bool,
-    maintenance: bool,
+    stonith_enabled: Option<bool>,
+    maintenance: Option<bool>,
     exact: Option<Time>,
     rough: Option<Time>,
     listed: bool,
     nodes: Vec<Node>,
     resources: Vec<Resource>,
+    lists_resources: bool,
     fences: Vec<FenceEvent>,
     history: bool,
     /// The bundle around the current element, and the nodes that bundles create.
@@ -201,11 +210,14 @@ impl Reading {
             }
             ["summary", "last_update"] => self.rough = time(element, "time")?,
             ["summary", "cluster_options"] => {
-                self.stonith_enabled = element.flag("stonith-enabled")?;
-                self.maintenance = element.flag("maintenance-mode")?;
+                let flag = |name: &str| Ok::<_, Error>(element.text(name)?.map(|value| yes(&value)));
+                // The second name is deprecated since 3.0.2.
+                self.stonith_enabled = flag("fencing-enabled")?.or(flag("stonith-enabled")?);
+                self.maintenance = flag("maintenance-mode")?;
             }
             ["nodes"] => self.listed = true,
             ["nodes", "node"] => self.nodes.push(node(element)?),
+            ["resources"] => self.lists_resources = true,
             ["resources", .., "resource"] => self.resources.push(resource(element)?),
             ["resources", .., "resource", "node"] => {
                 if let (Some(resource), Some(name)) = (self.resources.last_mut(), element.text("name")?) {
@@ -266,6 +278,7 @@ impl Reading {
             at: self.rough.max(self.exact),
             nodes: self.nodes,
             resources: self.resources,
+            lists_resources: self.lists_resources,
             fences: self.fences,
             history: self.history,
         })

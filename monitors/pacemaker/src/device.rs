@@ -180,23 +180,44 @@ impl Fencing<'_> {
         }
         let trusted = self.rules.power_agents.contains(&device.agent);
         let asked = asked(device, self.action, many);
-        match judge(&device.agent, asked, &device.parameters, trusted) {
-            Err(NoProofReason::Unknown) => {
-                let remedy = "if it does, add it to [host] power_fence_agents";
-                return Some(named(format!("{}: {remedy}", NoProofReason::Unknown)));
-            }
-            Err(doubt) => return Some(named(doubt.to_string())),
-            Ok(()) => {}
+        if let Err(doubt) = judge(&device.agent, asked, &device.parameters, trusted) {
+            let declare = match &doubt {
+                NoProofReason::Unknown => ": if it does, add it to [host] power_fence_agents",
+                NoProofReason::Accepted(action) if action == "off" => {
+                    "; if you know that it was, add it to [host] power_fence_agents"
+                }
+                NoProofReason::NotPower(_)
+                | NoProofReason::Action(_)
+                | NoProofReason::Accepted(_)
+                | NoProofReason::Cycle
+                | NoProofReason::Option { .. } => "",
+            };
+            return Some(named(format!("{doubt}{declare}")));
+        }
+        if device.id == WATCHDOG && self.is_remote() && coverage(device, self.node) != Coverage::Yes {
+            return Some(named(
+                "which does not name this remote node in pcmk_host_list".to_owned(),
+            ));
         }
         let alone = by_name || self.cib.devices.len() == 1;
         aim::doubt(device, self.node, alone).map(named)
     }
 
-    /// True if the cluster relies on this node's own watchdog.
+    fn is_remote(&self) -> bool {
+        self.cib.connections.iter().any(|name| same_node(name, self.node))
+    }
+
+    /// True if the cluster relies on this node's own watchdog. It is unknown whether a remote node has one, unless the
+    /// watchdog's device names it.
     fn watchdog(&self) -> bool {
         let devices = self.cib.devices.iter();
         let mut named = devices.filter(|device| device.id == WATCHDOG);
-        self.cib.watchdog && named.all(|device| coverage(device, self.node) != Coverage::No)
+        self.cib.watchdog
+            && if self.is_remote() {
+                named.any(|device| coverage(device, self.node) == Coverage::Yes)
+            } else {
+                named.all(|device| coverage(device, self.node) != Coverage::No)
+            }
     }
 }
 

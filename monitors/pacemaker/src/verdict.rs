@@ -193,8 +193,13 @@ fn blindness(snapshot: &Snapshot, rules: &Rules) -> Option<String> {
     {
         return Some(format!("pacemakerd is not running but {state:?}"));
     }
-    if mon.maintenance {
-        return Some("the cluster is in maintenance".to_owned());
+    match mon
+        .maintenance
+        .or(snapshot.cib.as_ref().map(|cib| cib.maintenance))
+    {
+        Some(false) => {}
+        Some(true) => return Some("the cluster is in maintenance".to_owned()),
+        None => return Some("the output does not state whether the cluster is in maintenance".to_owned()),
     }
     if rules.need_cib && snapshot.cib.is_none() {
         return Some("there is no CIB as second witness".to_owned());

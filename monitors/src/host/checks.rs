@@ -53,7 +53,7 @@ fn unproven(who: &str, settings: &Settings) -> Option<Finding> {
 
 /// Checks that the cluster's fencing can prove a host off.
 fn proofs(mon: &CrmMon, cib: &Cib, setup: &Setup) -> Vec<Finding> {
-    if !mon.stonith_enabled {
+    if mon.fences_nothing(Some(cib)) {
         let text = format!(
             "this cluster does not fence (stonith-enabled is false): {NOTHING_PROVEN}, or configure fencing devices that switch power \
              in this cluster and enable it"
@@ -139,7 +139,7 @@ async fn pacemaker(settings: &Settings, registered: Option<&[RegisteredHost]>) -
     if let Some(registered) = registered {
         findings.extend(names(&setup, &mon.nodes, me.as_deref(), registered));
     }
-    let fences = mon.stonith_enabled;
+    let fences = !mon.fences_nothing(Some(&cib));
     let judged = verdict(&History::default(), &Snapshot::new(mon, Some(cib)), &setup.rules);
     for (node, judgement) in &judged {
         let text = format!("{node} is {}: {}", judgement.verdict.as_str(), judgement.reason);

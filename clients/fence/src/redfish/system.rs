@@ -129,7 +129,18 @@ pub(super) struct System {
 impl System {
     pub(super) async fn read(client: &Client, login: &Login, path: String) -> Result<Self, CallError> {
         let resource = client.get(login, &path).await?;
-        Ok(Self { path, resource })
+        // A chassis has a power state too, of another machine or of many.
+        match resource.get("@odata.type").and_then(Value::as_str) {
+            Some(kind) if !kind.starts_with("#ComputerSystem.") => {
+                let text = format!(
+                    "redfish {}: {path} is {kind} and not a system; set plug to a path under /redfish/v1/Systems, or to an id, \
+                     UUID, serial number or host name",
+                    client.authority()
+                );
+                Err(CallError::refused(client.scrub.line(&text)))
+            }
+            None | Some(_) => Ok(Self { path, resource }),
+        }
     }
 
     /// Returns the device's own text; empty if it has none.

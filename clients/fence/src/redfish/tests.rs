@@ -1,3 +1,5 @@
+mod plug;
+
 use std::collections::BTreeMap;
 
 use axum::http::HeaderMap;

@@ -31,9 +31,10 @@ pub(super) enum DeviceSettings {
     Manual,
 }
 
-/// Reads the remaining fields of a device's table.
+/// Reads the remaining fields of a device's table. `addressed` is true if the table names endpoints.
 pub(super) fn how(
     kind: Option<Kind>,
+    addressed: bool,
     fields: &mut Fields<'_, '_>,
     found: &mut Findings<'_>,
 ) -> Option<DeviceSettings> {
@@ -44,7 +45,7 @@ pub(super) fn how(
         Kind::Ipmi => ipmi(fields, found),
         Kind::Redfish => redfish(fields, found),
         Kind::Maas => maas(fields, found),
-        Kind::Exec => exec(fields, found),
+        Kind::Exec => exec(addressed, fields, found),
     }
 }
 
@@ -162,7 +163,7 @@ fn maas(fields: &mut Fields<'_, '_>, found: &mut Findings<'_>) -> Option<DeviceS
     Some(DeviceSettings::Maas(options))
 }
 
-fn exec(fields: &mut Fields<'_, '_>, found: &mut Findings<'_>) -> Option<DeviceSettings> {
+fn exec(addressed: bool, fields: &mut Fields<'_, '_>, found: &mut Findings<'_>) -> Option<DeviceSettings> {
     let agent = fields.needed("agent", found);
     let proves_off = fields.bool("proves_off", found);
     let parameters = fields.texts("parameters", found);
@@ -174,6 +175,10 @@ fn exec(fields: &mut Fields<'_, '_>, found: &mut Findings<'_>) -> Option<DeviceS
     let plug_param = fields.string("plug_parameter", found);
     let status = fields.seconds("status_timeout", CALL, found);
     let command = fields.seconds("command_timeout", CALL, found);
+    let secret_names: BTreeMap<String, usize> = sources
+        .iter()
+        .map(|(name, (at, _))| (name.clone(), *at))
+        .collect();
     let mut secrets = BTreeMap::new();
     for (name, (at, source)) in sources {
         let what = format!("{}: secret {name}", fields.what);
@@ -190,11 +195,32 @@ fn exec(fields: &mut Fields<'_, '_>, found: &mut Findings<'_>) -> Option<DeviceS
             );
         }
         // Other users can list processes and read the file, so it must not contain a secret.
-        if name.contains("passw") || matches!(name.as_str(), "action" | "option" | "plug" | "port") {
-            let text = format!(
-                "parameter {name} is not allowed here; put secrets into secrets and the plug into plug"
-            );
+        if name.contains("passw") {
+            let text = format!("parameter {name} is not allowed here; put secrets into secrets");
             found.add(*at, format!("{}: {text}", fields.what));
+        }
+    }
+    let plug_name = plug_param.as_ref().map_or("plug", |(_, name)| name);
+    let mut before: BTreeMap<String, &str> = BTreeMap::new();
+    before.extend(user.as_ref().map(|_| ("username".to_owned(), "username")));
+    before.insert(tachi_agents::canonical(plug_name), plug_name);
+    let parameters_at = parameters.iter().map(|(name, (at, _))| (name, *at));
+    for (name, at) in parameters_at.chain(secret_names.iter().map(|(name, at)| (name, *at))) {
+        let canonical = tachi_agents::canonical(name);
+        let why = match canonical.as_str() {
+            "action" | "nodename" => Some("Tachi sets it itself".to_owned()),
+            "plug" => Some("put the plug into plug".to_owned()),
+            "ip" | "ipport" if addressed => Some("the endpoint is the agent's address".to_owned()),
+            _ => {
+                let same = before.insert(canonical, name);
+                same.map(|same| format!("{same} is the same option"))
+            }
+        };
+        if let Some(why) = why {
+            found.add(
+                at,
+                format!("{}: parameter {name} is not allowed here; {why}", fields.what),
+            );
         }
     }
     let (at, agent) = agent?;

@@ -275,7 +275,8 @@ fn device(at: usize, table: &DeTable<'_>, found: &mut Findings<'_>) -> Option<(u
             format!("device {name:?}: a name has 1 to 64 letters, digits, and - _ ."),
         );
     }
-    let how = build::how(kind, &mut fields, found)?;
+    let addressed = endpoint.is_some() || !endpoints.is_empty();
+    let how = build::how(kind, addressed, &mut fields, found)?;
     if how.wants_endpoint() && endpoint.is_none() && endpoints.is_empty() {
         found.add(place, format!("{what}: endpoint is missing"));
     }

@@ -412,6 +412,27 @@ fn parameters_of_an_agent_carry_no_secret_and_no_action() {
         ("parameters = { passwd = \"x\" }", false),
         ("parameters = { action = \"on\" }", false),
         ("parameters = { ip = \"a\\nb=c\" }", false),
+        ("parameters = { port = \"7\" }", false),
+        ("parameters = { uuid = \"0a1b\" }", false),
+        ("parameters = { nodename = \"c1\" }", false),
+        ("parameters = { ip = \"a\", ipaddr = \"b\" }", false),
+        (
+            "parameters = { command_prompt = \"a\", cmd-prompt = \"b\" }",
+            false,
+        ),
+        ("parameters = { login = \"a\" }\nusername = \"a\"", false),
+        ("parameters = { login = \"a\" }", true),
+        ("parameters = { vmid = \"7\" }\nplug_parameter = \"vmid\"", false),
+        ("parameters = { ssl = \"1\" }\nendpoint = \"pdu.example\"", true),
+        ("parameters = { ip = \"b1\" }\nendpoint = \"pdu.example\"", false),
+        (
+            "parameters = { ipaddr = \"b1\" }\nendpoints = { c1 = \"pdu.example\" }",
+            false,
+        ),
+        (
+            "parameters = { ipport = \"22\" }\nendpoint = \"pdu.example\"",
+            false,
+        ),
     ] {
         let text = format!(
             "[[device]]\nname = \"d\"\ntype = \"exec\"\nagent = \"fence_apc\"\nplug = \"{{host}}\"\n\
@@ -453,10 +474,18 @@ fn an_agent_that_does_not_switch_power_is_refused_without_an_operators_exception
             "network",
         ),
         (
-            "fence_virsh",
+            "fence_bladecenter",
             "parameters = { missing_as_off = \"1\" }",
             "missing_as_off",
         ),
+        ("fence_xvm", "", "missing machine"),
+        ("fence_virsh", "", "every state that it does not know"),
+        (
+            "fence_apc_snmp",
+            "parameters = { snmp_version = \"3\" }",
+            "snmp_version=1",
+        ),
+        ("fence_ipdu", "", "outlet that does not exist"),
     ] {
         let problems = parse(&file(agent, more)).unwrap_err();
         let told = problems.concat();
@@ -471,7 +500,7 @@ fn an_agent_that_does_not_switch_power_is_refused_without_an_operators_exception
             "{warnings:?}"
         );
     }
-    for agent in ["fence_apc", "fence_redfish", "/usr/sbin/fence_virsh"] {
+    for agent in ["fence_apc", "fence_redfish", "/usr/sbin/fence_apc_snmp"] {
         let more = if agent == "fence_redfish" {
             "endpoint = \"{host}-bmc.example\""
         } else {
@@ -506,5 +535,13 @@ fn an_agent_of_one_machine_is_not_given_to_many_hosts_by_its_plug() {
     ] {
         let parsed = parse(&file(more));
         assert_eq!(parsed.is_ok(), good, "{more}: {:?}", parsed.err());
+    }
+    // An iDRAC has one machine; a chassis has one for each plug.
+    for (version, good) in [("DRAC 5", false), ("DRAC CMC", true)] {
+        let more = format!(
+            "endpoint = \"10.0.0.7\"\nplug = \"{{host}}\"\nparameters = {{ drac_version = \"{version}\" }}"
+        );
+        let text = file(&more).replace("fence_ipmilan", "fence_drac5");
+        assert_eq!(parse(&text).is_ok(), good, "{version}");
     }
 }

@@ -10,17 +10,18 @@ pub(super) fn configuration(tree: &Tag, cib: &mut Cib) {
     let index = Index::of(tree);
     let options = Attributes::read("cluster_property_set", tree.all("crm_config"), &index);
     cib.cluster = options.one("cluster-name").map(str::to_owned);
-    let asked = ["fencing-action", "stonith-action"]
-        .iter()
-        .find_map(|name| options.one(name));
-    cib.fences_by = match asked {
+    let fencing = |option: &str| {
+        let mut names = ["fencing", "stonith"].iter();
+        names.find_map(|prefix| options.one(&format!("{prefix}-{option}")))
+    };
+    cib.maintenance = options.one("maintenance-mode").is_some_and(crate::xml::yes);
+    cib.fences_nothing = fencing("enabled").is_some_and(|enabled| !crate::xml::yes(enabled));
+    cib.fences_by = match fencing("action") {
         Some("off" | "poweroff") => "off",
         _ => "reboot",
     };
-    let waits = ["fencing-watchdog-timeout", "stonith-watchdog-timeout"]
-        .iter()
-        .find_map(|name| options.one(name))
-        .is_some_and(|timeout| !matches!(span(timeout), Some(Duration::ZERO)));
+    let waits =
+        fencing("watchdog-timeout").is_some_and(|timeout| !matches!(span(timeout), Some(Duration::ZERO)));
     cib.watchdog =
         waits && options.one("have-watchdog").is_some_and(crate::xml::yes) && options.unclear.is_none();
     let defaults = Attributes::read("meta_attributes", tree.all("rsc_defaults"), &index);
@@ -30,7 +31,15 @@ pub(super) fn configuration(tree: &Tag, cib: &mut Cib) {
         }
     }
     for topology in tree.all("fencing-topology") {
-        cib.levels.extend(topology.all("fencing-level").map(level));
+        for level in topology.all("fencing-level").filter_map(level) {
+            // The fencer adds the devices of equal levels to one.
+            let mut before = cib.levels.iter_mut();
+            let equal = |before: &&mut Level| before.target == level.target && before.index == level.index;
+            match before.find(equal) {
+                Some(before) => before.devices.extend(level.devices),
+                None => cib.levels.push(level),
+            }
+        }
     }
     for nodes in tree.all("nodes") {
         for node in nodes.all("node") {
@@ -96,6 +105,7 @@ fn resource<'t>(
             disabled: stopped,
         });
     } else if kind.get("type") == Some("remote") {
+        cib.connections.push(id.clone());
         for operation in own()
             .flat_map(|holder| holder.all("operations"))
             .flat_map(|all| all.all("op"))
@@ -111,7 +121,12 @@ fn resource<'t>(
     }
 }
 
-fn level(tag: &Tag) -> Level {
+/// Reads a level; `None` if the fencer ignores it.
+fn level(tag: &Tag) -> Option<Level> {
+    let index = tag.get("index")?.trim().parse().ok()?;
+    if !(1..=9).contains(&index) {
+        return None;
+    }
     let text = |name: &str| tag.get(name).map(str::to_owned);
     let target = match (
         text("target"),
@@ -125,11 +140,12 @@ fn level(tag: &Tag) -> Level {
         (None, None, _, _) => Target::Unreadable,
     };
     let devices = tag.get("devices").unwrap_or_default().split(',');
-    Level {
+    Some(Level {
         target,
+        index,
         devices: devices
             .map(|device| device.trim().to_owned())
             .filter(|device| !device.is_empty())
             .collect(),
-    }
+    })
 }

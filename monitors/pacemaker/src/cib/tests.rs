@@ -32,7 +32,9 @@ fn how_soon_a_remote_is_missed_is_its_monitors_interval_and_time() {
             <operations>{op}</operations></primitive></group><primitive id="vip" class="ocf" provider="heartbeat" type="IPaddr2">
             <operations><op name="monitor" interval="5s"/></operations></primitive>"#
         );
-        resources(&text).remotes.get("cmp1").map(Duration::as_millis)
+        let cib = resources(&text);
+        assert_eq!(cib.connections, ["cmp1"]);
+        cib.remotes.get("cmp1").map(Duration::as_millis)
     };
     for (op, expected) in [
         (
@@ -233,6 +235,23 @@ fn options_of_the_cluster() {
         assert_eq!(options(&[("stonith-action", action)]).fences_by, expected);
     }
     assert_eq!(options(&[]).fences_by, "reboot");
+    for (pairs, maintenance, fences_nothing) in [
+        (&[][..], false, false),
+        (&[("maintenance-mode", "true")], true, false),
+        (&[("stonith-enabled", "false")], false, true),
+        (
+            &[("fencing-enabled", "true"), ("stonith-enabled", "false")],
+            false,
+            false,
+        ),
+    ] {
+        let read = options(pairs);
+        assert_eq!(
+            (read.maintenance, read.fences_nothing),
+            (maintenance, fences_nothing),
+            "{pairs:?}"
+        );
+    }
 }
 
 /// Covers F3.
@@ -254,7 +273,12 @@ fn levels_and_attributes_of_nodes() {
         <fencing-level id="1" target="cmp1" index="1" devices="a, b"/>
         <fencing-level id="2" target-pattern="^cmp" index="1" devices="c"/>
         <fencing-level id="3" target-attribute="rack" target-value="7" index="1" devices="d"/>
-        <fencing-level id="4" index="1" devices="e"/></fencing-topology>"#,
+        <fencing-level id="4" index="1" devices="e"/>
+        <fencing-level id="5" target="cmp1" index="0" devices="f"/>
+        <fencing-level id="6" target="cmp1" index="10" devices="f"/>
+        <fencing-level id="7" target="cmp1" devices="f"/>
+        <fencing-level id="8" target="cmp1" index="2" devices="g"/>
+        <fencing-level id="9" target="cmp1" index="1" devices="h"/></fencing-topology>"#,
     );
     let targets: Vec<_> = cib.levels.iter().map(|level| level.target.clone()).collect();
     assert_eq!(
@@ -267,8 +291,10 @@ fn levels_and_attributes_of_nodes() {
                 value: "7".to_owned()
             },
             Target::Unreadable,
+            Target::Name("cmp1".to_owned()),
         ]
     );
-    assert_eq!(cib.levels[0].devices, ["a", "b"]);
+    assert_eq!(cib.levels[0].devices, ["a", "b", "h"]);
+    assert_eq!(cib.levels[4].devices, ["g"]);
     assert_eq!(cib.attributes["ctl1"], [("rack".to_owned(), "7".to_owned())]);
 }

@@ -1,8 +1,9 @@
 //! The check that the machine that a device turned off is the node's.
 
-use tachi_agents::{Aim, Effect, effect, is_set};
+use tachi_agents::{Aim, aim, is_set};
 
-use super::covers::names;
+use super::covers::{aliases, names};
+use super::same_node;
 use crate::cib::Device;
 use crate::names::same_machine;
 
@@ -10,14 +11,13 @@ use crate::names::same_machine;
 /// node only.
 pub(super) fn doubt(device: &Device, node: &str, alone: bool) -> Option<String> {
     // An operator's declaration for the agent covers this too.
-    let Effect::Power(aim) = effect(&device.agent) else {
-        return None;
-    };
+    let aim = aim(&device.agent, &device.parameters)?;
     let parameter = |name: &str| {
         let value = device.parameters.get(name).map(|value| value.trim());
         value.filter(|value| !value.is_empty() && !value.eq_ignore_ascii_case("dynamic"))
     };
-    let argument = parameter("pcmk_host_argument");
+    // cluster-glue's interface has one argument, the node's name.
+    let argument = parameter("pcmk_host_argument").filter(|_| device.agent.starts_with("fence_"));
     let address = |name: &str| ["ip", "ipaddr"].contains(&name);
     let known = match (aim, argument) {
         (Aim::List, _) => return None,
@@ -30,7 +30,10 @@ pub(super) fn doubt(device: &Device, node: &str, alone: bool) -> Option<String> 
             "which gets the host by pcmk_host_argument={name}: the machine that it turns off is not known"
         ));
     }
-    let plug = parameter("plug").or(parameter("port")).is_some();
+    // Agents that have a `uuid` prefer it to the plug.
+    let plug = ["plug", "port", "uuid"]
+        .iter()
+        .any(|name| parameter(name).is_some());
     let by_name = match aim {
         Aim::Plug | Aim::List => !plug,
         Aim::Machine => {
@@ -39,7 +42,7 @@ pub(super) fn doubt(device: &Device, node: &str, alone: bool) -> Option<String> 
         }
     };
     if by_name {
-        return None;
+        return shared(device, node);
     }
     let names = names(device);
     if names.is_empty() {
@@ -55,4 +58,27 @@ pub(super) fn doubt(device: &Device, node: &str, alone: bool) -> Option<String> 
             others.join(", ")
         )
     })
+}
+
+/// Returns the reason if the device has the node's name at it, or one of its outlets, for another machine too.
+fn shared(device: &Device, node: &str) -> Option<String> {
+    let same = |name: &str| same_machine(name, node);
+    let ports = |port: &str| -> Vec<String> {
+        port.split(',')
+            .map(|port| port.trim().to_ascii_lowercase())
+            .collect()
+    };
+    let mapped = |name: &str| aliases(device).any(|(node, _)| same_node(node, name));
+    let plain = names(device).into_iter().filter(|name| !mapped(name));
+    let all: Vec<_> = aliases(device).chain(plain.map(|name| (name, name))).collect();
+    let own = all.iter().filter(|(name, _)| same(name));
+    let mut own: Vec<_> = own.flat_map(|(_, port)| ports(port)).collect();
+    if own.is_empty() {
+        own = ports(node);
+    }
+    let (name, port) = all
+        .iter()
+        .filter(|(name, _)| !same(name))
+        .find(|(_, port)| ports(port).iter().any(|port| own.contains(port)))?;
+    Some(format!("which turns off {port} for {name} too"))
 }

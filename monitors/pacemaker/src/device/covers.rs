@@ -1,7 +1,5 @@
 //! The nodes that a device covers, by the fencer's rules.
 
-use tachi_agents::{Aim, Effect, effect};
-
 use super::same_node;
 use crate::cib::Device;
 
@@ -15,7 +13,7 @@ pub(crate) enum Coverage {
 }
 
 /// Parameters in which agents of cluster-glue list their nodes.
-const LISTS: [&str; 3] = ["hostlist", "hostnames", "hostname"];
+const LISTS: [&str; 4] = ["hostlist", "hostnames", "hostname", "nodename"];
 
 /// Returns whether Pacemaker may use this device to fence this node.
 pub(crate) fn coverage(device: &Device, node: &str) -> Coverage {
@@ -67,45 +65,65 @@ pub(crate) fn coverage(device: &Device, node: &str) -> Coverage {
     }
 }
 
-/// Returns the list of nodes of a cluster-glue agent.
+/// Returns the list of nodes of a cluster-glue agent; `None` if it is not in the configuration.
 fn own_list(device: &Device) -> Option<Vec<&str>> {
-    if !matches!(effect(&device.agent), Effect::Power(Aim::List)) && device.agent.starts_with("fence_") {
+    if device.agent.starts_with("fence_") {
         return None;
     }
     let lists = LISTS.iter().filter_map(|name| device.parameters.get(*name));
     let names: Vec<_> = lists.flat_map(|list| words(list)).collect();
-    (!names.is_empty()).then_some(names)
+    // external/rackpdu reads the names from its outlets then.
+    (!names.is_empty() && !names.contains(&"AUTO")).then_some(names)
 }
 
 /// Returns the node's name at the device.
 fn mapped_to<'d>(device: &'d Device, node: &str) -> Option<&'d str> {
-    let map = device.parameters.get("pcmk_host_map")?;
-    pairs(map)
+    let mut aliases = aliases(device);
+    aliases
         .find(|(name, _)| same_node(name, node))
         .map(|(_, port)| port)
 }
 
+/// Returns the pairs of node and name at the device.
+pub(super) fn aliases(device: &Device) -> impl Iterator<Item = (&str, &str)> {
+    let map = device.parameters.get("pcmk_host_map");
+    map.into_iter().flat_map(|map| pairs(map))
+}
+
 /// Returns the nodes that the cluster's configuration names for a device.
 pub(super) fn names(device: &Device) -> Vec<&str> {
-    let parameter = |name: &str| device.parameters.get(name).map(String::as_str);
-    let mapped = parameter("pcmk_host_map")
-        .into_iter()
-        .flat_map(pairs)
-        .map(|(name, _)| name);
-    parameter("pcmk_host_list")
-        .into_iter()
-        .flat_map(words)
-        .chain(mapped)
+    let list = device.parameters.get("pcmk_host_list");
+    list.into_iter()
+        .flat_map(|list| words(list))
+        .chain(aliases(device).map(|(name, _)| name))
+        .chain(own_list(device).into_iter().flatten())
         .collect()
 }
 
-fn words(text: &str) -> impl Iterator<Item = &str> {
-    text.split([' ', ',', ';', '\t', '\n', '\r'])
-        .flat_map(|word| word.split("\\n"))
-        .filter(|word| !word.is_empty())
+/// Splits a list of nodes as the fencer does: it ends a name at a character that it does not expect in one, and the
+/// line at a name that begins with one.
+fn words(text: &str) -> Vec<&str> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+    let mut words = Vec::new();
+    let lines = text.split('\n').flat_map(|line| line.split("\\n"));
+    for line in lines.filter(|line| !line.contains("invalid") && !line.contains("variable")) {
+        let entries = line.split(|c: char| c.is_ascii_whitespace() || c == ',' || c == ';');
+        for entry in entries.filter(|entry| !entry.is_empty()) {
+            let word = entry.split(|c| !plain(c)).next().unwrap_or_default();
+            if word.is_empty() {
+                break;
+            }
+            if !["on", "off"].iter().any(|state| word.eq_ignore_ascii_case(state)) {
+                words.push(word);
+            }
+        }
+    }
+    words
 }
 
+/// Splits a map. A comma belongs to the port, which may be several outlets.
 fn pairs(text: &str) -> impl Iterator<Item = (&str, &str)> {
-    let pairs = text.split([';', ' ', '\t', '\n', '\r', ',']);
-    pairs.filter_map(|pair| pair.split_once([':', '=']))
+    let pairs = text.split([';', ' ', '\t', '\n', '\r']);
+    let pairs = pairs.filter_map(|pair| pair.split_once([':', '=']));
+    pairs.filter(|(name, port)| !name.is_empty() && !port.is_empty())
 }

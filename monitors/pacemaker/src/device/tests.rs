@@ -15,6 +15,7 @@ fn device(id: &str, agent: &str, parameters: &[(&str, &str)]) -> Device {
 fn level(target: Target, devices: &[&str]) -> Level {
     Level {
         target,
+        index: 1,
         devices: devices.iter().map(|id| (*id).to_owned()).collect(),
     }
 }
@@ -25,7 +26,7 @@ fn on(node: &str) -> Target {
 
 fn rules() -> Rules {
     Rules {
-        power_agents: vec!["fence_theirs".to_owned()],
+        power_agents: vec!["fence_theirs".to_owned(), "external/ipmi".to_owned()],
         null_agents: vec!["fence_lies".to_owned()],
         ..Rules::default()
     }
@@ -47,6 +48,21 @@ fn which_nodes_a_device_is_for() {
     for (name, parameters, expected) in [
         ("nothing said", &[][..], Maybe),
         ("in the list", &[("pcmk_host_list", "cmp1 cmp2")], Yes),
+        (
+            "an entry with more than a name",
+            &[("pcmk_host_list", "cmp1:1")],
+            Yes,
+        ),
+        (
+            "an entry that ends the line",
+            &[("pcmk_host_list", "ctl1,/dev/x,cmp1")],
+            No,
+        ),
+        (
+            "a line that is a complaint",
+            &[("pcmk_host_list", "invalid cmp1\nctl1")],
+            No,
+        ),
         ("list with commas", &[("pcmk_host_list", "cmp2,cmp1")], Yes),
         ("in another case", &[("pcmk_host_list", "CMP1")], Yes),
         ("not in the list", &[("pcmk_host_list", "ctl1 ctl2")], No),
@@ -54,6 +70,8 @@ fn which_nodes_a_device_is_for() {
         ("in the map", &[("pcmk_host_map", "cmp1:1;cmp2:2")], Yes),
         ("in the map, in another case", &[("pcmk_host_map", "Cmp1=1")], Yes),
         ("a name at the device", &[("pcmk_host_map", "a:cmp1")], Yes),
+        ("two outlets in the map", &[("pcmk_host_map", "ctl1:1,cmp1")], No),
+        ("a pair without a port", &[("pcmk_host_map", "cmp1:;ctl1:1")], No),
         ("not in the map", &[("pcmk_host_map", "ctl1:1;ctl2:2")], No),
         ("empty list", &[("pcmk_host_list", " ")], Maybe),
         (
@@ -87,6 +105,9 @@ fn which_nodes_a_device_is_for() {
     assert_eq!(coverage(&glue("cmp1 cmp2"), "cmp1"), Yes, "the charm's list");
     assert_eq!(coverage(&glue("CMP1"), "cmp1"), Yes);
     assert_eq!(coverage(&glue("ctl1"), "cmp1"), No);
+    assert_eq!(coverage(&glue("ctl1:a cmp1:b"), "cmp1"), Yes, "with domains");
+    let outlets = device("d", "external/rackpdu", &[("hostlist", "AUTO")]);
+    assert_eq!(coverage(&outlets, "cmp1"), Maybe, "the device's own list");
     assert_eq!(
         coverage(&device("d", "fence_x", &[("hostname", "ctl1")]), "cmp1"),
         Maybe,
@@ -268,6 +289,7 @@ fn the_action_that_the_agent_was_asked_for_counts() {
         ("reboot", ("method", "onoff"), true),
         ("off", ("option", "monitor"), false),
         ("off", ("missing_as_off", "1"), false),
+        ("off", ("unknown_are_stopped", "1"), false),
     ] {
         let one = || vec![device("d", "fence_ipmilan", &[host, option])];
         let alone = doubt(one(), vec![], action);
@@ -355,6 +377,90 @@ fn the_machine_that_was_turned_off_is_the_hosts() {
             "an outlet each",
             "fence_apc",
             &[("pcmk_host_map", "cmp1:1;cmp2:2")],
+            true,
+        ),
+        (
+            "one outlet in the map for two hosts",
+            "fence_apc",
+            &[("pcmk_host_map", "cmp1:3;cmp2:3")],
+            false,
+        ),
+        (
+            "one of two outlets for another host too",
+            "fence_apc",
+            &[("pcmk_host_map", "cmp1:1,3;cmp2:3")],
+            false,
+        ),
+        (
+            "one outlet for both names of a host",
+            "fence_apc",
+            &[("pcmk_host_map", "cmp1:3;cmp1.example:3;cmp2:4")],
+            true,
+        ),
+        (
+            "the host's own name for another host",
+            "fence_apc",
+            &[list("cmp1"), ("pcmk_host_map", "cmp2:cmp1")],
+            false,
+        ),
+        (
+            "another host's name as this one's port",
+            "fence_apc",
+            &[list("cmp1 cmp2"), ("pcmk_host_map", "cmp1:cmp2")],
+            false,
+        ),
+        (
+            "one address in the map for two hosts",
+            "fence_ipmilan",
+            &[("pcmk_host_map", "cmp1:b1;cmp2:B1"), ("port_as_ip", "1")],
+            false,
+        ),
+        (
+            "an iDRAC, which ignores the plug",
+            "fence_drac5",
+            &[("pcmk_host_map", "cmp1:1;cmp2:2"), ("ip", "b1")],
+            false,
+        ),
+        (
+            "the blades of a chassis",
+            "fence_drac5",
+            &[
+                ("pcmk_host_map", "cmp1:1;cmp2:2"),
+                ("drac_version", "DRAC CMC"),
+                ("ip", "b1"),
+            ],
+            true,
+        ),
+        (
+            "one virtual machine for two hosts",
+            "fence_openstack",
+            &[list("cmp1 cmp2"), ("uuid", "0a1b")],
+            false,
+        ),
+        (
+            "one BMC of a plugin for two hosts",
+            "external/ipmi",
+            &[("hostname", "cmp1 cmp2"), ("ipaddr", "b1")],
+            false,
+        ),
+        (
+            "a plugin's BMC of another host",
+            "external/ipmi",
+            &[
+                ("hostname", "ctl1"),
+                ("pcmk_host_check", "none"),
+                ("ipaddr", "b1"),
+            ],
+            false,
+        ),
+        (
+            "a plugin's BMC",
+            "external/ipmi",
+            &[
+                ("hostname", "cmp1"),
+                ("pcmk_host_argument", "x"),
+                ("ipaddr", "b1"),
+            ],
             true,
         ),
         ("one outlet", "fence_apc", &[list("cmp1"), ("port", "3")], true),
@@ -471,11 +577,22 @@ fn the_watchdog_of_a_node_can_have_done_it() {
         ..Cib::default()
     };
     let named = |list| device("watchdog", "fence_watchdog", &[("pcmk_host_list", list)]);
+    let remote = |devices| Cib {
+        connections: vec!["CMP1".to_owned()],
+        ..cib(true, devices)
+    };
     for (name, cib, proves) in [
         ("none", cib(false, vec![]), false),
         ("of all nodes", cib(true, vec![]), true),
         ("of this one", cib(true, vec![named("cmp1")]), true),
         ("of others", cib(true, vec![named("ctl1")]), false),
+        ("of all nodes, and this one is remote", remote(vec![]), false),
+        ("of this one, which is remote", remote(vec![named("cmp1")]), true),
+        (
+            "of a list that is not known",
+            remote(vec![device("watchdog", "fence_watchdog", &[])]),
+            false,
+        ),
         (
             "or the storage",
             cib(true, vec![device("disk", "fence_scsi", &[])]),
@@ -493,5 +610,10 @@ fn an_unknown_agent_is_named() {
     let told = doubt(vec![device("st-ours", "fence_ours", &[])], vec![], "off").unwrap();
     for part in ["st-ours", "fence_ours", "not known", "power_fence_agents"] {
         assert!(told.contains(part), "{part}: {told}");
+    }
+    for (action, declare) in [("off", true), ("reboot", false)] {
+        let told = doubt(vec![device("st", "external/rackpdu", &[])], vec![], action).unwrap();
+        assert!(told.contains("accepted"), "{told}");
+        assert_eq!(told.contains("power_fence_agents"), declare, "{told}");
     }
 }

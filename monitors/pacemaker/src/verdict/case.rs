@@ -141,7 +141,7 @@ impl NodeCase<'_> {
         if let Some(late) = self.first_seen_late(completed) {
             return lost(late);
         }
-        if !self.snapshot.mon.stonith_enabled {
+        if self.snapshot.mon.fences_nothing(self.snapshot.cib.as_ref()) {
             return lost("fencing is disabled in this cluster".to_owned());
         }
         let by_operator = fence.delegate.as_deref() == Some(A_HUMAN);
@@ -200,7 +200,7 @@ impl NodeCase<'_> {
         if let Some(planned) = self.planned() {
             return planned;
         }
-        if !self.snapshot.mon.stonith_enabled {
+        if self.snapshot.mon.fences_nothing(self.snapshot.cib.as_ref()) {
             return plain(Verdict::Lost, "offline, and this cluster does not fence");
         }
         if failures > 0 {

@@ -1,3 +1,5 @@
+mod excluded;
+
 use super::*;
 use crate::time::second;
 use crate::{Cib, CrmMon, parse_time};

@@ -59,22 +59,26 @@ impl NodeCase<'_> {
             return None;
         }
         let name = &self.node.name;
-        let Some(resource) = self.snapshot.mon.resource(name) else {
+        let cib = self.snapshot.cib.as_ref();
+        let resource = self.snapshot.mon.resource(name);
+        // An output without resources, or only with active ones, does not show what is configured.
+        let configured = resource.is_some()
+            || match cib {
+                Some(cib) => cib.connections.contains(name),
+                None => !self.snapshot.mon.lists_resources,
+            };
+        if !configured {
             return Some("its connection is no longer configured".to_owned());
-        };
+        }
         let stopped = resource
-            .target_role
-            .as_deref()
+            .and_then(|resource| resource.target_role.as_deref())
             .is_some_and(|role| role.eq_ignore_ascii_case("stopped"))
-            || self
-                .snapshot
-                .cib
-                .as_ref()
-                .is_some_and(|cib| cib.stopped.contains(name));
+            || cib.is_some_and(|cib| cib.stopped.contains(name));
         if stopped {
             return Some("its connection was stopped by an operator (target-role)".to_owned());
         }
-        (!resource.managed).then(|| "its connection is not managed by the cluster".to_owned())
+        let unmanaged = resource.is_some_and(|resource| !resource.managed);
+        unmanaged.then(|| "its connection is not managed by the cluster".to_owned())
     }
 
     /// Returns the first witness that does not see the node up, if any.
@@ -152,7 +156,9 @@ impl NodeCase<'_> {
         if !shown && self.noted() && self.past.last_up.is_none_or(since_up) {
             return Some("offline, and recorded as fenced in the CIB, but no history shows how".to_owned());
         }
-        let resource = self.snapshot.mon.resource(&self.node.name)?;
+        let Some(resource) = self.snapshot.mon.resource(&self.node.name) else {
+            return Some("offline, and the output does not list its connection".to_owned());
+        };
         let failed = if resource.failed { " and failed" } else { "" };
         (resource.failed || resource.role != "Stopped")
             .then(|| format!("offline, and its connection is {}{failed}", resource.role))
