@@ -81,7 +81,7 @@ pub(super) fn registered<'a>(
         if let Some(reason) = host.maintenance {
             on_maintenance((segment, name), reason, look, &mut standing, found);
         }
-        if is_recovered(host) {
+        if would_be_recovered(host) {
             at_nova(host, look, &mut standing, found);
             fencing::assess_host(name, look, &mut standing, found);
             // The monitors of a host that is down send no heartbeats for that reason.
@@ -107,7 +107,7 @@ pub(super) fn registered<'a>(
 }
 
 /// True if a failure of the host would be recovered, also if one of its processes has put it in maintenance.
-fn is_recovered(host: &Host) -> bool {
+fn would_be_recovered(host: &Host) -> bool {
     match host.maintenance {
         None | Some(MaintenanceReason::Process) => true,
         Some(MaintenanceReason::Operator | MaintenanceReason::Recovery) => false,
