@@ -192,7 +192,24 @@ fn missing(r: &mut Reader<'_>, section: &str, option: &str, what: &str) -> Optio
     None
 }
 
-/// `os_privileged_user_*`; without a URL there, the user of `[keystone_authtoken]` is used.
+/// Refuses a login of which some options are set and not all. True if that is so.
+fn refuse_half(r: &mut Reader<'_>, parts: &[(&str, bool)]) -> bool {
+    let first = |wanted: bool| parts.iter().find(|(_, set)| *set == wanted);
+    let (Some((set, _)), Some((missing, _))) = (first(true), first(false)) else {
+        return false;
+    };
+    r.refuse(
+        "DEFAULT",
+        missing,
+        Refusal::new(
+            format!("is missing, and {set} is set"),
+            "write it, or remove all os_privileged_user_ options: the user of [keystone_authtoken] calls Nova then",
+        ),
+    );
+    true
+}
+
+/// `os_privileged_user_*`; without any of them the user of `[keystone_authtoken]` is used.
 pub(super) fn nova(r: &mut Reader<'_>, authtoken: Option<Options>) -> Option<Options> {
     const G: &str = "DEFAULT";
     let auth_url = r
@@ -256,7 +273,14 @@ pub(super) fn nova(r: &mut Reader<'_>, authtoken: Option<Options>) -> Option<Opt
         .help("skips the check of Nova's certificate")
         .get();
     let region = region.map_or_else(|| keystone_region(r), Region::Named);
-    let mut options = match (auth_url, user, password.filter(is_given), tenant) {
+    let password = password.filter(is_given);
+    let parts = [
+        ("os_privileged_user_auth_url", auth_url.is_some()),
+        ("os_privileged_user_name", user.is_some()),
+        ("os_privileged_user_password", password.is_some()),
+        ("os_privileged_user_tenant", tenant.is_some()),
+    ];
+    let mut options = match (auth_url, user, password, tenant) {
         (Some(auth_url), Some(user), Some(password), Some(tenant)) => {
             let credentials = Credentials::Password {
                 user: ResourceRef::name(user, Some(Domain::Name(user_domain))),
@@ -265,18 +289,8 @@ pub(super) fn nova(r: &mut Reader<'_>, authtoken: Option<Options>) -> Option<Opt
             };
             Options::new(auth_url, credentials)
         }
-        (Some(_), ..) => {
-            r.refuse(
-                G,
-                "os_privileged_user_name",
-                Refusal::new(
-                    "is incomplete",
-                    "write os_privileged_user_name, os_privileged_user_password and os_privileged_user_tenant",
-                ),
-            );
-            return None;
-        }
-        (None, ..) => authtoken?,
+        _ if refuse_half(r, &parts) => return None,
+        _ => authtoken?,
     };
     options.compute = compute;
     let keystone = &mut options.keystone;

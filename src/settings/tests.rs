@@ -110,10 +110,25 @@ fn a_cloud_is_reached_as_the_privileged_user_or_as_the_one_of_keystone_authtoken
         read(&both).unwrap().nova.unwrap().keystone.auth_url,
         "http://other/v3"
     );
-    assert!(
-        read("[DEFAULT]\nos_privileged_user_auth_url = http://k/v3\n").is_err(),
-        "half a login is refused"
-    );
+    for (part, missing) in [
+        (
+            "os_privileged_user_auth_url = http://k/v3",
+            "os_privileged_user_name",
+        ),
+        ("os_privileged_user_name = nova", "os_privileged_user_auth_url"),
+        ("os_privileged_user_password = p", "os_privileged_user_auth_url"),
+        (
+            "os_privileged_user_tenant = service",
+            "os_privileged_user_auth_url",
+        ),
+    ] {
+        let error = read(&format!("[DEFAULT]\n{part}\n{authtoken}")).err();
+        let error = error.map(|error| error.to_string()).unwrap_or_default();
+        assert!(
+            error.contains(missing),
+            "half a login is refused: {part}: {error}"
+        );
+    }
 }
 
 /// Covers R35.

@@ -102,13 +102,14 @@ const VALUES: &[&str] = &[
     "a=leave, b=wait:1h",
 ];
 
+const PRIVILEGED: &str = "[DEFAULT]\nos_privileged_user_auth_url = http://k/v3\nos_privileged_user_name = n\n\
+                          os_privileged_user_password = p\nos_privileged_user_tenant = t\n";
+
 /// Options that need others beside them.
 const SETS: &[(&str, &str)] = &[
-    (
-        "os_privileged_user_auth_url",
-        "[DEFAULT]\nos_privileged_user_auth_url = http://k/v3\nos_privileged_user_name = n\n\
-         os_privileged_user_password = p\nos_privileged_user_tenant = t\n",
-    ),
+    ("os_privileged_user_auth_url", PRIVILEGED),
+    ("os_privileged_user_name", PRIVILEGED),
+    ("os_privileged_user_tenant", PRIVILEGED),
     ("auth_url", AUTHTOKEN),
     (
         "keyfile",
