@@ -261,6 +261,7 @@ fn a_reading_proves_less_than_an_off() {
     }
 }
 
+/// Covers F3.
 #[test]
 fn an_agent_that_ignores_its_plug_switches_one_machine() {
     for (agent, given, expected) in [

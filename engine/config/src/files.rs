@@ -56,7 +56,7 @@ impl Ini {
             add_file(&mut ini, path, &mut problems);
         }
         let masakari = |path: &&PathBuf| {
-            let name = path.file_name().map(|name| name.as_encoded_bytes());
+            let name = path.file_name().map(std::ffi::OsStr::as_encoded_bytes);
             name.is_some_and(|name| name.starts_with(b"masakari"))
         };
         for path in found
