@@ -180,13 +180,19 @@ impl Fencing<'_> {
         }
         let trusted = self.rules.power_agents.contains(&device.agent);
         let asked = asked(device, self.action, many);
-        match judge(&device.agent, asked, &device.parameters, trusted) {
-            Err(NoProofReason::Unknown) => {
-                let remedy = "if it does, add it to [host] power_fence_agents";
-                return Some(named(format!("{}: {remedy}", NoProofReason::Unknown)));
-            }
-            Err(doubt) => return Some(named(doubt.to_string())),
-            Ok(()) => {}
+        if let Err(doubt) = judge(&device.agent, asked, &device.parameters, trusted) {
+            let declare = match &doubt {
+                NoProofReason::Unknown => ": if it does, add it to [host] power_fence_agents",
+                NoProofReason::Accepted(action) if action == "off" => {
+                    "; if you know that it was, add it to [host] power_fence_agents"
+                }
+                NoProofReason::NotPower(_)
+                | NoProofReason::Action(_)
+                | NoProofReason::Accepted(_)
+                | NoProofReason::Cycle
+                | NoProofReason::Option { .. } => "",
+            };
+            return Some(named(format!("{doubt}{declare}")));
         }
         if device.id == WATCHDOG && self.is_remote() && coverage(device, self.node) != Coverage::Yes {
             return Some(named(

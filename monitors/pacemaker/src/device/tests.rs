@@ -611,4 +611,9 @@ fn an_unknown_agent_is_named() {
     for part in ["st-ours", "fence_ours", "not known", "power_fence_agents"] {
         assert!(told.contains(part), "{part}: {told}");
     }
+    for (action, declare) in [("off", true), ("reboot", false)] {
+        let told = doubt(vec![device("st", "external/rackpdu", &[])], vec![], action).unwrap();
+        assert!(told.contains("accepted"), "{told}");
+        assert_eq!(told.contains("power_fence_agents"), declare, "{told}");
+    }
 }
