@@ -380,7 +380,15 @@ mod tests {
             text.contains("\nACTION NEEDED: 1 recovery is on hold\n"),
             "{text}"
         );
-        assert!(text.contains("      -> tachi recovery approve a\n"), "{text}");
+        let approval = format!(
+            "      -> tachi recovery approve a    # {}\n",
+            tachi_operator::consequence::APPROVE
+        );
+        assert!(text.contains(&approval), "{text}");
+        assert!(
+            text.contains("      a: Nova: "),
+            "what is known of the host: {text}"
+        );
         assert_eq!(text.matches("seen alive after its proof").count(), 1, "{text}");
         let json = serde_json::to_value(&view).unwrap();
         assert_eq!(json["needs_person"]["recoveries"][0]["waits"]["for"], "alive");
