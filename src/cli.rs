@@ -95,7 +95,7 @@ pub(crate) enum Command {
     Recovery(RecoveryCommand),
     /// Estimate how many host failures there is room for
     Forecast(ForecastArgs),
-    /// Acknowledge a finding: shown for a time without an alarm
+    /// Acknowledge a finding: no alarm for a time
     Ack(AckArgs),
     /// Pause fencing and evacuation
     ///
@@ -106,7 +106,7 @@ pub(crate) enum Command {
     /// End a freeze early
     #[command(subcommand)]
     Thaw(ThawCommand),
-    /// Rehearse the failure of a host
+    /// Test the recovery of a host (dry run, or --live)
     Drill(DrillArgs),
     /// Create segments, hosts and monitor credentials
     #[command(subcommand, alias = "init")]
@@ -438,7 +438,7 @@ pub(crate) struct ConfigShowArgs {
     /// Only options that were set
     #[arg(long)]
     pub(crate) changed_only: bool,
-    /// Form of the answer
+    /// Output format
     #[arg(short = 'f', long, value_enum, default_value_t = ConfigFormat::Ini)]
     pub(crate) format: ConfigFormat,
 }

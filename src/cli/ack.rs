@@ -28,7 +28,7 @@ pub(crate) struct AckArgs {
     /// End the acknowledgement
     #[arg(long)]
     pub(crate) end: bool,
-    /// List the acknowledgements, the one that ends first first
+    /// List acknowledgements, earliest end first
     #[arg(long, conflicts_with_all = ["code", "name"])]
     pub(crate) list: bool,
     #[command(flatten)]

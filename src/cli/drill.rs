@@ -29,8 +29,9 @@ pub(crate) struct DrillArgs {
     /// Ask Nova, Placement and the devices, as a recovery would, and measure it (the default)
     #[arg(long, group = "kind", hide = true)]
     pub(crate) shadow: bool,
-    /// POWER THE HOST OFF, with canary instances on it that the drill builds, and measure their recovery. Refused while any other instance
-    /// is on the host
+    /// POWER THE HOST OFF and measure the recovery of canary instances
+    ///
+    /// The drill builds the canaries on it. Refused while any other instance is on the host.
     #[arg(long, group = "kind", requires_all = ["canary", "image", "flavor"])]
     pub(crate) live: bool,
     /// Delete the canaries that a live drill of the host has left

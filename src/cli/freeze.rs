@@ -18,7 +18,7 @@ pub(crate) enum FreezeCommand {
     Host(FreezeNamedArgs),
     /// Freeze an instance, wherever it is
     Instance(FreezeNamedArgs),
-    /// List what is frozen, the one that ends first first
+    /// List freezes, earliest end first
     List(FreezeListArgs),
 }
 
@@ -33,7 +33,9 @@ pub(crate) struct FreezeArgs {
     /// The reason, shown to other operators
     #[arg(long, value_name = "TEXT")]
     pub(crate) reason: String,
-    /// End it early if a second host of a segment is out while one that is frozen is reported dead
+    /// End it early if a second host of the segment fails
+    ///
+    /// It ends when another host of a segment is out while a frozen one is reported dead.
     #[arg(long)]
     pub(crate) unless_worse: bool,
     /// Allow more than 24 hours, up to 30 days

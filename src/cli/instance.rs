@@ -50,11 +50,13 @@ pub(crate) struct ResolveArgs {
     /// The instance runs on this host: accepted if Nova shows it there
     #[arg(long, value_name = "HOST")]
     pub(crate) running_on: Option<String>,
-    /// The instance does not run on this host, and its evacuation can no longer complete: it may be started elsewhere
+    /// Confirm that it does not run on HOST: it is started elsewhere
+    ///
+    /// Check on that host first: an instance that runs twice destroys its disks. Its evacuation to that host can no longer complete.
     #[arg(long, value_name = "HOST")]
     pub(crate) not_running_on: Option<String>,
-    /// The instance runs nowhere, and an evacuation of it that names no host can no longer complete
-    #[arg(long, hide = true)]
+    /// Confirm that it runs nowhere, and that no evacuation of it can complete
+    #[arg(long)]
     pub(crate) not_running: bool,
     /// Request the evacuation again where that is safe
     #[arg(long)]

@@ -23,7 +23,7 @@ pub(crate) enum RecoveryCommand {
     ///
     /// The engine checks again, and acts if its checks pass: it may cut the power of the host and start its instances elsewhere.
     Approve(ApproveArgs),
-    /// End recoveries; what is in flight is followed
+    /// End recoveries; running evacuations still finish
     ///
     /// The recovery starts nothing new, what is in flight is followed to its end, and the recovery ends as failed.
     Abort(ActionArgs),
@@ -174,7 +174,7 @@ pub(crate) struct ApproveArgs {
     /// Hosts, or recoveries by their ids or the beginning of these
     #[arg(value_name = "HOST")]
     pub(crate) recoveries: Vec<String>,
-    /// Every recovery that is on hold because this failure domain was lost as a whole, such as rack:r7
+    /// All recoveries on hold for this failure domain, such as rack:r7
     #[arg(long, value_name = "DOMAIN")]
     pub(crate) domain: Option<String>,
     /// Every recovery that is on hold

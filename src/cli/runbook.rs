@@ -5,12 +5,12 @@ From the alarm to everything green, in order. NAME is a host or an instance.
 docs/three-in-the-morning.md is such a night, line by line.
 
 What is it?
-  tachi status                         what is down or needs you, and what to type
+  tachi status                         what is down or needs action, and what to type
   tachi show NAME                      why, what is under way, what to do
   tachi recovery show HOST --follow    follow it until it ends
 A dead host that nobody has reported
   tachi host report-down HOST --reason TEXT
-A recovery is on hold: look at what it says, then one of
+A recovery is on hold: read the reason, then one of
   tachi recovery approve HOST
   tachi recovery abort HOST
   tachi recovery confirm-off HOST --reason TEXT    only of a host that you saw
@@ -19,17 +19,19 @@ An instance waits: look where it runs (virsh list --all), then one of
   tachi instance list --waiting
   tachi instance resolve NAME --running-on HOST
   tachi instance resolve NAME --not-running-on HOST    only if you saw that it is not
-Hands off a host while you work at it
+Freeze a host while you work on it
   tachi freeze host HOST --for 2h --reason TEXT
-The host comes back: the first says each step, the second takes the last two
+Stop everything: no power-off and no evacuation anywhere
+  tachi freeze region --for 1h --reason TEXT
+The host comes back: the first shows the steps, the second does the last two
   tachi host return HOST
   tachi host return HOST --do --reason TEXT
-Is all well? 0 yes, 1 warnings, 2 errors, 3 not known
+Is all well? 0 yes, 1 warnings, 2 errors, 3 unknown
   tachi status --check
   tachi doctor
 For the morning
   tachi recovery report HOST -o report.html
-  tachi show HOST --at 03:05           what was reported then, what came of it, and why";
+  tachi show HOST --at 03:05           what was reported then, the result, and why";
 
 #[cfg(test)]
 mod tests {
@@ -51,7 +53,7 @@ mod tests {
             assert!(Cli::try_parse_from(words).is_ok(), "{command}");
             commands += 1;
         }
-        assert_eq!(commands, 17);
+        assert_eq!(commands, 18);
         assert!(WAY.lines().count() <= 35);
     }
 }

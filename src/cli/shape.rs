@@ -18,18 +18,18 @@ pub(crate) enum Format {
 }
 
 #[derive(Clone, Debug, Default, Args)]
-#[command(next_help_heading = "Form of the answer")]
+#[command(next_help_heading = "Output options")]
 pub(crate) struct ShapeArgs {
-    /// Form of the answer
+    /// Output format
     #[arg(short = 'f', long, value_enum, default_value_t = Format::Table)]
     pub(crate) format: Format,
     /// Only this column of a list, or this field of an object; may be repeated
     #[arg(short = 'c', long = "column", value_name = "COLUMN")]
     pub(crate) columns: Vec<String>,
-    /// No line for people wider than this; 0 for no limit. Default: the terminal's width, and no limit elsewhere
+    /// Maximum width of a table; 0: no limit. Default: the terminal's width, and no limit elsewhere
     #[arg(long, value_name = "N")]
     pub(crate) max_width: Option<u16>,
-    /// Times for people in UTC instead of this machine's time zone; for programs they always are
+    /// Times of a table in UTC instead of this machine's time zone; json, yaml, csv and value always are
     #[arg(long)]
     pub(crate) utc: bool,
 }

@@ -208,7 +208,7 @@ async fn command(words: Vec<String>) -> Vec<String> {
             lines.push(match done.status.code() {
                 Some(0) => "● done".to_owned(),
                 Some(code) => {
-                    format!("✗ the command was the command was refused or failed (exit code {code})")
+                    format!("✗ the command was refused or failed (exit code {code})")
                 }
                 None => "✗ the command was killed; its effect is unknown".to_owned(),
             });

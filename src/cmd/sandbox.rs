@@ -185,11 +185,20 @@ pub(crate) fn boot(region: &Region, instances: u32) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Ports below those that the kernel gives to outgoing connections, one of which could take a port before it is listened on.
+const PORTS: std::ops::Range<u16> = 20_000..32_000;
+
 /// Returns a port that is free at this moment.
 pub(crate) fn free_port(ip: std::net::IpAddr) -> Result<SocketAddr, Failure> {
-    std::net::TcpListener::bind(SocketAddr::new(ip, 0))
-        .and_then(|listener| listener.local_addr())
-        .map_err(|error| Failure::new("finding a free port", error))
+    let first = uuid::Uuid::new_v4().as_u128() % u128::from(PORTS.end - PORTS.start);
+    let first = PORTS.start + u16::try_from(first).unwrap_or_default();
+    let candidates = (first..PORTS.end).chain(PORTS.start..first);
+    let is_free = |port: &u16| std::net::TcpListener::bind(SocketAddr::new(ip, *port)).is_ok();
+    candidates
+        .into_iter()
+        .find(is_free)
+        .map(|port| SocketAddr::new(ip, port))
+        .ok_or_else(|| Failure::from_text("no port from 20000 to 31999 is free"))
 }
 
 /// First line of our clouds.yaml, by which it is recognised, so that no other file is overwritten.

@@ -92,7 +92,7 @@ mod tests {
                 ("tachi recovery abort 7", ABORT),
                 (
                     "tachi instance resolve 7 --running-on b",
-                    "it runs there, as Nova shows"
+                    "it runs there; accepted once Nova shows it there"
                 ),
                 ("tachi recovery show 7", ""),
                 ("tachi recovery confirm-off a --reason ...", CONFIRM_OFF),

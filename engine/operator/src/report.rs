@@ -315,15 +315,20 @@ fn moments(story: &RecoveryHistoryView) -> Vec<Milestone> {
         by,
     };
     let reporters: Vec<String> = story.reporters.iter().map(ToString::to_string).collect();
+    let is_repeated = first < opened;
     let mut all = vec![
         moment(
-            "noticed, by the report",
+            if is_repeated {
+                "reported again, for this attempt"
+            } else {
+                "noticed, by the report"
+            },
             story.reported.as_ref().map(|one| one.generated_at),
             reporters.join("; "),
         ),
         moment("recovery opened", Some(summary.opened_at), String::new()),
     ];
-    if first < opened {
+    if is_repeated {
         all.insert(
             0,
             moment(
@@ -374,7 +379,8 @@ fn seconds_since(at: Timestamp, opened: Timestamp) -> f64 {
         reason = "a time in milliseconds, as views tell it"
     )]
     let millis = (at.micros_since(opened) / 1_000) as f64;
-    rounded(millis / 1_000.0)
+    // A clock that is behind by less than is shown gives a zero without a sign.
+    rounded(millis / 1_000.0) + 0.0
 }
 
 /// Returns the entry of an instance that is not as it was before, whatever the reason.

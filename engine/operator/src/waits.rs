@@ -171,7 +171,10 @@ pub(crate) fn of_move(wait: &Wait, instance: &str, recovery: RecoveryId) -> Vec<
 /// Appends the meaning to a command, as a shell comment: an operator on call does not know the options by heart.
 pub fn explained(way: &str) -> String {
     let says = [
-        (" --running-on ", "it runs there, as Nova shows"),
+        (
+            " --running-on ",
+            "it runs there; accepted once Nova shows it there",
+        ),
         (
             " --not-running-on ",
             "it is not there, as you have checked: it is started elsewhere",

@@ -81,6 +81,7 @@ pub fn lasting(time: Duration) -> String {
     match (seconds / 3_600, seconds % 3_600 / 60) {
         (0, 0) => format!("{seconds} s"),
         (0, minutes) => format!("{minutes} min"),
+        (hours, 0) if hours >= 48 && hours % 24 == 0 => format!("{} days", hours / 24),
         (hours, 0) => format!("{hours} h"),
         (hours, minutes) => format!("{hours} h {minutes} min"),
     }

@@ -47,9 +47,12 @@ pub(in crate::cmd) fn heading(story: &RecoveryHistoryView, view: &View) -> Vec<S
         format!("notification  {} ({})", summary.notification, summary.status),
     ];
     if let Some(reported) = &story.reported {
+        // A retry adds the recovery that it repeats and the time of its first report.
+        let own = |key: &&str| !key.starts_with("retry_");
         let payload: Vec<String> = reported
             .payload
             .iter()
+            .filter(|(key, _)| own(&key.as_str()))
             .map(|(key, value)| format!("{key}={value}"))
             .collect();
         lines.push(format!(
@@ -58,6 +61,13 @@ pub(in crate::cmd) fn heading(story: &RecoveryHistoryView, view: &View) -> Vec<S
             one_line(&payload.join(" ")),
             view.when(reported.generated_at.0)
         ));
+    }
+    let earlier = story
+        .reported
+        .as_ref()
+        .and_then(|reported| reported.payload.get("retry_of"));
+    if let Some(earlier) = earlier {
+        lines.push(format!("retry of      {}", one_line(earlier)));
     }
     for reporter in &story.reporters {
         lines.push(format!("reported by   {}", one_line(&reporter.to_string())));
