@@ -12,7 +12,7 @@ pub(crate) const DEFAULT_ZONE: &str = "nova";
 /// `tachi setup`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum InitCommand {
-    /// Create segments and hosts from Nova (dry run without --apply)
+    /// Create segments and hosts from Nova (with --apply)
     ///
     /// Nova's compute services are put into one segment for each availability zone, aggregate or rack. A host that is in a segment already
     /// stays there. The command never removes or changes anything, so it can be run again when hosts are added.
