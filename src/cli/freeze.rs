@@ -35,7 +35,7 @@ pub(crate) struct FreezeArgs {
     pub(crate) reason: String,
     /// End it early if a second host of the segment fails
     ///
-    /// It ends when another host of a segment is out while a frozen one is reported dead.
+    /// The freeze ends when another host of a segment is out while a frozen one is reported dead.
     #[arg(long)]
     pub(crate) unless_worse: bool,
     /// Allow more than 24 hours, up to 30 days

@@ -88,7 +88,7 @@ pub(super) struct Host {
     pub(super) open: Option<RecoveryId>,
     /// The wait of that recovery.
     pub(super) waits: Option<WaitView>,
-    /// What is known of the host, if its recovery is on hold because of that.
+    /// The evidence about the host, if its recovery is on hold because of that.
     pub(super) evidence: Option<String>,
     /// Rank of the host: higher is worse.
     rank: u8,
