@@ -1,7 +1,7 @@
-//! Owners and administrators move instances between hosts, as Nova does it. A live migration's guest runs at its destination before Nova
-//! shows it there; a resize is recorded by its source, which does not contact its destination. If the destination has died by then, the
-//! first guest has run there and runs nowhere now, and the second instance arrives at a host that no recovery lists again. An owner may
-//! take a resize back, and the
+//! Moves of instances between hosts by owners and administrators, with Nova's semantics. The guest of a live
+//! migration runs at its destination before Nova shows it there. A resize is recorded by its source, which does
+//! not contact the destination. If the destination is dead by then, the live-migrated guest runs nowhere, and
+//! the resized instance arrives at a host that no recovery lists again. When an owner reverts a resize, the
 //! instance returns to the *source* of its record.
 
 use tachi_domain::entity::notification::NotificationStatus;
@@ -13,43 +13,42 @@ use crate::nova::{HostIx, MigrationRow, ServerIx};
 use crate::rng::Rng;
 use crate::world::{Event, HOSTS, World, note};
 
-/// The source of a live migration waits this long for a destination that does not answer, in ms.
+/// Timeout of a live migration's source for an unresponsive destination, in ms.
 const NO_ANSWER: u64 = 60_000;
 
-/// A host, and which of its lives.
+/// A host and its boot number.
 pub(crate) type At = (HostIx, u32);
 
-/// A move under way.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PlannedMove {
     record: u64,
     server: ServerIx,
     source: At,
     dest: At,
-    /// From when its guest has left to when its source says where it is.
+    /// Delay from the guest's departure to the source's record of the arrival, in ms.
     lands: u64,
 }
 
-/// How far.
+/// The next event of a move.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Stage {
-    /// The guest has left its source.
+    /// The guest leaves its source.
     Leaves,
-    /// The source says where it is.
+    /// The source records the arrival.
     Lands,
-    /// The destination of a live migration has not answered.
+    /// The destination of a live migration did not answer.
     Unanswered,
-    /// The destination of a resize starts it.
+    /// The destination of a resize starts the guest.
     Starts,
     Confirmed,
-    /// An owner takes it back.
+    /// The owner reverts the resize.
     Reverts,
-    /// It is back at its source.
+    /// The guest is back at its source.
     IsBack,
 }
 
-/// A move to the host that fails first: the time before the failure, the time until the guest leaves, and the time until its source reports
-/// where it is.
+/// A move to the host that fails first. `before`: lead time before the failure. `leaves`: delay to the guest's
+/// departure. `lands`: delay to the record of its arrival. All in ms.
 #[derive(Clone, Debug)]
 pub(crate) struct SetOut {
     before: u64,
@@ -58,11 +57,11 @@ pub(crate) struct SetOut {
     lands: u64,
 }
 
-/// What has been on its way.
+/// Moves under way and their victims.
 #[derive(Debug)]
 pub(crate) struct Ways {
     rng: Rng,
-    /// Instances that were on their way to a host that had died, and to which.
+    /// Instances that were on their way to a host when it died, and that host.
     pub lost: Vec<(ServerIx, HostIx)>,
 }
 
@@ -89,7 +88,7 @@ pub(crate) fn draw(mut rng: Rng) -> Vec<SetOut> {
         } else {
             rng.between(1_000, 60_000)
         };
-        // Mostly the host dies in between.
+        // In most seeds the host dies during the move.
         let between = leaves + rng.between(0, lands);
         let any = rng.between(0, 9_000);
         let before = if rng.percent(70) { between.min(9_000) } else { any };
@@ -115,7 +114,7 @@ impl World {
         self.machines[host].beats() && self.machines[host].life == life
     }
 
-    /// A running instance that has no other move.
+    /// Picks a running instance without another move.
     fn any_running(&self, not_on: HostIx, first: usize) -> Option<ServerIx> {
         let count = self.nova.servers.len();
         (0..count).map(|step| (first + step) % count).find(|server| {
@@ -159,12 +158,12 @@ impl World {
         });
         note!(
             self,
-            "vm-{server} sets out from host {source} to host {dest} by record {record}, live: {live}"
+            "vm-{server} starts to move from host {source} to host {dest} by record {record}, live: {live}"
         );
         self.sends(record, server, (source, dest), (leaves, lands));
     }
 
-    /// A move starts, and its guest leaves its source after this time.
+    /// Starts a move; the guest leaves its source after `leaves`.
     pub(crate) fn sends(
         &mut self,
         record: u64,
@@ -182,7 +181,7 @@ impl World {
         self.after(leaves, Event::Moves(moving, Stage::Leaves));
     }
 
-    /// The migration record, if it is still open.
+    /// Returns the migration record if it is still open.
     fn record_of(&self, moving: &PlannedMove) -> Option<usize> {
         let open = |row: &MigrationRow| row.id == moving.record && crate::nova::unfinished(row.status);
         let exists = self.nova.servers[moving.server].exists;
@@ -208,12 +207,12 @@ impl World {
 
     fn leaves(&mut self, moving: &PlannedMove, at: usize) {
         let (live, server) = (self.is_live(at), moving.server);
-        // Of a source that has died its own recovery speaks.
+        // If the source has died, its own recovery handles the instance.
         if !self.works(moving.source) {
             return;
         }
         if live && !self.works(moving.dest) || !self.machines[moving.source.0].runs(server) {
-            // Its memory goes nowhere: it stays.
+            // Its memory cannot be copied: the guest stays.
             self.nova.migrations[at].status = "error";
             self.nova.servers[server].task_state = None;
             return;
@@ -231,7 +230,8 @@ impl World {
         self.nova.migrations[at].kind == MigrationType::LiveMigration
     }
 
-    /// A live migration is over when its destination has said so; a resize is at its destination by its source's word alone.
+    /// Ends the move. A live migration needs the destination's confirmation; for a resize, the source alone
+    /// decides.
     fn lands(&mut self, moving: &PlannedMove, at: usize) {
         let (server, dest) = (moving.server, moving.dest.0);
         if !self.works(moving.source) {
@@ -254,7 +254,7 @@ impl World {
         self.nova.migrations[at].status = "post-migrating";
         note!(
             self,
-            "vm-{server} arrives at host {dest} by its source's word: dead {}",
+            "vm-{server} is recorded at host {dest} by its source: dead {}",
             !arrives
         );
         if arrives {
@@ -265,14 +265,14 @@ impl World {
         }
     }
 
-    /// The instance will not be started at its destination.
+    /// Marks the instance as never started at its destination.
     fn is_lost(&mut self, how: Mishap, server: ServerIx, host: HostIx) {
         self.mishap(how);
         self.mishap(Mishap::LostOnItsWay);
         self.ways.lost.push((server, host));
     }
 
-    /// Nova closes the record and shows the instance where it was, with its task, for ever.
+    /// Closes the record; Nova then shows the instance at its source and keeps its task state.
     fn is_unanswered(&mut self, moving: &PlannedMove, at: usize) {
         let (server, dest) = (moving.server, moving.dest.0);
         if !self.works(moving.source) {
@@ -280,10 +280,10 @@ impl World {
         }
         self.nova.migrations[at].status = "completed";
         if self.machines[dest].runs(server) {
-            // It is cut off and its guest runs: whoever looks finds it there.
-            note!(self, "vm-{server} runs on host {dest}, which does not answer");
+            // The isolated host still runs its guest; a check at the destination finds it there.
+            note!(self, "vm-{server} runs on host {dest}, which is isolated");
         } else {
-            note!(self, "vm-{server} has run on host {dest}, and runs nowhere");
+            note!(self, "vm-{server} ran on host {dest}, and now runs nowhere");
         }
         self.is_lost(Mishap::HasRunAtDead, server, dest);
     }
@@ -291,7 +291,7 @@ impl World {
     fn starts(&mut self, moving: &PlannedMove, at: usize) {
         let (server, dest) = (moving.server, moving.dest.0);
         if !self.works(moving.dest) || self.nova.servers[server].host != dest {
-            // Its cast is in a dead host's queue.
+            // Its cast is in the queue of a dead host.
             self.is_lost(Mishap::ArrivesAtDead, server, dest);
             return;
         }
@@ -304,7 +304,7 @@ impl World {
         self.after(wait, Event::Moves(*moving, Stage::Confirmed));
     }
 
-    /// Its owner says that it is to stay.
+    /// Confirms the resize for the owner.
     fn confirms(&mut self, moving: &PlannedMove) {
         let row = &mut self.nova.servers[moving.server];
         let resized = row.exists && row.vm_state == VmState::Resized && row.host == moving.dest.0;
@@ -316,7 +316,7 @@ impl World {
         }
     }
 
-    /// Some instance was resized before, from the host that is about to be drained or to die.
+    /// Makes one instance look resized earlier from the host that is about to be drained or to die.
     pub(crate) fn plan_reverts(&mut self) {
         if !self.weather.faults.reverts {
             return;
@@ -379,7 +379,7 @@ impl World {
         self.guests_changed = true;
         note!(
             self,
-            "the owner of vm-{server} takes its resize back, from host {dest} to host {home}"
+            "the owner of vm-{server} reverts its resize, from host {dest} to host {home}"
         );
         self.mishap(Mishap::Reverts);
         self.after(wait, Event::Moves(*moving, Stage::IsBack));
@@ -388,7 +388,7 @@ impl World {
     fn is_back(&mut self, moving: &PlannedMove, at: usize) {
         let (server, home) = (moving.server, moving.source.0);
         if !self.works(moving.source) {
-            // Its cast is in a dead host's queue.
+            // Its cast is in the queue of a dead host.
             self.is_lost(Mishap::RevertsToDead, server, home);
             return;
         }
@@ -402,19 +402,20 @@ impl World {
         note!(self, "vm-{server} is back on host {home}");
     }
 
-    /// After the recovery of a host that died, each instance that was moving there runs somewhere or is reported to an operator.
+    /// Checks that each instance that was moving to a dead host runs somewhere or is reported to an operator
+    /// after the host's recovery.
     pub(crate) fn check_arrivals(&mut self) {
         for (server, dead) in self.ways.lost.clone() {
             let row = &self.nova.servers[server];
             let (host, task) = (row.host, row.task_state);
             let runs = (0..HOSTS).any(|host| self.machines[host].runs(server));
             let should_run = matches!(row.vm_state, VmState::Active | VmState::Resized);
-            // Who is back has it on a host that lives.
+            // A returned host runs it again.
             let is_back = host == dead && self.machines[host].beats();
             if !row.exists || !should_run || runs || is_back || self.is_named(server) {
                 continue;
             }
-            // That it has started is no recovery, nor is one that a hook left out.
+            // A start on the host or an exclusion by a hook does not count as a recovery.
             let recovered = self.journal.recs.iter().enumerate().any(|(rec, row)| {
                 row.kind == RecoveryKind::Host
                     && row.event == "STOPPED"
@@ -432,7 +433,7 @@ impl World {
         }
     }
 
-    /// True if a recovery reports the instance to operators.
+    /// True if a recovery reports the instance to an operator.
     pub(crate) fn is_named(&self, server: ServerIx) -> bool {
         let name = format!("vm-{server}");
         let says = |text: &str| {

@@ -23,9 +23,9 @@ use crate::nova::{HostIx, Refusal, ServerIx, host_name};
 use crate::reserve::{self, target_of};
 use crate::world::{Event, HOSTS, Owner, World, note};
 
-/// D of every call.
+/// Timeout of a call (D).
 pub(crate) const DEADLINE: u64 = 20_000;
-/// Q: a proxy may hold a call for this much longer.
+/// Maximum time that a proxy may delay a call beyond its timeout (Q).
 pub(crate) const HOLD: u64 = 60_000;
 
 pub(crate) fn fault(status: Option<u16>, maybe_done: bool) -> Fault {
@@ -39,7 +39,7 @@ pub(crate) fn fault(status: Option<u16>, maybe_done: bool) -> Fault {
         class,
         status,
         maybe_done,
-        text: format!("nova said {status:?}"),
+        text: format!("nova answered {status:?}"),
     }
 }
 
@@ -70,7 +70,7 @@ impl World {
             self.after(latency * 2, Event::Answer { owner, observation });
         } else if lost {
             match self.rng.between(0, 3) {
-                // It arrived, and the answer was lost.
+                // The call arrived, and the answer was lost.
                 1 if write => {
                     self.mishap(Mishap::TimeoutAtOnce);
                     self.at(
@@ -83,7 +83,7 @@ impl World {
                         },
                     );
                 }
-                // A proxy held it.
+                // A proxy delayed the call.
                 2 | 3 if write => {
                     self.stats.late_effects += 1;
                     self.mishap(Mishap::TimeoutLater);
@@ -98,7 +98,7 @@ impl World {
                         },
                     );
                 }
-                // Nothing arrived.
+                // The call never arrived.
                 _ => self.mishap(Mishap::TimeoutNothing),
             }
             let observation = Box::new(failed(&command, started, fault(None, true)));
@@ -142,7 +142,7 @@ impl World {
         }
     }
 
-    /// A status from Nova for a call that had no effect. 400 and 409 are for those calls that can meet them.
+    /// Draws Nova's status for a call without effect. Only some calls can receive 400 or 409.
     fn draw_status(&mut self, command: &Command) -> u16 {
         let may_conflict = matches!(
             command,
@@ -169,7 +169,7 @@ impl World {
         }
     }
 
-    /// A call takes effect, or a question is answered, at this moment.
+    /// Applies a call, or answers a query, now.
     pub(crate) fn effect(&mut self, owner: Owner, command: &Command, started: Elapsed, answer: Option<u64>) {
         let observation = if command.is_write() {
             self.takes_effect(owner, command, started, answer)
@@ -179,8 +179,8 @@ impl World {
         let (Some(after), Some(observation)) = (answer, observation) else {
             return;
         };
-        // The looks at the service record and around are told apart from the next ones by their question alone, and a
-        // question has one answer; what says itself when it was asked may come twice.
+        // Observations of the service record and the region are matched to their query, and a query has one
+        // answer. Observations with their own query time may arrive twice.
         let dated = !matches!(
             command,
             Command::ReadService | Command::CountHosts | Command::FollowMove(_)
@@ -194,7 +194,7 @@ impl World {
         self.after(after, Event::Answer { owner, observation });
     }
 
-    /// What is answered; `None` if the answer needs more questions.
+    /// Returns the answer, or `None` if it needs further queries.
     fn takes_effect(
         &mut self,
         owner: Owner,
@@ -230,7 +230,7 @@ impl World {
                     if !self.machines[host].beats() && self.machines[host].life == 0 && !self.weather.foreign
                     {
                         self.violate(format!(
-                            "forced_down of host {host} is cleared, and it is not back (R22)"
+                            "forced_down of host {host} is cleared, and the host is not back (R22)"
                         ));
                     }
                 }
@@ -341,7 +341,7 @@ impl World {
         }
     }
 
-    /// Stop or start of a VM recovery: Nova casts it to the host, whether or not that can hear it.
+    /// Casts a VM recovery's stop or start to the host, as Nova does, whether or not the host is up.
     fn tell(&mut self, server: ServerIx, runs: bool) -> Result<(), Refusal> {
         let row = &mut self.nova.servers[server];
         if !row.exists {
@@ -361,7 +361,7 @@ impl World {
         let host = row.host;
         let life = self.machines[host].life;
         if !self.machines[host].beats() && runs {
-            // The host has died since it was last seen up: the call waits in its queue (R12).
+            // The host has died since its last heartbeat: the call waits in its queue (R12).
             self.queued.push((host, server));
         }
         let delay = self.rng.between(300, 6_000);
@@ -397,14 +397,14 @@ impl World {
         self.guests_changed = true;
     }
 
-    /// The machine that a device names: its own host's, another's, or none.
+    /// Returns the machine that a device names: its own host, another host, or none.
     fn named(&self, host: HostIx, target: &Target) -> Option<MachineId> {
         let names = host == 0 && self.weather.bmc == Bmc::Named && !devices::is_outlet(target);
         let foreign = self.machines[host].bmc == Bmc::Named;
         names.then(|| devices::machine(if foreign { HOSTS } else { host }))
     }
 
-    /// What the engine does before it believes a device or orders anything of it.
+    /// Checks the machine's identity, as the engine does before it trusts or commands a device.
     fn compare(&mut self, host: HostIx, target: &Target) -> Result<(), Fault> {
         let answers = self.named(host, target);
         let known = KnownMachine {
@@ -475,7 +475,7 @@ impl World {
     fn order_off(&mut self, host: HostIx, target: &Target) -> Result<(), Fault> {
         note!(
             self,
-            "host {host} is told to power off by {target} ({:?})",
+            "host {host} receives a power-off from {target} ({:?})",
             self.machines[host].bmc
         );
         if devices::is_outlet(target) {
@@ -488,7 +488,7 @@ impl World {
             Bmc::Foreign | Bmc::Named => Ok(()),
             Bmc::Truth | Bmc::OffOnce | Bmc::Unknown | Bmc::EverOff => {
                 if self.rng.percent(30) && self.chaos() {
-                    // Its "off" flickers once more while it goes down.
+                    // The controller still reports a false "off" once while the host goes down.
                     self.machines[host].bmc = Bmc::OffOnce;
                 }
                 let delay = self.rng.between(500, 9_000);
@@ -507,7 +507,7 @@ impl World {
     }
 
     fn order_on(&mut self, host: HostIx, target: &Target) -> Result<(), Fault> {
-        note!(self, "host {host} is told to power on by {target}");
+        note!(self, "host {host} receives a power-on from {target}");
         self.compare(host, target)?;
         self.stats.power_ons += 1;
         match self.machines[host].bmc {
@@ -557,9 +557,9 @@ impl World {
     ) {
         let host = self.journal.recs[owner.rec].host;
         let service = self.ask(owner, |world| world.nova.show_service(host, world.now));
-        // A cell that is down shows neither.
+        // A cell that is down hides servers and migrations.
         let hidden = self.chaos() && self.rng.percent(self.weather.unavailable / 2);
-        // Just while the list is read, however often that is, and perhaps while the cell is asked by itself.
+        // The cell is down for every list query, and possibly for the direct query.
         let blips = self.chaos() && self.rng.percent(self.weather.cell_blips);
         let servers = if blips {
             self.mishap(Mishap::CellBlips);
@@ -672,7 +672,7 @@ fn refused(status: Refusal) -> Fault {
     fault(Some(status), false)
 }
 
-/// The owner's observation of a failed call.
+/// Returns the owner's observation of a failed call.
 fn failed(command: &Command, started: Elapsed, fault: Fault) -> Observation {
     if let Some((server, call)) = command.server_call() {
         return Observation::ServerCall {

@@ -1,4 +1,4 @@
-//! The simulation's journal answers as the store does.
+//! Contract test: the simulation's journal behaves as the store does.
 
 use std::time::Duration;
 
@@ -181,7 +181,7 @@ impl Harness {
     }
 }
 
-/// The row, closed or not.
+/// Returns the claim of a recovery, open or closed.
 fn shown(journal: &Journal, recovery: usize) -> PeerClaim {
     let row = &journal.recs[recovery];
     PeerClaim {
@@ -195,7 +195,8 @@ fn shown(journal: &Journal, recovery: usize) -> PeerClaim {
     }
 }
 
-/// What an owner knows who has lost so many commits and beats; `None` is whoever has written the row last.
+/// Returns the claim as known to an owner that lost the given numbers of commits and heartbeats. `None`: the
+/// last writer.
 fn known(
     journal: &Journal,
     recovery: usize,

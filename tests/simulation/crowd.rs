@@ -1,4 +1,5 @@
-//! Two operators act at the same moment without seeing each other's action; and an operator retries a failed recovery.
+//! Faults with operators: two act at the same moment without seeing each other's action, or one retries a
+//! failed recovery.
 
 use std::collections::BTreeMap;
 
@@ -17,15 +18,15 @@ use crate::rng::Rng;
 use crate::weather::{Failure, Weather};
 use crate::world::{Event, HOSTS, World, note};
 
-/// The second acts at most this long after the first, in ms.
+/// Maximum delay of the second operator's action after the first, in ms.
 const APART: u64 = 800;
 
-/// What an operator does.
+/// An operator's action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Act {
     Approve,
     Abort,
-    /// Confirms that the host is off, only after checking it.
+    /// Confirms the host off, after checking it.
     Confirm,
     Freeze,
     Thaw,
@@ -49,8 +50,8 @@ pub(crate) struct Crowd {
     apart: u64,
 }
 
-/// A report of a host that lives comes to nothing. Later its nova-compute is down, for an upgrade, and somebody asks for that recovery
-/// again.
+/// A false report of a running host, whose recovery fails. Later its nova-compute is down, as in an upgrade,
+/// and an operator retries that recovery.
 #[derive(Clone, Debug)]
 pub(crate) struct Retry {
     pub host: HostIx,
@@ -63,7 +64,7 @@ pub(crate) struct Retry {
 impl Retry {
     pub(crate) fn draw(rng: &mut Rng) -> Self {
         let reported = rng.between(1_000, 10_000);
-        // It comes to nothing once Nova has heard the host for two minutes.
+        // The recovery ends after two minutes of heartbeats in Nova.
         let from = reported + rng.between(100_000, 200_000);
         Self {
             host: 1 + rng.below(HOSTS - 2),
@@ -84,7 +85,7 @@ impl Weather {
         let retry = Retry::draw(&mut rng);
         self.faults.compute_down = Some(retry.compute_down());
         self.faults.retry = Some(retry);
-        // There a false report comes to nothing; where the engine fences, mostly to its host's being off.
+        // In this mode a false report has no effect. Where the engine fences, it mostly powers the host off.
         if rng.percent(70) && self.liars.is_none() {
             self.mode = FencingMode::External;
             self.failure = Failure::Plug;
@@ -95,14 +96,14 @@ impl Weather {
     }
 }
 
-/// When the last word of each kind was said of a recovery by one of two.
+/// Time of the last abort of each recovery by one of the two operators.
 #[derive(Debug, Default)]
 pub(crate) struct Aborts {
     aborted: BTreeMap<RecIx, u64>,
 }
 
 impl Aborts {
-    /// What was said after that time has been lost: no engine can hear it.
+    /// Drops the actions after `known`: the database lost them, so no engine can read them.
     pub(crate) fn forget_since(&mut self, known: u64) {
         self.aborted.retain(|_, said| *said <= known);
     }
@@ -115,7 +116,7 @@ impl Crowd {
         while second == first {
             second = ACTS[rng.below(ACTS.len())];
         }
-        // A promise to people is about these two.
+        // The documented guarantee covers this pair.
         let acts = if rng.percent(40) {
             [Act::Abort, Act::Approve]
         } else {
@@ -131,8 +132,8 @@ impl Crowd {
 }
 
 impl Journal {
-    /// What has failed is asked for once more, as the store does it: no window keeps it out, evidence keeps its date, and without any it
-    /// claims nothing (R31).
+    /// Retries a failed recovery as the store does. The duplicate window does not apply, evidence keeps its
+    /// date, and without evidence the retry makes no off claim (R31).
     pub(crate) fn retry(&mut self, rec: RecIx, now: u64) -> Option<RecIx> {
         let failed = &self.recs[rec];
         let word = failed.off_word.as_ref();
@@ -180,11 +181,11 @@ impl World {
             return;
         }
         let open = |row: &crate::journal::Rec| row.life == Life::Open && row.kind == RecoveryKind::Host;
-        // The one that was opened last: that of a host that was in order a moment ago.
+        // The most recent one: its host was healthy a moment ago.
         let Some(rec) = self.journal.recs.iter().rposition(open) else {
             return self.after(2_000, Event::TwoAct(crowd));
         };
-        note!(self, "two operators act about recovery {rec}: {:?}", crowd.acts);
+        note!(self, "two operators act on recovery {rec}: {:?}", crowd.acts);
         self.mishap(Mishap::TwoOperators);
         let [first, second] = crowd.acts;
         self.acts(rec, first);
@@ -196,7 +197,7 @@ impl World {
         if self.journal.recs[rec].life == Life::Closed {
             return;
         }
-        note!(self, "an operator acts about recovery {rec}: {act:?}");
+        note!(self, "an operator acts on recovery {rec}: {act:?}");
         match act {
             Act::Approve => self.journal.say(rec, OperatorCommand::Approve, self.now),
             Act::Abort => {
@@ -216,8 +217,8 @@ impl World {
         }
     }
 
-    /// Right before a host is ordered off or an instance evacuated: nobody has said no whom the engine must have heard, unless somebody
-    /// has said yes who knew of it.
+    /// Checks, before a power-off or an evacuation, that no known abort is outstanding. An approval counts if
+    /// its operator could have seen the abort.
     pub(crate) fn check_aborted(&mut self, rec: RecIx, what: &str) {
         let Some(aborted) = self.said.aborted.get(&rec).copied() else {
             return;
@@ -233,7 +234,7 @@ impl World {
         }
     }
 
-    /// A host is falsely reported once.
+    /// Reports a running host once.
     pub(crate) fn falsely_reported(&mut self, host: HostIx) {
         if self.weather.faults.retry.is_none() || !self.machines[host].beats() {
             return;
@@ -241,12 +242,11 @@ impl World {
         let reported = self.weather.reported;
         let seen = (self.now, self.now);
         if let Some(rec) = self.journal.open(RecoveryKind::Host, host, None, reported, seen) {
-            note!(self, "host {host} is reported, and lives: recovery {rec}");
+            note!(self, "host {host} is running and reported: recovery {rec}");
             self.wake();
         }
     }
 
-    /// An operator retries a failed recovery.
     pub(crate) fn retries(&mut self, host: HostIx) {
         if self.weather.faults.retry.is_none() {
             return;
@@ -265,7 +265,7 @@ impl World {
             return self.after(5_000, Event::Retries { host });
         };
         if let Some(new) = self.journal.retry(rec, self.now) {
-            note!(self, "an operator asks for recovery {rec} again: recovery {new}");
+            note!(self, "an operator retries recovery {rec}: recovery {new}");
             self.mishap(Mishap::Retried);
             self.check_one_open(self.journal.recs[new].host);
             self.wake();

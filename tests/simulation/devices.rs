@@ -1,4 +1,4 @@
-//! The fence devices of the hosts: a power controller, and in some runs the outlet as a second level.
+//! Fence devices of the hosts: a power controller and, in some runs, the outlet as a second level.
 
 use std::time::Duration;
 
@@ -7,10 +7,9 @@ use tachi_domain::machine_id::{MachineId, Mark};
 
 use crate::nova::HostIx;
 
-/// The outlet's name.
 const OUTLET: &str = "outlet";
 
-/// The levels of a host, as its fencing file would have them.
+/// Returns the fencing levels of a host, as in its fencing file.
 pub(crate) fn levels(host: HostIx, outlets: bool) -> Vec<Level> {
     let device = |name: &str, limit: Option<u64>| Device {
         target: Target {
@@ -35,7 +34,7 @@ pub(crate) fn levels(host: HostIx, outlets: bool) -> Vec<Level> {
     (1..).zip(devices).map(level).collect()
 }
 
-/// What a controller says that names the machine of this host; no host has the number after the last.
+/// Returns the machine ID that a controller of this host reports. IDs after the last host belong to no host.
 pub(crate) fn machine(host: HostIx) -> MachineId {
     let serial = format!("SIM{host}");
     MachineId::of([(Mark::Serial, serial.as_str())]).unwrap()

@@ -16,7 +16,7 @@ use crate::nova::{HostIx, MigrationRow, Nova, Refusal, ServerIx, host_name, serv
 use crate::rng::Rng;
 use crate::world::{Event, HOSTS, World, note};
 
-/// A live migration under way: the record, and both ends with which of their lives they are in.
+/// A live migration under way: its record, and both hosts with their boot numbers.
 #[derive(Debug)]
 pub(crate) struct LiveMove {
     pub record: u64,
@@ -28,16 +28,16 @@ pub(crate) struct LiveMove {
 /// Percent of seeds with drains.
 const PERCENT: u64 = 20;
 
-/// Percent of seeds with a drain of a host that Nova's scheduler has just chosen for an instance.
+/// Percent of seeds in which a drain starts on a host that Nova's scheduler has just chosen.
 const PERCENT_OF_ARRIVALS: u64 = 10;
 
-/// By a generator of its own, too.
+/// Draws such a drain with a separate generator, so that other draws do not change.
 pub(crate) fn draw(seed: u64) -> Option<Rng> {
     let mut rng = Rng::new(seed ^ 0x5eed_0079);
     rng.percent(PERCENT_OF_ARRIVALS).then_some(rng)
 }
 
-/// The options of a plan; the time makes it unique.
+/// Returns the options of a plan; the time makes them unique.
 fn order(kind: RecoveryKind, at: u64, instances: BTreeMap<ServerId, String>) -> BTreeMap<String, String> {
     let order = PlannedOrder {
         by: "alice".into(),
@@ -52,7 +52,8 @@ fn order(kind: RecoveryKind, at: u64, instances: BTreeMap<ServerId, String>) -> 
 }
 
 impl Journal {
-    /// The instances of a recovery's host that have open recoveries of their own: what is off may be started again.
+    /// Returns the instances of a host with open recoveries of their own: those recoveries may start them
+    /// again.
     pub(crate) fn instances_recovered(&self, rec: RecIx) -> Vec<ServerId> {
         let host = self.recs[rec].host;
         let open = |row: &&Rec| row.kind == RecoveryKind::Vm && row.life == Life::Open && row.host == host;
@@ -60,8 +61,8 @@ impl Journal {
         servers.map(server_id).collect()
     }
 
-    /// A drain or a giveback, unless something is planned for the host or it is being recovered; and no drain of one that a recovery
-    /// has taken out of the reserve.
+    /// Opens a drain or giveback. Refused if the host is planned for, being recovered, or taken out of reserve
+    /// by a recovery.
     pub(crate) fn plan(&mut self, kind: RecoveryKind, host: HostIx, now: u64) -> Option<RecIx> {
         let busy = |row: &Rec| {
             let theirs = row.kind == RecoveryKind::Host || row.kind.is_planned();
@@ -76,16 +77,16 @@ impl Journal {
 }
 
 impl World {
-    /// By a generator of its own, so that worlds without drains are what they were.
+    /// Draws the drains with a separate generator, so that seeds without drains do not change.
     pub(crate) fn plan_drains(&mut self, seed: u64) {
         let mut rng = Rng::new(seed ^ 0x5eed_0058);
         if !rng.percent(PERCENT) {
             return;
         }
-        // Mostly the host that is about to die.
+        // Mostly the host that fails first.
         let host = if rng.percent(70) { 0 } else { rng.below(HOSTS) };
         self.plan_drain(host, &mut rng);
-        // What leaves one host may be on its way to another that is emptied, too.
+        // Instances that leave one drained host may move to another.
         for _ in 0..rng.below(3) {
             let host = rng.below(HOSTS);
             self.plan_drain(host, &mut rng);
@@ -100,14 +101,14 @@ impl World {
         }
     }
 
-    /// Of one instance: before or after its destination takes it up.
+    /// Drains a chosen destination before or after it starts the build.
     pub(crate) fn destination_may_be_drained(&mut self, host: HostIx) {
         if let Some(mut rng) = self.drainer.take_if(|rng| rng.percent(50)) {
             self.after(rng.between(0, 2_500), Event::Drain { host });
         }
     }
 
-    /// True if a drain has disabled the host: Nova sends no instance there.
+    /// True if a drain has disabled the host, so that Nova schedules no instance there.
     pub(crate) fn is_drained(&self, host: HostIx) -> bool {
         let reason = self.nova.services[host].reason.as_deref();
         reason.is_some_and(is_drained)
@@ -124,12 +125,13 @@ impl World {
             return false;
         };
         self.journal.plans.insert(rec, order(kind, self.now, instances));
-        note!(self, "somebody plans a {kind} of host {host}: recovery {rec}");
+        note!(self, "an operator plans a {kind} of host {host}: recovery {rec}");
         self.wake();
         true
     }
 
-    /// The work at a host is done: it is thawed and enabled, and gets back what is still where it was put.
+    /// Ends the maintenance of a host: thaws it, enables it, and gives back instances that are still where the
+    /// drain moved them.
     pub(crate) fn give_back(&mut self, host: HostIx) {
         let busy = |row: &crate::journal::Rec| {
             row.host == host
@@ -164,12 +166,12 @@ impl World {
         }
     }
 
-    /// What a drain has frozen had nothing on it that runs, and nothing was on its way there. An owner may take a resize back at any
-    /// time: what a copy of Nova's database that is behind could not show yet, nobody could know.
+    /// Checks that a host frozen by its drain has no running instance and no arriving one. Reverts that a
+    /// lagging replica cannot show yet are excused.
     pub(crate) fn check_drained(&mut self, rec: RecIx) {
         let host = self.journal.recs[rec].host;
         let comes = |row: &MigrationRow| {
-            // What is taken back comes to its source.
+            // A reverted resize returns to its source.
             let reverts = row.status == "reverting";
             let to = if reverts { Some(row.source) } else { row.dest };
             to == Some(host) && unfinished(row.status)
@@ -186,7 +188,7 @@ impl World {
             let row = &self.nova.servers[*server];
             row.exists && row.host == host && row.vm_state == VmState::Active && is_known(*server)
         });
-        // An owner may take a resize back in the same moment: then the drain's message says that it can come.
+        // An owner may revert a resize at the same moment: then the drain's message must name it.
         let message = self.journal.recs[rec].message.as_deref().unwrap_or_default();
         let is_named = |server: ServerIx| message.contains(&server_id(server).to_string());
         let coming = self.nova.migrations.iter().find(|row| {
@@ -196,12 +198,12 @@ impl World {
         self.mishap(Mishap::DrainFreezes);
         if let Some(server) = left {
             self.violate(format!(
-                "host {host} is frozen by its drain with vm-{server} on it"
+                "host {host} is frozen by its drain although vm-{server} runs there"
             ));
         }
         if let Some((server, id)) = coming {
             self.violate(format!(
-                "host {host} is frozen by its drain with vm-{server} on its way to it by migration {id}"
+                "host {host} is frozen by its drain although migration {id} moves vm-{server} there"
             ));
         }
     }
@@ -276,7 +278,7 @@ impl World {
         Ok(())
     }
 
-    /// The destination dies during a migration of a drain: when the guest leaves its source.
+    /// Kills the destination of a drain's migration when the guest leaves its source.
     fn drain_death(&mut self, source: HostIx, dest: HostIx) -> Option<(u64, u64)> {
         let of_drain = self.is_being_drained(source);
         let mut rng = self.weather.faults.drain_death.take_if(|_| of_drain)?;
@@ -293,7 +295,7 @@ impl World {
         self.journal.recs.iter().any(drains)
     }
 
-    /// A host dies to which something is on its way by a drain.
+    /// Kills a host that a drain is moving an instance to.
     pub(crate) fn note_drains_end(&mut self, host: HostIx) {
         let mut rows = self.nova.migrations.iter();
         let comes = rows.any(|row| {
@@ -318,7 +320,7 @@ impl World {
         self.at(at, Event::DrainOfFault { host });
     }
 
-    /// A drain that is a part of a fault, unless a test has taken the faults away since.
+    /// Plans a drain as part of a fault, unless a test has since removed the faults.
     pub(crate) fn drain_of_fault(&mut self, host: HostIx) {
         let faults = &self.weather.faults;
         if faults.reverts || faults.drain_death.is_some() {
@@ -344,12 +346,12 @@ impl World {
         let server = self.nova.migrations[at].server;
         let works =
             |(host, life): (HostIx, u32)| self.machines[host].beats() && self.machines[host].life == life;
-        // The source records the end of the migration. If it has died, the record stays open.
+        // The source records the end of the migration. If the source has died, the record stays open.
         if !works(source) || !self.nova.servers[server].exists {
             return;
         }
         let runs = self.machines[source.0].guests.get(&server).copied();
-        // A guest that does not run, as after a boot of its host, is none that could be moved.
+        // A stopped guest, as after a boot of its host, cannot be live-migrated.
         if fails || !works(dest) || runs != Some(true) {
             self.nova.migrations[at].status = "error";
             self.nova.servers[server].task_state = None;
@@ -372,7 +374,7 @@ impl World {
         let Some(row) = row.next() else {
             return Err(404);
         };
-        // What has left it nobody can call back.
+        // The guest has left and cannot be stopped at its source.
         if row.status != "running" || !beats || !self.machines[source].runs(server) {
             return Err(400);
         }

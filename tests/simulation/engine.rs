@@ -24,45 +24,46 @@ use crate::world::{Event, Owner, World, note};
 
 /// Interval between two reads of the database while no other owner's heartbeats are watched, in ms.
 const SWEEP: u64 = 2_000;
-/// How often an owner that is one of many has leave for one evacuation more, and until when: then it has more than it needs.
+/// Interval between evacuation permits of an owner that shares the rate with many, in ms. After `OPENED` ms it
+/// has more than it needs.
 const STEP: u64 = 700;
 const OPENED: u64 = 60_000;
-/// An engine that stops in order waits this long for open calls, in ms.
+/// Maximum wait of an engine for open calls during a graceful stop, in ms.
 const DRAIN: u64 = 5_000;
 
 #[derive(Default)]
 pub(crate) struct Engine {
     pub dead: bool,
-    /// The engine stops: it claims no recovery and releases its own.
+    /// True during a graceful stop: the engine claims no recovery and releases its own.
     stopping: bool,
     pub life: u32,
     pub paused_until: u64,
     sweeper: Sweeper,
-    /// Seconds by which its wall clock is ahead.
+    /// Offset of its wall clock, in seconds.
     pub wall_ahead: i64,
-    /// Total time for which its clocks stopped with its process, and the end of the last stop.
+    /// Total time for which its clocks stood still with its process, and the end of the last suspension, in ms.
     pub stood_still: u64,
     pub suspended_until: u64,
     pub drivers: BTreeMap<RecIx, Driven>,
 }
 
-/// A driver and what its shell keeps beside it.
+/// A driver and the state of its shell.
 pub(crate) struct Driven {
     epoch: u64,
     pub driver: Driver,
     claimed_at: u64,
-    /// The number of its current wait.
+    /// Number of its current wait.
     wait: u64,
-    /// When its last transaction reached the database.
+    /// Time when its last transaction reached the database.
     pub written: u64,
-    /// Times of the last sent transaction, by its engine's boot-time clock, and of the last received result.
+    /// Send time of its last transaction, by its engine's boot-time clock, and arrival time of the last result.
     pub sent: Duration,
     heard: Duration,
-    /// The last result showed that an operator has aborted.
+    /// True if the last result reported an abort.
     said_no: bool,
-    /// The demand that it declared last.
+    /// Its last declared demand.
     demand: Demand,
-    /// The budget that it received last.
+    /// Its last received budget.
     leave: Option<Permits>,
 }
 
@@ -71,7 +72,7 @@ fn millis(time: Duration) -> u64 {
 }
 
 impl World {
-    /// True if an event for this life of the engine may happen now. While the engine is stopped, the event waits.
+    /// True if an event for this boot of the engine can happen now. While the engine is stopped, events wait.
     pub(crate) fn awake(&mut self, engine: usize, life: u32, event: impl FnOnce() -> Event) -> bool {
         let it = &self.engines[engine];
         if it.dead || it.life != life {
@@ -104,7 +105,7 @@ impl World {
         self.after(pause, Event::Sweep { engine, life });
     }
 
-    /// A wake-up starts a sweep early.
+    /// Starts a sweep early, on a wake-up.
     pub(crate) fn woken(&mut self, engine: usize, life: u32) {
         if self.awake(engine, life, || Event::Wake { engine, life }) {
             self.look_for_work(engine);
@@ -144,7 +145,7 @@ impl World {
         let epoch = claimed.epoch;
         note!(self, "engine {engine} claims recovery {rec} at epoch {epoch}");
         if self.chaos() && self.rng.percent(self.weather.database) {
-            note!(self, "and does not hear that it did");
+            note!(self, "engine {engine} does not receive the claim's answer");
             return self.mishap(Mishap::ClaimLost);
         }
         self.measure_takeover(engine, rec, epoch);
@@ -157,7 +158,7 @@ impl World {
             && row.reported == "UNKNOWN"
             && (self.weather.liars.is_none() || !self.machines[host].powered);
         if unclear && kind == RecoveryKind::Host && self.rng.percent(30) {
-            // Between what was read and the first write: whoever fences it says so.
+            // External fencing reports the host off between the read and the first write.
             self.notify(host);
         }
         let driven = Driven {
@@ -216,18 +217,18 @@ impl World {
         it.paused_until = 0;
         it.sweeper = Sweeper::default();
         let life = it.life;
-        note!(self, "engine {engine} starts again");
+        note!(self, "engine {engine} restarts");
         self.after(10, Event::Sweep { engine, life });
     }
 
-    /// It dies on the spot, or is told to stop: then what it is at goes on.
+    /// Takes an engine down: it dies at once, or stops gracefully and finishes its open calls.
     fn goes_down(&mut self, engine: usize) -> bool {
         if self.engines[engine].stopping || !self.rng.percent(25) {
             note!(self, "engine {engine} dies");
             self.dies(engine);
             return true;
         }
-        note!(self, "engine {engine} is told to stop");
+        note!(self, "engine {engine} starts a graceful stop");
         self.mishap(Mishap::LetsGo);
         let it = &mut self.engines[engine];
         it.stopping = true;
@@ -290,7 +291,7 @@ impl World {
             .is_some_and(|driven| driven.epoch == owner.epoch)
     }
 
-    /// When its last transaction reached the database.
+    /// Returns the time when the owner's last transaction reached the database.
     fn written_at(&self, owner: Owner) -> u64 {
         let driven = self.engines[owner.engine].drivers.get(&owner.rec);
         driven.map_or(self.now, |driven| driven.written)
@@ -358,14 +359,14 @@ impl World {
         );
     }
 
-    /// Every other owner is one of many recoveries: it has leave for a few evacuations at a time, and reads the records
-    /// first and its lists when they say so.
+    /// True for every other owner. Such an owner shares the rate with many: it gets a few evacuation permits at
+    /// a time. It reads the migration records first, and other lists when the records require them.
     fn is_one_of_many(&self, owner: Owner) -> bool {
         let driven = &self.engines[owner.engine].drivers[&owner.rec];
         driven.epoch % 2 == u64::try_from(owner.rec).unwrap_or_default() % 2
     }
 
-    /// The others have as much leave at any time as the rules begin with.
+    /// Returns an owner's permits. An owner that is alone always has the initial budget.
     fn permits(&self, owner: Owner) -> Permits {
         static RULES: LazyLock<Policy> = LazyLock::new(Policy::default);
         let driven = &self.engines[owner.engine].drivers[&owner.rec];
@@ -390,22 +391,22 @@ impl World {
         Timestamp::from_micros(shown.micros() + it.wall_ahead * 1_000_000)
     }
 
-    /// The engine's boot-time clock.
+    /// Returns the engine's boot-time clock.
     pub(crate) fn boot_of(&self, engine: usize) -> Duration {
         if mutated("wall-clock") {
-            // A wall clock for a stopwatch (R3).
+            // Mutation: a wall clock in place of the stopwatch (R3).
             let since = self.wall_of(engine).micros() - crate::nova::stamp(0).micros();
             return Duration::from_micros(since.max(0).unsigned_abs());
         }
         Duration::from_millis(self.now.saturating_sub(self.engines[engine].stood_still))
     }
 
-    /// The machine that it runs on is stopped, with all of its clocks; everything else goes on.
+    /// Suspends the engine's machine with all of its clocks; everything else continues.
     pub(crate) fn suspend(&mut self, engine: usize, millis: u64) {
         self.mishap(Mishap::Suspended);
         note!(
             self,
-            "engine {engine} is stopped for {millis} ms, and its clocks are"
+            "engine {engine} is suspended with its clocks for {millis} ms"
         );
         let it = &mut self.engines[engine];
         let from = self.now.max(it.suspended_until);
@@ -415,7 +416,7 @@ impl World {
         it.stood_still += until - from;
     }
 
-    /// Passes events to a driver and executes its effects until it waits.
+    /// Passes events to a driver and executes its effects until the driver waits.
     pub(crate) fn feed(&mut self, owner: Owner, event: tachi_driver::Event) {
         let mut next = Some(event);
         while let Some(event) = next.take() {
@@ -431,7 +432,7 @@ impl World {
                     outcome,
                     Some(WriteOutcome::Written(pulse)) if pulse.operator_maintenance || !pulse.segment_enabled
                 );
-                // The owner of a call is ambiguous if two act at one moment.
+                // If two owners act at one moment, the owner of the result is ambiguous.
                 driven.said_no = said_no && (driven.said_no || driven.heard != time.boot);
                 driven.heard = time.boot;
             }
@@ -479,7 +480,7 @@ impl World {
                 None
             }
             Effect::LetGo => {
-                // Open calls may be answered before; the answers are dropped.
+                // Open calls may return before that; their answers are dropped.
                 let drain = self.rng.between(0, DRAIN);
                 self.after(drain, Event::LetGo(owner));
                 None
@@ -531,17 +532,17 @@ impl World {
                     | Command::ConfirmMigration(_)
                     | Command::Activate { .. }
             );
-            // Where the instance is, whatever its reporter says.
+            // The instance's host in Nova, whatever the reporter claims.
             let host = command
                 .server_call()
                 .map_or(self.journal.recs[owner.rec].host, |(server, _)| {
                     self.nova.servers[crate::calls::index_of(server)].host
                 });
             let mut rows = self.journal.recs.iter();
-            // One that was opened after the intent was durable comes too late for it.
+            // A recovery opened after the intent became durable cannot prevent the call.
             if told && rows.any(|row| row.is_open_for_host() && row.host == host && row.opened < written) {
                 self.violate(format!(
-                    "an instance is told to {} on host {host}, which is being recovered (R12)",
+                    "an instance receives {} on host {host}, which is being recovered (R12)",
                     command.name()
                 ));
             }
@@ -554,7 +555,7 @@ impl World {
                 self.after(1, Event::Answer { owner, observation });
                 continue;
             }
-            // Mostly at once; sometimes a thread is late.
+            // Mostly immediate; sometimes a thread is late.
             let delay = if self.rng.percent(3) {
                 self.mishap(Mishap::LateThread);
                 self.rng.between(0, 900)
@@ -602,7 +603,7 @@ impl World {
             let observation = Box::new(Observation::NotSent(command));
             return self.after(1, Event::Answer { owner, observation });
         }
-        // A question to a device is dated when it is sent; the others, with what they are part of.
+        // A device query is dated when it is sent; other queries belong to an earlier decision.
         let is_reading = matches!(command, Command::ReadPower(_));
         let started = if is_reading { now } else { started };
         if command.is_write() {
@@ -622,24 +623,25 @@ impl World {
             }
         }
         if command.is_write() && self.engines[owner.engine].suspended_until > self.written_at(owner) {
-            // The same limit: between the commit and the first byte no clock of its own has gone on.
+            // Same limit as R4: between the commit and the first byte its clocks stood still.
             self.mishap(Mishap::SuspendedAtFirstByte);
             self.slips += 1;
         }
         self.check_call(owner, &command, boot.saturating_sub(intent.durable));
         let its = &self.engines[owner.engine].drivers[&owner.rec];
-        // What needs no transaction has the time of its decision.
+        // A call without a transaction has the time of its decision.
         let own = intent.durable == its.heard;
         let sent = if own { its.sent } else { intent.sent };
         if own && its.said_no && matches!(command, Command::Evacuate(_) | Command::PowerOff { .. }) {
             let name = command.name();
             self.violate(format!(
-                "{name} is called although the intent's own transaction has shown that an operator says no (R20)"
+                "{name} is called although the intent's own transaction reported an abort (R20)"
             ));
         }
         self.check_beat(&command, beat_age, boot.saturating_sub(sent));
         if self.weather.more.slips && self.chaos() && command.is_write() && self.rng.percent(3) {
-            // R4 ends here: no check can be made after the last one. The call goes out whenever the process goes on.
+            // Limit of R4: no check is possible after the last one. The call goes out when the process
+            // continues.
             self.mishap(Mishap::StoppedAtFirstByte);
             self.slips += 1;
             let millis = self.rng.between(5_000, 200_000);
@@ -669,7 +671,7 @@ impl World {
         }
     }
 
-    /// Its change of the record has taken effect, and it is stopped before it hears of it.
+    /// Stops an engine after its change took effect in Nova and before the answer arrives.
     pub(crate) fn stops_before_it_looks(&mut self, engine: usize) {
         let Some(millis) = self.weather.stopped_at_put.take() else {
             return;
@@ -680,7 +682,7 @@ impl World {
         it.paused_until = (self.now + millis).max(it.suspended_until);
     }
 
-    /// Dies or is stopped at a moment of its journal's.
+    /// Kills or stops an engine at a journal transaction.
     pub(crate) fn goes_down_at(&mut self, engine: usize, what: Mishap) -> bool {
         self.mishap(what);
         self.goes_down(engine)

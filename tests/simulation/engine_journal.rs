@@ -20,7 +20,7 @@ fn is_settled(state: &dyn Recovery) -> bool {
 }
 
 impl World {
-    /// A driver sends a transaction. What it hears, if that is known at once.
+    /// Sends a driver's transaction. Returns the result if it is known at once.
     pub(crate) fn commit(&mut self, owner: Owner, claim: &Claim, write: Arc<Write>) -> Option<Heard> {
         self.commits += 1;
         self.note_sent(owner);
@@ -71,7 +71,7 @@ impl World {
         self.heard(owner, answer)
     }
 
-    /// A slow transaction is carried out, whatever has become of its sender; the answer takes its time too.
+    /// Executes a slow transaction, even if its sender is gone. The answer is delayed too.
     pub(crate) fn commit_arrives(&mut self, owner: Owner, claim: &Claim, write: &Write, sent: Duration) {
         let outcome = if self.database_down() {
             None
@@ -84,7 +84,7 @@ impl World {
         self.after(travels, Event::Journalled { owner, sent, outcome });
     }
 
-    /// The transaction, which has taken so long by its sender's clock, and its answer if that is not lost.
+    /// Executes a transaction that took `took` by its sender's clock. Returns the answer unless it is lost.
     fn write_down(
         &mut self,
         owner: Owner,
@@ -113,7 +113,7 @@ impl World {
         } else {
             note!(
                 self,
-                "engine {}'s write about {} is refused: {outcome:?}",
+                "engine {}'s write for {} is refused: {outcome:?}",
                 owner.engine,
                 owner.rec
             );
@@ -146,7 +146,7 @@ impl World {
         }
     }
 
-    /// The answer reaches the engine, unless that is stopped before it can read it.
+    /// Delivers the answer, unless the engine is stopped before it can read it.
     fn heard(&mut self, owner: Owner, outcome: Option<WriteOutcome>) -> Option<Heard> {
         self.count(outcome.as_ref());
         let sent = self.boot_of(owner.engine);
@@ -213,7 +213,7 @@ impl World {
                 note!(self, "[{engine} of {rec}] {:?} {}", step.kind, step.text);
             }
         }
-        // Of an engine that has died since nothing is known.
+        // Nothing is known of an engine that has died since.
         let Some(state) = self.driver(owner).map(tachi_driver::Driver::state) else {
             return;
         };

@@ -1,5 +1,5 @@
-//! Instances that policy excludes: they stay on their dead host, and run again once it has returned. What an owner has stopped meanwhile
-//! is not started (P5).
+//! Instances that policy excludes. They stay on their dead host and run again once it has returned, unless
+//! their owner stopped them meanwhile (P5).
 
 use std::collections::BTreeSet;
 
@@ -14,21 +14,21 @@ use crate::nova::{HostIx, ServerIx};
 use crate::rng::Rng;
 use crate::world::{Event, HOSTS, World, note};
 
-/// In so many of a hundred seeds.
+/// Percent of seeds with excluded instances.
 const PERCENT: u64 = 20;
 
-/// The metadata that excludes an instance.
+/// Metadata that excludes an instance.
 pub(crate) const MARK: (&str, &str) = ("recovery", "no");
 
 #[derive(Clone, Debug)]
 pub(crate) struct ExclusionPlan {
     rng: Rng,
     servers: BTreeSet<ServerIx>,
-    /// Those that their owners have stopped while their host was away.
+    /// Instances that their owners stopped while the host was away.
     stopped: BTreeSet<ServerIx>,
 }
 
-/// A generator of its own, so that worlds without excluded instances are what they were.
+/// Uses a separate generator, so that seeds without excluded instances do not change.
 pub(crate) fn draw(seed: u64) -> Option<ExclusionPlan> {
     let mut rng = Rng::new(seed ^ 0x5eed_0150);
     rng.percent(PERCENT).then_some(ExclusionPlan {
@@ -39,7 +39,7 @@ pub(crate) fn draw(seed: u64) -> Option<ExclusionPlan> {
 }
 
 impl World {
-    /// Instances that stay on their host for another reason than the mark: they are started there as well.
+    /// Instances that stay on their host for another reason than the metadata; they are started there too.
     pub(crate) fn also_excluded(&mut self, rng: Rng, servers: BTreeSet<ServerIx>) {
         let excluded = self.excluded.get_or_insert_with(|| ExclusionPlan {
             rng,
@@ -70,7 +70,7 @@ impl World {
         self.excluded = Some(excluded);
     }
 
-    /// An owner stops an excluded instance that Nova still shows as active, while it does not run.
+    /// Stops an excluded instance that Nova still shows as active although it does not run.
     pub(crate) fn owner_stops(&mut self, server: ServerIx) {
         let row = &self.nova.servers[server];
         let fits = row.exists && row.vm_state == VmState::Active && row.task_state.is_none();
@@ -88,7 +88,7 @@ impl World {
         note!(self, "the owner of vm-{server} stops it");
     }
 
-    /// Nova will look at the guests of a host whose nova-compute has just started.
+    /// Schedules Nova's power-state sync after a start of nova-compute.
     pub(crate) fn plan_power_sync(&mut self, host: HostIx, life: u32) {
         if let Some(excluded) = &mut self.excluded {
             let after = excluded.rng.between(1_000, 600_000);
@@ -96,7 +96,7 @@ impl World {
         }
     }
 
-    /// Nova records as stopped what it finds shut down.
+    /// Records guests that are shut down as stopped, as Nova's power-state sync does.
     pub(crate) fn power_sync(&mut self, host: HostIx, life: u32) {
         let machine = &self.machines[host];
         let Some(excluded) = self
@@ -117,7 +117,7 @@ impl World {
         }
     }
 
-    /// Nobody starts what its owner has stopped.
+    /// Checks that no instance is started after its owner stopped it.
     pub(crate) fn check_start(&mut self, server: ServerIx) {
         let Some(excluded) = &self.excluded else { return };
         if excluded.stopped.contains(&server) {
@@ -130,7 +130,7 @@ impl World {
         }
     }
 
-    /// What is excluded, ran and was not stopped runs again where its host is back.
+    /// Checks that excluded instances that were running run again once their host is back.
     pub(crate) fn check_excluded(&mut self) {
         let Some(excluded) = self.excluded.clone() else {
             return;
@@ -158,7 +158,7 @@ impl World {
         }
     }
 
-    /// How the latest recovery of the host has ended the start of an instance; `None` if it was not to start it.
+    /// Returns how the latest recovery of the host ended the start of an instance; `None` if it had none to do.
     fn start_end(&self, server: ServerIx, host: HostIx) -> Option<StartEnd> {
         let of_host = |rec: &RecIx| {
             let row = &self.journal.recs[*rec];

@@ -1,5 +1,6 @@
-//! The journal's database fails over to a replica that lacks the last commits. Clients had a confirmation of these commits: rows return to
-//! older states, and recoveries opened since are lost. In most seeds an engine is disconnected or stopped at that moment.
+//! Failovers of the journal's database to a replica without the last commits. Clients had already received
+//! confirmations of them. Rows return to older states, and recoveries opened since are lost. In most seeds an
+//! engine is disconnected or stopped at that moment.
 
 use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::recovery::Life;
@@ -9,17 +10,17 @@ use crate::mishap::Mishap;
 use crate::rng::Rng;
 use crate::world::{Event, World, note};
 
-/// The writes that may be lost.
+/// A database failover.
 const MOST: u64 = 6_000;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Failover {
     at: u64,
-    /// The period of lost commits, in ms.
+    /// Period of lost commits before the failover, in ms.
     by: u64,
-    /// The outage of the database, in ms.
+    /// Outage of the database, in ms.
     away: u64,
-    /// The stop of an engine: its time before the failover, and its length.
+    /// Stop of an engine: lead time before the failover, and duration, in ms.
     stops: Option<(u64, u64)>,
 }
 
@@ -37,7 +38,7 @@ impl Failover {
 }
 
 impl Journal {
-    /// As it was `then`. What the ledger knows beside it stays.
+    /// Restores the state `then`. The ledger's own observations stay.
     fn goes_back(&mut self, then: &Self) {
         let lost = std::mem::replace(self, then.clone());
         self.now = lost.now;
@@ -58,7 +59,7 @@ impl Journal {
 }
 
 impl Rec {
-    /// What the world has seen of it, and not the database.
+    /// Keeps what the ledger observed, which is not part of the database.
     fn keep_what_was_seen(&mut self, of: Self) {
         self.claimed = of.claimed;
         self.guards = of.guards;
@@ -73,12 +74,12 @@ impl Rec {
         self.ended = of.ended.filter(|_| self.life != Life::Open);
     }
 
-    /// The recovery is in no database any more.
+    /// Marks a recovery that the database no longer has.
     fn forgotten(mut self) -> Self {
         self.life = Life::Closed;
         self.forgotten = true;
         self.status = NotificationStatus::Ignored;
-        // No claim is of this one.
+        // No claim matches this epoch.
         self.epoch = u64::MAX;
         self.owner = None;
         self.head = None;
@@ -101,7 +102,7 @@ impl World {
         }
     }
 
-    /// The copy has seen everything up to now, and nothing after it.
+    /// Takes the state that the replica has received so far.
     pub(crate) fn replicated(&mut self) {
         self.copy = Some(Box::new(self.journal.clone()));
     }
@@ -127,7 +128,7 @@ impl World {
         {
             self.mishap(Mishap::FailsOverStopped);
         }
-        // On a service that others have disabled no mark shows whose `forced_down` it is.
+        // On a service that someone else disabled, no mark shows who set `forced_down`.
         for (host, service) in self.nova.services.iter().enumerate() {
             let reason = service.reason.as_deref().unwrap_or_default();
             let is_marked = reason.contains("[tachi ") && !reason.contains("[tachi drain");
@@ -135,7 +136,7 @@ impl World {
                 self.told.unmarked.insert(host);
             }
         }
-        // A report or an operator's word that is lost with it was made in vain: nobody has heard of it.
+        // Reports and operators' actions that are lost with the database reach no engine.
         let known = copy.now;
         self.said.forget_since(known);
         self.told.real.retain(|_, told| *told <= known);

@@ -8,13 +8,13 @@ use crate::nova::{HostIx, MigrationRow, ServerIx, ServerRow};
 use crate::weather::Failure;
 use crate::world::{Event, World, note};
 
-/// Poll interval of the boot guard of a held host, in ms.
+/// Poll interval of a held host's boot guard, in ms.
 const BOOT_GUARD_ASKS: u64 = 10_000;
 
 impl World {
     pub(crate) fn populate(&mut self, servers: usize) {
         for server in 0..servers + 2 {
-            // Two more live on another host.
+            // Two more instances run on another host.
             let host = usize::from(server >= servers);
             let (vm_state, power_state, runs) = match self.rng.between(0, 11) {
                 0 | 1 => (VmState::Stopped, PowerState::Shutdown, false),
@@ -100,7 +100,7 @@ impl World {
         } else {
             Failure::Isolated
         };
-        // Somebody else's word is only given for a host that is off.
+        // External confirmation requires that the host is off.
         let external = self.weather.mode == tachi_domain::policy::FencingMode::External;
         let kind = if external { Failure::Plug } else { kind };
         note!(self, "host {host} fails: {kind:?}");
@@ -124,11 +124,11 @@ impl World {
             Failure::Isolated => self.machines[host].network = false,
             Failure::FalseAlarm => {}
         }
-        // An unfinished live migration: the guest runs at one end or the other, and Nova still says here.
-        // Nova's scheduler chooses no disabled host.
+        // An unfinished live migration: the guest runs at either end, and Nova still shows the source. Nova
+        // schedules nothing on a disabled host.
         if host == 0 && self.weather.live_migration && !self.nova.services[4].disabled {
             let away = self.rng.percent(50);
-            // Not one that has left, or is leaving, by a drain.
+            // Not an instance that a drain has moved or is moving away.
             let leaving = |server: ServerIx| {
                 let mut all = self.nova.migrations.iter();
                 all.any(|row| {
@@ -169,7 +169,7 @@ impl World {
     }
 
     pub(crate) fn power_off(&mut self, host: HostIx, how: &str) {
-        note!(self, "host {host} goes off {how}");
+        note!(self, "host {host} loses power {how}");
         if self.cleared.contains(&host) && how.starts_with("by its") {
             self.violate(format!(
                 "host {host} is powered off after its forced_down was cleared (R5)"
@@ -183,7 +183,7 @@ impl World {
         if self.machines[host].powered {
             return;
         }
-        note!(self, "somebody switches host {host} on");
+        note!(self, "host {host} is powered on from outside");
         if self.chaos() {
             self.mishap(Mishap::HostBack);
         }
@@ -194,9 +194,9 @@ impl World {
         machine.life += 1;
         let life = machine.life;
         self.booted.insert(host);
-        // With a boot guard it may be as quick as it likes: nova-compute asks first.
+        // With a boot guard the boot may be immediate: nova-compute waits for the guard.
         let delay = match self.weather.resume_guests {
-            // Quicker than machines are, so that it comes in the middle of the moves.
+            // Shorter than a real boot, so that it falls into the evacuation.
             true if self.rng.percent(50) => self.rng.between(200, 4_000),
             true => self.rng.between(5_000, 90_000),
             false => self.rng.between(45_000, 90_000),
@@ -204,7 +204,7 @@ impl World {
         self.after(delay, Event::ComputeStart { host, life });
     }
 
-    /// nova-compute destroys what was evacuated, and then may start what Nova believes to run.
+    /// Starts nova-compute: it destroys evacuated guests and may resume those that Nova shows as running.
     pub(crate) fn compute_start(&mut self, host: HostIx, life: u32) {
         self.held_at_boot.remove(&(host, life));
         if !self.machines[host].powered || self.machines[host].life != life {
@@ -225,7 +225,7 @@ impl World {
                 row.status = "completed";
             }
         }
-        // What it was at when it died is not gone on with.
+        // Its tasks were interrupted by the crash and do not continue.
         for row in &mut self.nova.servers {
             if row.host == host && row.task_state.is_some_and(|task| task != "rebuilding") {
                 row.task_state = None;
@@ -244,7 +244,7 @@ impl World {
         self.registers(host);
         self.run_queue(host);
         self.guests_changed = true;
-        // A deaf broker brings Nova nothing of it.
+        // With a deaf broker Nova receives no heartbeat.
         if self.weather.faults.deaf_word.is_some() && self.weather.storms.is_deaf_to(host, self.now) {
             return;
         }
@@ -252,8 +252,9 @@ impl World {
         self.nova.services[host].updated = self.now;
     }
 
-    /// What holds nova-compute back where it would start guests (R25): nothing else can, if somebody switches a host on in
-    /// the middle of its evacuation. A queue that waits for an operator (R12) is not waited for: the calls in it are run.
+    /// True if the boot guard must hold nova-compute before it starts guests (R25). Nothing else prevents that
+    /// when a host is powered on during its evacuation. A queue that waits for an operator (R12) does not hold
+    /// the boot: its calls run.
     fn boot_guard_holds(&mut self, host: HostIx) -> bool {
         if !self.weather.resume_guests || mutated("boot-guard") {
             return false;

@@ -1,7 +1,7 @@
-//! Power controllers that report "off" for a running host: another machine's controller, and one with a constant answer.
-//!
-//! What nobody can tell apart is left out: while a controller is believed that does not name its machine, its host must be one that
-//! Nova hears whenever it runs. It is drawn from a generator of its own, so that adding to it leaves everything else as it was.
+//! Power controllers that report "off" for a running host: another machine's controller, and one with a
+//! constant answer. A controller that does not name its machine cannot be recognised as wrong. While such a
+//! controller is trusted, its host must be one that Nova hears whenever it runs. Draws come from a separate
+//! generator, so that additions do not change other faults.
 
 use tachi_domain::policy::FencingMode;
 
@@ -9,11 +9,11 @@ use crate::machines::Bmc;
 use crate::rng::Rng;
 use crate::weather::{Failure, Weather};
 
-/// One in this many seeds.
+/// Average number of seeds per affected seed.
 const PERCENT: u64 = 10;
 
 impl Weather {
-    /// Gives host 0 a false controller in some seeds.
+    /// Gives host 0 a wrong or constant controller in some seeds.
     pub(crate) fn draw_false_off(&mut self, seed: u64) {
         self.draw_nameless(seed);
         self.draw_named(seed);
@@ -32,7 +32,7 @@ impl Weather {
             return;
         }
         self.bmc = bmc;
-        // A host that hangs or is cut off is as silent as one that is off.
+        // A host that hangs or is isolated is as silent as one that is off.
         self.failure = if fails { Failure::Plug } else { Failure::FalseAlarm };
         self.comes_back = None;
         self.more.worst = None;
@@ -41,8 +41,8 @@ impl Weather {
         self.storms.deaf = None;
     }
 
-    /// Gives host 0 a controller that names the machine it switches, and it is another one. Nothing it says counts, so the host may
-    /// fail in any way, also in those in which Nova does not hear it and its guests run on.
+    /// Gives host 0 a controller that names another machine. Its reports count for nothing, so the host may
+    /// fail in any way, even silently with running guests.
     fn draw_named(&mut self, seed: u64) {
         let mut rng = Rng::new(seed ^ 0x5eed_0010);
         let drawn = rng.percent(PERCENT);

@@ -1,5 +1,5 @@
-//! The newer kinds of faults: the share of seeds of each, and the faults of one seed. Each kind has its own generator, so that seeds
-//! without the kind do not change.
+//! Newer kinds of faults: the share of seeds of each, and the faults of one seed. Each kind has its own
+//! generator, so that seeds without the kind do not change.
 
 use std::sync::OnceLock;
 
@@ -46,37 +46,37 @@ macro_rules! kinds {
 }
 
 kinds! {
-    /// An instance that moves to a dying host arrives after its death, or has run there before.
+    /// A move to a dying host: the instance arrives after its death, or has run there before it.
     Arriving = "arriving", 20;
-    /// An owner takes a resize back to a host that is being drained, or that dies.
+    /// A resize that its owner reverts to a host that is being drained or dies.
     Reverts = "reverts", 15;
-    /// Questions are answered by a copy of Nova's database that is behind.
+    /// A lagging replica of Nova's database.
     Lag = "lag", 8;
-    /// The journal's database fails over and loses what was committed last.
+    /// A failover of the journal's database that loses the last commits.
     Failover = "failover", 8;
-    /// The record of a host's compute service is deleted, and made anew by its next start.
+    /// A deleted record of a compute service, created again by the next start of nova-compute.
     Registered = "registered", 18;
-    /// An operator confirms that a host is off while Nova receives no heartbeats.
+    /// An operator's confirmation that a host is off while Nova receives no heartbeats.
     DeafWord = "deaf-word", 17;
-    /// An engine is stopped between the commit of an order and its call, and the world changes meanwhile.
+    /// An engine that is stopped between the commit of an order and its call, while other state changes.
     Unsent = "unsent", 25;
-    /// Two operators act at once.
+    /// Two operators who act at the same time.
     Crowd = "crowd", 7;
-    /// A host is reported off without evidence while its nova-compute is down, and it comes back.
+    /// A report of a host as off, without evidence, while only its nova-compute is down.
     BareWord = "bare-word", 12;
-    /// An operator asks for a failed recovery again.
+    /// An operator's retry of a failed recovery.
     Retry = "retry", 25;
-    /// Bound monitors send heartbeats, also of a host whose nova-compute is down.
+    /// Heartbeats of bound monitors, also while nova-compute of their host is down.
     Monitors = "monitors", 40;
-    /// The destination of a drain dies while something is on its way there.
+    /// The death of a drain's destination while an instance is on its way there.
     DrainDeath = "drain-death", 5;
-    /// A failed instance does not start on its host.
+    /// A failed instance that does not start on its host.
     StartFails = "start-fails", 30;
-    /// Some instances are on the local disk of their host, and are to wait for it or to stay.
+    /// Instances on the local disk of their host that wait for it or stay.
     LocalDisk = "local-disk", 30;
 }
 
-/// The share of a kind, unless `SIM_SHARES=lag=100,crowd=0` says otherwise.
+/// Returns the share of a kind; `SIM_SHARES=lag=100,crowd=0` overrides it.
 fn percent(kind: Kind) -> u64 {
     static GIVEN: OnceLock<Vec<(String, u64)>> = OnceLock::new();
     let given = GIVEN.get_or_init(|| {
@@ -103,7 +103,7 @@ fn percent(kind: Kind) -> u64 {
         .unwrap_or_else(|| kind.percent())
 }
 
-/// True if the mishap can happen in this seed: it belongs to no newer kind, or its kind is drawn.
+/// True if the mishap can happen in this seed: its kind, if it has one, is drawn.
 pub(crate) fn can_happen(what: Mishap) -> bool {
     let kind = match what {
         Mishap::LostOnItsWay | Mishap::ArrivesAtDead | Mishap::HasRunAtDead => Kind::Arriving,
@@ -136,19 +136,19 @@ pub(crate) struct Faults {
     pub unsent: Option<Unsent>,
     pub crowd: Vec<Crowd>,
     pub bare_word: Option<BareWord>,
-    /// What is asked for again, and when.
+    /// The retried report and its time.
     pub retry: Option<Retry>,
-    /// nova-compute of a host is down, from and to, and its guests run.
+    /// Outage of a host's nova-compute, from and to; its guests run.
     pub compute_down: Option<(HostIx, u64, u64)>,
     pub drain_death: Option<Rng>,
-    /// Starts of failed instances fail, and moves to another host take their time.
+    /// Failing starts of failed instances, and slow moves to another host.
     pub start_fails: Option<Rng>,
     pub local_disks: Option<LocalDisks>,
-    /// Bound monitors send heartbeats.
+    /// True if bound monitors send heartbeats.
     pub monitors: bool,
 }
 
-/// The generator of a kind in a seed that has it.
+/// Returns the generator of a kind if the seed has it.
 fn drawn(seed: u64, kind: Kind) -> Option<Rng> {
     let mut rng = Rng::new(seed ^ (0x5eed_0200 + kind as u64));
     rng.percent(percent(kind)).then_some(rng)
@@ -168,7 +168,7 @@ impl World {
 }
 
 impl Weather {
-    /// Last: some of it changes what was drawn before.
+    /// Must be last: it changes earlier draws.
     pub(crate) fn draw_faults(&mut self, seed: u64, calm: bool) {
         if calm {
             return;

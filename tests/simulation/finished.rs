@@ -1,5 +1,5 @@
-//! Checks `finished` against the state of the machines: each instance of the host runs again, or was left out by a policy whose reason is
-//! true. Of the engine's data only the reported reasons count.
+//! Checks `finished` against the state of the machines: each instance of the host runs again, or a policy with
+//! a true reason excluded it. Of the engine's data only the reported reasons count.
 
 use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::host_recovery::{End, Move, MoveStep};
@@ -12,7 +12,7 @@ use crate::nova::{ServerIx, server_id};
 use crate::world::World;
 
 impl World {
-    /// A proof is durable: what is on the host now is what the recovery is for.
+    /// Stores the instances on the host when its fencing proof becomes durable: these are to be recovered.
     pub(crate) fn note_victims(&mut self, rec: RecIx) {
         let host = self.journal.recs[rec].host;
         let here = (0..self.nova.servers.len()).filter(|server| {
@@ -23,7 +23,7 @@ impl World {
         self.told.victims.entry(rec).or_default().extend(here);
     }
 
-    /// A recovery has ended as `finished`.
+    /// Checks a recovery that ended as `finished`.
     pub(crate) fn check_finished(&mut self, rec: RecIx) {
         let row = &self.journal.recs[rec];
         let gives_way = row
@@ -40,7 +40,7 @@ impl World {
         {
             return;
         }
-        // Hooks may leave out the whole of it, and say so.
+        // Hooks may leave out the whole recovery; the message must report that.
         if self.was_skipped(rec) {
             return;
         }
@@ -51,8 +51,8 @@ impl World {
                 "recovery {rec} of host {host} is finished, and the host was never confirmed off"
             ));
         }
-        // A later message tells of the instances that were started on the returned host. Others may have come there since, and
-        // what was moved may have failed elsewhere.
+        // A later message covers the instances started on the returned host. By then others may have arrived,
+        // and moved ones may have failed elsewhere.
         if !self.told.finished.insert(rec) {
             return;
         }
@@ -68,13 +68,14 @@ impl World {
         }
     }
 
-    /// An earlier recovery has failed with it, and told so: it is in ERROR since then, and comes back as that.
+    /// True if an earlier recovery failed with the instance and reported it: it has been in ERROR since then
+    /// and returns as such.
     fn was_left_to_a_person(&self, rec: RecIx, server: ServerIx) -> bool {
         let failed = |one: &Move| one.server == server_id(server) && one.step == MoveStep::Over(End::Person);
         (0..rec).any(|earlier| self.moves_of(earlier).iter().any(failed))
     }
 
-    /// The contradiction between `finished` and the state of one instance, if any.
+    /// Returns the contradiction between `finished` and the state of one instance, if any.
     fn is_wrong(&self, rec: RecIx, server: ServerIx, one: Option<&Move>) -> Option<String> {
         let host = self.journal.recs[rec].host;
         let row = &self.nova.servers[server];
@@ -82,13 +83,13 @@ impl World {
             return None;
         }
         let Some(one) = one else {
-            // It was gone before it was listed: moved by an earlier recovery, for example. Or it has come since the last list, as the
-            // hooks ran, and the message names it as on its way.
+            // It left before the list, for example by an earlier recovery. Or it arrived after the last list,
+            // while the hooks ran; then the message names it as on its way.
             let message = self.journal.recs[rec].message.as_deref().unwrap_or_default();
             let is_named =
                 message.contains("watched for up to") && message.contains(&server_id(server).to_string());
             return (row.host == host && !is_named)
-                .then(|| format!("vm-{server} is there still, and was never looked at"));
+                .then(|| format!("vm-{server} is still there and was never listed"));
         };
         let note = one.note.as_deref().unwrap_or_default();
         if row.host == host {
@@ -101,12 +102,12 @@ impl World {
                 && (skipped || by_person || unlaunched || excluded || for_disk);
             return (!named).then(|| {
                 format!(
-                    "vm-{server} is there still, {:?}, and no policy that is so names it: {note:?}",
+                    "vm-{server} is still there, {:?}, without a valid policy: {note:?}",
                     one.step
                 )
             });
         }
-        // It has left. Where it is now, something else may have happened to it since.
+        // It has left. Its current host may have failed since.
         let elsewhere = self.ever_failed.contains(&row.host) || !self.machines[row.host].powered;
         let known = self.restarted.contains(&server)
             || self.slipped.contains(&server)
@@ -114,7 +115,7 @@ impl World {
             || note.contains("moved, but")
             || note.contains("is not known")
             || self.was_left_to_a_person(rec, server)
-            // Nova has found it shut down before it was moved, and the finding INSTANCE_DOWN names it.
+            // Nova found it shut down before the move, and the finding INSTANCE_DOWN names it.
             || row.actions.last() == Some(&("stop", Actor::Nova))
             || row.task_state.is_some();
         if elsewhere || known || one.step != MoveStep::Over(End::Moved) {
@@ -129,7 +130,7 @@ impl World {
         let runs = self.machines[row.host].runs(server);
         (ran && !runs).then(|| {
             format!(
-                "vm-{server} is said to have moved, and does not run on host {}",
+                "vm-{server} is reported as moved and does not run on host {}",
                 row.host
             )
         })

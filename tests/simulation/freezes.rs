@@ -7,7 +7,7 @@ use tachi_domain::recovery::RecoveryKind;
 use crate::journal::Rec;
 use crate::nova::{HostIx, ServerIx, host_name, server_id, stamp};
 
-/// A freeze. Its number is its place, counted from 1.
+/// A freeze; its number is its position, from 1.
 #[derive(Clone, Debug)]
 pub(crate) struct Row {
     pub what: Target,
@@ -15,7 +15,7 @@ pub(crate) struct Row {
     pub until: u64,
     pub ended: Option<u64>,
     pub unless_worse: bool,
-    /// It stands beside a longer one of the same.
+    /// True if it exists beside a longer one of the same scope.
     pub beside: bool,
 }
 
@@ -61,7 +61,7 @@ impl Freezes {
         self.begin(what, minutes, (unless_worse, false), now);
     }
 
-    /// In place of what there is of the same.
+    /// Starts a freeze in place of an equal one.
     fn begin(&mut self, what: Target, minutes: u32, (unless_worse, beside): (bool, bool), now: u64) {
         self.end(|row| row.what == what && row.beside == beside, now);
         self.rows.push(Row {
@@ -74,7 +74,7 @@ impl Freezes {
         });
     }
 
-    /// One that lasts longer already stays; if it may end early, this one stands beside it.
+    /// Freezes a drained host. A longer freeze stays; if that may end early, both exist.
     pub(crate) fn of_drained(&mut self, host: HostIx, minutes: u32, now: u64) {
         let what = Target::Host(host);
         let until = now + u64::from(minutes) * 60_000;
@@ -98,7 +98,7 @@ impl Freezes {
         }
     }
 
-    /// Ends those of these numbers, unless they have ended.
+    /// Ends the freezes with these numbers that are still in force.
     pub(crate) fn worse(&mut self, numbers: &[i64], now: u64) {
         for number in numbers {
             let row = usize::try_from(number - 1)
@@ -110,7 +110,7 @@ impl Freezes {
         }
     }
 
-    /// Since when a host is frozen without a break, by itself or with others; and since when an instance is.
+    /// Returns the start of a host's or an instance's unbroken freeze.
     pub(crate) fn since(&self, host: HostIx, server: Option<ServerIx>, now: u64) -> Option<u64> {
         let about = |what: Target| match what {
             Target::Region | Target::Segment => server.is_none(),

@@ -1,5 +1,5 @@
-//! Operators freeze and thaw at any time, and no action starts for a frozen object (ADR 0051). The end of each run shows that freezes lose
-//! no instance: a dead host's instances run again.
+//! Freezes and thaws by operators at any time. No action starts for a frozen object (ADR 0051). At the end of a
+//! run, the instances of a dead host run again, so freezes lose none.
 
 use tachi_contract::Target;
 use tachi_domain::recovery::{Command, RecoveryKind, ServiceUpdate};
@@ -18,14 +18,14 @@ const PERCENT: u64 = 20;
 /// Interval between two checks, in ms.
 const LOOK: u64 = 5_000;
 
-/// Uses its own generator, so that seeds without freezes do not change.
+/// Uses a separate generator, so that seeds without freezes do not change.
 pub(crate) fn draw(seed: u64) -> Option<Rng> {
     let mut rng = Rng::new(seed ^ 0x5eed_0051);
     rng.percent(PERCENT).then_some(rng)
 }
 
 impl World {
-    /// Those that have ended by themselves since the last look, in the midst of a recovery.
+    /// Freezes that expired since the last check while a recovery was open.
     pub(crate) fn note_expired(&mut self) {
         let ended = |row: &crate::freezes::Row| {
             row.ended.is_none() && row.until <= self.now && row.until + LOOK > self.now
@@ -45,7 +45,7 @@ impl World {
         }
     }
 
-    /// Every five seconds.
+    /// Acts for the operators; runs every five seconds.
     pub(crate) fn freeze_or_thaw(&mut self) {
         let Some(mut rng) = self.freezer.take() else {
             return;
@@ -92,7 +92,7 @@ impl World {
         self.journal.freezes.thaw(what, self.now);
     }
 
-    /// The worst moment: an order to power off is on its way to the journal.
+    /// Freezes at the worst moment: while an order to power off is on its way to the journal.
     pub(crate) fn freeze_before_commit(&mut self, rec: RecIx, orders: bool) {
         let Some(mut rng) = self.freezer.take() else {
             return;
@@ -104,7 +104,7 @@ impl World {
         self.freezer = Some(rng);
     }
 
-    /// The journal starts no action for a frozen object, not even by a write that was sent before the freeze.
+    /// Checks that the journal starts no action for a frozen object, even by a write sent before the freeze.
     pub(crate) fn check_begun(&mut self, rec: RecIx, touched: bool) {
         let row = &self.journal.recs[rec];
         let host = row.host;
@@ -114,11 +114,11 @@ impl World {
             .touched
             .is_some_and(|at| frozen.is_some_and(|since| at >= since));
         if begins && !touched && is_late {
-            self.violate(format!("something of host {host} is begun while it is frozen"));
+            self.violate(format!("an action starts on host {host} while it is frozen"));
         }
     }
 
-    /// Right before the first byte of a call.
+    /// Checks for a freeze right before the first byte of a call.
     pub(crate) fn check_frozen(&mut self, owner: Owner, host: HostIx, command: &Command) {
         let now = self.now;
         let row = &self.journal.recs[owner.rec];
@@ -157,7 +157,7 @@ impl World {
         if wrong {
             let name = command.name();
             self.violate(format!(
-                "{name} is called about host {host}, which is frozen, or its instance"
+                "{name} is called for host {host}, which is frozen or whose instance is"
             ));
         }
     }
@@ -165,7 +165,7 @@ impl World {
 
 fn draw_target(rng: &mut Rng, weather: &Weather) -> Target {
     match rng.between(0, 9) {
-        // The first to die.
+        // Host 0 is the first to die.
         0..=3 => Target::Host(0),
         4 | 5 => Target::Host(rng.below(HOSTS)),
         6 => Target::Segment,

@@ -11,23 +11,23 @@ use crate::mishap::Mishap;
 use crate::nova::{HostIx, ServerIx};
 use crate::world::{Owner, World};
 
-/// A device's reading may be so old when an evacuation is asked for (R17), and the call half a second older (R4).
+/// Maximum age of a power reading at an evacuation (R17), and of the call beyond that (R4), in ms.
 const READING: u64 = 31_000;
 
-/// A beat may be so old when a call is made (R2), and its intent half a second (R4).
+/// Maximum age of a heartbeat at a call (R2), and of its intent beyond that (R4), in ms.
 pub(crate) const HEARD: u64 = 4_000;
 
-/// From the commit of an intent to its call (R4).
+/// Maximum time from the commit of an intent to its call (R4).
 const INTENT: Duration = Duration::from_millis(500);
 
-/// From the sending of the last committed beat to a call (R2).
+/// Maximum time from the send of the last committed heartbeat to a call (R2).
 const BEAT: Duration = Duration::from_secs(3);
 
-/// A sweep interval, and the moment a sweep takes.
+/// A sweep interval and the duration of a sweep, in ms.
 const NOTICED: u64 = 2_100;
 
 impl World {
-    /// One recovery at most is open for a host (R6).
+    /// Checks that a host has at most one open recovery (R6).
     pub(crate) fn check_one_open(&mut self, host: HostIx) {
         let open = self
             .journal
@@ -40,7 +40,8 @@ impl World {
         }
     }
 
-    /// R21: a row is not left in `new` for long. Only engines that are dead or stopped, or a database that is, excuse it.
+    /// Checks that no row stays in `new` for long (R21). Only dead or stopped engines and database outages are
+    /// excused.
     pub(crate) fn check_waited(&mut self, rec: RecIx) {
         let row = &mut self.journal.recs[rec];
         let first = row.claimed.is_none();
@@ -62,16 +63,16 @@ impl World {
             .any(|stopped| self.mishaps.count(*stopped) > 0);
         if first && !excused && waited > NOTICED {
             self.violate(format!(
-                "recovery {rec} was open for {waited} ms before anybody saw it (R21)"
+                "recovery {rec} was open for {waited} ms before an engine claimed it (R21)"
             ));
         }
     }
 
-    /// Right before the first byte of a call.
+    /// Checks a call right before its first byte.
     pub(crate) fn check_call(&mut self, owner: Owner, command: &Command, late: Duration) {
         if command.is_write() && late > INTENT {
             self.violate(format!(
-                "{} is called {} ms after its intent (R4)",
+                "{} is called {} ms after its intent was durable (R4)",
                 command.name(),
                 late.as_millis()
             ));
@@ -85,11 +86,11 @@ impl World {
                 self.check_evacuate(owner, host, server);
             }
             Command::PowerOff { .. } => {
-                self.check_said_no(host, "told to power off");
-                self.check_aborted(owner.rec, "told to power off");
+                self.check_said_no(host, "powered off");
+                self.check_aborted(owner.rec, "powered off");
                 if self.journal.given.iter().all(|(of, _)| *of != owner.rec) {
                     self.violate(format!(
-                        "host {host} is told to power off, and that is on nobody's account (R24)"
+                        "host {host} is powered off, and no order is recorded (R24)"
                     ));
                 }
             }
@@ -98,7 +99,7 @@ impl World {
                 self.check_own(owner.rec, crate::calls::index_of(*server));
                 if self.journal.instance_moves.iter().all(|(of, _)| *of != owner.rec) {
                     self.violate(format!(
-                        "an instance is moved by recovery {}, and that is on nobody's account (ADR 0137)",
+                        "an instance is moved by recovery {}, and no move is recorded (ADR 0137)",
                         owner.rec
                     ));
                 }
@@ -113,8 +114,8 @@ impl World {
         }
     }
 
-    /// Right before the first byte of a call: the owner's last committed beat is young, and so is the intent, however late its
-    /// commit was heard of.
+    /// Checks right before the first byte that the owner's last committed heartbeat and the intent are recent,
+    /// however late the commit's result arrived.
     pub(crate) fn check_beat(&mut self, command: &Command, age: Duration, intent: Duration) {
         if command.is_write() && intent > BEAT {
             let (name, age) = (command.name(), intent.as_millis());
@@ -125,12 +126,12 @@ impl World {
         if age > BEAT {
             let (name, age) = (command.name(), age.as_millis());
             self.violate(format!(
-                "{name} is called {age} ms after the owner's last beat (R2)"
+                "{name} is called {age} ms after the owner's last heartbeat (R2)"
             ));
         }
     }
 
-    /// Nothing is powered on in the middle of an evacuation (I7).
+    /// Checks that no host is powered on during an evacuation (I7).
     fn check_power_on(&mut self, host: HostIx) {
         let of_it = |job: &&crate::world::Job| {
             let record = job
@@ -150,7 +151,7 @@ impl World {
         }
     }
 
-    /// An instance has one open move, whatever the recovery (R6).
+    /// Checks that an instance has one open move across all recoveries (R6).
     pub(crate) fn check_one_move(&mut self, write: &Write) {
         let twice = write
             .moves
@@ -166,7 +167,7 @@ impl World {
         }
     }
 
-    /// A proof is required: the host is off, or was at the last reading.
+    /// Checks the fencing proof: the host is off, or was at the last reading.
     fn check_evacuate(&mut self, owner: Owner, host: HostIx, server: ServerIx) {
         self.check_said_no(host, "evacuated");
         self.check_aborted(owner.rec, "evacuated");
@@ -177,8 +178,8 @@ impl World {
             || self.journal.recs[owner.rec]
                 .words
                 .contains(&OperatorCommand::HostIsOff);
-        // A word holds while the heartbeat stands still; a returning host needs so long to its first one, and to the look at it,
-        // and sends none while the boot guard holds its nova-compute.
+        // A confirmation counts while the heartbeat does not change. A returning host needs this long until its
+        // first heartbeat is noticed. It sends none while the boot guard holds its nova-compute.
         let allowed = if word { READING + 90_000 } else { READING };
         let runs_nothing = !machine.guests.values().any(|runs| *runs);
         let is_held = word && self.weather.resume_guests && !machine.compute && runs_nothing;
@@ -209,15 +210,13 @@ impl World {
             .is_some_and(|one| one.state.contains("could not be locked"))
     }
 
-    /// R15: in mode external a report without evidence or confirmation starts no action.
+    /// Checks that in mode external a report without evidence or confirmation starts no action (R15).
     fn check_reported(&mut self, owner: Owner, host: HostIx) {
         let external = self.weather.mode == FencingMode::External;
         let rec = &self.journal.recs[owner.rec];
         let confirmed = rec.words.contains(&OperatorCommand::HostIsOff);
         if external && rec.reported == "UNKNOWN" && !rec.joined && !confirmed {
-            self.violate(format!(
-                "host {host} is evacuated on a report that says UNKNOWN (R15)"
-            ));
+            self.violate(format!("host {host} is evacuated on a report with UNKNOWN (R15)"));
         }
     }
 
@@ -229,7 +228,7 @@ impl World {
         journal.maintenance_since = since(journal.maintenance.contains(&0), journal.maintenance_since);
     }
 
-    /// R20, EW7: an operator's abort takes effect with the next heartbeat.
+    /// Checks that an operator's abort takes effect with the next heartbeat (R20, EW7).
     fn check_said_no(&mut self, host: HostIx, what: &str) {
         let maintenance = self.journal.maintenance_since.filter(|_| host == 0);
         let since = [self.journal.disabled_since, maintenance];

@@ -1,5 +1,5 @@
-//! Statements of operators and control nodes that cannot be checked: a host is off while Nova receives no heartbeats, or a host is off
-//! while its nova-compute is down and its guests run.
+//! Unverifiable claims of operators and control nodes. Either a host is off while Nova receives no heartbeats,
+//! or a host is reported off while only its nova-compute is down.
 
 use tachi_domain::policy::{BareNormal, FencingMode};
 use tachi_domain::recovery::{OperatorCommand, RecoveryKind};
@@ -12,7 +12,8 @@ use crate::rng::Rng;
 use crate::weather::{Failure, Weather};
 use crate::world::{Event, HOSTS, World, note};
 
-/// A confirmation while Nova is deaf to all: when it is given, and when somebody switches the host on again.
+/// A confirmation during an outage of all heartbeats: its time, and the time when somebody powers the host on
+/// again.
 #[derive(Clone, Debug)]
 pub(crate) struct DeafWord {
     at: u64,
@@ -20,7 +21,7 @@ pub(crate) struct DeafWord {
     boots: Option<u64>,
 }
 
-/// A report without evidence of a host whose nova-compute is down, and how often it is made again.
+/// A report without evidence about a host whose nova-compute is down, and its repetitions.
 #[derive(Clone, Debug)]
 pub(crate) struct BareWord {
     pub host: HostIx,
@@ -36,11 +37,11 @@ impl Weather {
         let at = from + rng.between(2_000, 25_000);
         let (approved, boots) = (rng.between(0, 8_000), rng.between(3_000, 60_000));
         self.storms.deaf = Some((from, to, false));
-        // Its own is the last to be due, more often than not.
+        // In most seeds its own heartbeat is due last.
         self.storms.late = (0..HOSTS)
             .map(|host| rng.between(0, 4_000) + if host == 0 { 5_000 } else { 0 })
             .collect();
-        // No device can tell, and the words of those that lie are not believed.
+        // No device can confirm the state, and devices that name another machine are not trusted.
         self.bmc = match rng.between(0, 2) {
             0 => Bmc::Unknown,
             1 => Bmc::Dead,
@@ -94,7 +95,7 @@ impl World {
         }
     }
 
-    /// Somebody has pulled the cords and says so; sooner or later somebody else puts them back.
+    /// Pulls the host's power cords and confirms it off; later somebody plugs them in again.
     pub(crate) fn confirms_in_deafness(&mut self) {
         let Some(word) = self.weather.faults.deaf_word.clone() else {
             return;
@@ -111,10 +112,10 @@ impl World {
         };
         note!(
             self,
-            "somebody pulls the cords of host {host} and confirms that it is off, while Nova hears nobody"
+            "an operator pulls the cords of host {host} and confirms it off; Nova receives no heartbeats"
         );
         self.mishap(Mishap::VouchedInDeafness);
-        self.power_off(host, "as somebody pulls its cords");
+        self.power_off(host, "as an operator pulls its cords");
         self.failed.insert(host);
         self.ever_failed.insert(host);
         self.told.dies(host, self.now);
@@ -128,11 +129,11 @@ impl World {
     }
 
     pub(crate) fn approves(&mut self, rec: usize) {
-        note!(self, "somebody approves of recovery {rec}");
+        note!(self, "an operator approves recovery {rec}");
         self.journal.say(rec, OperatorCommand::Approve, self.now);
     }
 
-    /// A control node reports the host off, without evidence.
+    /// Reports the host off as a control node, without evidence.
     pub(crate) fn says_normal(&mut self) {
         let Some(word) = self.weather.faults.bare_word.clone() else {
             return;

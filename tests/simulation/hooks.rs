@@ -12,7 +12,7 @@ use crate::world::{Event, Owner, World, note};
 
 const TIMEOUT: u64 = 5_000;
 
-/// The hooks of one seed, and every run of them.
+/// The hooks of one seed and their runs.
 #[derive(Debug)]
 pub(crate) struct HookPlan {
     pub flows: Flows,
@@ -23,12 +23,12 @@ pub(crate) struct HookPlan {
 #[derive(Debug, Default)]
 struct Runs {
     count: u32,
-    /// When the latest of them has ended.
+    /// End of the latest run, in ms.
     until: u64,
 }
 
 impl HookPlan {
-    /// Drawn by a generator of its own, so that a seed without hooks is what it was before there were any.
+    /// Uses a separate generator, so that seeds without hooks do not change.
     pub(crate) fn draw(seed: u64) -> Self {
         let mut rng = Rng::new(seed ^ 0x0048_4f4f_4b53);
         let mut flows = Flows::default();
@@ -67,7 +67,7 @@ fn hook(rng: &mut Rng) -> Hook {
 }
 
 impl World {
-    /// A hook begins. It goes on whatever becomes of its engine, and ends in time.
+    /// Runs a hook. It continues even if its engine dies, and ends within its timeout.
     pub(crate) fn run_hook(&mut self, owner: Owner, call: &HookCall) {
         self.stats.hooks += 1;
         let hooking = &mut self.hooking;
@@ -97,16 +97,16 @@ impl World {
             call.number,
             owner.rec
         );
-        // The writes that the database has lost are not visible.
+        // Writes that the database lost are not visible.
         let forgotten = self.mishaps.count(Mishap::FailsOver) > 0;
         if count > 1 && !call.hook.idempotent && !forgotten {
             self.violate(format!(
-                "a hook of {} that is not idempotent was run {count} times",
+                "a hook of {} that is not idempotent ran {count} times",
                 owner.rec
             ));
         }
         if overlap {
-            self.violate(format!("a hook of {} was run beside itself", owner.rec));
+            self.violate(format!("a hook of {} ran twice at the same time", owner.rec));
         }
         let observation = Observation::Hook {
             phase: call.phase,
@@ -132,7 +132,7 @@ impl World {
         said.starts_with("skipped: hook") && !self.hooking.flows.host_auto.pre.is_empty()
     }
 
-    /// Nothing is evacuated while a hook that comes before it is running, on whichever engine.
+    /// Checks that no evacuation starts while an earlier hook runs on any engine.
     pub(crate) fn check_no_hook_runs(&mut self, rec: RecIx) {
         let now = self.now;
         let running = self

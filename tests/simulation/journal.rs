@@ -1,5 +1,5 @@
-//! The database: recoveries with epochs and beats, written transaction by transaction. `tests/contract` holds what it has in
-//! common with the store.
+//! The journal's database: recoveries with epochs and heartbeats, written per transaction. `tests/contract`
+//! holds the behaviour that it shares with the store.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -28,7 +28,7 @@ use crate::storms::{index_of_recovery, recovery_id};
 
 pub(crate) type RecIx = usize;
 
-/// `duplicate_notification_detection_interval`.
+/// `duplicate_notification_detection_interval`, in ms.
 const DUPLICATE_WINDOW: u64 = 180_000;
 
 #[derive(Clone, Debug)]
@@ -40,26 +40,26 @@ pub(crate) struct MoveRow {
     pub may_run: BTreeSet<String>,
 }
 
-/// A report as the API hands it over.
+/// A report as the API passes it on.
 #[derive(Clone, Debug)]
 pub(crate) struct Report {
     pub kind: RecoveryKind,
     pub host: HostIx,
-    /// The instance it is about.
     pub server: Option<ServerIx>,
     pub event: &'static str,
     /// `host_status`.
     pub reported: &'static str,
-    /// When its reporter says that it saw it, and when it came.
+    /// Time of the reporter's observation, and time of arrival.
     pub seen: u64,
     pub now: u64,
     pub reporter: Option<Reporter>,
     pub evidence: Option<Box<GivenEvidence>>,
-    /// What it asks for again.
+    /// The failed recovery that it retries.
     pub again: Option<Again>,
 }
 
-/// Another attempt, as the store writes it down: what has failed, and the heartbeat that its own change of Nova's record has left there.
+/// A retry as the store records it: the failed recovery, and the `updated_at` that our own change left in
+/// Nova's record.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Again {
     pub of: RecIx,
@@ -67,7 +67,7 @@ pub(crate) struct Again {
 }
 
 impl Report {
-    /// Of a host that has stopped, an instance or a process that has failed, by nobody in particular.
+    /// Returns a report of a stopped host, or of a failed instance or process, from an unknown reporter.
     pub(crate) fn plain(
         kind: RecoveryKind,
         host: HostIx,
@@ -102,18 +102,17 @@ impl Report {
     }
 }
 
-/// The result of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ReportResult {
     Opened(RecIx),
-    /// What it says more has gone to the open recovery.
+    /// The open recovery received the new information.
     Joined(RecIx),
-    /// The open recovery knows it all, or an earlier one does.
+    /// The open recovery, or an earlier one, has all of it already.
     Duplicate,
     OnMaintenance(MaintenanceReason),
 }
 
-/// Head and moves of a recovery as they were.
+/// Earlier head and moves of a recovery.
 type Before = (Option<String>, BTreeMap<ServerId, MoveRow>);
 
 #[derive(Clone, Debug)]
@@ -121,27 +120,27 @@ type Before = (Option<String>, BTreeMap<ServerId, MoveRow>);
 pub(crate) struct Rec {
     pub kind: RecoveryKind,
     pub host: HostIx,
-    /// The instance a VM recovery is about.
+    /// The instance of a VM recovery.
     pub server: Option<ServerIx>,
     /// `host_status` of the notification.
     pub reported: &'static str,
-    /// When its reporter saw what it reports.
+    /// Time of the reporter's observation.
     pub seen: u64,
-    /// When its notification was accepted.
+    /// Time when its notification was accepted.
     pub opened: u64,
-    /// When it was claimed first.
+    /// Time of its first claim.
     pub claimed: Option<u64>,
-    /// The rules that have held or delayed it, or raised a warning.
+    /// Guards that have held or delayed it, or raised a warning.
     pub guards: BTreeSet<Guard>,
-    /// When its notification ended.
+    /// Time when its notification ended.
     pub ended: Option<u64>,
-    /// How often its lists were read.
+    /// Number of reads of its lists.
     pub lists: u64,
     pub epoch: u64,
     pub seq: u64,
     pub beat: u64,
     pub owner: Option<String>,
-    /// It is marked: writes of an owner were lost.
+    /// True if an owner's writes were lost.
     pub rewound: bool,
     pub life: Life,
     pub elapsed: Elapsed,
@@ -151,39 +150,39 @@ pub(crate) struct Rec {
     pub status: NotificationStatus,
     pub message: Option<String>,
     pub word: Option<OperatorWord>,
-    /// The operators' actions, and whether an engine has read each.
+    /// Operators' actions; true once an engine has read the action.
     pub actions: Vec<(OperatorAction, bool)>,
     pub move_words: Vec<InstanceResolution>,
     /// Every action so far.
     pub words: Vec<OperatorCommand>,
-    /// What reports say of the host's fence beside the first one's body, and whether a further one has said that it is off.
+    /// Off claims from joined reports, and whether a joined report claimed that the host is off.
     pub off_word: Option<OffClaim>,
     pub joined: bool,
-    /// Who made the first report, where that is known, and each voice that has said the same.
+    /// First reporter, where known, and all reporters of the same failure.
     pub reporter: Option<Reporter>,
     pub reporters: Vec<Reporter>,
     pub event: &'static str,
-    /// What it is another attempt at.
+    /// The failed recovery that it retries.
     pub again: Option<Again>,
     pub running_again: bool,
     pub boot: Option<u32>,
-    /// The owner that died, and the time.
+    /// The engine that died as its owner, and the time.
     pub died: Option<(usize, u64)>,
-    /// What a standby that lags behind still shows.
+    /// The state that a lagging standby still shows.
     before: Option<Box<Before>>,
     pub proven_off: bool,
-    /// Transactions per move, for R7.
+    /// Number of transactions per move, for R7.
     pub writes: BTreeMap<ServerId, u32>,
-    /// Writes of the notification's row.
+    /// Number of writes of the notification's row.
     pub messages: u32,
-    /// Since when its state shows that something was begun.
+    /// Time since which its state shows a started action.
     pub touched: Option<u64>,
-    /// The same of a state that the database has lost.
+    /// The same, in a state that the database has lost.
     pub touched_before: Option<u64>,
     pub approved: Option<u64>,
-    /// The database has lost it.
+    /// True if the database has lost it.
     pub forgotten: bool,
-    /// Raised with each change of its state.
+    /// Incremented with each change of its state.
     pub version: u64,
 }
 
@@ -191,40 +190,38 @@ pub(crate) struct Rec {
 pub(crate) struct Journal {
     pub recs: Vec<Rec>,
     pub segment_enabled: bool,
-    /// Since when the segment is disabled, and since when host 0 is in maintenance.
+    /// Time since which the segment is disabled; for the next field, since which host 0 is in maintenance.
     pub disabled_since: Option<u64>,
     pub maintenance_since: Option<u64>,
     pub maintenance: BTreeSet<HostIx>,
-    /// Hosts that a recovery has put in maintenance, why, and which.
+    /// Hosts put in maintenance by a recovery, with the reason and the recovery.
     pub put: BTreeMap<HostIx, (MaintenanceReason, RecIx)>,
-    /// Which recoveries have restarted an instance, which, and when.
+    /// Restarts of instances: by recovery, the instance and the time.
     pub restarts: BTreeMap<RecIx, (ServerId, u64)>,
-    /// What the database's clock shows.
+    /// The database's clock, in ms.
     pub now: u64,
-    /// Without it two owners write: a mutation that must be caught.
+    /// False in a mutation: two owners can then write, which must be caught.
     pub checks_claim: bool,
     pub reserve: Reserve,
-    /// The recoveries that ordered their host off, with the times.
+    /// Power-off orders: the recovery and the time.
     pub orders: Vec<(RecIx, u64)>,
-    /// Moves of failed instances to other hosts, and when.
+    /// Moves of failed instances to other hosts: the recovery and the time.
     pub instance_moves: Vec<(RecIx, u64)>,
-    /// The same, whatever the database has lost since.
+    /// Power-off orders, including those that the database has lost since.
     pub given: Vec<(RecIx, u64)>,
-    /// How long before the run others were ordered off.
+    /// Lead times of other hosts' power-offs before the run, in ms.
     pub ordered_before: Vec<u64>,
-    /// The recoveries that proved their host off, with the times.
+    /// Fencing proofs: the recovery and the time.
     pub proofs: Vec<(RecIx, u64)>,
     pub freezes: Freezes,
-    /// The heartbeats of the monitors.
     pub heartbeats: Heartbeats,
-    /// The number of operators' actions.
+    /// Number of operators' actions.
     pub actions: i64,
-    /// The operators' plans.
     pub plans: BTreeMap<RecIx, BTreeMap<String, String>>,
 }
 
 impl Rec {
-    /// Of a process recovery: it is under way, or has come to that.
+    /// True if a process recovery is open or finished.
     pub(crate) fn keeps_service_disabled(&self) -> bool {
         self.life == Life::Open || self.status == NotificationStatus::Finished
     }
@@ -259,8 +256,8 @@ impl Journal {
         }
     }
 
-    /// Whether nova-compute of `host` has to wait for what its recoveries have begun (R25). A queue that only a person can empty
-    /// does not count.
+    /// True if nova-compute of `host` must wait for started actions of its recoveries (R25). A queue that only
+    /// an operator can purge does not count.
     pub(crate) fn holds_boot(&self, host: HostIx, now: u64) -> bool {
         self.recs.iter().any(|rec| {
             let of_it = rec.kind == RecoveryKind::Host && rec.host == host;
@@ -278,7 +275,7 @@ impl Journal {
         })
     }
 
-    /// Why a host is in maintenance, if it is.
+    /// Returns the reason for a host's maintenance, if any.
     pub(crate) fn maintenance_of(&self, host: HostIx) -> Option<MaintenanceReason> {
         if self.maintenance.contains(&host) {
             return Some(MaintenanceReason::Operator);
@@ -286,8 +283,8 @@ impl Journal {
         self.put.get(&host).map(|(why, _)| *why)
     }
 
-    /// A recovery for `host` or one of its instances, unless one is open (R6): that one hears what the report says more (R19).
-    /// Failed processes are none of the things that must not be seen to twice.
+    /// Opens a recovery for `host` or one of its instances. An open one receives the report's new information
+    /// instead (R6, R19). Failed processes are not deduplicated.
     pub(crate) fn open(
         &mut self,
         kind: RecoveryKind,
@@ -302,7 +299,7 @@ impl Journal {
         }
     }
 
-    /// The boot of a host, as its monitor told it last.
+    /// Returns a host's boot number from its monitor's last heartbeat.
     fn boot_of(&self, host: HostIx) -> Option<u32> {
         Some(self.heartbeats.get(&host)?.back()?.boot)
     }
@@ -311,7 +308,7 @@ impl Journal {
         self.accept_within(report, DUPLICATE_WINDOW)
     }
 
-    /// Of the same report nothing is accepted for so long.
+    /// Accepts a report unless an equal one lies within `window` ms.
     pub(crate) fn accept_within(&mut self, report: Report, window: u64) -> ReportResult {
         let Report {
             kind, host, server, ..
@@ -341,8 +338,8 @@ impl Journal {
         {
             return self.join(open, report);
         }
-        // As the API has it: of a time less than a window before this one's or after it, and it has not failed. No report was made after it
-        // came.
+        // As in the API: equal reports count within one window before or after this report's time, unless their
+        // recovery failed. Reports dated after their arrival do not count.
         let at = report.seen.min(report.now);
         let may_know_more = |rec: &Rec| {
             let both = report.reporter.as_ref().zip(rec.reporter.as_ref());
@@ -413,7 +410,7 @@ impl Journal {
         ReportResult::Opened(self.recs.len() - 1)
     }
 
-    /// What the open recovery does not know yet: that its host is off, or that one more reporter says the same.
+    /// Adds information that the open recovery lacks: that its host is off, or another reporter of the failure.
     fn join(&mut self, rec: RecIx, report: Report) -> ReportResult {
         let word = report.off_word();
         let open = &mut self.recs[rec];
@@ -439,12 +436,11 @@ impl Journal {
         }
     }
 
-    /// None is.
     pub(crate) fn is_settled(&self) -> bool {
         self.recs.iter().all(|row| row.life == Life::Closed)
     }
 
-    /// Every recovery that is open or watching.
+    /// Returns every recovery that is open or watching.
     pub(crate) fn unsettled(&self) -> Vec<PeerClaim> {
         let rows = self.recs.iter().enumerate();
         let view = |(rec, row): (RecIx, &Rec)| PeerClaim {
@@ -503,7 +499,7 @@ impl Journal {
         })
     }
 
-    /// What a new owner reads: the primary, after its claim has been committed (R1).
+    /// Returns a new owner's view: the primary's, after its claim is committed (R1).
     fn read(&self, rec: RecIx) -> (Option<String>, Vec<String>) {
         let row = &self.recs[rec];
         let states =
@@ -525,7 +521,8 @@ impl Journal {
         WriteOutcome::Written(self.pulse(rec))
     }
 
-    /// Another host recovery has this host: it is open, or it watches the host's return and is younger than a writer that does.
+    /// True if another recovery owns this host: it is open, or it watches the host's return and is younger than
+    /// the writer.
     fn host_is_recovered(&self, writer: RecIx, host: &str) -> bool {
         let watches = self.recs[writer].kind == RecoveryKind::Host;
         self.recs.iter().enumerate().any(|(rec, row)| {
@@ -537,7 +534,8 @@ impl Journal {
         })
     }
 
-    /// Where else the instance may run by the youngest recovery that has moved it. A person here sees to nothing.
+    /// Returns other hosts where the instance may run, by the youngest recovery that moved it. Here no operator
+    /// resolves that.
     fn elsewhere(&self, asked: &Elsewhere) -> BTreeSet<String> {
         let mut rows = self.recs.iter().rev();
         let youngest = rows.find_map(|row| Some((row.life, row.moves.get(&asked.server)?)));
@@ -556,7 +554,7 @@ impl Journal {
         hosts
     }
 
-    /// Why nothing of it is written, if so.
+    /// Returns the reason to refuse the write, if any.
     fn refused(&self, rec: RecIx, write: &Write, (now, took): (u64, Duration)) -> Option<WriteOutcome> {
         if write.latest.is_some_and(|latest| stamp(now) > latest.plus(took)) {
             return Some(WriteOutcome::TooLate);
@@ -601,7 +599,7 @@ impl Journal {
         None
     }
 
-    /// The transaction has taken `took` by its sender's clock when it is carried out.
+    /// Executes the transaction, `took` after its send by the sender's clock.
     pub(crate) fn commit(
         &mut self,
         claim: &Claim,
@@ -686,7 +684,7 @@ impl Journal {
             row.life = life;
         }
         if write.life == Some(Life::Closed) {
-            // A closed recovery works on nothing and holds nothing.
+            // A closed recovery has no open moves and holds nothing.
             for one in row.moves.values_mut() {
                 one.open = false;
             }
@@ -749,7 +747,7 @@ impl Journal {
                 .any(|(ix, row)| ix != rec && row.moves.get(&server).is_some_and(|one| one.open))
     }
 
-    /// What recoveries of `host` have given up of Nova's records.
+    /// Returns the records of Nova that recoveries of `host` have given up.
     pub(crate) fn written_off(&self, host: HostIx) -> BTreeMap<ServerId, Vec<WrittenOff>> {
         let recs = self
             .recs
@@ -761,13 +759,13 @@ impl Journal {
         given_up(moves.map(|(server, one)| (*server, one.written_off.clone())))
     }
 
-    /// Where instances may run by what recoveries have left.
+    /// Returns where instances may run, by the results of recoveries.
     pub(crate) fn may_run(&self) -> BTreeMap<ServerId, BTreeSet<String>> {
         let moves = self.recs.iter().flat_map(|row| &row.moves);
         may_run(moves.map(|(server, one)| (*server, one.may_run.clone())))
     }
 
-    /// The recoveries that are held.
+    /// Returns the recoveries on hold.
     pub(crate) fn held(&self) -> Vec<RecIx> {
         let held =
             |row: &Rec| row.life == Life::Open && row.wait.as_ref().is_some_and(|wait| wait.what.is_held());
@@ -776,7 +774,7 @@ impl Journal {
             .collect()
     }
 
-    /// The instances that wait for an operator, by the youngest recovery of each, and what for.
+    /// Returns the instances that wait for an operator, by the youngest recovery of each, and the reason.
     pub(crate) fn needing_person(&self) -> Vec<(ServerId, Wait)> {
         let mut youngest = BTreeMap::new();
         for row in &self.recs {

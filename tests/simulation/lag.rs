@@ -1,4 +1,5 @@
-//! A replica of Nova's database answers queries with a lag: of a moment or some seconds, now and then or constantly.
+//! A replica of Nova's database that answers queries with a lag: of a moment or some seconds, now and then or
+//! constantly.
 
 use std::collections::VecDeque;
 
@@ -7,30 +8,30 @@ use crate::nova::Nova;
 use crate::rng::Rng;
 use crate::world::{Owner, World, note};
 
-/// A copy that is behind by more or less is so by this at most, and one that is behind by as much at all times, by that.
+/// Maximum replica lag, variable and constant, in ms.
 const MOST: u64 = 3_000;
 const MOST_CONSTANT: u64 = 10_000;
 
-/// Between two states that are kept.
+/// Interval between two snapshots, in ms.
 const GRAIN: u64 = 250;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Lag {
-    /// By this at all times, and every question is answered by the copy.
+    /// Constant lag in ms; then the replica answers every query.
     constant: Option<u64>,
-    /// Percent of questions that the copy answers, otherwise.
+    /// Percent of queries that the replica answers if the lag is variable.
     often: u64,
-    /// Percent of answers of the copy that an engine is stopped before it reads.
+    /// Percent of the replica's answers before which an engine is stopped.
     stops: u64,
     rng: Rng,
 }
 
-/// Nova as it was, the latest last.
+/// Snapshots of Nova, oldest first.
 #[derive(Debug, Default)]
 pub(crate) struct Past(VecDeque<(u64, Nova)>);
 
 impl Past {
-    /// What every copy shows by now.
+    /// Returns the snapshot that every replica has reached.
     pub(crate) fn oldest(&self) -> Option<&Nova> {
         self.0.front().map(|(_, nova)| nova)
     }
@@ -56,7 +57,7 @@ impl Lag {
 }
 
 impl World {
-    /// Before each event.
+    /// Stores a snapshot of Nova if one is due; runs before each event.
     pub(crate) fn remember(&mut self) {
         if self.weather.faults.lag.is_none() {
             return;
@@ -66,7 +67,7 @@ impl World {
             return;
         }
         past.push_back((self.now, self.nova.clone()));
-        // The first that is not older than any question may need is the one before.
+        // Keeps one snapshot older than the maximum lag.
         while past.get(1).is_some_and(|(at, _)| at + MOST_CONSTANT < self.now) {
             past.pop_front();
         }
@@ -107,7 +108,7 @@ impl World {
         let millis = lag.rng.between(500, 20_000);
         note!(
             self,
-            "engine {} is stopped for {millis} ms before it reads what a copy says that is behind",
+            "engine {} is stopped for {millis} ms before it reads the lagging replica's answer",
             owner.engine
         );
         self.mishap(Mishap::StoppedAtLag);

@@ -1,4 +1,4 @@
-//! Invariants, read from the machines and the journal, never from an engine's memory.
+//! Invariants read from the machines and the journal, never from an engine's memory.
 
 use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::entity::segment::RecoveryMethod;
@@ -14,10 +14,10 @@ use crate::weather::Failure;
 use crate::world::{HOSTS, World};
 
 impl World {
-    /// No instance runs in two places.
+    /// Checks that no instance runs in two places.
     pub(crate) fn check_never_two(&mut self) {
         for server in 0..self.nova.servers.len() {
-            // Damage that only the operator can prevent is counted, not forbidden.
+            // Damage that only operators can prevent is counted and is no violation.
             if self.slipped.contains(&server) || self.told.at_word.contains(&server) {
                 continue;
             }
@@ -38,7 +38,7 @@ impl World {
             .collect()
     }
 
-    /// R19: no recovery ends as `ignored` after a report with a real failure has joined it.
+    /// Checks that no recovery ends as `ignored` after a report with a real failure joined it (R19).
     pub(crate) fn check_heard(&mut self, rec: RecIx, unheard: bool) {
         let row = &self.journal.recs[rec];
         if unheard && row.status == NotificationStatus::Ignored && row.joined {
@@ -48,7 +48,7 @@ impl World {
         }
     }
 
-    /// A terminal status says that every move is over, and `finished` that nothing was lost.
+    /// Checks terminal statuses: every move is done, and with `finished` no instance is lost.
     pub(crate) fn check_terminal(&mut self, rec: RecIx, status: NotificationStatus) {
         let moves = self.moves_of(rec);
         if let Some(open) = moves.iter().find(|one| !one.is_finished()) {
@@ -72,11 +72,11 @@ impl World {
             && self.now > self.weather.chaos_end + 200_000
             && (!self.journal.recs.is_empty() || self.nobody_reports_it())
             && self.journal.recs.iter().all(|row| row.life == Life::Closed)
-            // A guard that held a host for ever would be "still not settled".
+            // A guard that holds a host for ever shows as "still not settled".
             && self.held_at_boot.is_empty()
     }
 
-    /// Who looks before reporting has found the host back, late as that was.
+    /// True if the monitors, which check before a report, found the host back.
     fn nobody_reports_it(&self) -> bool {
         self.weather.liars.is_some() && self.machines[0].beats()
     }
@@ -89,7 +89,7 @@ impl World {
         (0..self.journal.recs.len()).any(|rec| self.moves_of(rec).iter().any(told))
     }
 
-    /// Whether an operator has ended the recovery of this mark, and was told that it may have left locks behind.
+    /// True if an operator ended the recovery of this mark and the message warned of leftover locks.
     fn may_be_locked(&self, mark: &str) -> bool {
         let told = format!("may be locked ({mark})");
         let ended = self.journal.recs.iter().filter_map(|rec| rec.message.as_deref());
@@ -103,12 +103,12 @@ impl World {
                 continue;
             }
             let locked = row.locked.as_deref().filter(|reason| reason.starts_with("tachi"));
-            // The reason goes on with the state in which the instance was found.
+            // The reason continues with the state in which the instance was found.
             let mark = locked.and_then(|reason| reason.split(" found ").next());
             if mark.is_some_and(|mark| !self.may_be_locked(mark)) {
                 return self.violate(format!("vm-{server} is left locked by us"));
             }
-            // Who rejects a recovery after its host was switched off is told so, and sees to it.
+            // An abort after the power-off makes the operator responsible; the message says so.
             let rejected = self.journal.given.iter().any(|(of, _)| {
                 let rec = &self.journal.recs[*of];
                 rec.host == row.host && rec.words.contains(&OperatorCommand::Reject)
@@ -150,17 +150,17 @@ impl World {
         {
             self.violate("somebody else's disable reason was overwritten (R23)".into());
         }
-        // A report that Nova's deafness seems to bear out is one that an engine has to believe (G3).
+        // A report that matches Nova's heartbeat outage must be believed (G3).
         let borne_out = self.mishaps.count(Mishap::NovaDeaf) > 0;
         let healthy = self.weather.failure == Failure::FalseAlarm && self.ever_failed.is_empty();
-        // Where liars are about, the power-off itself is looked at.
+        // With liars the power-off itself is checked instead.
         let healthy = healthy && self.weather.faults.compute_down.is_none();
         if healthy && !borne_out && self.weather.liars.is_none() && !self.jobs.is_empty() {
             self.violate("instances of a healthy host were evacuated".into());
         }
     }
 
-    /// Every moved instance is what it was, or says why not.
+    /// Checks that every moved instance has its original state or a note with the reason.
     fn check_states(&mut self, rec: RecIx) {
         for one in self.moves_of(rec) {
             let server = usize::try_from(one.server.0.as_u128() - 0x5e7).unwrap();
@@ -171,19 +171,19 @@ impl World {
                 .iter()
                 .filter(|row| row.server == server && row.kind == MigrationType::Evacuation)
                 .any(|row| row.source != self.journal.recs[rec].host);
-            // Or that the database has lost what it was (R33).
+            // Or the database lost the original state (R33).
             let told = one
                 .note
                 .as_deref()
                 .is_some_and(|note| note.contains("moved, but") || note.contains("is not known"));
             let resumed = self.ever_failed.contains(&row.host);
-            // One that an earlier recovery left in `error` is brought back to that.
+            // An instance that an earlier recovery left in `error` returns to `error`.
             let left_before = (0..rec).any(|earlier| {
                 self.moves_of(earlier)
                     .iter()
                     .any(|other| other.server == one.server && other.step == MoveStep::Over(End::Person))
             });
-            // Or that Nova has found it shut down before it was moved: INSTANCE_DOWN names it.
+            // Or Nova found it shut down before the move: INSTANCE_DOWN names it.
             let found = row.actions.last() == Some(&("stop", Actor::Nova));
             let known = found || self.restarted.contains(&server) || self.slipped.contains(&server);
             if one.step != MoveStep::Over(End::Moved)
@@ -202,7 +202,10 @@ impl World {
                 other => other.clone(),
             };
             if row.vm_state != wanted {
-                let text = format!("vm-{server} was {was} and is {}, without a word", row.vm_state);
+                let text = format!(
+                    "vm-{server} was {was} and is {}, and no note says why",
+                    row.vm_state
+                );
                 return self.violate(text);
             }
             let stopped = wanted == VmState::Error && *power != PowerState::Running;
@@ -212,7 +215,8 @@ impl World {
         }
     }
 
-    /// R13: one list per tick of half a second and few besides, however many instances. R14: what is lost with a local disk is told.
+    /// Checks that lists are read once per tick of 500 ms, with few more, for any number of instances (R13).
+    /// The loss of a local disk must be noted (R14).
     fn check_asked(&mut self, rec: RecIx) {
         let row = &self.journal.recs[rec];
         let open_for = self.now - row.opened;
@@ -232,13 +236,13 @@ impl World {
             .find(|one| one.image_backed && one.step == MoveStep::Over(End::Moved) && !told(one));
         if let Some(one) = silent {
             self.violate(format!(
-                "{} has lost its local disk without a word (R14)",
+                "{} has lost its local disk and no note says so (R14)",
                 one.name
             ));
         }
     }
 
-    /// R7: three transactions for an ordinary move. And messages do not flap.
+    /// Checks that an ordinary move takes three transactions and that messages do not flap (R7).
     fn check_writes(&mut self, rec: RecIx) {
         let harmless = [
             Mishap::RebuildSlow,
@@ -261,7 +265,7 @@ impl World {
         if messages > 400 {
             return self.violate(format!("the notification of {rec} was written {messages} times"));
         }
-        // Another way out is another transaction.
+        // Each retry elsewhere is another transaction.
         let one_way = self.journal.reserve.method == RecoveryMethod::Auto;
         if !calm || !one_way {
             return;
@@ -269,7 +273,7 @@ impl World {
         for one in self.moves_of(rec) {
             let server = usize::try_from(one.server.0.as_u128() - 0x5e7).unwrap();
             let ordinary = matches!(self.was[server].0, VmState::Active | VmState::Stopped);
-            // The plan's row is one of a batch.
+            // The plan's row is part of a batch.
             let writes = self.journal.recs[rec].writes[&one.server].saturating_sub(1);
             if ordinary && one.step == MoveStep::Over(End::Moved) && writes > 3 && one.failures == 0 {
                 let text = format!("vm-{server} took {writes} transactions (R7)");
@@ -278,7 +282,7 @@ impl World {
         }
     }
 
-    /// The result of the seed, in a form that is independent of the types' structure.
+    /// Returns the result of the seed in a form that does not depend on the types' structure.
     pub(crate) fn outcome(&self) -> Vec<String> {
         let mut lines = vec![format!(
             "{:?} {:?} {:?} {} {:?} {}",

@@ -1,7 +1,6 @@
-//! Reporters that lie: any report about any host at any time with any claim, by whoever has broken hypervisors, by monitors
-//! that are bound to no host, by one of a control node. What stands between them and the journal is the domain's, as in the API.
-//!
-//! It is drawn from a generator of its own, so that adding to it leaves everything else as it was.
+//! Reporters that send any report about any host with any claim: compromised hypervisors, monitors bound to no
+//! host, and a control node's monitor. The API's own domain code decides what reaches the journal. Draws come
+//! from a separate generator, so that additions do not change other faults.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -20,20 +19,20 @@ use crate::rng::Rng;
 use crate::weather::{Failure, Weather};
 use crate::world::{Event, HOSTS, World, note};
 
-/// One in this many seeds.
+/// Average number of seeds per affected seed.
 const PERCENT: u64 = 30;
 
-/// As long as Masakari waits.
+/// Masakari's wait before it acts on a report.
 pub(crate) const WAIT: Duration = Duration::from_mins(3);
 
-/// The reporter.
+/// A reporter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Who {
-    /// With the credentials of this hypervisor.
+    /// A monitor with the credentials of this hypervisor.
     Compute(HostIx),
     /// A monitor that is bound to no host, as Masakari's are.
     Unbound(usize),
-    /// One of a control node.
+    /// A monitor of a control node.
     Control(usize),
 }
 
@@ -51,7 +50,7 @@ impl Who {
         }
     }
 
-    /// True if the policy accepts its report that a host is off.
+    /// True if the policy accepts its reports that a host is off.
     const fn is_admitted(self) -> bool {
         matches!(self, Self::Control(_))
     }
@@ -61,15 +60,15 @@ impl Who {
 pub(crate) struct Liars {
     pub binding: BindingOptions,
     pub who: Vec<Who>,
-    /// Longest interval between two false reports, in ms.
+    /// Maximum interval between two false reports, in ms.
     every: u64,
-    /// False reports continue for this long after the chaos, in ms.
+    /// Time for which false reports continue after the chaos phase, in ms.
     after: u64,
-    /// An attacker on this hypervisor stops its nova-compute, from and to; its guests run on.
+    /// Outage of a hypervisor's nova-compute caused by an attacker, from and to; its guests run.
     pub silenced: Option<(HostIx, u64, u64)>,
-    /// Honest reports come with evidence.
+    /// True if honest reports come with evidence.
     evidence: bool,
-    /// Hypervisors report each other, and no control node does.
+    /// True if hypervisors report each other and no control node reports.
     only_computes: bool,
 }
 
@@ -125,7 +124,7 @@ impl Weather {
 }
 
 impl Liars {
-    /// A control node says NORMAL of a host whose nova-compute is stopped from and to.
+    /// Makes a control node report NORMAL of a host whose nova-compute is down.
     pub(crate) fn of_bare_words(rng: &mut Rng, silenced: (HostIx, u64, u64)) -> Self {
         Self {
             binding: BindingOptions::default(),
@@ -139,7 +138,7 @@ impl Liars {
     }
 }
 
-/// One report, as it is sent.
+/// One report, as sent.
 #[derive(Clone, Debug)]
 pub(crate) struct Claim {
     pub kind: RecoveryKind,
@@ -151,42 +150,42 @@ pub(crate) struct Claim {
     pub evidence: bool,
 }
 
-/// What was said, and what was so: kept by the world and not by any engine.
+/// The reports and the true states, kept by the world and not by any engine.
 #[derive(Debug, Default)]
 pub(crate) struct ReportLedger {
-    /// Every report that a host has stopped, whatever became of it.
+    /// Every report that a host has stopped, whatever its result.
     pub said: Vec<(HostIx, Who, u64)>,
-    /// When each host sent its last heartbeat, and until when Nova had not heard it before that.
+    /// Time of each host's last heartbeat, and end of the silence before that.
     beat: BTreeMap<HostIx, u64>,
     silent_until: BTreeMap<HostIx, u64>,
-    /// When hosts were heard again after they had been silent for as long as Masakari waits.
+    /// Hosts' first heartbeats after a silence of Masakari's wait.
     woke: BTreeMap<HostIx, u64>,
-    /// Since when each host has been dead.
+    /// Time since which each host has been dead.
     died: BTreeMap<HostIx, u64>,
-    /// Recoveries that have heard of a real failure, and when.
+    /// Recoveries that received a report of a real failure, and its time.
     pub real: BTreeMap<RecIx, u64>,
-    /// Instances evacuated from a living host whose nova-compute was silent for as long as Masakari waits, on a control
-    /// node's bare word: docs/design/guarantees.md.
+    /// Instances evacuated from a running host after a control node's bare NORMAL and a silence of Masakari's
+    /// wait; see docs/design/guarantees.md.
     pub at_word: BTreeSet<ServerIx>,
-    /// What was on the host of each recovery when that was confirmed off.
+    /// Instances on the host of each recovery when it was confirmed off.
     pub victims: BTreeMap<RecIx, BTreeSet<ServerIx>>,
-    /// Hosts that were forced down without a mark of ours when the database lost its last commits.
+    /// Hosts forced down without our mark at a failover of the database.
     pub unmarked: BTreeSet<HostIx>,
-    /// The recoveries that have reported `finished` at least once.
+    /// Recoveries that have reported `finished` at least once.
     pub finished: BTreeSet<RecIx>,
 }
 
-/// A heartbeat older than this is stale (R16).
+/// Age from which a heartbeat is stale (R16), in ms.
 const STALE: u64 = 15_000;
 
-/// What an engine has seen of Nova counts for so long, and is acted on a little later.
+/// Validity of an engine's observation of Nova, including the delay until it acts, in ms.
 const SEEN: u64 = 45_000;
 
-/// When the last trouble is over, a real failure that was reported has come to something within so long.
+/// Maximum time from the last fault to the result of a reported real failure, in ms.
 const BOUND: u64 = 600_000;
 
 impl ReportLedger {
-    /// Nova hears a host.
+    /// Records a heartbeat that Nova received.
     pub(crate) fn heard(&mut self, host: HostIx, before: u64, now: u64) {
         if now.saturating_sub(before) > STALE {
             self.silent_until.insert(host, now);
@@ -223,7 +222,7 @@ impl World {
         }
     }
 
-    /// A reporter sends an unchecked or false report.
+    /// Sends an unverified or false report.
     pub(crate) fn lie(&mut self) {
         let Some(liars) = self.weather.liars.clone() else {
             return;
@@ -254,7 +253,7 @@ impl World {
             server,
             status: if self.rng.percent(60) { "NORMAL" } else { "UNKNOWN" },
             seen,
-            // A control node's evidence is believed: docs/design/guarantees.md.
+            // Evidence of a control node is trusted: docs/design/guarantees.md.
             evidence: !who.is_admitted() && self.rng.percent(50),
         };
         self.mishap(Mishap::Lie);
@@ -265,7 +264,7 @@ impl World {
         }
     }
 
-    /// An attacker on a hypervisor stops or starts its nova-compute.
+    /// Stops or starts nova-compute of a hypervisor for an attacker.
     pub(crate) fn silence(&mut self, host: HostIx, stops: bool) {
         if self.weather.liars.is_none() && self.weather.faults.compute_down.is_none() {
             return;
@@ -275,7 +274,7 @@ impl World {
             if self.weather.faults.monitors {
                 self.mishap(Mishap::BeatsAlone);
             }
-            note!(self, "somebody stops nova-compute of host {host}");
+            note!(self, "an attacker stops nova-compute of host {host}");
             self.machines[host].compute = false;
         } else if !stops && self.machines[host].powered && !self.machines[host].compute {
             let life = self.machines[host].life;
@@ -283,14 +282,14 @@ impl World {
         }
     }
 
-    /// Whether its nova-compute was to be stopped: people have put that right, guests or no guests.
+    /// True if its nova-compute should be stopped; operators repair that, with or without guests.
     pub(crate) fn was_silenced(&self, host: HostIx) -> bool {
         let silenced = self.weather.liars.as_ref().and_then(|liars| liars.silenced);
         let down = self.weather.faults.compute_down;
         silenced.into_iter().chain(down).any(|(which, ..)| which == host)
     }
 
-    /// A report on its way through the API. What became of it; `None` if it was refused.
+    /// Passes a report through the API. Returns its result, or `None` if it was refused.
     pub(crate) fn claims(&mut self, who: Who, claim: &Claim) -> Option<ReportResult> {
         let liars = self.weather.liars.as_ref()?;
         let name = claim
@@ -341,7 +340,7 @@ impl World {
             self.mishap(Mishap::NormalUnheard);
         }
         let off = says_off(&new.payload);
-        // As the API has it: of others it is left out.
+        // As in the API: evidence about other hosts is dropped.
         let given = claim.evidence && off && reporter.control;
         let report = Report {
             kind: claim.kind,
@@ -400,7 +399,7 @@ impl World {
         }
     }
 
-    /// Sends a true report of a monitor; true if it was accepted.
+    /// Sends a true report of a monitor; returns true if it was accepted.
     pub(crate) fn tells(
         &mut self,
         kind: RecoveryKind,
@@ -412,7 +411,7 @@ impl World {
         let Some(liars) = self.weather.liars.clone() else {
             return false;
         };
-        // Who looks does not report a host that lives, unless the seed is about that.
+        // Monitors that check first report no running host, unless the seed tests false alarms.
         let lives = self.machines[host].beats() && self.weather.failure != Failure::FalseAlarm;
         if kind == RecoveryKind::Host && lives && self.weather.mode == FencingMode::Engine {
             return false;
@@ -449,7 +448,7 @@ impl World {
                 && (claim.evidence || self.weather.bare_normal != BareNormal::Refuse))
     }
 
-    /// Every real failure that is reported has a recovery.
+    /// Checks that every reported real failure has a recovery.
     fn check_not_muted(&mut self, claim: &Claim, accepted: Option<ReportResult>) {
         let host = claim.host;
         let Some(died) = self.told.died.get(&host).copied() else {
@@ -477,19 +476,19 @@ impl World {
             let of_it = row.kind == RecoveryKind::Host && row.host == host;
             let text = row.message.as_deref().unwrap_or_default();
             let by_person = !row.words.is_empty() || no.iter().any(|no| text.contains(no));
-            // A host that has failed again within the window is asked for once more after it (R19).
+            // A host that fails again within the window is reported again after it (R19).
             let proven = self.journal.proofs.iter().any(|(of, _)| *of == rec);
             of_it && row.ended.is_some() && (proven || by_person)
         });
         if accepted == Some(ReportResult::Duplicate) && !seen_to {
             self.violate(format!(
-                "host {host} has been dead for {} s, and its report is taken for a repetition",
+                "host {host} has been dead for {} s, and its report is rejected as a duplicate",
                 (self.now - died) / 1_000
             ));
         }
     }
 
-    /// A recovery that has heard of a real failure does not end as if there were none.
+    /// Checks that a recovery with a report of a real failure does not end without action.
     pub(crate) fn check_real_end(&mut self, rec: RecIx) {
         let Some(told) = self.told.real.remove(&rec) else {
             return;
@@ -506,12 +505,12 @@ impl World {
         let text = row.message.clone().unwrap_or_default();
         if dead && denied.iter().any(|denied| text.contains(denied)) {
             self.violate(format!(
-                "host {host} is dead and was reported, and recovery {rec} ends all the same: {text}"
+                "host {host} is dead and was reported, but recovery {rec} ends: {text}"
             ));
         }
     }
 
-    /// In bounded time each real failure comes to a proof, to an end, or to something a person can do.
+    /// Checks that each real failure leads in bounded time to a proof, an end, or a request to an operator.
     pub(crate) fn check_real_pace(&mut self) {
         let down = self.weather.more.nova_down.map_or(0, |(_, to)| to);
         let calm = self.weather.chaos_end.max(down);
@@ -523,13 +522,13 @@ impl World {
         });
         if let Some(rec) = slow {
             self.violate(format!(
-                "recovery {rec} of a dead host does nothing and does not say why"
+                "recovery {rec} of a dead host makes no progress and gives no reason"
             ));
         }
     }
 
-    /// A host that Nova hears and whose guests run is ordered off when two independent reporters say so, one of them a control
-    /// node's, or with evidence: never on the word of hypervisors alone (G3).
+    /// Checks power-offs of hosts that Nova hears and whose guests run. They need two independent reporters,
+    /// one of them a control node, or evidence; hypervisors alone never suffice (G3).
     pub(crate) fn check_corroborated(&mut self, rec: RecIx, host: HostIx) {
         let machine = &self.machines[host];
         let runs = machine.beats() && machine.guests.values().any(|runs| *runs);
@@ -558,13 +557,13 @@ impl World {
         let control = voices.iter().any(|who| matches!(who, Who::Control(_)));
         if voices.len() < 2 || !control {
             self.violate(format!(
-                "host {host} is ordered off while Nova hears it and its guests run, on the word of {voices:?} (G3)"
+                "host {host} is ordered off while Nova hears it and its guests run, on reports of {voices:?} (G3)"
             ));
         }
     }
 
-    /// What docs/design/guarantees.md names: a control node's NORMAL without evidence, and a host that has not been heard for as long as
-    /// Masakari waits. A heartbeat that comes only now has not been looked at yet.
+    /// True if a known limit of docs/design/guarantees.md applies: a control node's NORMAL without evidence,
+    /// and a silence of Masakari's wait. A heartbeat that has only just arrived is not yet noticed.
     pub(crate) fn is_taken_at_word(&self, rec: RecIx, host: HostIx) -> bool {
         let row = &self.journal.recs[rec];
         let bare = row.reported == "NORMAL" || row.joined;
@@ -588,7 +587,7 @@ impl World {
             && (silent || was_silent)
     }
 
-    /// A reporter that is bound to a host moves nothing of another's.
+    /// Checks that a reporter bound to one host moves no instance of another.
     pub(crate) fn check_own(&mut self, rec: RecIx, server: ServerIx) {
         let row = &self.journal.recs[rec];
         let Some(own) = row.reporter.as_ref().and_then(|who| who.host.clone()) else {
@@ -598,12 +597,12 @@ impl World {
         let was_moved = self.journal.instance_moves.iter().any(|(of, _)| *of == rec);
         if row.kind == RecoveryKind::Vm && host_name(at) != own && !was_moved {
             self.violate(format!(
-                "vm-{server} on host {at} is restarted on the word of {own}"
+                "vm-{server} on host {at} is restarted on a report of {own}"
             ));
         }
     }
 
-    /// Reports of processes take no more out of use than the guard allows.
+    /// Checks that reports of processes disable no more hosts than the guard allows.
     pub(crate) fn check_processes(&mut self) {
         let unapproved = self.journal.put.values().filter(|(why, rec)| {
             *why == tachi_domain::entity::host::MaintenanceReason::Process

@@ -1,5 +1,5 @@
-//! Instances on the local disk of their host, as a monitor there has read it before the host fails. Another host's reading of the same
-//! instance, left over from when it was there, counts for nothing.
+//! Instances on the local disk of their host, as read by a monitor there before the host fails. A stale reading
+//! of another host about the same instance does not count.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::nova::{HostIx, ServerIx, server_id};
 use crate::rng::Rng;
 use crate::world::{HOSTS, World};
 
-/// The treatment of such instances in a seed, and the generator that draws them.
+/// The treatment of such instances in a seed, and its generator.
 #[derive(Clone, Debug)]
 pub(crate) struct LocalDisks {
     treatment: LocalDisk,
@@ -48,7 +48,7 @@ impl LocalDisks {
 }
 
 impl World {
-    /// Half of the instances are on a local disk; the reading of another host names every other one.
+    /// Puts half of the instances on a local disk. A reading of another host names every other instance.
     pub(crate) fn read_local_disks(&mut self) {
         let Some(mut disks) = self.weather.faults.local_disks.clone() else {
             return;
@@ -77,7 +77,8 @@ impl World {
             .unwrap_or_default()
     }
 
-    /// R14: what is to stay is never evacuated, and what is to wait not before its time.
+    /// Checks that an instance that is to stay is never evacuated, and that one that waits is not evacuated
+    /// early (R14).
     pub(crate) fn check_local_disk(&mut self, rec: RecIx, host: HostIx, server: ServerIx) {
         let treatment = LocalDisks::rules(self.weather.faults.local_disks.as_ref()).usual;
         if !self.local_disks_of(host).contains(&server_id(server)) {
@@ -99,7 +100,7 @@ impl World {
         ));
     }
 
-    /// R14: only a reading of the host itself keeps an instance there.
+    /// Checks that only a reading of the host itself keeps an instance there (R14).
     pub(crate) fn check_left_for_disk(&mut self, rec: RecIx) {
         let host = self.journal.recs[rec].host;
         let local = self.local_disks_of(host);
@@ -110,7 +111,7 @@ impl World {
         });
         if let Some(one) = left.clone().find(|one| !local.contains(&one.server)) {
             let text = format!(
-                "vm-{} is left, and no reading of its host says why (R14)",
+                "vm-{} is left without a reading of its host (R14)",
                 index_of(one.server)
             );
             return self.violate(text);

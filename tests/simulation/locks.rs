@@ -1,4 +1,4 @@
-//! Owners lock their instances, too, and no recovery may remove such a lock (R12).
+//! Locks by owners of instances, which no recovery may remove (R12).
 
 use crate::mishap::Mishap;
 use crate::nova::ServerIx;
@@ -6,11 +6,11 @@ use crate::world::{World, note};
 
 const OWNERS: &str = "mine";
 
-/// What is decided was seen so long ago at most: a look, a slow commit, and the way of the call.
+/// Maximum age of the observation behind an unlock, including a slow commit and the call, in ms.
 const SEEN: u64 = 10_000;
 
 impl World {
-    /// Its owner locks an instance; on top of another lock that changes nothing.
+    /// Locks an instance for its owner; without effect if it is locked already.
     pub(crate) fn owner_locks(&mut self, server: ServerIx) {
         let now = self.now;
         let row = &mut self.nova.servers[server];
@@ -22,15 +22,14 @@ impl World {
         }
     }
 
-    /// An unlocking takes effect. One that nobody expects any more cannot be held back, and an engine that is stopped acts on what it
-    /// saw before.
+    /// Applies an unlock. Expired calls cannot be held back, and a stopped engine acts on stale observations.
     pub(crate) fn check_unlock(&mut self, server: ServerIx, in_time: bool) {
         let row = &self.nova.servers[server];
         let weather = &self.weather;
         let stops = !weather.pauses.is_empty() || weather.stopped > 0 || weather.stopped_at_put.is_some();
         let old = self.now.saturating_sub(row.locked_at) > SEEN;
         if row.locked.as_deref() == Some(OWNERS) && in_time && old && !stops {
-            self.violate(format!("the owner's lock of vm-{server} is taken off (R12)"));
+            self.violate(format!("the owner's lock of vm-{server} is removed (R12)"));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The true state of the machines, independent of Nova, the power controllers and the engines.
+//! The true state of the machines, independent of Nova, power controllers and engines.
 
 use std::collections::BTreeMap;
 
@@ -7,37 +7,37 @@ use crate::nova::ServerIx;
 /// The behaviour of a power controller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Bmc {
-    /// The truth.
+    /// Reports the true state.
     Truth,
-    /// "off" once, though it is not, as in the middle of a reset; then the truth.
+    /// Reports a false "off" once, as in the middle of a reset, then the true state.
     OffOnce,
-    /// An unknown power state.
+    /// Reports an unknown power state.
     Unknown,
-    /// No answer.
+    /// Gives no answer.
     Dead,
     /// Accepts commands without effect.
     Deaf,
-    /// Answers for another machine, which is off.
+    /// Controls another machine, which is off.
     Foreign,
-    /// Says "off" whatever is so, and obeys.
+    /// Always reports "off", and obeys commands.
     EverOff,
-    /// Answers for another machine, which is off, and says which one it is.
+    /// Controls another machine, which is off, and names it.
     Named,
 }
 
 #[derive(Clone, Debug)]
 pub(crate) struct Machine {
     pub powered: bool,
-    /// nova-compute runs.
+    /// True if nova-compute runs.
     pub compute: bool,
-    /// It can be heard by Nova.
+    /// True if Nova receives its heartbeats.
     pub network: bool,
-    /// Counts power-ups: work of an earlier life is void.
+    /// Boot number; tasks of earlier boots are void.
     pub life: u32,
-    /// When it was switched on last.
+    /// Time of the last power-on, in ms.
     pub on_since: u64,
     pub bmc: Bmc,
-    /// Guests on its disk, and whether each runs.
+    /// Guests on its disk; true if the guest runs.
     pub guests: BTreeMap<ServerIx, bool>,
 }
 

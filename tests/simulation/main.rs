@@ -1,18 +1,18 @@
-//! Whole recoveries, simulated: the driver that the engine runs, with a Nova, power controllers, hosts, a journal and one to five engines
-//! in
-//! memory, in virtual time. A seed decides everything that goes wrong. What must hold is checked after every event against
-//! the machines' own state.
+//! Simulation of whole recoveries in virtual time. It runs the engine's driver with a model of Nova, power
+//! controllers, hosts, a journal and one to five engines, all in memory. A seed determines every fault.
+//! Invariants are checked after every event against the machines' true state.
 //!
 //! | variable | meaning |
 //! |---|---|
-//! | `SIM_SEED=n` | one seed, with its events and what went wrong in it |
-//! | `SIM_SEEDS=n` | the number of seeds (3,000) |
-//! | `SIM_FROM=n` | beginning with this one (1) |
-//! | `SIM_THREADS=n` | the number of threads (one per core) |
-//! | `SIM_SURVEY=1` | goes on after a broken rule, to see which are broken how often |
-//! | `SIM_SHARES=lag=100,crowd=0` | other shares of seeds for kinds of faults (`faults.rs`); `all=10` for every kind |
-//! | `SIM_DIGEST=file` | writes two digests of each seed: of what came of it, and of everything that happened in it |
-//! | `SIM_MUTATE=epoch,pause` | leaves out a rule at the ports, to see that something notices (`mutate.rs`) |
+//! | `SIM_SEED=n` | run one seed and print its events and faults |
+//! | `SIM_SEEDS=n` | number of seeds (3,000) |
+//! | `SIM_FROM=n` | first seed (1) |
+//! | `SIM_THREADS=n` | number of threads (one per core) |
+//! | `SIM_SURVEY=1` | continue after a violation, to count violations per rule |
+//! | `SIM_SHARES=lag=100,crowd=0` | other shares of seeds for kinds of faults (`faults.rs`); `all=10` for every
+//! kind |
+//! | `SIM_DIGEST=file` | write two digests per seed: of its result and of all its events |
+//! | `SIM_MUTATE=epoch,pause` | remove rules at the ports, to prove that a check notices (`mutate.rs`) |
 
 #![expect(
     clippy::unwrap_used,
@@ -74,11 +74,11 @@ mod world;
 
 use run::{number, replay, run_all};
 
-/// What every run of CI tries.
+/// Number of seeds in every CI run.
 const SEEDS: u64 = 3_000;
 
-/// Seeds that have found a defect, with the rule they broke. They are kept although the meaning of a seed changes with
-/// every new mishap: it costs nothing.
+/// Seeds that found a defect, with the rule they broke. They stay although new faults change the meaning of a
+/// seed: they cost nothing.
 const TAUGHT: &[u64] = &[
     34,
     116,

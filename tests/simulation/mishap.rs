@@ -1,8 +1,8 @@
-//! Mishaps by name: drawn for a seed, counted when they happen, printed when a seed fails.
+//! Faults by name: drawn for a seed, counted when they happen, printed when a seed fails.
 
 macro_rules! mishaps {
     ($($name:ident => $words:literal,)+) => {
-        /// Something that went wrong in a run.
+        /// A fault or event of a run.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub(crate) enum Mishap {
             $($name,)+
@@ -26,21 +26,21 @@ mishaps! {
     DiesBeforeCall => "engine dies before a call's first byte",
     DiesAfterCall => "engine dies after a call's first byte",
     DiesAtAnswer => "engine dies when an answer arrives",
-    LetsGo => "engine is stopped in order and lets go",
-    Stopped => "engine is stopped and goes on",
+    LetsGo => "engine stops gracefully and releases its claims",
+    Stopped => "engine is stopped and continues",
     StoppedAfterCommit => "engine is stopped right after a commit",
-    Suspended => "engine is stopped together with its clocks",
-    SuspendedAtFirstByte => "engine is stopped with its clocks between a commit and a call's first byte",
-    StoppedAtPut => "engine is stopped between forced_down and its first look",
+    Suspended => "engine is suspended with its clocks",
+    SuspendedAtFirstByte => "engine is suspended with its clocks between a commit and a call's first byte",
+    StoppedAtPut => "engine is stopped between forced_down and its first check",
     LateThread => "call is late after its commit",
     ClockJump => "wall clock jumps",
     WakeLost => "wake-up is lost",
     WakeLate => "wake-up is late",
-    WakeTwice => "wake-up comes twice",
+    WakeTwice => "wake-up arrives twice",
     CommitLostWritten => "commit answer lost, committed",
     CommitLostUnwritten => "commit answer lost, not committed",
     CommitSlow => "commit is slow",
-    BeatLost => "beat's answer is lost",
+    BeatLost => "heartbeat's answer is lost",
     AuditFails => "audit log cannot be written",
     ClaimLost => "claim's answer is lost",
     DatabaseDown => "database does not answer for a while",
@@ -49,14 +49,14 @@ mishaps! {
     Refused404 => "Nova answers 404",
     Refused409 => "Nova answers 409",
     Refused429 => "Nova answers 429",
-    Failed5xx => "Nova answers 5xx, nothing done",
-    Failed5xxDone => "Nova answers 5xx, done all the same",
-    TimeoutNothing => "time-out, never arrived",
-    TimeoutAtOnce => "time-out, took effect at once",
-    TimeoutLater => "time-out, took effect later",
-    AnswerTwice => "answer comes twice",
-    NovaDown => "Nova answers nobody for ten minutes",
-    NovaDeaf => "Nova does not hear its hosts for a while",
+    Failed5xx => "Nova answers 5xx, call had no effect",
+    Failed5xxDone => "Nova answers 5xx, call took effect",
+    TimeoutNothing => "timeout, call never arrived",
+    TimeoutAtOnce => "timeout, call took effect immediately",
+    TimeoutLater => "timeout, call took effect later",
+    AnswerTwice => "answer arrives twice",
+    NovaDown => "Nova is down for ten minutes",
+    NovaDeaf => "Nova receives no heartbeats for a while",
     StoppedAtFirstByte => "engine is stopped between the last check and the first byte",
     ListsSlow => "lists are slow",
     CellHidden => "cell is down, lists are empty",
@@ -65,29 +65,29 @@ mishaps! {
     RebuildSlow => "rebuild takes minutes",
     RebuildFails => "rebuild fails",
     NoValidHost => "no valid host",
-    DestinationDies => "destination dies in mid-rebuild",
+    DestinationDies => "destination dies during a rebuild",
     SecondHost => "second host fails",
     ThirdHost => "third host fails at the same time",
-    LiveMigration => "live migration is half done",
+    LiveMigration => "live migration is unfinished",
     ReportLate => "report is delivered late",
     ReportAgain => "report is repeated",
-    ReportJoins => "report joins a recovery that was about to end for want of it",
-    ReportUnknown => "report says UNKNOWN, somebody else fences",
+    ReportJoins => "report joins a recovery that was about to end without it",
+    ReportUnknown => "report with UNKNOWN, fencing is external",
     FalseAlarm => "report about a healthy host",
     Lie => "reporter lies",
-    ReportRefused => "report is refused: its reporter may not make it",
-    NormalUnheard => "NORMAL is taken for UNKNOWN: its reporter may not say so",
+    ReportRefused => "report is refused: its reporter lacks permission",
+    NormalUnheard => "NORMAL is treated as UNKNOWN: its reporter lacks permission",
     Silenced => "nova-compute of a hypervisor is stopped, its guests run on",
-    PowerUnknown => "power controller does not know",
+    PowerUnknown => "power controller reports unknown",
     PowerDead => "power controller does not answer",
-    PowerDeaf => "power controller obeys nothing",
+    PowerDeaf => "power controller ignores commands",
     PowerForeign => "power controller answers for another machine",
     PowerNamed => "power controller names another machine",
-    PowerEverOff => "power controller says off whatever is so",
-    PowerFlickers => "power controller says off once, falsely",
+    PowerEverOff => "power controller always reports off",
+    PowerFlickers => "power controller reports a false off once",
     LevelFails => "a fence level fails, the next one is tried",
     HostBack => "host comes back",
-    HeldAtBoot => "host is held at its boot",
+    HeldAtBoot => "boot guard holds the host",
     BackAtProof => "host comes back right after its proof",
     BackAtForcedDown => "host comes back when it is forced down",
     BackAtEvacuate => "host comes back after the first evacuate",
@@ -96,21 +96,21 @@ mishaps! {
     CastRun => "returning host runs a queued call",
     StartFails => "a failed instance does not start",
     ColdMoved => "a failed instance is moved to another host",
-    WaitedForDisk => "an instance has waited for its host, whose local disk it is on",
+    WaitedForDisk => "an instance on a local disk waited for its host",
     LeftForDisk => "an instance is left on the local disk of its host",
     SegmentDisabled => "operator disables the segment",
     HostEdited => "operator puts the host in maintenance",
     Approved => "operator approves",
     Rejected => "operator rejects",
-    Vouched => "operator vouches for a host's being off",
-    SaidFailed => "operator says that an instance does not run where it may",
+    Vouched => "operator confirms a host off",
+    SaidFailed => "operator confirms that an instance does not run",
     FailedAfterSpawn => "rebuild is recorded as failed, and its guest runs",
     ForeignNotFound => "a proxy answers 404",
     ApiLags => "an API server lags behind and refuses evacuations",
     TaskStays => "a task stays set, and Nova refuses the evacuation",
-    ComputeRestarts => "nova-compute of a destination restarts in mid-rebuild",
-    CellBlips => "cell is away just while the list is read",
-    CellAsked => "cell is away just while it is asked by itself",
+    ComputeRestarts => "nova-compute of a destination restarts during a rebuild",
+    CellBlips => "cell is down only while the list is read",
+    CellAsked => "cell is down only during a direct query",
     OwnerLocks => "owner locks an instance",
     InstanceDeleted => "owner deletes an instance",
     OwnerStops => "owner stops an excluded instance of a host that is away",
@@ -118,36 +118,36 @@ mishaps! {
     VmReport => "instance fails and is reported",
     Frozen => "operator freezes something",
     Thawed => "operator ends a freeze",
-    Drained => "somebody drains a host",
+    Drained => "operator drains a host",
     DrainFreezes => "a drain freezes its host as it ends",
-    GivenBack => "somebody gives back to a host",
-    DrainAborted => "somebody aborts a drain",
+    GivenBack => "operator gives back to a host",
+    DrainAborted => "operator aborts a drain",
     DrainGivesWay => "a drained host is recovered, and the drain ends",
     ProcessReport => "process fails and is reported",
     LostOnItsWay => "instance is on its way to a host that has died, and runs nowhere",
     ArrivesAtDead => "instance arrives at a host that has died",
-    HasRunAtDead => "instance has run at a host that has died, and Nova shows it elsewhere",
-    Reverts => "owner takes a resize back",
-    RevertsToDead => "owner takes a resize back to a host that has died",
-    Lags => "copy of Nova's database answers that is behind",
-    StoppedAtLag => "engine is stopped before it reads what such a copy says",
+    HasRunAtDead => "instance ran at a host that has died, and Nova shows it elsewhere",
+    Reverts => "owner reverts a resize",
+    RevertsToDead => "owner reverts a resize to a host that has died",
+    Lags => "lagging replica of Nova's database answers",
+    StoppedAtLag => "engine is stopped before it reads a lagging replica's answer",
     FailsOver => "journal's database loses its last commits",
     FailsOverStopped => "journal's database loses its last commits while an engine is stopped",
     ServiceDeleted => "record of a compute service is deleted",
-    ServiceRegistered => "compute service is registered anew",
-    VouchedInDeafness => "operator vouches for a host's being off while Nova hears nobody",
+    ServiceRegistered => "compute service is registered again",
+    VouchedInDeafness => "operator confirms a host off while Nova receives no heartbeats",
     OrderUnsent => "engine is stopped between an order's commit and its call",
     TwoOperators => "two operators act at once",
     BareNormal => "NORMAL without evidence of a host whose nova-compute is down",
     BeatsAlone => "monitors of a host send heartbeats while its nova-compute is down",
-    Retried => "operator asks for a failed recovery again",
+    Retried => "operator retries a failed recovery",
     DrainDestinationDies => "destination of a drain dies",
-    FreezeExpires => "freeze ends by itself in the midst of a recovery",
+    FreezeExpires => "freeze expires during a recovery",
 }
 
 impl Mishap {
-    /// In so many of a thousand seeds at least it has to happen, where that is asserted: of the newer kinds, and of what two of them come
-    /// to together. Far below what is drawn, so that no run of a few thousand seeds falls short by chance.
+    /// Returns the minimum occurrences per 1,000 seeds, where asserted: for newer kinds and for pairs of
+    /// faults. The limits are far below the drawn shares, so that runs of a few thousand seeds pass.
     pub(crate) const fn least(self) -> u64 {
         match self {
             Self::LostOnItsWay
@@ -173,13 +173,13 @@ impl Mishap {
     }
 }
 
-/// Of each kind, and of each pair.
+/// Minimum occurrences of a kind and of a pair, per 1,000 seeds.
 const KIND: u64 = 50;
 const PAIR: u64 = 5;
 
 const COUNT: usize = Mishap::ALL.len();
 
-/// The count of each mishap.
+/// Occurrences of each fault.
 #[derive(Clone, Debug)]
 pub(crate) struct Mishaps([u64; COUNT]);
 
@@ -204,7 +204,7 @@ impl Mishaps {
         }
     }
 
-    /// One line for a failing seed.
+    /// Returns the names on one line, for a failing seed.
     pub(crate) fn line(&self) -> String {
         let names: Vec<&str> = Mishap::ALL
             .iter()

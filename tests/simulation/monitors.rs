@@ -1,5 +1,5 @@
-//! A bound monitor on each host sends the API a heartbeat every few seconds, with the boot ID and the uptime of its host. Nova has no part
-//! in it: it goes on while nova-compute is down, and ends with the host or its network.
+//! Bound monitors: one per host sends the API heartbeats with the boot ID and uptime of its host. Nova is not
+//! involved: heartbeats continue while nova-compute is down, and end with the host or its network.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -10,27 +10,27 @@ use crate::mutate::mutated;
 use crate::nova::{HostIx, stamp};
 use crate::world::{HOSTS, World};
 
-/// Between two heartbeats of a monitor.
+/// Interval between two heartbeats of a monitor, in ms.
 const EVERY: u64 = 10_000;
 
-/// The number of heartbeats kept per host.
+/// Number of heartbeats kept per host.
 const KEPT: usize = 8;
 
-/// As the API has received it.
+/// A heartbeat as the API received it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Heartbeat {
-    /// Which of the host's lives.
+    /// Boot number of the host.
     pub boot: u32,
-    /// How long that has lasted.
+    /// Uptime, in ms.
     pub up: u64,
     pub received: u64,
 }
 
-/// The latest of each host, oldest first.
+/// The latest heartbeats of each host, oldest first.
 pub(crate) type Heartbeats = BTreeMap<HostIx, VecDeque<Heartbeat>>;
 
 impl World {
-    /// Before each event.
+    /// Sends the due heartbeats; runs before each event.
     pub(crate) fn monitors_beat(&mut self) {
         if !self.weather.faults.monitors || self.database_down() {
             return;
@@ -55,7 +55,7 @@ impl World {
         }
     }
 
-    /// What an engine sees of a host under recovery: what came in the boot in which it was reported.
+    /// Returns an engine's view of a host under recovery: the heartbeats of the boot in which it was reported.
     pub(crate) fn boot_heartbeats(&self, host: HostIx) -> BootHeartbeats {
         let mut open = self.journal.recs.iter();
         let open = open.find(|row| row.is_open_for_host() && row.host == host);
@@ -76,7 +76,7 @@ impl World {
         }
     }
 
-    /// Whether the monitor of a host has contradicted for as long as that takes what was said of it at `since` (R15).
+    /// True if the host's monitor has contradicted the claim made at `since` for long enough (R15).
     pub(crate) fn is_contradicted(&self, host: HostIx, since: u64) -> bool {
         let kept = self.journal.heartbeats.get(&host);
         let late = kept
@@ -93,6 +93,7 @@ impl World {
     }
 }
 
-/// Heartbeats count once they come so long after a claim, and if they are so far apart by their own counter.
+/// Minimum delay after a claim from which heartbeats count, and minimum distance between them by their own
+/// uptime, in ms.
 const COUNTS_AFTER: u64 = 20_000;
 const APART: u64 = 8_000;

@@ -1,4 +1,5 @@
-//! The second half of a seed's faults. It has its own generator, so that additions leave the first half unchanged.
+//! The second half of a seed's faults. It has a separate generator, so that additions leave the first half
+//! unchanged.
 
 use crate::rng::Rng;
 
@@ -14,42 +15,44 @@ pub(crate) enum Worst {
 #[expect(clippy::struct_excessive_bools, reason = "each is drawn for itself")]
 #[derive(Clone, Debug)]
 pub(crate) struct More {
-    /// Hosts that a recovery has switched off are powered on after it.
+    /// True if recoveries power the hosts on again that they powered off.
     pub power_on: bool,
-    /// The number of the call at which the engine dies; 0 for never.
+    /// Number of the call at which the engine dies; 0 for never.
     pub crash_at_call: u64,
     pub crash_after_call: bool,
-    /// The number of the answer at which the engine dies; 0 for never.
+    /// Number of the answer at which the engine dies; 0 for never.
     pub crash_at_answer: u64,
     /// Outage of Nova, from and to.
     pub nova_down: Option<(u64, u64)>,
-    /// The process may be stopped between its last check and a call's first byte: what R4 cannot prevent.
+    /// True if the process may be stopped between its last check and a call's first byte, which R4 cannot
+    /// prevent.
     pub slips: bool,
     /// Outage of the database, from and to.
     pub outage: Option<(u64, u64)>,
-    /// Wake-ups are lost, late or doubled.
+    /// True if wake-ups are lost, late or duplicated.
     pub bad_wakes: bool,
-    /// Time and size, in seconds, of a jump of an engine's wall clock.
+    /// Time of an engine's wall-clock jump in ms, and its size in seconds.
     pub clock_jump: Option<(u64, i64)>,
-    /// The time that the report spends in a spool.
+    /// Time that the report spends in a spool, in ms.
     pub late_report: Option<u64>,
-    /// Interval of the repeated report.
+    /// Interval of the repeated report, in ms.
     pub report_again: Option<u64>,
-    /// Mode external: the first report says UNKNOWN.
+    /// True if the first report has UNKNOWN, in mode external.
     pub unknown_first: bool,
     pub third_failure: bool,
-    /// The host at which the first rebuild is going on dies so long after it was begun.
+    /// Delay from the start of the first rebuild to the death of its host, in ms.
     pub dest_dies: Option<u64>,
     pub worst: Option<Worst>,
-    /// Users call for their instances while the host is dead.
+    /// True if users send calls for their instances while the host is dead.
     pub user_calls: bool,
-    /// The dead host's queue is not emptied before its nova-compute starts, contrary to `tachi host return`.
+    /// True if the dead host's queue is not purged before its nova-compute starts, contrary to `tachi host
+    /// return`.
     pub queue_kept: bool,
-    /// An instance's process dies on a living host, then.
+    /// Time of the death of an instance's process on a running host, in ms.
     pub vm_fails: Option<u64>,
-    /// So does one of the host's processes.
+    /// Time of the failure of one of the host's processes, in ms.
     pub process_fails: Option<u64>,
-    /// Hosts have a second level: the outlet they are plugged into.
+    /// True if hosts have a second level: the outlet they are plugged into.
     pub outlets: bool,
 }
 

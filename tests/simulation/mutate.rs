@@ -1,10 +1,10 @@
-//! Rules taken out at the ports, and the proof that the simulation notices each. Those of the decision core itself are in
-//! `tests/mutations`.
+//! Mutations: rules removed at the ports, and the proof that the simulation notices each. Mutations of the
+//! decision core are in `tests/mutations`.
 
 use std::process::Command;
 use std::sync::OnceLock;
 
-/// Name, rule, and what is done.
+/// Name, rule, and changed behaviour.
 const AT_THE_PORTS: &[(&str, &str, &str)] = &[
     ("epoch", "R1", "writes do not check the claim"),
     (
@@ -72,7 +72,7 @@ const AT_THE_PORTS: &[(&str, &str, &str)] = &[
     ),
 ];
 
-/// Mutations that break no rule in these seeds: the run fails because what the rule refuses is not refused once.
+/// Mutations that break no rule in these seeds: the run fails because a counter of refusals stays zero.
 const COUNTED: &[(&str, &str)] = &[("database-clock", "no writes refused as too late in ")];
 
 /// True if the rule is left out at the ports (`SIM_MUTATE=epoch,pause`).
@@ -105,7 +105,7 @@ fn caught(name: &str, seeds: &str) -> Option<String> {
         let zero = text.lines().find(|line| line.starts_with(count))?;
         return Some(zero.to_owned());
     };
-    // What that seed breaks by itself is not the mutation's.
+    // The seed must pass without the mutation.
     let seed = line.trim_start_matches("SIM_SEED=").split(':').next()?;
     let alone = Command::new(std::env::current_exe().unwrap())
         .arg("whole_recoveries")
@@ -122,7 +122,7 @@ fn caught(name: &str, seeds: &str) -> Option<String> {
 fn slow_each_rule_that_is_left_out_at_the_ports_is_noticed() {
     let mut missed = Vec::new();
     for (name, rule, what) in AT_THE_PORTS {
-        // What is counted is counted in as many as the ordinary run has.
+        // Counted mutations use as many seeds as an ordinary run.
         let is_counted = COUNTED.iter().any(|(mutation, _)| mutation == name);
         match caught(name, if is_counted { "3000" } else { "10000" }) {
             Some(line) => println!("caught  {rule:4} {name}: {line}"),

@@ -1,4 +1,4 @@
-//! Weaknesses of other engines: each with seeds in which it would show, and their required result.
+//! Weaknesses of other engines: for each, seeds in which it would show, and the required result.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -18,12 +18,12 @@ use crate::world::{Event, World};
 
 const SEEDS: u64 = 150;
 
-/// Runs seeds whose weather `shape` has changed; `judge` looks at each when it is over. How many it counted.
+/// Runs the seeds with faults changed by `shape`; returns how many satisfied `judge` at the end.
 fn seeds(shape: impl Fn(&mut World), judge: impl Fn(&World) -> bool) -> u64 {
     u64::try_from(which(shape, judge).len()).unwrap()
 }
 
-/// Those of which that is true.
+/// Returns the seeds that satisfied `judge`.
 fn which(shape: impl Fn(&mut World), judge: impl Fn(&World) -> bool) -> BTreeSet<u64> {
     let mut found = BTreeSet::new();
     for seed in 1..=SEEDS {
@@ -38,7 +38,7 @@ fn which(shape: impl Fn(&mut World), judge: impl Fn(&World) -> bool) -> BTreeSet
     found
 }
 
-/// Nothing more goes wrong than what the seed has planned for hosts and what a test adds.
+/// Removes all faults except those planned for hosts; tests then add their own.
 fn calm(world: &mut World) {
     world.freezer = None;
     world.excluded = None;
@@ -79,7 +79,7 @@ fn all_moved(world: &World) -> bool {
 /// Covers EW2.
 #[test]
 fn nothing_ends_while_a_move_is_open_however_often_nova_fails() {
-    // The rule is checked with every terminal status that is written; here is much for it to fail at.
+    // The rule is checked at every terminal status; this test provides many.
     let ended = seeds(
         |world| {
             world.weather.unavailable = 25;
@@ -123,7 +123,7 @@ fn five_engines_and_one_report_make_one_evacuation_each() {
             let all = servers.len();
             servers.sort_unstable();
             servers.dedup();
-            // When the instance's new host fails too, a second one is right.
+            // If the instance's new host fails too, a second evacuation is correct.
             assert!(
                 world.ever_failed.len() > 1 || servers.len() == all,
                 "asked for twice"
@@ -140,8 +140,8 @@ fn five_engines_and_one_report_make_one_evacuation_each() {
 /// Covers C19.
 #[test]
 fn a_host_that_came_back_while_its_engine_was_stopped_after_forcing_it_down_is_not_evacuated() {
-    // The engine reads the answer to its change minutes later, and looks for the first time then: what it sees is the host's
-    // own heartbeat, and not the stillness after the change. What must not be is checked at each call.
+    // The engine reads the answer to its change minutes later, so its first check is late. It then sees the
+    // host's own heartbeat and not the stillness after the change. Forbidden calls are checked at each call.
     for stopped in [90_000, 195_000, 300_000] {
         let came_back = seeds(
             |world| {

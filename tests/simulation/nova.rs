@@ -1,5 +1,6 @@
-//! A model of Nova with its semantics of evacuation: asynchronous and not exclusive; the conductor takes the first `accepted` record; the
-//! instance's host changes at the end; a destination that dies leaves its record open.
+//! A model of Nova with its evacuation semantics. Evacuations are asynchronous and not exclusive. The conductor
+//! takes the first `accepted` record. The instance's host changes at the end. A destination that dies leaves
+//! its record open.
 
 use tachi_domain::nova::{
     Actor, InstanceTraits, Migration, MigrationType, PowerState, Server, ServerAction, Service, VmState,
@@ -10,21 +11,21 @@ use uuid::Uuid;
 
 use crate::excluded::MARK;
 
-/// Nova's clock at the beginning of a run, in microseconds.
+/// Nova's clock at the start of a run, in microseconds.
 const EPOCH: i64 = 1_700_000_000_000_000;
 
-/// A heartbeat older than this makes Nova show a service down.
+/// Age of a heartbeat from which Nova shows a service as down.
 const DOWN_AFTER: u64 = 60_000;
 
 pub(crate) type HostIx = usize;
 pub(crate) type ServerIx = usize;
 
-/// Microseconds by Nova's clock.
+/// Returns a time by Nova's clock.
 pub(crate) fn stamp(now: u64) -> Timestamp {
     Timestamp::from_micros(EPOCH + i64::try_from(now).unwrap() * 1_000)
 }
 
-/// Asked for many thousand times in a run: our hosts, and those of the far segment.
+/// Names of our hosts and of those in the far segment, cached because a run needs them many thousand times.
 const HOST_NAMES: [&str; 10] = [
     "compute-0",
     "compute-1",
@@ -57,12 +58,12 @@ pub(crate) struct ServerRow {
     pub task_state: Option<&'static str>,
     pub power_state: PowerState,
     pub locked: Option<String>,
-    /// When its owner did so.
+    /// Time of the owner's lock, in ms.
     pub locked_at: u64,
     pub launched: bool,
-    /// Policy excludes it from evacuation.
+    /// True if policy excludes it from evacuation.
     pub excluded: bool,
-    /// What was requested on it, latest last.
+    /// The requested actions, oldest first.
     pub actions: Vec<(&'static str, Actor)>,
 }
 
@@ -82,22 +83,22 @@ pub(crate) struct ServiceRow {
     pub disabled: bool,
     pub reason: Option<String>,
     pub forced_down: bool,
-    /// Shown as the heartbeat: the last one, or the last change of the row.
+    /// Time shown as the heartbeat: the last heartbeat or the last change of the row.
     pub updated: u64,
-    /// The number of times it was created again.
+    /// Number of times the record was created again.
     pub registered: u32,
-    /// Somebody has deleted it.
+    /// True if the record is deleted.
     pub gone: bool,
 }
 
-/// By its host, and how often it was made anew.
+/// Returns the ID of a host's service after the given number of registrations.
 pub(crate) fn service_id(host: HostIx, registered: u32) -> ServiceId {
     ServiceId(Uuid::from_u128(
         0x5e4 + u128::try_from(host).unwrap() + (u128::from(registered) << 16),
     ))
 }
 
-/// The reason for Nova's refusal.
+/// HTTP status of Nova's refusal.
 pub(crate) type Refusal = u16;
 
 #[derive(Clone, Debug, Default)]
@@ -158,7 +159,7 @@ impl Nova {
         })
     }
 
-    /// What was requested on a server, latest first.
+    /// Returns the requested actions of a server, latest first.
     pub(crate) fn actions(&self, server: ServerIx) -> Option<Vec<ServerAction>> {
         let row = &self.servers[server];
         let action = |(action, by): &(&str, Actor)| ServerAction {
@@ -197,7 +198,7 @@ impl Nova {
             .collect()
     }
 
-    /// Newest first, until one is older than `since`.
+    /// Returns migrations, newest first, back to `since`.
     pub(crate) fn evacuations_from(&self, host: HostIx, since: Option<Timestamp>) -> Vec<Migration> {
         let mut rows: Vec<&MigrationRow> = self
             .migrations
@@ -213,7 +214,7 @@ impl Nova {
         self.migrations.last().map_or(1, |row| row.id + 1)
     }
 
-    /// The API's part of an evacuation; the conductor does the rest.
+    /// Accepts an evacuation as the API does; the conductor does the rest.
     pub(crate) fn evacuate(&mut self, server: ServerIx, now: u64, skew: u64) -> Result<u64, Refusal> {
         let id = self.next_migration();
         let host = self.servers[server].host;
@@ -261,7 +262,7 @@ impl Nova {
         Ok(())
     }
 
-    /// The state after a restoration, if Nova accepts it.
+    /// Returns the state after a reset, if Nova accepts it.
     pub(crate) fn restore(&mut self, server: ServerIx, to: &Restoration) -> Result<Option<VmState>, Refusal> {
         let row = &mut self.servers[server];
         if !row.exists {

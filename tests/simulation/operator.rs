@@ -1,4 +1,4 @@
-//! The operators: they act during the chaos, and clean up afterwards.
+//! Operators: they act during the chaos phase and clean up afterwards.
 
 use std::collections::BTreeSet;
 
@@ -70,7 +70,7 @@ impl World {
         );
     }
 
-    /// An operator has checked: the host has no power.
+    /// Confirms the host off after checking that it has no power.
     fn vouch(&mut self, rec: RecIx) {
         self.mishap(Mishap::Vouched);
         self.journal.say(rec, OperatorCommand::HostIsOff, self.now);
@@ -92,7 +92,7 @@ impl World {
             }
         }
         self.reinstall(0);
-        // Monitors report again what is still dead and nobody sees to.
+        // Monitors report hosts again that are dead and have no recovery.
         for host in self.ever_failed.clone() {
             let seen_to =
                 self.journal.recs.iter().any(|row| {
@@ -108,7 +108,7 @@ impl World {
         if self.journal.recs.iter().any(|row| row.life == Life::Open) {
             return self.repair_first();
         }
-        // Every move is over: dead hosts are repaired and switched on, and what was isolated is heard again.
+        // Every move is done: dead hosts are repaired and powered on, and isolated hosts are reconnected.
         for host in 0..HOSTS {
             if !self.machines[host].powered {
                 self.boot(host);
@@ -119,7 +119,7 @@ impl World {
                 && self.nova.services[host].forced_down
                 && self.now > self.weather.chaos_end + 400_000
             {
-                // What was evacuated after its nova-compute had started needs another start.
+                // An instance evacuated after its nova-compute had started needs another start.
                 let life = self.machines[host].life;
                 self.compute_start(host, life);
             } else if !self.machines[host].network {
@@ -129,15 +129,15 @@ impl World {
         }
     }
 
-    /// Who is to reinstall a host whose record is gone does so.
+    /// Reinstalls a host whose service record is deleted.
     fn reinstall(&mut self, host: HostIx) {
         if self.nova.services[host].gone && self.now > self.weather.chaos_end + 60_000 {
             self.boot(host);
         }
     }
 
-    /// Recoveries wait, and no host is left: nothing finds room, and without a heartbeat nothing shows that Nova's messages get through.
-    /// An operator repairs what no recovery handles.
+    /// Repairs a host when recoveries are open and no host is left. Without a host nothing fits, and without a
+    /// heartbeat nothing shows that Nova's messages get through.
     fn repair_first(&mut self) {
         if (0..HOSTS).any(|host| self.machines[host].beats()) {
             return;
@@ -169,7 +169,7 @@ impl World {
         self.states.insert(rec, (self.journal.recs[rec].version, state));
     }
 
-    /// As the journal has it: read again only if it has changed.
+    /// Returns a recovery's moves; parses them again only if they have changed.
     fn state_of(&mut self, rec: RecIx) -> Option<HostRecovery> {
         let row = &self.journal.recs[rec];
         let kept = self.states.remove(&rec);
@@ -185,7 +185,7 @@ impl World {
         let row = &self.journal.recs[rec];
         let host = row.host;
         let message = row.message.clone();
-        // Its address and cabling are checked and mended.
+        // The operator corrects its address and cabling.
         if message
             .as_deref()
             .is_some_and(|text| text.contains("answers for another machine"))
@@ -196,7 +196,7 @@ impl World {
             .clone()
             .filter(|text| text.contains("must be reported and confirmed off"))
         {
-            // Also one whose own recovery somebody has rejected, and which is only watched since.
+            // Includes hosts whose own recovery was aborted and is only watched since.
             let dead = |host: &usize| !self.machines[*host].powered && asked.contains(&host_name(*host));
             for host in (0..HOSTS).filter(dead).collect::<Vec<_>>() {
                 self.notify(host);
@@ -220,7 +220,7 @@ impl World {
         }
         if let Some(hold) = &state.hold {
             match hold.kind {
-                // Who looks sees that it lives.
+                // The check shows that the host is up.
                 HoldKind::Storm if self.weather.liars.is_some() && self.machines[host].beats() => {
                     self.journal.say(rec, OperatorCommand::Reject, self.now);
                 }
@@ -232,7 +232,7 @@ impl World {
                         self.ever_failed.insert(host);
                         self.power_off(host, "as the message asks");
                         if hold.kind == HoldKind::Fence && self.rng.percent(30) {
-                            // Nobody has repaired the controller: the cords are pulled.
+                            // The controller is still broken, so the operator pulls the cords.
                             self.machines[host].bmc = self.weather.bmc;
                             self.vouch(rec);
                         } else {
@@ -245,7 +245,7 @@ impl World {
             }
         }
         self.see_to_moves(rec, state);
-        // Where does the guest of an unfinished live migration run? Somebody goes and looks.
+        // The operator checks at which end the guest of an unfinished live migration runs.
         for one in state.moves.values().filter(|one| one.step == MoveStep::Held) {
             let server = usize::try_from(one.server.0.as_u128() - 0x5e7).unwrap();
             let mut there = false;
@@ -274,19 +274,19 @@ impl World {
                     self.journal.say_failure(rec, one.server, Some(host_name(dest)));
                 }
             }
-            // Nova evacuates nothing from a host that it has no service of.
+            // Nova evacuates nothing from a host without a service record.
             if self.nova.services[self.nova.servers[server].host].gone {
                 self.journal
                     .resolve_instance(rec, one.server, ResolutionKind::Ignore, None);
             }
             note!(
                 self,
-                "operator has looked after vm-{server}: runs at the destination: {there}"
+                "operator has checked vm-{server}: runs at the destination: {there}"
             );
         }
     }
 
-    /// Where a live migration has brought it by its record, and not by what Nova shows.
+    /// Returns the destination of a live migration by its record, not by Nova's view of the instance.
     fn switched_to(&self, server: usize) -> Option<usize> {
         let shown = self.nova.servers[server].host;
         let mut rows = self.nova.migrations.iter().rev();
@@ -295,8 +295,8 @@ impl World {
         last.dest.filter(|_| switched)
     }
 
-    /// Somebody goes where an instance may run, ends it there if it does, sees to it that Nova does nothing more of it, and
-    /// says so.
+    /// Checks a host where an instance may run, ends its guest there, prevents further work by Nova, and
+    /// records that.
     fn see_to_moves(&mut self, rec: RecIx, state: &HostRecovery) {
         for one in state.moves.values() {
             let server = index_of(one.server);
@@ -306,7 +306,7 @@ impl World {
                     self.journal.say_failure(rec, one.server, Some(host_name(host)));
                 }
             } else if one.waits_for() == WaitsFor::Progress {
-                // Where it went, or where it may run: that is the host to be named.
+                // The host to report: the destination, or the host where the guest may run.
                 let named = one.dest.as_ref().or(one.may_run.first()).cloned();
                 for job in self.jobs.iter_mut().filter(|job| job.server == server) {
                     job.over = true;

@@ -47,7 +47,7 @@ impl World {
         Ok(())
     }
 
-    /// True if an evacuation may still start its instance somewhere.
+    /// True if an evacuation may still start the instance.
     fn may_come_to_life(&self, job: &Job) -> bool {
         !job.over
             && job
@@ -131,7 +131,7 @@ impl World {
     pub(crate) fn claim_job(&mut self, job: usize, dest: HostIx, life: u32) {
         let machine = &self.machines[dest];
         if !machine.powered || machine.life != life || !machine.compute || !machine.network {
-            // The cast lies in the queue of a dead host, which is emptied before its nova-compute starts (R12).
+            // The cast is in the queue of a dead host, which is purged before its nova-compute starts (R12).
             self.stats.lost_casts += 1;
             self.jobs[job].over = true;
             return;
@@ -153,7 +153,7 @@ impl World {
         if self.chaos() && self.rng.percent(self.weather.compute_restarts) {
             note!(
                 self,
-                "nova-compute of host {dest} restarts in mid-rebuild of vm-{server}"
+                "nova-compute of host {dest} restarts during a rebuild of vm-{server}"
             );
             self.mishap(Mishap::ComputeRestarts);
             self.jobs[job].over = true;
@@ -163,7 +163,7 @@ impl World {
         self.destination_may_die(dest);
     }
 
-    /// The destination's process continues even if its results are lost.
+    /// Continues the build in the destination's process, even if its results are lost.
     fn dest_of(&mut self, job: usize) -> Option<HostIx> {
         let (dest, life) = self.jobs[job].dest?;
         let machine = &self.machines[dest];
@@ -186,12 +186,12 @@ impl World {
         if reachable && self.chaos() && self.rng.percent(self.weather.rebuild_fails) {
             return self.record_fails(job, true);
         }
-        // Nova refuses a second guest of the instance on one host.
+        // Nova refuses a second guest of an instance on one host.
         if self.machines[dest].guests.get(&server) == Some(&true) {
             return self.record_fails(job, true);
         }
         note!(self, "vm-{server} runs on host {dest}");
-        // What becomes of it now has nothing to do with the host it was once on its way to.
+        // From now on its former migration to another host is irrelevant.
         self.ways.lost.retain(|(lost, _)| *lost != server);
         self.machines[dest]
             .guests
@@ -200,7 +200,7 @@ impl World {
         if self.chaos() && self.rng.percent(self.weather.fails_after_spawn) {
             note!(
                 self,
-                "host {dest} cannot save vm-{server}: it is recorded as failed, and runs"
+                "host {dest} cannot save vm-{server}: it runs and is recorded as failed"
             );
             self.mishap(Mishap::FailedAfterSpawn);
             return self.record_fails(job, true);
@@ -212,7 +212,7 @@ impl World {
     pub(crate) fn switch(&mut self, job: usize) {
         let Some(dest) = self.dest_of(job) else { return };
         if !self.machines[dest].network {
-            // Nobody will ever hear of it.
+            // Its result is lost.
             return;
         }
         let (server, stopped) = (self.jobs[job].server, self.jobs[job].was_stopped);

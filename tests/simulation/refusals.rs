@@ -1,13 +1,12 @@
-//! A Nova API server whose database lags, and task states that a dead host has left.
-//!
-//! It is drawn from a generator of its own, so that adding to it leaves everything else as it was.
+//! A Nova API server whose database lags, and task states left by a dead host. Draws come from a separate
+//! generator, so that additions do not change other faults.
 
 use crate::mishap::Mishap;
 use crate::nova::{HostIx, Refusal, ServerIx};
 use crate::rng::Rng;
 use crate::world::{World, note};
 
-/// The tasks of hosts at their death.
+/// Task states that a dying host leaves.
 const TASKS: [&str; 4] = [
     "powering-off",
     "rebooting_hard",
@@ -17,11 +16,11 @@ const TASKS: [&str; 4] = [
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Refusals {
-    /// Evacuations are refused, from and to.
+    /// Period in which evacuations are refused, from and to.
     pub lagging: Option<(u64, u64)>,
-    /// Nova lacks the fix of LP#1978983: it evacuates no instance that has a task state.
+    /// True if Nova lacks the fix of LP#1978983 and evacuates no instance with a task state.
     pub strict: bool,
-    /// Percent of the instances of a host that have one when it dies.
+    /// Percent of a host's instances that have a task state when it dies.
     pub tasks: u64,
 }
 
@@ -42,7 +41,7 @@ impl Refusals {
 }
 
 impl World {
-    /// The API's reason to refuse an evacuation before it checks the host.
+    /// Returns the API's reason to refuse an evacuation before it checks the host.
     pub(crate) fn refusal(&mut self, server: ServerIx) -> Result<(), Refusal> {
         let lagging = self.weather.refusals.lagging;
         if lagging.is_some_and(|(from, to)| self.now >= from && self.now < to) {
@@ -56,7 +55,7 @@ impl World {
         Ok(())
     }
 
-    /// The host dies during a task.
+    /// Sets a task state on an instance of a dying host.
     pub(crate) fn leave_tasks(&mut self, host: HostIx) {
         for server in 0..self.nova.servers.len() {
             let row = &self.nova.servers[server];
@@ -64,7 +63,7 @@ impl World {
             if free && self.weather.refusals.tasks > 0 && self.rng.percent(self.weather.refusals.tasks) {
                 let task = TASKS[self.rng.below(TASKS.len())];
                 self.nova.servers[server].task_state = Some(task);
-                note!(self, "host {host} dies in the midst of {task} of vm-{server}");
+                note!(self, "host {host} dies during {task} of vm-{server}");
             }
         }
     }

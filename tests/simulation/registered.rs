@@ -1,15 +1,15 @@
-//! An operator deletes the record of a dead host's compute service and reinstalls its machine; the next start of its nova-compute creates a
-//! new record, enabled and not forced down. Nova refuses the deletion for a host with instances or open migrations, but not an edit of its
-//! database.
+//! Deletion of a dead host's service record by an operator, who also reinstalls the machine. The next start of
+//! its nova-compute creates a new record, enabled and not forced down. Nova refuses the deletion for a host
+//! with instances or open migrations, but cannot prevent an edit of its database.
 
 use crate::mishap::Mishap;
 use crate::nova::{HostIx, MigrationRow, ServiceRow, unfinished};
 use crate::world::{Event, World, note};
 
-/// An operator retries.
+/// Interval between an operator's attempts, in ms.
 const AGAIN: u64 = 5_000;
 
-/// The machine is reinstalled between so much later and twice that.
+/// Minimum time until the machine is reinstalled; the maximum is twice that, in ms.
 const REINSTALLED: u64 = 300_000;
 
 impl World {
@@ -27,7 +27,7 @@ impl World {
         if over || self.nova.services[host].gone {
             return;
         }
-        // One in four edits the database when he is refused.
+        // After a refusal, one operator in four edits the database.
         let edits = planned.is_multiple_of(4);
         let moves = |row: &MigrationRow| {
             let of_it = row.source == host || row.dest == Some(host);
@@ -39,14 +39,14 @@ impl World {
         }
         note!(
             self,
-            "somebody deletes the compute service of host {host} in Nova; it is empty: {empty}"
+            "an operator deletes the compute service of host {host} in Nova; it is empty: {empty}"
         );
         self.mishap(Mishap::ServiceDeleted);
         self.nova.services[host].gone = true;
         self.after(REINSTALLED + planned % REINSTALLED, Event::Reinstalls { host });
     }
 
-    /// Its guests and disks are lost.
+    /// Reinstalls the machine; its guests and disks are lost.
     pub(crate) fn reinstalls(&mut self, host: HostIx) {
         if self.machines[host].beats() || !self.nova.services[host].gone {
             return;
@@ -58,7 +58,7 @@ impl World {
         self.boot(host);
     }
 
-    /// nova-compute starts, and finds no record of itself.
+    /// Starts nova-compute, which finds no service record.
     pub(crate) fn registers(&mut self, host: HostIx) {
         let row = &mut self.nova.services[host];
         if !row.gone {
@@ -68,7 +68,7 @@ impl World {
             registered: row.registered + 1,
             ..ServiceRow::default()
         };
-        note!(self, "the compute service of host {host} is registered anew");
+        note!(self, "the compute service of host {host} is registered again");
         self.mishap(Mishap::ServiceRegistered);
     }
 }

@@ -1,4 +1,4 @@
-//! Failed instances that do not start where they are, and their moves to another host by Nova (cold migrations).
+//! Failed instances that do not start on their host, and their cold migrations to another host.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ use crate::nova::{HostIx, MigrationRow, Refusal, ServerIx};
 use crate::world::{Event, HOSTS, World, note};
 
 impl Journal {
-    /// Counts a move of a failed instance, unless too many were moved lately.
+    /// Counts a move of a failed instance, unless too many moved recently.
     pub(crate) fn too_many_moves(&mut self, rec: RecIx, order: MoveOrder, now: u64) -> bool {
         let since = now.saturating_sub(u64::try_from(order.within.as_millis()).unwrap_or(u64::MAX));
         let others: BTreeSet<RecIx> = self
@@ -86,7 +86,8 @@ impl World {
         Ok(())
     }
 
-    /// The source has copied the instance, and the destination has defined it. If the source has died, the move stops.
+    /// Finishes the copy of the instance and its definition at the destination. If the source has died, the
+    /// move stops.
     pub(crate) fn cold_arrives(
         &mut self,
         record: u64,

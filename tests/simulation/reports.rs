@@ -1,5 +1,5 @@
-//! Reports and wake-ups, failures of single instances and processes, what users call for, and the moments at which a host
-//! comes back worst.
+//! Reports and wake-ups, failures of single instances and processes, calls by users, and returns of hosts at
+//! the worst moments.
 
 use tachi_domain::nova::{PowerState, VmState};
 use tachi_domain::policy::FencingMode;
@@ -13,7 +13,7 @@ use crate::weather::Failure;
 use crate::world::{Event, World, note};
 
 impl World {
-    /// Everything of the second half of the weather that has a time.
+    /// Schedules the timed events of the second half of the weather.
     pub(crate) fn plan_more(&mut self) {
         let more = self.weather.more.clone();
         if let Some((at, seconds)) = more.clock_jump {
@@ -34,7 +34,8 @@ impl World {
         }
     }
 
-    /// A monitor reports a host; the API joins the report to an open recovery, or opens one and wakes the engines.
+    /// Reports a host as a monitor does. The API joins the report to an open recovery, or opens one and wakes
+    /// the engines.
     pub(crate) fn notify(&mut self, host: HostIx) {
         if self.chaos()
             && let Some(after) = self.weather.more.report_again
@@ -60,19 +61,19 @@ impl World {
             self.mishap(Mishap::ReportAgain);
         }
         let fenced = (external && reported == "UNKNOWN").then(|| {
-            // Who fences it has done so by then.
+            // External fencing is complete by then.
             let most = if self.rng.percent(50) { 150 } else { 2_500 };
             self.rng.between(1, most)
         });
-        // A report that is delivered late says what was seen then.
+        // A late report shows the state at the time of the observation.
         let late = self.weather.more.late_report.filter(|_| host == 0 && !before);
         let mut seen = self.now.saturating_sub(late.unwrap_or(0));
         if external && before && self.machines[host].powered {
-            // Nobody vouches for a host that is on: this one has waited in a spool.
+            // No confirmation is possible for a running host: this report waited in a spool.
             seen = self.machines[host].on_since.saturating_sub(1);
         }
         let accepted = self.report_seen(RecoveryKind::Host, host, None, reported, seen);
-        // A report that was refused is told again by whoever goes on seeing it, and by nobody else.
+        // A refused report is repeated only by a reporter that still sees the failure.
         if let Some(soon) = fenced.filter(|_| accepted) {
             self.after(soon, Event::Notify { host });
         }
@@ -106,7 +107,7 @@ impl World {
         true
     }
 
-    /// Wake-ups shorten the delay; correctness does not depend on them.
+    /// Wakes the engines. Wake-ups shorten the delay; correctness does not depend on them.
     pub(crate) fn wake(&mut self) {
         for engine in 0..self.engines.len() {
             let life = self.engines[engine].life;
@@ -129,7 +130,7 @@ impl World {
         }
     }
 
-    /// A guest's process dies on a host that lives, or on one that is about to die.
+    /// Kills a guest's process on a host that is up, or about to die.
     pub(crate) fn vm_fails(&mut self) {
         let all = self.nova.servers.len();
         let first = self.rng.below(all);
@@ -150,10 +151,10 @@ impl World {
         self.report(RecoveryKind::Vm, host, Some(server), "");
     }
 
-    /// nova-compute is reported to have stopped on a host, which then may or may not die for other reasons.
+    /// Reports that nova-compute has stopped on a host, which may later die for other reasons.
     pub(crate) fn process_fails(&mut self) {
         let host = self.rng.below(2);
-        // A foreign reason is a test of its own.
+        // A disable reason of someone else has its own test.
         if !self.machines[host].beats() {
             return;
         }
@@ -161,7 +162,7 @@ impl World {
         self.report(RecoveryKind::Process, host, None, "");
     }
 
-    /// What a VM recovery or a user has called for reaches the guest.
+    /// Applies a start or stop by a VM recovery or a user to the guest.
     pub(crate) fn told(&mut self, server: ServerIx, host: HostIx, life: u32, runs: bool) {
         let machine = &self.machines[host];
         let there = machine.beats() && machine.life == life && machine.guests.contains_key(&server);
@@ -186,8 +187,8 @@ impl World {
         self.guests_changed = true;
     }
 
-    /// A user reboots an instance, as users do when it does not answer. Nova casts it to the host, dead or not; a lock keeps
-    /// it out.
+    /// Reboots an instance for a user, as users do when it does not answer. Nova casts the reboot to the host,
+    /// dead or not; a lock prevents it.
     pub(crate) fn user_call(&mut self) {
         let server = self.rng.below(self.weather.servers);
         if self.rng.percent(30) {
@@ -209,18 +210,18 @@ impl World {
         });
         if being_moved {
             return self.violate(format!(
-                "a user's call for vm-{server} is taken in the middle of its move (R12)"
+                "Nova accepts a user's call for vm-{server} during its move (R12)"
             ));
         }
         note!(
             self,
-            "a user calls for vm-{server}; host {host} is dead, and the call waits in its queue"
+            "a user's call for vm-{server} waits in the queue of dead host {host}"
         );
         self.mishap(Mishap::CastQueued);
         self.queued.push((host, server));
     }
 
-    /// What waits in the queue of a host is run when its nova-compute starts, unless somebody has emptied the queue (R12).
+    /// Runs the calls in a host's queue when its nova-compute starts, unless the queue was purged (R12).
     pub(crate) fn run_queue(&mut self, host: HostIx) {
         let waiting: Vec<ServerIx> = self
             .queued
@@ -234,11 +235,11 @@ impl World {
         }
         for server in waiting {
             self.mishap(Mishap::CastRun);
-            note!(self, "host {host} runs a call for vm-{server} out of its queue");
-            // It does not look whether the instance still lives here.
+            note!(self, "host {host} runs a call for vm-{server} from its queue");
+            // It does not check whether the instance is still here.
             self.slipped.insert(server);
             self.machines[host].guests.insert(server, true);
-            // An instance that lives here has its new state in Nova.
+            // Nova gets the new state of an instance that is here.
             let row = &mut self.nova.servers[server];
             if row.exists && row.host == host {
                 row.task_state = None;
@@ -249,7 +250,7 @@ impl World {
         self.guests_changed = true;
     }
 
-    /// The worst moment for the failed host to be switched on has come.
+    /// Powers the failed host on at the worst moment.
     pub(crate) fn worst_moment(&mut self, which: Worst) {
         if self.worst_over || !self.chaos() || self.weather.more.worst != Some(which) {
             return;
@@ -265,7 +266,7 @@ impl World {
         self.after(soon, Event::Boot { host: 0 });
     }
 
-    /// A destination dies this long after the start of its build.
+    /// Delay from the start of a build to the death of its destination, in ms.
     pub(crate) fn destination_may_die(&mut self, dest: HostIx) {
         let Some(after) = self.weather.more.dest_dies else {
             return;
@@ -280,12 +281,12 @@ impl World {
         self.after(after + delay, Event::Notify { host: dest });
     }
 
-    /// The time from an owner's death to the claim of its recovery by an engine that was alive throughout.
+    /// Returns the time from an owner's death to the claim by an engine that was alive throughout.
     pub(crate) fn measure_takeover(&mut self, engine: usize, rec: RecIx, epoch: u64) {
         let Some((was, died)) = self.journal.recs[rec].died.take() else {
             return;
         };
-        // Engines that are stopped, and a database that does not answer, take their own time.
+        // Stopped engines and database outages are excused.
         let hindered = self.weather.stopped > 0
             || !self.weather.pauses.is_empty()
             || self.weather.database > 0

@@ -17,30 +17,30 @@ use crate::nova::{HostIx, host_name};
 use crate::rng::Rng;
 use crate::world::{HOSTS, World, note};
 
-/// The reason that reserved hosts are disabled at the start.
+/// Initial disable reason of reserved hosts.
 const REASON: &str = "in reserve";
 
-/// A host that is, or was, in reserve.
+/// A host that is or was in reserve.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Row {
     pub reserved: bool,
     pub holder: Option<RecIx>,
     pub consumed: bool,
-    /// The database has lost that a recovery had taken it. An enabled service shows no trace of who has enabled it.
+    /// True if the database lost the reservation. An enabled service does not show who enabled it.
     pub lost: bool,
 }
 
-/// The reserve of one seed.
+/// The reserved hosts of one seed.
 #[derive(Clone, Debug)]
 pub(crate) struct Reserve {
     pub method: RecoveryMethod,
     pub rows: BTreeMap<HostIx, Row>,
-    /// Placement does not answer.
+    /// True if Placement does not answer.
     blind: bool,
-    /// The dead host is in an aggregate that reserved hosts join.
+    /// True if the dead host is in an aggregate that reserved hosts join.
     pub join: bool,
     aggregate: Vec<HostIx>,
-    /// The time that a host must be up before it is enabled, if it is.
+    /// Time that a host must be up before it is enabled, if it is enabled at all.
     pub enable_after: Option<std::time::Duration>,
 }
 
@@ -57,7 +57,7 @@ pub(crate) fn index_named(name: &str) -> HostIx {
 }
 
 impl Reserve {
-    /// Drawn apart from everything else.
+    /// Draws the reserve with a separate generator.
     pub(crate) fn draw(seed: u64) -> Self {
         let mut rng = Rng::new(seed ^ 0x7e5e_7e5e);
         let method = match rng.between(0, 9) {
@@ -91,7 +91,7 @@ impl Reserve {
         self.rows.get(&host).is_some_and(|row| row.holder.is_some())
     }
 
-    /// A closed recovery holds nothing: what it had asked for something on is an ordinary host.
+    /// Releases the hosts of a closed recovery: hosts with calls in flight become ordinary hosts.
     pub(crate) fn free(&mut self, rec: RecIx) {
         for row in self.rows.values_mut().filter(|row| row.holder == Some(rec)) {
             row.holder = None;
@@ -101,7 +101,7 @@ impl Reserve {
 }
 
 impl Journal {
-    /// The hosts that cannot be taken.
+    /// Returns the hosts that cannot be reserved.
     pub(crate) fn refused_reservations(&self, rec: RecIx, writes: &[ReservationWrite]) -> Vec<HostId> {
         let free = |host: HostIx| {
             let Some(row) = self.reserve.rows.get(&host) else {
@@ -149,7 +149,7 @@ impl World {
         }
     }
 
-    /// A call about reserved hosts takes effect.
+    /// Applies a call about reserved hosts.
     pub(crate) fn reserve_effect(&mut self, source: HostIx, call: &ReserveCall) -> Observation {
         let answer = match call {
             ReserveCall::Survey => ReserveAnswer::Survey(Ok(self.survey(source))),
@@ -208,7 +208,7 @@ impl World {
 
     fn survey(&self, source: HostIx) -> Survey {
         let reserve = &self.journal.reserve;
-        // Room for three of these, however many there are.
+        // Capacity for three instances, whatever the number of hosts.
         let room = |host: HostIx| {
             let there = self.nova.servers_on(host).len();
             Resources {
@@ -248,21 +248,21 @@ impl World {
         }
     }
 
-    /// No reserved host is left taken by nobody, and one that is in reserve is as it was.
+    /// Checks that no reserved host keeps a closed holder, and that a host in reserve has its original state.
     pub(crate) fn check_reserve(&mut self) {
         for (host, row) in self.journal.reserve.rows.clone() {
             if let Some(rec) = row.holder {
                 return self.violate(format!(
-                    "reserved host {host} is still held by recovery {rec}, which is over (R6)"
+                    "reserved host {host} is still held by recovery {rec}, which is closed (R6)"
                 ));
             }
             let service = &self.nova.services[host];
-            // One that is recovered itself is enabled when it is back, as every host is.
+            // A recovered host is enabled when it is back, as every host is.
             let recovered = self.journal.proofs.iter();
             let recovered = recovered
                 .map(|(rec, _)| self.journal.recs[*rec].host)
                 .any(|of| of == host);
-            // A process of it may fail in the moment when it is given back.
+            // One of its processes may fail while it is given back.
             let reason = self.nova.services[host].reason.as_deref();
             let is_out = reason.is_some_and(|reason| reason.contains("process failed"));
             if !row.reserved
@@ -275,7 +275,7 @@ impl World {
                 continue;
             }
             if !service.disabled || service.reason.as_deref() != Some(REASON) {
-                let text = format!("host {host} is in reserve, but not as it was: {service:?} (R23)");
+                let text = format!("host {host} is in reserve and changed: {service:?} (R23)");
                 return self.violate(text);
             }
             if self.journal.reserve.aggregate.contains(&host) {
@@ -285,12 +285,12 @@ impl World {
     }
 }
 
-/// The owner's observation of a failed call.
+/// Returns the owner's observation of a failed call.
 pub(crate) fn failed(call: &ReserveCall, fault: tachi_domain::fault::Fault) -> Observation {
     Observation::Reserve(call.failed(fault))
 }
 
-/// The host that an evacuation names.
+/// Returns the host that an evacuation names.
 pub(crate) fn target_of(command: &Command) -> Option<HostIx> {
     match command {
         Command::Evacuate(evacuation) => evacuation.target().map(index_named),

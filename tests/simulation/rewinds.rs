@@ -1,4 +1,4 @@
-//! The owner of a row, and the handling of a row that is older than its owner's memory (R33): as in the store.
+//! Claims on rows that are older than their owner's memory (R33), as in the store.
 
 use tachi_domain::recovery::Life;
 use tachi_driver::RowVersion;
@@ -7,13 +7,13 @@ use tachi_driver::journal::{Claim, PeerClaim, WriteOutcome};
 use crate::journal::{Journal, Rec};
 use crate::storms::index_of_recovery;
 
-/// Whether the row is still of this claim, whatever was written under it.
+/// True if the row still belongs to this claim, whatever was written under it.
 pub(crate) fn holds(row: &Rec, claim: &Claim) -> bool {
     let is_ours = row.owner.as_ref() == Some(&claim.owner) || crate::mutate::mutated("seq");
     row.epoch == claim.epoch && is_ours
 }
 
-/// Why the row is not as the owner of the claim knows it: as in the store.
+/// Returns the reason why the row does not match the owner's version, as in the store.
 pub(crate) fn missed(row: &mut Rec, claim: &Claim) -> WriteOutcome {
     let is_ours = row.owner.as_ref() == Some(&claim.owner);
     if (row.epoch, row.seq, is_ours) == (claim.epoch, claim.seq, true) {
@@ -52,7 +52,7 @@ impl Journal {
         ours
     }
 
-    /// An engine sees a row that is older than what it once knew.
+    /// Marks a row that is older than an engine's version of it.
     pub(crate) fn mark_rewound(&mut self, seen: &PeerClaim, known: RowVersion) {
         let row = &mut self.recs[index_of_recovery(seen.id)];
         let as_seen = (row.epoch, row.seq) == (seen.epoch, seen.seq);

@@ -1,4 +1,4 @@
-//! A small seeded generator: the same seed gives the same run on every machine and with every version of every crate.
+//! A small seeded generator: a seed gives the same run on every machine and with every version of every crate.
 
 /// `SplitMix64`.
 #[derive(Clone, Debug)]
@@ -19,7 +19,7 @@ impl Rng {
         mixed ^ (mixed >> 31)
     }
 
-    /// From `low` to `high`, both included.
+    /// Returns a number from `low` to `high`, inclusive.
     pub(crate) fn between(&mut self, low: u64, high: u64) -> u64 {
         low + self.next() % (high - low + 1)
     }
@@ -28,7 +28,7 @@ impl Rng {
         usize::try_from(self.next() % u64::try_from(limit.max(1)).unwrap()).unwrap()
     }
 
-    /// True in `percent` of a hundred cases.
+    /// True with a probability of `percent`.
     pub(crate) fn percent(&mut self, percent: u64) -> bool {
         self.next() % 100 < percent
     }

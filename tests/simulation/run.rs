@@ -24,14 +24,16 @@ pub(crate) fn replay(seed: u64) {
     for line in world.last_words() {
         println!("{line}");
     }
-    println!("what went wrong in seed {seed}: {}", world.mishaps.line());
+    println!("faults in seed {seed}: {}", world.mishaps.line());
     assert_eq!(world.violation, None, "SIM_SEED={seed}");
 }
 
-/// What this process has used of all cores, to a hundredth of a second: what counts on a machine that has other work to do.
+/// Returns the processor time of this process on all cores, to 10 ms. Unlike elapsed time, it does not depend
+/// on other load.
 fn processor_time() -> Duration {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    // The program's name stands in brackets and may hold anything; user and system time are the 12th and 13th word after it.
+    // The program's name is in brackets and may hold any text; user and system time are fields 12 and 13 after
+    // it.
     let words: Vec<&str> = stat
         .rsplit(')')
         .next()
@@ -51,17 +53,17 @@ pub(crate) struct Sum {
     threads: u64,
     stats: Stats,
     mishaps: Mishaps,
-    /// The number of seeds with each mishap.
+    /// Number of seeds with each fault.
     seeds_with: Mishaps,
-    /// Calls that R4 could not hold back, the seeds they were in, and the seeds in which a rule was broken after one.
+    /// Calls that R4 could not prevent, their seeds, and the seeds with a violation after one.
     slips: (u64, u64, u64),
-    /// Calls out of a returning host's queue that made an instance run twice or could have.
+    /// Calls from a returning host's queue that made an instance run twice or could have.
     queue_runs: u64,
-    /// Instances that were evacuated from a living host on a control node's bare word.
+    /// Instances evacuated from a running host on a control node's bare NORMAL.
     at_word: u64,
     broken: Vec<(u64, String, String)>,
     cost: Cost,
-    /// Of each seed: what came of it, and its whole story.
+    /// Per seed: digests of its result and of all its events.
     digests: Vec<(u64, [u64; 2])>,
 }
 
@@ -71,8 +73,8 @@ fn digest(of: impl Hash) -> u64 {
     hasher.finish()
 }
 
-/// Runs `count` seeds beginning with `from`, and those that have `taught` something. Ends at the first broken rule unless
-/// it is a survey.
+/// Runs `count` seeds from `from` on, and the `taught` ones. Stops at the first violation unless it is a
+/// survey.
 pub(crate) fn run_all(from: u64, count: u64, taught: &[u64]) -> Sum {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let threads = number("SIM_THREADS")
@@ -121,7 +123,7 @@ pub(crate) fn run_all(from: u64, count: u64, taught: &[u64]) -> Sum {
 }
 
 impl Sum {
-    /// True if every rule held.
+    /// True if there was no violation.
     fn run(&mut self, seed: u64, digests: bool) -> bool {
         let world = self.cost.seed(|| {
             let mut world = World::new(seed, digests);
@@ -174,13 +176,9 @@ impl Sum {
                 text,
                 "SIM_SEED={seed} cargo test --workspace --test simulation -- --nocapture   # {what}"
             );
-            let _ = writeln!(text, "    in it: {mishaps}");
+            let _ = writeln!(text, "    faults: {mishaps}");
         }
-        let _ = writeln!(
-            text,
-            "{:>9} {:>9} {:>9}  what went wrong",
-            "times", "seeds", "of 1,000"
-        );
+        let _ = writeln!(text, "{:>9} {:>9} {:>9}  fault", "times", "seeds", "of 1,000");
         for what in Mishap::ALL {
             let (times, seeds) = (self.mishaps.count(*what), self.seeds_with.count(*what));
             let share = self.share(*what);
@@ -208,7 +206,7 @@ impl Sum {
         );
         let _ = writeln!(
             text,
-            "{} seeds in {:.1?} on {} threads, {rate} a second of processor time; {} broke a rule",
+            "{} seeds in {:.1?} on {} threads, {rate} per second of processor time; {} violations",
             self.seeds,
             self.took,
             self.threads,
@@ -218,12 +216,12 @@ impl Sum {
         print!("{text}");
     }
 
-    /// In how many of a thousand seeds something has happened.
+    /// Returns the number of seeds per 1,000 with the fault.
     fn share(&self, what: Mishap) -> u64 {
         self.seeds_with.count(what) * 1_000 / self.seeds.max(1)
     }
 
-    /// Asserts that no rule was broken and that every mishap happened at least once.
+    /// Asserts that there was no violation and that every fault happened at least once.
     pub(crate) fn assert_enough(&self) {
         if let Some((seed, what, _)) = self.broken.first() {
             panic!("SIM_SEED={seed}: {what}");
@@ -248,13 +246,13 @@ impl Sum {
             let name = what.words();
             assert!(
                 self.mishaps.count(*what) > 0,
-                "{name}: never in {} seeds",
+                "{name}: did not happen in {} seeds",
                 self.seeds
             );
             let (share, least) = (self.share(*what), what.least());
             assert!(
                 share >= least,
-                "{name}: in {share} of 1,000 seeds, and {least} are the least"
+                "{name}: in {share} of 1,000 seeds, minimum {least}"
             );
         }
     }

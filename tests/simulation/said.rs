@@ -1,4 +1,4 @@
-//! The operators' actions in the journal.
+//! Operators' actions in the journal.
 
 use tachi_domain::ServerId;
 use tachi_domain::freeze::FreezeStatus;
@@ -11,7 +11,7 @@ use crate::journal::{Journal, RecIx};
 use crate::nova::{HostIx, stamp};
 
 impl Journal {
-    /// An operator takes a host off maintenance.
+    /// Clears a host's maintenance for an operator.
     pub(crate) fn off_maintenance(&mut self, host: HostIx) -> bool {
         if !self
             .recs
@@ -23,7 +23,7 @@ impl Journal {
         self.maintenance.remove(&host)
     }
 
-    /// What ends hears nothing more of its host.
+    /// Returns the state for a recovery that is closing, which no longer depends on its host.
     pub(crate) fn last_pulse(&self, rec: RecIx) -> OperatorState {
         OperatorState {
             segment_enabled: true,
@@ -83,7 +83,7 @@ impl Journal {
         .collect()
     }
 
-    /// An operator confirms that `server` does not run on `on` and will not.
+    /// Records an operator's confirmation that `server` does not and will not run on `on`.
     pub(crate) fn say_failure(&mut self, rec: RecIx, server: ServerId, on: Option<String>) {
         self.resolve_instance(rec, server, ResolutionKind::Failure, on);
     }

@@ -1,18 +1,16 @@
-//! The cost of a seed, in laps of fixed work instead of seconds: a run of CI fails on any machine if the cost grows too much.
-//!
-//! A lap does what seeds do most: it makes small strings and maps, copies and compares them, writes JSON and reads it. Laps are run between
-//! seeds on the same thread, so that a neighbour who takes a core's caches takes as much from both.
+//! Cost of a seed in laps of fixed work instead of seconds, so that CI detects a rise on any machine. A lap
+//! does what seeds do most: it makes small strings and maps, copies and compares them, writes JSON and reads
+//! it. Laps run between seeds on the same thread, so that other load slows both alike.
 
 use std::collections::BTreeMap;
 use std::hint::black_box;
 
-/// Maximum cost of a seed, in laps. Nine were measured, eight on a quiet machine.
+/// Maximum cost of a seed, in laps. Measured: nine on a busy machine, eight on a quiet one.
 const DEAREST: f64 = 12.0;
 
-/// The number of seeds after each lap.
+/// Number of seeds per lap.
 const EVERY: u64 = 10;
 
-/// Processor time of one thread, in nanoseconds.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Cost {
     seeds: u64,
@@ -21,7 +19,7 @@ pub(crate) struct Cost {
     of_laps: u64,
 }
 
-/// What this thread has used so far; `None` where Linux does not count it.
+/// Returns this thread's processor time; `None` where Linux does not count it.
 fn used() -> Option<u64> {
     let told = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
     told.split_whitespace().next()?.parse().ok()
@@ -62,7 +60,7 @@ impl Cost {
         self.of_laps += other.of_laps;
     }
 
-    /// The laps that a seed costs; `None` if they were not counted.
+    /// Returns the cost of a seed in laps; `None` if it was not measured.
     fn laps_a_seed(&self) -> Option<f64> {
         let each = |nanos: u64, count: u64| (nanos > 0).then(|| small(nanos / 1_000) / small(count));
         Some(each(self.of_seeds, self.seeds)? / each(self.of_laps, self.laps)?)
@@ -70,8 +68,8 @@ impl Cost {
 
     pub(crate) fn line(&self) -> String {
         match self.laps_a_seed() {
-            Some(laps) => format!("a seed costs {laps:.2} laps of fixed work; {DEAREST} are the limit"),
-            None => "what a seed costs was not counted: no /proc/thread-self/schedstat here".into(),
+            Some(laps) => format!("a seed costs {laps:.2} laps of fixed work; limit {DEAREST}"),
+            None => "the cost of a seed was not measured: no /proc/thread-self/schedstat".into(),
         }
     }
 

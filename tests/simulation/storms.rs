@@ -1,6 +1,5 @@
-//! Situations for the rules against fencing storms, and checks that these rules prevent what they must (R24).
-//!
-//! It is drawn from a generator of its own, so that adding to it leaves everything else as it was.
+//! Situations for the rules against fencing storms, and checks that these rules hold (R24). Draws come from a
+//! separate generator, so that additions do not change other faults.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -22,37 +21,37 @@ use crate::nova::{HostIx, host_name, stamp};
 use crate::rng::Rng;
 use crate::world::{HOSTS, World, note};
 
-/// What is decided was seen at most three seconds before it was decided, that was asked for a little earlier still, and the
-/// transaction may take four seconds.
+/// Maximum age of an observation at a commit, in ms: three seconds at the decision, plus the query, plus four
+/// seconds for the transaction.
 const SEEN: u64 = 9_000;
 
-/// The rate's window.
+/// Window of the rate rule, in ms.
 const WINDOW: u64 = 300_000;
 
-/// Hosts of another segment, which nothing ever happens to.
+/// Number of hosts in the other segment, which never fail.
 const FAR: usize = 5;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Storms {
-    /// The cluster's first engine started so long before the run.
+    /// Time from the start of the cluster's first engine to the run, in ms.
     pub started_before: u64,
-    /// Host 0 must not be fenced without a word: as a file says, or as an aggregate does.
+    /// True if a file, false if an aggregate requires an approval before host 0 is fenced.
     pub protected: Option<bool>,
-    /// Other hosts that were ordered off before the run, and how long before.
+    /// Lead times of earlier power-offs of other hosts, in ms.
     pub ordered: Vec<u64>,
-    /// The number of times that host 0 was confirmed off before.
+    /// Number of earlier confirmations that host 0 is off.
     pub proven: u64,
-    /// No scheduler is up, from and to.
+    /// Outage of all schedulers, from and to.
     pub no_scheduler: Option<(u64, u64)>,
-    /// Nova receives no heartbeats, or those of half of the hosts, from and to.
+    /// Outage of all hosts' heartbeats in Nova, or of half of them, from and to.
     pub deaf: Option<(u64, u64, bool)>,
-    /// How much later than others Nova hears each of our hosts again: their heartbeats are due at different times.
+    /// Extra delay of each host's first heartbeat after the outage, in ms.
     pub late: Vec<u64>,
-    /// Engines reach no witness, from and to; without it there is none.
+    /// Outage of the witnesses, from and to; `None`: there are no witnesses.
     pub no_witness: Option<(u64, u64)>,
-    /// So many hosts, beginning with host 0, are one rack.
+    /// Number of hosts in one rack, from host 0 on.
     pub rack: usize,
-    /// The far segment's hosts and all but host 0 of ours are disabled.
+    /// True if the far segment's hosts and all of ours except host 0 are disabled.
     pub no_room: bool,
 }
 
@@ -106,7 +105,7 @@ impl Storms {
         }
     }
 
-    /// Nova hears this host no more, whatever the host does.
+    /// True if Nova receives no heartbeat from this host, whatever its state.
     pub(crate) fn is_deaf_to(&self, host: HostIx, now: u64) -> bool {
         let late = self.late.get(host).copied().unwrap_or_default();
         self.deaf
@@ -130,13 +129,13 @@ pub(crate) fn index_of_recovery(id: RecoveryId) -> RecIx {
     usize::try_from(id.0.as_u128() - 0x4ec).unwrap()
 }
 
-/// Something before the run.
+/// Returns a time before the run.
 fn before(number: usize) -> RecoveryId {
     RecoveryId(Uuid::from_u128(0xbef0 + u128::try_from(number).unwrap()))
 }
 
 impl World {
-    /// What an engine sees when it looks around. The database has answered.
+    /// Returns an engine's scan of the region. The database has answered.
     pub(crate) fn region(&mut self) -> Region {
         let storms = self.weather.storms.clone();
         let now = self.now;
@@ -220,7 +219,7 @@ impl World {
             proofs,
             processes,
             nova: if down {
-                Err("nova said 503".into())
+                Err("nova answered 503".into())
             } else {
                 Ok(self.nova_view(&storms))
             },
@@ -279,19 +278,19 @@ impl World {
         open.map(|row| row.host).collect()
     }
 
-    /// How long ago the host's open recovery was opened.
+    /// Returns the age of the host's open recovery.
     fn reported_ago(&self, host: HostIx) -> Option<Duration> {
         let open = self.open_for(host);
         open.map(|row| Duration::from_millis(self.now - row.opened))
     }
 
-    /// True if all that is left to do of that recovery is to wait for the host.
+    /// True if that recovery only waits for the host.
     fn waits_for_disks(&self, host: HostIx) -> bool {
         let wait = self.open_for(host).and_then(|row| row.wait.as_ref());
         wait.is_some_and(|wait| wait.what == WaitsFor::LocalDisk)
     }
 
-    /// A host that is only waited for does not go out with those that are reported later.
+    /// True if the host is only waited for and does not count with hosts reported later.
     fn is_away_for_repair(&self, host: HostIx) -> bool {
         let is_long = |row: &Rec| self.now - row.opened > WINDOW;
         self.waits_for_disks(host) && self.open_for(host).is_some_and(is_long)
@@ -302,14 +301,14 @@ impl World {
         rows.find(|row| row.is_open_for_host() && row.host == host)
     }
 
-    /// The reporters.
     fn reporters(&self, host: HostIx) -> Vec<Reporter> {
         self.open_for(host)
             .map_or_else(Vec::new, |row| row.reporters.clone())
     }
 
-    /// Nova has heard it since it was reported, or nobody but other hypervisors reports it, and Nova hears it (T2, T4). The engine
-    /// reads a heartbeat's age up to a second too young, for Nova dates its answers in whole seconds, and asks for two between both.
+    /// True if Nova received a heartbeat since the report, or if only other hypervisors report the host and
+    /// Nova shows it up (T2, T4). Nova dates its answers in whole seconds, so the engine may read a heartbeat's
+    /// age up to 1 s too low. It therefore requires two heartbeats.
     fn is_suspect_only(&self, host: HostIx) -> bool {
         let age = self.now - self.nova.services[host].updated;
         let Some(open) = self.open_for(host).filter(|_| age <= 15_000) else {
@@ -322,10 +321,10 @@ impl World {
         age + 1_000 < self.now - open.opened || suspected()
     }
 
-    /// Since when more hosts are being recovered than one failure explains.
+    /// Records the time since which more hosts are being recovered than one failure explains.
     pub(crate) fn note_storm(&mut self) {
         let mut open = self.journal.recs.iter().filter(|row| row.is_open_for_host());
-        // Asked after each event, and mostly there is one host.
+        // Fast path: this runs after each event, and mostly there is one host.
         let one = open.next().map(|row| row.host);
         let many = open.any(|row| Some(row.host) != one) && {
             let open = self.journal.recs.iter().filter(|row| row.is_open_for_host());
@@ -337,7 +336,7 @@ impl World {
         self.storm_since = many.then(|| self.storm_since.unwrap_or(self.now));
     }
 
-    /// The guards' results, one for each time.
+    /// Counts the guards' results, each once per recovery.
     pub(crate) fn note_guards(&mut self, rec: RecIx, state: &HostRecovery, told: bool) {
         let row = &mut self.journal.recs[rec];
         let now: BTreeSet<Guard> = state
@@ -374,10 +373,10 @@ impl World {
         words.contains(&OperatorCommand::Approve) || words.contains(&OperatorCommand::HostIsOff)
     }
 
-    /// A host is about to be ordered off: everything that was to be seen must have been looked at.
+    /// Checks a power-off: every guard that applies must have been evaluated.
     pub(crate) fn check_order(&mut self, rec: RecIx, host: HostIx) {
         self.check_corroborated(rec, host);
-        // What is ordered from now on is this recovery's.
+        // From now on the order belongs to this recovery.
         self.cleared.remove(&host);
         self.check_storm(rec, "ordered off");
         let storms = &self.weather.storms;
@@ -408,15 +407,15 @@ impl World {
         if let Some(guard) = prevented {
             note!(self, "recovery {rec}");
             self.violate(format!(
-                "host {host} is ordered off, and {guard} has not been asked (R24)"
+                "host {host} is ordered off without a check of {guard} (R24)"
             ));
         }
     }
 
-    /// A host that was found off is taken for lost.
+    /// Checks a host that was found off and treated as failed.
     pub(crate) fn check_found_off(&mut self, rec: RecIx) {
         if self.journal.given.iter().all(|(one, _)| *one != rec) {
-            self.check_storm(rec, "taken for lost");
+            self.check_storm(rec, "treated as failed");
         }
     }
 
@@ -425,22 +424,22 @@ impl World {
         if long && !self.approved(rec) {
             let host = self.journal.recs[rec].host;
             self.violate(format!(
-                "host {host} is {what} in a storm nobody has approved (R24)"
+                "host {host} is {what} in a storm without an approval (R24)"
             ));
         }
     }
 
-    /// Held is never lost: what is open at the end says what it waits for.
+    /// Checks that every recovery open at the end reports what it waits for.
     pub(crate) fn check_held(&mut self) {
         let silent = self.journal.recs.iter().position(|row| {
             row.kind == RecoveryKind::Host && row.is_open_for_host() && row.message.is_none()
         });
         if let Some(rec) = silent {
-            self.violate(format!("recovery {rec} is open at the end and does not say why"));
+            self.violate(format!("recovery {rec} is open at the end without a reason"));
         }
     }
 
-    /// The look around of a call.
+    /// Returns the region scan for a call.
     pub(crate) fn look_around(&mut self) -> Arc<Region> {
         Arc::new(self.region())
     }

@@ -1,5 +1,5 @@
-//! An engine has journalled a power-off and is stopped before the call. When it continues, the host is frozen, or more hosts are down than
-//! one failure explains: the engine must decide again.
+//! Engines that journal a power-off and are stopped before the call. When the engine continues, the host is
+//! frozen, or more hosts are down than one failure explains: it must decide again.
 
 use tachi_contract::Target;
 
@@ -12,7 +12,7 @@ use crate::world::{Event, HOSTS, Owner, World, note};
 pub(crate) struct Unsent {
     millis: u64,
     freezes: Option<u64>,
-    /// The number of further failing hosts, and their delay.
+    /// Number of further failing hosts, and their delay in ms.
     fail: Vec<(usize, u64)>,
 }
 
@@ -42,7 +42,7 @@ impl Unsent {
 }
 
 impl World {
-    /// Its order is durable. How long it is stopped.
+    /// Stops the engine once its order is durable. Returns the duration in ms.
     pub(crate) fn stops_before_order(&mut self, owner: Owner) -> Option<u64> {
         let unsent = self.weather.faults.unsent.take()?;
         let (engine, host) = (owner.engine, self.journal.recs[owner.rec].host);
@@ -66,7 +66,7 @@ impl World {
         Some(unsent.millis)
     }
 
-    /// An operator freezes the host of a recovery for a minute.
+    /// Freezes the host of a recovery for a minute.
     pub(crate) fn freezes_host_of(&mut self, rec: RecIx) {
         let host = self.journal.recs[rec].host;
         note!(self, "operator freezes host {host} for a minute");

@@ -12,16 +12,15 @@ use crate::refusals::Refusals;
 use crate::rng::Rng;
 use crate::storms::Storms;
 
-/// The failure of a host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Failure {
-    /// The power is cut.
+    /// Its power is cut.
     Plug,
-    /// The system hangs: nothing runs, but the power is on.
+    /// Its system hangs: nothing runs, but the power is on.
     Hang,
     /// It is isolated, and its guests run on.
     Isolated,
-    /// It is in good health.
+    /// It is healthy.
     FalseAlarm,
 }
 
@@ -41,9 +40,9 @@ pub(crate) struct Weather {
     pub lost: u64,
     /// Percent of calls that Nova answers with 503.
     pub unavailable: u64,
-    /// Percent of commits after or before which the engine dies.
+    /// Percent of commits before or after which the engine dies.
     pub crash: u64,
-    /// The engine dies at exactly this commit.
+    /// Number of the commit at which the engine dies.
     pub crash_at: u64,
     pub crash_after: bool,
     /// Percent of commits whose answer is lost.
@@ -52,39 +51,38 @@ pub(crate) struct Weather {
     pub rebuild_fails: u64,
     /// Percent of rebuilds that are recorded as failed although the guest runs.
     pub fails_after_spawn: u64,
-    /// Percent of rebuilds in the midst of which the destination's nova-compute restarts.
+    /// Percent of rebuilds during which the destination's nova-compute restarts.
     pub compute_restarts: u64,
-    /// Percent of lists that lack everything, because the cell is away just then.
+    /// Percent of lists that are empty because the cell is down at that moment.
     pub cell_blips: u64,
-    /// Percent of refusals of an evacuation that say that there is no such instance.
+    /// Percent of evacuations refused with "instance not found".
     pub not_found: u64,
     pub cast_lost: u64,
     pub conductor_down: Option<(u64, u64)>,
-    /// A destination dies too, then.
+    /// Time of a destination's death.
     pub second_failure: Option<u64>,
-    /// The time at which a person powers the failed host on.
+    /// Time at which an operator powers the failed host on.
     pub comes_back: Option<u64>,
-    /// nova-compute starts the guests again that Nova believes to run.
+    /// True if nova-compute restarts the guests that Nova shows as running.
     pub resume_guests: bool,
     pub live_migration: bool,
-    /// The host was disabled by an operator before.
+    /// True if an operator disabled the host before the run.
     pub foreign: bool,
-    /// Percent of an operator's looks at which something is said or switched.
+    /// Percent of an operator's checks that lead to an action.
     pub meddling: u64,
     pub rebuild_millis: u64,
     pub pauses: Vec<(u64, u64)>,
-    /// Engines' machines are stopped then, with their clocks, for so long.
+    /// Suspensions of engines' machines with their clocks: time and duration in ms.
     pub suspensions: Vec<(u64, u64)>,
-    /// The engine is stopped for so long when a host was first forced down, and before it hears of it.
+    /// Duration of the engine's stop after the first forced_down and before its answer, in ms.
     pub stopped_at_put: Option<u64>,
-    /// Percent of commits after which the process is stopped at once, before it makes its calls.
+    /// Percent of commits after which the process is stopped before it makes its calls.
     pub stopped: u64,
     pub deletes: bool,
     pub in_flight: u32,
     pub more: More,
     pub storms: Storms,
     pub refusals: Refusals,
-    /// The lying reporters, if any.
     pub liars: Option<Liars>,
     pub faults: Faults,
 }
@@ -161,7 +159,8 @@ impl Weather {
             },
             bmc: if calm { Bmc::Truth } else { bmc },
             chaos_end,
-            // What Nova forgets again and again is given up after three rounds of five minutes, instance by instance.
+            // After three rounds of five minutes per instance, the engine gives up on instances that Nova
+            // loses.
             end: 12_000_000,
             lost,
             unavailable,
@@ -178,8 +177,8 @@ impl Weather {
             conductor_down,
             second_failure,
             comes_back,
-            // A word is trusted until the next look at the heartbeat, so with external fencing guests must not start by
-            // themselves, as the documentation demands.
+            // A confirmation counts until the next heartbeat check. So with external fencing guests must not
+            // start by themselves, as documented.
             resume_guests: mode == FencingMode::Engine && rng.percent(60),
             live_migration: rng.percent(20),
             foreign: rng.percent(10),
@@ -212,7 +211,7 @@ impl Weather {
         weather
     }
 
-    /// Drawn from a generator of its own, so that everything else stays as it was.
+    /// Draws with a separate generator, so that other faults do not change.
     fn draw_stops(&mut self, seed: u64, calm: bool) {
         let mut rng = Rng::new(seed ^ 0x5eed_0019);
         let drawn = rng.percent(8) && !calm;

@@ -1,4 +1,4 @@
-//! Everything outside the engines, driven by one queue of events in virtual time.
+//! Everything outside the engines, driven by one event queue in virtual time.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
@@ -29,7 +29,7 @@ use crate::reserve::Reserve;
 use crate::rng::Rng;
 use crate::weather::Weather;
 
-/// The owner of a call: an answer for another owner is dropped.
+/// The owner of a call; answers for another owner are dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Owner {
     pub engine: usize,
@@ -38,7 +38,6 @@ pub(crate) struct Owner {
     pub epoch: u64,
 }
 
-/// The next event.
 #[derive(Debug)]
 pub(crate) enum Event {
     Sweep {
@@ -48,41 +47,41 @@ pub(crate) enum Event {
     Revive {
         engine: usize,
     },
-    /// The time a driver waited for has come, unless it has waited for another since.
+    /// The end of a driver's wait, unless it has started another.
     Tick {
         owner: Owner,
         wait: u64,
     },
-    /// The budget has changed.
+    /// A changed budget.
     Permits(Owner),
-    /// A slow transaction reaches the database.
+    /// The arrival of a slow transaction at the database.
     Commit {
         owner: Owner,
         claim: Claim,
         write: Arc<Write>,
         sent: Duration,
     },
-    /// The database has answered an owner, or the owner has given it up.
+    /// The database's answer to an owner, or the owner's timeout.
     Journalled {
         owner: Owner,
         sent: Duration,
         outcome: Option<WriteOutcome>,
     },
-    /// A driver of an engine that stops in order gives its claim free.
+    /// A released claim of an engine that stops gracefully.
     LetGo(Owner),
-    /// An engine that stops in order has ended.
+    /// The end of a graceful stop.
     Stopped {
         engine: usize,
         life: u32,
     },
-    /// The first byte of a call, unless the claim or the intent is too old by now.
+    /// The first byte of a call, unless its claim or intent is too old.
     Send {
         owner: Owner,
         command: Command,
         intent: Intent,
         started: Elapsed,
     },
-    /// A call takes effect; the answer, if it is not lost, arrives after so many milliseconds.
+    /// The effect of a call; the answer, if not lost, arrives after this delay in ms.
     Effect {
         owner: Owner,
         command: Command,
@@ -114,11 +113,11 @@ pub(crate) enum Event {
         servers: Vec<Server>,
         evacuations: Vec<Migration>,
     },
-    /// A conductor takes up a cast.
+    /// A cast that a conductor takes up.
     Conductor {
         job: usize,
     },
-    /// The destination claims the instance, builds it, tells Nova.
+    /// A step of the destination: it claims the instance, builds it, reports to Nova.
     Claim {
         job: usize,
         dest: HostIx,
@@ -133,7 +132,7 @@ pub(crate) enum Event {
     Finish {
         job: usize,
     },
-    /// Stop, pause or suspend reaches the guest.
+    /// A stop, pause or suspend that reaches the guest.
     Reached {
         server: ServerIx,
         host: HostIx,
@@ -159,12 +158,12 @@ pub(crate) enum Event {
     Delete {
         server: ServerIx,
     },
-    /// A wake-up reaches an engine.
+    /// A wake-up of an engine.
     Wake {
         engine: usize,
         life: u32,
     },
-    /// An engine's wall clock jumps by so many seconds.
+    /// A jump of an engine's wall clock, in seconds.
     Jump {
         engine: usize,
         seconds: i64,
@@ -175,29 +174,29 @@ pub(crate) enum Event {
         command: Command,
         started: Elapsed,
     },
-    /// A user calls for an instance.
+    /// A user's call for an instance.
     UserCall,
-    /// A reporter lies.
+    /// A false report.
     Lie,
-    /// nova-compute of a host is stopped or started, and nothing else is the matter with it.
+    /// A stop or start of a host's nova-compute on an otherwise healthy host.
     Silence {
         host: HostIx,
         stops: bool,
     },
-    /// An instance's process dies on a living host.
+    /// The death of an instance's process on a running host.
     VmFails,
     ProcessFails,
-    /// What an instance is told by VM recoveries reaches its guest.
+    /// A start or stop by a VM recovery that reaches the guest.
     ReportLedger {
         server: ServerIx,
         host: HostIx,
         life: u32,
         runs: bool,
     },
-    /// An owner stops an excluded instance; Nova looks at the guests of a host.
+    /// An owner's stop of an excluded instance, or Nova's power-state sync of a host.
     OwnerStops(ServerIx),
     PowerSync(HostIx, u32),
-    /// A stopped instance arrives at the host that Nova has chosen for it.
+    /// The arrival of a stopped instance at the host that Nova has chosen for it.
     ColdArrives {
         record: u64,
         source: (HostIx, u32),
@@ -208,64 +207,64 @@ pub(crate) enum Event {
         engine: usize,
         millis: u64,
     },
-    /// An engine's machine is stopped, with its clocks.
+    /// A suspension of an engine's machine with its clocks.
     Suspend {
         engine: usize,
         millis: u64,
     },
     Operator,
-    /// The same, as a part of a fault.
+    /// The same as part of a fault.
     DrainOfFault {
         host: HostIx,
     },
-    /// An operator plans a drain.
+    /// An operator's drain.
     Drain {
         host: HostIx,
     },
-    /// An operator plans a giveback.
+    /// An operator's giveback.
     Giveback {
         host: HostIx,
     },
-    /// A live migration is at its end.
+    /// The end of a live migration.
     LiveEnds(LiveMove),
-    /// An owner or an administrator moves an instance to the host that fails first.
+    /// A move to the host that fails first, by an owner or an administrator.
     SetsOut(SetOut),
     Moves(PlannedMove, Stage),
-    /// A copy of the journal's database has seen everything so far.
+    /// A replica of the journal's database that has caught up.
     Replicated,
-    /// The replica takes over, after an outage of this many milliseconds.
+    /// The replica's takeover, after an outage of this many ms.
     FailsOver {
         away: u64,
     },
-    /// An operator deletes the record of a host's compute service.
+    /// An operator's deletion of a host's service record.
     Reinstalls {
         host: HostIx,
     },
     DeletesService {
         host: HostIx,
     },
-    /// An operator confirms that host 0 is off while Nova receives no heartbeats.
+    /// An operator's confirmation that host 0 is off while Nova receives no heartbeats.
     ConfirmsInDeafness,
     Approves {
         rec: RecIx,
     },
-    /// A control node reports a host off, without evidence.
+    /// A control node's report of a host as off, without evidence.
     SaysNormal,
-    /// An operator freezes the host of a recovery.
+    /// An operator's freeze of a recovery's host.
     Freezes {
         rec: RecIx,
     },
     TwoAct(Crowd),
-    /// The second of two.
+    /// The second action of two operators.
     Acts {
         rec: RecIx,
         act: Act,
     },
-    /// A running host is reported.
+    /// A report of a running host.
     FalselyReported {
         host: HostIx,
     },
-    /// An operator retries its failed recovery.
+    /// An operator's retry of its failed recovery.
     Retries {
         host: HostIx,
     },
@@ -277,7 +276,7 @@ struct Due {
     what: QueuedEvent,
 }
 
-/// Apart, so that what the queue moves about is small. Sweeps are every second event.
+/// Separate from the event, so that the queue moves little data: every second event is a sweep.
 enum QueuedEvent {
     Sweep { engine: u32, life: u32 },
     Other(Box<Event>),
@@ -310,20 +309,20 @@ impl Ord for Due {
     }
 }
 
-/// An evacuation from the API's answer to its end: the ledger's own view, apart from Nova's records.
+/// An evacuation from the API's answer to its end: the ledger's view, separate from Nova's records.
 #[derive(Clone, Debug)]
 pub(crate) struct Job {
     pub server: ServerIx,
-    /// The record the conductor took for it; not always the one its call made.
+    /// The record that the conductor took for it, not always that of its own call.
     pub record: Option<u64>,
     pub dest: Option<(HostIx, u32)>,
     pub was_stopped: bool,
     pub over: bool,
-    /// The host that was named.
+    /// The host that the call named.
     pub target: Option<HostIx>,
 }
 
-/// The counters of the summary; a run of many seeds in which one is 0 proves too little.
+/// Counters of the summary; in a run of many seeds none may be 0.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Stats {
     pub events: u64,
@@ -342,21 +341,21 @@ pub(crate) struct Stats {
     pub taken: u64,
     pub refused_by_epoch: u64,
     pub hooks: u64,
-    /// By the number of the guard: recoveries it has held, made to wait, or warned of.
+    /// Per guard: recoveries that it held, delayed, or warned of.
     pub guards: [u64; Guard::ALL.len()],
-    /// Times that a whole failure domain was named.
+    /// Number of times that a whole failure domain was named.
     pub domains: u64,
-    /// Orders that the journal refused, as there were too many lately.
+    /// Orders refused by the journal's rate limit.
     pub orders_refused: u64,
-    /// Writes of engines that had been stopped with their clocks.
+    /// Writes of engines that were suspended with their clocks.
     pub too_late: u64,
-    /// Writes that would have begun something that was frozen.
+    /// Writes that would have started an action on a frozen object.
     pub frozen: u64,
-    /// Times that people were told that a recovery waits.
+    /// Number of times that operators were notified of a waiting recovery.
     pub alarms: u64,
-    /// Looks at the time that a driver had named.
+    /// Checks at the time that a driver named.
     pub looks: u64,
-    /// Milliseconds from an owner's death to a claim by an engine that was there all the while.
+    /// Times in ms from an owner's death to a claim by an engine that was up throughout.
     pub slowest_takeover: u64,
 }
 
@@ -390,7 +389,7 @@ impl Stats {
         self.slowest_takeover = self.slowest_takeover.max(other.slowest_takeover);
     }
 
-    /// Those that must not be 0 after many seeds.
+    /// Returns the counters that must not be 0 after many seeds.
     pub(crate) fn named(&self) -> Vec<(&'static str, u64)> {
         let guards = Guard::ALL.iter().map(|guard| guard.as_str()).zip(self.guards);
         guards
@@ -401,7 +400,7 @@ impl Stats {
                 ("second looks", self.second_looks),
                 ("held recoveries", self.held),
                 ("evacuations", self.evacuations),
-                ("evacuations asked for again", self.asked_again),
+                ("evacuations retried", self.asked_again),
                 ("calls not sent", self.not_sent),
                 ("late effects", self.late_effects),
                 ("hosts powered on", self.power_ons),
@@ -415,7 +414,7 @@ impl Stats {
                 ("runs of hooks", self.hooks),
                 ("failure domains named", self.domains),
                 ("alarms", self.alarms),
-                ("looks at the time a driver named", self.looks),
+                ("checks at the time a driver named", self.looks),
             ])
             .collect()
     }
@@ -438,9 +437,9 @@ pub(crate) struct World {
     /// Hosts that failed at any time.
     pub ever_failed: BTreeSet<HostIx>,
     pub booted: BTreeSet<HostIx>,
-    /// Hosts, and which of their lives, whose nova-compute waits for the boot guard's word.
+    /// Hosts, with boot numbers, whose nova-compute waits for the boot guard.
     pub held_at_boot: BTreeSet<(HostIx, u32)>,
-    /// When each host's forced_down was last cleared by an engine.
+    /// Time when an engine last cleared each host's forced_down.
     pub cleared: BTreeSet<HostIx>,
     pub was: Vec<(VmState, PowerState)>,
     pub stats: Stats,
@@ -450,44 +449,44 @@ pub(crate) struct World {
     pub hooking: HookPlan,
     pub freezer: Option<Rng>,
     pub excluded: Option<ExclusionPlan>,
-    /// Somebody drains a host to which an instance has just been sent.
+    /// Drains of a host that an instance has just been sent to.
     pub drainer: Option<Rng>,
     pub mishaps: Mishaps,
-    /// Calls that were begun, and answers that were heard, for crashes in between.
+    /// Numbers of calls started and answers received, for crashes in between.
     pub calls: u64,
     pub heard: u64,
-    /// Hosts whose worst moment to come back has been.
+    /// Hosts whose worst moment to return has passed.
     pub worst_over: bool,
-    /// A destination has died in mid-rebuild.
+    /// True once a destination has died during a rebuild.
     pub dest_died: bool,
-    /// What users have called for while the host of their instance was dead, in its queue.
+    /// Users' calls in a dead host's queue.
     pub queued: Vec<(HostIx, ServerIx)>,
-    /// Instances a returning host has started by a call out of its queue: known not to be prevented by the engine.
+    /// Instances started by a call from a returning host's queue, which the engine cannot prevent.
     pub slipped: BTreeSet<ServerIx>,
-    /// Calls whose process was stopped after the last check, and whether a rule was broken for it.
+    /// Calls whose process was stopped after the last check; true if a violation followed.
     pub slips: u64,
     pub slip_harm: Option<String>,
     /// Instances that a VM recovery has worked on.
     pub restarted: BTreeSet<ServerIx>,
-    /// Since when more hosts are being recovered than one failure explains.
+    /// Time since which more hosts are being recovered than one failure explains.
     pub storm_since: Option<u64>,
-    /// What was reported, and what was so.
+    /// The reports and the true states.
     pub told: ReportLedger,
     /// Time of the first host's failure.
     pub first_failure: u64,
     pub ways: Ways,
     pub past: Past,
-    /// What a copy of the journal's database knows, and until when nobody answers after it has taken over.
+    /// The state of the journal's replica, and the end of the outage after its takeover.
     pub copy: Option<Box<Journal>>,
     pub failing_over: Option<u64>,
     pub said: Aborts,
-    /// What the journal's states say, by version.
+    /// Parsed journal states, by version.
     pub states: BTreeMap<RecIx, (u64, HostRecovery)>,
 }
 
 pub(crate) const HOSTS: usize = 5;
 
-/// More events than any run needs.
+/// Maximum number of events in a run.
 const BUSY: u64 = 300_000;
 
 macro_rules! note {
@@ -581,8 +580,8 @@ impl World {
 
     pub(crate) fn violate(&mut self, text: String) {
         if self.slips > 0 {
-            // Known, stated and counted: docs/design/guarantees.md.
-            note!(self, "after a call that could not be held back: {text}");
+            // Known limit, counted: docs/design/guarantees.md.
+            note!(self, "after a call that R4 could not prevent: {text}");
             self.slip_harm.get_or_insert(text);
             return;
         }
@@ -618,7 +617,7 @@ impl World {
         self.now < self.weather.chaos_end
     }
 
-    /// Runs until no event is left, a rule is broken, or the time limit is reached.
+    /// Runs until no event is left, a violation occurs, or the time limit is reached.
     pub(crate) fn run(&mut self) {
         while self.violation.is_none() && self.slip_harm.is_none() && !self.is_done() {
             self.note_operators_no();
@@ -634,9 +633,7 @@ impl World {
             }
             self.stats.events += 1;
             if self.stats.events > BUSY {
-                self.violate(format!(
-                    "{BUSY} events: something is asked again and again without a pause"
-                ));
+                self.violate(format!("{BUSY} events: an action repeats without a pause"));
                 return;
             }
             self.beat_hosts();
@@ -655,7 +652,7 @@ impl World {
         }
     }
 
-    /// Every host's nova-compute sends a heartbeat every ten seconds.
+    /// Sends a heartbeat of every host's nova-compute, every ten seconds.
     fn beat_hosts(&mut self) {
         for host in 0..HOSTS {
             let due = self.now.saturating_sub(self.nova.services[host].updated) >= 10_000;
