@@ -74,7 +74,7 @@ fn host(vcpus: u64, memory: u64) -> HostRoom {
     }
 }
 
-/// Hosts `a`, `b`, .. with so much memory free and the instances of `a`.
+/// Returns hosts `a`, `b`, .. with this free memory, and the instances of `a`.
 fn cloud(memory: &[u64], of_a: Vec<Demand>) -> Cloud {
     let names = ["a", "b", "c", "d", "e"];
     let hosts = names.iter().zip(memory);
@@ -138,7 +138,7 @@ fn the_same_instances_fit_up_to_the_last_megabyte() {
     );
 }
 
-/// Of one resource there is no other to weigh against: the first hosts of several prove it, or all of them together do not.
+/// With one resource there is nothing to trade off: the bound shows the shortage.
 #[test]
 fn several_hosts_are_full_with_the_last_instance_and_not_before() {
     for (count, room) in [(7, Room::Enough), (8, Room::Enough), (9, Room::Short)] {
@@ -147,7 +147,7 @@ fn several_hosts_are_full_with_the_last_instance_and_not_before() {
     }
 }
 
-/// The small ones may spread over both hosts before the large one comes.
+/// The small instances may spread over both hosts before the large one is placed.
 #[test]
 fn a_fit_that_depends_on_placement_is_tight() {
     let mixed = vec![demand(1, 100), demand(2, 50), demand(3, 50)];
@@ -269,7 +269,7 @@ fn groups_keep_their_members_apart() {
         cloud.bind(group(per_host, members));
         cloud.places.insert(id(9), "b".into());
         let told = lose(&cloud, &["a"]).room;
-        // With two to a host the bound is careful: it takes the host for full when one is there.
+        // With two per host the bound is conservative: it counts a host with one as full.
         let expected = if case.ends_with("may be") {
             Room::Tight
         } else {
@@ -279,7 +279,7 @@ fn groups_keep_their_members_apart() {
     }
 }
 
-/// Where a partner is, one does not come: that may be the best host, and not the worst.
+/// An anti-affinity partner excludes its host: possibly the host with the most capacity.
 #[test]
 fn a_partner_may_be_on_the_host_with_the_most_room() {
     for (hosts, room) in [
@@ -352,7 +352,8 @@ fn headroom_is_the_largest_number_of_hosts_that_may_be_lost() {
     assert_eq!(forecast_segments(&cloud, [view(&all)])[0].headroom, None);
 }
 
-/// A thousand hosts that are all alike: of five flavors, with a partner on the next host to be kept apart from for each of them.
+/// Returns a region of 1,000 equal hosts: five flavors, each instance with an anti-affinity partner on the next
+/// host.
 fn large(free: u64) -> Cloud {
     let mut cloud = Cloud::default();
     let shapes: Vec<Arc<Shape>> = [100, 100, 50, 150, 100]
@@ -395,12 +396,13 @@ fn whole(cloud: &Cloud) -> ForecastSegment<'_> {
     }
 }
 
-/// Beyond so many sets there is one bound for all of them, which may say less, and never more. A region that is nearly full costs
-/// most: nothing is proven by the first hosts that are looked at.
+/// Beyond a number of sets one bound covers all of them; it may be weaker, but never wrong. A nearly full
+/// region is the slowest case: the first hosts that are checked prove nothing.
 #[test]
 fn a_thousand_hosts_and_fifty_thousand_instances_are_forecast_in_a_moment() {
     for (what, free, room, least, most) in [
-        // Each has room for ten more: 50 k have to fit on the 10 (1,000 - k) places that are left, so that k is 166 at most.
+        // Each host has capacity for ten more: 50 k must fit on the remaining 10 (1,000 - k), so k is 166 at
+        // most.
         ("room", 1_000, Room::Enough, 60, 166),
         ("little room", 160, Room::Enough, 1, 30),
         ("just enough if placed well", 150, Room::Enough, 1, 30),
@@ -415,7 +417,7 @@ fn a_thousand_hosts_and_fifty_thousand_instances_are_forecast_in_a_moment() {
         println!("{what}: {headroom:?} in {took:?}");
         assert_eq!(told.worst.unwrap().room, room, "{what}");
         assert!((least..=most).contains(&headroom.hosts), "{what}: {headroom:?}");
-        // Some tenths of it on a quiet machine.
+        // A quiet machine needs some tenths of this.
         assert!(took < std::time::Duration::from_secs(2), "{what}: {took:?}");
     }
 }
@@ -441,7 +443,7 @@ fn all_are_placed(cloud: &Cloud, dice: &mut Dice) -> bool {
         left.insert(name, (has["VCPU"].free(), has["MEMORY_MB"].free()));
     }
     let mut waiting = cloud.hosts["a"].demands.clone().unwrap();
-    // The smallest come first, often: they do the most harm.
+    // The smallest often come first: they do the most harm.
     if dice.below(2) == 0 {
         waiting.sort_by_key(|one| std::cmp::Reverse(one.shape.amounts["MEMORY_MB"]));
     }
@@ -499,11 +501,11 @@ fn no_scheduler_contradicts_the_forecast() {
             }
         }
     }
-    // A forecast that never says yes would pass, too.
+    // Guards against a forecast that never reports enough capacity.
     assert!(promised > 500, "{promised} of 3000 regions");
 }
 
-/// Up to five hosts that all hold something, some of it in groups.
+/// Returns up to five hosts with instances, some of them in groups.
 fn any_region(dice: &mut Dice) -> Cloud {
     let count = usize::try_from(2 + dice.below(4)).unwrap();
     let free: Vec<u64> = (0..count).map(|_| 100 * dice.below(24)).collect();
@@ -529,7 +531,7 @@ fn any_region(dice: &mut Dice) -> Cloud {
     cloud
 }
 
-/// All hosts of a segment are proven together where that can be done: it says what is said of each alone.
+/// Where all hosts of a segment are proven together, the result must match that of each host alone.
 #[test]
 fn the_bound_agrees_with_the_forecast_of_each_host() {
     let mut rooms: BTreeMap<Room, usize> = BTreeMap::new();

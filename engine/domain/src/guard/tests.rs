@@ -310,7 +310,7 @@ fn a_deferred_order_and_a_grace_period_have_an_end() {
         };
         until
     };
-    // The third youngest of four has to go.
+    // The third most recent of four orders must leave the window.
     assert_eq!(until(Guard::Rate), Some(seconds(200)));
     assert_eq!(until(Guard::StartUp), Some(seconds(180)));
 }

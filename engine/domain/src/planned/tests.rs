@@ -1,4 +1,5 @@
-//! A small Nova answers the calls, step by step. Every decision is journalled, and may be the last one of its engine.
+//! Tests with a small model of Nova that answers the calls step by step. Each decision is journalled and may be
+//! its engine's last.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -69,14 +70,14 @@ fn order(instances: &[(u128, &str)]) -> PlannedOrder {
     }
 }
 
-/// Nova, the clock, and the recovery.
+/// The model of Nova, the clock, and the recovery.
 struct Bench {
     state: Option<PlannedState>,
     now: u64,
     service: Service,
     servers: BTreeMap<ServerId, Server>,
     migrations: Vec<Migration>,
-    /// Nova's answers to the next calls, and true if it carries them out.
+    /// Nova's answers to the next calls; true if Nova executes the call.
     answers: Vec<(Result<(), Fault>, bool)>,
     /// The duration of a migration; `None` if it never ends.
     takes: Option<u64>,
@@ -88,9 +89,9 @@ struct Bench {
     most_under_way: usize,
     /// True if Nova carries out aborts.
     aborts: bool,
-    /// A recovery of the host begins right before the drain would end.
+    /// True if a recovery of the host opens right before the drain would end.
     refuses_end: bool,
-    /// Instances of the host that have recoveries of their own.
+    /// Instances of the host with recoveries of their own.
     recovered: Vec<ServerId>,
 }
 
@@ -162,7 +163,7 @@ impl Bench {
         }
     }
 
-    /// Decides, stores the record, and lets Nova answer. A refused record is decided again, as by the driver.
+    /// Decides, stores the record, and lets Nova answer. A refused record is decided again, as the driver does.
     fn record_message(&mut self, observations: Vec<Observation>) {
         let clock = self.clock();
         let decision = decide(self.state.as_mut().unwrap(), observations, clock);
@@ -532,7 +533,7 @@ fn no_call_is_repeated_if_the_engine_dies_at_any_moment() {
 #[test]
 fn a_false_answer_is_checked() {
     use FaultClass::{Conflict, Permanent, Transient};
-    // Nova's answer, whether it did it, and what becomes of the instance after how many orders.
+    // Nova's answer, whether Nova executed the call, the instance's final status, and the number of orders.
     let cases = [
         (
             fault(Transient, true),
@@ -756,7 +757,7 @@ fn an_instance_that_may_run_elsewhere_is_not_moved() {
     }
     let first = bench.orders()[0];
     let now = bench.clock();
-    // As the journal would have refused the write of the intent.
+    // As after a refused write of the intent by the journal.
     let mut state = bench.state.take().unwrap();
     state.moves.get_mut(&first).unwrap().stage = MoveStage::Asked;
     state.asking = Some(first);

@@ -65,7 +65,7 @@ struct Run {
     region: Region,
 }
 
-/// Ten hosts of a segment, this one the first; nothing is the matter with them.
+/// Returns ten healthy hosts of a segment, this one first.
 fn region() -> Region {
     let host = |number: u128| RegionHost {
         id: HostId(Uuid::from_u128(3 + number)),
@@ -132,7 +132,7 @@ impl Run {
         }
     }
 
-    /// `nova-compute` has stopped, and the recovery is claimed.
+    /// Returns a claimed recovery of a stopped `nova-compute`.
     fn begun() -> Self {
         let mut run = Self::new("STOPPED", "nova-compute");
         run.tell(Observation::Claimed(OperatorState::CALM));
@@ -140,7 +140,7 @@ impl Run {
         run
     }
 
-    /// The disabling has been asked for.
+    /// Returns a recovery whose disable call was sent.
     fn asked() -> Self {
         let mut run = Self::begun();
         run.tell(shown(true));
@@ -156,7 +156,7 @@ impl Run {
         let decision = decide(&mut self.state, observation, now);
         self.record = decision.record;
         self.commands = decision.commands;
-        // Nothing is the matter elsewhere, unless a test says so.
+        // The rest of the region is healthy, unless a test changes it.
         if self.commands == [Command::CountHosts] {
             let region = Arc::new(self.region.clone());
             let decision = decide(&mut self.state, Observation::Region(region), now);
@@ -187,7 +187,7 @@ impl Run {
         assert_eq!(again.head().unwrap(), head, "serde round trip");
     }
 
-    /// Nova shows the service like this at every tick, and answers nothing else.
+    /// Shows this service at every tick and answers nothing else.
     fn goes_on(&mut self, millis: u64, enabled: bool) {
         while self.at < millis && !self.state.over {
             self.at = (self.at + 500).min(millis);
@@ -377,7 +377,7 @@ fn answers_to_the_question() {
 #[test]
 fn each_answer_of_the_call() {
     use FaultClass::{Conflict, Fatal, Permanent, Transient};
-    // When it is repeated as long as the service is shown enabled, or that it has failed.
+    // Interval of retries while the service is shown enabled; `None` if the recovery fails.
     let cases = [
         ("ok", Ok(record_of(false, None)), Some(D)),
         ("404", Err(fault(Permanent, Some(404), false)), None),
@@ -583,7 +583,7 @@ proptest::proptest! {
     }
 }
 
-/// Nine others have had their service disabled for a process, a day ago.
+/// Returns a region in which nine other hosts' services were disabled for a process a day ago.
 fn crowded() -> Run {
     let mut run = Run::begun();
     let day = Duration::from_hours(24);
@@ -653,7 +653,7 @@ fn a_recovery_on_hold_whose_service_is_up_in_nova_ends_by_itself() {
     assert!(run.calls.is_empty());
 }
 
-/// A host in reserve is disabled, and one in maintenance stands in for nobody.
+/// A reserved host is disabled, and one in maintenance provides no spare capacity.
 /// Covers T3.
 #[test]
 fn a_host_that_is_disabled_already_is_not_taken_out_of_use_past_the_guard() {
@@ -671,7 +671,7 @@ fn a_host_that_is_disabled_already_is_not_taken_out_of_use_past_the_guard() {
     assert!(run.calls.is_empty(), "there is nothing to be disabled");
 }
 
-/// The engine was stopped between its question and the answer.
+/// The engine was stopped between its query and the answer.
 /// Covers C19, T3.
 #[test]
 fn a_stale_scan_does_not_allow_the_disabling() {

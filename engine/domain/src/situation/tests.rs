@@ -28,8 +28,8 @@ pub(super) const NOW: Timestamp = Timestamp::from_micros(1_700_000_000_000_000);
 
 pub(super) type Change = fn(&mut Facts);
 
-/// A name, what is changed, what is found (code, subjects, a part of the text), and the instances: protected, degraded, unknown,
-/// unprotected, down, not meant.
+/// Name, change, findings (code, subjects, part of the text), and the numbers of instances: protected,
+/// degraded, unknown, unprotected, down, excluded.
 pub(super) type Case = (
     &'static str,
     Change,

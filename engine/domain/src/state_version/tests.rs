@@ -8,15 +8,15 @@ use crate::planned::PlannedState;
 use crate::process_recovery::ProcessRecovery;
 use crate::vm_recovery::VmRecovery;
 
-/// What was stored of recoveries of each kind.
+/// Stored states of recoveries, by kind.
 struct StoredRecoveries {
-    /// The version in it; `None` before there were versions.
+    /// The version in the state; `None` before states had versions.
     version: Option<u32>,
     host: &'static str,
     moves: &'static str,
     vm: &'static str,
     process: &'static str,
-    /// There were none before version 3.
+    /// Empty before version 3.
     planned: &'static str,
 }
 
@@ -39,8 +39,8 @@ macro_rules! recorded {
     };
 }
 
-/// Recorded from programs of their time: the last that wrote each version, and the first of 2 too, which had fewer fields. Of
-/// the current one: with each key filled in one row at least.
+/// Recorded from earlier programs: the last that wrote each version, and also the first of version 2, which had
+/// fewer fields. In the current version each key is filled in at least one row.
 const RECORDED: [StoredRecoveries; 10] = [
     recorded!(None, "unversioned"),
     recorded!(Some(1), "v1"),
@@ -54,7 +54,7 @@ const RECORDED: [StoredRecoveries; 10] = [
     recorded!(Some(8), "v8", "planned.json"),
 ];
 
-/// One state, or a list of them.
+/// Splits a state, or a list of states, into rows.
 fn rows(text: &str) -> Vec<String> {
     let value: Value = serde_json::from_str(text).unwrap();
     match value.as_array() {
@@ -64,12 +64,12 @@ fn rows(text: &str) -> Vec<String> {
 }
 
 impl StoredRecoveries {
-    /// Each row by its kind, and what this program writes of it.
+    /// Returns each row by its kind, with the row that this program writes for it.
     fn written_anew(&self) -> Vec<(&'static str, String, String)> {
         let moves = rows(self.moves);
         let mut all = Vec::new();
         for row in rows(self.host) {
-            // Several rows of one instance, as no recovery has them.
+            // Several rows of one instance, which no recovery has.
             for one in &moves {
                 let state = HostRecovery::restore(&row, std::slice::from_ref(one)).unwrap();
                 let one_move = state.moves.values().next().unwrap();
@@ -94,7 +94,7 @@ impl StoredRecoveries {
     }
 }
 
-/// What is read no more, because a take-over forgets it anyway, or is read and written in another place.
+/// Keys that are no longer read: a takeover discards them, or they moved elsewhere.
 const RETIRED: [&str; 5] = [
     "host.fence.first_off",
     "host.fence.first_order",
@@ -103,7 +103,7 @@ const RETIRED: [&str; 5] = [
     "host.fence.off",
 ];
 
-/// Everything of `old` that is not retired is in `new` as it was; `new` may have more.
+/// Asserts that `new` has everything of `old` that is not retired, unchanged; `new` may have more.
 fn assert_kept(old: &Value, new: &Value, at: &str) {
     match (old, new) {
         (Value::Object(old), Value::Object(new)) => {
@@ -153,12 +153,12 @@ fn every_versions_state_is_read_and_written_again() {
     }
 }
 
-/// Keys that are names of something, and no fields.
+/// True for keys that are names and not fields.
 fn is_name(key: &str) -> bool {
     key.len() == 36 || key.starts_with("compute-") || key.contains('.')
 }
 
-/// Each key of `value` by its whole path, and whether there is anything in it.
+/// Collects each key of `value` by its path; true if it has a value.
 fn keys(value: &Value, at: &str, found: &mut BTreeMap<String, bool>) {
     match value {
         Value::Object(fields) => {
@@ -179,7 +179,8 @@ fn keys(value: &Value, at: &str, found: &mut BTreeMap<String, bool>) {
     }
 }
 
-/// What no row fills: what carries nothing, plain lists and numbers, and hooks of flows, which are filled in `host_auto`.
+/// Keys that no row fills: enum values without content, plain lists and numbers, and hooks of flows, which
+/// `host_auto` fills.
 const EMPTY: [&str; 28] = [
     "move.step.left",
     "move.step.moved",

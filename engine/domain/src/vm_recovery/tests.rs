@@ -23,12 +23,12 @@ mod relocation;
 
 const HOST: &str = "c1";
 const D: u64 = 20_000;
-/// D + Q and what an intent may be older than its call: from then on a call without an answer has no effect any more.
+/// D + Q plus the maximum age of an intent: a call without an answer has no effect after that, in ms.
 const SETTLED: u64 = 81_000;
 const STOP_LIMIT: u64 = 180_000;
 const START_LIMIT: u64 = 60_000;
 
-/// Rules under which nothing is moved, and a failed restart is not tried again.
+/// Returns rules without moves and without a second restart.
 fn restart_only() -> Policy {
     Policy {
         max_moves: 0,
@@ -174,7 +174,7 @@ fn silent() -> Observation {
     }
 }
 
-/// A recovery, its time, and everything it has said so far.
+/// A recovery, its elapsed time, and all its records and commands.
 struct Run {
     state: VmRecovery,
     at: u64,
@@ -182,7 +182,7 @@ struct Run {
     commands: Vec<Command>,
     calls: Vec<(u64, Command)>,
     shown: Option<(NotificationStatus, Option<String>)>,
-    /// The actions on the instance that Nova shows, latest first; `None` leaves their reading without an answer.
+    /// The instance's actions in Nova, latest first; `None` leaves their reads unanswered.
     actions: Option<Vec<ServerAction>>,
 }
 
@@ -204,7 +204,7 @@ impl Run {
         }
     }
 
-    /// Claimed, nothing said against it.
+    /// Returns a claimed recovery that nothing blocks.
     fn begun() -> Self {
         let id = server_id().to_string();
         let mut run = Self::new("LIFECYCLE", "STOPPED_FAILED", Some(&id), restart_only());
@@ -213,7 +213,7 @@ impl Run {
         run
     }
 
-    /// In this stage, its call commanded and not answered.
+    /// Returns a recovery in this stage, whose call is commanded and unanswered.
     fn asked(stage: Stage) -> Self {
         let mut run = Self::begun();
         run.tell(is(match stage {
@@ -280,7 +280,7 @@ impl Run {
         self.show_actions();
     }
 
-    /// Nova shows the actions as soon as they are asked for.
+    /// Answers reads of the actions at once.
     fn show_actions(&mut self) {
         let asked = Command::ReadActions(server_id());
         let Some(shown) = self.actions.clone().filter(|_| self.commands.contains(&asked)) else {
@@ -303,7 +303,7 @@ impl Run {
         self.tell(observation);
     }
 
-    /// Nova shows the instance like this and the host up, until `millis`, at every tick.
+    /// Shows this instance and a running host at every tick, until `millis`.
     fn goes_on(&mut self, millis: u64, sight: &Observation) {
         while self.at < millis && self.state.stage != Stage::Over {
             self.at = (self.at + 500).min(millis);
@@ -314,7 +314,7 @@ impl Run {
         }
     }
 
-    /// Another engine goes on from what was journalled.
+    /// Replaces the engine by one that continues from the journal.
     fn taken_over(&mut self) {
         self.state = VmRecovery::restore(&self.state.head().unwrap()).unwrap();
         self.tell(Observation::Claimed(OperatorState::CALM));
@@ -333,8 +333,8 @@ impl Run {
     }
 }
 
-/// A Nova that answers within a tick of 20 ms, and needs `takes` milliseconds to stop an instance: when the start was
-/// commanded, counted from the stop, and how often it had been asked by then.
+/// Runs a recovery with a Nova that answers within a tick of 20 ms and needs `takes` ms to stop an instance.
+/// Returns the time from the stop to the start command, and the number of reads until then.
 fn stopped_by_a_nova_that_takes(takes: u64) -> (u64, usize) {
     let mut run = Run::asked(Stage::Stopping);
     let (began, mut asked) = (run.at, 0);
@@ -393,7 +393,7 @@ fn call_of(stage: Stage) -> (Command, ServerCall) {
     }
 }
 
-/// What Nova shows as long as the stage's call has had no effect.
+/// Returns the instance as it is while the stage's call has had no effect.
 fn unmoved(stage: Stage) -> Observation {
     is(match stage {
         Stage::Activating => VmState::Resized,
@@ -550,7 +550,7 @@ fn taken_over_where_nothing_is_open_it_goes_on_at_once() {
 fn a_host_recovery_ends_it_and_says_whether_the_instance_may_be_stopped() {
     use NotificationStatus::{Failed, Ignored};
     let refuse = |run: &mut Run, stage| {
-        // As the driver does it: the refused write's call was not sent.
+        // As the driver does: the call of the refused write was not sent.
         run.tell(Observation::NotSent(call_of(stage).0));
         run.tell(Observation::HostUnderRecovery);
     };
@@ -664,7 +664,7 @@ fn the_host_is_looked_at_before_each_call_and_an_old_look_counts_for_nothing() {
     run.at(1500, is(VmState::Active));
     assert_eq!(run.calls.len(), 1);
     assert!(run.commands.contains(&Command::ReadService), "looked at again");
-    // Meanwhile an operator says no, and takes it back much later.
+    // Meanwhile an operator aborts, and withdraws that much later.
     run.tell(Observation::Pulse(pulse(false, false)));
     run.tell(up());
     run.at(1500 + 5_001, Observation::Pulse(OperatorState::CALM));

@@ -90,7 +90,7 @@ fn suspect(region: &mut Region, number: usize, ago: u64) {
     region.hosts[number].reported_ago = Some(Duration::from_secs(ago));
 }
 
-/// A host that Nova has confirmed as forced down, and whose remaining instances have waited for it since then.
+/// Makes host 1 forced down, confirmed by Nova; its remaining instances have waited since then.
 fn waits_for_disks(region: &mut Region, ago: u64) {
     suspect(region, 1, ago);
     region.hosts[1].on_maintenance = true;
@@ -103,7 +103,7 @@ fn waits_for_disks(region: &mut Region, ago: u64) {
     nova(region).services.insert(name(1), Some(down));
 }
 
-/// Name, change, and the numbers of hosts that are out in the segment and in total.
+/// Name, change, and the expected counts of hosts that are out in the segment and in total.
 type Case = (&'static str, Box<dyn Fn(&mut Region)>, u64, u64);
 
 /// Covers R24.
@@ -308,7 +308,7 @@ fn one_failed_host_is_never_a_storm() {
             if number % 2 == 0 {
                 region.hosts[number].by_operator = true;
             } else {
-                // Recovered long ago, and not back.
+                // Recovered long ago, and not returned.
                 age(&mut region, number, 90_000);
             }
         }
@@ -437,7 +437,7 @@ fn a_completely_lost_failure_domain_is_reported_with_its_time_span() {
     age(&mut region, 2, 3);
     let seen = facts(&region).domains;
     assert_eq!((seen[0].lost, seen[0].is_whole()), (2, false));
-    // A file knows better than an aggregate of the same name.
+    // The file takes precedence over an aggregate of the same name.
     region.domains.insert("rack:r7".into(), [name(0), name(1)].into());
     let seen = facts(&region).domains;
     assert_eq!((seen[0].hosts, seen[0].lost), (2, 2));
@@ -445,7 +445,7 @@ fn a_completely_lost_failure_domain_is_reported_with_its_time_span() {
     assert!(!facts(&region).domains[0].is_whole(), "a host alone is no domain");
 }
 
-/// Ten hosts in two segments, of which these have a process recovery, the oldest first, so many seconds old.
+/// Returns ten hosts in two segments with these process recoveries, oldest first, and their ages in seconds.
 fn disabling(hosts: &[(usize, u64)]) -> Region {
     let mut region = region();
     let dated = |(number, (host, seconds)): (usize, &(usize, u64))| HostIncident {
@@ -457,7 +457,7 @@ fn disabling(hosts: &[(usize, u64)]) -> Region {
     region
 }
 
-/// What is said to the last of them.
+/// Returns the guard's result for the last of them.
 fn last(hosts: &[(usize, u64)]) -> crate::guard::GuardResult {
     let (host, _) = hosts.last().unwrap();
     let recovery = recovery(99 + u128::try_from(hosts.len()).unwrap());
@@ -487,7 +487,7 @@ fn services_are_disabled_for_processes_up_to_a_fraction_of_the_segment_and_of_al
         GuardResult::Pass,
         "the same host again"
     );
-    // The first of those that are under way is not held up by the later ones.
+    // Later recoveries do not delay the first one.
     let all = disabling(&[(0, 3), (1, 2), (2, 1)]);
     let verdict = |number: usize| {
         crate::guard::process::check(
@@ -531,7 +531,7 @@ fn services_are_disabled_for_processes_at_a_bounded_rate() {
     assert_eq!(check([301, 100, 1]), crate::guard::GuardResult::Pass);
 }
 
-/// A voice: a hypervisor's, or a control node's.
+/// Returns a reporter: a hypervisor or a control node.
 fn voice(host: Option<usize>, user: &str) -> crate::Reporter {
     crate::Reporter {
         user_id: user.into(),
@@ -586,7 +586,7 @@ fn corroboration_counts_bound_reporters_outside_the_hosts_failure_domains() {
     }
 }
 
-/// A failed switch isolates some hosts, to which the rest of the cloud seems down.
+/// A failed switch isolates some hosts, from which the rest of the cloud seems down.
 /// Covers T2.
 #[test]
 fn a_monitor_on_a_host_that_is_down_in_nova_or_out_corroborates_nothing() {
@@ -615,7 +615,8 @@ fn a_monitor_on_a_host_that_is_down_in_nova_or_out_corroborates_nothing() {
 #[test]
 fn rare_heartbeats_may_also_form_a_cliff() {
     let mut region = region();
-    // A broker fails: of hosts that beat every 30 s the last heartbeat is 0 to 30 s older than the failure.
+    // A broker fails. With a heartbeat interval of 30 s, the last heartbeats are 0 to 30 s older than the
+    // failure.
     for number in 0..10 {
         let age = 50 + i64::try_from(number * 3).unwrap();
         nova(&mut region)
@@ -637,7 +638,7 @@ fn rare_heartbeats_may_also_form_a_cliff() {
 fn reports_of_hypervisors_count_in_no_fraction_while_the_host_is_up_in_nova() {
     let out = |reporter: crate::Reporter| {
         let mut region = region();
-        // Reported a moment ago, and heard four seconds ago.
+        // Reported just now; its last heartbeat is 4 s old.
         suspect(&mut region, 1, 0);
         region.hosts[1].reporters = vec![reporter];
         facts(&region).segment.out

@@ -11,7 +11,7 @@ fn build(kind: FlowKind, phases: &[(&str, &[&str])]) -> Result<(Flow, Vec<Note>)
     Flow::build(kind, &written, Defaults::default())
 }
 
-/// Whether the engine does its work, what hooks there are, what is remarked; or what is wrong.
+/// Returns whether the engine does its work, the number of hooks per phase and the remarks; or the error.
 fn told(kind: FlowKind, phases: &[(&str, &[&str])]) -> String {
     match build(kind, phases) {
         Ok((flow, notes)) => {

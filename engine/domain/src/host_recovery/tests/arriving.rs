@@ -121,7 +121,8 @@ fn a_late_arrival_is_moved_with_a_renewed_proof() {
     );
 }
 
-/// The host came back in mid-recovery, took the instances of another host, and was switched off again as the hold asks.
+/// The host returned during the recovery, took over another host's instances, and was powered off again as the
+/// hold requires.
 ///
 /// Covers R28.
 #[test]
@@ -152,7 +153,7 @@ fn an_instance_that_another_recovery_has_brought_back_is_moved_again() {
 /// Covers R28.
 #[test]
 fn an_arrival_that_nova_gave_up_needs_an_operator() {
-    // Nova goes on showing it at its source, with a task, after its call to the dead host has timed out.
+    // Nova keeps showing it at its source, with a task, after its call to the dead host has timed out.
     let record = Migration {
         updated_at: Some(nova_time(120_000)),
         ..inbound(MigrationType::LiveMigration, "completed")
@@ -177,7 +178,7 @@ fn an_arrival_that_nova_gave_up_needs_an_operator() {
     for word in ["from b", "may have run there", "virsh domstate"] {
         assert!(note.contains(word), "{word}: {note}");
     }
-    // And lands nevertheless.
+    // It arrives nevertheless.
     bed.tick(60_000);
 
     assert!(lists(&bed));
@@ -193,11 +194,11 @@ fn an_instance_that_runs_at_its_source_is_left_alone() {
     watch(&mut bed, 2, &failed, &at_b(None, PowerState::Running));
     assert_eq!(bed.message.as_deref(), Some("nothing was moved"));
     assert!(bed.state.arrivals.expected.is_empty());
-    // Shut down by Nova, which has found no guest at its source.
+    // Shut down by Nova, which found no guest at its source.
     let mut bed = empty_with(inbound(MigrationType::LiveMigration, "running"));
     watch(&mut bed, 200, &failed, &at_b(None, PowerState::Shutdown));
     assert_eq!(bed.step(77), &MoveStep::Over(End::Person));
-    // Another recovery moves it, which tells of it itself.
+    // Another recovery moves it and reports it itself.
     let mut bed = empty_with(inbound(MigrationType::LiveMigration, "running"));
     watch(
         &mut bed,
@@ -292,7 +293,7 @@ fn the_host_is_listed_once_a_minute_while_its_return_is_waited_for() {
         bed.service();
     }
     assert!((9..=11).contains(&asked), "{asked} in ten minutes");
-    // Once it is back, what it runs is its own.
+    // After the return, its instances are its own again.
     bed.beats();
     for _ in 0..120 {
         bed.tick(1_000);

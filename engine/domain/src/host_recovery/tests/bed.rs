@@ -1,4 +1,4 @@
-//! A test bench for a host recovery: feeds observations, and shows its commands and its journal.
+//! A test bench for host recoveries: feeds observations, records commands and journal writes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -49,11 +49,10 @@ pub(super) struct Harness {
     /// The recovery's elapsed time, in milliseconds.
     pub(super) at: u64,
     pub(super) record: Record,
-    /// True if one of its records had this.
+    /// True if one of its records had this set.
     pub(super) contradicted: bool,
     pub(super) dismissed: bool,
     pub(super) commands: Vec<Command>,
-    /// The journal.
     head: Option<String>,
     rows: BTreeMap<ServerId, String>,
     pub(super) writes: BTreeMap<ServerId, u32>,
@@ -64,7 +63,7 @@ pub(super) struct Harness {
     words: u64,
     /// The host's service in Nova.
     pub(super) service: Service,
-    /// The state of all hosts, the answer to each scan.
+    /// The state of all hosts, returned to each scan.
     around: Option<Arc<Region>>,
     /// Unanswered calls about reserved hosts.
     pub(super) pending: Vec<ReserveCall>,
@@ -250,7 +249,7 @@ impl Harness {
 
     /// Answers the request for the configured levels in the same step.
     pub(super) fn see_all(&mut self, mut observations: Vec<Observation>) -> &mut Self {
-        // A look around that was asked for by the last decision is answered by the next.
+        // A scan requested by the last decision is answered with the next one.
         if self.looks_around()
             && let Some(around) = self.around.clone()
         {
@@ -270,7 +269,7 @@ impl Harness {
             self.commands.remove(asked);
             self.decide_too(Observation::Levels(self.levels.clone()));
         }
-        // Whoever has ordered it off has looked around shortly before a further order.
+        // After a first order, the engine always has a recent scan before a further order.
         if self.state.fence.ordered
             && self.looks_around()
             && let Some(around) = self.around.clone()
@@ -318,7 +317,7 @@ impl Harness {
             elapsed: Elapsed::from_millis(self.at),
             wall: wall(self.at),
         };
-        // The journal has refused the write before.
+        // The journal refused the write that set it.
         let refused = observations
             .iter()
             .find(|one| matches!(one, Observation::MovesTaken(_)))
@@ -393,7 +392,7 @@ impl Harness {
         self.see(Observation::Pulse(self.pulse.clone()))
     }
 
-    /// Adds a further report with NORMAL to the next pulse.
+    /// Adds a joined report with NORMAL to the next pulse.
     pub(super) fn join_normal(&mut self) -> &mut Self {
         self.pulse.joined_normal = true;
         self
@@ -479,7 +478,7 @@ impl Harness {
         matches!(self.step(number), MoveStep::Waiting { .. })
     }
 
-    // --- what Nova and the devices say
+    // --- answers of Nova and the devices
 
     pub(super) fn looks_around(&self) -> bool {
         self.wants(|command| *command == Command::CountHosts)
@@ -494,7 +493,7 @@ impl Harness {
     pub(super) fn around(&mut self, region: Region) -> &mut Self {
         self.around = Some(Arc::new(region));
         if self.looks_around() {
-            // Comes with the answer.
+            // The answer arrives together with it.
             return self.see_all(Vec::new());
         }
         self.tick(0)
@@ -513,7 +512,7 @@ impl Harness {
         self.see(Observation::Service(Ok(Some(seen))))
     }
 
-    /// Answers a read of the service late: the answer is dated by its request.
+    /// Answers a read of the service late; the answer is dated by its request.
     pub(super) fn service_now(&mut self) -> &mut Self {
         self.service().service()
     }
@@ -706,7 +705,7 @@ impl Harness {
         })
     }
 
-    // --- the way so far
+    // --- the steps up to a stage
 
     /// Lets the guards pass.
     pub(super) fn begun(mut self) -> Self {
@@ -727,7 +726,7 @@ impl Harness {
         assert!(self.updates().is_some(), "{:?}", self.commands);
         self.service.forced_down = true;
         self.service.up = false;
-        // Nova dates the record by its change.
+        // Nova updates the record's date with each change.
         self.heartbeat_age(0);
         let seen = self.service.clone();
         self.see(Observation::ServiceUpdated(Ok(seen)));

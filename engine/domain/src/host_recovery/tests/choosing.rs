@@ -90,7 +90,7 @@ fn of(project: &str, one: Server) -> Server {
     one
 }
 
-/// A project with 20 instances of the highest priority, and two with one each.
+/// Three projects: one with 20 instances of the highest priority, two with one each.
 fn greedy_and_others() -> Vec<Server> {
     let mut servers: Vec<Server> = (1..=20)
         .map(|number| of("greedy", preferred(made(tagged(number), 1), "2147483647")))

@@ -1,4 +1,4 @@
-//! Duration of silence in Nova, and of the wait of an operator's confirmation for it (R26).
+//! The silence in Nova that a proof or an operator's confirmation requires (R26).
 
 use super::bed::{Harness, fault, nova_time, region};
 use crate::fault::FaultClass;
@@ -63,7 +63,7 @@ fn dead_device(bed: &mut Harness) {
 #[test]
 fn a_host_that_reads_on_is_powered_off_once_its_heartbeat_has_stopped() {
     let mut bed = unwatched(Harness::engine());
-    // Nova shows it stale at once; that it stands still is to be seen.
+    // Nova shows the heartbeat as stale at once, but the engine must see that it does not change.
     beat(&mut bed, 60);
     let ordered = first(60, |_| second(&mut bed, Power::On));
     assert!(matches!(ordered, Some(15..=18)), "{ordered:?}");
@@ -79,7 +79,7 @@ fn what_its_engine_has_watched_before_counts() {
     assert!(matches!(ordered, Some(1..=2)), "{ordered:?}");
 }
 
-/// A copy of Nova's database that lags behind by a constant time shows each heartbeat as old; but it shows each.
+/// A replica with a constant lag shows every heartbeat as old, but it does show every one.
 /// Covers R26.
 #[test]
 fn a_constant_lag_of_nova_powers_off_no_running_host() {
@@ -106,7 +106,7 @@ fn silence_counts_only_a_minute_after_an_outage_of_nova() {
         if others > 0 {
             assert_eq!(waits_for(&bed), [guard], "{:?}", bed.message);
         }
-        // The others have been heard, and it has not yet.
+        // Nova receives the other hosts' heartbeats again, but not yet this one's.
         bed.around_later(region(1, 10));
         let ordered = first(120, |_| second(&mut bed, Power::On));
         assert!(matches!(ordered, Some(70..=74)), "{others}: {ordered:?}");
@@ -156,12 +156,13 @@ fn an_operators_confirmation_does_not_count_right_after_an_outage_of_nova() {
     for _ in 0..40 {
         assert!(!step(&mut bed));
     }
-    // Somebody has switched it on; the others have been heard, and its first heartbeat is not due yet.
+    // The host was powered on from outside. The other hosts' heartbeats have arrived; its first one is not due
+    // yet.
     bed.around_later(region(1, 10));
     for _ in 0..12 {
         assert!(!step(&mut bed), "{:?}", bed.message);
     }
-    // Off after all: no later heartbeat comes.
+    // It is off after all: no later heartbeat arrives.
     let believed = first(120, |_| step(&mut bed));
     assert!(matches!(believed, Some(57..=62)), "{believed:?}");
 }
@@ -225,7 +226,7 @@ fn a_heartbeat_that_moves_after_the_first_reading_voids_both() {
     let mut bed = Harness::engine().begun();
     beat(&mut bed, 60);
     bed.service().power(Power::Off);
-    // A copy that lags: it is old, and it has moved.
+    // A lagging replica: the heartbeat is old, and it has changed.
     bed.tick(2_000);
     beat(&mut bed, 50);
     bed.service().tick(1_000).power(Power::Off);
@@ -261,7 +262,7 @@ fn a_confirmation_expires_ten_minutes_after_it_was_given_by_the_databases_clock(
     let mut bed = Harness::engine().begun();
     beat(&mut bed, 60);
     bed.service().command(OperatorCommand::HostIsOff);
-    // The device takes its time, which does not count.
+    // The device's own delay does not count.
     for _ in 0..300 {
         bed.tick(1_000);
         assert!(bed.state.confirmation.is_some(), "at {}", bed.at);
@@ -270,7 +271,7 @@ fn a_confirmation_expires_ten_minutes_after_it_was_given_by_the_databases_clock(
     let pulse = bed.pulse.clone();
     bed.see(Observation::Pulse(pulse));
     assert!(bed.state.confirmation.is_none());
-    // One that is heard only then was never good.
+    // A confirmation that arrives after its expiry never counts.
     bed.command(OperatorCommand::HostIsOff);
     let mut late = bed.pulse.clone();
     late.word = late.word.map(|word| crate::recovery::OperatorWord {

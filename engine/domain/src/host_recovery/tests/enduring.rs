@@ -15,7 +15,8 @@ fn rebuilding(number: u128) -> Server {
     }
 }
 
-/// Ten seconds later the host's service, its device and the lists have been read once more. Whether instance 1 was asked for.
+/// Passes ten seconds, answering reads of the service, the device and the lists. Returns true if instance 1 was
+/// evacuated.
 fn round(bed: &mut Harness, servers: Vec<Server>, records: Vec<Migration>) -> bool {
     bed.tick(10_000);
     let mut asked = bed.evacuates(1);
@@ -27,8 +28,8 @@ fn round(bed: &mut Harness, servers: Vec<Server>, records: Vec<Migration>) -> bo
     asked | bed.evacuates(1)
 }
 
-/// For `millis` everything else answers as ever, and every evacuation that is asked for is answered by `refusal`. Gives how
-/// often one was asked for.
+/// Refuses every evacuation with `refusal` for `millis`; everything else is answered normally. Returns the
+/// number of evacuation requests.
 fn refused_for(bed: &mut Harness, millis: u64, refusal: &Fault) -> u32 {
     let until = bed.at + millis;
     let mut asked = 0;
@@ -376,7 +377,7 @@ fn calls_without_answers_lose_nothing() {
     let mut bed = Harness::engine().planned(vec![server(1), server(2)]);
     let mut writes = 0;
     for _ in 0..60 {
-        // Every question that is out times out together.
+        // All open queries time out together.
         let asked = bed.commands.clone();
         bed.at += 20_000;
         let silent: Vec<Observation> = asked
@@ -418,7 +419,8 @@ fn calls_without_answers_lose_nothing() {
     assert_eq!(bed.status, NotificationStatus::Finished);
 }
 
-/// Nova's scheduler finds no host, for so long or until the instance is given up. Gives how often it was asked for in all.
+/// Lets Nova's scheduler find no host for `millis` or until the instance is given up. Returns the total number
+/// of requests.
 fn no_host_for(bed: &mut Harness, millis: u64, records: &mut Vec<Migration>) -> usize {
     let until = bed.at + millis;
     let failed =

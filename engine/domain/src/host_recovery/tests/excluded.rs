@@ -21,7 +21,7 @@ fn stopped(number: u128) -> Server {
     }
 }
 
-/// The moves are over: these were listed, and policy excludes all of them.
+/// Returns a recovery whose moves are done: these instances were listed, and policy excludes them all.
 fn left(servers: Vec<Server>, change: impl FnOnce(&mut Policy)) -> Harness {
     let mut bed = Harness::with("UNKNOWN", |policy| {
         policy.evacuate_all = false;
@@ -35,7 +35,7 @@ fn left(servers: Vec<Server>, change: impl FnOnce(&mut Policy)) -> Harness {
     bed
 }
 
-/// And then the host has come back.
+/// Returns the same recovery after its host has come back.
 fn come_back(bed: &mut Harness) {
     bed.at += 30_000;
     bed.service().beats();
@@ -90,13 +90,13 @@ impl Harness {
         })
     }
 
-    /// The time passes, and the host is heard.
+    /// Passes time with a heartbeat of the host.
     fn later(&mut self, millis: u64) -> &mut Self {
         self.at += millis;
         self.heartbeat_age(0).service()
     }
 
-    /// Passes time until it reads the instance, and shows it that.
+    /// Passes time until the recovery reads the instance, then answers the read.
     fn shows(&mut self, number: u128, seen: Server) -> &mut Self {
         for _ in 0..100 {
             if self.reads_server(number) {
@@ -133,7 +133,7 @@ fn an_excluded_instance_that_ran_is_started_when_its_host_is_back() {
         bed.message
     );
     assert_eq!(bed.state.wait().map(|wait| wait.what), Some(WaitsFor::Start));
-    // Nova has not looked at its guest yet.
+    // Nova's power-state sync has not run yet.
     bed.shows(1, server(1));
     assert!(!bed.starts_any());
     bed.shows(1, stopped(1));
@@ -330,7 +330,7 @@ fn one_that_does_not_start_is_given_up_and_named() {
     assert_eq!(starts, 4, "{:?}", bed.one(1));
     assert_eq!(bed.end_of(1), Some(StartEnd::NotStarted));
     assert_eq!(bed.state.stage, Stage::Over);
-    // Nor is one waited for that Nova shows as active all the time.
+    // Instances that Nova shows as active throughout are not waited for either.
     let mut bed = returned(vec![server(1)]);
     for _ in 0..1_900 {
         if bed.reads_server(1) {
@@ -340,7 +340,7 @@ fn one_that_does_not_start_is_given_up_and_named() {
     }
     assert_eq!(bed.end_of(1), Some(StartEnd::NotStarted));
     assert_eq!(bed.state.stage, Stage::Over);
-    // What Nova refuses for good is not asked for again.
+    // A permanent refusal is not retried.
     let mut bed = returned(vec![server(1)]);
     bed.shows(1, stopped(1)).actions(1, FOUND_SHUT_DOWN);
     let refusal = fault(Some(403), FaultClass::Permanent, false);

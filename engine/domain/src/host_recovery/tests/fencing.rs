@@ -90,7 +90,7 @@ fn an_approved_storm_continues_and_a_rejected_one_ends_as_failed() {
     assert_eq!(bed.status, NotificationStatus::Failed);
     let message = bed.message.as_deref().unwrap();
     assert!(message.contains("rejected by ada"));
-    // How many are down is not known: nobody has listed them.
+    // Without a scan the number of failed hosts is unknown.
     assert!(
         message.contains("nothing was moved; if ") && !message.contains("0 need an operator"),
         "{message}"
@@ -387,7 +387,7 @@ fn a_failed_forced_down_is_repeated_and_shown() {
         assert!(bed.updates().is_none(), "{name}");
         bed.tick(wait);
         let mut again = bed.updates().is_some();
-        // What was refused for good is looked at before.
+        // After a permanent refusal the service is read before a retry.
         bed.service();
         again |= bed.updates().is_some();
         bed.power(Power::Off);
@@ -406,7 +406,7 @@ fn a_claim_is_bound_to_the_heartbeat_from_the_start() {
     bed.heartbeat_age(16_000).service();
     assert!(bed.updates().is_some());
     bed.see(Observation::ServiceUpdated(Err(unavailable())));
-    // It was held up for an hour, and the host came back and went again.
+    // The recovery was on hold for an hour; the host returned and failed again.
     bed.pulse(true, true);
     bed.at += 3_600_000;
     bed.heartbeat_age(20_000);

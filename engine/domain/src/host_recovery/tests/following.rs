@@ -70,7 +70,7 @@ fn the_heartbeat_is_recorded_before_the_first_request() {
     );
     bed.see(Observation::Service(Err(timeout())));
     assert!(bed.wants(|command| *command == Command::TakeInventory { shown: false }));
-    // A copy of Nova's database that lags behind.
+    // A lagging replica of Nova's database.
     bed.service.forced_down = false;
     bed.inventory(vec![server(1)], vec![])
         .answer(1, ServerCall::Lock, Ok(()));
@@ -84,7 +84,7 @@ fn lists(command: &Command) -> bool {
     matches!(command, Command::TakeInventory { .. })
 }
 
-/// A read of the service record costs Nova as much as a list of few instances.
+/// A read of the service record costs Nova as much as a list of a few instances.
 #[test]
 fn one_read_of_the_service_precedes_the_lists_and_one_after_them_counts_too() {
     let mut bed = Harness::engine().proven();
@@ -281,7 +281,7 @@ fn unlocking_is_repeated_until_nova_has_answered_and_none_can_come_late() {
         assert_eq!(bed.status, NotificationStatus::Running);
         bed.tick(31_000).lock_is_ours(1);
     }
-    // One of them may come yet, and would take off the lock of whoever moves it next.
+    // One of the unlocks may still take effect, and would remove the lock of the next recovery.
     bed.answer(1, ServerCall::Unlock, Ok(()));
     assert!(!bed.one(1).is_finished());
     bed.tick(48_000);
@@ -314,8 +314,8 @@ fn a_lock_that_may_come_late_is_removed_late_too() {
     assert!(bed.one(1).is_finished());
 }
 
-/// The engine may have been stopped in between, or Nova slow: by the time of the answer nothing can come any more, but what
-/// the answer is about was before.
+/// The engine may have been stopped, or Nova slow. When the answer arrives no earlier call can take effect, but
+/// one could when Nova executed the unlock.
 /// Covers R5, R12.
 #[test]
 fn an_unlock_counts_from_its_sending_and_not_from_its_answer() {
@@ -499,7 +499,7 @@ fn no_instance_is_requested_while_that_is_blocked() {
 fn a_late_answer_is_not_taken_for_that_of_another_call() {
     let mut bed = Harness::engine().planned(vec![server(1)]);
     bed.at += 1;
-    // The record is there before the answer, and Nova has failed it.
+    // The record exists before the answer, and Nova has failed it.
     bed.lists(vec![server(1)], vec![evacuation(1, 1, "failed", None)]);
     bed.tick(5_000);
     assert!(!bed.evacuates_any(), "the first call has not been answered");

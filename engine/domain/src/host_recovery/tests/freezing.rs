@@ -1,4 +1,4 @@
-//! Freezes: the work that waits for them, the work that continues, and the claims that count afterwards (ADR 0051).
+//! Freezes: work that waits for them, work that continues, and the claims that count afterwards (ADR 0051).
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -63,7 +63,7 @@ impl Harness {
 
     /// Sends silence and two readings of "off". Returns true if that gave a proof.
     fn found_off(&mut self) -> bool {
-        // Nothing was heard of it since before the report. The first answer may be to a question from before the thaw.
+        // No heartbeat since before the report. The first answer may belong to a query from before the thaw.
         let age = self.at + 20_000;
         self.heartbeat_age(age).service_now();
         self.power(Power::Off).tick(3_000).power(Power::Off);
@@ -119,7 +119,7 @@ fn a_frozen_host_waits_with_its_end_shown_and_is_then_recovered() {
     }
 }
 
-/// What tells it from a host that was never frozen.
+/// The host that was never frozen is the control case.
 #[test]
 fn reports_from_before_the_end_of_a_freeze_power_off_no_running_host() {
     for frozen in [false, true] {
@@ -168,7 +168,7 @@ fn a_host_that_is_down_after_the_freeze_is_powered_off() {
 
 #[test]
 fn a_freeze_before_the_first_order_or_change_discards_the_claims() {
-    // Held by a guard, being asked, confirmed off and about to be disabled.
+    // On hold by a guard, being read, confirmed off, and about to be disabled.
     let held = {
         let mut bed = Harness::engine();
         bed.claim().storm(8, 10);
@@ -184,7 +184,7 @@ fn a_freeze_before_the_first_order_or_change_discards_the_claims() {
     assert!(proven.record.unless_frozen.own);
     for mut bed in [held, asked].into_iter().chain([proven]) {
         let disabling = bed.state.stage == Stage::Disabling;
-        // The journal has refused what was to be begun.
+        // The journal refused the action.
         let refused = bed.commands.iter().filter(|one| one.is_write()).cloned();
         let mut news: Vec<Observation> = refused.map(Observation::NotSent).collect();
         bed.pulse.frozen.over = vec![freeze(FreezeScope::Host, 1)];
@@ -204,7 +204,7 @@ fn a_freeze_before_the_first_order_or_change_discards_the_claims() {
     }
 }
 
-/// The freeze was written while the intent was on its way: the journal has refused it.
+/// The freeze was written while the intent was on its way, so the journal refused the intent.
 #[test]
 fn an_order_that_the_journal_refuses_has_never_been_given() {
     let mut bed = Harness::engine().begun();
@@ -229,7 +229,7 @@ fn an_order_that_the_journal_refuses_has_never_been_given() {
     );
 }
 
-/// The first order of an episode that begins during the evacuation, as the host came back.
+/// The first order of an episode that starts during the evacuation, when the host came back.
 /// Covers R24.
 #[test]
 fn a_refused_order_during_the_moves_is_counted_when_it_is_given() {
@@ -259,7 +259,7 @@ fn started_work_is_followed_to_its_end_without_power_commands() {
         bed.tick(10_000).heartbeat_age(90_000).service().power(Power::On);
         assert!(!bed.orders_off(), "{:?}", bed.commands);
     }
-    // Its device failed to do it, and a person says to go on: a freeze is not ended by that.
+    // The device failed to power it off and an operator approves; that does not end a freeze.
     assert_eq!(
         bed.state.hold.as_ref().map(|hold| hold.kind),
         Some(HoldKind::Fence)
@@ -277,7 +277,7 @@ fn started_work_is_followed_to_its_end_without_power_commands() {
         bed.tick(10_000).heartbeat_age(90_000).service().power(Power::On);
         assert!(!bed.orders_off(), "{:?}", bed.commands);
     }
-    // Found off after all: its instances are down, and are moved.
+    // It is found off after all: its instances are down and get moved.
     assert!(
         bed.command(OperatorCommand::Approve).found_off(),
         "{:?}",
@@ -297,7 +297,7 @@ fn a_host_freeze_holds_no_moves_and_an_instance_that_is_frozen_itself_waits() {
         .freeze_host()
         .inventory(vec![server(1)], Vec::new());
     assert!(bed2.acts(), "a proven host is emptied: {:?}", bed2.commands);
-    // Frozen after it was asked for: it is followed.
+    // A freeze after the request: the evacuation is followed.
     bed.freeze_instance(1).answer(1, ServerCall::Evacuate, Ok(()));
     assert!(bed.is_asked(1));
 
@@ -360,7 +360,7 @@ fn an_approval_does_not_end_a_freeze_and_does_not_count_after_it() {
     );
 }
 
-/// Nobody was there to see it frozen: the journal remembers that it was.
+/// No engine saw the freeze; the journal keeps its number.
 #[test]
 fn a_freeze_that_no_engine_has_seen_counts_too() {
     let mut bed = Harness::engine();
@@ -389,7 +389,7 @@ fn a_new_owner_waits_for_the_freeze_and_handles_its_end_once() {
     bed.take_over().tick(1_000);
     bed.found_on();
     assert!(bed.orders_off(), "{:?}", bed.commands);
-    // The same thaw again takes nothing back.
+    // The same thaw, seen again, revokes nothing.
     let pulse = bed.pulse.clone();
     bed.powered_off(Ok(())).see(Observation::Pulse(pulse));
     assert_eq!(bed.state.stage, Stage::Fencing);
@@ -416,7 +416,7 @@ fn an_unless_worse_freeze_ends_when_a_second_host_is_out() {
             ..FreezeStatus::NOTHING
         });
         let mut around = region(out, 10);
-        // Nova hears none of those that are reported.
+        // Nova receives no heartbeat from the reported hosts.
         if let Ok(nova) = &mut around.nova {
             for service in nova.services.values_mut().take(out).flatten() {
                 service.up = false;
@@ -429,7 +429,7 @@ fn an_unless_worse_freeze_ends_when_a_second_host_is_out() {
     }
 }
 
-/// One of the acts of the other properties, or a freeze that comes or goes.
+/// An act of the other properties, or the start or end of a freeze.
 #[derive(Clone, Debug)]
 enum Cold {
     Act(Act),

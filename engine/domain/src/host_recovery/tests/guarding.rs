@@ -233,7 +233,7 @@ fn the_journal_enforces_the_rate_and_drops_a_refused_order() {
     assert!(!bed.state.fence.ordered);
     assert!(bed.state.fence.orders.is_empty());
     assert_eq!(waits_for(&bed), [Guard::Rate]);
-    // It is still only suspected: an operator's no ends it.
+    // The host is still only suspected, so an abort ends the recovery.
     bed.pulse(true, true);
     assert_eq!(bed.status, NotificationStatus::Ignored);
     assert_eq!(bed.record.life, Some(Life::Closed));
@@ -380,7 +380,7 @@ fn a_cliff_is_waited_out_for_three_intervals_of_elapsed_time() {
             service.last_heartbeat = Some(nova_time(60_000));
             nova.services.insert(name, Some(service));
         }
-        // Silent for longer than the fractions look back.
+        // Silent for longer than the window of the fractions.
         for service in nova.services.values_mut().flatten() {
             service.nova_now = service
                 .last_heartbeat

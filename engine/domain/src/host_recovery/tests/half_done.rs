@@ -1,4 +1,4 @@
-//! Partial failures of Nova, messages that it holds, and false answers.
+//! Partial failures of Nova, messages stuck in its queues, and false answers.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -28,7 +28,7 @@ pub(super) fn in_error(number: u128) -> Server {
     }
 }
 
-/// Half a second after half a second: the proof is young, Nova shows this. Whether vm-1 was asked for, and where.
+/// Runs ticks of 500 ms with a recent proof and these lists. Returns the targets of the evacuations of vm-1.
 pub(super) fn look(
     bed: &mut Harness,
     millis: u64,
@@ -40,7 +40,7 @@ pub(super) fn look(
     let until = bed.at + millis;
     let mut asked = Vec::new();
     let mut answer = |bed: &mut Harness| {
-        // What is asked is answered at once, and what that leads to is seen too.
+        // Queries are answered at once, including the commands that follow.
         for _ in 0..3 {
             let targets = bed.commands.iter().filter_map(|command| match command {
                 Command::Evacuate(it) => Some(it.target().map(ToOwned::to_owned)),
@@ -68,7 +68,7 @@ pub(super) fn look(
     asked
 }
 
-/// vm-1 was asked for and has failed at "b", after its guest was spawned there.
+/// Returns a recovery whose evacuation of vm-1 failed at "b" after its guest was spawned there.
 pub(super) fn failed_at_b() -> Harness {
     let mut bed = Harness::engine().asked();
     bed.tick(1_000).lists(
@@ -116,7 +116,7 @@ fn a_permanent_failure_there_is_held_for_an_operator() {
 fn a_destination_confirmed_off_runs_nothing_and_releases_the_instance() {
     let mut bed = failed_at_b();
     let records = vec![evacuation(1, 1, "failed", Some("b"))];
-    // While it counts as running there, it is asked for there.
+    // While it may run at "b", it is evacuated to "b".
     look(&mut bed, 9_000, &[in_error(1)], &records, &["b"], &messages(true));
     bed.answer(1, ServerCall::Evacuate, Ok(()));
     let mut records = records;
@@ -133,7 +133,7 @@ fn a_destination_confirmed_off_runs_nothing_and_releases_the_instance() {
     assert_eq!(bed.one(1).doubts().count(), 0);
 }
 
-/// Where it is asked for now.
+/// Returns the targets of the current evacuation commands.
 fn targets(bed: &Harness) -> Vec<Option<String>> {
     let targets = bed.commands.iter().filter_map(|command| match command {
         Command::Evacuate(it) => Some(it.target().map(ToOwned::to_owned)),
@@ -142,7 +142,7 @@ fn targets(bed: &Harness) -> Vec<Option<String>> {
     targets.collect()
 }
 
-/// Nothing may be begun, and "b" is confirmed off for a while.
+/// Returns a recovery that may start nothing while "b" is confirmed off.
 fn held_back_while_b_is_off(records: &[Migration]) -> Harness {
     let mut bed = failed_at_b();
     bed.pulse(false, false);
@@ -157,7 +157,7 @@ fn held_back_while_b_is_off(records: &[Migration]) -> Harness {
 fn absence_is_revoked_with_its_proof() {
     let records = vec![evacuation(1, 1, "failed", Some("b"))];
     let mut bed = held_back_while_b_is_off(&records);
-    // "b" beats again before the instance is asked for.
+    // A heartbeat of "b" arrives before the evacuation.
     look(&mut bed, 1_000, &[in_error(1)], &records, &[], &messages(true));
     assert!(bed.one(1).doubts().eq(["b"]), "{:?}", bed.one(1));
     bed.pulse(true, false);
@@ -301,7 +301,7 @@ fn time_without_a_broker_does_not_count_and_is_added() {
         youngest_beat: Some(Duration::from_secs(40)),
         ..messages(true)
     };
-    // Conductors look up all the time: their heartbeats do not go over the broker.
+    // Conductors are always up here: their heartbeats do not use the broker.
     assert_eq!(
         look(&mut bed, 400_000, &[rebuilding(1)], &records, &[], &away),
         []
@@ -467,7 +467,7 @@ fn an_empty_list_counts_only_if_the_hosts_cell_confirms_it() {
     let mut bed = Harness::engine().proven();
     bed.forced_down().empty(InCell::Has(0)).tick(100);
     assert_eq!(bed.status, NotificationStatus::Finished, "{:?}", bed.message);
-    // However often, and however long: the cell may be away exactly while each list is read.
+    // Repetition does not help: the cell may be down during each read of a list.
     for (doubt, why) in [
         (InCell::Has(3), "the host's cell has 3"),
         (InCell::Failed(timeout()), "could not be queried"),
@@ -514,7 +514,7 @@ fn a_late_instance_is_not_missed_when_the_cell_is_down_at_the_last_check() {
         bed
     };
     assert_eq!(over(InCell::Has(0)).status, NotificationStatus::Finished);
-    // All that was known to be there has left by Nova's own records.
+    // By Nova's own records all known instances have left.
     for unsure in [InCell::NotAsked, InCell::Failed(timeout())] {
         assert_eq!(over(unsure).status, NotificationStatus::Finished);
     }
@@ -629,7 +629,7 @@ fn a_failure_declared_by_an_operator_ends_a_stuck_move_and_names_the_host() {
     assert!(asked || later == [None], "{:?}", bed.one(1));
 }
 
-/// It had no effect, and was written into the story as if it had one.
+/// The action had no effect, but the timeline recorded one.
 /// Covers C5.
 #[test]
 fn a_failure_declared_by_an_operator_names_uncertain_hosts_and_none_that_is_confirmed_off() {

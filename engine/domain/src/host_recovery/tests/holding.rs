@@ -1,4 +1,4 @@
-//! A host that is alive, and the operator's actions.
+//! Hosts that are up, and operators' actions.
 
 use std::time::Duration;
 
@@ -51,7 +51,7 @@ fn a_host_seen_on_or_with_heartbeats_ends_all_further_requests() {
 fn an_approved_one_needs_a_new_proof_and_sets_forced_down_again() {
     let mut bed = alive();
     bed.at += 1_000;
-    // Asked for before the word: says nothing about now.
+    // The query precedes the action, so its answer does not count.
     let old = bed.at - 500;
     bed.command(OperatorCommand::Approve);
     assert_eq!(bed.state.stage, Stage::Fencing);
@@ -133,7 +133,7 @@ fn external_mode_an_approved_recovery_needs_silence_observed_after_the_approval(
     assert!(bed.state.proof.is_some());
 }
 
-/// Seeds 81474 and 90009 of the simulation: the host came back while the recovery was held by a guard.
+/// Seeds 81474 and 90009 of the simulation: the host came back while a guard held the recovery.
 /// Covers R16.
 #[test]
 fn external_silence_before_a_hold_does_not_count_after_it() {
@@ -212,7 +212,7 @@ fn a_heartbeat_first_read_long_after_forced_down_is_not_a_baseline() {
     bed.service.up = false;
     let seen = bed.service.clone();
     bed.see(Observation::ServiceUpdated(Ok(seen)));
-    // The engine's process is stopped here, and the host comes back meanwhile.
+    // The engine's process is stopped here; meanwhile the host comes back.
     bed.at += 200_000;
     bed.heartbeat_age(3_000)
         .service()

@@ -1,4 +1,4 @@
-//! The operator's hooks: each phase, each result, and events while a hook runs.
+//! Operators' hooks: each phase, each result, and events while a hook runs.
 
 use std::sync::Arc;
 
@@ -46,7 +46,7 @@ fn touches(bed: &Harness) -> bool {
     bed.wants(|command| command.is_write() && !matches!(command, Command::RunHook(_)))
 }
 
-/// Answers everything that was just asked, and what is asked then; gives all of it. Hooks are not answered.
+/// Answers all commands and those that follow, except hooks. Returns all of them.
 fn serve(bed: &mut Harness, here: &[Server]) -> Vec<Command> {
     let mut all = Vec::new();
     while let Some(command) = bed.commands.pop() {
@@ -85,7 +85,7 @@ fn serve(bed: &mut Harness, here: &[Server]) -> Vec<Command> {
     all
 }
 
-/// A host off and forced down, one instance, and the hook before the moves is running.
+/// Returns a recovery with a host off and forced down, one instance, and a running hook before the moves.
 fn before_moves(entry: &str) -> (Harness, HookCall) {
     let mut bed = with(Phase::Main, entry).proven();
     bed.forced_down().inventory(vec![server(1)], Vec::new());
@@ -93,7 +93,7 @@ fn before_moves(entry: &str) -> (Harness, HookCall) {
     (bed, call)
 }
 
-/// Every instance is moved, and the hook after that is running.
+/// Returns a recovery whose instances are moved and whose hook after the moves runs.
 fn after_moves(entry: &str) -> (Harness, HookCall) {
     let mut bed = with(Phase::Post, entry).asked();
     bed.lists(Vec::new(), vec![evacuation(1, 1, "done", Some("b"))]);

@@ -44,7 +44,7 @@ fn off(bed: &mut Harness, name: &str) {
     bed.device(name, Power::Off).tick(3_000).device(name, Power::Off);
 }
 
-/// The device says on for so long, asked every five seconds; the orders it was given meanwhile.
+/// Reads "on" from the device every 5 s for `seconds`. Returns the number of orders meanwhile.
 fn on_for(bed: &mut Harness, name: &str, seconds: u64) -> usize {
     let answered = |bed: &mut Harness| {
         let told = bed.ordered_devices().len();
@@ -356,7 +356,7 @@ fn when_all_levels_fail_it_is_held_and_tried_again_every_minute_until_one_works(
         "the message does not flap: {}",
         bed.said - said
     );
-    // The device is repaired: nobody has to say so.
+    // The device is repaired; no operator action is needed.
     bed.service_now();
     for _ in 0..300 {
         let asked =
@@ -423,7 +423,7 @@ fn no_level_starts_after_the_episodes_deadline() {
 /// Covers ROW8.
 #[test]
 fn an_engine_killed_at_any_step_leaves_one_order_at_each_device() {
-    // Where the engine dies, and what the new one finds.
+    // The point at which the engine dies, and the state that the new one finds.
     for (name, answered, found) in [
         ("before the answer, and it took effect", false, Power::Off),
         ("after the answer, and it took effect", true, Power::Off),
@@ -503,7 +503,7 @@ fn a_level_of_two_devices_is_off_when_both_are_and_each_is_told_by_itself() {
         .device("pdu-a", Power::Off);
     assert!(bed.state.proof.is_none(), "one of two");
     bed.device("pdu-b", Power::Off);
-    // The first one is asked on meanwhile, so that both are off at the same time.
+    // The first device is still read, so that both are off at the same time.
     for _ in 0..20 {
         bed.tick(1_000);
         if bed.asked_devices().contains(&"pdu-a") {
@@ -556,7 +556,7 @@ fn after_a_power_command_the_fence_is_followed_to_its_end() {
     bed.device("bmc", Power::On);
     assert!(bed.orders_off());
     bed.ordered("bmc", Err(fault(Some(403), FaultClass::Permanent, false)));
-    // The host is back, and a segment disabled, and whatever else.
+    // The host returns, the segment is disabled, and so on.
     for round in 0..300 {
         bed.tick(1_000).heartbeat_age(500).service();
         bed.pulse(round % 2 == 0, false);
@@ -597,7 +597,7 @@ fn a_host_without_a_device_is_held_until_there_is_one() {
 #[test]
 fn a_late_power_off_of_a_level_that_was_left_is_waited_for_before_the_host_is_handed_back() {
     for (name, answer, quiet_after) in [
-        // 150 s that the device may take, and 60 s for a proxy.
+        // 150 s for the device, and 60 s for a proxy.
         ("accepted, and never seen to be done", Ok(()), 210_000),
         ("not answered", Err(timeout()), 80_000),
     ] {
@@ -722,7 +722,7 @@ fn stopped_fencing_holds_everything_before_the_proof_and_drops_nothing() {
             || bed.power(Power::On).ordered_devices() == ["bmc"]
     });
     assert!(goes_on, "and then it goes on by itself");
-    // The instances of a host that is confirmed off are still moved.
+    // Instances of a host that is confirmed off are still moved.
     let mut bed = Harness::engine().proven();
     bed.forced_down().see(Observation::FencingStopped(true));
     bed.inventory(vec![server(1)], vec![]);

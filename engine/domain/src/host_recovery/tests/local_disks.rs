@@ -1,4 +1,4 @@
-//! Instances whose disk is on their host alone.
+//! Instances whose disk is only on their host.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::wait::WaitsFor;
 
 const TWO_HOURS: LocalDisk = LocalDisk::Wait(Duration::from_hours(2));
 
-/// A recovery of a host on whose local disk instance 1 is.
+/// Returns a recovery of a host with instance 1 on its local disk.
 fn bed(usual: LocalDisk) -> Harness {
     let mut bed = Harness::with("UNKNOWN", |policy| policy.local_disk.usual = usual);
     bed.local_disks = [id(1)].into();
@@ -26,7 +26,7 @@ fn with_own(number: u128, treatment: &str) -> Server {
     }
 }
 
-/// Lets time pass, with the host off all the while.
+/// Passes time while the host stays off.
 fn pass(bed: &mut Harness, seconds: u64) {
     bed.tick(seconds * 1_000);
     bed.power(crate::power::Power::Off);

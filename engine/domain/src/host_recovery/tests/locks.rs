@@ -1,4 +1,4 @@
-//! The owner of the lock on an instance.
+//! Ownership of the lock on an instance.
 
 use super::bed::{Harness, evacuation, fault, id, server, timeout};
 use crate::fault::FaultClass;
@@ -22,7 +22,7 @@ fn locked(reason: &str) -> Server {
     }
 }
 
-/// Moved, and the answer to its unlocking is lost.
+/// Returns a recovery whose instance is moved and whose unlock got no answer.
 fn unlocking_lost() -> Harness {
     let mut bed = Harness::engine().asked();
     bed.lists(vec![], vec![evacuation(1, 1, "done", Some("b"))]);
@@ -34,13 +34,13 @@ fn unlocking_lost() -> Harness {
 /// Covers C12.
 #[test]
 fn an_unlocking_is_repeated_only_if_the_lock_is_still_ours() {
-    // Its owner has locked it as soon as ours was off; without a reason, too.
+    // The owner locked it right after our unlock; the lock may have no reason.
     for owners in ["mine", ""] {
         let mut bed = unlocking_lost();
         assert!(!unlocks(&bed), "it is looked at first");
         bed.lock_is(1, Some(owners));
         assert!(!unlocks(&bed), "{owners:?} is kept");
-        // What was sent may still take effect: nothing is over before that.
+        // The sent unlock may still take effect, so the move is not done before that.
         assert!(!bed.one(1).is_finished());
         bed.tick(90_000).lock_is(1, Some(owners));
         assert!(!unlocks(&bed));
@@ -61,7 +61,7 @@ fn a_lagging_replica_hides_no_lock_of_ours() {
     let mut bed = Harness::engine().asked();
     bed.lists(vec![], vec![evacuation(1, 1, "done", Some("b"))]);
     assert!(unlocks(&bed));
-    // Nova has refused it, and shows the instance as it was before it was locked.
+    // Nova refused it; a lagging read shows the instance as before the lock.
     let refused = fault(Some(503), FaultClass::Transient, false);
     bed.answer(1, ServerCall::Unlock, Err(refused)).tick(2_000);
     bed.lock_is(1, None);
@@ -86,7 +86,7 @@ fn a_new_owner_reads_the_lock_before_it_unlocks() {
     assert_eq!(bed.step(1), &MoveStep::Over(End::Moved));
 }
 
-/// What it would take off then is the lock of whoever moves the instance next (seed 930026412).
+/// A late unlock would remove the lock of the next recovery that moves the instance (seed 930026412).
 /// Covers R12.
 #[test]
 fn an_unlocking_that_the_last_owner_may_have_sent_is_waited_for() {
@@ -100,7 +100,7 @@ fn an_unlocking_that_the_last_owner_may_have_sent_is_waited_for() {
     assert!(!bed.one(1).is_finished(), "{:?}", bed.step(1));
     bed.tick(90_000).lock_is(1, None);
     assert_eq!(bed.step(1), &MoveStep::Over(End::Moved));
-    // Nobody has unlocked what is under way.
+    // No unlock was sent during a running evacuation.
     let mut bed = Harness::engine().asked();
     bed.take_over().tick(500);
     bed.lists(vec![server(1)], vec![evacuation(1, 1, "running", Some("b"))]);
@@ -112,7 +112,7 @@ fn an_unlocking_that_the_last_owner_may_have_sent_is_waited_for() {
 /// Covers C12.
 #[test]
 fn nothing_stays_locked_or_open_for_ever() {
-    // Nova refuses it for good.
+    // Nova refuses it permanently.
     let mut bed = unlocking_lost();
     let refusal = fault(Some(403), FaultClass::Permanent, false);
     for _ in 0..8 {
@@ -127,7 +127,7 @@ fn nothing_stays_locked_or_open_for_ever() {
     assert_eq!(bed.step(1), &MoveStep::Over(End::Moved));
     assert!(bed.one(1).note.clone().unwrap().contains("still locked"));
 
-    // Its owner has deleted it.
+    // The owner has deleted the instance.
     let mut bed = unlocking_lost();
     bed.reads(1, None).tick(5_000).reads(1, None);
     assert_eq!(bed.step(1), &MoveStep::Over(End::Moved));
@@ -201,7 +201,7 @@ fn distant_instances_are_locked_in_the_background() {
     assert!((1..=4).all(|number| bed.is_asked(number)));
     let asked =
         |bed: &Harness| -> Vec<u128> { (1..=40).filter(|one| bed.one(*one).lock == Lock::Asked).collect() };
-    // All of them are locked long before their turn, with nobody to wait for but one another.
+    // All of them are locked well before their turn; they wait only for one another.
     for _ in 0..200 {
         let asked = asked(&bed);
         let far = asked.iter().filter(|number| **number > 8).count();

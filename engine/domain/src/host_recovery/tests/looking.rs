@@ -1,4 +1,4 @@
-//! The results of the lists.
+//! Results of the lists.
 
 use super::bed::{HOST, Harness, evacuation, fault, id, messages, server};
 use crate::Elapsed;
@@ -15,7 +15,7 @@ fn rebuilding(number: u128) -> Server {
     }
 }
 
-/// Keeps everything young and looks at the lists every half second.
+/// Keeps all observations current and reads the lists every 500 ms.
 fn look_for(
     bed: &mut Harness,
     millis: u64,
@@ -59,7 +59,7 @@ fn absence_counts_only_d_and_q_after_the_calls_deadline_and_twice() {
 fn absence_does_not_count_while_nova_works_on_the_instance_unless_it_was_absent_before() {
     let mut bed = Harness::engine().asked();
     assert_eq!(look_for(&mut bed, 300_000, &[rebuilding(1)], &[], &[]), 0);
-    // An earlier cast was lost and has left its mark: it says nothing about this call.
+    // An earlier lost cast left this record; it does not belong to this call.
     let mut bed = Harness::engine().planned(vec![rebuilding(1)]);
     bed.answer(1, ServerCall::Evacuate, Err(super::bed::timeout()));
     assert_eq!(look_for(&mut bed, 103_000, &[rebuilding(1)], &[], &[]), 1);
@@ -226,7 +226,7 @@ fn a_given_up_record_that_changes_is_followed() {
     );
 }
 
-/// Nova ends neither record: the one was with the host that died, and nobody takes up the other.
+/// Nova ends neither record: one was with the failed host, and no host takes up the other.
 /// Covers R10.
 #[test]
 fn a_move_to_a_failed_host_is_given_up_even_if_the_host_returns_first() {
@@ -248,7 +248,7 @@ fn a_move_to_a_failed_host_is_given_up_even_if_the_host_returns_first() {
     );
     assert_eq!(look_for(&mut bed, 400_000, &[rebuilding(1)], &taken, &[]), 1);
     bed.answer(1, ServerCall::Evacuate, Ok(()));
-    // It continues nevertheless: b had it in its queue.
+    // It continues nevertheless: it was in the queue of "b".
     let alive = [
         evacuation(1, 1, "migrating", Some("b")),
         evacuation(3, 1, "accepted", None),
@@ -272,8 +272,8 @@ fn an_older_record_that_is_failed_in_the_place_of_the_new_one_is_an_attempt() {
     assert_eq!(look_for(&mut bed, 320_000, &[rebuilding(1)], &lists, &[]), 1);
     bed.answer(1, ServerCall::Evacuate, Ok(()));
     assert_eq!(bed.one(1).failures, 0);
-    // Nova's conductor takes the first accepted record for the second call, and finds no valid host; the second record
-    // stays as it is forever. Without counting, a cloud that is full would be asked without end.
+    // Nova's conductor takes the first accepted record for the second call and finds no valid host. The second
+    // record never changes. Without a count, a full cloud would get requests without end.
     let failed = [
         evacuation(1, 1, "error", None),
         evacuation(3, 1, "accepted", None),
@@ -487,7 +487,7 @@ fn a_slow_nova_is_polled_for_records_less_often() {
         (60_000, 4_000),
     ] {
         let mut bed = Harness::engine().asked();
-        // Three of them tell what a look costs.
+        // The cost of a list is measured from three samples.
         for look in 0..3 {
             if look > 0 {
                 bed.tick(4_000);
@@ -533,7 +533,7 @@ fn no_more_evacuations_are_requested_than_nova_picks_up() {
     assert_eq!(asked(&bed), 3, "one place in the queue is free");
 }
 
-/// Whether messages get through and what the host's own record shows come from one reading of Nova's services.
+/// The messaging state and the host's own record come from one read of Nova's services.
 /// Covers R13.
 #[test]
 fn the_hosts_service_is_read_together_with_the_conductors() {

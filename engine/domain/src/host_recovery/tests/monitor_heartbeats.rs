@@ -1,4 +1,4 @@
-//! Heartbeats of the suspect's own monitors against claims that it is off (R15). The host is reported at 0 s.
+//! Heartbeats of the suspect's own monitors as evidence against off claims (R15). The host is reported at 0 s.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,7 +10,8 @@ use crate::policy::{BareNormal, FencingMode};
 use crate::power::Power;
 use crate::recovery::{OffClaim, OperatorCommand};
 
-/// What is kept of heartbeats that came at these seconds, as a look at `bed.at` shows it. The counter is that of the monitors' own clock.
+/// Returns the stored heartbeats received at these seconds, with ages at `bed.at`. The counters are the
+/// monitors' own uptimes.
 fn kept(bed: &Harness, seconds: &[u64], counters: &[u64]) -> BootHeartbeats {
     let beats = seconds.iter().zip(counters).map(|(at, up)| Heartbeat {
         up: Duration::from_secs(*up),
@@ -23,7 +24,7 @@ fn kept(bed: &Harness, seconds: &[u64], counters: &[u64]) -> BootHeartbeats {
     }
 }
 
-/// A look at Nova, which hears nothing of the host since it was reported, and around.
+/// Answers a read of Nova without a heartbeat since the report, and a scan.
 fn look<'a>(bed: &'a mut Harness, beats: &BootHeartbeats) -> &'a mut Harness {
     let mut region = region(1, 10);
     region.hosts[0].heartbeats = beats.clone();
@@ -37,7 +38,8 @@ fn look_at<'a>(bed: &'a mut Harness, seconds: &[u64]) -> &'a mut Harness {
     look(bed, &beats)
 }
 
-/// Looks each second, with heartbeats every ten seconds between these seconds; until it is confirmed off, held, or over a time.
+/// Checks each second, with heartbeats every 10 s in the given range, until confirmed off, on hold, or timed
+/// out.
 fn run(bed: &mut Harness, beating: std::ops::Range<u64>, until: u64) {
     while bed.at < until * 1_000 && bed.state.proof.is_none() && bed.state.hold.is_none() {
         bed.tick(1_000);
@@ -62,7 +64,7 @@ fn waiting(seconds: u64) -> Harness {
 fn continued_monitor_heartbeats_contradict_a_bare_normal() {
     for wait in [0, 30, 180] {
         let mut bed = waiting(wait);
-        // The first look may come before their next heartbeat: with no wait nothing is known yet.
+        // The first check may precede their next heartbeat: with no wait nothing is known yet.
         let beats = kept(&bed, &[], &[]);
         if wait > 0 {
             look(&mut bed, &beats);
@@ -86,7 +88,7 @@ fn continued_monitor_heartbeats_contradict_a_bare_normal() {
         );
         assert!((90_000..=100_000).contains(&bed.at), "wait {wait}: {} ms", bed.at);
         assert!(bed.updates().is_none() && bed.state.proof.is_none());
-        // It stays so, whatever is said again.
+        // Repeated reports do not change that.
         for again in 1..10 {
             bed.hears(OffClaim {
                 dated: nova_time(bed.at + 100_000),
@@ -98,7 +100,7 @@ fn continued_monitor_heartbeats_contradict_a_bare_normal() {
             look_at(&mut bed, &[at - 19, at - 9]);
             assert!(bed.state.hold.is_some() && bed.state.proof.is_none(), "{again}");
         }
-        // The monitors end, and it is said again.
+        // The monitors stop, and the report is repeated.
         let last = bed.at / 1_000;
         bed.tick(61_000);
         bed.hears(OffClaim {
@@ -119,7 +121,7 @@ fn continued_monitor_heartbeats_contradict_a_bare_normal() {
     }
 }
 
-/// Nothing else may hold a recovery back.
+/// No other condition may hold the recovery.
 /// Covers R15.
 #[test]
 fn each_condition_of_a_contradiction_is_needed() {
@@ -178,14 +180,15 @@ fn the_ordinary_recovery_is_not_slowed_by_monitors_that_died_with_the_host() {
         look(&mut bed, &BootHeartbeats::default());
     }
     assert_eq!(with, bed.at, "without monitors");
-    // What a proxy held back delays a bare word, and nothing is held.
+    // A delayed heartbeat delays a bare NORMAL and causes no hold.
     let mut bed = waiting(30);
     run(&mut bed, 25..26, 600);
     assert!(bed.state.proof.is_some(), "{:?}", bed.state.hold);
     assert!((120_000..=130_000).contains(&bed.at), "{} ms", bed.at);
 }
 
-/// A device that answers for another machine: its word is given up, the next level proves the host off.
+/// A device that answers for another machine: its reading is discarded, and the next level confirms the host
+/// off.
 /// Covers R15.
 #[test]
 fn a_contradicted_reading_leads_to_the_next_level() {
@@ -193,7 +196,7 @@ fn a_contradicted_reading_leads_to_the_next_level() {
     bed.levels = levels(&[&["bmc"], &["pdu"]]);
     let mut bed = bed.begun();
     bed.device("bmc", Power::Off);
-    // Guards hold their proof back for two minutes.
+    // Guards delay the proof for two minutes.
     bed.tick(120_000);
     look_at(&mut bed, &[90, 100]);
     bed.device("bmc", Power::Off);

@@ -1,4 +1,4 @@
-//! Concurrent host failures: Nova would still send instances to the other failed hosts.
+//! Concurrent host failures: Nova would still schedule instances on the other failed hosts.
 
 use super::bed::{Harness, region, server};
 use crate::guard::Region;
@@ -6,7 +6,7 @@ use crate::nova::Service;
 use crate::power::Power;
 use crate::recovery::ServerCall;
 
-/// Two of ten hosts were reported: this one, and `compute-2`, whose service is changed.
+/// Returns a scan with two of ten hosts reported: this one and `compute-2`, whose service is changed.
 fn two_of_ten(change: impl FnOnce(&mut Service)) -> Region {
     let mut seen = region(2, 10);
     let nova = seen.nova.as_mut().unwrap();
@@ -14,7 +14,7 @@ fn two_of_ten(change: impl FnOnce(&mut Service)) -> Region {
     seen
 }
 
-/// Planned and locked, and this is to be seen of all hosts.
+/// Returns a recovery with planned and locked instances and this scan.
 fn planned_beside(seen: Region) -> Harness {
     let mut bed = Harness::engine();
     bed.claim().around(seen.clone());
@@ -76,7 +76,7 @@ fn hosts_that_are_disabled_or_up_are_not_waited_for() {
         assert!(bed.is_asked(1), "{:?}", bed.step(1));
     }
     let mut seen = two_of_ten(|_| {});
-    // Reported before its last heartbeat: it lives.
+    // Its last heartbeat follows its report: it is up.
     seen.hosts[1].reported_ago = Some(std::time::Duration::from_secs(60));
     let bed = planned_beside(seen);
     assert!(bed.is_asked(1), "{:?}", bed.step(1));

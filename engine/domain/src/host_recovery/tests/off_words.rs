@@ -1,4 +1,4 @@
-//! The reports' claims about a host's fence, and later heartbeats in Nova.
+//! The reports' off claims, and later heartbeats in Nova.
 
 use super::bed::{Harness, nova_time, region};
 use crate::Timestamp;
@@ -12,7 +12,7 @@ use crate::power::Power;
 use crate::recovery::OffClaim;
 use crate::recovery::{Observation, OperatorCommand};
 
-/// A cluster has fenced the host at that time.
+/// Returns an off claim with evidence that a cluster fenced the host at that time.
 fn fenced(at: Timestamp) -> OffClaim {
     let json = include_bytes!("../../../../../docs/examples/fence-evidence.json");
     let mut evidence = FenceEvidence::from_json(json).unwrap();
@@ -30,7 +30,7 @@ fn fenced(at: Timestamp) -> OffClaim {
     }
 }
 
-/// An operator, or a report that has joined, says so as of that time.
+/// Returns an off claim without evidence, dated at that time, of an operator or a joined report.
 fn said(at: Timestamp) -> OffClaim {
     OffClaim {
         arrived: None,
@@ -39,12 +39,12 @@ fn said(at: Timestamp) -> OffClaim {
     }
 }
 
-/// Reported at 100 s of Nova's clock.
+/// Returns a recovery reported at 100 s of Nova's clock.
 fn external() -> Harness {
     Harness::external().begun()
 }
 
-/// So much later, and Nova has not heard it for twenty seconds.
+/// Passes `millis`, with a last heartbeat 20 s old. Returns true if that gives a proof.
 fn silent_after(bed: &mut Harness, millis: u64) -> bool {
     bed.at += millis;
     bed.heartbeat_age(20_000).service_now().storm(1, 10).tick(0);
@@ -54,7 +54,8 @@ fn silent_after(bed: &mut Harness, millis: u64) -> bool {
 /// Covers R16.
 #[test]
 fn a_report_delivered_late_is_no_proof_after_a_newer_heartbeat_in_nova() {
-    // Twenty seconds before the look, so at its report or up to a minute later: the clocks may differ by so much.
+    // The heartbeat is 20 s older than the check: at its report or up to 60 s later, the allowed clock
+    // difference.
     for (after, proven) in [(10_000, true), (79_000, true), (81_000, false), (600_000, false)] {
         assert_eq!(silent_after(&mut external(), after), proven, "{after} ms");
     }
@@ -75,7 +76,8 @@ fn a_bare_normal_releases_no_instance_of_another_recovery() {
     assert!(bed.state.is_proven_off());
 }
 
-/// Nova has heard it since the report, as far as one can see, and misses it now. `true` if the recovery waits for an operator.
+/// Passes time with a heartbeat that appears later than the report and is now stale. Returns true if the
+/// recovery waits for an operator.
 fn outlived_and_missed(bed: &mut Harness) -> bool {
     for _ in 0..600 {
         bed.tick(1_000).service();
@@ -90,7 +92,7 @@ fn outlived_and_missed(bed: &mut Harness) -> bool {
     false
 }
 
-/// Somebody's change of the service's record looks like a heartbeat (seed 30061183).
+/// A change of the service record by another client looks like a heartbeat (seed 30061183).
 /// Covers R16.
 #[test]
 fn one_heartbeat_after_the_report_does_not_end_the_recovery_of_a_silent_host() {
@@ -107,14 +109,14 @@ fn one_heartbeat_after_the_report_does_not_end_the_recovery_of_a_silent_host() {
         assert_eq!(bed.status, NotificationStatus::Running);
         bed
     };
-    // A younger report frees it.
+    // A newer report ends the hold.
     let mut bed = held();
     bed.hears(fenced(nova_time(bed.at + 100_000)));
     for _ in 0..5 {
         bed.service().tick(1_000);
     }
     assert!(bed.state.proof.is_some(), "{:?}", bed.message);
-    // Not while fencing is stopped.
+    // But not while fencing is stopped.
     let mut bed = held();
     bed.see(Observation::FencingStopped(true));
     bed.hears(fenced(nova_time(bed.at + 100_000)));
@@ -126,14 +128,14 @@ fn one_heartbeat_after_the_report_does_not_end_the_recovery_of_a_silent_host() {
         assert_eq!(bed.state.hold.is_some(), stopped, "{:?}", bed.message);
     }
     assert!(bed.state.proof.is_some(), "{:?}", bed.message);
-    // A person does.
+    // An operator's confirmation ends the hold.
     let mut bed = held();
     bed.command(OperatorCommand::HostIsOff);
     for _ in 0..5 {
         bed.service().tick(1_000);
     }
     assert!(bed.state.proof.is_some(), "{:?}", bed.message);
-    // It beats again.
+    // Heartbeats of the host resume.
     let mut bed = held();
     for _ in 0..300 {
         if bed.at % 10_000 == 0 {
@@ -149,7 +151,7 @@ fn one_heartbeat_after_the_report_does_not_end_the_recovery_of_a_silent_host() {
     );
 }
 
-/// The region, with this host's heartbeat as it is set down.
+/// Returns a scan that contains this host's current heartbeat.
 fn heard_lately(bed: &Harness) -> Region {
     let mut region = region(1, 10);
     let seen = Service {
@@ -166,7 +168,7 @@ fn heard_lately(bed: &Harness) -> Region {
 fn a_later_report_that_joins_counts_as_of_its_own_time() {
     let mut bed = external();
     assert!(!silent_after(&mut bed, 90_000));
-    // As of Nova's last word of it.
+    // Dated at Nova's last heartbeat of it.
     let heard = nova_time(bed.at + 80_000);
     bed.hears(said(heard));
     assert!(silent_after(&mut bed, 0));
@@ -234,7 +236,7 @@ fn a_recovery_of_an_older_version_has_no_dates_and_continues() {
     assert!(silent_after(&mut bed, 600_000));
 }
 
-/// It is held as a suspect that Nova hears, and beats until then; what it says is reported at 115 s.
+/// Returns a recovery on hold as a suspect, with heartbeats until `last`; `report` arrives at 115 s.
 fn suspect_that_beats_until(last: u64, report: Option<&OffClaim>) -> Harness {
     let mut bed = Harness::engine();
     bed.heartbeat_age(0).claim();
@@ -254,7 +256,7 @@ fn suspect_that_beats_until(last: u64, report: Option<&OffClaim>) -> Harness {
     bed
 }
 
-/// It dies while it is held, and that is reported as well (seed 30080727).
+/// The host dies during the hold, and that is reported too (seed 30080727).
 /// Covers R19.
 #[test]
 fn a_suspected_host_is_given_up_only_while_it_is_up() {
@@ -271,8 +273,8 @@ fn a_suspected_host_is_given_up_only_while_it_is_up() {
     }
 }
 
-/// No heartbeat ever looks young, as where clocks differ: in the end one is enough that was seen to come, just now and not when it was
-/// looked at last (seed 517984).
+/// With unsynchronised clocks no heartbeat ever looks recent. In the end one that was seen to arrive suffices,
+/// if it arrived just now and not before the previous check (seed 517984).
 /// Covers R19.
 #[test]
 fn a_report_is_given_up_right_after_a_heartbeat() {
@@ -292,7 +294,8 @@ fn a_report_is_given_up_right_after_a_heartbeat() {
     }
 }
 
-/// Whoever lets it past the guards has not looked at the host (a false report, held until its nova-compute is stopped for an upgrade).
+/// An approval of guards is no check of the host. Example: a false report on hold until nova-compute is stopped
+/// for an upgrade.
 /// Covers R16.
 #[test]
 fn an_approval_of_guards_does_not_renew_the_report() {
@@ -310,7 +313,7 @@ fn an_approval_of_guards_does_not_renew_the_report() {
     }
     assert!(bed.state.proof.is_none());
     assert!(held(&bed, HoldKind::Fence), "{:?}", bed.state.hold);
-    // Here it is the host that is asked about.
+    // This time the hold is about the host itself.
     bed.command(OperatorCommand::Approve);
     for _ in 0..10 {
         bed.service().tick(10_000);
@@ -318,7 +321,7 @@ fn an_approval_of_guards_does_not_renew_the_report() {
     assert!(bed.state.proof.is_some(), "{:?}", bed.state.hold);
 }
 
-/// Another attempt at the host, in mode external.
+/// Returns a retry of the host's recovery, in mode external.
 fn retried() -> Harness {
     Harness::with_payload(&[("host_status", "UNKNOWN"), ("retry_of", "x")], |policy| {
         policy.fencing = FencingMode::External;
@@ -342,7 +345,7 @@ fn a_retry_in_mode_external_makes_no_claim_and_needs_a_confirmation() {
         assert!(!silent_after(&mut bed, 30_000));
     }
     assert!(is_held(&bed), "{:?}", bed.state.hold);
-    // Neither an approval nor a report without evidence shows that it is off.
+    // Neither an approval nor a report without evidence proves that it is off.
     bed.command(OperatorCommand::Approve).tick(0);
     assert!(!silent_after(&mut bed, 30_000) && is_held(&bed));
     bed.join_normal().tick(0);
@@ -372,7 +375,7 @@ fn a_later_report_with_evidence_ends_the_hold_of_another_attempt() {
     assert!(bed.state.proof.is_some(), "{:?}", bed.state.hold);
 }
 
-/// What the failed recovery's own change has made of the record is no heartbeat of the host.
+/// The failed recovery's own change of the record is no heartbeat of the host.
 /// Covers R31.
 #[test]
 fn a_stamp_of_our_own_change_does_not_outlive_the_evidence() {

@@ -1,4 +1,4 @@
-//! The orders that count, the checks before each, and the lifetime of an approval (R27).
+//! Orders that count, the checks before each, and the lifetime of an approval (R27).
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::host_recovery::{HoldKind, Stage};
 use crate::power::Power;
 use crate::recovery::{Command, Observation, OperatorCommand};
 
-/// A second for an answer, and the half of the device's time after which it is told once more.
+/// Half of the device's time plus 1 s for the answer; then the order is repeated. In ms.
 const HALF: u64 = 76_000;
 
 fn frozen(bed: &mut Harness, number: i64) {
@@ -41,7 +41,8 @@ fn thawed(bed: &mut Harness, number: i64) {
     bed.see(Observation::Pulse(pulse));
 }
 
-/// Silent, looked around just now, and this device says that it is on: which orders that leads to.
+/// Runs a check with a silent host and a current scan, and with "on" from this device. Returns the orders that
+/// follow.
 fn on(bed: &mut Harness, device: &str) -> Vec<Command> {
     type Step = fn(&mut Harness, &str);
     let steps: [Step; 5] = [
@@ -60,7 +61,7 @@ fn on(bed: &mut Harness, device: &str) -> Vec<Command> {
     orders
 }
 
-/// It is told to power off, by this device, once.
+/// True if exactly one power-off order follows, at this device.
 fn is_told(bed: &mut Harness, device: &str) -> bool {
     match on(bed, device).as_slice() {
         [] => false,
@@ -81,7 +82,7 @@ fn held_by(bed: &Harness) -> Vec<Guard> {
     hold.flat_map(|hold| hold.guards.iter().copied()).collect()
 }
 
-/// It is told to power off, by a device that has accepted that.
+/// Returns a recovery whose power-off order the device accepted.
 fn ordered() -> Harness {
     let mut bed = Harness::engine();
     bed.levels = levels(&[&["bmc"], &["pdu"]]);
@@ -92,7 +93,7 @@ fn ordered() -> Harness {
     bed
 }
 
-/// The first level fails after its order, and the second says that the host is on: whether that is told to power off.
+/// Fails the first level after its order; the second reads "on". Returns true if the second gets an order.
 fn at_the_second_level(bed: &mut Harness) -> bool {
     bed.at += 4_000;
     bed.device_fails("bmc", fault(Some(401), FaultClass::Fatal, false));
@@ -113,7 +114,7 @@ fn an_unsent_order_does_not_count() {
         bed.see(Observation::NotSent(order));
         assert!(!bed.state.fence.ordered && bed.record.head);
         if freeze {
-            // At the next decision, and not at the one that took it back.
+            // The freeze arrives with the next decision, not with the one that revoked the order.
             frozen(&mut bed, 1);
             assert_eq!(bed.state.stage, Stage::Begin);
             thawed(&mut bed, 1);
@@ -146,7 +147,7 @@ fn an_order_of_an_earlier_owner_may_have_been_sent() {
     assert!(bed.orders_off());
     bed.take_over();
     assert!(bed.state.fence.ordered);
-    // Another one is not sent: that takes back itself, and not the first.
+    // A further order is not sent: that revokes only itself, not the first.
     bed.at += 100_000;
     bed.tick(0).tick(0);
     let [order] = on(&mut bed, "bmc").try_into().unwrap();
@@ -245,7 +246,7 @@ fn guards_are_checked_before_a_refused_order_is_repeated() {
     assert!(held_by(&bed).contains(&Guard::Segment));
 }
 
-/// Five of ten are out, and that is approved.
+/// Returns a recovery with five of ten hosts out, and an approval.
 fn approved(mut bed: Harness) -> Harness {
     bed.claim().around(region(5, 10));
     assert_eq!(held_by(&bed), [Guard::Segment, Guard::Global]);
@@ -267,7 +268,7 @@ fn an_approval_covers_the_hosts_that_were_out_or_silent() {
     let hosts = bed.state.guard.approval.clone().unwrap().hosts.unwrap();
     assert_eq!(hosts.len(), 5, "{hosts:?}");
     assert!(hosts.contains("compute-5") && !hosts.contains("compute-6"));
-    // Fewer are out: that is no more than was approved.
+    // Fewer hosts are out, which the approval covers.
     bed.around_later(region(4, 10)).tick(4_000).tick(0);
     assert!(is_told(&mut bed, "bmc"), "{:?}", bed.message);
 }
@@ -310,7 +311,7 @@ fn an_approval_of_a_domain_covers_all_its_hosts() {
     let mut bed = Harness::engine();
     bed.claim().around(rack(8, 8));
     assert!(bed.state.hold.as_ref().unwrap().domain.is_some());
-    // The look that is pinned shows one of them heard again for a moment.
+    // In the scan of the approval, one of them briefly has a heartbeat again.
     bed.around_later(rack(7, 7)).tick(4_000).tick(0);
     bed.command(OperatorCommand::Approve).tick(0).tick(0);
     let hosts = bed.state.guard.approval.clone().unwrap().hosts.unwrap();
@@ -372,7 +373,7 @@ fn an_approval_ends_ten_minutes_after_the_rate_has_made_it_wait_last() {
         }
         seen
     };
-    // For an hour the rate makes it wait; then it goes on.
+    // The rate delays it for an hour, then it continues.
     let mut bed = approved(Harness::engine());
     bed.around_later(crowded(true));
     for _ in 0..720 {
@@ -383,7 +384,7 @@ fn an_approval_ends_ten_minutes_after_the_rate_has_made_it_wait_last() {
     assert!(waiting.guards.contains(&Guard::Rate));
     bed.around_later(crowded(false)).tick(5_000);
     assert!(is_told(&mut bed, "bmc"), "{:?}", bed.message);
-    // Nothing makes it wait but a device that does not answer.
+    // Only an unresponsive device delays it.
     let mut bed = approved(Harness::engine());
     bed.at += 601_000;
     bed.tick(0).tick(0);

@@ -1,4 +1,4 @@
-//! Permits, and shared records.
+//! Permits and shared records.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -52,7 +52,7 @@ impl Harness {
     }
 }
 
-/// Three instances, one of them marked; the rules by themselves allow one at a time.
+/// Returns three instances, one of them prioritised; without permits one is evacuated at a time.
 fn bed() -> Harness {
     Harness::with("UNKNOWN", |policy| policy.queued = 1).planned(vec![server(1), tagged(2), server(3)])
 }
@@ -147,7 +147,7 @@ fn the_pick_up_time_is_reported_once() {
         vec![server(1)],
         vec![evacuation(4, 1, "pre-migrating", Some("b"))],
     );
-    // Nobody had taken it up at the look before this one; when since then is not known.
+    // It was not taken up at the previous check; the exact time is unknown.
     let wait = |least, most| StartSample {
         least: Duration::from_millis(least),
         most: Duration::from_millis(most),
@@ -308,7 +308,7 @@ fn finished_evacuations_are_collected_for_three_seconds() {
     let mut bed = begun();
     bed.records((1..=4).map(done).collect());
     assert!(bed.wants_ids(), "half of them");
-    // What was stopped would run until it is looked at.
+    // A stopped instance would run until the next check.
     let mut stopped = servers.clone();
     stopped[0].vm_state = VmState::Stopped;
     let mut bed = Harness::engine().planned(stopped.clone());
@@ -383,7 +383,7 @@ fn records_of_another_evacuation_require_a_check_before_any_request() {
         pause: Duration::from_millis(500),
     }));
     bed.tick(600);
-    // A record from before is over, and must not be taken for the effect of what is asked for later (R8).
+    // An earlier record is done and must not be taken for the effect of a later request (R8).
     bed.records(vec![evacuation(7, 2, "failed", None)]);
     assert!(!bed.wants_lists());
     assert_eq!(bed.one(2).known.0, 7);

@@ -470,8 +470,8 @@ fn a_late_instance_is_found_before_the_end() {
     assert!(bed.is_waiting(2));
 }
 
-/// Seed 23235: the destination was confirmed off, the recovery that knew it is over, and the destination is back: nobody is at work on the
-/// record, and Nova never ends it.
+/// Seed 23235: the destination was confirmed off, the recovery that knew this is closed, and the destination is
+/// back. No host works on the record, and Nova never ends it.
 /// Covers R10.
 #[test]
 fn a_record_that_an_earlier_recovery_has_given_up_is_not_waited_for() {

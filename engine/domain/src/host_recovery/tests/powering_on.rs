@@ -19,7 +19,7 @@ fn wanted(change: impl FnOnce(&mut Policy)) -> Harness {
     })
 }
 
-/// It was on, and this recovery has switched it off.
+/// Returns a recovery whose host was on and that powered it off.
 fn fenced(bed: Harness) -> Harness {
     let mut bed = bed.begun();
     bed.heartbeat_age(20_000).service().power(Power::On);
@@ -30,7 +30,7 @@ fn fenced(bed: Harness) -> Harness {
     bed
 }
 
-/// And nothing was left on it.
+/// The same, with no instance left on the host.
 fn returning(bed: Harness) -> Harness {
     let mut bed = fenced(bed);
     bed.forced_down().service().inventory(vec![], vec![]);
@@ -60,8 +60,8 @@ fn answered(bed: &mut Harness, result: Result<(), Fault>) {
     bed.see(Observation::PowerOn { target, result });
 }
 
-/// Its device says so and Nova shows these records, every five seconds for so long: whether it is told to power on, and then
-/// at once.
+/// Reads this power state and these records every 5 s for `seconds`. Returns true as soon as a power-on is
+/// ordered.
 fn told_within(bed: &mut Harness, seconds: u32, power: Power, records: &[Migration]) -> bool {
     (0..seconds).any(|second| {
         bed.tick(1_000);
@@ -99,7 +99,7 @@ fn a_host_is_powered_on_after_its_recovery_and_journalled_first() {
     assert!(!bed.state.is_proven_off(), "R10: nobody may count on it any more");
     answered(&mut bed, Ok(()));
     assert!(!told_within(&mut bed, 600, Power::On, &[]), "it is on");
-    // What was asked for long ago is answered first.
+    // The answer to an older query arrives first.
     bed.service().beats();
     assert!(bed.clears());
 }

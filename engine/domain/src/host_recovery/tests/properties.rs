@@ -238,7 +238,7 @@ pub(super) fn check(bed: &Harness, before: &HostRecovery) {
             "terminal with open moves"
         );
         assert!(matches!(state.stage, Stage::Returning | Stage::Over));
-        // What is corrected afterwards changes nothing else.
+        // Later corrections change nothing else.
         assert!(bed.record.life.is_some() || before.arrivals.settled);
     }
     if before.stage == Stage::Over {

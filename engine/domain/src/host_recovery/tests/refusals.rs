@@ -29,14 +29,14 @@ fn resets(bed: &Harness) -> bool {
     bed.wants(|command| *command == Command::Prepare(id(1)))
 }
 
-/// How often vm-1 was asked for, and how often its state was reset.
+/// The numbers of evacuations and resets of vm-1.
 #[derive(Debug, Default, PartialEq)]
 struct Calls {
     evacuations: u32,
     resets: u32,
 }
 
-/// For so many milliseconds Nova refuses every evacuation of vm-1, of which it shows this; what else is asked it answers.
+/// Refuses every evacuation of vm-1 for `millis`, shows it as `seen`, and answers everything else.
 fn refused_for(bed: &mut Harness, millis: u64, seen: &Server, records: &[Migration]) -> Calls {
     let until = bed.at + millis;
     let mut calls = Calls::default();
@@ -125,7 +125,8 @@ fn a_task_that_the_dead_host_has_left_is_reset_and_journalled() {
         .any(|step| step.text.contains("powering-off"));
     assert!(told, "{:?}", bed.record.steps);
 
-    // Its answer is lost, and so is the owner: it is looked for, and not done again before it could not come any more.
+    // Its answer is lost, and so is the owner. The new owner checks first and does not repeat it while the
+    // first call may take effect.
     bed.answer(1, ServerCall::Prepare, Err(timeout()));
     bed.take_over();
     bed.tick(1_000).reads(1, Some(busy("powering-off")));
@@ -173,7 +174,7 @@ fn a_rebuilding_is_reset_only_when_no_evacuation_can_be_behind_it() {
     let late = refused_for(&mut bed, 60_000, &busy("rebuilding"), &[]);
     assert!(late.resets >= 1, "{late:?}");
 
-    // One that is on record is followed, and nothing reset.
+    // An evacuation on record is followed, without a reset.
     let mut bed = Harness::with("UNKNOWN", patient).planned(vec![busy("rebuilding")]);
     let open = [evacuation(1, 1, "pre-migrating", Some("b"))];
     let calls = refused_for(&mut bed, 300_000, &busy("rebuilding"), &open);

@@ -33,7 +33,7 @@ fn a_missing_service_is_searched_again() {
     assert!(bed.wants(anew), "at once: {:?}", bed.commands);
 }
 
-/// A list that Nova answers, and which shows no service.
+/// Answers a list without a service.
 fn unlisted(bed: &mut Harness) {
     bed.see(Observation::Inventory(Ok(Inventory {
         migrations: vec![],
@@ -85,7 +85,7 @@ fn a_host_whose_service_is_deleted_before_it_is_listed_waits_for_an_operator() {
     );
 }
 
-/// Nova knows of no service on the host for long enough to be believed.
+/// Passes time without a service on the host until that counts.
 fn deleted(bed: &mut Harness) {
     for _ in 0..4 {
         bed.tick(6_000).see(Observation::Service(Ok(None)));

@@ -74,7 +74,7 @@ fn sized(number: u128, vcpus: u64) -> Server {
     }
 }
 
-/// A bench whose segment has this method, and instances that are planned and locked.
+/// Returns a bench with this recovery method and with planned and locked instances.
 fn planned(method: RecoveryMethod, servers: Vec<Server>) -> Harness {
     let mut bed = Harness::engine();
     bed.state.method = method;
@@ -124,7 +124,7 @@ impl Harness {
         self.see(Observation::Reserve(ReserveAnswer::StatusSet { host, result }))
     }
 
-    /// Answers all that is asked about reserved hosts, as Nova would, until nothing more is asked.
+    /// Answers all calls about reserved hosts, as Nova would, until none follows.
     fn nova_does_it(&mut self, enabled: &mut [bool]) -> &mut Self {
         while let Some(call) = self.reserve_calls().into_iter().next() {
             let at = |host: &str| host.trim_start_matches("rh-").parse::<u128>().unwrap();
@@ -173,14 +173,14 @@ impl Harness {
         self.state.reserve.taken(host_id(number)).map(|one| one.step)
     }
 
-    /// All that waits for the tick of a list or of a pause in between comes to pass.
+    /// Passes a tick, with an answer to the read of the service.
     fn pass(&mut self, millis: u64) -> &mut Self {
         self.tick(millis).service();
         self
     }
 }
 
-/// One reserved host, ready; the evacuations that fit are asked for.
+/// Returns a bench with one prepared reserved host and the evacuations that fit.
 fn ready(method: RecoveryMethod, servers: Vec<Server>, room: Option<u64>) -> Harness {
     let mut bed = planned(method, servers);
     bed.surveyed(vec![spare(1, room)]);
@@ -298,7 +298,7 @@ fn an_instance_that_no_reserved_host_takes_gives_all_of_them_back() {
         ["rh-1", "rh-2"],
         "what is peculiar about it does not walk through the whole reserve"
     );
-    // They are given back once the instance is unlocked.
+    // They are released once the instance is unlocked.
     bed.over(vec![server(1)]);
     bed.nova_does_it(&mut enabled);
     bed.over(vec![server(1)]);
@@ -371,7 +371,8 @@ fn a_copy_that_shows_a_reserved_host_from_before_it_was_enabled_does_not_give_it
 /// Covers R23.
 #[test]
 fn changes_by_another_client_in_the_meantime_are_kept() {
-    // Its own recovery, say, enables it again as it found it: a host that Nova's scheduler uses is in nobody's reserve.
+    // For example, its own recovery enables it again. A host that Nova's scheduler uses is no longer in
+    // reserve.
     for (case, disabled, servers) in [
         ("disabled by somebody", Some(Some("a process")), 0),
         ("used by somebody", None, 2),
@@ -730,7 +731,7 @@ fn an_answer_that_comes_twice_does_not_hide_an_enable_that_is_never_answered() {
     let mut bed = planned(RecoveryMethod::ReservedHost, vec![server(1)]);
     bed.surveyed(vec![spare(1, Some(8))]);
     bed.looked(1, false, None);
-    // The look that made us enable it, once more; then one of the two enables that are under way is lost.
+    // The read that led to the enable arrives again; then one of the two enables in flight is lost.
     bed.looked(1, false, None);
     let asked = bed.at;
     bed.command(OperatorCommand::Reject);

@@ -52,7 +52,7 @@ fn each_vm_state_comes_back_as_it_was() {
     use VmState::{Active, Error, Paused, Rescued, Resized, Shelved, Stopped, Suspended};
     type Row = (VmState, PowerState, bool, Vec<(VmState, Restoration)>, VmState);
     let cases: Vec<Row> = vec![
-        // was, its power, reset first?, (as seen -> what is asked) in turn, as it ends
+        // original state, its power, reset first?, (shown -> request) in turn, final state
         (Active, Running, false, vec![], Active),
         (Active, Shutdown, false, vec![], Active),
         (Stopped, Shutdown, false, vec![], Stopped),
@@ -235,7 +235,7 @@ fn an_instance_deleted_before_it_could_be_prepared_is_left() {
     assert!(bed.one(1).note.as_deref().unwrap().contains("deleted"));
 }
 
-/// Seed 62637 of the simulation: another instance waited for the place of a deleted one forever.
+/// Seed 62637 of the simulation: another instance waited forever for the slot of a deleted one.
 #[test]
 fn an_instance_deleted_during_preparation_releases_its_slot() {
     let two = vec![

@@ -20,7 +20,7 @@ fn returning() -> Harness {
     bed
 }
 
-/// Each of several owners has set `forced_down`, because the commits of the earlier ones were lost.
+/// Several owners each set `forced_down`, because the commits of the earlier ones were lost.
 ///
 /// Covers R22 and R26.
 #[test]
@@ -145,12 +145,12 @@ fn a_late_forced_down_is_waited_for_after_a_rejection() {
     assert_ne!(bed.state.stage, Stage::Over);
     bed.at += 11_000;
     bed.service();
-    // That answer belongs to a question asked before: the next one counts.
+    // This answer belongs to an earlier query; the next one counts.
     bed.tick(5_000).service();
     assert_eq!(bed.state.stage, Stage::Over);
 }
 
-/// Back, and reported again at the moment it is handed back.
+/// Returns a recovery whose host is back and reported again at the moment of its release.
 fn reported_again() -> Harness {
     let mut bed = returning();
     bed.beats();
@@ -171,8 +171,8 @@ fn reported_again() -> Harness {
     bed
 }
 
-/// Seed 500722: an elder recovery wrote, was refused and asked Nova again a dozen times a second for as long as the younger
-/// was open.
+/// Seed 500722: while a younger recovery was open, the older one wrote, was refused and queried Nova a dozen
+/// times a second.
 /// Covers R22.
 #[test]
 fn an_older_recovery_waits_for_the_next_heartbeat_after_a_refusal() {
@@ -225,7 +225,7 @@ fn a_host_that_fails_again_is_left_to_its_new_recovery_once_that_has_put_its_mar
 fn the_mark_of_a_process_recovery_is_no_new_host_recovery() {
     let mut bed = returning();
     bed.state.service.marked = true;
-    // Its call was late by half a minute.
+    // Its call was late by 30 s.
     bed.service.disabled_reason = Some("Masakari detected process failed. [tachi another]".into());
     bed.tick(5_000).service();
     assert_eq!((bed.record.life, bed.state.stage), (None, Stage::Returning));
@@ -234,7 +234,7 @@ fn the_mark_of_a_process_recovery_is_no_new_host_recovery() {
     assert!(bed.clears(), "{:?}", bed.commands);
 }
 
-/// Somebody drained the host when it died, and Nova came to that call after our own.
+/// An operator drained the host when it died, and Nova executed that call after ours.
 /// Covers R22.
 #[test]
 fn a_drains_mark_is_no_new_host_recovery() {
@@ -292,7 +292,7 @@ fn another_client_may_return_the_host_or_delete_its_service() {
 fn a_stale_read_does_not_show_forced_down_as_cleared() {
     let mut bed = Harness::engine().proven();
     assert!(bed.updates().is_some());
-    // The engine was stopped for two minutes; the change took effect, its answer never came.
+    // The engine was stopped for two minutes; the change took effect without an answer.
     bed.at += 120_000;
     bed.see(Observation::ServiceUpdated(Err(timeout())));
     bed.command(crate::recovery::OperatorCommand::Reject);
@@ -330,7 +330,7 @@ fn our_own_late_changes_are_not_heartbeats() {
     let mut bed = returning();
     let lost = bed.at;
     bed.state.service.unanswered_since = Some(crate::Elapsed::from_millis(lost));
-    // One that nobody has answered takes effect at last, and so does another that was lost before it.
+    // An unanswered change takes effect at last, and so does another that was lost before it.
     bed.tick(10_000).heartbeat_age(0).service();
     bed.tick(10_000).heartbeat_age(0).service();
     bed.at = lost + 80_100;
@@ -341,7 +341,7 @@ fn our_own_late_changes_are_not_heartbeats() {
     assert!(bed.clears(), "the first heartbeat after one that counts");
 }
 
-/// Seed 38743 of the simulation: two changes that nobody had answered took effect during the moves.
+/// Seed 38743 of the simulation: two unanswered changes took effect during the moves.
 /// Covers R22.
 #[test]
 fn our_own_late_changes_during_the_moves_are_not_heartbeats() {
@@ -366,7 +366,7 @@ fn our_own_late_changes_during_the_moves_are_not_heartbeats() {
     assert!(bed.clears(), "the first heartbeat that is not ours");
 }
 
-/// Its host is back, `forced_down` is cleared, and the option is on.
+/// Returns a recovery with its host back, `forced_down` cleared, and the option on.
 fn back_home(reason: Option<&str>) -> Harness {
     back_home_with(reason, Duration::from_secs(20))
 }
@@ -398,7 +398,7 @@ fn enables(bed: &Harness) -> bool {
     bed.updates() == Some(ServiceUpdate::Enable)
 }
 
-/// Five seconds and one heartbeat later.
+/// Returns true if the host is enabled within 5 s and one heartbeat.
 fn enables_within_a_heartbeat(bed: &mut Harness) -> bool {
     bed.tick(5_000);
     enables(bed) || {
@@ -413,14 +413,14 @@ fn enables_after_an_answer(bed: &mut Harness) -> bool {
     enables(bed)
 }
 
-/// Nova is looked at every five seconds: a deadline for its answers that is shorter does not make a look of three seconds ago
-/// an old one, and a host up all the time a host that is not.
+/// Nova is read every 5 s. A shorter call timeout must not make a read of 3 s ago stale, or show a running host
+/// as down.
 /// Covers R22.
 #[test]
 fn a_host_is_enabled_even_if_the_call_timeout_is_shorter_than_the_poll_interval() {
     let mut bed = back_home_with(None, Duration::from_secs(1));
     let began = bed.at;
-    // Half a second for the answer, and nothing to be heard for the rest of the five.
+    // 500 ms for the answer, and no new heartbeat for the rest of the 5 s.
     while !enables_after_an_answer(&mut bed) && !enables(bed.tick(4_500)) {
         assert!(bed.at < began + 100_000, "never");
     }

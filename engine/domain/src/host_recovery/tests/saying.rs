@@ -1,5 +1,5 @@
-//! The four operator actions on an instance in each of its twelve states before the end. A refusal has a reason, and the instance
-//! never runs twice, unless the operator was wrong.
+//! The four operator actions on an instance in each of its twelve states before the end. A refusal has a
+//! reason. The instance never runs twice, unless the operator was wrong.
 
 use std::fmt::Write as _;
 
@@ -18,13 +18,13 @@ const WORDS: [ResolutionKind; 4] = [
     ResolutionKind::Ignore,
 ];
 
-/// A state, and what Nova goes on showing in it.
+/// A state, and what Nova keeps showing in it.
 struct State {
     name: &'static str,
     bed: Harness,
     servers: Vec<Server>,
     records: Vec<Migration>,
-    /// Where its guest is by now, for all that anybody knows; a second evacuation elsewhere would make two of it.
+    /// The host on which its guest may run; a second evacuation elsewhere would start a second guest.
     runs_on: Option<&'static str>,
 }
 
@@ -117,7 +117,7 @@ fn states() -> Vec<State> {
     all.push(state("being made ready", preparing, &[paused()], &[], None));
     let sent = Harness::engine().planned(vec![server(1)]);
     assert!(sent.evacuates(1));
-    // What never shows was never done: the protocol looks long enough before it asks again.
+    // What never shows had no effect: the protocol waits long enough before it repeats a request.
     all.push(state("asked, not answered", sent, &[server(1)], &[], None));
     all.push(state(
         "asked, nothing to see yet",
@@ -197,7 +197,7 @@ fn step(bed: &Harness) -> &'static str {
     }
 }
 
-/// Whoever asks after the instance itself is told what Nova shows.
+/// Answers a read of the instance with Nova's state.
 fn answered(bed: &mut Harness, shown: Option<&Server>) {
     if bed.wants(|command| *command == Command::ReadServer(id(1)))
         && let Some(shown) = shown
@@ -206,7 +206,7 @@ fn answered(bed: &mut Harness, shown: Option<&Server>) {
     }
 }
 
-/// Where it was asked for: at once, and in the minutes after that, while Nova shows the same.
+/// Returns the targets of its evacuations, now and in the minutes after, while Nova shows the same.
 fn asked_for(state: &mut State) -> Vec<Option<String>> {
     let bed = &mut state.bed;
     let asked = |bed: &Harness| -> Vec<Option<String>> {
@@ -218,7 +218,7 @@ fn asked_for(state: &mut State) -> Vec<Option<String>> {
     };
     let mut all = asked(bed);
     answered(bed, state.servers.first());
-    // What the word has asked for is answered, too.
+    // Queries caused by the action are answered too.
     if bed.wants(|command| matches!(command, Command::TakeInventory { .. })) {
         bed.inventory(state.servers.clone(), state.records.clone());
         all.extend(asked(bed));
@@ -228,7 +228,7 @@ fn asked_for(state: &mut State) -> Vec<Option<String>> {
     all
 }
 
-/// Of the twelve states and four words: what is heard, how the instance is then, and where it was asked for in the minutes after.
+/// Per state and action: the result, the instance's step, and the targets of evacuations in the minutes after.
 const TABLE: &str = include_str!("saying.txt");
 
 #[test]
@@ -239,13 +239,13 @@ fn operator_each_action_in_each_state_is_done_or_refused_and_never_starts_two() 
     for place in 0..number {
         for word in WORDS {
             let mut state = states().swap_remove(place);
-            // As a person would say it, who is asked of which host.
+            // As an operator would send it when asked about a host.
             let on = matches!(word, ResolutionKind::Success | ResolutionKind::Failure).then_some("b");
             let on = on.filter(|_| word == ResolutionKind::Success || state.runs_on.is_some());
             let place = on.map_or_else(String::new, |host| format!(" on {host}"));
             state.bed.resolve(1, word, on);
             let heard = heard(&state.bed);
-            // What was refused has changed nothing, and what was asked for before the word is not its doing.
+            // A refused action changes nothing, and earlier requests are not its effect.
             let then = step(&state.bed);
             let asked = asked_for(&mut state);
             let told = asked.iter().map(|to| to.as_deref().unwrap_or("anywhere"));
@@ -261,7 +261,7 @@ fn operator_each_action_in_each_state_is_done_or_refused_and_never_starts_two() 
                 state.name
             )
             .unwrap();
-            // The ledger. A person who says that it does not run at b is believed: nobody else is there to know.
+            // An operator's statement that it does not run on "b" is trusted: there is no other source.
             let confirmed_off = word == ResolutionKind::Failure && heard == "done";
             if let (Some(runs_on), false) = (state.runs_on, confirmed_off) {
                 let two = asked.iter().any(|to| to.as_deref() != Some(runs_on));
@@ -283,7 +283,7 @@ fn operator_success_counts_as_soon_as_nova_confirms_it() {
         let shown = at_b(server(1));
         answered(&mut state.bed, Some(&shown));
         state.servers = vec![shown];
-        // One that was paused is paused there first.
+        // A paused instance is paused there first.
         let then = step(&state.bed);
         assert!(
             ["moved", "restoring"].contains(&then),
@@ -308,14 +308,14 @@ fn operator_success_holds_a_waiting_instance_while_nova_shows_it_elsewhere() {
             note.contains("reported that it runs on b, but Nova shows it on"),
             "{note}"
         );
-        // Whoever has looked there ends it.
+        // An operator's check of that host ends it.
         state.bed.resolve(1, ResolutionKind::Failure, Some("b"));
         asked_for(&mut state);
         assert_ne!(state.bed.step(1), &MoveStep::Held, "{place}");
     }
 }
 
-/// What Nova has said no to for good is over for the recovery; until then a person may have it asked for again at once.
+/// A permanent refusal by Nova ends the instance's recovery; before that, an operator can retry it at once.
 #[test]
 fn operator_retry_requests_again_at_once_and_resets_the_failures() {
     let mut bed = Harness::engine().planned(vec![server(1)]);

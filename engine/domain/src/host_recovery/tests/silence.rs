@@ -1,4 +1,4 @@
-//! Readings of devices compared with heartbeats in Nova, and heartbeats dated by several clocks.
+//! Power readings compared with heartbeats in Nova, and heartbeats dated by several clocks.
 
 use std::time::Duration;
 
@@ -44,7 +44,7 @@ fn a_host_found_off_is_believed_as_soon_as_it_is_down_in_nova_too() {
     bed.heartbeat_age(4_000).service().power(Power::Off);
     bed.tick(3_000).service().power(Power::Off);
     assert!(bed.state.proof.is_none(), "seven seconds are no silence");
-    // Asked again when the silence may be there, and not all the time.
+    // The device is read again when the silence may be long enough, not continuously.
     bed.tick(1_000);
     assert!(!bed.reads_power());
     let mut asked = 0;
@@ -59,7 +59,7 @@ fn a_host_found_off_is_believed_as_soon_as_it_is_down_in_nova_too() {
     assert!(asked <= 4, "{asked}");
 }
 
-/// With `report_interval = 30` a heartbeat of 20 s is nothing unusual.
+/// With `report_interval = 30` a heartbeat of 20 s is normal.
 /// Covers R16.
 #[test]
 fn a_host_with_rare_heartbeats_is_silent_after_its_own_measured_interval() {
@@ -81,12 +81,12 @@ fn a_host_with_rare_heartbeats_is_silent_after_its_own_measured_interval() {
 /// Covers C2.
 #[test]
 fn an_order_whose_other_end_is_another_machine_needs_silence_too() {
-    // Evidence of a fence lets an order go out while Nova still hears the host.
+    // Evidence of a fence permits an order while Nova still receives heartbeats.
     let mut bed = Harness::engine().begun();
     bed.heartbeat_age(20_000).service().power(Power::On);
     assert!(bed.orders_off());
     bed.powered_off(Ok(()));
-    // What was switched off is not what Nova hears.
+    // The machine that was powered off is not the one that Nova hears.
     for _ in 0..5 {
         bed.tick(3_000).heartbeat_age(500).service().power(Power::Off);
         assert!(bed.state.proof.is_none(), "{} ms", bed.at);
@@ -96,7 +96,7 @@ fn an_order_whose_other_end_is_another_machine_needs_silence_too() {
 /// Covers C6.
 #[test]
 fn any_other_heartbeat_shows_the_host_up_whoever_dated_the_change() {
-    // The API server that has set forced_down is a minute ahead of the conductors.
+    // The API server that set forced_down is a minute ahead of the conductors.
     let mut bed = Harness::engine().planned(vec![server(1), server(2), server(3)]);
     bed.state.service.mark = Some(nova_time(bed.at + 100_000 + 60_000));
     bed.at += 10_000;
@@ -131,7 +131,7 @@ fn an_off_claim_is_not_discarded_by_a_heartbeat_dated_earlier() {
     );
 }
 
-/// What a copy of Nova's database shows that has not heard of our change.
+/// Returns the record as a lagging replica shows it, without our change.
 fn lagging(bed: &Harness, before: &Service) -> Service {
     Service {
         nova_now: Some(nova_time(bed.at + 100_000)),
@@ -177,7 +177,8 @@ fn the_heartbeat_is_not_noted_from_a_copy_that_lags_behind() {
     assert!(bed.state.proof.is_some(), "our own change is no heartbeat");
 }
 
-/// Nova reads the record at some time between the request and the answer: what a slow one shows may be the host's own heartbeat.
+/// Nova reads the record at some time between request and answer, so a slow answer may show the host's own
+/// heartbeat.
 /// Covers R16.
 #[test]
 fn a_first_reading_is_dated_by_its_answer() {
@@ -194,12 +195,12 @@ fn a_first_reading_is_dated_by_its_answer() {
     }
 }
 
-/// In mode external, without evidence.
+/// Returns a recovery in mode external, without evidence.
 fn waiting() -> Harness {
     Harness::with("NORMAL", |policy| policy.fencing = FencingMode::External).begun()
 }
 
-/// Looks at a host that Nova has last heard at this moment of its own clock, until then or until something is done.
+/// Reads Nova, with a fixed last heartbeat, until `end` or a proof.
 fn look_until(bed: &mut Harness, end: u64) {
     while bed.at < end && bed.state.proof.is_none() {
         bed.tick(2_000).storm(1, 10).service();
@@ -319,7 +320,7 @@ fn a_suspect_on_hold_ends_by_itself_when_it_is_up_in_nova_again() {
 /// Covers T4.
 #[test]
 fn a_real_failure_held_by_false_reports_continues_when_those_hosts_are_up() {
-    // The host itself is dead; of the others Nova hears all, or none for as long as it looks.
+    // The host itself is dead; Nova receives heartbeats from all others, or from none during the test.
     for (name, others, goes_on) in [("all live", 1_000, true), ("a switch has failed", 400_000, false)] {
         let mut around = region(5, 5);
         for (host, service) in &mut around.nova.as_mut().unwrap().services {

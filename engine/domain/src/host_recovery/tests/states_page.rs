@@ -1,4 +1,4 @@
-//! The table of `docs/reference/instance-states.md` is the one of `restoration`.
+//! Checks the table of `docs/reference/instance-states.md` against `restoration`.
 
 use super::bed::server;
 use crate::host_recovery::OriginalState;
@@ -10,7 +10,7 @@ const PAGE: &str = include_str!("../../../../../docs/reference/instance-states.m
 const BEGIN: &str = "<!-- table -->\n";
 const END: &str = "<!-- end -->";
 
-/// What is asked of Nova, from its running on the new host until there is nothing left to ask for.
+/// Returns the requests to Nova after the instance runs on the new host, and the final state.
 fn asked(was: &OriginalState) -> (String, VmState) {
     let mut now = Server {
         host: Some("b".into()),
@@ -37,7 +37,7 @@ fn asked(was: &OriginalState) -> (String, VmState) {
     (text, now.vm_state)
 }
 
-/// The columns after the power state.
+/// Returns the columns after the power state.
 fn columns(was: &OriginalState) -> String {
     let (calls, end) = asked(was);
     assert_eq!(end, target(was), "{was:?} ends as it is said to");

@@ -1,5 +1,5 @@
-//! An engine that is stopped for minutes between an effect and its first look at it: what it reads then is old, or shows what
-//! has come since.
+//! Engines that are stopped for minutes between an effect and its first check. What they then read is stale, or
+//! shows later changes.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::host_recovery::Stage;
 use crate::nova::Service;
 use crate::recovery::{Command, Observation, ServerCall};
 
-/// The service as it is after its change.
+/// Returns the service after its change.
 fn changed(bed: &mut Harness) -> Service {
     bed.service.forced_down = true;
     bed.service.up = false;
@@ -17,7 +17,7 @@ fn changed(bed: &mut Harness) -> Service {
     bed.service.clone()
 }
 
-/// Seed 700955478 of the simulation as it was: the host was switched on, and its nova-compute had started.
+/// Seed 700955478 of the simulation: the host was powered on, and its nova-compute had started.
 /// Covers C19, R17.
 #[test]
 fn a_first_look_long_after_the_change_was_asked_for_needs_silence_first() {
@@ -38,7 +38,8 @@ fn a_first_look_long_after_the_change_was_asked_for_needs_silence_first() {
     }
 }
 
-/// Seed 1009: the change was answered at once and the look decided with it, but the engine was stopped before it sent the look.
+/// Seed 1009: the change was answered at once and the check decided, but the engine was stopped before it sent
+/// the read.
 /// Covers C19, R17.
 #[test]
 fn a_first_look_that_was_decided_at_once_and_sent_late_needs_silence_first() {
@@ -63,7 +64,7 @@ fn a_first_look_that_was_decided_at_once_and_sent_late_needs_silence_first() {
     }
 }
 
-/// A Nova that tells no date is watched: between two looks nothing may be taken for stillness in which nobody looked.
+/// For a Nova without dates the engine compares reads; time without reads must not count as silence.
 /// Covers C19, R16.
 #[test]
 fn a_late_request_shows_no_silence_before_its_answer() {
@@ -103,7 +104,7 @@ fn an_answered_change_does_not_restart_the_silence() {
     assert!(bed.state.service.mark.is_some(), "the next look is the one");
 }
 
-/// The recovery's own time stands still while no engine has it.
+/// The recovery's elapsed time does not advance while no engine owns it.
 /// Covers C19, R17.
 #[test]
 fn a_new_owner_cannot_date_its_first_reading() {
@@ -111,7 +112,7 @@ fn a_new_owner_cannot_date_its_first_reading() {
     bed.heartbeat_age(20_000).service();
     let answer = changed(&mut bed);
     bed.see(Observation::ServiceUpdated(Ok(answer)));
-    // Every engine dies, and one starts minutes later.
+    // All engines die, and one starts minutes later.
     bed.take_over();
     bed.at += 200;
     for _ in 0..10 {
@@ -123,7 +124,8 @@ fn a_new_owner_cannot_date_its_first_reading() {
     }
 }
 
-/// Seed 700360130: a change of the elder recovery that nobody had answered came late, and took the younger's mark away again.
+/// Seed 700360130: an unanswered change of the older recovery took effect late and removed the younger one's
+/// mark.
 /// Covers C19, R22.
 #[test]
 fn a_mark_seen_before_our_own_change_could_arrive_is_not_ours() {
@@ -136,19 +138,19 @@ fn a_mark_seen_before_our_own_change_could_arrive_is_not_ours() {
     let ours = format!("Masakari detected host failed. [tachi {}]", bed.state.id);
     bed.service.disabled_reason = Some("Masakari detected host failed. [tachi another]".into());
     bed.tick(50_000).service();
-    // It takes effect, and the engine is stopped: its last look was before that.
+    // It takes effect, and the engine is stopped; its last check was before that.
     bed.service.disabled_reason = Some(ours);
     bed.at = lost + 81_000;
     bed.tick(0);
     assert_eq!(bed.state.stage, Stage::Returning, "{:?}", bed.record.steps);
-    // That answer belongs to a question asked before: the next one counts.
+    // This answer belongs to an earlier query; the next one counts.
     bed.service().tick(5_000).service();
     assert_eq!(bed.state.stage, Stage::Returning);
     bed.at += 10_000;
     assert!(bed.beats().clears(), "it is there for the host's return");
 }
 
-/// Seed 700824536 read one look around twice; a look that was asked for before is as old as its question.
+/// Seed 700824536 used one scan twice; a scan is as old as its request.
 /// Covers C19, R24.
 #[test]
 fn a_scan_is_dated_by_its_request() {

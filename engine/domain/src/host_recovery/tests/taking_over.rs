@@ -45,7 +45,7 @@ fn an_order_of_the_last_owner_is_checked_and_not_repeated() {
 
 #[test]
 fn a_proof_counts_for_a_new_owner_only_after_its_own_check() {
-    // The recovery's own time stands still while nobody owns it: the reading looks young and may be hours old.
+    // Elapsed time does not advance without an owner: a reading that looks recent may be hours old.
     let mut bed = Harness::engine().planned(vec![server(1), server(2)]);
     bed.answer(1, ServerCall::Evacuate, Err(super::bed::unavailable()));
     bed.take_over();
@@ -243,7 +243,7 @@ fn a_watched_hosts_proof_counts_again_after_the_new_owners_check() {
     assert!(!bed.reads_power(), "once is enough");
 }
 
-/// A record of an evacuation that was made after the host was reported.
+/// Returns the record of an evacuation created after the report.
 fn young(record: u64, number: u128, status: &str, dest: &str) -> Migration {
     Migration {
         created_at: Some(nova_time(120_000)),
@@ -291,12 +291,12 @@ fn an_evacuation_that_the_journal_has_lost_is_followed_and_unlocked() {
         "whose lock is it? Ours is asked for, and only then taken off"
     );
     assert!(!bed.wants(|command| *command == Command::Unlock(id(2))));
-    // Once is enough.
+    // It happens once only.
     bed.take_over();
     assert_eq!(bed.state.stage, Stage::Moving);
 }
 
-/// A failed evacuation has left one in `error`, and making them ready the other; the journal knows of neither.
+/// A failed evacuation left one instance in `error`, a reset the other; the journal contains neither.
 /// Covers R33.
 #[test]
 fn a_state_caused_by_lost_calls_is_not_the_original_state() {
@@ -333,14 +333,14 @@ fn a_state_caused_by_lost_calls_is_not_the_original_state() {
         );
         assert!(!one.note.as_deref().unwrap_or_default().contains("on hold"));
     }
-    // What was planned before the loss was seen before it.
+    // A state planned before the loss was read before it.
     let mut bed = Harness::engine().planned(vec![broken(1, PowerState::Running)]);
     bed.see(Observation::Rewound).take_over().service();
     bed.inventory(shown.clone(), lost);
     assert_eq!(bed.one(1).was.vm_state, VmState::Error);
 }
 
-/// Every engine was restarted with the database, so that none could tell that commits are lost.
+/// All engines restarted with the database, so none could detect the lost commits.
 /// Covers R33.
 #[test]
 fn the_lock_on_an_instance_says_what_it_was_and_that_the_journal_has_lost_requests() {
@@ -369,7 +369,7 @@ fn the_lock_on_an_instance_says_what_it_was_and_that_the_journal_has_lost_reques
     assert_eq!(bed.one(1).lock, Lock::Ours);
     assert!(bed.is_asked(2), "the other lost request is followed too");
 
-    // A lock of another recovery tells the state as well, and nothing of this journal.
+    // A lock of another recovery also holds the original state, but nothing about this journal.
     let of_another = Server {
         locked_reason: prepared
             .locked_reason
@@ -384,7 +384,7 @@ fn the_lock_on_an_instance_says_what_it_was_and_that_the_journal_has_lost_reques
     assert_eq!(bed.one(1).lock, Lock::Asked, "its own is set in its place");
     assert!(!bed.state.moves.contains_key(&id(2)));
 
-    // One that was in error before it was locked stays what it was, and so does what was planned before the loss.
+    // An instance in error before its lock keeps that state, and so does one planned before the loss.
     let broken = |number| Server {
         vm_state: VmState::Error,
         ..server(number)
@@ -421,7 +421,7 @@ fn the_lock_on_an_instance_says_what_it_was_and_that_the_journal_has_lost_reques
         .any(|step| step.text.contains("carry locks"));
     assert!(!again, "a loss is noted once");
 
-    // An owner's reason is not read as a state, nor is one of an older version.
+    // An owner's lock reason is not parsed as a state, nor is that of an older version.
     for reason in [
         "mine found paused, power on",
         &mark,
@@ -482,7 +482,7 @@ fn a_lost_forced_down_is_checked_before_a_rejection_ends_the_recovery() {
 /// Covers R33.
 #[test]
 fn aborting_a_recovery_with_lost_requests_looks_for_what_they_have_left() {
-    // It locked an instance and evacuated another, and the journal knows of neither.
+    // It locked one instance and evacuated another; the journal contains neither.
     let mut bed = Harness::engine().begun();
     bed.see(Observation::Rewound)
         .take_over()
@@ -508,7 +508,7 @@ fn aborting_a_recovery_with_lost_requests_looks_for_what_they_have_left() {
     assert!(bed.is_asked(2), "the evacuation is followed");
     assert!(!bed.state.moves.contains_key(&id(3)), "nothing has touched it");
 
-    // There is nothing: it ends as if nothing had been lost.
+    // Nothing is found: it ends as if nothing had been lost.
     let mut bed = Harness::engine().begun();
     bed.see(Observation::Rewound)
         .take_over()
@@ -517,7 +517,7 @@ fn aborting_a_recovery_with_lost_requests_looks_for_what_they_have_left() {
     assert_eq!(bed.state.stage, Stage::Over, "{:?}", bed.message);
     assert!(!bed.message.as_deref().unwrap().contains("locked"));
 
-    // Nothing can be listed: an operator has to look.
+    // Nothing can be listed: an operator must check.
     let mut bed = Harness::engine().begun();
     bed.see(Observation::Rewound).take_over().service();
     for _ in 0..8 {
@@ -550,7 +550,7 @@ fn a_rejected_recovery_with_lost_requests_ends_when_nova_knows_no_service() {
     assert!(message.contains(&told), "{message}");
 }
 
-/// A report that asks for nothing has never led to a request, whatever the database has lost.
+/// A report that requires no action never led to a request, whatever the database lost.
 /// Covers R33.
 #[test]
 fn a_report_that_asks_for_nothing_ends_after_a_loss_even_if_nothing_can_be_listed() {
@@ -569,7 +569,7 @@ fn a_report_that_asks_for_nothing_ends_after_a_loss_even_if_nothing_can_be_liste
     );
 }
 
-/// The host is heard again: the recovery is not given up while lost requests of it are open.
+/// The host is up again; the recovery is not given up while its lost requests are unresolved.
 /// Covers R33.
 #[test]
 fn a_false_alarm_is_not_given_up_before_lost_requests_are_looked_for() {
@@ -597,7 +597,8 @@ fn a_false_alarm_is_not_given_up_before_lost_requests_are_looked_for() {
     }
 }
 
-/// It lives, and its recovery ends without a proof: what lost calls have set on its service is watched until it is cleared.
+/// The host is up and the recovery ends without a proof. What lost calls set on its service is watched until it
+/// is cleared.
 /// Covers R33.
 #[test]
 fn a_lost_forced_down_of_ours_is_cleared() {

@@ -30,7 +30,7 @@ fn is_proven_by_word(bed: &Harness) -> bool {
     matches!(basis, Some(Basis::Word { person: Some(by), .. }) if by == "ada")
 }
 
-/// Looks at Nova and around, twenty seconds after the host's last heartbeat.
+/// Answers a read of Nova and a scan, 20 s after the host's last heartbeat.
 fn silent(bed: &mut Harness) -> &mut Harness {
     bed.heartbeat_age(20_000).service_now().storm(1, 10).tick(0)
 }
@@ -56,7 +56,7 @@ fn a_confirmation_counts_if_no_device_can_read_the_power_and_the_host_is_down_in
         sentence,
         "compute-1 is off, as ada confirmed; it has no current heartbeat in Nova"
     );
-    // It goes on as with any word: only while the heartbeat stands still.
+    // As with any confirmation, it continues only while the heartbeat does not change.
     bed.forced_down().service();
     bed.inventory(vec![server(1)], vec![]);
     bed.beats();
@@ -120,7 +120,7 @@ fn a_confirmation_for_a_host_that_is_up_in_nova_does_not_count() {
         hold.kind == HoldKind::Fence && bed.state.confirmation.is_none(),
         "{hold:?}"
     );
-    // Nor once it goes silent: it has been heard since the word.
+    // Nor after it goes silent: there was a heartbeat after the confirmation.
     bed.tick(100_000);
     silent(&mut bed);
     assert!(bed.state.proof.is_none());
@@ -131,7 +131,7 @@ fn a_confirmation_for_a_host_that_is_up_in_nova_does_not_count() {
 fn a_heartbeat_after_the_confirmation_discards_it() {
     let mut bed = held(&[&["bmc"]]);
     bed.command(OperatorCommand::HostIsOff);
-    // The engine was away, and Nova has heard the host meanwhile.
+    // The engine was stopped, and Nova received a heartbeat meanwhile.
     bed.at += 600_000;
     bed.device_fails("bmc", dead());
     silent(&mut bed);

@@ -119,7 +119,7 @@ fn unfinished_moves_of_an_abort_are_given_up() {
     for _ in 0..5 {
         bed.tick(1_000);
     }
-    // What is held is locked, and unlocked when it ends.
+    // A held instance is locked, and unlocked when it ends.
     bed.answer(1, ServerCall::Unlock, Ok(()));
     assert_eq!(bed.step(1), &MoveStep::Over(End::Person));
     assert_eq!(of_move(&bed, 1).0, WaitsFor::GivenUp);

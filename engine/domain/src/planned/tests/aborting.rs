@@ -1,4 +1,4 @@
-//! The live migrations that a plan aborts.
+//! Live migrations that a plan aborts.
 
 use super::*;
 
@@ -11,7 +11,7 @@ fn aborts(bench: &Bench) -> usize {
 #[test]
 fn a_migration_that_may_be_another_clients_is_followed_and_never_aborted() {
     use FaultClass::{Conflict, Transient};
-    // Begun by another between the look and the call, which Nova refuses; or nobody knows whose it is.
+    // Another client started a migration after the check and Nova refuses the call; or its origin is unknown.
     for answer in [fault(Conflict, false), fault(Transient, true)] {
         for aborted in [false, true] {
             let mut bench = Bench::drain(vec![server(1, HOST)]);

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// An instance that Nova brings to the host: its record was there before the drain.
+/// Returns an instance that Nova is moving to the host, with a record from before the drain.
 fn on_its_way(number: u128, kind: MigrationType) -> (Server, Migration) {
     let mut shown = server(number, "compute-9");
     shown.task_state = Some("rebuilding".into());
@@ -44,7 +44,7 @@ fn arriving_instances_are_awaited_and_moved_away_again() {
             .filter(|call| matches!(call, Command::TakeInventory { .. }));
         assert!(lists.count() < 20, "it does not ask all the time");
 
-        // It runs there, and Nova's record is over a moment later.
+        // It runs there, and Nova closes the record a moment later.
         let one = bench.servers.get_mut(&id(9)).unwrap();
         (one.host, one.task_state) = (Some(HOST.to_owned()), None);
         bench.run(5_000);
@@ -57,7 +57,7 @@ fn arriving_instances_are_awaited_and_moved_away_again() {
     }
 }
 
-/// A resize of an instance that was on the host before: it has moved, and its owner has not confirmed that.
+/// Returns an instance that was on the host before its resize, which its owner has not confirmed.
 fn resized(status: &str) -> (Server, Migration) {
     let mut shown = server(9, "compute-9");
     shown.vm_state = VmState::Resized;
@@ -80,7 +80,7 @@ fn a_resize_that_is_taken_back_brings_its_instance_to_the_host() {
     shown.task_state = Some("resize_reverting".into());
     let mut bench = Bench::drain(vec![server(1, HOST), shown]);
     bench.migrations.push(coming);
-    // However long ago the resize was.
+    // The age of the resize does not matter.
     let later = i64::try_from(LONGEST_LIMIT.as_micros()).unwrap() * 30;
     bench.service.nova_now = Some(Timestamp::from_micros(later));
     bench.run(60_000);
@@ -104,7 +104,7 @@ fn a_finished_move_without_its_instance_does_not_end_the_drain() {
     let mut bench = Bench::drain(vec![server(1, HOST), shown]);
     bench.migrations.push(coming);
     bench.run(60_000);
-    // The instance is read from a copy of the database that is behind.
+    // The instance is read from a lagging replica.
     bench.migrations[0].status = MigrationStatus::Reverted;
     bench.run(4_000);
     assert!(!bench.froze(), "{:?}", bench.state().message);
@@ -184,7 +184,7 @@ fn an_instance_that_its_own_recovery_will_start_again_is_waited_for() {
         .iter()
         .filter(|call| matches!(call, Command::TakeInventory { .. }));
     assert!(lists.count() < 25, "it does not ask all the time");
-    // It is started, and moved as any other.
+    // It starts, and is moved like any other.
     bench.servers.get_mut(&id(1)).unwrap().vm_state = VmState::Active;
     bench.recovered.clear();
     let (status, text) = bench.end();
@@ -192,7 +192,7 @@ fn an_instance_that_its_own_recovery_will_start_again_is_waited_for() {
     assert_eq!(bench.orders(), [id(1)]);
     assert!(bench.froze());
 
-    // One whose recovery is never over ends the drain in time.
+    // If its recovery never ends, the drain times out.
     let mut bench = Bench::drain(vec![stopped]);
     bench.recovered = vec![id(1)];
     let (status, text) = bench.end();

@@ -1,4 +1,4 @@
-//! Instances that are not moved, for now or at all.
+//! Instances that are not moved, temporarily or at all.
 
 use super::*;
 
@@ -86,7 +86,7 @@ fn an_instance_that_is_being_started_counts_as_running() {
     let mut stopped = server(1, HOST);
     (stopped.vm_state, stopped.task_state) = (VmState::Stopped, Some("powering-on".into()));
     let mut bench = Bench::drain(vec![stopped]);
-    // It stays: only what runs is migrated, and a task has a minute to end.
+    // It stays: only running instances are migrated, and a task has a minute to end.
     bench.run(90_000);
     assert_eq!(
         bench.state().message.as_deref(),

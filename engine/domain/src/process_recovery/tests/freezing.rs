@@ -50,7 +50,7 @@ fn a_frozen_hosts_service_is_disabled_afterwards_if_it_is_not_up_in_nova() {
         }));
         for _ in 0..50 {
             run.at += 30_000;
-            // An answer that was on its way.
+            // This answer was already in flight.
             run.tell(heard(up));
             assert!(run.commands.is_empty(), "{:?}", run.commands);
         }
@@ -72,7 +72,7 @@ fn a_frozen_hosts_service_is_disabled_afterwards_if_it_is_not_up_in_nova() {
     }
 }
 
-/// The freeze was written while the intent was on its way: the journal has refused it.
+/// The freeze was written while the intent was on its way, so the journal refused the intent.
 #[test]
 fn a_call_that_the_journal_refuses_was_never_made() {
     let mut run = Run::new("STOPPED", "nova-compute");

@@ -1,4 +1,4 @@
-//! The operator's hooks in the recovery of a process.
+//! Operators' hooks in the recovery of a process.
 
 #![expect(
     clippy::wildcard_enum_match_arm,

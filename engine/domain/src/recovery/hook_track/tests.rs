@@ -78,7 +78,7 @@ impl Bench {
         self
     }
 
-    /// The owner dies; the next one reads the journal.
+    /// Kills the owner; the next one reads the journal.
     fn take_over(&mut self) -> &mut Self {
         self.track = serde_json::from_str(&self.journal).unwrap();
         self.track.forget_answers();

@@ -17,7 +17,7 @@ fn against(explanation: &Explanation<'_>) -> Vec<(Need, FindingCode)> {
         .collect()
 }
 
-/// By its name, its id, or the beginning of that.
+/// A subject is found by its name, its ID, or a prefix of its ID.
 #[test]
 fn a_protected_subject_is_explained_by_its_met_requirements() {
     let situation = assess(&fine(), NOW);
@@ -39,7 +39,7 @@ fn a_protected_subject_is_explained_by_its_met_requirements() {
     assert_eq!(situation.explain("nobody"), []);
 }
 
-/// What speaks against one host is told of it and its instances, and not of others.
+/// The blockers of one host apply to it and its instances, not to others.
 #[test]
 fn an_unprotected_subject_has_only_its_own_reasons() {
     let mut facts = fine();
@@ -49,7 +49,7 @@ fn an_unprotected_subject_has_only_its_own_reasons() {
     computes.value.iter_mut().find(|one| one.host == "c").unwrap().up = false;
     let situation = assess(&facts, NOW);
     let why = |name: &str| against(&situation.explain(name)[0]);
-    // The only host at work is the one without a device.
+    // The only running host is the one without a device.
     let room = (Need::Room, FindingCode::FewHosts);
     assert_eq!(
         why("vm-1"),
@@ -67,7 +67,7 @@ fn an_unprotected_subject_has_only_its_own_reasons() {
     assert_eq!(found[0].subjects, ["a"]);
 }
 
-/// Each instance that somebody has to see to says so, whatever else is the matter.
+/// Every instance that needs an operator says so, whatever other findings exist.
 #[test]
 fn every_reason_is_in_the_explanation() {
     let mut facts = fine();
@@ -92,7 +92,7 @@ fn every_reason_is_in_the_explanation() {
     }
 }
 
-/// An instance that waits for an operator has a reason of its own: its dead host is not said to be heard for all that.
+/// An instance that waits for an operator has its own reason; a heartbeat of its dead host is not part of it.
 #[test]
 fn a_requirement_is_met_only_if_that_is_known() {
     let holds = |facts: &Facts, wanted: Need| {

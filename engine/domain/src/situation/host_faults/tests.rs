@@ -5,7 +5,7 @@ use super::super::monitors::tests::monitor;
 use super::super::tests::{ALL_WELL, Case, ago, computes};
 use super::*;
 
-/// A host monitor that judges planes, and reports these as lost for a minute.
+/// Returns a host monitor that checks network planes and has reported these as lost for a minute.
 fn judging(host: &str, seconds: i64, watches: &[&str], lost: &[(&str, &[&str])]) -> Monitor {
     let mut one = monitor(host, MonitorKind::Host, seconds, watches);
     let planes = |planes: &[&str]| {
@@ -23,7 +23,7 @@ fn not_restarted(host: &str, process: &str) -> Monitor {
     one
 }
 
-/// Adds two monitors that watch all hosts, so that nothing else is found.
+/// Adds two monitors that watch all hosts, so that there are no other findings.
 fn watched(facts: &mut Facts) {
     for host in ["y", "z"] {
         facts

@@ -1,4 +1,4 @@
-//! The effect of capacity on hosts and instances.
+//! Effect of capacity on hosts and instances.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use super::super::{Aspect, Facts, Rooms, RoomsState, Situation, TimedFact, asses
 use super::*;
 use crate::forecast::{Capacity, Needs, Provider};
 
-/// Hosts with so much memory left; each instance takes 100.
+/// Sets the free memory of the hosts; each instance needs 100.
 pub(in super::super) fn rooms(facts: &mut Facts, free: [u64; 3]) {
     let provider = |free: u64| {
         let has = [("VCPU", 100), ("MEMORY_MB", free), ("DISK_GB", 100)].map(|(class, total)| {
@@ -65,10 +65,10 @@ fn state(facts: &mut Facts) -> &mut RoomsState {
     &mut facts.rooms.as_mut().unwrap().value.state
 }
 
-/// There is room for what is on `c`, and not for what is on the others.
+/// Capacity for the instances of `c` only.
 const SHORT: [u64; 3] = [100, 100, 0];
 
-/// See there.
+/// Returns the table of cases.
 #[expect(clippy::too_many_lines, reason = "a table of cases")]
 pub(in super::super) fn cases() -> Vec<Case> {
     vec![
@@ -273,7 +273,7 @@ fn the_number_of_hosts_for_an_instance_is_known() {
     assert_eq!(told(&facts), None);
 }
 
-/// Whose project an instance is of matters only where hosts are kept for projects.
+/// An instance's project matters only where hosts are reserved for projects.
 #[test]
 fn instances_with_equal_needs_share_a_shape() {
     let mut facts = fine();

@@ -5,7 +5,7 @@ use super::*;
 pub(super) fn cases() -> Vec<Case> {
     vec![
         (
-            "one that was given up, and that nobody has listed since",
+            "one that was given up and is in no list since",
             |facts| {
                 facts.waiting.push(waiting(77, WaitsFor::GivenUp));
                 facts.waiting[0].wait.as_mut().unwrap().since = ago(4);
@@ -40,7 +40,7 @@ pub(super) fn cases() -> Vec<Case> {
     ]
 }
 
-/// An outage of one instance is an error at once, and a warning if Nova is at work on it.
+/// An instance that is down is an error at once, and a warning while Nova has a task for it.
 /// Covers R36.
 #[test]
 fn an_instance_that_is_down_is_an_error_and_one_that_is_being_started_is_a_warning_for_five_minutes() {
@@ -119,7 +119,7 @@ fn a_hosts_recovery_is_not_mixed_up_with_that_of_its_instance() {
     assert_eq!(assess(&facts, NOW).segments[0].under_recovery, [] as [&str; 0]);
 }
 
-/// From the first report until the last instance is back a monitoring check is not green.
+/// A monitoring check is not green from the first report until the last instance is back.
 /// Covers R36.
 #[test]
 fn a_host_that_is_reported_or_recovered_is_a_warning_and_never_merely_degraded() {

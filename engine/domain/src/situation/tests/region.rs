@@ -72,7 +72,7 @@ pub(in super::super) fn instance(number: u128) -> Instance {
     }
 }
 
-/// The first instance does not run.
+/// Makes the first instance shut down.
 pub(in super::super) fn rest(facts: &mut Facts, why: StopReason, seconds: i64) {
     let on = &mut facts.instances.as_mut().unwrap().value.on;
     let first = &mut Arc::make_mut(on.get_mut("a").unwrap())[0];
@@ -115,7 +115,7 @@ pub(in super::super) fn recovery(host: &str, wait: WaitsFor) -> Recovery {
     }
 }
 
-/// Three hosts with two instances each, an engine, a controller: nothing to say.
+/// Returns three hosts with two instances each, an engine and a controller, without findings.
 pub(in super::super) fn fine() -> Facts {
     let names = ["a", "b", "c"];
     let on = names.iter().enumerate().map(|(place, name)| {

@@ -1,4 +1,4 @@
-//! What each answer of Nova leads to.
+//! The results of each answer of Nova.
 
 use super::*;
 
@@ -6,7 +6,7 @@ use super::*;
 fn each_answer_of_each_call() {
     use FaultClass::{Conflict, Fatal, Permanent, Transient};
     use NotificationStatus::{Failed, Ignored};
-    // When the call is repeated as long as its effect is not seen, or how the recovery ends.
+    // Interval of retries while the effect is not visible, or the recovery's final status.
     let cases = [
         ("ok", Ok(()), Ok(D)),
         ("404", Err(fault(Permanent, Some(404), false)), Err(Ignored)),

@@ -1,10 +1,10 @@
-//! How often an instance may be restarted.
+//! Limits on the restarts of an instance.
 
 use super::*;
 
 const WINDOW: u64 = 3_600;
 
-/// Of an instance that was restarted so many seconds ago each time; claimed.
+/// Returns a claimed recovery of an instance with restarts these numbers of seconds ago.
 fn after(ages: &[u64]) -> Run {
     let id = server_id().to_string();
     let mut run = Run::new("LIFECYCLE", "STOPPED_FAILED", Some(&id), restart_only());

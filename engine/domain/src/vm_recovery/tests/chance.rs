@@ -1,4 +1,4 @@
-//! Whatever comes, and in whatever order: what must never happen does not, and there is one end.
+//! Random sequences of observations: the invariants hold, and there is exactly one end.
 
 use std::cell::RefCell;
 
@@ -7,7 +7,7 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
 use super::*;
 
-/// Splitmix64: one number makes one observation, so that a failing sequence shrinks by leaving some out.
+/// Splitmix64: one number gives one observation, so that a failing sequence shrinks by omission.
 struct Dice(u64);
 
 impl Dice {
@@ -85,7 +85,7 @@ impl Dice {
     }
 }
 
-/// What the last observations said, kept apart from the code under test.
+/// The latest observations, recorded separately from the code under test.
 #[derive(Default)]
 struct Facts {
     forbidden: bool,
@@ -147,12 +147,12 @@ impl Facts {
             assert!(*at >= since + SETTLED, "{call:?} while {open:?} may still come");
         }
         self.unanswered = Some((*at, call.clone()));
-        // One look allows one call.
+        // A read of the host's state permits one call.
         self.up = None;
     }
 }
 
-/// One sequence: how much time passes, and what comes then. Gives the end and the number of calls.
+/// Runs one sequence of elapsed times and observations. Returns the end and the number of calls.
 fn weather(sequence: &[(u64, u64)]) -> (NotificationStatus, usize) {
     let mut run = Run::begun();
     run.state.policy = Policy {
@@ -181,13 +181,13 @@ fn weather(sequence: &[(u64, u64)]) -> (NotificationStatus, usize) {
             return (run.end().0, run.calls.len());
         }
     }
-    // Calm weather: everything is allowed and answered, and Nova does as it is told.
+    // Without faults: everything is permitted and answered, and Nova executes all calls.
     run.actions = Some(Vec::new());
     run.tell(Observation::Pulse(OperatorState::CALM));
     let (mut vm_state, mut host) = (VmState::Active, HOST);
     while run.state.stage != Stage::Over && run.at < 10_000_000 {
         run.at += 500;
-        // Whatever was asked in the storm is answered now.
+        // Open queries of the fault phase are answered now.
         let sight = Server {
             host: Some(host.into()),
             ..server(vm_state.clone(), None)

@@ -1,9 +1,9 @@
-//! It may run on another host than Nova shows.
+//! Instances that may run on another host than Nova shows.
 
 use super::*;
 
-/// Its evacuation was recorded as failed, and may have left it running at the destination (seed 60058290). The recovery that did so
-/// may come and go while this one waits, so the journal is asked with every intent.
+/// An evacuation was recorded as failed and may have left the instance running at the destination (seed
+/// 60058290). That recovery may open and close while this one waits, so the journal checks each intent.
 /// Covers C1.
 #[test]
 fn an_instance_that_may_run_on_another_host_is_not_restarted() {
@@ -15,7 +15,7 @@ fn an_instance_that_may_run_on_another_host_is_not_restarted() {
             (server_id(), HOST),
             "{stage:?}"
         );
-        // As the driver does it: the refused write's call was not sent.
+        // As the driver does: the call of the refused write was not sent.
         run.tell(Observation::NotSent(call_of(stage).0));
         run.tell(Observation::MayRunOn(["c9".to_owned()].into()));
         run.assert_end(&format!("{stage:?}"), NotificationStatus::Failed, "running on c9");

@@ -23,7 +23,7 @@ fn told(frozen: FreezeStatus) -> Observation {
     })
 }
 
-/// Its host, the instance itself, and the host that Nova shows it on.
+/// Returns freezes of the recovery's host, of the instance, and of the host that Nova shows.
 pub(super) fn freezes() -> [FreezeStatus; 3] {
     [
         FreezeStatus {
@@ -53,7 +53,7 @@ fn a_frozen_instance_waits_and_is_restarted_afterwards_if_it_does_not_run() {
             let message = run.shown.clone().and_then(|(_, text)| text).unwrap();
             assert!(message.contains("tachi thaw host c1"), "{message}");
             run.taken_over();
-            // Taken over after the freeze was gone: that it has waited is not forgotten.
+            // A takeover after the freeze keeps the wait in the record.
             run.tell(told(FreezeStatus {
                 thawed,
                 ..FreezeStatus::NOTHING
@@ -106,7 +106,7 @@ fn what_was_stopped_before_the_freeze_is_started_again() {
     }
 }
 
-/// The freeze was written while the intent was on its way: the journal has refused it.
+/// The freeze was written while the intent was on its way, so the journal refused the intent.
 #[test]
 fn a_call_that_the_journal_refuses_was_never_made() {
     for (stage, holds) in [

@@ -1,4 +1,4 @@
-//! What must be so before an instance is touched.
+//! Preconditions for any action on an instance.
 
 use super::*;
 

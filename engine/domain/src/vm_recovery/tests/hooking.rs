@@ -1,4 +1,4 @@
-//! The operator's hooks in the recovery of an instance.
+//! Operators' hooks in the recovery of an instance.
 
 #![expect(
     clippy::wildcard_enum_match_arm,
@@ -8,7 +8,7 @@
 use super::*;
 use crate::hooks::{Defaults, Flow, Hook, HookCall, HookOutcome, HookVerdict, Phase};
 
-/// A recovery that is answered as Nova would.
+/// A recovery with Nova's answers.
 struct Bench {
     state: VmRecovery,
     at: u64,
@@ -77,7 +77,7 @@ impl Bench {
         }
     }
 
-    /// Answers everything but hooks, until a hook is to be run or so much time has passed.
+    /// Answers everything except hooks, until a hook is due or the time is over.
     fn until_hook(&mut self, millis: u64) -> Option<HookCall> {
         let end = self.at + millis;
         while self.at < end && self.state.stage != Stage::Over {

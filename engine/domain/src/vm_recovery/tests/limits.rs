@@ -1,4 +1,4 @@
-//! How long is waited for what, and with what reason it ends.
+//! Limits of each wait, and the reason after each.
 
 use super::*;
 
@@ -67,7 +67,7 @@ fn time_limits_begin_with_the_call_and_end_with_the_reason() {
             run.assert_end(&format!("{stage:?}"), NotificationStatus::Failed, part);
         }
     }
-    // The waits before the call are not the instance's fault.
+    // The waits before the call do not count against the instance.
     let mut run = Run::begun();
     run.tell(is(VmState::Stopped));
     run.tell(service(false, false));

@@ -1,4 +1,4 @@
-//! What its owner does with the instance.
+//! Actions of an instance's owner.
 
 use super::*;
 
@@ -15,7 +15,7 @@ fn an_instance_that_its_owner_has_paused_meanwhile_is_left_alone() {
     }
 }
 
-/// A slow stop whose agent ends long before its guest, a rebuild, a reboot: the owner's task is waited for.
+/// Tasks of the owner are waited for: a slow stop, a rebuild, a reboot.
 /// Covers F8.
 #[test]
 fn an_owners_task_is_waited_for_before_a_running_instance_is_restarted() {
@@ -54,7 +54,7 @@ fn an_owners_task_is_waited_for_before_a_running_instance_is_restarted() {
             "powering-off has not ended within 180 s",
         );
     }
-    // Of a crash Nova takes notice by stopping the instance, with the same word.
+    // After a crash Nova stops the instance, with the same task state.
     let mut crashed = begun("LIFECYCLE", "STOPPED_FAILED");
     crashed.tell(busy("powering-off"));
     assert_eq!(crashed.state.stage, Stage::Stopping);
@@ -62,7 +62,7 @@ fn an_owners_task_is_waited_for_before_a_running_instance_is_restarted() {
     assert_eq!(crashed.state.stage, Stage::Starting);
 }
 
-/// Nobody else stops what is being restarted, so it was a call that the journal has lost.
+/// No other client stops an instance during a restart, so the journal has lost that call.
 /// Covers R33.
 #[test]
 fn an_instance_that_a_lost_call_may_have_stopped_is_started() {

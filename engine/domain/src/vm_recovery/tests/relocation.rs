@@ -1,4 +1,4 @@
-//! What follows a restart that has failed: a move to another host, or another try.
+//! Actions after a failed restart: a move to another host, or another restart.
 
 use super::*;
 
@@ -12,7 +12,7 @@ fn on(host: &str, vm_state: VmState, task: Option<&str>) -> Observation {
     })
 }
 
-/// A recovery under the default rules, whose instance does not start.
+/// Returns a recovery under the default rules, whose instance does not start.
 fn not_started() -> Run {
     let id = server_id().to_string();
     let mut run = Run::new("LIFECYCLE", "STOPPED_FAILED", Some(&id), Policy::default());
@@ -174,14 +174,14 @@ fn a_start_that_was_repeated_shortly_before_the_limit_gets_its_time() {
     run.tell(up());
     assert_eq!(run.calls.len(), 2, "repeated");
     run.tell(answer(ServerCall::Start, Ok(())));
-    // A reading from before the repeated start.
+    // The reading precedes the repeated start.
     run.goes_on(START_LIMIT + 3_000, &is(VmState::Stopped));
     assert_eq!((run.state.stage, run.calls.len()), (Stage::Starting, 2));
     run.tell(is(VmState::Active));
     run.assert_end("", NotificationStatus::Finished, "is active");
 }
 
-/// Nova's database may lag by more than the recovery allows for.
+/// Nova's replica may lag by more than the recovery allows for.
 #[test]
 fn a_move_that_was_taken_for_given_up_is_followed_when_it_shows() {
     for waits in [true, false] {
@@ -213,7 +213,7 @@ fn a_move_that_was_taken_for_given_up_is_followed_when_it_shows() {
 fn a_move_that_the_journal_refuses_for_a_freeze_is_requested_after_it() {
     let [frozen, ..] = super::freezing::freezes();
     let mut run = migrating();
-    // The driver says it so when the journal has refused the write.
+    // As the driver does after a write that the journal refused.
     run.tell(Observation::NotSent(Command::Migrate(server_id())));
     run.tell(Observation::Pulse(OperatorState {
         frozen,
@@ -315,7 +315,7 @@ fn nothing_is_moved_while_the_instance_is_frozen_or_where_the_limit_is_reached()
         "after the freeze"
     );
 
-    // The driver says it so when the journal has refused the write.
+    // As the driver does after a write that the journal refused.
     let mut run = migrating();
     run.tell(Observation::NotSent(Command::Migrate(server_id())));
     run.tell(Observation::OrderRefused);
@@ -395,7 +395,7 @@ fn a_host_recovery_or_another_copy_ends_it_in_every_stage() {
     run.assert_end("", NotificationStatus::Failed, "c9");
 }
 
-/// The instance is stopped by a user while this service works on it.
+/// A user stops the instance while this service works on it.
 fn stopped_by_user() -> Vec<ServerAction> {
     let actions = [
         ("stop", Actor::Person),

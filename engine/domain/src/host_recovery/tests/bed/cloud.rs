@@ -139,7 +139,7 @@ impl super::Harness {
     }
 }
 
-/// What a wall clock shows at that moment of a bed.
+/// Returns the wall-clock time at an elapsed time of a bench.
 pub(in crate::host_recovery::tests) fn wall(at: u64) -> Timestamp {
     Timestamp::from_micros(i64::try_from(at).unwrap() * 1_000)
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// The owner dies after the n-th decision. Its calls have taken effect, and their answers are lost.
+/// Kills the owner after the n-th decision: its calls take effect, and their answers are lost.
 #[test]
 fn a_crash_between_any_two_steps_leaves_no_host_behind() {
     for crash in 0..14 {
@@ -34,7 +34,7 @@ fn a_crash_between_any_two_steps_leaves_no_host_behind() {
                 };
                 continue;
             };
-            // It is done in any case; the answer is heard only while the owner lives.
+            // The call always takes effect; its answer arrives only while the owner lives.
             let answer = match call {
                 ReserveCall::Survey => ReserveAnswer::Survey(Ok(Survey {
                     hosts: vec![ReservedHost {
