@@ -117,7 +117,7 @@ impl World {
         };
         note!(
             self,
-            "the database fails over: what was committed since {} ms is lost",
+            "the database fails over: commits since {} ms are lost",
             copy.now
         );
         self.mishap(Mishap::FailsOver);

@@ -234,7 +234,7 @@ impl World {
         let since = [self.journal.disabled_since, maintenance];
         if since.into_iter().flatten().any(|since| self.now - since > HEARD) {
             self.violate(format!(
-                "host {host} is {what} although an operator has said no (R20)"
+                "host {host} is {what} although an operator has aborted (R20)"
             ));
         }
     }

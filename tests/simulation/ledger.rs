@@ -148,7 +148,7 @@ impl World {
             && !registered
             && self.nova.services[0].reason.as_deref() != Some("disk is being replaced")
         {
-            self.violate("somebody else's disable reason was overwritten (R23)".into());
+            self.violate("another client's disable reason was overwritten (R23)".into());
         }
         // A report that matches Nova's heartbeat outage must be believed (G3).
         let borne_out = self.mishaps.count(Mishap::NovaDeaf) > 0;

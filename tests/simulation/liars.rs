@@ -527,7 +527,7 @@ impl World {
         }
     }
 
-    /// Checks power-offs of hosts that Nova hears and whose guests run. They need two independent reporters,
+    /// Checks power-offs of hosts that are up in Nova and whose guests run. They need two independent reporters,
     /// one of them a control node, or evidence; hypervisors alone never suffice (G3).
     pub(crate) fn check_corroborated(&mut self, rec: RecIx, host: HostIx) {
         let machine = &self.machines[host];
@@ -557,7 +557,7 @@ impl World {
         let control = voices.iter().any(|who| matches!(who, Who::Control(_)));
         if voices.len() < 2 || !control {
             self.violate(format!(
-                "host {host} is ordered off while Nova hears it and its guests run, on reports of {voices:?} (G3)"
+                "host {host} is ordered off while it is up in Nova and its guests run, on reports of {voices:?} (G3)"
             ));
         }
     }

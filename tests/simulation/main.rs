@@ -9,8 +9,7 @@
 //! | `SIM_FROM=n` | first seed (1) |
 //! | `SIM_THREADS=n` | number of threads (one per core) |
 //! | `SIM_SURVEY=1` | continue after a violation, to count violations per rule |
-//! | `SIM_SHARES=lag=100,crowd=0` | other shares of seeds for kinds of faults (`faults.rs`); `all=10` for every
-//! kind |
+//! | `SIM_SHARES=lag=100,crowd=0` | shares of seeds per kind of fault (`faults.rs`); `all=10` for every kind |
 //! | `SIM_DIGEST=file` | write two digests per seed: of its result and of all its events |
 //! | `SIM_MUTATE=epoch,pause` | remove rules at the ports, to prove that a check notices (`mutate.rs`) |
 

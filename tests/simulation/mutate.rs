@@ -13,10 +13,10 @@ const AT_THE_PORTS: &[(&str, &str, &str)] = &[
         "a new owner reads a standby that is one transaction behind",
     ),
     ("unsure", "R1", "a commit whose answer is lost counts as held"),
-    ("beat", "R2", "calls are made however old the last beat is"),
-    ("database-clock", "R2", "the database's clock is not looked at"),
-    ("wall-clock", "R3", "a recovery's own time is the wall clock's"),
-    ("intent", "R4", "calls are made however old their intent is"),
+    ("beat", "R2", "calls go out however old the last heartbeat is"),
+    ("database-clock", "R2", "the database's clock is not checked"),
+    ("wall-clock", "R3", "elapsed time is the wall clock's"),
+    ("intent", "R4", "calls go out however old their intent is"),
     (
         "join",
         "R6",
@@ -38,32 +38,28 @@ const AT_THE_PORTS: &[(&str, &str, &str)] = &[
     (
         "monitors",
         "R15",
-        "heartbeats of a host's own monitors are not seen",
+        "heartbeats of a host's own monitors are ignored",
     ),
     (
         "machine",
         "R17",
-        "a power controller is believed although it names another machine",
+        "a power controller is trusted although it names another machine",
     ),
     (
         "joined",
         "R19",
-        "a recovery ends for want of a word that has just joined it",
+        "a recovery ends without a report that has just joined it",
     ),
     (
         "frozen",
         "ADR 0051",
-        "what begins something is written although it is frozen",
+        "writes that start an action on a frozen object are accepted",
     ),
-    (
-        "sweep",
-        "R21",
-        "nothing but a wake-up makes an engine look for work",
-    ),
+    ("sweep", "R21", "engines look for work on wake-ups only"),
     (
         "retry",
         "R31",
-        "another attempt says what the failed one said of the host",
+        "a retry repeats the failed recovery's claim about the host",
     ),
     (
         "boot-guard",

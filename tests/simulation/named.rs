@@ -126,7 +126,7 @@ fn five_engines_and_one_report_make_one_evacuation_each() {
             // If the instance's new host fails too, a second evacuation is correct.
             assert!(
                 world.ever_failed.len() > 1 || servers.len() == all,
-                "asked for twice"
+                "evacuated twice"
             );
             all > 0
         },

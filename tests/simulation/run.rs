@@ -123,7 +123,7 @@ pub(crate) fn run_all(from: u64, count: u64, taught: &[u64]) -> Sum {
 }
 
 impl Sum {
-    /// True if there was no violation.
+    /// Runs one seed. Returns true if there was no violation.
     fn run(&mut self, seed: u64, digests: bool) -> bool {
         let world = self.cost.seed(|| {
             let mut world = World::new(seed, digests);
@@ -200,8 +200,8 @@ impl Sum {
         let _ = writeln!(
             text,
             "known limits: {calls} calls of engines stopped after their last check in {seeds} seeds, {harmed} of them with harm; \
-             {} instances started by a returning host's queue; {} taken from a living host on a control node's word after three \
-             minutes of silence",
+             {} instances started by a returning host's queue; {} evacuated from a running host on a control node's bare \
+             NORMAL after three minutes of silence",
             self.queue_runs, self.at_word
         );
         let _ = writeln!(
@@ -235,7 +235,7 @@ impl Sum {
         for (what, count) in self.stats.named() {
             assert!(
                 count > 0,
-                "no {what} in {} seeds: nothing was proven about them",
+                "no {what} in {} seeds: they remain untested",
                 self.seeds
             );
         }

@@ -263,7 +263,7 @@ fn groups_keep_their_members_apart() {
             Room::Short,
         ),
         ("affinity", None, &[1, 2], &[0, 1_000], Room::Short),
-        ("affinity with nobody", None, &[1], &[0, 1_000], Room::Enough),
+        ("affinity without members", None, &[1], &[0, 1_000], Room::Enough),
     ] {
         let mut cloud = cloud(hosts, pair());
         cloud.bind(group(per_host, members));
@@ -404,9 +404,9 @@ fn a_thousand_hosts_and_fifty_thousand_instances_are_forecast_in_a_moment() {
         // Each host has capacity for ten more: 50 k must fit on the remaining 10 (1,000 - k), so k is 166 at
         // most.
         ("room", 1_000, Room::Enough, 60, 166),
-        ("little room", 160, Room::Enough, 1, 30),
+        ("little capacity", 160, Room::Enough, 1, 30),
         ("just enough if placed well", 150, Room::Enough, 1, 30),
-        ("room for the small ones", 100, Room::Short, 0, 0),
+        ("capacity for the small ones", 100, Room::Short, 0, 0),
         ("full", 0, Room::Short, 0, 0),
     ] {
         let cloud = large(free);

@@ -89,9 +89,9 @@ fn each_guard_trips_at_its_limit_and_not_before() {
             "wait",
         ),
         ("on time", StartUp, |f| f.running_for = seconds(300), "pass"),
-        ("others are heard", Observer, |_| {}, "pass"),
+        ("other hosts are up", Observer, |_| {}, "pass"),
         ("nova is silent", Observer, |f| f.nova = Err("503".into()), "wait"),
-        ("nobody is heard", Observer, |f| nova(f).heard = 0, "wait"),
+        ("no host is up", Observer, |f| nova(f).heard = 0, "wait"),
         (
             "a host alone",
             Observer,
@@ -132,7 +132,12 @@ fn each_guard_trips_at_its_limit_and_not_before() {
             "pass",
         ),
         ("nine of ten", AllStale, |f| nova(f).stale = 9, "pass"),
-        ("nova hears it", Corroboration, |f| f.own.silent = false, "wait"),
+        (
+            "it is up in Nova",
+            Corroboration,
+            |f| f.own.silent = false,
+            "wait",
+        ),
         (
             "evidence",
             Corroboration,
@@ -213,7 +218,7 @@ fn each_guard_trips_at_its_limit_and_not_before() {
             "wait",
         ),
         (
-            "three, one of them old",
+            "three, one outside the window",
             Rate,
             |f| f.ordered = vec![seconds(1), seconds(300), seconds(2)],
             "pass",
@@ -242,7 +247,7 @@ fn each_guard_trips_at_its_limit_and_not_before() {
             "wait",
         ),
         ("room", Capacity, |_| {}, "pass"),
-        ("nobody else", Capacity, |f| nova(f).segment_targets = 0, "warn"),
+        ("no other host", Capacity, |f| nova(f).segment_targets = 0, "warn"),
         ("few others", Capacity, |f| nova(f).segment_targets = 4, "warn"),
         (
             "no scheduler",
@@ -381,7 +386,7 @@ fn guards_of_orders_are_skipped_in_mode_external() {
     }
     facts.segment.out = 4;
     let ruling = rule(&facts, &rules, GuardPhase::Proof, &BTreeSet::new());
-    assert_eq!(ruling.holds.len(), 1, "a storm is one whoever fences");
+    assert_eq!(ruling.holds.len(), 1, "a storm counts with external fencing too");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 #![expect(
     clippy::wildcard_enum_match_arm,
-    reason = "a test looks for one command among all, those of later versions too"
+    reason = "a test searches for one command among all, including later ones"
 )]
 
 mod arriving;

@@ -333,7 +333,7 @@ fn nova_compute_is_disabled_with_our_mark_and_the_host_marked_when_nova_shows_it
     assert_eq!(run.record.host, Some(MaintenanceReason::Process));
     assert_eq!((run.record.life, run.calls.len()), (Some(Life::Closed), 1));
     run.tell(shown(true));
-    assert!(run.record.is_empty(), "over is over");
+    assert!(run.record.is_empty(), "done stays done");
 }
 
 /// Covers R23.
@@ -496,7 +496,7 @@ fn a_host_that_is_being_recovered_needs_no_more() {
     run.tell(Observation::NotSent(call));
     run.tell(Observation::HostUnderRecovery);
     run.assert_end("", NotificationStatus::Finished, "is being recovered");
-    assert_eq!(run.record.host, None, "the host recovery says what is to be said");
+    assert_eq!(run.record.host, None, "the host recovery reports it");
 }
 
 #[test]
@@ -507,11 +507,7 @@ fn taken_over_it_looks_first() {
 
     let mut run = Run::asked();
     run.taken_over(pulse(false, false));
-    assert_eq!(
-        run.commands,
-        [Command::ReadService],
-        "what was asked for is looked for"
-    );
+    assert_eq!(run.commands, [Command::ReadService], "the request is followed");
     run.tell(shown(false));
     run.assert_end("", NotificationStatus::Finished, "is disabled");
     run.taken_over(OperatorState::CALM);
@@ -534,7 +530,7 @@ fn an_operators_reject_ends_it_once() {
     };
     run.tell(word(1, OperatorCommand::Approve));
     run.tell(word(1, OperatorCommand::Reject));
-    assert!(!run.state.over, "an old number");
+    assert!(!run.state.over, "a stale number");
     run.tell(word(2, OperatorCommand::Reject));
     run.assert_end("", NotificationStatus::Failed, "rejected by alice");
 }
@@ -573,7 +569,7 @@ proptest::proptest! {
             };
             let before = run.calls.len();
             run.tell(observation);
-            assert!(run.calls.len() == before || !forbidden, "against the operator's word");
+            assert!(run.calls.len() == before || !forbidden, "against the operator's action");
         }
         run.taken_over(OperatorState::CALM);
         if !run.state.over {
@@ -691,9 +687,9 @@ fn a_stale_scan_does_not_allow_the_disabling() {
     assert_eq!(
         late.commands,
         [],
-        "neither that look nor what Nova showed then counts"
+        "neither that scan nor that reading of Nova counts"
     );
     run.at += 181_000;
     run.tell(Observation::Tick);
-    assert_eq!(run.commands, [Command::ReadService], "both are looked at anew");
+    assert_eq!(run.commands, [Command::ReadService], "both are read again");
 }

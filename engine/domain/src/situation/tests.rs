@@ -63,7 +63,7 @@ fn cases() -> Vec<Case> {
             [5, 0, 1, 0, 0, 0],
         ),
         (
-            "a person has stopped an instance",
+            "an instance stopped on purpose",
             |facts| rest(facts, StopReason::Meant, 60),
             &[],
             ALL_WELL,
@@ -79,7 +79,7 @@ fn cases() -> Vec<Case> {
             [5, 0, 0, 0, 1, 0],
         ),
         (
-            "two of which the same is to be said are one finding",
+            "two with the same finding are one finding",
             |facts| {
                 facts.waiting.push(waiting(1, WaitsFor::Absence));
                 facts.waiting.push(waiting(2, WaitsFor::Absence));
@@ -158,7 +158,7 @@ fn cases() -> Vec<Case> {
             ALL_WELL,
         ),
         (
-            "nobody has looked at Nova",
+            "Nova was never read",
             |facts| facts.computes = None,
             &[(
                 FindingCode::FactsOld,
@@ -168,7 +168,7 @@ fn cases() -> Vec<Case> {
             [0, 0, 6, 0, 0, 0],
         ),
         (
-            "nobody has looked lately",
+            "no recent read of Nova",
             |facts| facts.computes.as_mut().unwrap().as_of = ago(46),
             &[(
                 FindingCode::FactsOld,
@@ -178,7 +178,7 @@ fn cases() -> Vec<Case> {
             [0, 0, 6, 0, 0, 0],
         ),
         (
-            "a look from the future",
+            "a read from the future",
             |facts| facts.computes.as_mut().unwrap().as_of = ago(-46),
             &[(FindingCode::FactsOld, "", "recently")],
             [0, 0, 6, 0, 0, 0],
@@ -248,7 +248,7 @@ fn cases() -> Vec<Case> {
             NONE,
         ),
         (
-            "a mode that takes others' word needs none",
+            "mode external needs none",
             |facts| {
                 facts.fencing.mode = FencingMode::External;
                 facts.fencing.has_devices = false;
@@ -328,7 +328,7 @@ fn cases() -> Vec<Case> {
             [4, 0, 2, 0, 0, 0],
         ),
         (
-            "nobody has tested any",
+            "none has been tested",
             |facts| facts.fencing.tests = None,
             &[(FindingCode::FenceNotTested, "a,b,c", "no recent test")],
             [0, 0, 6, 0, 0, 0],
@@ -352,7 +352,7 @@ fn cases() -> Vec<Case> {
             [4, 0, 0, 2, 0, 0],
         ),
         (
-            "a host that Nova does not hear",
+            "a host that is down in Nova",
             |facts| computes(facts)[1].up = false,
             &[(FindingCode::HostDown, "b", "no recovery of it is open")],
             [4, 0, 0, 0, 2, 0],
@@ -431,7 +431,7 @@ fn cases() -> Vec<Case> {
             [4, 0, 0, 2, 0, 0],
         ),
         (
-            "one that was recovered, whatever Nova hears of it",
+            "one that was recovered, whatever its heartbeats",
             |facts| {
                 facts.segments[0].hosts[0].maintenance = Some(MaintenanceReason::Recovery);
                 computes(facts)[0].up = false;

@@ -368,11 +368,11 @@ fn a_stopped_instance_is_started_soon_and_nova_is_not_asked_all_the_time() {
             after <= takes + takes / 2 + 150,
             "stopped after {takes} ms, started after {after}"
         );
-        assert!(asked <= 8, "stopped after {takes} ms: asked {asked} times");
+        assert!(asked <= 8, "stopped after {takes} ms: {asked} reads");
     }
     let (after, asked) = stopped_by_a_nova_that_takes(20_000);
     assert!(after <= 20_000 + 600, "{after}");
-    assert!(asked <= 50, "every half second in the long run: {asked} times");
+    assert!(asked <= 50, "every 500 ms in the long run: {asked} reads");
 }
 
 fn call_of(stage: Stage) -> (Command, ServerCall) {
@@ -464,7 +464,10 @@ fn a_crashed_instance_is_stopped_and_started_once_each() {
         ]
     );
     run.at(3000, is(VmState::Stopped));
-    assert!(run.record.is_empty() && run.commands.is_empty(), "over is over");
+    assert!(
+        run.record.is_empty() && run.commands.is_empty(),
+        "done stays done"
+    );
 }
 
 #[test]
@@ -669,7 +672,7 @@ fn the_host_is_looked_at_before_each_call_and_an_old_look_counts_for_nothing() {
     run.tell(up());
     run.at(1500 + 5_001, Observation::Pulse(OperatorState::CALM));
     run.tell(is(VmState::Active));
-    assert_eq!(run.calls.len(), 1, "that it was up then says nothing about now");
+    assert_eq!(run.calls.len(), 1, "an old reading of up does not count");
     run.tell(service(false, false));
     assert_eq!(run.calls.len(), 1);
 }

@@ -131,9 +131,9 @@ fn a_host_counts_as_out_once_however_many_sources_show_it() {
     let lately = proof(1, 299);
     let earlier = proof(1, 301);
     let cases: Vec<Case> = vec![
-        ("nobody but the host itself", Box::new(|_| {}), 1, 1),
+        ("only the host itself", Box::new(|_| {}), 1, 1),
         (
-            "under recovery, and Nova hears it no more",
+            "under recovery, without a heartbeat since",
             Box::new(|r| {
                 r.hosts[1].recovering = true;
                 age(r, 1, 400);
@@ -142,13 +142,13 @@ fn a_host_counts_as_out_once_however_many_sources_show_it() {
             2,
         ),
         (
-            "reported later than Nova has heard it",
+            "reported after its last heartbeat",
             Box::new(|r| suspect(r, 1, 5)),
             2,
             2,
         ),
         (
-            "reported before Nova has heard it",
+            "reported before its last heartbeat",
             Box::new(|r| suspect(r, 1, 7)),
             1,
             1,
@@ -196,7 +196,7 @@ fn a_host_counts_as_out_once_however_many_sources_show_it() {
             1,
         ),
         (
-            "in maintenance by an operator, and heard",
+            "in maintenance by an operator, and up",
             Box::new(|r| (r.hosts[1].on_maintenance, r.hosts[1].by_operator) = (true, true)),
             1,
             1,
@@ -344,7 +344,7 @@ fn a_hold_counts_its_hosts_while_they_are_down_in_nova() {
         lasting.unwrap().segment.out
     };
     assert_eq!(lasting(&[0, 1, 2]), 3, "the third was silent long before");
-    assert_eq!(lasting(&[0, 4]), 1, "it is heard again");
+    assert_eq!(lasting(&[0, 4]), 1, "it is up again");
     assert_eq!(lasting(&[]), 4, "held by an older version");
 }
 
@@ -385,7 +385,7 @@ fn hosts_are_protected_by_a_pattern_or_by_an_aggregate() {
             true,
         ),
         (
-            "by an aggregate that says no",
+            "by an aggregate with the value no",
             "",
             Some(aggregate(1, "no-fence", "False", &[0])),
             false,
@@ -573,7 +573,7 @@ fn corroboration_counts_bound_reporters_outside_the_hosts_failure_domains() {
             1,
         ),
         (
-            "one and somebody bound to nothing",
+            "one, and a reporter bound to no host",
             vec![voice(None, "a"), unbound()],
             1,
         ),
@@ -600,15 +600,19 @@ fn a_monitor_on_a_host_that_is_down_in_nova_or_out_corroborates_nothing() {
     let silent = |region: &mut Region| {
         nova(region).services.insert(name(3), Some(service(3, 20)));
     };
-    assert_eq!(corroborated(&silent), 1, "Nova does not hear it");
+    assert_eq!(corroborated(&silent), 1, "it is down in Nova");
     let unknown = |region: &mut Region| {
         nova(region).services.remove(&name(3));
     };
     assert_eq!(corroborated(&unknown), 1, "Nova does not know it");
     let suspected = |region: &mut Region| suspect(region, 3, 2);
-    assert_eq!(corroborated(&suspected), 1, "it was reported since Nova heard it");
+    assert_eq!(
+        corroborated(&suspected),
+        1,
+        "the report follows its last heartbeat"
+    );
     let accused = |region: &mut Region| suspect(region, 3, 60);
-    assert_eq!(corroborated(&accused), 2, "Nova has heard it since");
+    assert_eq!(corroborated(&accused), 2, "a heartbeat follows the report");
 }
 
 /// Covers R24.

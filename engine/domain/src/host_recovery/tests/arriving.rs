@@ -102,13 +102,13 @@ fn a_late_arrival_is_moved_with_a_renewed_proof() {
     round(&mut bed, 10_000, &[server(77)], &landed, &shown);
     assert_eq!(bed.state.stage, Stage::Moving);
     bed.answer(77, ServerCall::Lock, Ok(()));
-    assert!(!asks_for_its_evacuation(&bed), "the proof is a minute old");
+    assert!(!asks_for_its_evacuation(&bed), "the proof is one minute old");
     bed.power(Power::Off);
     assert!(asks_for_its_evacuation(&bed), "{:?}", bed.commands);
-    assert_eq!(bed.record.life, None, "it blocks nobody");
+    assert_eq!(bed.record.life, None, "it blocks no other recovery");
     assert_eq!(
         bed.record.notification, None,
-        "its end stands until they are over"
+        "its result stays until they are done"
     );
     bed.answer(77, ServerCall::Evacuate, Ok(())).tick(1_000);
     bed.lists(vec![], vec![evacuation(12, 77, "done", Some("c"))]);
@@ -371,7 +371,7 @@ fn an_instance_shut_down_for_a_revert_is_named() {
     assert_eq!(bed.step(77), &MoveStep::Over(End::Person), "the host is back");
     let mut bed = empty_with(reverting.clone());
     watch(&mut bed, 200, &reverting, &shown);
-    assert_eq!(bed.step(77), &MoveStep::Over(End::Person), "its time is over");
+    assert_eq!(bed.step(77), &MoveStep::Over(End::Person), "its limit has passed");
     let elsewhere = Server {
         host: Some("c".into()),
         ..shown
@@ -394,7 +394,7 @@ fn no_late_arrival_is_moved_from_a_host_that_is_up_again() {
     assert!(!asks_for_its_evacuation(&bed));
     assert!(
         bed.state.hold.is_none(),
-        "its notification has ended: nobody is asked"
+        "its notification has ended: no operator is needed"
     );
     bed.tick(1_000).over(vec![server(77)]);
     assert_eq!(bed.step(77), &MoveStep::Over(End::Person));

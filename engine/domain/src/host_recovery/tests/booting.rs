@@ -15,7 +15,7 @@ fn holds(bed: &Harness, life: Life) -> Option<BootHeldFor> {
 #[test]
 fn a_host_is_held_from_the_order_to_switch_it_off_until_its_queue_is_emptied() {
     let mut bed = Harness::engine().begun();
-    assert_eq!(holds(&bed, Life::Open), None, "a report alone holds nobody");
+    assert_eq!(holds(&bed, Life::Open), None, "a report alone holds no boot");
     bed.heartbeat_age(20_000).service().power(Power::On);
     assert!(bed.orders_off());
     assert_eq!(holds(&bed, Life::Open), Some(BootHeldFor::Recovery));

@@ -172,7 +172,7 @@ fn an_outage_of_nova_only_delays_the_recovery() {
     let mut bed = Harness::engine().planned(vec![server(1)]);
     bed.answer(1, ServerCall::Evacuate, Err(away.clone()));
     let asked = refused_for(&mut bed, 900_000, &away);
-    assert!(asked > 20, "asked {asked} times");
+    assert!(asked > 20, "{asked} requests");
     assert_eq!(bed.one(1).failures, 0, "not Nova's failure of the instance");
     assert_eq!(bed.status, NotificationStatus::Running);
     bed.at += 31_000;
@@ -223,7 +223,7 @@ fn time_an_operator_takes_counts_towards_no_deadline() {
     bed.pulse(true, false);
     assert!(bed.is_waiting(1), "an hour disabled");
     refused_for(&mut bed, 500_000, &away);
-    assert!(bed.is_waiting(1), "its time began anew");
+    assert!(bed.is_waiting(1), "its limit starts again");
     refused_for(&mut bed, 200_000, &away);
     assert!(!bed.is_waiting(1));
 }
@@ -242,7 +242,7 @@ fn a_recovery_past_its_deadline_requests_nothing_and_follows_running_moves() {
         bed.tick(10_000)
             .lists(vec![rebuilding(1), server(2)], record.to_vec());
     }
-    assert!(bed.is_asked(1), "Nova is at work on it");
+    assert!(bed.is_asked(1), "Nova is evacuating it");
     assert!(!bed.is_waiting(2));
     assert!(
         bed.one(2)
@@ -404,10 +404,7 @@ fn calls_without_answers_lose_nothing() {
         bed.power(Power::Off);
         assert_eq!(bed.status, NotificationStatus::Running);
     }
-    assert_eq!(
-        writes, 2,
-        "each is asked for once; nothing is repeated that nobody has looked for"
-    );
+    assert_eq!(writes, 2, "one request each; no repetition before a check");
     assert!(bed.is_asked(1) && bed.is_asked(2));
     bed.tick(20_000).service();
     let done = vec![
@@ -448,8 +445,8 @@ fn an_instance_without_a_host_is_retried_while_novas_broker_may_recover() {
     assert!((5..20).contains(&asked), "{asked} times in 150 s");
     assert!(bed.is_waiting(1), "{:?}", bed.one(1).step);
     let asked = no_host_for(&mut bed, 120_000, &mut records);
-    assert!(asked < 20, "{asked} times");
-    assert!(!bed.is_waiting(1), "three minutes are over: a person's work");
+    assert!(asked < 20, "{asked} requests");
+    assert!(!bed.is_waiting(1), "after three minutes an operator is needed");
     let note = bed.one(1).note.clone().unwrap();
     assert!(note.contains("of 180 s"), "{note}");
 

@@ -57,7 +57,7 @@ fn external_fencing_needs_normal_and_engine_fencing_does_not() {
         bed.claim();
         let name = format!("{reported:?} {mode:?}");
         assert_eq!(bed.status == NotificationStatus::Ignored, ignored, "{name}");
-        assert_eq!(bed.message.is_some(), ignored, "the reason is said: {name}");
+        assert_eq!(bed.message.is_some(), ignored, "the reason is shown: {name}");
     }
 }
 
@@ -106,7 +106,7 @@ fn an_operator_action_applies_once() {
     bed.powered_off(Err(fault(Some(403), FaultClass::Permanent, false)));
     assert_eq!(bed.state.hold.as_ref().unwrap().kind, HoldKind::Fence);
     bed.pulse(true, false);
-    assert!(bed.state.hold.is_some(), "the old word approves nothing new");
+    assert!(bed.state.hold.is_some(), "the old approval covers nothing new");
     bed.command(OperatorCommand::Approve);
     assert!(bed.state.hold.is_none());
 }
@@ -118,7 +118,7 @@ fn a_proof_needs_two_readings_of_off_in_a_row_and_apart() {
     bed.power(Power::Off);
     assert!(bed.state.proof.is_none());
     bed.tick(2_999);
-    assert!(!reads_power(&bed), "not asked again before the gap is over");
+    assert!(!reads_power(&bed), "no second read before the gap has passed");
     bed.tick(1).power(Power::On);
     assert!(bed.state.proof.is_none());
     bed.tick(3_000).power(Power::Off);
@@ -206,9 +206,9 @@ fn an_order_without_an_answer_is_not_repeated_before_d_and_q_have_passed() {
         assert!(!bed.orders_off(), "at {}", bed.at);
     }
     bed.tick(5_000);
-    assert!(!bed.orders_off(), "whether Nova hears it was not seen since");
+    assert!(!bed.orders_off(), "its heartbeat was not read since");
     bed.heartbeat_age(100_000).service_now();
-    assert!(bed.orders_off(), "D + Q are over");
+    assert!(bed.orders_off(), "D + Q have passed");
 }
 
 #[test]
@@ -319,7 +319,7 @@ fn forced_down_hides_up_and_not_the_heartbeat() {
     bed.heartbeat_age(5_000).service();
     assert!(
         bed.state.proof.is_none(),
-        "down because forced, with a young heartbeat"
+        "down because forced, with a recent heartbeat"
     );
     bed.service.forced_down = false;
     bed.tick(1_000).service();
@@ -337,7 +337,7 @@ fn a_foreign_disable_stays() {
     let cases = [
         ("enabled", true, None, false),
         ("disabled for a reason of its own", false, Some("disk"), true),
-        ("disabled without a word", false, None, true),
+        ("disabled without a reason", false, None, true),
         (
             "disabled by an earlier recovery",
             false,
@@ -423,7 +423,7 @@ fn a_delayed_claim_is_renewed_while_no_heartbeat_comes() {
     bed.pulse(true, true);
     bed.at += 3_600_000;
     bed.pulse(true, false);
-    assert!(bed.updates().is_none(), "an hour old");
+    assert!(bed.updates().is_none(), "one hour old");
     bed.service();
     assert!(bed.updates().is_some());
 }
@@ -460,7 +460,7 @@ fn a_segment_disabled_before_the_order_ends_it_and_after_the_order_it_waits() {
         .power(Power::Off)
         .tick(3_000)
         .power(Power::Off);
-    assert!(bed.state.proof.is_some(), "it goes on when it may");
+    assert!(bed.state.proof.is_some(), "it continues once permitted");
 }
 
 #[test]
@@ -497,7 +497,7 @@ fn a_short_blocker_is_not_written() {
     }
     assert_eq!(
         bed.said, 1,
-        "a lasting one is said once, whatever the request's id"
+        "a persistent one is reported once, whatever the request ID"
     );
 }
 

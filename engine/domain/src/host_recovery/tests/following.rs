@@ -66,7 +66,7 @@ fn the_heartbeat_is_recorded_before_the_first_request() {
     bed.see(Observation::ServiceUpdated(Ok(seen))).tick(1);
     assert!(
         !bed.wants(lists),
-        "a look at the record is under way, and is what lists begin with"
+        "a read of the record is in flight, and lists start with it"
     );
     bed.see(Observation::Service(Err(timeout())));
     assert!(bed.wants(|command| *command == Command::TakeInventory { shown: false }));
@@ -103,7 +103,7 @@ fn one_read_of_the_service_precedes_the_lists_and_one_after_them_counts_too() {
     bed.tick(0);
     assert!(!bed.wants(look));
     bed.tick(200);
-    assert!(bed.wants(look), "it was asked for when the lists were");
+    assert!(bed.wants(look), "it was requested together with the lists");
 }
 
 #[test]
@@ -132,17 +132,20 @@ fn no_evacuation_is_requested_with_stale_lists() {
     );
     bed.at += 31_000;
     bed.power(Power::Off);
-    assert!(!bed.evacuates_any(), "somebody else may have asked meanwhile");
+    assert!(
+        !bed.evacuates_any(),
+        "another client may have requested one meanwhile"
+    );
     assert!(bed.wants(|command| matches!(command, Command::ReadEvacuations { .. })));
     bed.records(vec![evacuation(4, 1, "pre-migrating", Some("b"))]);
-    assert!(!bed.evacuates_any(), "somebody has");
+    assert!(!bed.evacuates_any(), "another client has");
     assert!(bed.wants(|command| matches!(command, Command::ReadLists { .. })));
     bed.lists(
         vec![server(1)],
         vec![evacuation(4, 1, "pre-migrating", Some("b"))],
     );
     assert!(!bed.evacuates_any());
-    assert!(bed.is_asked(1), "somebody has: that is followed");
+    assert!(bed.is_asked(1), "another client's evacuation is followed");
 }
 
 #[test]

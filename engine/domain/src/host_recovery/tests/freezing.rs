@@ -146,12 +146,9 @@ fn reports_from_before_the_end_of_a_freeze_power_off_no_running_host() {
             assert_eq!(
                 bed.status,
                 NotificationStatus::Failed,
-                "a later report begins anew"
+                "a later report starts again"
             );
-            assert!(
-                !bed.contradicted,
-                "whoever has reported it may have been right then"
-            );
+            assert!(!bed.contradicted, "the report may have been right at the time");
         }
     }
 }
@@ -163,7 +160,7 @@ fn a_host_that_is_down_after_the_freeze_is_powered_off() {
     bed.around(region(1, 10));
     bed.found_on();
     assert!(bed.orders_off(), "{:?}", bed.commands);
-    assert!(bed.record.unless_frozen.own, "the journal looks once more");
+    assert!(bed.record.unless_frozen.own, "the journal checks again");
 }
 
 #[test]
@@ -199,7 +196,7 @@ fn a_freeze_before_the_first_order_or_change_discards_the_claims() {
         assert!(bed.commands.is_empty(), "{:?}", bed.commands);
         bed.around_later(region(1, 10)).thaw().tick(1_000);
         bed.power(Power::Off).tick(3_000);
-        assert!(bed.state.proof.is_none(), "Nova has not been asked since");
+        assert!(bed.state.proof.is_none(), "Nova was not read since");
         assert!(bed.found_off(), "{:?}", bed.commands);
     }
 }
@@ -318,7 +315,7 @@ fn a_host_freeze_holds_no_moves_and_an_instance_that_is_frozen_itself_waits() {
         bed.power(Power::Off).service();
         assert!(
             bed.is_waiting(2),
-            "nobody gives it up meanwhile: {:?}",
+            "it is not given up meanwhile: {:?}",
             bed.step(2)
         );
     }

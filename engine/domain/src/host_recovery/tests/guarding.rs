@@ -92,7 +92,7 @@ fn an_approval_lifts_only_the_guards_that_were_shown() {
     assert_eq!(
         bed.state.stage,
         Stage::Begin,
-        "it looks around anew before it goes on"
+        "it scans again before it continues"
     );
     bed.tick(0);
     assert_eq!(bed.state.stage, Stage::Fencing);
@@ -147,7 +147,7 @@ fn a_waiting_guard_continues_by_itself() {
     for _ in 0..20 {
         bed.tick(1_000);
     }
-    assert_eq!(bed.said, said, "that is said once, not every second");
+    assert_eq!(bed.said, said, "reported once, not every second");
     assert_eq!(bed.state.stage, Stage::Begin);
     bed.around_later(region(1, 10)).tick(1_000);
     bed.tick(0);
@@ -171,7 +171,7 @@ fn an_operator_can_skip_a_wait_and_the_wait_survives_a_takeover() {
     bed.take_over().tick(0);
     assert!(
         bed.state.guard.lifted.contains(&Guard::StartUp),
-        "nor is the word forgotten"
+        "the action is not forgotten"
     );
 }
 
@@ -195,7 +195,7 @@ fn an_approval_does_not_replace_facts_that_the_engine_cannot_read() {
 fn an_order_is_deferred_when_three_were_given_and_a_host_found_off_is_not() {
     let mut bed = Harness::engine();
     bed.claim().around(ordered(region(1, 100), 3));
-    assert_eq!(bed.state.stage, Stage::Fencing, "that is no reason not to look");
+    assert_eq!(bed.state.stage, Stage::Fencing, "scans still run");
     silent_and_on(&mut bed);
     assert!(!bed.orders_off());
     assert_eq!(waits_for(&bed), [Guard::Rate]);
@@ -301,7 +301,7 @@ fn maintenance_before_the_order_ends_the_fencing_and_after_the_order_it_continue
     assert!(bed.state.proof.is_some());
     for _ in 0..10 {
         bed.tick(1_000);
-        assert!(bed.updates().is_none(), "and nothing more is begun (R20)");
+        assert!(bed.updates().is_none(), "no further action starts (R20)");
     }
     bed.pulse(true, false);
     let mut disabled = bed.updates().is_some();
@@ -355,7 +355,7 @@ fn a_completely_lost_rack_is_named_in_the_reason() {
     for _ in 0..100 {
         bed.tick(10_000);
     }
-    assert_eq!(bed.said, said, "that is said once");
+    assert_eq!(bed.said, said, "reported once");
     bed.take_over().tick(0);
     let domain = bed.state.hold.clone().unwrap().domain.unwrap();
     assert_eq!(

@@ -23,7 +23,7 @@ pub(super) fn alive() -> Harness {
 fn a_host_seen_on_or_with_heartbeats_ends_all_further_requests() {
     type LifeSign = fn(&mut Harness);
     let cases: [(&str, LifeSign); 2] = [
-        ("its device says on", |bed| {
+        ("its device reads on", |bed| {
             bed.power(Power::On);
         }),
         ("its heartbeat advances (R16)", |bed| {
@@ -38,7 +38,7 @@ fn a_host_seen_on_or_with_heartbeats_ends_all_further_requests() {
         sign(&mut bed);
         assert_eq!(bed.state.hold.as_ref().unwrap().kind, HoldKind::Alive, "{name}");
         assert!(!bed.state.is_proven_off(), "others must not count on it: {name}");
-        assert!(bed.record.head, "and the journal says so: {name}");
+        assert!(bed.record.head, "the journal shows it: {name}");
         assert!(bed.message.as_deref().unwrap().contains("ALARM"), "{name}");
         bed.power(Power::Off).tick(5_000).power(Power::Off);
         bed.lists(vec![server(2)], vec![evacuation(1, 1, "done", Some("b"))]);
@@ -58,10 +58,10 @@ fn an_approved_one_needs_a_new_proof_and_sets_forced_down_again() {
     bed.power_at(old, Power::Off).power(Power::Off);
     assert!(
         bed.state.proof.is_none(),
-        "an old reading and a new one are not two"
+        "a stale reading does not count as one of two"
     );
     bed.tick(3_000).power(Power::Off);
-    assert!(bed.state.proof.is_none(), "Nova has heard it since");
+    assert!(bed.state.proof.is_none(), "a heartbeat has arrived since");
     bed.tick(20_000).service_now().power(Power::Off);
     assert!(bed.state.proof.is_some());
     assert!(!bed.evacuates_any());
@@ -84,7 +84,7 @@ fn moves_in_flight_are_followed_in_every_stage_of_a_second_episode() {
     bed.lists(vec![server(2)], vec![evacuation(1, 1, "done", Some("b"))]);
     assert!(
         bed.wants(|command| matches!(command, Command::Unlock(_))),
-        "its lock is taken off"
+        "its lock is removed"
     );
     bed.answer(1, ServerCall::Unlock, Ok(()));
     assert_eq!(bed.step(1), &MoveStep::Over(End::Moved));
@@ -144,7 +144,7 @@ fn external_silence_before_a_hold_does_not_count_after_it() {
     assert_eq!(bed.state.hold.as_ref().unwrap().kind, HoldKind::Storm);
     bed.at += 120_000;
     bed.command(OperatorCommand::Approve).storm(1, 10).tick(0);
-    assert!(bed.state.proof.is_none(), "nobody has looked since");
+    assert!(bed.state.proof.is_none(), "no check since");
     bed.heartbeat_age(1_000).service().tick(0);
     assert!(bed.state.proof.is_none(), "and it lives");
     bed.at += 20_000;
@@ -153,7 +153,7 @@ fn external_silence_before_a_hold_does_not_count_after_it() {
     bed.command(OperatorCommand::HostIsOff);
     bed.at += 20_000;
     bed.service_now().storm(1, 10).tick(0);
-    assert!(bed.state.proof.is_some(), "silent, and just looked at");
+    assert!(bed.state.proof.is_some(), "silent, and just checked");
 }
 
 /// Covers R16.
@@ -224,5 +224,5 @@ fn a_heartbeat_first_read_long_after_forced_down_is_not_a_baseline() {
         bed.heartbeat_age(3_000).service();
     }
     assert!(!bed.evacuates_any());
-    assert!(bed.state.hold.is_some(), "it is alive, and that is said");
+    assert!(bed.state.hold.is_some(), "it is up, and that is reported");
 }

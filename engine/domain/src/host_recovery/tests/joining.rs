@@ -32,7 +32,7 @@ fn a_normal_report_applies_to_a_recovery_that_started_with_unknown() {
     let told = bed.state.clone();
     bed.claim();
     assert_eq!(bed.state.reported, told.reported);
-    assert!(bed.record.steps.is_empty(), "heard once");
+    assert!(bed.record.steps.is_empty(), "applied once");
 }
 
 /// Covers R19.

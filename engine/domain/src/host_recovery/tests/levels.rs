@@ -129,7 +129,7 @@ fn a_device_that_accepts_and_never_obeys_fails_its_level_and_nothing_is_evacuate
     let mut bed = fencing(&[&["bmc"]]);
     bed.device("bmc", Power::On).ordered("bmc", Ok(()));
     let orders = 1 + on_for(&mut bed, "bmc", 150);
-    assert_eq!(orders, 2, "once, and once more at half-time");
+    assert_eq!(orders, 2, "once, and again at half-time");
     let (kind, why) = held(&bed).unwrap();
     assert_eq!(kind, HoldKind::Fence);
     assert!(
@@ -146,7 +146,7 @@ fn the_second_order_is_sent_at_half_time_and_not_before() {
     let mut bed = fencing(&[&["bmc"]]);
     bed.device("bmc", Power::On).ordered("bmc", Ok(()));
     assert_eq!(on_for(&mut bed, "bmc", 70), 0);
-    assert_eq!(on_for(&mut bed, "bmc", 5), 1, "75 of 150 s are over");
+    assert_eq!(on_for(&mut bed, "bmc", 5), 1, "75 of 150 s have passed");
 }
 
 /// Covers ROW4.
@@ -169,14 +169,14 @@ fn any_device_that_reads_on_after_the_proof_ends_all_requests() {
             true,
         ),
         (
-            "a device of the level before, asked after the proof",
+            "a device of the previous level, read after the proof",
             |bed| {
                 bed.device("bmc", Power::On);
             },
             true,
         ),
         (
-            "the same, asked before",
+            "the same, read before",
             |bed| {
                 bed.device_at("bmc", 1, Power::On);
             },
@@ -247,7 +247,7 @@ fn another_machine_ends_its_level_at_once_and_is_checked_again_every_minute() {
     bed.device("bmc", Power::Off)
         .tick(3_000)
         .device_fails("bmc", another_machine());
-    let (kind, why) = held(&bed).expect("nothing is waited for but a person");
+    let (kind, why) = held(&bed).expect("only an operator is waited for");
     assert_eq!(kind, HoldKind::Fence);
     for part in ["answers for another machine", "retries every 60 s"] {
         assert!(why.contains(part), "{part}: {why}");
@@ -395,13 +395,10 @@ fn a_host_that_returns_after_all_levels_have_failed_stays_manual() {
         bed.tick(5_000).heartbeat_age(60_000).service();
         acted += bed.asked_devices().len() + bed.ordered_devices().len();
     }
-    assert_eq!(
-        acted, 0,
-        "nothing is tried again by itself, even when it falls silent once more"
-    );
+    assert_eq!(acted, 0, "no automatic retry, even when it goes silent again");
     assert_eq!(bed.status, NotificationStatus::Running, "and it is not forgotten");
     bed.command(OperatorCommand::Approve);
-    assert_eq!(bed.asked_devices(), ["bmc"], "a person decides");
+    assert_eq!(bed.asked_devices(), ["bmc"], "an operator decides");
 }
 
 /// Covers ROW7.
@@ -442,7 +439,7 @@ fn an_engine_killed_at_any_step_leaves_one_order_at_each_device() {
         }
         bed.take_over();
         bed.heartbeat_age(30_000).service();
-        assert_eq!(bed.asked_devices(), Vec::<&str>::new(), "asked once: {name}");
+        assert_eq!(bed.asked_devices(), Vec::<&str>::new(), "read once: {name}");
         bed.tick(100).device("bmc", found);
         assert!(!bed.orders_off(), "{name}");
         for _ in 0..12 {
@@ -493,7 +490,7 @@ fn with_nova_down_after_the_proof_the_host_is_kept_off_and_not_fenced_again() {
 #[test]
 fn a_level_of_two_devices_is_off_when_both_are_and_each_is_told_by_itself() {
     let mut bed = fencing(&[&["pdu-a", "pdu-b"]]);
-    assert_eq!(bed.asked_devices(), Vec::<&str>::new(), "both are asked already");
+    assert_eq!(bed.asked_devices(), Vec::<&str>::new(), "both are read already");
     bed.device("pdu-a", Power::Off);
     assert!(bed.ordered_devices().is_empty());
     bed.device("pdu-b", Power::On);
@@ -529,7 +526,7 @@ fn a_proof_of_two_devices_needs_both_read_again() {
     bed.tick(31_000);
     assert_eq!(bed.asked_devices(), ["pdu-a", "pdu-b"]);
     bed.device("pdu-a", Power::Off);
-    assert!(bed.updates().is_none(), "half of it is old");
+    assert!(bed.updates().is_none(), "half of it is stale");
     bed.device("pdu-b", Power::Off);
     assert!(bed.updates().is_some());
 }
@@ -578,7 +575,7 @@ fn devices_that_change_in_the_file_do_not_change_the_targets_of_an_episode() {
     bed.tick(60_000);
     assert_eq!(bed.asked_devices(), ["bmc"], "the next try of the same episode");
     bed.command(OperatorCommand::Approve);
-    assert_eq!(bed.asked_devices(), ["other"], "a person has begun a new one");
+    assert_eq!(bed.asked_devices(), ["other"], "an operator started a new one");
 }
 
 #[test]
@@ -685,7 +682,7 @@ fn dry_run_reports_its_actions_and_does_nothing() {
     assert_eq!(
         held(&bed).unwrap().0,
         HoldKind::DryRun,
-        "approve looks again and no more"
+        "approve only checks again"
     );
     bed.command(OperatorCommand::Reject);
     assert_eq!(bed.record.life, Some(Life::Closed));
@@ -713,7 +710,7 @@ fn stopped_fencing_holds_everything_before_the_proof_and_drops_nothing() {
     assert_eq!(
         bed.ordered_devices(),
         [""; 0],
-        "whether Nova still hears nothing is asked anew"
+        "Nova is read again for heartbeats"
     );
     let goes_on = (0..5).any(|_| {
         bed.heartbeat_age(60_000).service();
@@ -721,7 +718,7 @@ fn stopped_fencing_holds_everything_before_the_proof_and_drops_nothing() {
             || bed.tick(1_000).ordered_devices() == ["bmc"]
             || bed.power(Power::On).ordered_devices() == ["bmc"]
     });
-    assert!(goes_on, "and then it goes on by itself");
+    assert!(goes_on, "then it continues by itself");
     // Instances of a host that is confirmed off are still moved.
     let mut bed = Harness::engine().proven();
     bed.forced_down().see(Observation::FencingStopped(true));
@@ -765,7 +762,7 @@ fn a_state_of_a_version_with_one_device_is_continued() {
             break;
         }
     }
-    assert_eq!(bed.ordered_devices(), ["bmc"], "D + Q are over");
+    assert_eq!(bed.ordered_devices(), ["bmc"], "D + Q have passed");
     assert_eq!(
         bed.state
             .fence

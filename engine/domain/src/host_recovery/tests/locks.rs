@@ -37,7 +37,7 @@ fn an_unlocking_is_repeated_only_if_the_lock_is_still_ours() {
     // The owner locked it right after our unlock; the lock may have no reason.
     for owners in ["mine", ""] {
         let mut bed = unlocking_lost();
-        assert!(!unlocks(&bed), "it is looked at first");
+        assert!(!unlocks(&bed), "it is read first");
         bed.lock_is(1, Some(owners));
         assert!(!unlocks(&bed), "{owners:?} is kept");
         // The sent unlock may still take effect, so the move is not done before that.
@@ -48,11 +48,11 @@ fn an_unlocking_is_repeated_only_if_the_lock_is_still_ours() {
     }
     let mut bed = unlocking_lost();
     bed.lock_is_ours(1);
-    assert!(unlocks(&bed), "ours is taken off");
+    assert!(unlocks(&bed), "ours is removed");
 
     let mut bed = unlocking_lost();
     bed.lock_is(1, None);
-    assert!(!unlocks(&bed), "there is nothing to be taken off");
+    assert!(!unlocks(&bed), "there is no lock to remove");
 }
 
 /// Covers C7.
@@ -152,7 +152,7 @@ fn an_owners_lock_that_is_set_after_the_plan_is_kept() {
     let mut bed = Harness::engine().proven();
     bed.forced_down().pulse(false, false);
     bed.inventory(vec![server(1)], vec![]);
-    assert!(!locks(&bed), "nothing is begun in a segment that is disabled");
+    assert!(!locks(&bed), "nothing starts in a disabled segment");
     bed.tick(1_000).lists(vec![locked("mine")], vec![]);
     bed.pulse(true, false);
     assert!(!locks(&bed), "{:?}", bed.commands);
@@ -194,7 +194,7 @@ fn distant_instances_are_locked_in_the_background() {
     let servers: Vec<Server> = (1..=40).map(server).collect();
     let mut bed = Harness::with("UNKNOWN", |policy| policy.queued = 4).proven();
     bed.forced_down().inventory(servers, Vec::new());
-    assert_eq!(locking(&bed), [1, 2, 3, 4], "those that are asked for next");
+    assert_eq!(locking(&bed), [1, 2, 3, 4], "the next ones to evacuate");
     for number in 1..=4 {
         bed.answer(number, ServerCall::Lock, Ok(()));
     }
@@ -248,5 +248,5 @@ fn a_returned_instance_is_unlocked_when_nova_is_idle_or_after_ten_seconds() {
             record(3, "done", Some("b")),
         ],
     );
-    assert_eq!(unlocking(&bed), 3, "nobody is down any more");
+    assert_eq!(unlocking(&bed), 3, "no instance is down any more");
 }

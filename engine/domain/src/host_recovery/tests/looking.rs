@@ -162,7 +162,7 @@ fn a_rebuild_of_a_quarter_of_an_hour_is_one_evacuation() {
     let message = bed.message.clone().unwrap();
     assert!(
         message.contains("over 600 s") && message.contains('b'),
-        "R10: it says so: {message}"
+        "R10: the message shows it: {message}"
     );
     bed.lists(vec![], vec![evacuation(1, 1, "done", Some("b"))]);
     bed.over(vec![]);
@@ -345,7 +345,7 @@ fn a_waiting_instance_allows_no_repetition_of_a_recent_request() {
         bed.at += 500;
         bed.power(Power::Off)
             .lists(vec![rebuilding(1), rebuilding(3)], records.to_vec());
-        assert!(!bed.evacuates(3), "its own minute has only begun");
+        assert!(!bed.evacuates(3), "its own minute has only started");
     }
 }
 
@@ -373,7 +373,7 @@ fn an_instance_that_left_without_a_record_is_read() {
         ("deleted", None, Some(End::Left)),
         ("on another host", Some(elsewhere.clone()), Some(End::Moved)),
         (
-            "on another host, and Nova is at work",
+            "on another host, with a task in Nova",
             Some(Server {
                 task_state: Some("rebuild_spawning".into()),
                 ..elsewhere
@@ -444,7 +444,7 @@ fn a_record_closed_by_the_returned_host_needs_an_operator() {
     let mut bed = Harness::engine().asked();
     let record = [evacuation(1, 1, "completed", None)];
     assert_eq!(look_for(&mut bed, 590_000, &[server(1)], &record, &[]), 0);
-    assert!(bed.is_asked(1), "its destination may still be at work");
+    assert!(bed.is_asked(1), "its destination may still be building");
     look_for(&mut bed, 20_000, &[server(1)], &record, &[]);
     bed.over(vec![server(1)]);
     assert_eq!(bed.step(1), &MoveStep::Over(End::Person));
@@ -491,7 +491,7 @@ fn a_slow_nova_is_polled_for_records_less_often() {
         for look in 0..3 {
             if look > 0 {
                 bed.tick(4_000);
-                assert!(wants(&bed), "{taken} ms, look {look}");
+                assert!(wants(&bed), "{taken} ms, read {look}");
             }
             let started = Elapsed::from_millis(bed.at);
             bed.tick(taken);
@@ -521,7 +521,7 @@ fn no_more_evacuations_are_requested_than_nova_picks_up() {
             evacuation(2, 2, "accepted", None),
         ],
     );
-    assert_eq!(asked(&bed), 2, "nobody has taken them up");
+    assert_eq!(asked(&bed), 2, "no host has taken them up");
     bed.at += 500;
     bed.lists(
         servers,

@@ -183,7 +183,7 @@ fn evidence_is_dated_by_the_fence_and_not_by_its_report() {
         assert_eq!(
             silent_after(&mut bed, 10_000),
             proven,
-            "fenced at {fence} ms, heard at 90 s"
+            "fenced at {fence} ms, heartbeat at 90 s"
         );
         if let Some(proof) = &bed.state.proof {
             let sentence = proof.sentence("h");
@@ -220,7 +220,7 @@ fn with_evidence_one_report_is_enough_to_power_off_a_host_that_is_up_in_nova() {
         assert_eq!(
             orders,
             usize::from(ordered),
-            "fenced at {fence:?}, heard at 100 to 110 s"
+            "fenced at {fence:?}, heartbeats at 100 to 110 s"
         );
     }
 }
@@ -269,7 +269,11 @@ fn a_suspected_host_is_given_up_only_while_it_is_up() {
     ] {
         let bed = suspect_that_beats_until(last, report.as_ref());
         let ended = bed.status == NotificationStatus::Failed;
-        assert_eq!(ended, ends, "beats until {last} s, {report:?}: {:?}", bed.message);
+        assert_eq!(
+            ended, ends,
+            "heartbeats until {last} s, {report:?}: {:?}",
+            bed.message
+        );
     }
 }
 

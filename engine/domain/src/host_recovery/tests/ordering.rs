@@ -165,13 +165,13 @@ fn an_unsent_change_of_novas_record_does_not_count() {
     let change = write(&bed);
     assert!(
         bed.record.unless_frozen.own,
-        "the first once more: the journal looks for freezes"
+        "the first again: the journal checks for freezes"
     );
     bed.at += 40_000;
     bed.see(Observation::NotSent(change));
     assert!(bed.state.service.put.is_none());
     frozen(&mut bed, 1);
-    assert_eq!(bed.state.stage, Stage::Begin, "nothing of it had begun");
+    assert_eq!(bed.state.stage, Stage::Begin, "none of it had started");
 }
 
 /// Covers R27.

@@ -78,7 +78,7 @@ fn nothing_starts_without_a_permit() {
 fn no_more_starts_than_permitted_and_the_demand_is_reported() {
     let mut bed = bed();
     bed.permits(1, 8);
-    assert_eq!(bed.evacuated(), 0, "one was asked for already");
+    assert_eq!(bed.evacuated(), 0, "one was requested already");
     let demand = bed.state.demand();
     assert_eq!((demand.asked, demand.in_flight, demand.queued), (1, 1, 1));
     assert_eq!(demand.ready, [(Urgency::default(), 2)]);
@@ -133,7 +133,7 @@ fn a_new_owner_starts_to_count_at_zero() {
     bed.permits(5, 8).take_over();
     assert_eq!(bed.state.demand().asked, 0);
     let before = bed.state.demand().in_flight;
-    assert_eq!(before, 3, "what was asked for is followed");
+    assert_eq!(before, 3, "the request is followed");
 }
 
 #[test]
@@ -245,12 +245,12 @@ fn moves_that_are_done_together_are_confirmed_by_the_ids_of_those_that_are_still
     assert!(bed.is_asked(1), "it has not left");
     assert!(!bed.is_asked(2) && !bed.is_asked(3));
     assert_eq!(bed.one(2).dest.as_deref(), Some("b"));
-    assert!(bed.is_asked(4), "nothing says that its evacuation is done");
+    assert!(bed.is_asked(4), "no record shows its evacuation as done");
     assert!(!bed.wants_ids(), "the records come first");
     bed.tick(600).records(records());
     assert!(
         !bed.wants_ids() && !bed.wants(|command| matches!(command, Command::ReadServer(_))),
-        "left to the whole lists, not looked for again and again"
+        "left to the full lists, without repeated reads"
     );
     let left: Vec<Server> = [4, 5].map(server).into();
     bed.lists(left, records());
@@ -300,7 +300,7 @@ fn finished_evacuations_are_collected_for_three_seconds() {
     let mut bed = begun();
     for _ in 0..6 {
         bed.records((1..=3).map(done).collect());
-        assert!(!looks(&bed), "nobody is back sooner for it");
+        assert!(!looks(&bed), "no instance would return sooner");
         bed.tick(500);
     }
     bed.records((1..=3).map(done).collect());
@@ -392,7 +392,7 @@ fn records_of_another_evacuation_require_a_check_before_any_request() {
         evacuation(9, 2, "accepted", None),
         evacuation(7, 2, "failed", None),
     ]);
-    assert!(bed.wants_lists(), "somebody is at it");
+    assert!(bed.wants_lists(), "another client is evacuating it");
     bed.lists(
         vec![server(1), server(2)],
         vec![
@@ -417,7 +417,7 @@ fn nothing_is_requested_while_the_records_show_an_evacuation_by_another_client()
         bed.permits(1_000, 64);
         assert!(
             !bed.evacuates(2),
-            "{status}: there is room, but nobody has looked"
+            "{status}: there is capacity, but it was not checked"
         );
         bed.lists(vec![server(1), server(2)], vec![evacuation(9, 2, "failed", None)]);
         assert!(bed.evacuates(2), "{status}: it has come to nothing, and is here");
@@ -443,9 +443,9 @@ fn lists_requested_before_another_client_was_seen_do_not_clear_it() {
     bed.see(old(asked));
     assert!(!bed.evacuates(2), "{:?}", bed.commands);
     bed.tick(5_000);
-    assert!(bed.wants_lists(), "they are asked for again");
+    assert!(bed.wants_lists(), "they are requested again");
     bed.see(old(Elapsed::from_millis(bed.at)));
-    assert!(bed.evacuates(2), "nobody was at it after all");
+    assert!(bed.evacuates(2), "no other client was evacuating it");
 }
 
 #[test]
@@ -486,6 +486,6 @@ fn the_next_decision_is_when_something_is_due_within_a_second() {
     assert_eq!(
         Harness::engine().begun().next_look(),
         100,
-        "the way to the proof is short"
+        "the proof takes few steps"
     );
 }

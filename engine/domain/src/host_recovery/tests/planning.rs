@@ -415,7 +415,7 @@ fn each_instance_is_locked_with_our_mark_and_an_owners_lock_is_kept() {
     assert!(!bed.evacuates(1), "locked first");
     assert!(
         !bed.evacuates(3),
-        "its old lock may be taken off by whoever put it there"
+        "its old lock may still be removed by its owner"
     );
     assert_eq!(bed.one(2).lock, Lock::Owners);
     assert!(bed.evacuates(2));
@@ -454,7 +454,7 @@ fn instances_of_another_recovery_are_waited_for_and_not_lost() {
     bed.inventory(vec![server(1)], vec![]);
     bed.see(Observation::MovesTaken(vec![id(1)]));
     bed.tick(9_000);
-    assert_eq!(bed.said, said, "the message stands");
+    assert_eq!(bed.said, said, "the message stays");
     bed.tick(1_000).inventory(vec![server(1)], vec![]);
     assert!(bed.is_waiting(1), "free at last");
     bed.tick(3_000);
@@ -496,7 +496,10 @@ fn a_record_that_an_earlier_recovery_has_given_up_is_not_waited_for() {
         })));
         bed
     };
-    assert!(planned(Vec::new()).is_asked(1), "somebody may be at work on it");
+    assert!(
+        planned(Vec::new()).is_asked(1),
+        "another client may be evacuating it"
+    );
     let mut bed = planned(vec![given_up.clone()]);
     bed.answer(1, ServerCall::Lock, Ok(()));
     assert!(bed.evacuates(1), "{:?}", bed.commands);

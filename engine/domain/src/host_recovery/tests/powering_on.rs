@@ -96,7 +96,7 @@ fn a_host_is_powered_on_after_its_recovery_and_journalled_first() {
         bed.record.unless_host_recovery.is_some(),
         "and refused if the host is reported again"
     );
-    assert!(!bed.state.is_proven_off(), "R10: nobody may count on it any more");
+    assert!(!bed.state.is_proven_off(), "R10: the proof no longer counts");
     answered(&mut bed, Ok(()));
     assert!(!told_within(&mut bed, 600, Power::On, &[]), "it is on");
     // The answer to an older query arrives first.
@@ -138,7 +138,7 @@ fn power_on_is_optional_and_only_for_a_host_that_this_recovery_powered_off() {
             Box::new(nothing),
         ),
         (
-            "somebody else had switched it off",
+            "another client had powered it off",
             {
                 let mut bed = wanted(|_| ()).proven();
                 bed.forced_down().service().inventory(vec![], vec![]);
@@ -162,7 +162,7 @@ fn power_on_is_optional_and_only_for_a_host_that_this_recovery_powered_off() {
             Box::new(|bed| _ = bed.see(Observation::FencingStopped(true))),
         ),
         (
-            "the engine fences nobody any more",
+            "the engine fences no host any more",
             returning(wanted(|_| ())),
             Box::new(|bed| bed.state.policy.fencing = FencingMode::External),
         ),
@@ -299,7 +299,7 @@ fn every_device_of_the_level_gets_the_command() {
     };
     assert!(
         !both(&mut bed, 600, "psu-a"),
-        "one of two says nothing about the other"
+        "one of two shows nothing about the other"
     );
     assert!(both(&mut bed, 300, "psu-b"));
     assert_eq!(told_on(&bed), ["psu-a", "psu-b"]);

@@ -77,12 +77,12 @@ fn a_temporarily_refused_evacuation_is_retried_until_its_limit() {
     assert!((5..10).contains(&calls.evacuations), "{calls:?}");
     assert!(
         bed.is_waiting(1),
-        "a minute is no reason for a person: {:?}",
+        "after one minute no operator is needed: {:?}",
         bed.step(1)
     );
 
     refused_for(&mut bed, 180_000, &server(1), &[]);
-    assert!(!bed.is_waiting(1), "three minutes are over: a person's work");
+    assert!(!bed.is_waiting(1), "after three minutes an operator is needed");
     let note = bed.one(1).note.clone().unwrap();
     assert!(note.contains("409") && note.contains("of 180 s"), "{note}");
 }
@@ -158,7 +158,7 @@ fn a_task_that_another_host_or_its_owner_may_end_is_never_reset_and_is_named() {
         let mut bed = Harness::with("UNKNOWN", patient).planned(vec![busy(task)]);
         let calls = refused_for(&mut bed, 300_000, &busy(task), &[]);
         assert_eq!(calls.resets, 0, "{task}");
-        assert!(!bed.is_waiting(1), "{task}: a person's work");
+        assert!(!bed.is_waiting(1), "{task}: an operator is needed");
         let note = bed.one(1).note.clone().unwrap();
         assert!(note.contains(&format!("the task {task}")), "{note}");
         assert!(note.contains("server set --state error"), "{note}");

@@ -19,10 +19,7 @@ fn a_missing_service_is_searched_again() {
     bed.see(Observation::ServiceUpdated(Err(gone)));
     for _ in 0..31 {
         bed.tick(1_000).power(Power::Off);
-        assert!(
-            bed.updates().is_none(),
-            "nothing is asked of a record that is gone"
-        );
+        assert!(bed.updates().is_none(), "no request for a deleted record");
     }
     bed.service.id = ServiceId(Uuid::from_u128(6));
     bed.service();
@@ -145,7 +142,7 @@ fn moves_that_cannot_be_requested_once_the_service_is_deleted_wait_for_an_operat
     let message = bed.message.as_deref().unwrap();
     assert!(
         !message.contains("not confirmed off"),
-        "its proof stands: {message}"
+        "its proof stays: {message}"
     );
     bed.command(OperatorCommand::Reject);
     deleted(&mut bed);

@@ -332,7 +332,7 @@ fn a_returned_reserved_host_is_disabled_with_its_former_reason() {
     assert_ne!(
         bed.status,
         NotificationStatus::Failed,
-        "not over while it is held"
+        "not done while it is on hold"
     );
     bed.looked(1, true, Some(0));
     let restore = ReserveCall::SetStatus {
@@ -374,8 +374,8 @@ fn changes_by_another_client_in_the_meantime_are_kept() {
     // For example, its own recovery enables it again. A host that Nova's scheduler uses is no longer in
     // reserve.
     for (case, disabled, servers) in [
-        ("disabled by somebody", Some(Some("a process")), 0),
-        ("used by somebody", None, 2),
+        ("disabled by another client", Some(Some("a process")), 0),
+        ("used by another client", None, 2),
     ] {
         let mut bed = ready(RecoveryMethod::ReservedHost, vec![server(1)], Some(8));
         bed.answer(1, ServerCall::Evacuate, conflict());
@@ -721,7 +721,7 @@ fn an_unanswered_enable_is_waited_for_before_the_host_is_given_back() {
     bed.pass(2_000);
     assert!(
         !bed.reserve_calls().is_empty(),
-        "looked at once it cannot take effect any more"
+        "read once it can no longer take effect"
     );
 }
 

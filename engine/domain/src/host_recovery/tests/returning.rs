@@ -36,7 +36,7 @@ fn a_copy_that_shows_our_own_changes_one_by_one_shows_no_return() {
     }
     for _ in 0..30 {
         bed.tick(5_000).service();
-        assert!(!bed.clears(), "it stands still");
+        assert!(!bed.clears(), "it does not change");
     }
     bed.tick(5_000).heartbeat_age(0).service();
     bed.tick(5_000).heartbeat_age(0).service();
@@ -47,14 +47,14 @@ fn a_copy_that_shows_our_own_changes_one_by_one_shows_no_return() {
 #[test]
 fn forced_down_is_cleared_once_its_nova_compute_is_back_and_not_before() {
     let mut bed = returning();
-    assert!(!bed.clears(), "its heartbeat stands still");
+    assert!(!bed.clears(), "its heartbeat does not change");
     bed.tick(5_000).heartbeat_age(0).service();
     assert!(
         !bed.clears(),
         "an operator's change of the record moves the same stamp, once"
     );
     bed.tick(5_000).service();
-    assert!(!bed.clears(), "and then it stands still again");
+    assert!(!bed.clears(), "then it stops changing again");
     bed.tick(5_000).heartbeat_age(0).service();
     assert!(bed.clears());
     assert!(!bed.record.is_empty(), "journalled first");
@@ -71,7 +71,10 @@ fn a_host_with_rare_heartbeats_returns_too() {
     let mut bed = returning();
     bed.state.policy.heartbeat_age = Duration::from_secs(58);
     bed.tick(90_000).heartbeat_age(0).service();
-    assert!(!bed.clears(), "once may be somebody's change of the record");
+    assert!(
+        !bed.clears(),
+        "one change may be another client's update of the record"
+    );
     bed.tick(65_000).heartbeat_age(0).service();
     assert!(bed.clears());
 }
@@ -138,7 +141,7 @@ fn a_late_forced_down_is_waited_for_after_a_rejection() {
     assert_eq!(
         bed.record.life,
         Some(Life::Watching),
-        "it may yet be set, and somebody must clear it"
+        "it may still be set, and must then be cleared"
     );
     bed.at += 70_000;
     bed.service();
@@ -190,12 +193,12 @@ fn an_older_recovery_waits_for_the_next_heartbeat_after_a_refusal() {
 fn a_host_reported_again_is_returned_if_its_new_recovery_does_nothing() {
     let mut bed = reported_again();
     bed.tick(120_000).heartbeat_age(0).service();
-    assert!(!bed.clears(), "noted anew");
+    assert!(!bed.clears(), "recorded again");
     bed.at += 5_000;
     bed.beats();
     assert!(
         bed.clears(),
-        "nobody else has forced it down, and nobody else will clear it"
+        "no other client forced it down, and none will clear it"
     );
 }
 

@@ -180,7 +180,7 @@ fn heard(bed: &Harness) -> String {
     let line = steps
         .map(|step| step.text.as_str())
         .find(|text| text.contains(" requested for "));
-    let line = line.expect("the word is in the story");
+    let line = line.expect("the action is in the timeline");
     line.split_once(": not done: ")
         .map_or_else(|| "done".to_owned(), |(_, why)| format!("refused: {why}"))
 }
@@ -265,7 +265,7 @@ fn operator_each_action_in_each_state_is_done_or_refused_and_never_starts_two() 
             let confirmed_off = word == ResolutionKind::Failure && heard == "done";
             if let (Some(runs_on), false) = (state.runs_on, confirmed_off) {
                 let two = asked.iter().any(|to| to.as_deref() != Some(runs_on));
-                assert!(!two, "{}: {word}: asked for at {asked:?}", state.name);
+                assert!(!two, "{}: {word}: evacuated to {asked:?}", state.name);
             }
         }
     }

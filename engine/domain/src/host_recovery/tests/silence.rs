@@ -72,8 +72,11 @@ fn a_host_with_rare_heartbeats_is_silent_after_its_own_measured_interval() {
         bed.tick(3_000).service().power(Power::Off);
         bed.state.proof.is_some()
     };
-    assert!(proven_at(false, 20_000), "as the option says");
-    assert!(!proven_at(true, 20_000), "it may beat in ten seconds");
+    assert!(proven_at(false, 20_000), "as configured");
+    assert!(
+        !proven_at(true, 20_000),
+        "its heartbeat may come within ten seconds"
+    );
     assert!(!proven_at(true, 38_000));
     assert!(proven_at(true, 43_000));
 }
@@ -86,7 +89,7 @@ fn an_order_whose_other_end_is_another_machine_needs_silence_too() {
     bed.heartbeat_age(20_000).service().power(Power::On);
     assert!(bed.orders_off());
     bed.powered_off(Ok(()));
-    // The machine that was powered off is not the one that Nova hears.
+    // The machine that was powered off is not the one that sends heartbeats.
     for _ in 0..5 {
         bed.tick(3_000).heartbeat_age(500).service().power(Power::Off);
         assert!(bed.state.proof.is_none(), "{} ms", bed.at);

@@ -40,7 +40,7 @@ fn asked(was: &OriginalState) -> (String, VmState) {
 /// Returns the columns after the power state.
 fn columns(was: &OriginalState) -> String {
     let (calls, end) = asked(was);
-    assert_eq!(end, target(was), "{was:?} ends as it is said to");
+    assert_eq!(end, target(was), "{was:?}: wrong final state");
     let first = if needs_preparation(&was.vm_state) {
         "yes"
     } else {

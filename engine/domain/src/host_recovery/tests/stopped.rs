@@ -101,7 +101,7 @@ fn an_answered_change_does_not_restart_the_silence() {
     bed.see(Observation::ServiceUpdated(Ok(answer)));
     bed.at += 1;
     bed.service();
-    assert!(bed.state.service.mark.is_some(), "the next look is the one");
+    assert!(bed.state.service.mark.is_some(), "the next read counts");
 }
 
 /// The recovery's elapsed time does not advance while no engine owns it.

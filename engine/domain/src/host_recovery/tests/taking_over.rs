@@ -138,7 +138,7 @@ fn a_lock_of_the_last_owner_is_removed_even_without_a_move() {
     bed.forced_down().inventory(vec![server(1)], vec![]);
     assert!(bed.wants(|command| matches!(command, Command::Lock { .. })));
     bed.take_over();
-    assert_eq!(bed.one(1).lock, Lock::Asked, "simply asked for again");
+    assert_eq!(bed.one(1).lock, Lock::Asked, "requested again");
     bed.command(OperatorCommand::Reject);
     assert!(
         !bed.wants(|command| *command == Command::Unlock(id(1))),
@@ -147,7 +147,7 @@ fn a_lock_of_the_last_owner_is_removed_even_without_a_move() {
     bed.answer(1, ServerCall::Lock, Ok(()));
     assert!(bed.wants(|command| *command == Command::Unlock(id(1))));
     bed.answer(1, ServerCall::Unlock, Ok(()));
-    assert!(!bed.one(1).is_finished(), "its call may still be on the way");
+    assert!(!bed.one(1).is_finished(), "its call may still be in flight");
     bed.tick(80_000).lock_is_ours(1);
     assert!(bed.wants(|command| *command == Command::Unlock(id(1))));
 }
@@ -214,7 +214,7 @@ fn instances_left_to_another_recovery_are_not_forgotten() {
     bed.forced_down().inventory(vec![server(1)], vec![]);
     bed.see(Observation::MovesTaken(vec![id(1)]));
     bed.take_over();
-    assert_ne!(bed.state.stage, Stage::Returning, "the new owner has not looked");
+    assert_ne!(bed.state.stage, Stage::Returning, "the new owner has not checked");
     assert!(bed.wants(|command| matches!(command, Command::TakeInventory { .. })));
 }
 
@@ -288,7 +288,7 @@ fn an_evacuation_that_the_journal_has_lost_is_followed_and_unlocked() {
     );
     assert!(
         looked || bed.one(2).lock == Lock::Asked,
-        "whose lock is it? Ours is asked for, and only then taken off"
+        "its owner is unknown: it is replaced by ours before it is removed"
     );
     assert!(!bed.wants(|command| *command == Command::Unlock(id(2))));
     // It happens once only.
@@ -488,7 +488,7 @@ fn aborting_a_recovery_with_lost_requests_looks_for_what_they_have_left() {
         .take_over()
         .command(OperatorCommand::Reject);
     bed.service();
-    assert_ne!(bed.state.stage, Stage::Over, "it has not looked");
+    assert_ne!(bed.state.stage, Stage::Over, "it has not checked");
     assert!(bed.wants(|command| matches!(command, Command::TakeInventory { .. })));
     let locked = Server {
         locked: true,
@@ -541,7 +541,7 @@ fn a_rejected_recovery_with_lost_requests_ends_when_nova_knows_no_service() {
     bed.see(Observation::Rewound).take_over().service();
     bed.command(OperatorCommand::Reject);
     for _ in 0..3 {
-        assert_ne!(bed.state.stage, Stage::Over, "it has not looked often enough");
+        assert_ne!(bed.state.stage, Stage::Over, "too few checks");
         bed.tick(6_000).see(Observation::Service(Ok(None)));
     }
     assert_eq!(bed.state.stage, Stage::Over, "{:?}", bed.message);

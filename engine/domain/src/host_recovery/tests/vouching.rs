@@ -42,7 +42,7 @@ fn a_confirmation_counts_if_no_device_can_read_the_power_and_the_host_is_down_in
     bed.command(OperatorCommand::HostIsOff);
     assert_eq!(bed.asked_devices(), ["bmc"]);
     silent(&mut bed);
-    assert!(bed.state.proof.is_none(), "every level is asked before");
+    assert!(bed.state.proof.is_none(), "every level is read before");
     bed.device_fails("bmc", dead());
     assert_eq!(bed.asked_devices(), ["pdu"]);
     assert!(bed.state.proof.is_none());
@@ -81,7 +81,7 @@ fn a_device_that_reads_on_contradicts_a_confirmation() {
         "{}",
         hold.reason
     );
-    assert!(!bed.orders_off(), "a person is at it");
+    assert!(!bed.orders_off(), "an operator is handling it");
     // Later the levels are tried as before.
     bed.tick(61_000);
     assert_eq!(bed.asked_devices(), ["bmc"]);
@@ -95,7 +95,7 @@ fn a_device_that_reads_off_is_the_better_proof() {
     silent(&mut bed);
     assert!(
         bed.state.proof.is_none(),
-        "once is not enough, and twice is on its way"
+        "one is not enough, and the second is in flight"
     );
     bed.tick(3_000).device("bmc", Power::Off);
     silent(&mut bed);
@@ -147,10 +147,7 @@ fn a_confirmation_survives_a_takeover_and_every_device_is_read_again() {
     bed.command(OperatorCommand::HostIsOff);
     bed.take_over();
     silent(&mut bed);
-    assert!(
-        bed.state.proof.is_none(),
-        "the device has not been asked by this owner"
-    );
+    assert!(bed.state.proof.is_none(), "this owner has not read the device");
     bed.device_fails("bmc", dead());
     silent(&mut bed);
     assert!(is_proven_by_word(&bed), "{:?}", bed.state.hold);

@@ -41,7 +41,7 @@ fn guards_of_a_hold_are_listed_until_an_operator_acts() {
     assert_eq!(
         bed.state.wait().unwrap().since,
         since,
-        "it has begun when it began"
+        "its start time does not change"
     );
     bed.command(OperatorCommand::Approve).tick(0);
     assert!(!waits(&bed).0.is_held(), "{:?}", waits(&bed));
@@ -73,7 +73,7 @@ fn each_stage_before_the_moves_has_its_wait() {
     proven.forced_down();
     assert_eq!(waits(&proven), bare(WaitsFor::Nothing));
     bed.command(OperatorCommand::Reject);
-    assert!(!waits(&bed).0.is_held(), "nobody has to say more");
+    assert!(!waits(&bed).0.is_held(), "no operator action is needed");
 }
 
 #[test]
@@ -103,7 +103,7 @@ fn an_evacuation_without_progress_waits_for_an_operator_after_a_takeover_too() {
     assert_eq!(waits(&bed), bare(WaitsFor::Moves));
     let since = bed.one(1).wait.clone().unwrap().since;
     bed.take_over();
-    assert_eq!(of_move(&bed, 1).0, WaitsFor::Progress, "nobody has looked yet");
+    assert_eq!(of_move(&bed, 1).0, WaitsFor::Progress, "no check yet");
     assert_eq!(bed.one(1).wait.clone().unwrap().since, since);
     bed.tick(10_000).lists(
         vec![server(1)],

@@ -48,7 +48,7 @@ fn arriving_instances_are_awaited_and_moved_away_again() {
         let one = bench.servers.get_mut(&id(9)).unwrap();
         (one.host, one.task_state) = (Some(HOST.to_owned()), None);
         bench.run(5_000);
-        assert_eq!(bench.orders(), [id(1)], "at {at}: its move is not over");
+        assert_eq!(bench.orders(), [id(1)], "at {at}: its move is not done");
         bench.migrations[0].status = MigrationStatus::Done;
         let (status, text) = bench.end();
         assert_eq!(status, NotificationStatus::Finished, "{text}");
@@ -84,7 +84,7 @@ fn a_resize_that_is_taken_back_brings_its_instance_to_the_host() {
     let later = i64::try_from(LONGEST_LIMIT.as_micros()).unwrap() * 30;
     bench.service.nova_now = Some(Timestamp::from_micros(later));
     bench.run(60_000);
-    assert!(!bench.froze(), "it is on its way: {:?}", bench.state().message);
+    assert!(!bench.froze(), "it is arriving: {:?}", bench.state().message);
     let told = bench.state().message.clone().unwrap();
     assert!(told.contains("(migration 70, reverting)"), "{told}");
 

@@ -43,7 +43,7 @@ fn an_instance_locked_by_a_recovery_delays_no_other() {
         .calls
         .iter()
         .filter(|call| **call == Command::FollowMove(id(1)));
-    assert!(looks.count() < 15, "it does not look all the time");
+    assert!(looks.count() < 15, "it does not poll continuously");
     for number in 1..=3 {
         let one = bench.servers.get_mut(&id(number)).unwrap();
         (one.locked, one.locked_reason) = (false, None);

@@ -286,7 +286,7 @@ fn a_late_answer_that_an_earlier_run_did_not_start_does_not_start_a_second_run()
     assert_eq!(bench.take_over().later(38_000), run(2));
     let now = bench.now();
     bench.track.not_sent((Phase::Pre, 0, 1), now);
-    assert_eq!(bench.later(1_000), Gate::Wait, "the second is under way");
+    assert_eq!(bench.later(1_000), Gate::Wait, "the second is running");
 }
 
 #[test]

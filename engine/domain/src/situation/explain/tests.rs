@@ -106,7 +106,7 @@ fn a_requirement_is_met_only_if_that_is_known() {
     let mut facts = fine();
     assert_eq!((heard(&facts), runs(&facts)), ((Some(true), 0), (Some(true), 0)));
     facts.waiting.push(waiting(1, WaitsFor::Absence));
-    assert_eq!(runs(&facts), (None, 0), "it may have been lost on its way");
+    assert_eq!(runs(&facts), (None, 0), "it may have been lost in transit");
     facts.waiting.clear();
     let computes = facts.computes.as_mut().unwrap();
     computes.value.iter_mut().find(|one| one.host == "a").unwrap().up = false;
@@ -114,7 +114,7 @@ fn a_requirement_is_met_only_if_that_is_known() {
     facts.waiting.push(waiting(1, WaitsFor::Absence));
     assert_eq!((heard(&facts), runs(&facts)), ((Some(false), 1), (None, 0)));
     facts.segments[0].hosts[0].maintenance = Some(MaintenanceReason::Operator);
-    assert_eq!(heard(&facts), (Some(false), 0), "nobody looks for a reason");
+    assert_eq!(heard(&facts), (Some(false), 0), "no reason is needed");
     facts.computes = None;
     assert_eq!(heard(&facts), (None, 0));
 }

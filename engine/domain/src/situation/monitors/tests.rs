@@ -37,7 +37,7 @@ fn saying(host: &str, kind: MonitorKind, seconds: i64, resume: Resume) -> Monito
 
 fn guests() -> Case {
     (
-        "guests of a host that come back by themselves, as who has looked last says",
+        "guests of a host that resume by themselves, per the latest check",
         |facts| {
             facts
                 .monitors

@@ -155,7 +155,7 @@ pub(in super::super) fn cases() -> Vec<Case> {
             [0, 0, 6, 0, 0, 0],
         ),
         (
-            "what Placement said is old",
+            "Placement's answer is stale",
             |facts| {
                 rooms(facts, [100; 3]);
                 facts.rooms.as_mut().unwrap().as_of = ago(61);
@@ -164,7 +164,7 @@ pub(in super::super) fn cases() -> Vec<Case> {
             [0, 0, 6, 0, 0, 0],
         ),
         (
-            "without an engine everything grows old, and that is said once",
+            "without an engine everything grows stale, with one finding",
             |facts| {
                 rooms(facts, SHORT);
                 facts.rooms.as_mut().unwrap().as_of = ago(61);
@@ -174,7 +174,7 @@ pub(in super::super) fn cases() -> Vec<Case> {
             NONE,
         ),
         (
-            "without the reserved host that there has to be, nothing else is said of room",
+            "without the required reserved host there is no other finding on capacity",
             |facts| {
                 rooms(facts, SHORT);
                 facts.segments[0].method = RecoveryMethod::ReservedHost;
@@ -187,7 +187,7 @@ pub(in super::super) fn cases() -> Vec<Case> {
             NONE,
         ),
         (
-            "a list of instances that is not whole is told, and nothing of room",
+            "an incomplete list of instances is a finding, and capacity is none",
             |facts| {
                 rooms(facts, SHORT);
                 facts.instances.as_mut().unwrap().value.complete = false;

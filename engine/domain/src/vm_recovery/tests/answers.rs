@@ -31,7 +31,7 @@ fn each_answer_of_each_call() {
                     run.goes_on(again - 1, &unmoved(stage));
                     assert_eq!(run.calls.len(), 1, "{case}: not before");
                     run.goes_on(again + 2000, &unmoved(stage));
-                    assert_eq!(run.calls[1..].first().unwrap().1, command, "{case}: asked again");
+                    assert_eq!(run.calls[1..].first().unwrap().1, command, "{case}: repeated");
                 }
             }
         }
@@ -46,7 +46,7 @@ fn a_fault_of_the_read_is_waited_for_and_a_404_ends_it() {
         let result = Err(fault(class, Some(500), false));
         let server = server_id();
         run.tell(Observation::Server { server, result });
-        assert!(run.record.notification.is_none(), "a short trouble is not told");
+        assert!(run.record.notification.is_none(), "a short fault is not reported");
         run.at(500, Observation::Tick);
         assert_eq!(run.commands, [Command::ReadServer(server)], "{class:?}");
         run.at(3000, Observation::Tick);
@@ -93,7 +93,7 @@ fn what_was_not_sent_is_asked_for_again_but_not_at_once() {
         assert_eq!(
             run.calls.len(),
             1,
-            "{stage:?}: not without another look at the host"
+            "{stage:?}: not before another check of the host"
         );
         run.goes_on(2000, &unmoved(stage));
         assert_eq!(run.calls.len(), 2, "{stage:?}");

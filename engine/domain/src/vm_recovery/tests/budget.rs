@@ -88,7 +88,7 @@ fn while_it_waits_it_says_so_and_survives_a_takeover() {
 fn a_restart_is_counted_once_with_its_first_call() {
     let mut run = after(&[]);
     run.tell(is(VmState::Active));
-    assert_eq!(run.record.restarted, None, "nothing is asked for yet");
+    assert_eq!(run.record.restarted, None, "no request yet");
     run.tell(up());
     assert_eq!(run.record.restarted, Some(server_id()));
     run.taken_over();
@@ -96,7 +96,7 @@ fn a_restart_is_counted_once_with_its_first_call() {
     run.at(SETTLED + 1_000, Observation::Tick);
     run.tell(is(VmState::Active));
     run.tell(up());
-    assert_eq!(run.calls.len(), 2, "asked for again");
+    assert_eq!(run.calls.len(), 2, "requested again");
     assert_eq!(run.record.restarted, None);
     run.tell(answer(ServerCall::Stop, Ok(())));
     run.tell(is(VmState::Stopped));

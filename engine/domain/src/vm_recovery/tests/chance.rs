@@ -141,7 +141,7 @@ impl Facts {
     }
 
     fn judge(&mut self, (at, call): &(u64, Command)) {
-        assert!(!self.forbidden, "{call:?} against the operator's word");
+        assert!(!self.forbidden, "{call:?} against the operator's action");
         assert_eq!(self.up, Some(true), "{call:?} to a host not seen up");
         if let Some((since, open)) = self.unanswered.take() {
             assert!(*at >= since + SETTLED, "{call:?} while {open:?} may still come");

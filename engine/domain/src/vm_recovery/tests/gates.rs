@@ -186,10 +186,7 @@ fn an_instance_counts_wherever_nova_shows_it_and_a_bound_reporter_for_its_own_ho
             run.assert_end(case, NotificationStatus::Ignored, part);
             continue;
         }
-        assert_eq!(
-            run.state.host, "c2",
-            "{case}: its host is asked about from now on"
-        );
+        assert_eq!(run.state.host, "c2", "{case}: its host is read from now on");
         run.tell(up());
         assert_eq!(run.record.unless_host_recovery.as_deref(), Some("c2"), "R12");
     }

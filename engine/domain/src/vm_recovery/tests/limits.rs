@@ -108,7 +108,7 @@ fn a_refusal_that_is_repeated_is_told_and_ends_it() {
         if run.at == 10_000 {
             assert!(
                 run.shown.clone().unwrap().1.unwrap().contains("409"),
-                "told meanwhile"
+                "reported meanwhile"
             );
         }
     }
@@ -131,7 +131,7 @@ fn an_operators_reject_ends_it_in_each_stage_and_is_heard_once() {
             "there is nothing to approve"
         );
         run.tell(said(1, OperatorCommand::Reject));
-        assert_eq!(run.state.stage, stage, "an old number");
+        assert_eq!(run.state.stage, stage, "a stale number");
         run.tell(said(2, OperatorCommand::Reject));
         run.assert_end(
             &format!("{stage:?}"),

@@ -43,7 +43,7 @@ fn an_owners_task_is_waited_for_before_a_running_instance_is_restarted() {
         assert_eq!(
             reboots.state.stage,
             Stage::Stopping,
-            "{event}: it goes on after the task"
+            "{event}: it continues after the task"
         );
 
         let mut stuck = begun(event, detail);

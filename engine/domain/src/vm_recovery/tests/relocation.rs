@@ -198,7 +198,7 @@ fn a_move_that_was_taken_for_given_up_is_followed_when_it_shows() {
                 assert_eq!(run.state.stage, Stage::Starting);
             }
             run.goes_on(run.at + 500, &on(OTHER, VmState::Stopped, Some("resize_finish")));
-            assert_ne!(run.state.stage, Stage::Over, "it is on its way");
+            assert_ne!(run.state.stage, Stage::Over, "it is moving");
             run.tell(on(OTHER, state.clone(), None));
             assert_eq!(
                 (run.state.stage, run.state.host.as_str()),
