@@ -1,5 +1,6 @@
-//! An operator drains a running host by live migrations. The host, an engine, or either end of a migration may die during the drain. The
-//! general checks hold: no instance runs twice, and the instances left on a dead host are recovered.
+//! Drains: an operator drains a running host by live migrations. The host, an engine, or either end of a
+//! migration may die meanwhile. The general checks hold: no instance runs twice, and the instances left on a
+//! dead host are recovered.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -278,7 +279,8 @@ impl World {
         Ok(())
     }
 
-    /// Kills the destination of a drain's migration when the guest leaves its source.
+    /// Schedules the death of the destination of a drain's migration. Returns the guest's delays: to its
+    /// departure, and from then to its arrival, in ms.
     fn drain_death(&mut self, source: HostIx, dest: HostIx) -> Option<(u64, u64)> {
         let of_drain = self.is_being_drained(source);
         let mut rng = self.weather.faults.drain_death.take_if(|_| of_drain)?;

@@ -221,7 +221,7 @@ impl World {
         self.after(10, Event::Sweep { engine, life });
     }
 
-    /// Takes an engine down: it dies at once, or stops gracefully and finishes its open calls.
+    /// Takes an engine down: it dies, or stops gracefully and finishes its open calls. Returns true if it died.
     fn goes_down(&mut self, engine: usize) -> bool {
         if self.engines[engine].stopping || !self.rng.percent(25) {
             note!(self, "engine {engine} dies");
@@ -682,7 +682,7 @@ impl World {
         it.paused_until = (self.now + millis).max(it.suspended_until);
     }
 
-    /// Kills or stops an engine at a journal transaction.
+    /// Takes an engine down at a journal transaction. Returns true if it died.
     pub(crate) fn goes_down_at(&mut self, engine: usize, what: Mishap) -> bool {
         self.mishap(what);
         self.goes_down(engine)

@@ -1,7 +1,7 @@
 //! Power controllers that report "off" for a running host: another machine's controller, and one with a
 //! constant answer. A controller that does not name its machine cannot be recognised as wrong. While such a
-//! controller is trusted, its host must be one whose heartbeats Nova receives whenever it runs. Draws come from a separate
-//! generator, so that additions do not change other faults.
+//! controller is trusted, its host must be one whose heartbeats Nova receives whenever it runs. Draws come from
+//! a separate generator, so that additions do not change other faults.
 
 use tachi_domain::policy::FencingMode;
 

@@ -35,7 +35,7 @@ macro_rules! kinds {
                 }
             }
 
-            /// Percent of seeds that have the kind.
+            /// Returns the percentage of seeds that have the kind.
             const fn percent(self) -> u64 {
                 match self {
                     $(Self::$name => $percent,)+

@@ -124,7 +124,7 @@ impl Weather {
 }
 
 impl Liars {
-    /// Makes a control node report NORMAL of a host whose nova-compute is down.
+    /// Returns reporters of which a control node reports NORMAL of a host whose nova-compute is down.
     pub(crate) fn of_bare_words(rng: &mut Rng, silenced: (HostIx, u64, u64)) -> Self {
         Self {
             binding: BindingOptions::default(),

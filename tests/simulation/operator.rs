@@ -169,7 +169,7 @@ impl World {
         self.states.insert(rec, (self.journal.recs[rec].version, state));
     }
 
-    /// Returns a recovery's moves; parses them again only if they have changed.
+    /// Returns a recovery's state; parses it again only if it has changed.
     fn state_of(&mut self, rec: RecIx) -> Option<HostRecovery> {
         let row = &self.journal.recs[rec];
         let kept = self.states.remove(&rec);

@@ -163,7 +163,7 @@ impl World {
         self.destination_may_die(dest);
     }
 
-    /// Continues the build in the destination's process, even if its results are lost.
+    /// Returns the destination if the build can continue there; it continues even if its results are lost.
     fn dest_of(&mut self, job: usize) -> Option<HostIx> {
         let (dest, life) = self.jobs[job].dest?;
         let machine = &self.machines[dest];

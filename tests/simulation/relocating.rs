@@ -11,7 +11,7 @@ use crate::nova::{HostIx, MigrationRow, Refusal, ServerIx};
 use crate::world::{Event, HOSTS, World, note};
 
 impl Journal {
-    /// Counts a move of a failed instance, unless too many moved recently.
+    /// True if too many failed instances moved recently; otherwise counts this move.
     pub(crate) fn too_many_moves(&mut self, rec: RecIx, order: MoveOrder, now: u64) -> bool {
         let since = now.saturating_sub(u64::try_from(order.within.as_millis()).unwrap_or(u64::MAX));
         let others: BTreeSet<RecIx> = self

@@ -266,7 +266,7 @@ impl World {
         self.after(soon, Event::Boot { host: 0 });
     }
 
-    /// Delay from the start of a build to the death of its destination, in ms.
+    /// Schedules the death of the first suitable destination, at a delay after the start of its build.
     pub(crate) fn destination_may_die(&mut self, dest: HostIx) {
         let Some(after) = self.weather.more.dest_dies else {
             return;
@@ -281,7 +281,7 @@ impl World {
         self.after(after + delay, Event::Notify { host: dest });
     }
 
-    /// Returns the time from an owner's death to the claim by an engine that was alive throughout.
+    /// Measures the time from an owner's death to the claim by an engine that was alive throughout.
     pub(crate) fn measure_takeover(&mut self, engine: usize, rec: RecIx, epoch: u64) {
         let Some((was, died)) = self.journal.recs[rec].died.take() else {
             return;

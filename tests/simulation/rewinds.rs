@@ -39,7 +39,7 @@ fn mark(row: &mut Rec, known: RowVersion) {
 }
 
 impl Journal {
-    /// Releases a claim.
+    /// Releases a claim. Returns true if the row still belonged to it.
     pub(crate) fn release(&mut self, claim: &Claim) -> bool {
         let row = &mut self.recs[index_of_recovery(claim.id)];
         let ours = holds(row, claim) && row.seq == claim.seq;

@@ -11,7 +11,7 @@ use crate::journal::{Journal, RecIx};
 use crate::nova::{HostIx, stamp};
 
 impl Journal {
-    /// Clears a host's maintenance for an operator.
+    /// Clears a host's maintenance for an operator. Returns true if it was set.
     pub(crate) fn off_maintenance(&mut self, host: HostIx) -> bool {
         if !self
             .recs

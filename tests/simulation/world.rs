@@ -455,7 +455,7 @@ pub(crate) struct World {
     /// Numbers of calls started and answers received, for crashes in between.
     pub calls: u64,
     pub heard: u64,
-    /// Hosts whose worst moment to return has passed.
+    /// True once the worst moment for a host's return has passed.
     pub worst_over: bool,
     /// True once a destination has died during a rebuild.
     pub dest_died: bool,

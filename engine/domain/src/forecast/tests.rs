@@ -435,7 +435,7 @@ impl Dice {
     }
 }
 
-/// A hostile scheduler: any order, any host with capacity.
+/// True if a hostile scheduler places every instance: any order, any host with capacity.
 fn all_are_placed(cloud: &Cloud, dice: &mut Dice) -> bool {
     let mut left: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
     for (name, host) in cloud.hosts.iter().filter(|(name, _)| *name != "a") {

@@ -17,7 +17,7 @@ fn name(number: usize) -> String {
     format!("compute-{number}")
 }
 
-/// Sets the age of the last heartbeat, in seconds.
+/// Returns a service with this heartbeat age, in seconds.
 fn service(number: usize, age: i64) -> Service {
     Service {
         id: ServiceId(Uuid::nil()),

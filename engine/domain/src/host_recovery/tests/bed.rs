@@ -33,7 +33,7 @@ pub(super) use cloud::*;
 
 pub(super) const HOST: &str = "compute-1";
 
-/// Nova's services with every host up.
+/// Returns Nova's services with every host up.
 pub(super) fn messages(conductors_up: bool) -> Messaging {
     Messaging {
         conductors_up,
@@ -73,7 +73,7 @@ pub(super) struct Harness {
     leave: Option<Permits>,
     /// True if the test sets the permits; otherwise they are those of the policy.
     pub(super) leave_is_given: bool,
-    /// Sets the heartbeat as observed for a long time before the recovery.
+    /// True if the heartbeat was observed for a long time before the recovery.
     pub(super) watched: bool,
     /// The instances that a monitor on the host has read as being on its local disk.
     pub(super) local_disks: BTreeSet<ServerId>,

@@ -90,7 +90,7 @@ fn of(project: &str, one: Server) -> Server {
     one
 }
 
-/// Three projects: one with 20 instances of the highest priority, two with one each.
+/// Returns instances of three projects: 20 of the highest priority in one, and one each in two.
 fn greedy_and_others() -> Vec<Server> {
     let mut servers: Vec<Server> = (1..=20)
         .map(|number| of("greedy", preferred(made(tagged(number), 1), "2147483647")))

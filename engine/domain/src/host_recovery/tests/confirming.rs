@@ -15,7 +15,7 @@ fn unwatched(mut bed: Harness) -> Harness {
     bed.begun()
 }
 
-/// Sets the number of other hosts with a recent heartbeat; the rest have old ones.
+/// Returns a scan with this number of other hosts with recent heartbeats; the rest have old ones.
 fn heard(count: usize) -> Region {
     let mut seen = region(1, 10);
     let nova = seen.nova.as_mut().unwrap();

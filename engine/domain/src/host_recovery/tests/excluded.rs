@@ -35,7 +35,7 @@ fn left(servers: Vec<Server>, change: impl FnOnce(&mut Policy)) -> Harness {
     bed
 }
 
-/// Returns the same recovery after its host has come back.
+/// Brings the host back.
 fn come_back(bed: &mut Harness) {
     bed.at += 30_000;
     bed.service().beats();

@@ -76,7 +76,7 @@ impl Harness {
     }
 }
 
-/// Adds two corroborating reporters.
+/// Returns a scan with two corroborating reporters.
 fn doubly_reported() -> Region {
     let mut region = region(1, 10);
     region.hosts[0].reporters = ["one", "two"]

@@ -33,7 +33,7 @@ fn waits_for(bed: &Harness) -> Vec<Guard> {
         .collect()
 }
 
-/// Sets the number of other hosts that were just powered off.
+/// Returns the region with this number of other hosts just powered off.
 fn ordered(mut region: Region, count: u128) -> Region {
     region.orders = (0..count)
         .map(|number| HostIncident {

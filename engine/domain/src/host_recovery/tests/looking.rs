@@ -15,7 +15,7 @@ fn rebuilding(number: u128) -> Server {
     }
 }
 
-/// Keeps all observations current and reads the lists every 500 ms.
+/// Keeps all observations current and reads the lists every 500 ms. Returns the number of evacuations.
 fn look_for(
     bed: &mut Harness,
     millis: u64,

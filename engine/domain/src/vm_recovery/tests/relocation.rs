@@ -395,7 +395,7 @@ fn a_host_recovery_or_another_copy_ends_it_in_every_stage() {
     run.assert_end("", NotificationStatus::Failed, "c9");
 }
 
-/// A user stops the instance while this service works on it.
+/// Returns actions in which a user stops the instance while this service works on it.
 fn stopped_by_user() -> Vec<ServerAction> {
     let actions = [
         ("stop", Actor::Person),
