@@ -24,8 +24,8 @@ CHECKS = "all"
 HOSTS, PROTECTED, SPARE, EMPTY = 40, 8, 4, 4
 # It tells for minutes, and the tester reads each answer to its end.
 STREAM = "listenToEvents"
-# What the scene has no occasion for: nobody has drained a host and put it back to work (tests/blackbox/draining.rs), no recovery has
-# failed, nobody is set aside, and no monitor was taken away (tests/blackbox/remote_upkeep.rs).
+# What the scene has no occasion for: nobody has drained a host and put it back to work (tests/blackbox/drains.rs), no recovery has
+# failed, nobody is set aside, and no monitor was taken away (tests/blackbox/remote_maintenance.rs).
 REFUSED = {"POST /operator/v1/hosts/{hostname}/giveback": "409", "POST /operator/v1/recoveries/{recovery}/retry": "409",
            "POST /operator/v1/reporters/{reporter}/lift": "404", "DELETE /operator/v1/monitors/{hostname}/{kind}": "404"}
 

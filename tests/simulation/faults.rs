@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 use tachi_domain::policy::FencingMode;
 
-use crate::arriving::SetOut;
+use crate::arrivals::SetOut;
 use crate::crowd::{Crowd, Retry};
 use crate::failover::Failover;
 use crate::hearsay::{BareWord, DeafWord};
@@ -180,7 +180,7 @@ impl Weather {
         let chaos_end = self.chaos_end;
         let faults = &mut self.faults;
         let of = |kind: Kind| drawn(seed, kind);
-        faults.arriving = of(Kind::Arriving).map(crate::arriving::draw).unwrap_or_default();
+        faults.arriving = of(Kind::Arriving).map(crate::arrivals::draw).unwrap_or_default();
         faults.reverts = of(Kind::Reverts).is_some();
         faults.lag = of(Kind::Lag).map(Lag::draw);
         if let Some(mut rng) = of(Kind::Failover) {

@@ -21,12 +21,12 @@
     reason = "a test, though cargo builds it as a crate of its own"
 )]
 
-mod arriving;
+mod arrivals;
 mod calls;
 mod contract;
 mod crowd;
 mod devices;
-mod draining;
+mod drains;
 mod engine;
 mod engine_journal;
 mod excluded;
@@ -35,8 +35,8 @@ mod failures;
 mod false_off;
 mod faults;
 mod finished;
+mod freeze_checks;
 mod freezes;
-mod freezing;
 mod guards;
 mod hearsay;
 mod hooks;
@@ -57,7 +57,7 @@ mod operator;
 mod rebuild;
 mod refusals;
 mod registered;
-mod relocating;
+mod relocations;
 mod reports;
 mod reserve;
 mod rewinds;

@@ -13,9 +13,9 @@ use tachi_domain::{Elapsed, Timestamp};
 use tachi_driver::Intent;
 use tachi_driver::journal::{Claim, Write, WriteOutcome};
 
-use crate::arriving::{PlannedMove, SetOut, Stage, Ways};
+use crate::arrivals::{PlannedMove, SetOut, Stage, Ways};
 use crate::crowd::{Aborts, Act, Crowd};
-use crate::draining::LiveMove;
+use crate::drains::LiveMove;
 use crate::engine::Engine;
 use crate::excluded::ExclusionPlan;
 use crate::hooks::HookPlan;
@@ -525,9 +525,9 @@ impl World {
             violation: None,
             guests_changed: false,
             hooking: HookPlan::draw(seed),
-            freezer: crate::freezing::draw(seed),
+            freezer: crate::freeze_checks::draw(seed),
             excluded: crate::excluded::draw(seed),
-            drainer: crate::draining::draw(seed),
+            drainer: crate::drains::draw(seed),
             mishaps: Mishaps::default(),
             calls: 0,
             heard: 0,

@@ -5,7 +5,7 @@ mod evacuation;
 mod evacuation_faults;
 mod forecast;
 mod guards;
+mod host_return;
 mod live;
 mod machines;
-mod returning;
 mod services;

@@ -16,9 +16,9 @@ use crate::nova::{InstanceTraits, Migration, MigrationStatus, MigrationType, Pow
 use crate::recovery::{InCell, OperatorWord, ServerCall, ServerReading, ServiceUpdate};
 use crate::{HostId, MigrationId, ServiceId, Timestamp};
 
-mod aborting;
+mod abort;
 mod arrivals;
-mod staying;
+mod remaining_instances;
 
 const HOST: &str = "compute-1";
 const OTHER: &str = "compute-2";

@@ -10,8 +10,8 @@ use crate::guard::{HostIncident, NovaView, RegionHost};
 use crate::recovery::OperatorWord;
 use crate::{HostId, SegmentId, ServiceId, Timestamp};
 
-mod freezing;
-mod hooking;
+mod freezes;
+mod hooks;
 
 const HOST: &str = "c1";
 const D: u64 = 20_000;

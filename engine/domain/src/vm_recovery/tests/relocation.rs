@@ -211,7 +211,7 @@ fn a_move_that_was_taken_for_given_up_is_followed_when_it_shows() {
 
 #[test]
 fn a_move_that_the_journal_refuses_for_a_freeze_is_requested_after_it() {
-    let [frozen, ..] = super::freezing::freezes();
+    let [frozen, ..] = super::freezes::freezes();
     let mut run = migrating();
     // As the driver does after a write that the journal refused.
     run.tell(Observation::NotSent(Command::Migrate(server_id())));
@@ -295,7 +295,7 @@ fn an_instance_that_runs_again_during_a_pause_is_done() {
 #[test]
 fn nothing_is_moved_while_the_instance_is_frozen_or_where_the_limit_is_reached() {
     let mut run = not_started();
-    let [frozen, ..] = super::freezing::freezes();
+    let [frozen, ..] = super::freezes::freezes();
     let frozen = OperatorState {
         frozen,
         ..OperatorState::CALM

@@ -4,7 +4,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::bed::{Harness, id, region, server, tagged};
-use super::holding::alive;
+use super::holds::alive;
 use super::properties::{Act, acts, apply, check};
 use crate::Timestamp;
 use crate::entity::notification::NotificationStatus;

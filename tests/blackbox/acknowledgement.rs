@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::defects::forget;
-use super::failing::audited;
+use super::report_down::audited;
 use super::support::{Stage, json, quick_region, run, until};
 
 const LIMIT: Duration = Duration::from_secs(60);

@@ -229,7 +229,7 @@ fn asked_for(state: &mut State) -> Vec<Option<String>> {
 }
 
 /// Per state and action: the result, the instance's step, and the targets of evacuations in the minutes after.
-const TABLE: &str = include_str!("saying.txt");
+const TABLE: &str = include_str!("instance_resolutions.txt");
 
 #[test]
 fn operator_each_action_in_each_state_is_done_or_refused_and_never_starts_two() {
