@@ -2,7 +2,7 @@
 //! no access to Nova, and can show the age of each fact.
 //!
 //! The polling engine owns the turn, a number in the database that each round increments. Another engine takes it over
-//! if the owner has left the registry, or if the number has not changed for [`TURN_TIMEOUT`] by its own clock. No
+//! if the owner has left the registry, or if the number has not changed for `TURN_TIMEOUT` by its own clock. No
 //! decision depends on these facts.
 
 pub mod kind;

@@ -324,7 +324,7 @@ async fn assert_a_part_is_told_alone(stage: &Stage) {
     for part in [
         "segment all (auto): ",
         "  ├─ compute-001  R.M..  nova ",
-        "  └─ compute-004  .....  nova ● heard ",
+        "  └─ compute-004  .....  nova ● up ",
     ] {
         assert!(text.contains(part), "{part}: {text}");
     }

@@ -161,7 +161,7 @@ class Walk:
         self.cloud.protect()
         self.terminal.type("echo %s\n" % BEFORE)
         self.start()
-        self.shows("the overview comes up", r"compute-001 .*● heard")
+        self.shows("the overview comes up", r"compute-001 .*● up")
         self.shows("with the engine and what it says of Nova", r"● engines 1/1 .*● nova")
 
         self.cloud.kill("compute-003")
@@ -237,7 +237,7 @@ class Walk:
         self.terminal.press("C-c")
         self.given_back("Ctrl-C")
         self.start()
-        self.shows("the overview comes up again", r"compute-001 .*● heard")
+        self.shows("the overview comes up again", r"compute-001 .*● up")
         pid = self.child()
         self.check.that("mon runs", pid, pid)
         os.kill(pid, 15)

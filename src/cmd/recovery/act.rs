@@ -166,7 +166,7 @@ async fn each(
         let seen = source.situation().await?;
         for one in all {
             if let Some(evidence) = seen.evidence(one.host()) {
-                text.push_str(&format!("\n{}: {evidence}", one.host()));
+                text = format!("{text}\n{}: {evidence}", one.host());
             }
         }
     }
