@@ -87,8 +87,8 @@ pub(in super::super) fn adopt_lost(
     }
 }
 
-/// Adds a move for every server that the lost requests may have touched: one that this recovery has locked, and one that Nova is
-/// evacuating. The recovery is not past its proof, and plans no others.
+/// Adds a move for every server that the lost requests may have touched: one that this recovery has locked, one that Nova is
+/// evacuating, and one in `error` under a lock of its owner, because no lock of this recovery shows its state before. The recovery is not past its proof, and plans no others.
 pub(in super::super) fn plan_touched(
     inventory: &Inventory,
     moves: &mut Moves,
@@ -98,7 +98,8 @@ pub(in super::super) fn plan_touched(
     let (host, mark) = (ctx.host, ctx.mark());
     let evacuates = |record: &&Migration| record.is_evacuation_from(host) && !record.status.is_finished();
     let touched = |server: &Server, records: &[&Migration]| {
-        lock_mark::is_locked_by(server, &mark) || records.iter().any(evacuates)
+        let hides_state = server.vm_state == VmState::Error && server.locked;
+        lock_mark::is_locked_by(server, &mark) || records.iter().any(evacuates) || hides_state
     };
     let planned = plan_if(touched, inventory, moves, since, ctx);
     if planned > 0 {

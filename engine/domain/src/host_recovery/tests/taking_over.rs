@@ -495,11 +495,21 @@ fn aborting_a_recovery_with_lost_requests_looks_for_what_they_have_left() {
         locked_reason: Some(format!("{} found active, power on", bed.mark())),
         ..server(1)
     };
+    let of_its_owner = Server {
+        locked: true,
+        vm_state: VmState::Error,
+        ..server(4)
+    };
     bed.inventory(
-        vec![locked, server(3)],
+        vec![locked, server(3), of_its_owner],
         vec![young(7, 2, "migrating", "compute-9")],
     );
     assert_eq!(bed.state.stage, Stage::Moving);
+    let note = bed.one(4).note.as_deref().unwrap_or_default();
+    assert!(
+        note.contains("is not known"),
+        "it may have been put into error by the recovery: {note}"
+    );
     assert!(
         matches!(bed.step(1), MoveStep::Unlocking { .. }),
         "{:?}",
