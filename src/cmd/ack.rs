@@ -154,7 +154,7 @@ pub(crate) async fn run(args: AckArgs) -> Result<u8, Failure> {
 fn check(code: FindingCode, lasts: Duration, reason: &str) -> Result<(), Failure> {
     if !code.may_be_acknowledged() {
         return Err(Failure::usage(format!(
-            "{code} cannot be acknowledged: it is an alarm until it is over"
+            "{code} cannot be acknowledged: it stays an alarm until it is resolved"
         )));
     }
     if !(SHORTEST..=LONGEST).contains(&lasts) {

@@ -111,7 +111,7 @@ fn render(report: &MigrationReport) -> Vec<String> {
     }
     if filled.hosts_recovered > 0 {
         lines.push(format!(
-            "{}, and not by an operator's word",
+            "{}, not by an operator",
             count(
                 filled.hosts_recovered,
                 "host is in maintenance because Masakari has recovered it",

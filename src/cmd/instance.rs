@@ -184,7 +184,7 @@ async fn resolve(args: ResolveArgs) -> Result<u8, Failure> {
             || {
                 (
                     args.instance.as_str(),
-                    "confirm as no longer completing the evacuation of".to_owned(),
+                    "confirm that no evacuation can complete of".to_owned(),
                 )
             },
             |host| (host, format!("confirm that {} does not run on", args.instance)),
@@ -202,7 +202,7 @@ async fn resolve(args: ResolveArgs) -> Result<u8, Failure> {
             (None, Some(host)) => format!("{name} is not running on {host}; it may be started elsewhere"),
             (None, None) if args.not_running => format!("{name} runs nowhere; it may be started elsewhere"),
             (None, None) if args.retry => format!("{name} is to be evacuated again"),
-            (None, None) if outcome.seen_to => format!("{name} needs no operator any more"),
+            (None, None) if outcome.seen_to => format!("{name} is acknowledged"),
             (None, None) => format!("{name} is left as it is"),
         };
         let mut lines = vec![format!("Recorded: {what}, by {by}")];

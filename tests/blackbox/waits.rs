@@ -141,7 +141,7 @@ async fn what_waits_for_a_person_is_said_first_whatever_messages_are_called() {
     ];
     let (code, text, stderr) = run(&stage, &seen_to);
     assert_eq!(code, 0, "{stderr}");
-    assert!(text.contains("needs no operator any more"), "{text}");
+    assert!(text.contains("is acknowledged"), "{text}");
     assert_eq!(needing(&stage)["instances"], serde_json::json!([]));
     let (code, _, stderr) = run(&stage, &seen_to);
     assert_eq!(code, 1, "once is enough: {stderr}");

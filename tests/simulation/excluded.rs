@@ -148,8 +148,11 @@ impl World {
             };
             // A reinstalled host has lost its disks.
             let is_lost = self.nova.services[host].registered > 0;
-            let has_failed =
-                (is_lost || self.weather.faults.start_fails.is_some()) && end == StartEnd::NotStarted;
+            // Its disk has not arrived with it: the resize that brought it was cut off by the death of the host.
+            let mut records = self.nova.migrations.iter();
+            let is_cut_off = records.any(|row| row.server == server && row.status == "post-migrating");
+            let may_fail = is_lost || is_cut_off || self.weather.faults.start_fails.is_some();
+            let has_failed = may_fail && end == StartEnd::NotStarted;
             if !has_failed && !self.machines[host].runs(server) {
                 return self.violate(format!(
                     "vm-{server} is excluded, and does not run on host {host}, which is back (P5)"

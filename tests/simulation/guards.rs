@@ -184,7 +184,11 @@ impl World {
         let runs_nothing = !machine.guests.values().any(|runs| *runs);
         let is_held = word && self.weather.resume_guests && !machine.compute && runs_nothing;
         let powered = machine.powered;
-        if powered && self.is_taken_at_word(owner.rec, host) {
+        // R26: nothing has contradicted the confirmation, which counts for ten minutes. After an outage of Nova it is not acted on before
+        // the host has been silent for a minute.
+        let words = &self.journal.recs[owner.rec].words;
+        let is_unseen = words.contains(&OperatorCommand::HostIsOff) && !machine.beats() && up_for <= 600_000;
+        if powered && (is_unseen || self.is_taken_at_word(owner.rec, host)) {
             self.told.at_word.insert(server);
         } else if powered && up_for > allowed && !is_held {
             return self.violate(format!(

@@ -43,7 +43,7 @@ pub(crate) async fn heartbeat(
     let cut_off: BTreeSet<String> = planes.map(|(host, _)| host.clone()).collect();
     app.signs.take(signature).map_err(|refused| match refused {
         RejectedHeartbeat::UnknownHost => ApiError::not_found(format!(
-            "Host {host} is in no failover segment, and its monitor watches no host of one, so its heartbeats are not recorded."
+            "Host {host} is in no failover segment, and its monitor watches no host in one: the heartbeat is ignored."
         )),
         RejectedHeartbeat::TooMany(wait) => ApiError::too_many(wait),
     })?;

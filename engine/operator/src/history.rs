@@ -352,7 +352,7 @@ pub struct InstanceView {
     /// The number of the proof on which the move was requested; null if there is none.
     #[schema(required)]
     pub proof: Option<u64>,
-    /// When Nova was asked to move it; null if it was not.
+    /// When its evacuation was requested from Nova; null if it was not.
     #[schema(required)]
     pub asked_at: Option<Time>,
     /// When the move finished, with or without success; null if it has not.

@@ -119,7 +119,7 @@ fn report(one: &PastReportView, past: &PastView, view: &View) -> Vec<String> {
         .iter()
         .map(|(key, value)| format!("{key} {value}"))
         .collect();
-    let by = one.reporter.as_deref().unwrap_or("somebody who is not kept");
+    let by = one.reporter.as_deref().unwrap_or("an unknown reporter");
     let mut lines = vec![format!(
         "{} report of {by}: {} ({})",
         view.time(one.accepted_at.0),
@@ -150,7 +150,7 @@ fn refused(past: &PastView) -> String {
 }
 
 fn refusal(one: &PastRefusalView, view: &View) -> Vec<String> {
-    let by = one.reporter.as_deref().unwrap_or("somebody who is not kept");
+    let by = one.reporter.as_deref().unwrap_or("an unknown reporter");
     let when = if one.times == 1 {
         "not accepted".to_owned()
     } else {
@@ -185,7 +185,7 @@ fn recovery(one: &PastRecoveryView, view: &View) -> Vec<String> {
     }
     if let Some(word) = &one.word {
         let at = view.time(word.at.0);
-        lines.push(format!("    {at} {}, said by {}", word.word, word.by));
+        lines.push(format!("    {at} {} by {}", word.word, word.by));
     }
     if one.steps.is_empty() {
         lines.push("    it was open, and has no entries in this time".to_owned());

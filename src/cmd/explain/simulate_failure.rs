@@ -256,7 +256,7 @@ impl IfDies {
             (Protection::Unknown, _) => "if that failed now the outcome is unknown".to_owned(),
             (Protection::Unprotected, _) => "if that failed now it would stay down".to_owned(),
             (Protection::Down, _) => format!("it is down, or may be, already: tachi show {}", self.name),
-            (Protection::NotMeant, _) => "if that failed now it would stay down, as policy wants".to_owned(),
+            (Protection::NotMeant, _) => "if that failed now it would stay down: policy excludes it".to_owned(),
         };
         format!("{} is {word} on {}; {then}", one_line(&self.name), self.host)
     }
@@ -335,7 +335,7 @@ fn lands(one: &LandingView) -> String {
 /// Describes the levels that confirm a host off: each is tried if the ones before it fail.
 fn proven_off(levels: &[LevelView], now: Timestamp) -> String {
     if levels.is_empty() {
-        return "by no tested device: see `tachi fence test`".to_owned();
+        return "by no tested fence device (`tachi fence test`)".to_owned();
     }
     let mut by: BTreeMap<u32, Vec<&LevelView>> = BTreeMap::new();
     for one in levels {
@@ -406,7 +406,7 @@ mod tests {
             told(&[level(1, "bmc", false, None)]),
             "not by level 1, bmc: was not tested lately; so by none"
         );
-        assert!(told(&[]).starts_with("by no tested device"));
+        assert!(told(&[]).starts_with("by no tested fence device"));
     }
 
     #[test]
@@ -454,7 +454,7 @@ mod tests {
             ),
             (
                 Protection::NotMeant,
-                "a is NOT-MEANT on b; if that failed now it would stay down, as policy wants",
+                "a is NOT-MEANT on b; if that failed now it would stay down: policy excludes it",
             ),
             (
                 Protection::Down,

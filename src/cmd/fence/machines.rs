@@ -156,10 +156,10 @@ pub(super) fn cell(report: &Report, lines: &Lines) -> String {
             let how = line
                 .said_by
                 .as_ref()
-                .map_or_else(|| "learnt".to_owned(), |by| format!("by {by}"));
+                .map_or_else(|| "learned".to_owned(), |by| format!("by {by}"));
             format!("{machine} since {} ({how})", when::time(line.since))
         }
-        (None, Some(machine)) => format!("{machine} (not learnt yet)"),
+        (None, Some(machine)) => format!("{machine} (not learned yet)"),
         (None, None) if report.power.is_some() => "none".to_owned(),
         (None, None) => String::new(),
     }
@@ -300,7 +300,7 @@ fn in_a_line(device: &str, entry: &Entry, is: Option<&MachineId>, since: Option<
             let by = line
                 .said_by
                 .as_ref()
-                .map_or_else(|| "learnt".to_owned(), |by| format!("said by {by}"));
+                .map_or_else(|| "learned".to_owned(), |by| format!("confirmed by {by}"));
             format!("{was} ({by} {})", when::time(line.since))
         }
         (Some(was), None) => was.to_string(),
@@ -391,7 +391,7 @@ mod tests {
         let changed = entry(Some("guid=a"), &["c2"]);
         assert_eq!(
             in_a_line("bmc", &changed, Some(&b), Some(&line)),
-            "bmc: the machine was guid=a (learnt 1970-01-01T00:00:00.000Z); now it is guid=b; the same machine answers for c2"
+            "bmc: the machine was guid=a (learned 1970-01-01T00:00:00.000Z); now it is guid=b; the same machine answers for c2"
         );
         for (entry, is, same) in [
             (entry(Some("guid=a"), &[]), Some(&a), true),

@@ -211,7 +211,12 @@ pub(super) async fn on(args: FenceSwitchArgs) -> Result<u8, Failure> {
             args.host
         )));
     }
-    let reason = asked(&args.host, &args.consent, "power on", "Nova may begin to use it.")?;
+    let reason = asked(
+        &args.host,
+        &args.consent,
+        "power on",
+        "Nova may place instances on it.",
+    )?;
     let hand = ready.hand(&args.host, "on", &reason)?;
     let Some(level) = levels.first() else {
         return Err(Failure::from_text("the host has no fence level"));

@@ -179,12 +179,8 @@ fn services(seen: &SituationView) -> Vec<String> {
         .filter(|row| row.life == Life::Open)
         .count();
     lines.push(format!(
-        "recoveries {open} open, {} return",
-        count(
-            seen.recoveries.len() - open,
-            "host watched for its",
-            "hosts watched for their"
-        )
+        "recoveries {open} open, {} not back yet",
+        count(seen.recoveries.len() - open, "host", "hosts")
     ));
     lines.push(format!("fencing    {}", seen.fencing));
     lines.push(format!("database   {}", seen.database));
@@ -371,7 +367,7 @@ mod tests {
         let view = SituationView::from(&night());
         let text = lines(&view, false, &bare(&view)).join("\n");
         assert!(text.contains("00000009 a [██······] 12/40\n"), "{text}");
-        assert!(text.contains("recoveries 1 open, 0 hosts watched"), "{text}");
+        assert!(text.contains("recoveries 1 open, 0 hosts not back yet"), "{text}");
         assert!(
             text.contains("✗ RECOVERY_HELD  a: the host was seen alive after its proof"),
             "{text}"

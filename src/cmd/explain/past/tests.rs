@@ -331,7 +331,7 @@ fn explain_at_golden_reports_were_refused() {
         "host compute-002 from 2026-11-23T02:55:00Z to 2026-11-23T03:15:00Z: no report accepted, 25 refused, no recovery, no freeze",
         "2026-11-23T03:05:00Z report of monitor-001 (bound to compute-001): COMPUTE_HOST",
         "    not accepted 24 times until 2026-11-23T03:09:00Z: the host was in maintenance (409)",
-        "2026-11-23T03:05:00Z report of somebody who is not kept: COMPUTE_HOST",
+        "2026-11-23T03:05:00Z report of an unknown reporter: COMPUTE_HOST",
         "    not accepted: no host was registered under this name (400)",
         "engine ctl-1:812: running since 2026-11-22T03:05:00Z, and has sent heartbeats since",
         "not known:",

@@ -67,7 +67,7 @@ const KEYS: &[(&str, &str)] = &[
 const SYMBOLS: &[(&str, &str)] = &[
     (
         "● good  ! warning  ✗ bad",
-        "? not known  … under way  · no data needed",
+        "? unknown  … in progress  · not applicable",
     ),
     (
         "flags R F M P N",
@@ -130,7 +130,7 @@ pub(super) fn dialogue(one: &Dialogue, pen: &mut Canvas) {
             lines.push(("Enter closes".to_owned(), plainly));
         }
     }
-    let inside = framed(pen, "this runs", lines.len());
+    let inside = framed(pen, "command", lines.len());
     // If not all lines fit, the first ones are cut: question and answer are at the end.
     let first = lines.len().saturating_sub(usize::from(inside.height));
     for (place, (line, style)) in lines.iter().skip(first).enumerate() {
