@@ -285,14 +285,14 @@ mod tests {
         };
         let lines = |line| Lines::from([(("c1".to_owned(), "pdu plug 7".to_owned()), line)]);
         let shown = render(std::slice::from_ref(&seen), &Lines::new());
-        assert!(shown.contains("guid=a (not learnt yet)"), "{shown}");
-        let learnt = lines(line.clone());
-        let shown = render(std::slice::from_ref(&seen), &learnt);
+        assert!(shown.contains("guid=a (not learned yet)"), "{shown}");
+        let learned = lines(line.clone());
+        let shown = render(std::slice::from_ref(&seen), &learned);
         assert!(
-            shown.contains("guid=a since 1970-01-01T00:00:00.000Z (learnt)"),
+            shown.contains("guid=a since 1970-01-01T00:00:00.000Z (learned)"),
             "{shown}"
         );
-        let object = &as_json(&seen, &learnt)["machine"];
+        let object = &as_json(&seen, &learned)["machine"];
         assert_eq!(
             (&object["answers"], &object["expected"]),
             (&json!("guid=a"), &json!("guid=a"))
