@@ -184,7 +184,7 @@ async fn resolve(args: ResolveArgs) -> Result<u8, Failure> {
             || {
                 (
                     args.instance.as_str(),
-                    "confirm that no evacuation can complete of".to_owned(),
+                    "confirm that no evacuation can complete for".to_owned(),
                 )
             },
             |host| (host, format!("confirm that {} does not run on", args.instance)),

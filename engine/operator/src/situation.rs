@@ -1,12 +1,13 @@
 //! State of a region.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use tachi_domain::entity::host::MaintenanceReason;
 use tachi_domain::entity::segment::RecoveryMethod;
 use tachi_domain::recovery::{Life, RecoveryKind};
 use tachi_domain::situation::{Aspect, Counts, Severity, replaces};
+use tachi_domain::wait::WaitsFor;
 use tachi_domain::{RecoveryId, Timestamp};
 use tachi_engine::ports::engine_registry::EngineRow;
 use tachi_engine::ports::operator::{self, MoveLine, RecoverySummary};
@@ -22,7 +23,6 @@ use crate::schema;
 use crate::snapshot::{Age, RegionSnapshot, is_alive};
 use crate::waits::{self, WaitView};
 use crate::when::Time;
-use tachi_domain::wait::WaitsFor;
 
 /// The state of a region: which instances are protected now, why others are not, and what to do about it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -337,6 +337,11 @@ impl EngineView {
 }
 
 impl WaitingRecoveryView {
+    /// Returns the cause of the hold: the event, and the guards or hosts that it is about.
+    pub fn cause(&self) -> Option<(WaitsFor, &BTreeSet<String>)> {
+        self.waits.as_ref().map(|wait| (wait.what, &wait.on))
+    }
+
     /// True if the operator decides by what is known of the host.
     pub fn is_about_host(&self) -> bool {
         let about = [WaitsFor::Approval, WaitsFor::Fence, WaitsFor::Alive];

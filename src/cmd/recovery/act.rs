@@ -163,11 +163,16 @@ async fn each(
         all => with_hosts(all, action.consequence),
     };
     if action.word == OperatorCommand::Approve && !consent.yes {
-        let seen = source.situation().await?;
-        for one in all {
-            if let Some(evidence) = seen.evidence(one.host()) {
-                text = format!("{text}\n{}: {evidence}", one.host());
+        // An approval must be possible although the evidence cannot be read.
+        match source.situation().await {
+            Ok(seen) => {
+                for one in all {
+                    if let Some(evidence) = seen.evidence(one.host()) {
+                        text = format!("{text}\n{}: {evidence}", one.host());
+                    }
+                }
             }
+            Err(error) => text = format!("{text}\nthe evidence cannot be read: {}", error.chain()),
         }
     }
     let reason = asked(

@@ -48,11 +48,10 @@ pub(in crate::cmd) fn heading(story: &RecoveryHistoryView, view: &View) -> Vec<S
     ];
     if let Some(reported) = &story.reported {
         // A retry adds the recovery that it repeats and the time of its first report.
-        let own = |key: &&str| !key.starts_with("retry_");
         let payload: Vec<String> = reported
             .payload
             .iter()
-            .filter(|(key, _)| own(&key.as_str()))
+            .filter(|(key, _)| !key.starts_with("retry_"))
             .map(|(key, value)| format!("{key}={value}"))
             .collect();
         lines.push(format!(

@@ -2,6 +2,7 @@
 
 use tachi_domain::Timestamp;
 use tachi_domain::situation::{Aspect, FindingCode, Severity};
+use tachi_domain::wait::WaitsFor;
 use tachi_operator::consequence::{self, SuggestedCommand};
 use tachi_operator::waits::explained;
 use tachi_operator::{FindingView, SituationView, WaitingRecoveryView, counted};
@@ -89,19 +90,23 @@ fn ways(seen: &SituationView, finding: &FindingView) -> Vec<String> {
     decision(seen, &own.collect::<Vec<_>>())
 }
 
-/// Returns what an operator needs to decide on recoveries on hold: the reason, the evidence of each host, the commands and what they do.
+/// Returns what an operator needs to decide on recoveries on hold: the reason of each cause, the evidence of each host, the commands and
+/// what they do.
 fn decision(seen: &SituationView, own: &[&WaitingRecoveryView]) -> Vec<String> {
     let mut lines = Vec::new();
-    for (number, one) in own.iter().take(MAX_LISTED).enumerate() {
-        if one.is_about_host() {
-            let reason = seen.reason(one);
-            if number == 0 {
-                lines.push(format!("why: {reason}"));
-            }
-            lines.push(format!("{}: {}", one.host, one.evidence.summary(seen.at.0)));
+    let mut before = None;
+    for one in own.iter().take(MAX_LISTED).filter(|one| one.is_about_host()) {
+        if before != one.cause() {
+            lines.push(format!("why: {}", seen.reason(one)));
+            before = one.cause();
         }
+        lines.push(format!("{}: {}", one.host, one.evidence.summary(seen.at.0)));
     }
-    if own.len() > 1 {
+    // That command approves every recovery on hold: it is offered only if all of them are on hold for the same guards.
+    let all = &seen.needs_person.recoveries;
+    let first = own.first().and_then(|one| one.cause());
+    let is_approval = first.is_some_and(|(what, _)| what == WaitsFor::Approval);
+    if all.len() > 1 && is_approval && all.iter().all(|one| one.cause() == first) {
         lines.push(format!(
             "-> tachi recovery approve --all-held    # {}",
             consequence::APPROVE

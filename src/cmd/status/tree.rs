@@ -396,6 +396,24 @@ mod tests {
     }
 
     #[test]
+    fn all_recoveries_on_hold_are_approved_at_once_only_if_the_same_guards_ask() {
+        let mut view = SituationView::from(&night());
+        let mut offers = |causes: [WaitsFor; 2]| {
+            let mut all = vec![view.needs_person.recoveries[0].clone(); 2];
+            for (one, cause) in all.iter_mut().zip(causes) {
+                one.waits.as_mut().unwrap().what = cause;
+            }
+            view.needs_person.recoveries = all;
+            lines(&view, false, &bare(&view))
+                .join("\n")
+                .contains("--all-held")
+        };
+        assert!(offers([WaitsFor::Approval; 2]));
+        assert!(!offers([WaitsFor::Approval, WaitsFor::Alive]));
+        assert!(!offers([WaitsFor::Alive; 2]), "each host has to be looked at");
+    }
+
+    #[test]
     fn status_fits_the_terminals_that_people_have() {
         let view = SituationView::from(&night());
         let mut told = String::new();

@@ -125,11 +125,10 @@ impl<'a> ShownItems<'a> {
 /// Groups the recoveries on hold by cause.
 fn groups(all: &[WaitingRecoveryView]) -> Vec<Vec<&WaitingRecoveryView>> {
     let mut groups: Vec<Vec<&WaitingRecoveryView>> = Vec::new();
-    let cause = |one: &WaitingRecoveryView| one.waits.as_ref().map(|wait| (wait.what, wait.on.clone()));
     for one in all {
         match groups
             .iter_mut()
-            .find(|group| group.first().is_some_and(|first| cause(first) == cause(one)))
+            .find(|group| group.first().is_some_and(|first| first.cause() == one.cause()))
         {
             Some(group) => group.push(one),
             None => groups.push(vec![one]),

@@ -88,7 +88,8 @@ pub(in super::super) fn adopt_lost(
 }
 
 /// Adds a move for every server that the lost requests may have touched: one that this recovery has locked, one that Nova is
-/// evacuating, and one in `error` under a lock of its owner, because no lock of this recovery shows its state before. The recovery is not past its proof, and plans no others.
+/// evacuating, and one in `error` under a lock of its owner, because no lock of this recovery shows its state before. The recovery is
+/// not past its proof, and plans no others.
 pub(in super::super) fn plan_touched(
     inventory: &Inventory,
     moves: &mut Moves,
