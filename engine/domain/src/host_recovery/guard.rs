@@ -171,6 +171,7 @@ macro_rules! suspect {
             service: &$recovery.service,
             said: $crate::host_recovery::guard::off_claim::OffClaims::new(
                 $recovery.off_word.as_ref(),
+                $recovery.confirmation.as_ref().map(|one| one.said),
                 $recovery.reported_at,
                 &$recovery.service,
             ),

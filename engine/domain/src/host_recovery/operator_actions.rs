@@ -1,5 +1,8 @@
 //! The actions of operators, and the start of a new owner.
 
+use std::collections::BTreeSet;
+use std::time::Duration;
+
 use super::decision_context::{DecisionContext, decision_context};
 use super::fence::confirmation;
 use super::guard::off_claim::{confirmed_off, heard_off_word};
@@ -29,8 +32,8 @@ impl HostRecovery {
         self.power_on.forget_answers();
         self.arrivals.forget_answers();
         if std::mem::take(&mut self.storm_approved) {
-            self.guard
-                .unmute(STORM, None, &decision_context!(self, now, record));
+            let ctx = decision_context!(self, now, record);
+            self.guard.unmute(STORM, (None, &BTreeSet::new()), Duration::ZERO, &ctx);
         }
         // No engine has checked since the last owner did: other recoveries must not count on the proof before one has.
         renew_proof(&mut self.proof, record, Proof::forget);
@@ -100,11 +103,12 @@ impl HostRecovery {
         }
     }
 
-    fn approved(&mut self, now: DecisionTime, record: &mut Record) {
+    /// Continues past what an operator has approved. `waited`: the age of the approval.
+    fn approved(&mut self, waited: Duration, now: DecisionTime, record: &mut Record) {
         let Some(hold) = self.hold.take() else {
             if let Some(waiting) = self.guarded().cloned() {
-                self.guard
-                    .unmute(waiting.guards, None, &decision_context!(self, now, record));
+                let ctx = decision_context!(self, now, record);
+                self.guard.unmute(waiting.guards, (None, &BTreeSet::new()), waited, &ctx);
                 self.guard.lookout.forget();
             }
             return;
@@ -121,11 +125,9 @@ impl HostRecovery {
                 } else {
                     hold.guards
                 };
-                self.guard.unmute(
-                    guards,
-                    hold.domain.as_ref(),
-                    &decision_context!(self, now, record),
-                );
+                let shown = (hold.domain.as_ref(), &hold.hosts);
+                let ctx = decision_context!(self, now, record);
+                self.guard.unmute(guards, shown, waited, &ctx);
                 self.guard.lookout.forget();
                 if self.stage == Stage::Fencing {
                     self.fence.begin_again(now.elapsed, &self.policy);
@@ -178,6 +180,9 @@ fn heard_action(
     record: &mut Record,
 ) {
     let action = &applied.said;
+    // It has waited for an engine that could hear it.
+    let waited = pulse.clock.map_or(0, |clock| clock.micros_since(action.at));
+    let waited = Duration::from_micros(u64::try_from(waited).unwrap_or(0));
     tell_word(action, &mut decision_context!(state, now, record));
     match action.word {
         OperatorCommand::Approve => {
@@ -199,23 +204,22 @@ fn heard_action(
                 .as_ref()
                 .is_some_and(|hold| matches!(hold.kind, HoldKind::Fence | HoldKind::Alive))
             {
-                confirmed_off(&mut state.off_word, action);
+                confirmed_off(&mut state.off_word, action.at);
             }
-            state.approved(now, record);
+            state.approved(waited, now, record);
         }
         OperatorCommand::HostIsOff => {
             state
                 .guard
                 .heartbeats
                 .apply(action, &mut decision_context!(state, now, record));
-            confirmed_off(&mut state.off_word, action);
             // It confirms that the host is off, whatever was asked; a hold of another kind that came meanwhile is not covered. Nor is it an
             // approval of what guards wait for: an operator who has seen one host does not know about the others.
             if state.hold.is_some() && applied.is_for_this_kind(wait) {
-                state.approved(now, record);
+                state.approved(waited, now, record);
             }
             let mut ctx = decision_context!(state, now, record);
-            if confirmation::apply(&mut state.confirmation, action, &mut ctx) {
+            if confirmation::apply(&mut state.confirmation, (action, waited), &mut ctx) {
                 // Nova is read after the confirmation, as the devices are.
                 state.service.seen = None;
                 state.fence.begin_again(now.elapsed, &state.policy);
@@ -225,6 +229,11 @@ fn heard_action(
             if !matches!(state.stage, Stage::Returning | Stage::Starting | Stage::Over) {
                 state.rejected = Some(action.by.clone());
                 state.hold = None;
+                // The database may have lost the plan, and the engines that knew of it may be gone: what it locked shows in a list.
+                if state.moves.is_empty() && state.service.put.is_some() && !state.rewound {
+                    state.rewound = true;
+                    record.head = true;
+                }
             }
         }
     }

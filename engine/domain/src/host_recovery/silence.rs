@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::elapsed::Elapsed;
 
 /// Time without an answered scan after which earlier silence does not count.
-const UNSEEN: Duration = Duration::from_secs(20);
+pub(super) const UNSEEN: Duration = Duration::from_secs(20);
 
 /// The evidence of the scans of all hosts about Nova itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -8,6 +8,7 @@ use super::super::freeze_state;
 use super::super::guard::{GuardTrack, Suspect, suspect};
 use super::super::monitor_heartbeats::HeartbeatJudgement;
 use super::super::service::{CONTRADICTED_LIMIT, ServiceTrack};
+use super::super::guard::off_claim::confirmed_off;
 use super::super::{HoldKind, HostRecovery, Stage, asks_for_confirmation};
 use super::confirmation::{self, OffConfirmation};
 use super::{Failure, Fence, Order};
@@ -115,7 +116,9 @@ impl HostRecovery {
         self.proofs += 1;
         let word = proof.is_word();
         self.proof = Some(proof);
-        self.confirmation = None;
+        if let Some(confirmation) = self.confirmation.take().filter(|_| word) {
+            confirmed_off(&mut self.off_word, confirmation.said);
+        }
         self.asks.troubles.end(BlockerKind::Power);
         self.asks.troubles.end(BlockerKind::PowerOff);
         self.asks.troubles.end(BlockerKind::Heard);

@@ -86,10 +86,10 @@ pub(in super::super) fn end_confirmation(state: &mut HostRecovery, now: Decision
     record.step(Task::Fence, StepKind::Note, 0.0, text);
 }
 
-/// Takes an operator's confirmation. Returns true if it is to be checked.
+/// Takes an operator's confirmation, which has waited for an engine. Returns true if it is to be checked.
 pub(in super::super) fn apply(
     known: &mut Option<OffConfirmation>,
-    action: &OperatorWord,
+    (action, waited): (&OperatorWord, Duration),
     ctx: &mut DecisionContext<'_>,
 ) -> bool {
     let why_not = match (*ctx.stage, ctx.policy.fencing) {
@@ -109,7 +109,7 @@ pub(in super::super) fn apply(
         by: action.by.clone(),
         said: action.at,
         heard: ctx.now.elapsed,
-        waited: Duration::ZERO,
+        waited,
         counted: ctx.now.elapsed,
         waits_for_silence: false,
     });

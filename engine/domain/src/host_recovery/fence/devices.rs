@@ -227,6 +227,10 @@ impl Fence {
             self.orders.remove(last);
             // An order that was never sent does not count as given.
             self.ordered = self.ordered_before || !self.orders.is_empty();
+            if !self.ordered {
+                // Nor does the approval under which it was decided.
+                self.approved.clear();
+            }
         }
         if let Some(index) = self.index_of(target) {
             self.post(index).ordering = false;

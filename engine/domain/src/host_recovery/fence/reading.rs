@@ -7,6 +7,7 @@ use super::super::decision_context::{DecisionContext, Moves, decision_context};
 use super::super::guard::{GuardTrack, Suspect, suspect};
 use super::super::monitor_heartbeats::{HeartbeatJudgement, OffReport};
 use super::super::service::heartbeat::{renew_proof, seen_alive};
+use super::super::silence::UNSEEN;
 use super::super::{HostRecovery, Stage};
 use super::confirmation::gainsaid;
 use super::{Failure, Fence, Order};
@@ -330,7 +331,8 @@ impl Suspect<'_> {
             self.is_surely_silent(now.elapsed, ctx.policy)
         };
         // An episode that started in silence continues although Nova has stopped answering.
-        if silent || (fence.ordered && self.service.was_silent()) {
+        let was_silent = self.service.was_silent() && (named || self.service.was_read_within(UNSEEN, now.elapsed));
+        if silent || (fence.ordered && was_silent) {
             ctx.troubles.end(BlockerKind::Heard);
             return true;
         }

@@ -14,6 +14,9 @@ use crate::recovery::{StepKind, Task};
 /// Time for which an approval counts after the rate of orders last made the recovery wait.
 const LASTS: Duration = Duration::from_mins(10);
 
+/// Maximum time from an approval to a scan that shows which hosts were out when it was given.
+const PROMPT: Duration = Duration::from_secs(10);
+
 /// An approval of a storm, limited to its size at that time.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -28,11 +31,13 @@ pub struct Approval {
 
 impl GuardTrack {
     /// Lifts the guards that hold the recovery or make it wait, as an operator has approved. All other guards are checked
-    /// again.
+    /// again. `shown`: the failure domain and the hosts that were counted, as the operator was shown the hold. `waited`: the age of the
+    /// approval.
     pub(in super::super) fn unmute(
         &mut self,
         guards: impl IntoIterator<Item = Guard>,
-        domain: Option<&DomainLoss>,
+        (domain, shown): (Option<&DomainLoss>, &BTreeSet<String>),
+        waited: Duration,
         ctx: &DecisionContext<'_>,
     ) {
         let lifted = guards.into_iter().filter(|guard| guard.can_be_lifted());
@@ -40,7 +45,12 @@ impl GuardTrack {
         self.waiting = None;
         let domain = domain.map(|domain| domain.name.clone());
         let seen = self.lookout.fresh(ctx.now).filter(|region| region.nova.is_ok());
-        let hosts = seen.map(|region| hosts_of(&region, domain.as_deref(), ctx));
+        // A scan long after it was given shows hosts that were not out then: only those that the hold counted are approved.
+        let scanned = seen
+            .filter(|_| waited <= PROMPT || shown.is_empty())
+            .map(|region| hosts_of(&region, domain.as_deref(), ctx));
+        let counted = (!shown.is_empty()).then(|| shown.clone());
+        let hosts = scanned.or(counted);
         // Without a scan, an earlier approval keeps its limits.
         let before = self.approval.take().and_then(|before| before.hosts);
         self.approval = Some(Approval {

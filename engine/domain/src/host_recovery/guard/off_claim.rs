@@ -3,7 +3,7 @@
 use super::super::monitor_heartbeats::OffReport;
 use super::super::service::ServiceTrack;
 use crate::evidence::{GivenEvidence, time_text};
-use crate::recovery::{OffClaim, OperatorWord, Record, StepKind, Task};
+use crate::recovery::{OffClaim, Record, StepKind, Task};
 use crate::timestamp::Timestamp;
 
 /// Maximum difference between the clocks of reporters, clusters and Nova, in seconds. A host that was fenced, has returned and
@@ -35,11 +35,11 @@ pub(in super::super) fn heard_off_word(known: &mut Option<OffClaim>, claim: &Off
     *known = Some(together);
 }
 
-/// Takes an operator's confirmation, which is about the host as it is at that moment.
-pub(in super::super) fn confirmed_off(known: &mut Option<OffClaim>, action: &OperatorWord) {
+/// Takes a confirmation by an operator that a proof rests on: it is about the host as it was at that moment.
+pub(in super::super) fn confirmed_off(known: &mut Option<OffClaim>, at: Timestamp) {
     let now = OffClaim {
-        dated: action.at,
-        arrived: Some(action.at),
+        dated: at,
+        arrived: Some(at),
         evidence: None,
     };
     *known = Some(match known.take() {
@@ -52,6 +52,8 @@ pub(in super::super) fn confirmed_off(known: &mut Option<OffClaim>, action: &Ope
 #[derive(Clone, Copy)]
 pub(in super::super) struct OffClaims<'a> {
     off_word: Option<&'a OffClaim>,
+    /// The time of an operator's confirmation, for as long as it is pending.
+    confirmed_at: Option<Timestamp>,
     reported_at: Option<Timestamp>,
     heartbeat: Option<Timestamp>,
 }
@@ -59,11 +61,13 @@ pub(in super::super) struct OffClaims<'a> {
 impl<'a> OffClaims<'a> {
     pub(in super::super) fn new(
         off_word: Option<&'a OffClaim>,
+        confirmed_at: Option<Timestamp>,
         reported_at: Option<Timestamp>,
         service: &ServiceTrack,
     ) -> Self {
         Self {
             off_word,
+            confirmed_at,
             reported_at,
             heartbeat: service.last_sign_of_life(),
         }
@@ -77,11 +81,12 @@ impl<'a> OffClaims<'a> {
 
     /// Returns the time that the claims are about.
     fn dated(&self) -> Option<Timestamp> {
-        match self.off_word {
+        let reported = match self.off_word {
             Some(word) if word.evidence.is_some() => Some(word.dated),
             Some(word) => Some(self.reported_at.map_or(word.dated, |at| at.max(word.dated))),
             None => self.reported_at,
-        }
+        };
+        reported.max(self.confirmed_at)
     }
 
     /// Returns them as one claim. A claim repeated without evidence counts as arrived with the first report: repetition does not

@@ -300,3 +300,64 @@ fn a_new_owner_counts_only_its_own_observations() {
     let ordered = first(60, |_| second(&mut bed, Power::On));
     assert!(matches!(ordered, Some(15..=19)), "{ordered:?}");
 }
+
+/// Mode external.
+/// Covers R26.
+#[test]
+fn an_expired_confirmation_makes_the_report_no_younger() {
+    let mut bed = Harness::external();
+    // It ran for a while after the report, which guards held.
+    bed.around_later(region(5, 10)).claim();
+    for _ in 0..20 {
+        bed.at += 10_000;
+        bed.heartbeat_age(0).service().tick(0);
+    }
+    bed.command(OperatorCommand::Approve).around_later(region(1, 10));
+    for _ in 0..40 {
+        bed.service().tick(10_000);
+    }
+    assert_eq!(
+        bed.state.hold.as_ref().map(|hold| hold.kind),
+        Some(HoldKind::Fence),
+        "its heartbeat is later than the report"
+    );
+    bed.command(OperatorCommand::HostIsOff);
+    bed.see(Observation::FencingStopped(true));
+    for _ in 0..121 {
+        bed.tick(1_000);
+    }
+    assert!(bed.state.confirmation.is_none());
+    bed.see(Observation::FencingStopped(false));
+    for _ in 0..60 {
+        bed.tick(10_000).service();
+        assert!(bed.state.proof.is_none(), "at {}: {:?}", bed.at, bed.message);
+    }
+    let hold = bed.state.hold.clone().unwrap();
+    assert!(hold.reason.contains("confirm it again"), "{}", hold.reason);
+    // A new one is believed, and its date counts for the proof.
+    bed.command(OperatorCommand::HostIsOff);
+    for _ in 0..20 {
+        bed.tick(1_000).service();
+    }
+    assert!(bed.state.proof.is_some(), "{:?}", bed.message);
+    assert!(bed.state.off_word.is_some());
+}
+
+/// No engine was there to hear it.
+/// Covers R26.
+#[test]
+fn a_confirmation_that_is_heard_late_is_requested_again() {
+    for (waited, counts) in [(60_000, true), (121_000, false)] {
+        let mut bed = Harness::engine().begun();
+        beat(&mut bed, 60);
+        bed.service();
+        bed.pulse.clock = Some(nova_time(bed.at + 100_000 + waited));
+        bed.command(OperatorCommand::HostIsOff);
+        assert_eq!(bed.state.confirmation.is_some(), counts, "{waited}");
+        let asks = |bed: &Harness| {
+            let hold = bed.state.hold.as_ref();
+            hold.is_some_and(|hold| hold.reason.contains("confirm it again"))
+        };
+        assert_eq!(asks(&bed), !counts, "{waited}");
+    }
+}

@@ -236,10 +236,10 @@ fn a_device_that_ignores_an_accepted_order_leads_to_a_hold() {
     assert_eq!(hold.kind, HoldKind::Fence);
     assert_eq!(bed.status, NotificationStatus::Running, "R20: held is running");
     assert!(bed.message.as_deref().unwrap().starts_with("on hold: "));
-    bed.command(OperatorCommand::Approve)
-        .power(Power::Off)
-        .tick(3_000)
-        .power(Power::Off);
+    bed.command(OperatorCommand::Approve);
+    for _ in 0..10 {
+        bed.tick(2_000).service().power(Power::Off);
+    }
     assert!(
         bed.state.proof.is_some(),
         "approve tries again: {:?}",

@@ -292,6 +292,41 @@ fn an_approval_ends_when_a_further_host_goes_out() {
     );
 }
 
+/// Two engines are lost one after the other, and the approval is heard when more hosts are out.
+/// Covers R27.
+#[test]
+fn an_approval_that_is_heard_late_covers_the_hosts_that_the_hold_counted() {
+    for (waited, further) in [(5_000, true), (60_000, false)] {
+        let mut bed = Harness::engine();
+        bed.claim().around(region(5, 10));
+        bed.around_later(region(6, 10)).take_over();
+        bed.tick(4_000).tick(0);
+        bed.pulse.clock = Some(nova_time(bed.at + 100_000 + waited));
+        bed.command(OperatorCommand::Approve).tick(0).tick(0);
+        let held = bed.state.hold.is_some();
+        assert_eq!(held, !further, "{waited}: {:?}", bed.message);
+    }
+}
+
+/// Covers R27.
+#[test]
+fn an_order_that_was_not_sent_leaves_no_approval_behind() {
+    let mut bed = approved(Harness::engine());
+    bed.heartbeat_age(90_000).service_now().power(Power::On);
+    let order = bed
+        .commands
+        .iter()
+        .find(|one| matches!(one, Command::PowerOff { .. }))
+        .cloned();
+    let order = order.unwrap_or_else(|| panic!("{:?}", bed.message));
+    bed.see_all(vec![Observation::NotSent(order), Observation::OrderRefused]);
+    bed.around_later(region(6, 10)).tick(20_000).tick(0);
+    assert!(bed.state.guard.approval.is_none());
+    bed.tick(400_000).tick(0);
+    assert!(!is_told(&mut bed, "bmc"), "{:?}", bed.message);
+    assert_eq!(held_by(&bed), [Guard::Segment, Guard::Global]);
+}
+
 /// Covers R27.
 #[test]
 fn an_approval_of_a_domain_covers_all_its_hosts() {
