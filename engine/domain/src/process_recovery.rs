@@ -333,12 +333,18 @@ impl ProcessRecovery {
             Observation::Pulse(pulse) => self.heard_pulse(pulse, record),
             Observation::Service(Ok(Some(service))) => {
                 self.question.answered();
+                self.question.found();
                 self.trouble = None;
                 self.disable(&service, now, record, commands);
             }
             Observation::Service(Ok(None)) => {
+                let asked = self.question.answered().unwrap_or(now.elapsed);
                 let text = format!("Nova knows no nova-compute service on host {}", self.host);
-                self.end(NotificationStatus::Failed, text, record);
+                if self.question.is_gone(asked, now.elapsed) {
+                    self.end(NotificationStatus::Failed, text, record);
+                } else {
+                    self.trouble.get_or_insert(text);
+                }
             }
             Observation::Service(Err(fault)) => {
                 self.question.answered();

@@ -9,6 +9,10 @@ use crate::elapsed::Elapsed;
 /// state before that change.
 pub(crate) const READS_LAG: Duration = Duration::from_secs(30);
 
+/// Minimum time between Nova's first answer that it does not know an instance and the answer that counts: a copy of its database that
+/// lags behind gives that answer too.
+pub(crate) const GONE_AGAIN: Duration = Duration::from_secs(5);
+
 /// Data read from Nova, with the time of the request: the data is at least as recent.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct NovaReading<T> {
@@ -25,6 +29,8 @@ pub(crate) struct Question {
     /// The earliest time of the next request.
     pub(crate) not_before: Elapsed,
     failures: u32,
+    /// The time of the request for the first answer in a row that there is no such object.
+    gone_since: Option<Elapsed>,
 }
 
 impl Question {
@@ -61,6 +67,18 @@ impl Question {
     pub(crate) fn failed(&mut self, now: Elapsed) {
         self.failures = self.failures.saturating_add(1);
         self.not_before = now.plus(backoff(self.failures - 1));
+    }
+
+    /// Records an answer, requested at `asked`, that there is no such object. Returns true if it counts.
+    pub(crate) fn is_gone(&mut self, asked: Elapsed, now: Elapsed) -> bool {
+        let first = *self.gone_since.get_or_insert(asked);
+        self.not_before = first.plus(GONE_AGAIN).max(now);
+        asked.since(first) >= GONE_AGAIN
+    }
+
+    /// Records that the object exists.
+    pub(crate) fn found(&mut self) {
+        self.gone_since = None;
     }
 
     /// Ends the row of failures.

@@ -20,6 +20,7 @@ use crate::elapsed::Elapsed;
 use crate::fault::Fault;
 use crate::id::{MigrationId, ServerId};
 use crate::nova::{Migration, MigrationStatus, MigrationType, PowerState, Server, VmState};
+use crate::question::GONE_AGAIN;
 use crate::recovery::{Command, Inventory, StepKind, Task};
 use crate::timestamp::Timestamp;
 
@@ -31,9 +32,6 @@ const IDLE_LIST_INTERVAL: Duration = Duration::from_mins(1);
 
 /// Number of instances that are read at once.
 const READS: usize = 4;
-
-/// Minimum time between Nova's first answer that it does not know an instance and the answer that counts.
-const GONE_AGAIN: Duration = Duration::from_secs(5);
 
 /// Number of names in a message; the rest is only counted.
 const NAMED: usize = 5;

@@ -353,6 +353,11 @@ fn answers_to_the_question() {
     use FaultClass::{Conflict, Fatal, Permanent, Transient};
     let mut run = Run::begun();
     run.tell(Observation::Service(Ok(None)));
+    assert!(!run.state.over, "a copy that lags behind gives this answer too");
+    run.at = 5_000;
+    run.tell(Observation::Tick);
+    assert_eq!(run.commands, [Command::ReadService]);
+    run.tell(Observation::Service(Ok(None)));
     run.assert_end(
         "",
         NotificationStatus::Failed,

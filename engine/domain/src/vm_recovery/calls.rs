@@ -65,7 +65,8 @@ impl VmRecovery {
                         self.trouble(BlockerKind::Call, fault.text, now);
                     }
                     FaultClass::Permanent if fault.is_gone() => {
-                        self.end(NotificationStatus::Ignored, "the instance does not exist", record);
+                        self.not_before = now.elapsed.plus(Duration::from_secs(1));
+                        self.not_found(now.elapsed, now, record);
                     }
                     FaultClass::Permanent if self.stage == Stage::Migrating => {
                         relocation::not_moved(self, &fault.text, now, record);
@@ -185,9 +186,7 @@ impl VmRecovery {
         let at = self.actions_read.answered().unwrap_or(now.elapsed);
         let what = match result {
             Ok(Some(actions)) => StopReason::judge(&actions),
-            Ok(None) => {
-                return self.end(NotificationStatus::Ignored, "the instance does not exist", record);
-            }
+            Ok(None) => return self.not_found(at, now, record),
             Err(fault) => match fault.class {
                 // Nova shows this instance's actions to no later read either, and this recovery may have stopped the instance itself.
                 FaultClass::Permanent => StopReason::Unclear,
@@ -199,6 +198,20 @@ impl VmRecovery {
             },
         };
         self.stop_reason = Some(NovaReading { at, what });
+    }
+
+    /// Handles an answer by Nova, requested at `asked`, that it knows no such instance. A copy of its database that lags behind, or a cell
+    /// that is away, gives it too, so it counts only if a later answer repeats it.
+    pub(super) fn not_found(&mut self, asked: Elapsed, now: DecisionTime, record: &mut Record) {
+        if self.server_read.is_gone(asked, now.elapsed) {
+            return self.end(NotificationStatus::Ignored, "the instance does not exist", record);
+        }
+        self.seen = None;
+        self.trouble(
+            BlockerKind::Instance,
+            "Nova does not know the instance: reading it once more".to_owned(),
+            now,
+        );
     }
 
     /// Records that Nova does not answer, or answers too late. No earlier data is used, and this period counts towards no limit.

@@ -36,6 +36,7 @@ impl VmRecovery {
                     // A reading from before the call does not show its effect.
                     Ok(Some(_)) if self.asked.is_some_and(|call| call.at > at) => {}
                     Ok(Some(server)) => {
+                        self.server_read.found();
                         self.no_trouble(BlockerKind::Instance);
                         if let Some(silent) = self.silent_since.take() {
                             let silence = now.elapsed.since(silent.max(self.since));
@@ -43,7 +44,7 @@ impl VmRecovery {
                         }
                         self.seen = Some(NovaReading { at, what: server });
                     }
-                    Ok(None) => self.end(NotificationStatus::Ignored, "the instance does not exist", record),
+                    Ok(None) => self.not_found(at, now, record),
                     Err(fault) => self.nova_is_silent(&fault.text, now),
                 }
             }

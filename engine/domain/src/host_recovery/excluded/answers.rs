@@ -37,10 +37,16 @@ impl StartTrack {
         let Some(one) = pending(moves, server) else { return };
         let seen = match result {
             Ok(Some(seen)) => seen,
-            Ok(None) => return one.end_start(StartEnd::NotStarted, DELETED, ctx.record),
+            Ok(None) => {
+                if readings.server.is_gone(asked, now) {
+                    one.end_start(StartEnd::NotStarted, DELETED, ctx.record);
+                }
+                return;
+            }
             Err(_) => return readings.server.failed(now),
         };
         readings.server.succeeded();
+        readings.server.found();
         let start = one.start.unwrap_or_default();
         readings.server.not_before = now.plus(match start.asked {
             Some(call) if call.answered => (now.since(call.at) / 2).clamp(FIRST_LOOK, LOOK),
@@ -95,10 +101,12 @@ impl StartTrack {
         };
         let Some(one) = pending(moves, server) else { return };
         let how = match result {
-            Ok(None) => DELETED,
+            Ok(None) if readings.actions.is_gone(asked, ctx.now.elapsed) => DELETED,
+            Ok(None) => return,
             Ok(Some(actions)) => match StopReason::judge_after_death(&actions) {
                 StopReason::Due => {
                     readings.actions.succeeded();
+                    readings.actions.found();
                     readings.due = Some(asked);
                     return;
                 }
@@ -138,9 +146,12 @@ impl StartTrack {
             Err(fault) => {
                 start.asked = None;
                 readings.not_before = now.plus(CALL_AGAIN);
+                let is_gone = fault.is_gone();
                 let text = format!("not started: {}", fault.text);
                 one.fault = Some(fault.text);
                 match fault.class {
+                    // The next reading shows whether it is deleted.
+                    FaultClass::Permanent if is_gone => {}
                     FaultClass::Permanent => one.end_start(StartEnd::NotStarted, &text, ctx.record),
                     // Nova has changed its state meanwhile, or an operator may repair it.
                     FaultClass::Conflict | FaultClass::Transient | FaultClass::Fatal => {}

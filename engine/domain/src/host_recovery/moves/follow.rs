@@ -14,7 +14,7 @@ use crate::fault::Fault;
 use crate::id::ServerId;
 use crate::nova::{Server, VmState};
 use crate::policy::Policy;
-use crate::question::{READS_LAG, backoff};
+use crate::question::{GONE_AGAIN, READS_LAG, backoff};
 use crate::recovery::{Command, DecisionTime, Record, Restoration, StepKind, Task};
 use crate::timestamp::Timestamp;
 use std::time::Duration;
@@ -24,9 +24,6 @@ const PICKED_UP: Duration = Duration::from_secs(10);
 
 /// Time after which a returned instance is unlocked while others are still down: Nova unlocks with the processors that bring those back.
 const UNLOCKED_AFTER: Duration = Duration::from_secs(10);
-
-/// Minimum time between Nova's first answer that it does not know an instance and the answer that counts.
-const GONE_AGAIN: Duration = Duration::from_secs(5);
 
 impl MoveTrack {
     /// Follows the moves that are not done, by records that are more recent than `since`. True if every move is done. `listed`: when

@@ -5,11 +5,11 @@ use super::*;
 #[test]
 fn each_answer_of_each_call() {
     use FaultClass::{Conflict, Fatal, Permanent, Transient};
-    use NotificationStatus::{Failed, Ignored};
+    use NotificationStatus::Failed;
     // Interval of retries while the effect is not visible, or the recovery's final status.
     let cases = [
         ("ok", Ok(()), Ok(D)),
-        ("404", Err(fault(Permanent, Some(404), false)), Err(Ignored)),
+        ("404", Err(fault(Permanent, Some(404), false)), Ok(1000)),
         ("400", Err(fault(Permanent, Some(400), false)), Err(Failed)),
         ("409", Err(fault(Conflict, Some(409), false)), Ok(1000)),
         ("429", Err(fault(Transient, Some(429), false)), Ok(1000)),
@@ -60,12 +60,28 @@ fn a_fault_of_the_read_is_waited_for_and_a_404_ends_it() {
             "and is taken back"
         );
     }
-    let mut run = Run::asked(Stage::Stopping);
-    run.tell(Observation::Server {
+    let gone = || Observation::Server {
         server: server_id(),
         result: Ok(None),
-    });
+    };
+    let mut run = Run::asked(Stage::Stopping);
+    run.tell(gone());
+    assert_ne!(run.state.stage, Stage::Over, "a copy that lags behind gives this answer too");
+    run.at(4_999, Observation::Tick);
+    assert!(!run.commands.contains(&Command::ReadServer(server_id())));
+    run.at(5_000, Observation::Tick);
+    assert!(run.commands.contains(&Command::ReadServer(server_id())));
+    run.tell(gone());
     run.assert_end("", NotificationStatus::Ignored, "does not exist");
+
+    // It was seen again in between.
+    let mut run = Run::asked(Stage::Stopping);
+    run.tell(gone());
+    run.at(5_000, Observation::Tick);
+    run.tell(is(VmState::Active));
+    run.goes_on(20_000, &is(VmState::Active));
+    run.tell(gone());
+    assert_ne!(run.state.stage, Stage::Over);
 }
 
 #[test]
