@@ -454,7 +454,9 @@ impl World {
         let Some(died) = self.told.died.get(&host).copied() else {
             return;
         };
-        if !self.suffices(claim) || claim.seen < died {
+        // A report about a host on maintenance joins nothing.
+        let on_maintenance = matches!(accepted, Some(ReportResult::OnMaintenance(_)));
+        if !self.suffices(claim) || claim.seen < died || on_maintenance {
             return;
         }
         let open = self

@@ -214,7 +214,8 @@ pub struct HostRecovery {
     /// True if it retries a recovery that has failed. Its notification then makes no claim that the host is off.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     retry: bool,
-    /// True if the journal has lost the last writes of earlier owners: Nova may show evacuations that no move records.
+    /// True if the journal has lost the last writes of earlier owners, or may have lost them before the recovery ends: Nova may show locks
+    /// and evacuations that no move records.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     rewound: bool,
     /// The instances that Nova was moving to the host.
@@ -368,6 +369,13 @@ impl HostRecovery {
         if !self.rewound || !may_end || self.service.is_gone() {
             return false;
         }
+        // The return of the host is followed in any case, so an abort does not wait for a list without an end.
+        if self.rejected.is_some() && self.service.put.is_some() {
+            let from = *self.asks.abort_listed_from.get_or_insert(now.elapsed);
+            if now.elapsed.since(from) >= ABORT_LISTED_WITHIN {
+                return false;
+            }
+        }
         self.service.want(now, Duration::from_secs(1), commands);
         if self.service.seen.is_some() && !self.service.is_awaited() {
             self.asks.listing.want(&self.service, now, commands);
@@ -484,6 +492,9 @@ pub fn own_stamp_in(head: &str) -> Option<OwnStamp> {
         before: service.before?,
     })
 }
+
+/// Time within which an aborted recovery must have listed the instances of a host that is forced down.
+const ABORT_LISTED_WITHIN: Duration = Duration::from_mins(1);
 
 /// True if only an operator's confirmation or a report with evidence can show that the host is off: in mode external, a
 /// retry makes no claim about it.

@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use super::decision_context::{DecisionContext, Moves, decision_context};
+use super::finish::left_off;
 use super::moves::finish;
 use super::moves::local_disk::has_waited;
 use super::moves::track::MoveTrack;
@@ -49,7 +50,8 @@ impl HostRecovery {
             }
             Stage::Disabling | Stage::Listing if late && self.moves.values().all(Move::is_finished) => {
                 let touched = self.service.put.is_some();
-                decision_context!(self, now, record).end_late(touched);
+                let left_off = left_off(&self.host, &self.fence, &self.moves);
+                decision_context!(self, now, record).end_late(touched, &left_off);
             }
             Stage::Begin
             | Stage::Fencing
@@ -108,11 +110,11 @@ impl MoveTrack {
 
 impl DecisionContext<'_> {
     /// Gives the recovery up before there was a plan. A new report starts another. `touched`: Nova's record of the host is to be cleared.
-    fn end_late(&mut self, touched: bool) {
+    fn end_late(&mut self, touched: bool, left_off: &str) {
         let why = self.troubles.first();
         let why = why.map(|text| format!(": {text}")).unwrap_or_default();
         let text = format!(
-            "given up after {} s without a list of the instances, none of which has been moved{why}",
+            "given up after {} s without a list of the instances, none of which has been moved{why}{left_off}",
             self.policy.deadline.as_secs()
         );
         self.record.failed(Task::Prepare, text.clone());

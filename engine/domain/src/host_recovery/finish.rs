@@ -103,20 +103,20 @@ pub(super) fn last_word(state: &HostRecovery) -> (NotificationStatus, String) {
     state.hooks.last_word(status, message + &starts + &coming)
 }
 
-/// Returns a warning for a recovery that has not listed anything since its latest requests were lost.
+/// Returns a warning for a recovery whose requests may be unknown to it, and which has listed nothing since.
 fn unlisted(state: &HostRecovery) -> String {
     if !state.rewound {
         return String::new();
     }
     format!(
-        "; the database has lost its latest requests: further instances may have left {}, and may be locked ({}): openstack server list --all-projects --locked",
+        "; the database may have lost its latest requests, and nothing could be listed since: further instances may have left {}, and may be locked ({}): openstack server list --all-projects --locked",
         state.host,
         mark(state.id)
     )
 }
 
 /// Returns a warning for a host that was ordered off before its instances were listed.
-fn left_off(host: &str, fence: &Fence, moves: &Moves) -> String {
+pub(super) fn left_off(host: &str, fence: &Fence, moves: &Moves) -> String {
     if !fence.ordered || !moves.is_empty() {
         return String::new();
     }

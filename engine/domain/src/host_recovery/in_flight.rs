@@ -1,5 +1,6 @@
 //! Requests in flight and the times of the last answers. Not stored: a new owner starts without them.
 
+use crate::elapsed::Elapsed;
 use super::blockers::Blockers;
 use super::excluded::StartTrack;
 use super::guard::neighbours::Neighbours;
@@ -19,6 +20,8 @@ pub(super) struct InFlight {
     pub(super) stopped: bool,
     /// True if the hosts that are out have been counted again after the hooks before the fence.
     pub(super) counted_after_hooks: bool,
+    /// The time since which an aborted recovery has tried to list the host's instances.
+    pub(super) abort_listed_from: Option<Elapsed>,
     /// True if the guards have let the recovery through before anything was done.
     pub(super) guarded: bool,
 }

@@ -45,6 +45,9 @@ pub(super) const UNKNOWN_STATE: &str =
 pub(super) const ERROR_OF_OURS: &str =
     "in error since before the database lost the latest requests: what it was before them is not known";
 
+/// The note on an instance whose lock Nova has refused.
+pub(super) const NOT_LOCKED: &str = "it could not be locked";
+
 /// The original state of an instance.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OriginalState {
@@ -455,10 +458,10 @@ impl Move {
             .any(|off| off.id == record.id && off.status == record.status && off.dest == record.dest)
     }
 
-    /// Drops the note, but keeps the remark that its original state is unknown.
+    /// Drops the note, but keeps the remarks that stay true: that its original state is unknown, and that it is not locked.
     pub(super) fn clear_note(&mut self) {
         let note = self.note.take().unwrap_or_default();
-        for text in [UNKNOWN_STATE, ERROR_OF_OURS]
+        for text in [UNKNOWN_STATE, ERROR_OF_OURS, NOT_LOCKED]
             .into_iter()
             .filter(|text| note.contains(text))
         {

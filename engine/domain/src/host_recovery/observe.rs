@@ -173,7 +173,7 @@ impl HostRecovery {
             if follows {
                 self.rewound = false;
                 let known = (self.reported_at, &known);
-                adopt_lost(&inventory.migrations, moves, known, since, &mut ctx);
+                adopt_lost(inventory, moves, known, since, &mut ctx);
                 if *ctx.stage == Stage::Returning && !moves.values().all(Move::is_finished) {
                     ctx.enter(Stage::Moving);
                 }

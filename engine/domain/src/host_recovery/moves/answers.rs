@@ -7,7 +7,7 @@ use super::super::decision_context::{DecisionContext, Moves};
 use super::super::method::{RetryElsewhere, RetryPolicy};
 use super::super::{Lock, Move, MoveStep, Preparation};
 use super::track::MoveTrack;
-use super::{call_failed, nova_failed, unlocked};
+use super::{NOT_LOCKED, call_failed, nova_failed, unlocked};
 use crate::fault::{Fault, FaultClass};
 use crate::id::ServerId;
 use crate::question::backoff;
@@ -169,13 +169,13 @@ fn lock_failed(one: &mut Move, fault: &Fault, now: DecisionTime) {
     call_failed(one, fault, now);
     one.lock_not_before = now.elapsed.plus(backoff(one.faults.saturating_sub(1)));
     let refused = match fault.class {
-        FaultClass::Transient => false,
+        // Nova has refused every call, and not this lock: the evacuation waits for it too.
+        FaultClass::Transient | FaultClass::Fatal => false,
         FaultClass::Permanent | FaultClass::Conflict => true,
-        FaultClass::Fatal => one.faults >= REFUSALS,
     };
     one.lock = if refused { Lock::None } else { Lock::Wanted };
     if refused && !fault.is_gone() {
-        one.remark("it could not be locked");
+        one.remark(NOT_LOCKED);
     }
 }
 

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::decision_context::{DecisionContext, Moves};
 use super::super::moves::{ERROR_OF_OURS, UNKNOWN_STATE};
-use super::super::{Lock, Move, lock_mark};
+use super::super::{Lock, Move, MoveStep, lock_mark};
 use super::{HostInstance, plan_if, plan_one};
 use crate::count;
-use crate::id::ServerId;
+use crate::id::{MigrationId, ServerId};
 use crate::nova::{InstanceTraits, Migration, PowerState, Server, VmState};
 use crate::recovery::{Inventory, StepKind, Task};
 use crate::timestamp::Timestamp;
@@ -18,7 +18,7 @@ const CLOCK_TOLERANCE_SECONDS: i64 = 60;
 /// Follows every evacuation from the host since it was reported, and notes every host on which one of them may have failed late.
 /// `known`: the instances whose original state is known.
 pub(in super::super) fn adopt_lost(
-    migrations: &[Migration],
+    inventory: &Inventory,
     moves: &mut Moves,
     (reported_at, known): (Option<Timestamp>, &BTreeSet<ServerId>),
     since: &mut Option<Timestamp>,
@@ -38,18 +38,27 @@ pub(in super::super) fn adopt_lost(
     };
     *since = Some(from);
     let mut records: BTreeMap<ServerId, Vec<&Migration>> = BTreeMap::new();
-    for record in migrations
+    for record in inventory
+        .migrations
         .iter()
         .filter(|record| record.is_evacuation_from(ctx.host) && record.created_at.is_none_or(|at| at >= from))
     {
         records.entry(record.server).or_default().push(record);
     }
     let next = moves.values().map(|one| one.rank + 1).max().unwrap_or(0);
-    let mut adopted = 0;
+    let (mut adopted, mut followed) = (0, 0);
     for (server, records) in &records {
         if let Some(one) = moves.get_mut(server) {
             if !one.is_finished() && one.note_failed_at(records, |_| true, &BTreeSet::new()) {
                 ctx.record.moves.insert(*server);
+            }
+            let is_on_host = inventory.servers.iter().any(|shown| shown.id == *server);
+            if matches!(one.step, MoveStep::Waiting { .. })
+                && let Some(first) = lost_request(one, records, is_on_host)
+            {
+                one.adopt(first, ctx.now);
+                ctx.record.moves.insert(*server);
+                followed += 1;
             }
             continue;
         }
@@ -78,13 +87,24 @@ pub(in super::super) fn adopt_lost(
         adopted += 1;
     }
     ctx.record.head = true;
-    if adopted > 0 {
-        let adopted = usize::try_from(adopted).unwrap_or_default();
-        let instances = count(adopted, "instance", "instances");
+    followed += usize::try_from(adopted).unwrap_or_default();
+    if followed > 0 {
+        let instances = count(followed, "instance", "instances");
         let text =
             format!("following the evacuation of {instances} by Nova's records: the journal has lost them");
         ctx.record.step(Task::Prepare, StepKind::Note, 1.0, text);
     }
+}
+
+/// Returns the first record of an evacuation that was requested for a move that waits for its request. One that is done counts only if
+/// Nova shows the instance on the host no more.
+fn lost_request(one: &Move, records: &[&Migration], is_on_host: bool) -> Option<MigrationId> {
+    records
+        .iter()
+        .filter(|record| record.id > one.known && !one.has_written_off(record))
+        .filter(|record| !record.status.is_failed() && (!record.status.is_finished() || !is_on_host))
+        .map(|record| record.id)
+        .min()
 }
 
 /// Adds a move for every server that the lost requests may have touched: one that this recovery has locked, one that Nova is

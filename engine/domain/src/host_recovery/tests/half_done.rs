@@ -492,7 +492,11 @@ fn an_operator_ends_a_recovery_whose_list_stays_uncertain() {
     let mut bed = Harness::engine().proven();
     bed.forced_down().empty(InCell::Has(3));
     bed.command(OperatorCommand::Reject).tick(31_000);
+    assert_eq!(bed.status, NotificationStatus::Running, "instances may be locked");
+    bed.tick(31_000);
     assert_ne!(bed.status, NotificationStatus::Running, "{:?}", bed.message);
+    let told = format!("may be locked ({})", bed.mark());
+    assert!(bed.message.as_deref().unwrap().contains(&told), "{:?}", bed.message);
 }
 
 /// Covers C4.

@@ -138,6 +138,7 @@ fn a_late_forced_down_is_waited_for_after_a_rejection() {
     ));
     bed.see(Observation::ServiceUpdated(Err(timeout())));
     bed.command(crate::recovery::OperatorCommand::Reject);
+    bed.service().inventory(vec![], vec![]);
     assert_eq!(
         bed.record.life,
         Some(Life::Watching),
@@ -258,6 +259,7 @@ fn the_end_of_the_moves_and_the_return_are_separate_writes() {
     bed.at += 30_000;
     bed.beats();
     bed.command(crate::recovery::OperatorCommand::Reject);
+    bed.inventory(vec![], vec![]);
     assert_eq!(bed.record.life, Some(Life::Watching));
     assert!(!bed.clears(), "the journal still counts it as open");
     bed.tick(100);
@@ -299,7 +301,8 @@ fn a_stale_read_does_not_show_forced_down_as_cleared() {
     bed.at += 120_000;
     bed.see(Observation::ServiceUpdated(Err(timeout())));
     bed.command(crate::recovery::OperatorCommand::Reject);
-    bed.tick(500);
+    bed.service.forced_down = true;
+    bed.service().inventory(vec![], vec![]).tick(500);
     assert_eq!(
         bed.state.stage,
         Stage::Returning,

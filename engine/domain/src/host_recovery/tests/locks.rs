@@ -250,3 +250,23 @@ fn a_returned_instance_is_unlocked_when_nova_is_idle_or_after_ten_seconds() {
     );
     assert_eq!(unlocking(&bed), 3, "no instance is down any more");
 }
+
+/// Nova refuses every call for a while, and then this lock.
+/// Covers R12.
+#[test]
+fn a_lock_that_nova_refuses_is_noted_until_the_end_and_a_401_refuses_none() {
+    let mut bed = Harness::engine().proven();
+    bed.forced_down().inventory(vec![server(1)], vec![]);
+    for _ in 0..8 {
+        assert_eq!(bed.one(1).lock, Lock::Asked);
+        bed.answer(1, ServerCall::Lock, Err(fault(Some(401), FaultClass::Fatal, false)));
+        assert!(!bed.evacuates_any(), "it is not locked");
+        bed.tick(30_000).service().lists(vec![server(1)], vec![]);
+    }
+    assert_eq!(bed.one(1).lock, Lock::Asked);
+    bed.answer(1, ServerCall::Lock, Err(fault(Some(403), FaultClass::Permanent, false)));
+    assert_eq!(bed.one(1).lock, Lock::None);
+    let one = bed.state.moves.get_mut(&id(1)).unwrap();
+    one.clear_note();
+    assert_eq!(one.note.as_deref(), Some("it could not be locked"));
+}

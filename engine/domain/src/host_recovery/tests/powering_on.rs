@@ -184,6 +184,7 @@ fn power_on_is_optional_and_only_for_a_host_that_this_recovery_powered_off() {
 fn a_rejected_recovery_powers_nothing_on() {
     let mut bed = fenced(wanted(|_| ()));
     bed.forced_down().command(OperatorCommand::Reject);
+    bed.service().inventory(vec![], vec![]);
     assert_eq!(bed.record.life, Some(Life::Watching));
     assert!(!told_within(&mut bed, 600, Power::Off, &[]));
 }

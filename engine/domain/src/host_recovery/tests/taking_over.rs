@@ -296,6 +296,32 @@ fn an_evacuation_that_the_journal_has_lost_is_followed_and_unlocked() {
     assert_eq!(bed.state.stage, Stage::Moving);
 }
 
+/// The plan survived the loss, and the requests made from it did not.
+/// Covers R33.
+#[test]
+fn a_move_that_waits_follows_the_evacuation_that_the_journal_has_lost() {
+    let mut bed = Harness::engine().proven();
+    bed.forced_down().pulse(false, false);
+    bed.inventory((1..=4).map(server).collect(), vec![]);
+    let is_waiting = |bed: &Harness, number| matches!(bed.step(number), MoveStep::Waiting { .. });
+    assert!((1..=4).all(|number| is_waiting(&bed, number)));
+    bed.see(Observation::Rewound).take_over().pulse(true, false);
+    assert_eq!(bed.state.stage, Stage::Listing);
+    bed.service();
+    let records = vec![
+        young(7, 1, "migrating", "compute-9"),
+        young(8, 2, "done", "compute-9"),
+        young(9, 3, "failed", "compute-8"),
+        young(10, 4, "done", "compute-9"),
+    ];
+    bed.inventory(vec![server(1), server(3), server(4)], records);
+    assert!(bed.is_asked(1), "Nova is rebuilding it: {:?}", bed.step(1));
+    assert!(bed.is_asked(2), "it has left the host: {:?}", bed.step(2));
+    assert!(is_waiting(&bed, 3), "it came to nothing");
+    assert!(is_waiting(&bed, 4), "it is on the host again");
+    assert!(!bed.evacuates_any(), "{:?}", bed.commands);
+}
+
 /// A failed evacuation left one instance in `error`, a reset the other; the journal contains neither.
 /// Covers R33.
 #[test]
@@ -542,6 +568,31 @@ fn aborting_a_recovery_with_lost_requests_looks_for_what_they_have_left() {
     let told = format!("may be locked ({})", bed.mark());
     let message = bed.message.as_deref().unwrap();
     assert!(message.contains(&told), "{message}");
+}
+
+/// The database has lost the plan, and no engine is left that knew of it.
+/// Covers R33.
+#[test]
+fn an_abort_after_forced_down_looks_for_locks_before_it_ends() {
+    let mut bed = Harness::engine().proven();
+    bed.forced_down();
+    assert!(bed.state.moves.is_empty());
+    bed.take_over().command(OperatorCommand::Reject);
+    assert!(
+        !matches!(bed.state.stage, Stage::Returning | Stage::Over),
+        "it has listed nothing"
+    );
+    let locked = Server {
+        locked: true,
+        locked_reason: Some(format!("{} found active, power on", bed.mark())),
+        ..server(1)
+    };
+    bed.service().inventory(vec![locked, server(2)], vec![]);
+    assert!(
+        matches!(bed.step(1), MoveStep::Unlocking { .. }),
+        "{:?}",
+        bed.step(1)
+    );
 }
 
 /// Covers R33.
