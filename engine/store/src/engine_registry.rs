@@ -15,6 +15,7 @@ use tachi_engine::ports::engine_registry::{Backlog, EngineRow, EngineSignature};
 use tachi_engine::ports::{EngineRegistry, JournalError};
 use tracing::instrument;
 
+use crate::clock;
 use crate::convert::Cell;
 use crate::database::Database;
 use crate::entity::{engine, notification, recovery};
@@ -79,17 +80,19 @@ impl Transaction for HeartbeatTransaction<'_> {
 
     async fn run(&self, tx: &Tx) -> Result<TxOutcome<()>, Stop> {
         let signature = self.signature;
+        // By the clock by which others judge whether it is running.
+        let now = clock::now(tx, self.now).await?;
         let facts = serde_json::Value::from_iter(signature.facts.clone()).to_string();
         let row = engine::ActiveModel {
             name: Set(signature.name.clone()),
             version: Set(signature.version.clone()),
             started_at: Set(signature.started_at.micros()),
-            seen_at: Set(self.now.micros()),
+            seen_at: Set(now.micros()),
             beat: Set(1),
             facts: Set(facts.clone()),
         };
         let signed = engine::Entity::update_many()
-            .col_expr(engine::Column::SeenAt, Expr::value(self.now.micros()))
+            .col_expr(engine::Column::SeenAt, Expr::value(now.micros()))
             .col_expr(engine::Column::Beat, Expr::col(engine::Column::Beat).add(1))
             .col_expr(engine::Column::Facts, Expr::value(facts))
             .filter(engine::Column::Name.eq(&signature.name))
@@ -101,7 +104,7 @@ impl Transaction for HeartbeatTransaction<'_> {
                 .to_owned();
             tx.execute(&engine::Entity::insert(row).on_conflict(over).into_query())
                 .await?;
-            let gone = self.now.minus_seconds(FORGOTTEN_AFTER_SECONDS);
+            let gone = now.minus_seconds(FORGOTTEN_AFTER_SECONDS);
             engine::Entity::delete_many()
                 .filter(engine::Column::SeenAt.lt(gone.micros()))
                 .exec(tx)

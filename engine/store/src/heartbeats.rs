@@ -80,6 +80,13 @@ pub(crate) async fn boots(
     Ok(latest.into_iter().map(|(host, (_, boot))| (host, boot)).collect())
 }
 
+/// Returns the time of the latest heartbeat of a monitor on this host, by the database's clock.
+pub(crate) async fn latest(db: &impl ConnectionTrait, host: &str) -> Result<Option<Timestamp>, Stop> {
+    let rows = rows(db, &[host]).await?;
+    let beats = rows.iter().flat_map(|row| &row.beats);
+    Ok(beats.map(|beat| Timestamp::from_micros(beat.at)).max())
+}
+
 struct Row {
     host: String,
     kind: MonitorKind,

@@ -380,7 +380,7 @@ pub(crate) mod tests {
         signatures.iter().map(one).collect()
     }
 
-    fn beating(boot: &str, seconds: u64) -> Signature {
+    pub(crate) fn beating(boot: &str, seconds: u64) -> Signature {
         Signature {
             boot: Some(Boot {
                 id: boot.to_owned(),

@@ -2,7 +2,8 @@
 //!
 //! The attempt passes the same checks as a notification, and is a new recovery that reads everything again. The failed
 //! one stays unchanged. The attempt claims nothing about the host, because an earlier NORMAL was about the past.
-//! Evidence keeps its date, and is kept only if no reporter of the host is quarantined.
+//! Evidence keeps its date, and is kept only if no reporter of the host is quarantined and no monitor on the host has sent a heartbeat
+//! since.
 
 use async_trait::async_trait;
 use sea_orm::{ActiveModelTrait as _, ColumnTrait as _, EntityTrait as _, QueryFilter as _, Set};
@@ -20,6 +21,7 @@ use crate::convert::{self, recovery_cell};
 use crate::database::Database;
 use crate::entity::{host, notification, recovery, recovery_step};
 use crate::error::{Failure, Stop};
+use crate::heartbeats;
 use crate::journal::off_word;
 use crate::registry::RegistryTables;
 use crate::reporters::{key, set_aside};
@@ -134,7 +136,11 @@ pub(super) async fn retry(registry: &RegistryTables, id: RecoveryId, by: &str) -
     })
 }
 
-/// Returns the evidence of the failed recovery, unless one of its reporters is quarantined by now.
+/// Maximum difference between the clocks of reporters, clusters and the database, in seconds.
+const CLOCKS_DIFFER: i64 = 60;
+
+/// Returns the evidence of the failed recovery, unless one of its reporters is quarantined by now, or a monitor on the host has sent a
+/// heartbeat later: the host has run since.
 async fn standing_evidence(
     db: &Database,
     failed: &recovery::Model,
@@ -147,6 +153,10 @@ async fn standing_evidence(
         if quarantined.contains(&key(&reporter)?) {
             return Ok(None);
         }
+    }
+    let heartbeat = heartbeats::latest(db.reader(), &failed.host_name).await?;
+    if heartbeat.is_some_and(|at| at.minus_seconds(CLOCKS_DIFFER) > evidence.dated()) {
+        return Ok(None);
     }
     Ok(Some(evidence))
 }
@@ -193,7 +203,7 @@ mod tests {
     use tachi_domain::entity::host::MaintenanceReason;
     use tachi_domain::recovery::Life;
     use tachi_engine::ports::journal::{HostWrite, Write, WriteOutcome};
-    use tachi_engine::ports::{Hosts as _, OperatorJournal as _};
+    use tachi_engine::ports::{Hosts as _, Monitors as _, OperatorJournal as _};
     use uuid::Uuid;
 
     use super::*;
@@ -335,6 +345,21 @@ mod tests {
         assert_eq!(word.evidence.as_deref(), Some(&given));
         assert_eq!(word.dated, given.dated());
         assert_eq!(again.notification.payload["host_status"], "NORMAL");
+
+        // A monitor on the host has sent a heartbeat since: the host has run.
+        let write = Write {
+            life: Some(Life::Closed),
+            notification: Some((NotificationStatus::Failed, None)),
+            ..Write::default()
+        };
+        let failed = again.id;
+        let _ = journal.commit_at(failed, again.epoch, &write).await.unwrap();
+        let beat = crate::monitors::tests::received(&[crate::monitors::tests::beating("first", 100)]);
+        assert!(bench.store.monitors().sign_monitors(&beat).await.unwrap().is_empty());
+        bench.store.desk().retry(failed, "alice").await.unwrap();
+        let again = bench.claim_newest("engine").await;
+        assert!(again.pulse.off_word.is_none());
+        assert_eq!(again.notification.payload["host_status"], "UNKNOWN");
     }
 
     #[tokio::test]

@@ -61,7 +61,7 @@ impl Transaction for Say<'_> {
         // An older engine would process only the last of several actions. An abort is safe in combination with any
         // other.
         if self.word != OperatorCommand::Reject
-            && let Some(name) = older_engine(tx, self.at).await?
+            && let Some(name) = older_engine(tx, now).await?
         {
             return Ok(TxOutcome::Undo(ActionOutcome::OlderEngine(name)));
         }
@@ -88,10 +88,10 @@ impl Transaction for Say<'_> {
     }
 }
 
-/// Returns a running engine that cannot read these rows.
-async fn older_engine(tx: &Tx, own: Timestamp) -> Result<Option<String>, Stop> {
+/// Returns an engine that is running at `now`, by the database's clock, and cannot read these rows.
+async fn older_engine(tx: &Tx, now: Timestamp) -> Result<Option<String>, Stop> {
     let rows = engine::Entity::find()
-        .filter(engine::Column::SeenAt.gt(own.micros().saturating_sub(SEEN_WITHIN_MICROS)))
+        .filter(engine::Column::SeenAt.gt(now.micros().saturating_sub(SEEN_WITHIN_MICROS)))
         .all(tx)
         .await?;
     let reads = |row: &engine::Model| {

@@ -10,7 +10,7 @@ use tachi_domain::{Elapsed, Timestamp};
 use tachi_engine::ports::registry::BootHold;
 
 use crate::convert::{self, recovery_cell};
-use crate::entity::{host, notification, recovery};
+use crate::entity::{action, host, notification, recovery};
 use crate::error::Stop;
 
 /// Limit of closed recoveries to check. Their operations can take effect only for some minutes.
@@ -74,7 +74,7 @@ async fn waits_for(
     let life = convert::life(row)?;
     // No engine has claimed it, so nothing has been done.
     let Some(state) = &row.state else {
-        let confirmed = life == Life::Open && is_confirmed_off(row, 0, clock)?;
+        let confirmed = life == Life::Open && is_confirmed_off(db, row, 0, clock).await?;
         return Ok(confirmed.then_some(BootHeldFor::Recovery));
     };
     let mut elapsed = Elapsed::from_millis(recovery_cell(row, "elapsed_ms").count(row.elapsed_ms)?);
@@ -82,7 +82,7 @@ async fn waits_for(
         elapsed = elapsed.plus(since_the_end(db, row, now).await?);
     }
     match HostRecovery::restore(state, &[]) {
-        Ok(recovery) if life == Life::Open && is_confirmed_off(row, recovery.heard, clock)? => {
+        Ok(recovery) if life == Life::Open && is_confirmed_off(db, row, recovery.heard, clock).await? => {
             Ok(Some(BootHeldFor::Recovery))
         }
         Ok(recovery) => Ok(recovery.holds_boot(life, elapsed, clock)),
@@ -92,12 +92,27 @@ async fn waits_for(
     }
 }
 
-/// True if an operator has confirmed the host off, and no engine has processed that yet.
-fn is_confirmed_off(row: &recovery::Model, last_applied: u64, clock: Timestamp) -> Result<bool, Stop> {
-    let confirmed_at = Timestamp::from_micros(row.word_at.unwrap_or_default());
+/// True if an operator has confirmed the host off, and no engine has processed that yet. The columns of the recovery contain only the
+/// last action; an older program may have written it there alone.
+async fn is_confirmed_off(
+    db: &impl ConnectionTrait,
+    row: &recovery::Model,
+    last_applied: u64,
+    clock: Timestamp,
+) -> Result<bool, Stop> {
+    let off = OperatorCommand::HostIsOff.as_str();
+    let lasts = |at: i64| OffConfirmation::lasts(Timestamp::from_micros(at), clock);
     let is_new = recovery_cell(row, "word_number").count(row.word_number)? > last_applied;
-    let is_off = row.word.as_deref() == Some(OperatorCommand::HostIsOff.as_str());
-    Ok(is_new && is_off && OffConfirmation::lasts(confirmed_at, clock))
+    if is_new && row.word.as_deref() == Some(off) && lasts(row.word_at.unwrap_or_default()) {
+        return Ok(true);
+    }
+    let unheard = action::Entity::find()
+        .filter(action::Column::RecoveryId.eq(row.id))
+        .filter(action::Column::Word.eq(off))
+        .filter(action::Column::HeardAt.is_null())
+        .all(db)
+        .await?;
+    Ok(unheard.iter().any(|action| lasts(action.at)))
 }
 
 /// Returns the time since the recovery was closed, because its elapsed time does not advance then. A clock that was set
@@ -141,10 +156,25 @@ mod tests {
     }
 
     async fn write(bench: &Bench, claimed: &ClaimedRecovery, life: Life, state: String) {
+        commit(bench, claimed, life, state, Vec::new()).await;
+    }
+
+    async fn write_heard(bench: &Bench, claimed: &ClaimedRecovery, state: String, actions: Vec<i64>) {
+        commit(bench, claimed, Life::Open, state, actions).await;
+    }
+
+    async fn commit(
+        bench: &Bench,
+        claimed: &ClaimedRecovery,
+        life: Life,
+        state: String,
+        heard_actions: Vec<i64>,
+    ) {
         let write = Write {
             life: Some(life),
             state: Some(state),
             notification: Some((NotificationStatus::Running, None)),
+            heard_actions,
             ..Write::default()
         };
         let written = bench
@@ -269,13 +299,29 @@ mod tests {
         };
         let recovery = Some(BootHeldFor::Recovery);
         assert_eq!(held("not taken up").await, ("not taken up", recovery));
+        let approved = bench
+            .store
+            .desk()
+            .submit(id, OperatorCommand::Approve, &tachi_domain::ApprovedWait::Current, "bob")
+            .await
+            .unwrap();
+        assert!(matches!(approved, ActionOutcome::Heard), "{approved:?}");
+        assert_eq!(held("not the last").await, ("not the last", recovery));
         let claimed = bench.claim_newest("engine").await;
         write(&bench, &claimed, Life::Open, head(&claimed, |_| {})).await;
         assert_eq!(held("not heard").await, ("not heard", recovery));
-        let heard = head(&claimed, |state| state.heard = 1);
-        write(&bench, &claimed, Life::Open, heard).await;
+        let heard = head(&claimed, |state| state.heard = 2);
+        let actions = claimed.pulse.actions.iter().map(|action| action.id).collect();
+        write_heard(&bench, &claimed, heard, actions).await;
         assert_eq!(held("given up").await, ("given up", None));
-        write(&bench, &claimed, Life::Open, head(&claimed, |_| {})).await;
+        let unheard = bench
+            .store
+            .desk()
+            .submit(id, OperatorCommand::HostIsOff, &tachi_domain::ApprovedWait::Current, "ada")
+            .await
+            .unwrap();
+        assert!(matches!(unheard, ActionOutcome::Heard), "{unheard:?}");
+        assert_eq!(held("again").await, ("again", recovery));
         bench.clock.set_wall_on(601);
         assert_eq!(held("expired").await, ("expired", None));
     }
