@@ -10,7 +10,6 @@ pub(super) const PLUG: &[&str] = &[
     "fence_aws",
     "fence_azure_arm",
     "fence_bladecenter",
-    "fence_bladecenter_snmp",
     "fence_cdu",
     "fence_cyberpower_ssh",
     "fence_docker",
@@ -18,7 +17,6 @@ pub(super) const PLUG: &[&str] = &[
     "fence_eaton_snmp",
     "fence_eaton_ssh",
     "fence_ecloud",
-    "fence_emerson",
     "fence_eps",
     "fence_epsr2",
     "fence_gce",
@@ -27,9 +25,7 @@ pub(super) const PLUG: &[&str] = &[
     "fence_hpblade",
     "fence_ibm_powervs",
     "fence_ibm_vpc",
-    "fence_ibmblade",
     "fence_ilo_moonshot",
-    "fence_intelmodular",
     "fence_ipdu",
     "fence_ironic",
     "fence_kubevirt",
@@ -45,7 +41,6 @@ pub(super) const PLUG: &[&str] = &[
     "fence_raritan",
     "fence_raritan_px3",
     "fence_shelly_gen2",
-    "fence_tripplite_snmp",
     "fence_vbox",
     "fence_virt",
     "fence_vmware",
@@ -129,12 +124,7 @@ pub(super) const GLUE: &[(&str, Aim, &[&str])] = &[
 /// their default is version 1, in which it is an error.
 pub(super) const SNMP: &[(&str, bool)] = &[
     ("fence_apc_snmp", true),
-    ("fence_bladecenter_snmp", true),
-    ("fence_emerson", false),
-    ("fence_ibmblade", true),
-    ("fence_intelmodular", false),
     ("fence_ipdu", false),
-    ("fence_tripplite_snmp", true),
 ];
 
 /// Agents that use their plug only if an option has one of these values. Otherwise they switch one machine.
@@ -214,10 +204,16 @@ pub(super) const NOT_POWER: &[(&str, &[&str])] = &[
         "reads every state that it does not know as off",
         &[
             "fence_amt",
+            // Their devices have states for "unknown" and for an off that is delayed.
+            "fence_bladecenter_snmp",
             "fence_cisco_ucs",
+            "fence_emerson",
+            "fence_ibmblade",
             "fence_ibmz",
+            "fence_intelmodular",
             "fence_lpar",
             "fence_rhevm",
+            "fence_tripplite_snmp",
             "fence_virsh",
         ],
     ),
