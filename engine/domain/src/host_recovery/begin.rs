@@ -52,9 +52,15 @@ impl HostRecovery {
         }
         self.asks.guarded = true;
         let mut ctx = decision_context!(self, now, record);
-        let proof = self.proof.as_ref();
-        if !self.hooks.before_fence(&self.moves, proof, &mut ctx, commands) {
-            return;
+        let (moves, proof) = ((&self.moves, untouched), self.proof.as_ref());
+        match self.hooks.before_fence(moves, proof, &mut ctx, commands) {
+            Ok(true) => {}
+            Ok(false) => return,
+            Err(why) => {
+                self.rejected = Some(why);
+                self.settle_now(now, record);
+                return;
+            }
         }
         if self.hooks.began(Phase::Pre) && !self.asks.counted_after_hooks {
             // Hooks take time, and other hosts may have failed meanwhile.

@@ -36,16 +36,21 @@ impl HookTrack {
         ctx.troubles.end(BlockerKind::Hook);
     }
 
-    /// True if fencing may start. A hook that prevents it ends the recovery before anything was touched.
+    /// Returns true if fencing may start. A hook that prevents it ends the recovery before anything was touched.
+    ///
+    /// # Errors
+    ///
+    /// The reason why a hook ends the recovery, if requests that the database has lost have touched something.
     pub(super) fn before_fence(
         &mut self,
-        moves: &Moves,
+        (moves, untouched): (&Moves, bool),
         proof: Option<&Proof>,
         ctx: &mut DecisionContext<'_>,
         commands: &mut Vec<Command>,
-    ) -> bool {
+    ) -> Result<bool, String> {
         match self.pass_in(Phase::Pre, moves, proof, ctx, commands) {
-            Gate::Open => return true,
+            Gate::Open => return Ok(true),
+            Gate::Skip(why) | Gate::Abort(why) if !untouched => return Err(why),
             Gate::Skip(why) => ctx.end(NotificationStatus::Finished, Some(format!("skipped: {why}"))),
             Gate::Abort(why) => {
                 let text = format!("nothing was done: {why}");
@@ -53,7 +58,7 @@ impl HookTrack {
             }
             Gate::Wait | Gate::Run { .. } => {}
         }
-        false
+        Ok(false)
     }
 
     /// True if no hook prevents evacuations from being requested. Moves that hooks rule out are done by then.

@@ -58,7 +58,9 @@ impl HostRecovery {
         let seen_after = |asked: Elapsed| asked >= settled.max(self.service.changed);
         let is_settled = self.service.question.seen.is_some_and(seen_after);
         if !seen.forced_down {
-            if is_settled {
+            // A copy of Nova's database that lags behind does not show yet that this recovery has set it.
+            let lags = |asked| self.service.may_show_own_changes(asked);
+            if is_settled && !self.service.question.seen.is_some_and(lags) {
                 let mut ctx = decision_context!(self, now, record);
                 let how = "forced_down was cleared outside Tachi";
                 self.service.act_enabling(how, &mut ctx, commands);

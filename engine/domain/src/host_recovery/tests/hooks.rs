@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::bed::{HOST, Harness, evacuation, region, server};
+use super::bed::{HOST, Harness, evacuation, id, region, server};
 use crate::entity::notification::NotificationStatus::{self, Failed, Finished, Ignored, Running};
 use crate::hooks::{Defaults, Hook, HookCall, HookOutcome, HookVerdict, Phase};
 use crate::host_recovery::{End, MoveStep, Stage};
@@ -462,4 +462,33 @@ fn a_state_written_before_there_were_hooks_is_read() {
     head.as_object_mut().unwrap().remove("hooks").unwrap();
     let read = crate::host_recovery::HostRecovery::restore(&head.to_string(), &[]).unwrap();
     assert_eq!(read.hooks, crate::recovery::HookTrack::default());
+}
+
+/// Covers R33.
+#[test]
+fn a_hook_before_the_fence_ends_nothing_that_lost_requests_have_touched() {
+    for verdict in [HookVerdict::Failed, HookVerdict::Skip] {
+        let mut bed = with(Phase::Pre, "exec:/bin/hook");
+        bed.claim().storm(1, 10);
+        let first = call(&bed).expect("it runs before the fence");
+        bed.see(Observation::Rewound).service();
+        let locked = Server {
+            locked: true,
+            locked_reason: Some(format!("{} found active, power on", bed.mark())),
+            ..server(1)
+        };
+        bed.inventory(vec![locked], vec![]);
+        assert!(bed.state.moves.contains_key(&id(1)));
+        says(&mut bed, &first, verdict);
+        assert!(
+            matches!(bed.step(1), MoveStep::Unlocking { .. }),
+            "{:?}: {:?}",
+            bed.step(1),
+            bed.message
+        );
+        bed.answer(1, ServerCall::Unlock, Ok(()));
+        assert_eq!(bed.status, NotificationStatus::Failed, "{:?}", bed.message);
+        let message = bed.message.clone().unwrap_or_default();
+        assert!(message.contains("as it ended"), "{message}");
+    }
 }

@@ -275,6 +275,24 @@ fn a_returned_host_is_not_proven_off_any_more() {
     assert!(bed.record.head, "written at once, for others read it");
 }
 
+/// Covers R26.
+#[test]
+fn a_copy_that_does_not_show_forced_down_yet_shows_no_return() {
+    let mut bed = Harness::engine().proven();
+    bed.forced_down().inventory(vec![], vec![]);
+    assert_eq!(bed.state.stage, Stage::Returning);
+    for (forced_down, enabled) in [(false, true), (true, false)] {
+        bed.service.forced_down = forced_down;
+        bed.service.enabled = enabled;
+        bed.tick(5_000).service();
+        assert_eq!(bed.state.stage, Stage::Returning, "{forced_down}");
+    }
+    // Long after its change it does.
+    bed.service.forced_down = false;
+    bed.tick(30_000).service();
+    assert_eq!(bed.state.stage, Stage::Over);
+}
+
 #[test]
 fn another_client_may_return_the_host_or_delete_its_service() {
     let mut bed = returning();
