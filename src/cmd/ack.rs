@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::json;
 use tachi_domain::situation::{Acknowledgement, FindingCode, name_in_command};
-use tachi_engine::ports::audit::{AuditAction, AuditPhase, AuditResult};
+use tachi_engine::ports::audit::{AuditPhase, AuditResult};
 use tachi_engine::ports::{AuditEntry, Fact, FactStore as _};
 use tachi_engine::situation::acknowledged;
 use tachi_engine::watcher::kind::ACKNOWLEDGED;
@@ -95,12 +95,7 @@ pub(crate) async fn run(args: AckArgs) -> Result<u8, Failure> {
     gone.retain(|fact| !valid.contains(&fact.subject));
     let audit = wiring::audit(&database.settings, &database.base.clock, "tachi ack")?;
     let by = process_owner::who(None)?;
-    let entry = |phase, text: &str| {
-        let mut entry = AuditEntry::new(AuditAction::Change, phase, "");
-        entry.operator = Some(by.clone());
-        text.clone_into(&mut entry.text);
-        entry
-    };
+    let entry = |phase, text: &str| AuditEntry::change(phase, "", &by, text);
     let mut put = None;
     let (view, text) = if end {
         let Some(one) = all.into_iter().find(is_same) else {

@@ -9,7 +9,7 @@ use axum::body::{Body, to_bytes};
 use axum::http::{Method, Request};
 use serde_json::Value;
 use tachi_api::{Identity, TokenValidator, Unavailable};
-use tachi_engine::ports::audit::{AuditAction, AuditPhase, AuditResult};
+use tachi_engine::ports::audit::{AuditPhase, AuditResult};
 use tachi_engine::ports::{AuditEntry, AuditSink};
 use tokio::sync::watch;
 use tower::ServiceExt as _;
@@ -107,10 +107,7 @@ impl LocalController {
     }
 
     fn entry(&self, phase: AuditPhase, text: &str) -> AuditEntry {
-        let mut entry = AuditEntry::new(AuditAction::Change, phase, &self.host);
-        entry.operator = Some(self.by.clone());
-        text.clone_into(&mut entry.text);
-        entry
+        AuditEntry::change(phase, &self.host, &self.by, text)
     }
 
     /// Sends a request; returns the answer, or the error as text.

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use tachi_domain::event::{Cause, Change, Event, EventSnapshot, Phase, ShownHost, ShownSegment, Subject};
-use tachi_engine::ports::audit::{AuditAction, AuditEntry, AuditPhase, AuditResult};
+use tachi_engine::ports::audit::{AuditEntry, AuditPhase, AuditResult};
 use tachi_engine::ports::{AuditSink, Events};
 
 /// Events that are passed on, and whose changes are written to the audit log.
@@ -47,10 +47,9 @@ fn entry(event: &Event) -> Option<AuditEntry> {
             return None;
         }
     };
-    let mut entry = AuditEntry::new(AuditAction::Change, AuditPhase::Outcome, host);
+    let text = format!("{text} ({})", event.cause.request_id);
+    let mut entry = AuditEntry::change(AuditPhase::Outcome, host, who(&event.cause), text);
     entry.result = Some(AuditResult::Ok);
-    entry.operator = Some(who(&event.cause));
-    entry.text = format!("{text} ({})", event.cause.request_id);
     Some(entry)
 }
 
@@ -119,6 +118,7 @@ mod tests {
     use tachi_domain::Timestamp;
     use tachi_domain::entity::segment::RecoveryMethod;
     use tachi_domain::entity::{Host, Segment, Stamps};
+    use tachi_engine::ports::audit::AuditAction;
     use tachi_engine::ports::{AuditError, NoEvents};
 
     use super::*;

@@ -137,6 +137,20 @@ impl AuditEntry {
             text: String::new(),
         }
     }
+
+    /// Creates an entry about an operator's change of `host`, which is empty if the change is of no host.
+    pub fn change(
+        phase: AuditPhase,
+        host: impl Into<String>,
+        operator: impl Into<String>,
+        text: impl Into<String>,
+    ) -> Self {
+        Self {
+            operator: Some(operator.into()),
+            text: text.into(),
+            ..Self::new(AuditAction::Change, phase, host)
+        }
+    }
 }
 
 /// An error while writing an entry.

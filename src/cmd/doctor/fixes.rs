@@ -8,7 +8,7 @@ use std::path::Path;
 use tachi_domain::count;
 use tachi_domain::situation::Severity;
 use tachi_engine::ports::AuditEntry;
-use tachi_engine::ports::audit::{AuditAction, AuditPhase, AuditResult};
+use tachi_engine::ports::audit::{AuditPhase, AuditResult};
 
 use super::super::freeze::{after, before};
 use super::super::init::missing;
@@ -140,12 +140,7 @@ async fn files(args: &DoctorArgs, settings: &Settings, base: &Base, by: &str) ->
     }
     let audit = wiring::audit(settings, &base.clock, COMMAND)?;
     for (file, _) in &open {
-        let entry = |phase, text: String| {
-            let mut entry = AuditEntry::new(AuditAction::Change, phase, "");
-            entry.operator = Some(by.to_owned());
-            entry.text = text;
-            entry
-        };
+        let entry = |phase, text: String| AuditEntry::change(phase, "", by, text);
         let intent = entry(AuditPhase::Intent, format!("closes {file} to others"));
         before(&audit, intent, "nothing was done").await?;
         let closed = close(Path::new(file));

@@ -10,7 +10,7 @@ use serde_json::json;
 use tachi_domain::freeze::FreezeScope;
 use tachi_domain::nova::Service;
 use tachi_engine::SystemClock;
-use tachi_engine::ports::audit::{AuditAction, AuditPhase, AuditResult};
+use tachi_engine::ports::audit::{AuditPhase, AuditResult};
 use tachi_engine::ports::compute::ServiceChange;
 use tachi_engine::ports::{AuditEntry, Clock as _, CloudLists as _, Compute as _};
 
@@ -143,12 +143,7 @@ async fn enable(settings: &Settings, base: &Base, service: &Service, by: &str) -
     // A slow login between the intent and the call would make the intent too old to act on.
     let ready = nova.make_ready().await;
     ready.map_err(|error| Failure::new("nothing was done: connecting to Nova", error))?;
-    let entry = |phase, text: &str| {
-        let mut entry = AuditEntry::new(AuditAction::Change, phase, &service.host);
-        entry.operator = Some(by.to_owned());
-        text.clone_into(&mut entry.text);
-        entry
-    };
+    let entry = |phase, text: &str| AuditEntry::change(phase, &service.host, by, text);
     let intent = entry(AuditPhase::Intent, "enables its service at Nova");
     before(&audit, intent, "nothing was done").await?;
     let change = ServiceChange {

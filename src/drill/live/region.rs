@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tachi_domain::ServerId;
 use tachi_domain::nova::Service;
-use tachi_engine::ports::audit::{AuditAction, AuditPhase, AuditResult};
+use tachi_engine::ports::audit::{AuditPhase, AuditResult};
 use tachi_engine::ports::{AuditEntry, AuditSink, CallError, Compute as _};
 use tachi_openstack::{CanaryOrder, Nova};
 
@@ -51,10 +51,7 @@ impl<'a> Region<'a> {
     }
 
     fn entry(&self, phase: AuditPhase, text: &str) -> AuditEntry {
-        let mut entry = AuditEntry::new(AuditAction::Change, phase, self.host);
-        entry.operator = Some(self.by.to_owned());
-        text.clone_into(&mut entry.text);
-        entry
+        AuditEntry::change(phase, self.host, self.by, text)
     }
 
     pub(super) async fn build(&self, order: &CanaryOrder) -> Result<ServerId, Failure> {
