@@ -175,7 +175,7 @@ impl FindingCode {
             Self::RoomUnknown => {
                 "It is unknown whether other hosts have capacity for the instances of a failed host."
             }
-            Self::HostUnknownToNova => "A host is registered, and Nova has no compute service of that name.",
+            Self::HostUnknownToNova => "A host that is registered or has instances has no service in Nova.",
             Self::HostOnMaintenance => "An operator has set maintenance for a host, so it is not recovered.",
             Self::Frozen => {
                 "It is frozen, so no host is fenced and no instance is moved until the freeze ends."

@@ -313,15 +313,24 @@ pub(super) fn strangers<'a>(look: &AssessContext<'a>, found: &mut Findings) -> V
         } else {
             Severity::Err
         };
-        let text = "in no segment, so not recovered";
-        found.note(
-            Finding::new(FindingCode::HostNotInSegment, text)
-                .graded(grade)
-                .about(name, instances)
-                .fix("tachi setup import --apply"),
-        );
+        let protection = lost_or_down(name, look);
+        let is_down = protection == Protection::Down;
+        let text = if is_down {
+            "down in Nova, and in no segment, so not recovered"
+        } else {
+            "in no segment, so not recovered"
+        };
+        let finding = Finding::new(FindingCode::HostNotInSegment, text)
+            .graded(grade)
+            .about(name, instances)
+            .fix("tachi setup import --apply");
+        if is_down && look.should_run_on(name) {
+            found.alarm(finding);
+        } else {
+            found.note(finding);
+        }
         let mut standing = ProtectionState::good();
-        standing.worsen(Protection::Unprotected, FindingCode::HostNotInSegment);
+        standing.worsen(protection, FindingCode::HostNotInSegment);
         strangers.push(AssessedHost {
             name,
             segment: None,

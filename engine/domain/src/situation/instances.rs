@@ -74,10 +74,19 @@ pub(super) fn assess(
     let mut all = Vec::new();
     for (host, instances) in &known.value.on {
         let mut base = common.clone();
-        match of.get(host.as_str()) {
-            Some(own) => base.and(own),
+        if let Some(own) = of.get(host.as_str()) {
+            base.and(own);
+        } else {
             // Nova has an instance on a host for which it shows no service.
-            None => base.worsen(Protection::Unprotected, FindingCode::HostUnknownToNova),
+            base.worsen(Protection::Unprotected, FindingCode::HostUnknownToNova);
+            if look.facts.computes.is_some() {
+                let text = "in no segment, and Nova has instances on it and no compute service of its name";
+                found.note(
+                    Finding::new(FindingCode::HostUnknownToNova, text)
+                        .about(host.as_str(), look.instances_on(host))
+                        .fix("openstack compute service list"),
+                );
+            }
         }
         let disks = HostDisks::of(host, look, &treatments);
         let host: Arc<str> = host.as_str().into();

@@ -641,15 +641,6 @@ fn cases() -> Vec<Case> {
             &[],
             [4, 1, 0, 0, 0, 1],
         ),
-        (
-            "an instance on a host of which Nova shows no service",
-            |facts| {
-                let on = &mut facts.instances.as_mut().unwrap().value.on;
-                on.insert("ghost".into(), vec![instance(50)].into());
-            },
-            &[],
-            [6, 0, 0, 1, 0, 0],
-        ),
     ]
 }
 
