@@ -129,8 +129,8 @@ fn planes(name: &str, look: &AssessContext<'_>, standing: &mut ProtectionState, 
     );
 }
 
-/// Reports the processes that the process monitor could not restart, on a host that stays in service nevertheless: the engine takes
-/// none of them for essential, or has not handled the report yet.
+/// Reports the processes that the process monitor could not restart, on a host that is not in maintenance because of them: the engine
+/// takes none of them for essential, or has not handled the report yet, or the host is in maintenance for another reason.
 fn processes(host: &Host, look: &AssessContext<'_>, found: &mut Findings) {
     if host.maintenance == Some(MaintenanceReason::Process) {
         return;
@@ -138,7 +138,10 @@ fn processes(host: &Host, look: &AssessContext<'_>, found: &mut Findings) {
     let Some(down) = ProcessFault::of(&host.name, look) else {
         return;
     };
-    let text = format!("in service, and {} could not be restarted", down.names());
+    let text = match host.maintenance {
+        None => format!("in service, and {} could not be restarted", down.names()),
+        Some(_) => format!("in maintenance, and {} could not be restarted", down.names()),
+    };
     found.note(
         Finding::new(FindingCode::ProcessDown, text)
             .graded(Severity::Info)

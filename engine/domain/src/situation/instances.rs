@@ -213,7 +213,7 @@ fn resting(one: &Instance, rest: &Rest, look: &AssessContext<'_>) -> Finding {
         ),
         StopReason::Unclear if rest.stopped => (
             Severity::Info,
-            "Nova found it shut down and stopped it: it is unknown if the guest did that by itself",
+            "stopped, and Nova's records name no user who stopped it: its guest may have shut itself down, or died",
             Some(fix),
         ),
         StopReason::Unclear => (

@@ -59,7 +59,11 @@ fn cases() -> Vec<Case> {
         (
             "an instance rests, and whether it should is not known",
             |facts| rest(facts, StopReason::Unclear, 60),
-            &[(FindingCode::InstanceDown, "vm-1", "it is unknown if the guest")],
+            &[(
+                FindingCode::InstanceDown,
+                "vm-1",
+                "its guest may have shut itself down",
+            )],
             [5, 0, 1, 0, 0, 0],
         ),
         (

@@ -119,6 +119,23 @@ pub(in super::super) fn cases() -> Vec<Case> {
             ALL_WELL,
         ),
         (
+            "a process on a host in maintenance for another reason",
+            |facts| {
+                watched(facts);
+                facts.segments[0].hosts[0].maintenance = Some(MaintenanceReason::Operator);
+                facts.monitors.push(not_restarted("a", "libvirtd"));
+            },
+            &[
+                (FindingCode::HostOnMaintenance, "a", ""),
+                (
+                    FindingCode::ProcessDown,
+                    "a",
+                    "in maintenance, and libvirtd could not be restarted",
+                ),
+            ],
+            [4, 0, 0, 2, 0, 0],
+        ),
+        (
             "a process without which a host is out of use is named",
             |facts| {
                 watched(facts);
