@@ -98,7 +98,7 @@ pub(super) fn assess(
             let waiting = waiting.get(&one.id).copied();
             reported.extend(waiting.map(|_| one.id));
             if let Some(rest) = rests(one).filter(|_| waiting.is_none()) {
-                found.note(resting(one, rest, look));
+                found.note(resting(one, rest, &host, look));
             }
             let (protection, reasons) = match own(one, waiting, &base, look) {
                 Some(own) => (own.protection, Arc::new(own.reasons)),
@@ -187,8 +187,9 @@ fn rests(one: &Instance) -> Option<&Rest> {
 /// Time that Nova may work on an instance that should run before that is reported as an outage.
 const BUSY: Duration = Duration::from_mins(5);
 
-/// Describes an instance that does not run.
-fn resting(one: &Instance, rest: &Rest, look: &AssessContext<'_>) -> Finding {
+/// Describes an instance that does not run. A start is not proposed for a host that is down or being recovered: Nova would execute it
+/// when the host returns, and the instance may run elsewhere by then (R12).
+fn resting(one: &Instance, rest: &Rest, host: &str, look: &AssessContext<'_>) -> Finding {
     let age = u128::from(look.now.micros_since(rest.since).unsigned_abs());
     let fix = if rest.stopped {
         format!("openstack server start {}", one.id)
@@ -227,11 +228,17 @@ fn resting(one: &Instance, rest: &Rest, look: &AssessContext<'_>) -> Finding {
             None,
         ),
     };
+    let is_host_lost = look.is_up(host) == Some(false) || look.open_host_recovery(host).is_some();
+    let text = if is_host_lost {
+        format!("{text}; its host is down or being recovered, so do not start it there")
+    } else {
+        text.to_owned()
+    };
     let finding = Finding::new(FindingCode::InstanceDown, text)
         .graded(grade)
         .about(&*one.name, 1)
         .since(rest.since);
-    match fix {
+    match fix.filter(|_| !is_host_lost) {
         Some(fix) => finding.fix(fix),
         None => finding,
     }

@@ -83,6 +83,33 @@ fn an_instance_that_is_down_is_an_error_and_one_that_is_being_started_is_a_warni
     assert_eq!(grade(true, 310), Severity::Err);
 }
 
+/// Nova would execute the start when the host returns.
+/// Covers R12.
+#[test]
+fn no_start_is_proposed_on_a_host_that_is_down_or_being_recovered() {
+    let proposed = |change: Change| {
+        let mut facts = fine();
+        rest(&mut facts, StopReason::Due, 60);
+        change(&mut facts);
+        let mut found = assess(&facts, NOW).findings.into_iter();
+        let down = found.find(|one| one.code == FindingCode::InstanceDown).unwrap();
+        assert_eq!(down.grade, Severity::Err);
+        assert_eq!(
+            down.fix.is_none(),
+            down.text.ends_with("so do not start it there"),
+            "{down:?}"
+        );
+        down.fix
+    };
+    let start = format!("openstack server start {}", instance(1).id);
+    assert_eq!(proposed(|_| {}), Some(start));
+    assert_eq!(proposed(|facts| computes(facts)[0].up = false), None);
+    assert_eq!(
+        proposed(|facts| facts.recoveries.push(recovery("a", WaitsFor::Nothing))),
+        None
+    );
+}
+
 /// Instances that were started on a host after its recovery, or while an operator worked on it, are down with it.
 /// Covers R36.
 #[test]
