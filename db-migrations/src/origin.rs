@@ -103,6 +103,7 @@ const OURS: &[&str] = &[
     "tachi_freeze",
     "tachi_monitor",
     "tachi_local_disk",
+    "tachi_failed_instance",
     "tachi_job",
 ];
 

@@ -39,7 +39,7 @@ pub use freezes::{FreezeLine, FreezeNews, FreezeOutcome, Freezes, NewFreeze};
 pub use hooks::Hooks;
 pub use inventory::{Inventory, ServerPage};
 pub use jobs::{JobEnd, JobLine, Jobs};
-pub use journal::{Journal, JournalError};
+pub use journal::{FailedInstances, Journal, JournalError};
 pub use machines::Machines;
 pub use monitors::{HEARTBEAT_WRITE_LIMIT, Monitors, ReceivedHeartbeat};
 pub use operator::OperatorJournal;

@@ -7,7 +7,7 @@ import uuid
 from urllib.parse import unquote, urlsplit
 
 # Children first. Those that only Tachi has are left out where they are not there.
-TABLES = ["tachi_job", "tachi_monitor", "tachi_freeze", "reporter_aside", "reporter_doubt", "instance_restart", "recovery_proof", "recovery_move", "recovery_step", "recovery", "host_state",
+TABLES = ["tachi_job", "tachi_failed_instance", "tachi_monitor", "tachi_freeze", "reporter_aside", "reporter_doubt", "instance_restart", "recovery_proof", "recovery_move", "recovery_step", "recovery", "host_state",
           "vmoves", "notifications", "hosts", "failover_segments"]
 
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tachi_domain::guard::{Doubts, RegionHost};
 use tachi_domain::recovery::WrittenOff;
-use tachi_domain::{Elapsed, HostId, RecoveryId, Reporter, ServerId};
+use tachi_domain::{Elapsed, HostId, RecoveryId, Reporter, ServerId, Timestamp};
 pub use tachi_driver::RowVersion;
 pub use tachi_driver::journal::{
     Claim, ClaimedRecovery, HostWrite, LeaseRenewal, MoveWrite, PeerClaim, PlannedWrite, ProofWrite,
@@ -80,6 +80,24 @@ pub struct HostRecords {
     pub reporters: BTreeMap<HostId, Vec<Reporter>>,
     /// Process recoveries that are open, or keep a host in maintenance, in the order in which they were opened.
     pub processes: Vec<HostIncidentRow>,
+}
+
+/// The instances whose reported failure no recovery has repaired.
+#[async_trait]
+pub trait FailedInstances: Send + Sync {
+    /// Returns the instances with an open recovery, each with its start, and those whose last recovery has failed, with its end.
+    ///
+    /// # Errors
+    ///
+    /// The database failed.
+    async fn failed_instances(&self) -> Result<BTreeMap<ServerId, Timestamp>, JournalError>;
+
+    /// Removes instances that Nova no longer has. An instance whose recovery has failed after the given time stays.
+    ///
+    /// # Errors
+    ///
+    /// The database failed; the instances may have been removed anyway.
+    async fn forget_instances(&self, gone: &BTreeMap<ServerId, Timestamp>) -> Result<(), JournalError>;
 }
 
 #[async_trait]

@@ -4,6 +4,7 @@
 pub(crate) mod action;
 pub(crate) mod engine;
 pub(crate) mod fact;
+pub(crate) mod failed_instance;
 pub(crate) mod fence_machine;
 pub(crate) mod fence_order;
 pub(crate) mod freeze;

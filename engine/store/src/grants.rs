@@ -46,7 +46,7 @@ const fn right(table: &'static str, insert: Columns, update: Columns, delete: bo
 
 /// All tables. Every role may read all of them: none contains a secret, and the version of the schema can be detected
 /// only with all of them.
-const TABLES: [&str; 27] = [
+const TABLES: [&str; 28] = [
     "failover_segments",
     "hosts",
     "notifications",
@@ -59,6 +59,7 @@ const TABLES: [&str; 27] = [
     "host_state",
     "host_reservation",
     "instance_restart",
+    "tachi_failed_instance",
     "fence_order",
     "fence_machine",
     "reporter_doubt",
@@ -123,7 +124,7 @@ const API: [Right; 10] = [
     right("tachi_lock", Columns::All, Columns::All, false, false),
 ];
 
-const ENGINE: [Right; 22] = [
+const ENGINE: [Right; 23] = [
     right("notifications", Columns::All, Columns::All, false, true),
     right(
         "hosts",
@@ -143,6 +144,8 @@ const ENGINE: [Right; 22] = [
     right("host_state", Columns::All, Columns::All, true, false),
     right("host_reservation", Columns::All, Columns::All, false, true),
     right("instance_restart", Columns::All, Columns::None, false, false),
+    // A later recovery that succeeds removes the row.
+    right("tachi_failed_instance", Columns::All, Columns::All, true, false),
     right("fence_order", Columns::All, Columns::None, true, true),
     right("fence_machine", Columns::All, Columns::All, true, true),
     right("reporter_doubt", Columns::All, Columns::None, true, true),

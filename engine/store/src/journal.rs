@@ -4,6 +4,7 @@ mod actions;
 mod beats;
 mod claim;
 mod commit;
+mod failed_instances;
 mod frozen;
 mod given_up;
 mod host_and_segment;
@@ -29,12 +30,12 @@ use tachi_domain::guard::Doubts;
 use tachi_domain::recovery::WrittenOff;
 use tachi_domain::recovery::{Life, RecoveryKind};
 use tachi_domain::situation::MutedReporter;
-use tachi_domain::{Elapsed, HostId, RecoveryId, ServerId};
+use tachi_domain::{Elapsed, HostId, RecoveryId, ServerId, Timestamp};
 use tachi_engine::ports::journal::{
     Claim, ClaimedRecovery, HostRecords, LeaseRenewal, PeerClaim, RowVersion, Write, WriteOutcome,
 };
 use tachi_engine::ports::reserve::{ReservationState, ReserveRow};
-use tachi_engine::ports::{Journal, JournalError};
+use tachi_engine::ports::{FailedInstances, Journal, JournalError};
 use tokio::time::Instant;
 use tracing::instrument;
 
@@ -216,6 +217,21 @@ impl Journal for JournalTables {
     async fn reserve(&self, host: HostId) -> Result<Vec<ReserveRow>, JournalError> {
         let read = reservations::reserve(self.db.reader(), host, self.db.now()).await;
         read.map_err(|stop| stop.journal("reading the reserved hosts"))
+    }
+}
+
+#[async_trait]
+impl FailedInstances for JournalTables {
+    #[instrument(name = "store::failed_instances", level = "debug", skip_all)]
+    async fn failed_instances(&self) -> Result<BTreeMap<ServerId, Timestamp>, JournalError> {
+        let read = failed_instances::all(self.db.reader()).await;
+        read.map_err(|stop| stop.journal("reading the instances whose recovery has failed"))
+    }
+
+    #[instrument(name = "store::forget_instances", level = "debug", skip_all, fields(count = gone.len()))]
+    async fn forget_instances(&self, gone: &BTreeMap<ServerId, Timestamp>) -> Result<(), JournalError> {
+        let removed = self.db.write(&failed_instances::Forget { gone }).await;
+        removed.map_err(|stop| stop.journal("removing deleted instances whose recovery had failed"))
     }
 }
 

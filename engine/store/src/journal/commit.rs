@@ -14,7 +14,8 @@ use tachi_engine::ports::journal::{Claim, HostWrite, ProofWrite, StepWrite, Writ
 use tokio::time::Instant;
 
 use super::{
-    actions, claim, given_up, host_and_segment, moves, orders, planned, pulse, reservations, restarts, rewind,
+    actions, claim, failed_instances, given_up, host_and_segment, moves, orders, planned, pulse,
+    reservations, restarts, rewind,
 };
 use crate::convert::{self, signed};
 use crate::entity::{host, notification, recovery, recovery_proof, recovery_step};
@@ -222,12 +223,17 @@ impl Commit<'_> {
         Ok(found.is_some())
     }
 
-    /// Releases everything that the recovery has taken. A process recovery takes nothing, and an instance recovery no
-    /// reserved host.
+    /// Releases everything that the recovery has taken, and stores how that of an instance has ended. A process recovery takes nothing,
+    /// and an instance recovery no reserved host.
     async fn free(&self, tx: &Tx, row: &recovery::Model) -> Result<(), Stop> {
         match convert::recovery_kind(row)? {
             RecoveryKind::Process | RecoveryKind::Drain | RecoveryKind::Giveback => Ok(()),
-            RecoveryKind::Vm => free_moves(tx, row.id).await,
+            RecoveryKind::Vm => {
+                if let Some((status, _)) = &self.write.notification {
+                    failed_instances::ended(tx, row, *status, self.now).await?;
+                }
+                free_moves(tx, row.id).await
+            }
             RecoveryKind::Host => {
                 free_moves(tx, row.id).await?;
                 reservations::free(tx, row.id, self.now).await

@@ -1,0 +1,224 @@
+//! The instances whose reported failure no recovery has repaired.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use sea_orm::sea_query::OnConflict;
+use sea_orm::{
+    ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _, QuerySelect as _, QueryTrait as _,
+    Set,
+};
+use tachi_domain::entity::notification::NotificationStatus;
+use tachi_domain::recovery::{Life, RecoveryKind};
+use tachi_domain::{ServerId, Timestamp};
+
+use crate::clock;
+use crate::convert::{self, Cell};
+use crate::entity::{failed_instance, notification, recovery};
+use crate::error::Stop;
+use crate::transaction::{Transaction, Tx, TxOutcome};
+
+/// Stores how the recovery of an instance has ended. One that was ignored changes nothing: an earlier failure stays.
+pub(super) async fn ended(
+    tx: &Tx,
+    row: &recovery::Model,
+    status: NotificationStatus,
+    now: Timestamp,
+) -> Result<(), Stop> {
+    let failed = match status {
+        NotificationStatus::Failed => true,
+        NotificationStatus::Finished => false,
+        NotificationStatus::New
+        | NotificationStatus::Running
+        | NotificationStatus::Error
+        | NotificationStatus::Ignored => return Ok(()),
+    };
+    let Some(server) = instance(tx, row).await? else {
+        return Ok(());
+    };
+    if !failed {
+        let known = failed_instance::Entity::find_by_id(server.to_string())
+            .one(tx)
+            .await?;
+        // `MariaDB` would lock the place of a row that is not there, against other recoveries.
+        if known.is_some() {
+            failed_instance::Entity::delete_by_id(server.to_string())
+                .exec(tx)
+                .await?;
+        }
+        return Ok(());
+    }
+    let at = clock::now(tx, now).await?;
+    let one = failed_instance::ActiveModel {
+        instance_uuid: Set(server.to_string()),
+        failed_at: Set(at.micros()),
+    };
+    let over = OnConflict::column(failed_instance::Column::InstanceUuid)
+        .update_column(failed_instance::Column::FailedAt)
+        .to_owned();
+    let insert = failed_instance::Entity::insert(one).on_conflict(over);
+    tx.execute(&insert.into_query()).await?;
+    Ok(())
+}
+
+/// Returns the instance that the recovery's notification names.
+async fn instance(tx: &Tx, row: &recovery::Model) -> Result<Option<ServerId>, Stop> {
+    let payload: Option<Option<String>> = notification::Entity::find()
+        .select_only()
+        .column(notification::Column::Payload)
+        .filter(notification::Column::NotificationUuid.eq(&row.notification_uuid))
+        .into_tuple()
+        .one(tx)
+        .await?;
+    let cell = Cell {
+        table: "notifications",
+        row: &row.notification_uuid,
+        column: "payload",
+    };
+    let payload = convert::payload(cell, payload.flatten().as_deref())?;
+    Ok(payload.get("instance_uuid").and_then(|text| text.parse().ok()))
+}
+
+/// Returns the instances with an open recovery, each with its start, and those whose last recovery has failed, with its end.
+pub(super) async fn all(db: &impl ConnectionTrait) -> Result<BTreeMap<ServerId, Timestamp>, Stop> {
+    let mut found = BTreeMap::new();
+    for row in failed_instance::Entity::find().all(db).await? {
+        let cell = Cell {
+            table: "tachi_failed_instance",
+            row: &row.instance_uuid,
+            column: "instance_uuid",
+        };
+        found.insert(
+            cell.id(&row.instance_uuid)?,
+            Timestamp::from_micros(row.failed_at),
+        );
+    }
+    let open: Vec<(Option<String>, i64)> = recovery::Entity::find()
+        .select_only()
+        .columns([recovery::Column::OpenKey, recovery::Column::OpenedAt])
+        .filter(recovery::Column::Life.eq(Life::Open.as_str()))
+        .filter(recovery::Column::Kind.eq(RecoveryKind::Vm.as_str()))
+        .into_tuple()
+        .all(db)
+        .await?;
+    for (key, opened_at) in open {
+        let key = key.as_deref().and_then(|key| key.strip_prefix("vm:"));
+        if let Some(server) = key.and_then(|text| text.parse().ok()) {
+            found.insert(server, Timestamp::from_micros(opened_at));
+        }
+    }
+    Ok(found)
+}
+
+/// Removes deleted instances.
+pub(super) struct Forget<'a> {
+    /// The instances, each with the time of the failure that was read.
+    pub(super) gone: &'a BTreeMap<ServerId, Timestamp>,
+}
+
+#[async_trait]
+impl Transaction for Forget<'_> {
+    type Output = ();
+
+    async fn run(&self, tx: &Tx) -> Result<TxOutcome<()>, Stop> {
+        for (server, failed_at) in self.gone {
+            failed_instance::Entity::delete_many()
+                .filter(failed_instance::Column::InstanceUuid.eq(server.to_string()))
+                .filter(failed_instance::Column::FailedAt.lte(failed_at.micros()))
+                .exec(tx)
+                .await?;
+        }
+        Ok(TxOutcome::Keep(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tachi_domain::entity::notification::NotificationType::Vm;
+    use tachi_engine::ports::FailedInstances as _;
+    use tachi_engine::ports::journal::{ClaimedRecovery, Write, WriteOutcome};
+
+    use super::*;
+    use crate::testing::{Bench, START, notification};
+
+    const VM1: &str = "6c2b9d7e-0b0e-4f52-9c61-000000000001";
+    const VM2: &str = "6c2b9d7e-0b0e-4f52-9c61-000000000002";
+
+    async fn claimed(bench: &Bench, instance: &str) -> ClaimedRecovery {
+        let payload = [
+            ("instance_uuid", instance),
+            ("event", "LIFECYCLE"),
+            ("vir_domain_event", "STOPPED_FAILED"),
+        ];
+        bench.clock.set_wall_on(200);
+        let report = notification(Vm, "cmp1", bench.clock_wall(), &payload);
+        bench.accept(&report).await.unwrap();
+        bench.claim_newest("engine").await
+    }
+
+    async fn end(bench: &Bench, claimed: &ClaimedRecovery, status: NotificationStatus) {
+        bench.clock.set_wall_on(10);
+        let write = Write {
+            life: Some(Life::Closed),
+            notification: Some((status, None)),
+            ..Write::default()
+        };
+        let written = bench
+            .store
+            .journal()
+            .commit_at(claimed.id, claimed.epoch, &write)
+            .await
+            .unwrap();
+        assert!(matches!(written, WriteOutcome::Written(_)), "{written:?}");
+    }
+
+    /// The failed instances, with the seconds since the start of the test.
+    async fn known(bench: &Bench) -> Vec<(String, i64)> {
+        let failed = bench.store.journal().failed_instances().await.unwrap();
+        let since = |at: Timestamp| at.micros_since(Timestamp::from_micros(START)) / 1_000_000;
+        failed
+            .iter()
+            .map(|(id, at)| (id.to_string(), since(*at)))
+            .collect()
+    }
+
+    /// Covers R36.
+    #[tokio::test]
+    async fn an_instance_whose_recovery_failed_is_known_until_a_later_one_succeeds() {
+        let bench = Bench::new().await;
+        let segment = bench.segment("s1").await;
+        bench.host(&segment, "cmp1").await;
+        assert_eq!(known(&bench).await, []);
+        let first = claimed(&bench, VM1).await;
+        let begun = known(&bench).await;
+        assert_eq!(begun, [(VM1.to_owned(), begun[0].1)], "its recovery is open");
+        end(&bench, &first, NotificationStatus::Failed).await;
+        let failed = known(&bench).await;
+        assert_eq!(failed, [(VM1.to_owned(), begun[0].1 + 10)]);
+        let other = claimed(&bench, VM2).await;
+        end(&bench, &other, NotificationStatus::Finished).await;
+        assert_eq!(known(&bench).await, failed, "another instance");
+        let again = claimed(&bench, VM1).await;
+        assert_eq!(known(&bench).await, [(VM1.to_owned(), failed[0].1 + 410)]);
+        end(&bench, &again, NotificationStatus::Ignored).await;
+        assert_eq!(known(&bench).await, failed, "nothing was done");
+        let again = claimed(&bench, VM1).await;
+        end(&bench, &again, NotificationStatus::Failed).await;
+        let later = known(&bench).await;
+        assert!(later[0].1 > failed[0].1, "{later:?}");
+        let forget = async |micros: i64| {
+            let gone = [(VM1.parse().unwrap(), Timestamp::from_micros(micros))].into();
+            bench.store.journal().forget_instances(&gone).await.unwrap();
+        };
+        forget(START + later[0].1 * 1_000_000 - 1).await;
+        assert_eq!(known(&bench).await, later, "it has failed since");
+        forget(START + later[0].1 * 1_000_000).await;
+        assert_eq!(known(&bench).await, []);
+        let again = claimed(&bench, VM1).await;
+        end(&bench, &again, NotificationStatus::Failed).await;
+        assert_eq!(known(&bench).await.len(), 1);
+        let last = claimed(&bench, VM1).await;
+        end(&bench, &last, NotificationStatus::Finished).await;
+        assert_eq!(known(&bench).await, []);
+    }
+}
