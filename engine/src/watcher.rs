@@ -5,6 +5,7 @@
 //! if the owner has left the registry, or if the number has not changed for `TURN_TIMEOUT` by its own clock. No
 //! decision depends on these facts.
 
+mod failed;
 pub mod kind;
 mod rooms;
 mod roster;
@@ -28,7 +29,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::cloud::{CloudCache, CloudView};
-use crate::ports::{Clock, EngineRegistry, Fact, FactStore, Inventory, JournalError, Round};
+use crate::ports::{Clock, EngineRegistry, Fact, FactStore, FailedInstances, Inventory, JournalError, Round};
 use crate::situation::CloudSnapshot;
 use rooms::Rooms;
 use roster::{Ask, Roster};
@@ -75,6 +76,8 @@ pub struct Sources {
     /// The registry of engines, which shows if the owner of the turn still runs.
     pub roll: Arc<dyn EngineRegistry>,
     pub inventory: Arc<dyn Inventory>,
+    /// The instances whose failure no recovery has repaired.
+    pub failed: Arc<dyn FailedInstances>,
     /// The capacity of hosts.
     pub rooms: Arc<dyn crate::ports::Rooms>,
     pub cloud: CloudCache,
@@ -228,6 +231,7 @@ impl Watcher {
         // A list of all instances would compete with evacuations for Nova's processors.
         if looked && !(self.sources.moves.are_under_way() && self.can_wait(now)) {
             self.list().await;
+            self.read_failed(now).await;
             for _ in 0..MAX_REASONS_PER_ROUND {
                 if !self.query_reason().await {
                     break;
@@ -473,13 +477,13 @@ impl Watcher {
             return false;
         };
         let why = match self.sources.inventory.orders(server).await {
-            Ok(Some(orders)) => StopReason::judge(&orders),
+            Ok(Some(orders)) => self.roster.judge(server, &orders),
             // The instance was deleted; the next list omits it.
             Ok(None) => StopReason::Unasked,
             // A repeated query would be refused too.
             Err(error) if matches!(error.fault.class, FaultClass::Permanent | FaultClass::Fatal) => {
                 tracing::debug!(%error, "Nova refused to show why an instance does not run");
-                StopReason::Unclear
+                self.roster.judge(server, &[])
             }
             Err(error) => {
                 tracing::debug!(%error, "failed to read why an instance does not run");

@@ -107,6 +107,7 @@ impl Process {
             facts: Arc::new(base.store.facts().clone()),
             roll: Arc::new(base.store.roll().clone()),
             inventory: nova.clone(),
+            failed: Arc::new(base.store.journal().clone()),
             rooms: nova,
             cloud: engine.cloud(),
             clock: base.clock.clone(),

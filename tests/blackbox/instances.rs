@@ -10,7 +10,7 @@ use tachi_engine::SystemClock;
 use tachi_engine::ports::{
     Clock as _, Hosts as _, Notifications as _, RegistryError, Reports as _, Segments as _,
 };
-use tachi_sandbox::{ApiEffect, ApiFault, Boot, MoveFault, MoveFaultRule, VmState};
+use tachi_sandbox::{ApiEffect, ApiFault, Boot, MoveFault, MoveFaultRule, RegionSettings, VmState};
 use uuid::Uuid;
 
 use super::recovery::everything;
@@ -441,6 +441,45 @@ async fn an_instance_whose_restart_failed_is_down_in_every_view_until_it_runs() 
         202
     );
     until("it to be protected", limit, async || counted()["protected"] == 5).await;
+}
+
+/// Nova records a stop of its own of a guest that it finds shut down, and its record of actions shows no cause.
+/// Covers R36.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_instance_whose_recovery_gave_up_is_down_although_nova_has_stopped_it() {
+    let settings = RegionSettings {
+        power_sync_interval: Duration::from_millis(100),
+        ..quick_region(3)
+    };
+    let stage = Stage::set(settings).await;
+    stage.protect().await;
+    let server = stage.boot(HOST, 1)[0];
+    let region = stage.sandbox.region();
+    let extra = stage.folder.path().join("budget.conf");
+    let budget = "[instance_failure]\nmax_restarts = 1\nmax_moves = 0\n";
+    std::fs::write(&extra, budget).unwrap();
+    let _engine = stage.spawn_with("engine", &[extra]);
+    let limit = Duration::from_secs(90);
+    let counted = |kind: &str| json(&stage, &["status"])["instances"][kind].clone();
+    until("it to be protected", limit, async || counted("protected") == 1).await;
+    for wanted in [NotificationStatus::Finished, NotificationStatus::Failed] {
+        let notification = crashed(&stage, server).await;
+        let (status, message) = until_over(&stage, notification).await;
+        assert_eq!(status, wanted, "{message}");
+    }
+    // Its nova-compute compares the power states a moment after it has started.
+    region.faults().agent_stop(HOST).unwrap();
+    region.faults().agent_start(HOST).unwrap();
+    until("Nova to stop it", limit, async || {
+        region.server(server).unwrap().vm_state == VmState::Stopped
+    })
+    .await;
+    until("it to be down", limit, async || counted("down") == 1).await;
+    let told = json(&stage, &["status"]);
+    let mut found = told["findings"].as_array().unwrap().iter();
+    let down = found.find(|one| one["code"] == "INSTANCE_DOWN").unwrap();
+    assert_eq!(down["grade"], "err", "{told}");
+    assert_eq!(run(&stage, &["status", "--check"]).0, 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]

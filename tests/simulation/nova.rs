@@ -165,6 +165,7 @@ impl Nova {
         let action = |(action, by): &(&str, Actor)| ServerAction {
             action: (*action).to_owned(),
             by: *by,
+            at: None,
         };
         row.exists.then(|| row.actions.iter().rev().map(action).collect())
     }

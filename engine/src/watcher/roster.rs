@@ -7,7 +7,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use tachi_domain::forecast::{Needs, SharedNeeds};
-use tachi_domain::nova::{Rest, Server, StopReason, VmState, at_rest};
+use tachi_domain::nova::{Rest, Server, ServerAction, StopReason, VmState, at_rest};
 use tachi_domain::policy::Policy;
 use tachi_domain::situation::{Instance, Instances};
 use tachi_domain::{ServerId, Timestamp};
@@ -58,6 +58,8 @@ pub(super) struct Roster {
     changed: BTreeSet<String>,
     /// Instances that are not running and for which the reason is to be queried.
     why: Ring,
+    /// The instances whose failure no recovery has repaired, with its time.
+    failed: BTreeMap<ServerId, Timestamp>,
     /// Instances to query again: Nova's timestamps have whole seconds, so a change may have been missed.
     again: Ring,
 }
@@ -302,6 +304,55 @@ impl Roster {
         }
     }
 
+    /// Takes the instances whose failure no recovery has repaired. The reasons of those that are new or gone are queried again.
+    pub(super) fn note_failed(&mut self, failed: BTreeMap<ServerId, Timestamp>) {
+        let before = std::mem::replace(&mut self.failed, failed);
+        let known = before.keys().chain(self.failed.keys()).copied();
+        let changed: BTreeSet<ServerId> = known.filter(|id| before.get(id) != self.failed.get(id)).collect();
+        for id in changed {
+            self.query_again(id);
+        }
+    }
+
+    /// Returns the instances whose recovery has failed and that Nova no longer has, with the time of the failure.
+    pub(super) fn deleted(&self, now: Timestamp) -> BTreeMap<ServerId, Timestamp> {
+        if !self.complete || !self.unlisted.is_empty() || !self.cells_down.is_empty() {
+            return BTreeMap::new();
+        }
+        let is_gone = |(id, at): &(&ServerId, &Timestamp)| {
+            !self.known.contains_key(id) && now.micros_since(**at) > DELETED_AFTER_MICROS
+        };
+        let gone = self.failed.iter().filter(is_gone);
+        gone.map(|(id, at)| (*id, *at)).collect()
+    }
+
+    /// Queries the stop reason of an instance again, unless a user has stopped it.
+    fn query_again(&mut self, id: ServerId) {
+        let Some(host) = self.known.get(&id).map(|place| Arc::clone(&place.host)) else {
+            return;
+        };
+        let Some(mut instance) = self.get(&host, id).cloned() else {
+            return;
+        };
+        if let Some(rest) = instance
+            .rest
+            .as_mut()
+            .filter(|rest| rest.why != StopReason::Meant)
+        {
+            rest.judged = None;
+            self.put(&host, instance);
+            self.why.ids.insert(id);
+        }
+    }
+
+    /// Returns the reason why an instance does not run, by the actions that Nova shows.
+    pub(super) fn judge(&self, id: ServerId, actions: &[ServerAction]) -> StopReason {
+        match self.failed.get(&id) {
+            Some(failed_at) => StopReason::judge_after_failure(actions, *failed_at),
+            None => StopReason::judge(actions),
+        }
+    }
+
     /// Returns the next instance whose stop reason to query. Skips instances on which Nova is still working, for a
     /// limited time.
     pub(super) fn next_why(&mut self, now: Timestamp) -> Option<ServerId> {
@@ -400,6 +451,9 @@ impl Roster {
         }
     }
 }
+
+/// Time after the failure of a recovery from which a missing instance counts as deleted: a list of Nova may lag.
+const DELETED_AFTER_MICROS: i64 = 3_600_000_000;
 
 /// Time that Nova may work on an instance before its stop reason is queried.
 const BUSY_MICROS: i64 = 300_000_000;

@@ -47,6 +47,8 @@ struct World {
     holds: Mutex<Option<Vec<WouldHold>>>,
     /// The number of requests of each kind.
     orders: Mutex<BTreeMap<ServerId, Vec<ServerAction>>>,
+    /// The instances whose recovery has failed.
+    failed: Mutex<BTreeMap<ServerId, Timestamp>>,
     /// The instances that were read.
     asked: Mutex<Vec<ServerId>>,
 }
@@ -104,6 +106,7 @@ impl World {
             facts: self.clone(),
             roll: self.clone(),
             inventory: self.clone(),
+            failed: self.clone(),
             rooms: self.clone(),
             cloud: CloudCache::new(self.clone()),
             clock: self.clone(),
@@ -196,6 +199,17 @@ impl Clock for World {
     }
     fn boot(&self) -> Duration {
         Duration::from_secs(u64::try_from(*self.seconds.lock().unwrap()).unwrap())
+    }
+}
+
+#[async_trait]
+impl FailedInstances for World {
+    async fn failed_instances(&self) -> Result<BTreeMap<ServerId, Timestamp>, JournalError> {
+        Ok(self.failed.lock().unwrap().clone())
+    }
+    async fn forget_instances(&self, gone: &BTreeMap<ServerId, Timestamp>) -> Result<(), JournalError> {
+        self.failed.lock().unwrap().retain(|id, _| !gone.contains_key(id));
+        Ok(())
     }
 }
 
@@ -701,6 +715,7 @@ impl World {
         let order = |(action, by): &(&str, Actor)| ServerAction {
             action: (*action).to_owned(),
             by: *by,
+            at: None,
         };
         let orders = orders.iter().map(order).collect();
         self.orders.lock().unwrap().insert(id, orders);

@@ -9,6 +9,7 @@ use tachi_keystone::Need;
 use super::version::Feature;
 use super::{Nova, Request};
 use crate::fault::ErrorScope;
+use crate::time;
 
 #[derive(Deserialize)]
 struct List {
@@ -46,6 +47,7 @@ pub(super) async fn of(nova: &Nova, server: ServerId) -> Result<Option<Vec<Serve
             Some(_) if record.user_id == ours => Actor::Ours,
             Some(_) => Actor::Person,
         },
+        at: time::parse(&record.start_time),
         action: record.action,
     };
     Ok(Some(actions.into_iter().map(order).collect()))
@@ -96,6 +98,8 @@ mod tests {
                 ("create", Actor::Person)
             ]
         );
+        assert_eq!(orders[0].at, time::parse("2026-10-04T09:14:03Z"));
+        assert!(orders[0].at.is_some());
         assert_eq!(nova.orders(GONE.parse().unwrap()).await.unwrap(), None);
     }
 }

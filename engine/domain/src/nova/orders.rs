@@ -22,6 +22,8 @@ pub struct ServerAction {
     /// Nova's name of the action, such as `stop` or `evacuate`.
     pub action: String,
     pub by: Actor,
+    /// The time of the request, by Nova's clock; `None` if Nova does not show it.
+    pub at: Option<Timestamp>,
 }
 
 /// The reason why an instance does not run.
@@ -53,11 +55,7 @@ impl StopReason {
                     Actor::Nova => Some(Self::Unclear),
                     Actor::Ours => None,
                 },
-                (
-                    "create" | "start" | "reboot" | "resume" | "unpause" | "unrescue" | "unshelve"
-                    | "restore",
-                    _,
-                ) => Some(Self::Due),
+                (action, _) if is_start(action) => Some(Self::Due),
                 // A move, a rebuild or a lock: the instance stays as it was.
                 (_, _) => None,
             });
@@ -73,6 +71,29 @@ impl StopReason {
             .collect();
         Self::judge(&requested)
     }
+
+    /// Returns the reason for an instance whose reported failure no recovery has repaired; the last one gave up at `failed_at`. That
+    /// failure explains a stop that Nova has recorded by itself, unless a user has started the instance since.
+    pub fn judge_after_failure(actions: &[ServerAction], failed_at: Timestamp) -> Self {
+        let is_start_since =
+            |one: &ServerAction| one.by == Actor::Person && is_start(&one.action) && one.at > Some(failed_at);
+        match Self::judge(actions) {
+            Self::Unclear if !actions.iter().any(is_start_since) => match Self::judge_after_death(actions) {
+                Self::Meant => Self::Meant,
+                // Only an instance that should run is recovered.
+                Self::Due | Self::Unclear | Self::Unasked => Self::Due,
+            },
+            reason @ (Self::Meant | Self::Due | Self::Unclear | Self::Unasked) => reason,
+        }
+    }
+}
+
+/// True if an instance should run after the action.
+fn is_start(action: &str) -> bool {
+    matches!(
+        action,
+        "create" | "start" | "reboot" | "resume" | "unpause" | "unrescue" | "unshelve" | "restore"
+    )
 }
 
 /// An instance that does not run.
@@ -142,9 +163,61 @@ mod tests {
             .map(|(action, by)| ServerAction {
                 action: (*action).to_owned(),
                 by: *by,
+                at: None,
             })
             .collect();
         StopReason::judge(&orders)
+    }
+
+    /// Covers R36.
+    #[test]
+    fn a_crash_that_no_recovery_repaired_explains_the_stop_that_nova_records() {
+        use Actor::{Nova, Ours, Person};
+        let at = Timestamp::from_micros;
+        for (latest_first, why) in [
+            (vec![("stop", Nova, 20), ("create", Person, 1)], StopReason::Due),
+            (
+                vec![
+                    ("stop", Nova, 20),
+                    ("start", Ours, 9),
+                    ("stop", Ours, 8),
+                    ("create", Person, 1),
+                ],
+                StopReason::Due,
+            ),
+            // Nova has archived its records.
+            (vec![], StopReason::Due),
+            (vec![("stop", Nova, 20)], StopReason::Due),
+            // A user's own request decides, as always.
+            (vec![("stop", Person, 20), ("start", Ours, 9)], StopReason::Meant),
+            (vec![("stop", Nova, 20), ("stop", Person, 9)], StopReason::Meant),
+            (vec![("start", Person, 20), ("stop", Nova, 15)], StopReason::Due),
+            // It ran again for a user: the earlier failure does not explain this stop.
+            (
+                vec![("stop", Nova, 20), ("start", Person, 11)],
+                StopReason::Unclear,
+            ),
+            (
+                vec![("stop", Nova, 20), ("reboot", Person, 11), ("start", Ours, 9)],
+                StopReason::Unclear,
+            ),
+            // A user had started it before the recovery gave up.
+            (vec![("stop", Nova, 20), ("start", Person, 9)], StopReason::Due),
+        ] {
+            let actions: Vec<ServerAction> = latest_first
+                .iter()
+                .map(|(action, by, micros)| ServerAction {
+                    action: (*action).to_owned(),
+                    by: *by,
+                    at: Some(at(*micros)),
+                })
+                .collect();
+            assert_eq!(
+                StopReason::judge_after_failure(&actions, at(10)),
+                why,
+                "{latest_first:?}"
+            );
+        }
     }
 
     /// Covers R36.

@@ -108,6 +108,7 @@ fn action(name: &str, by: Actor) -> ServerAction {
     ServerAction {
         action: name.to_owned(),
         by,
+        at: None,
     }
 }
 

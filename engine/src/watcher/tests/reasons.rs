@@ -52,6 +52,55 @@ async fn an_instance_that_stopped_without_an_operator_is_known_in_the_round_that
     assert_eq!(why(&watcher, ids[0]), None);
 }
 
+/// Nova's stop says nothing about the cause; the recovery of its crash does. It may fail after Nova has recorded the stop.
+/// Covers R36.
+#[tokio::test]
+async fn an_instance_that_nova_stopped_is_down_once_a_recovery_of_its_crash_has_failed() {
+    let world = Arc::new(World::default());
+    let ids: Vec<ServerId> = (1..=2).map(|number| world.boot("a", number)).collect();
+    for id in &ids {
+        world.stop(*id, &[("stop", Actor::Nova), ("create", Actor::Person)]);
+    }
+    let mut watcher = world.watcher("one");
+    let mut reasons = async || {
+        world.round(&mut watcher).await;
+        world.pass(15);
+        [0, 1].map(|place: usize| rest(&watcher, ids[place]).unwrap().why)
+    };
+    assert_eq!(reasons().await, [StopReason::Unclear; 2]);
+    world.failed.lock().unwrap().insert(ids[0], world.wall());
+    assert_eq!(reasons().await, [StopReason::Due, StopReason::Unclear]);
+    assert_eq!(reasons().await, [StopReason::Due, StopReason::Unclear]);
+    world.failed.lock().unwrap().clear();
+    assert_eq!(reasons().await, [StopReason::Unclear; 2]);
+}
+
+#[tokio::test]
+async fn a_failed_recovery_is_forgotten_once_its_instance_is_deleted() {
+    let world = Arc::new(World::default());
+    let there = world.boot("a", 1);
+    let gone = ServerId(Uuid::from_u128(2));
+    let failed = [there, gone].map(|id| (id, world.wall()));
+    *world.failed.lock().unwrap() = failed.into();
+    let mut watcher = world.watcher("one");
+    world.round(&mut watcher).await;
+    let known = || world.failed.lock().unwrap().len();
+    assert_eq!(known(), 2, "a list of Nova may lag");
+    world.pass(3_601);
+    *world.cell_down.lock().unwrap() = true;
+    world.round(&mut watcher).await;
+    assert_eq!(known(), 2, "it may be in the cell that is down");
+    *world.cell_down.lock().unwrap() = false;
+    for _ in 0..3 {
+        world.pass(15);
+        world.round(&mut watcher).await;
+    }
+    assert_eq!(
+        *world.failed.lock().unwrap(),
+        failed[..1].iter().copied().collect()
+    );
+}
+
 /// Covers R36.
 #[tokio::test]
 async fn a_change_that_novas_timestamp_hides_is_found() {

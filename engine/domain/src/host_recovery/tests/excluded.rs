@@ -59,6 +59,7 @@ fn requested(latest_first: &[(&str, Actor)]) -> Vec<ServerAction> {
     let action = |(action, by): &(&str, Actor)| ServerAction {
         action: (*action).to_owned(),
         by: *by,
+        at: None,
     };
     latest_first.iter().map(action).collect()
 }
