@@ -1,7 +1,10 @@
 //! An operator's resolution of one instance, by the real binary.
 
+use std::io::Write as _;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use sea_orm::ConnectionTrait as _;
 use serde_json::Value;
 use tachi_domain::entity::notification::NotificationStatus;
 use tachi_sandbox::{MigrationKind, MoveFault, MoveFaultRule};
@@ -119,4 +122,49 @@ async fn operator_retry_asks_for_an_instance_again_at_once_and_it_comes_back() {
     stage.until_finished(notification, LIMIT).await;
     assert!(heard(&stage, "retry requested for"), "it is in the story");
     stage.assert_each_exactly_once(&servers, HOST);
+}
+
+/// Types the host's name at the prompt of an approval, on a terminal.
+fn approved_by_hand(stage: &Stage) -> (bool, String) {
+    let conf = stage.conf();
+    let command = format!(
+        "{} recovery approve {HOST} --reason x --config-file {}",
+        env!("CARGO_BIN_EXE_tachi"),
+        conf.display()
+    );
+    let mut child = Command::new("script")
+        .args(["-q", "-e", "-c", &command, "/dev/null"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    writeln!(child.stdin.as_mut().unwrap(), "{HOST}").unwrap();
+    let output = child.wait_with_output().unwrap();
+    (
+        output.status.success(),
+        String::from_utf8_lossy(&output.stdout).into_owned(),
+    )
+}
+
+/// An approval may be needed while the rest of the database, or of the API, does not answer.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_prompt_of_an_approval_is_shown_although_the_evidence_cannot_be_read() {
+    let stage = Stage::set(quick_region(3)).await;
+    stage.protect().await;
+    stage.boot(HOST, 1);
+    let report = ["host", "report-down", HOST, "--yes", "--reason", "x"];
+    let (code, _, note) = run(&stage, &report);
+    assert_eq!(code, 0, "{note}");
+    let db = sea_orm::Database::connect(&stage.database.url).await.unwrap();
+    let change = async |sql: &str| db.execute_unprepared(sql).await.unwrap();
+    change("ALTER TABLE tachi_monitor RENAME TO monitor_away").await;
+    assert_ne!(run(&stage, &["status"]).0, 0, "no view can be read");
+    let (done, told) = approved_by_hand(&stage);
+    assert!(told.contains("the evidence cannot be read: "), "{told}");
+    assert!(told.contains("tachi_monitor"), "the cause: {told}");
+    assert!(told.contains(&format!("Type {HOST} to confirm")), "{told}");
+    assert!(done && told.contains("requested by"), "{told}");
+    change("ALTER TABLE monitor_away RENAME TO tachi_monitor").await;
+    let story = json(&stage, &["recovery", "show", HOST]);
+    assert_eq!(story["word"]["word"], "approve", "{story}");
 }

@@ -7,7 +7,9 @@ use tachi_domain::recovery::{Life, OperatorCommand, RecoveryKind};
 use tachi_domain::{RecoveryId, Wait};
 use tachi_engine::ports::operator::{RecoveryFilter, RecoveryState};
 use tachi_operator::when::time;
-use tachi_operator::{RecoveryHistoryView, RetriedView, WaitView, consequence, members, one_line};
+use tachi_operator::{
+    RecoveryHistoryView, RetriedView, SituationView, WaitView, consequence, members, one_line,
+};
 
 use super::super::Failure;
 use super::super::consent::asked;
@@ -134,6 +136,16 @@ pub(in crate::cmd) async fn act(
     each(source, &all, action, consent, shape, None).await
 }
 
+/// Returns the lines with what is known of these hosts. An approval must be possible although that cannot be read.
+fn evidence<'a>(hosts: impl Iterator<Item = &'a str>, seen: &Result<SituationView, Failure>) -> String {
+    match seen {
+        Ok(seen) => hosts
+            .filter_map(|host| Some(format!("\n{host}: {}", seen.evidence(host)?)))
+            .collect(),
+        Err(error) => format!("\nthe evidence cannot be read: {}", error.chain()),
+    }
+}
+
 /// Puts the completed actions before an error.
 fn after(error: Failure, done: &[String]) -> Failure {
     if done.is_empty() {
@@ -163,17 +175,7 @@ async fn each(
         all => with_hosts(all, action.consequence),
     };
     if action.word == OperatorCommand::Approve && !consent.yes {
-        // An approval must be possible although the evidence cannot be read.
-        match source.situation().await {
-            Ok(seen) => {
-                for one in all {
-                    if let Some(evidence) = seen.evidence(one.host()) {
-                        text = format!("{text}\n{}: {evidence}", one.host());
-                    }
-                }
-            }
-            Err(error) => text = format!("{text}\nthe evidence cannot be read: {}", error.chain()),
-        }
+        text.push_str(&evidence(all.iter().map(Meant::host), &source.situation().await));
     }
     let reason = asked(
         &token(all),
@@ -392,6 +394,15 @@ pub(super) async fn retry(args: ActionArgs) -> Result<u8, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn evidence_that_cannot_be_read_is_a_line_of_the_prompt_and_no_error() {
+        let failed = Failure::from_text("the database is locked").below("reading the monitors");
+        assert_eq!(
+            evidence(["a", "b"].into_iter(), &Err(failed)),
+            "\nthe evidence cannot be read: reading the monitors: the database is locked"
+        );
+    }
 
     #[test]
     fn an_error_in_the_middle_of_several_says_what_was_done_before() {
