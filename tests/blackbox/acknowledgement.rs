@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use sea_orm::ConnectionTrait as _;
+
 use super::defects::forget;
 use super::report_down::audited;
 use super::support::{Stage, json, quick_region, run, until};
@@ -92,4 +94,66 @@ async fn operator_a_host_that_is_meant_to_be_outside_is_acknowledged_and_no_alar
         ],
         "{lines:?}"
     );
+}
+
+/// Breaks each of the database's steps: nothing is half done, and the error shows the step and what to do.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_acknowledgement_that_the_database_refuses_is_an_error_that_names_the_next_step() {
+    let stage = Stage::set(quick_region(3)).await;
+    stage.protect().await;
+    forget(&stage, "compute-003").await;
+    stage.boot("compute-003", 1);
+    let engine = stage.spawn("engine");
+    let grade = || {
+        let told = json(&stage, &["status"]);
+        let mut all = told["findings"].as_array().unwrap().iter();
+        let one = all.find(|one| one["code"] == "HOST_NOT_IN_SEGMENT")?;
+        Some(one["grade"].clone())
+    };
+    until("the host outside to be found", LIMIT, async || grade().is_some()).await;
+    // The engine would need the table, too.
+    drop(engine);
+    let db = sea_orm::Database::connect(&stage.database.url).await.unwrap();
+    let change = async |sql: &str| db.execute_unprepared(sql).await.unwrap();
+    let subject = "HOST_NOT_IN_SEGMENT";
+    let begin = [
+        "ack",
+        subject,
+        "compute-003",
+        "--for",
+        "2h",
+        "--reason",
+        "the lab",
+    ];
+    let end = ["ack", subject, "compute-003", "--end"];
+    let listed = || json(&stage, &["ack", "--list"]).as_array().unwrap().len();
+
+    change("ALTER TABLE fact RENAME TO fact_away").await;
+    for words in [&begin[..], &end, &["ack", "--list"]] {
+        let (code, told, note) = run(&stage, words);
+        assert_eq!((code, told.as_str()), (1, ""), "{words:?}: {note}");
+        assert!(note.contains("reading the acknowledgements"), "{note}");
+        assert!(note.contains("fact"), "{note}");
+    }
+    assert_eq!(audited(&stage).len(), 0, "nothing was begun");
+    change("ALTER TABLE fact_away RENAME TO fact").await;
+
+    // A read-only copy of the table: what is stored is read, and nothing is written.
+    for (words, before) in [(&begin[..], 0), (&end, 1)] {
+        change("ALTER TABLE fact RENAME TO fact_kept").await;
+        change("CREATE VIEW fact AS SELECT DISTINCT * FROM fact_kept").await;
+        let (code, told, note) = run(&stage, words);
+        assert_eq!((code, told.as_str()), (1, ""), "{words:?}: {note}");
+        assert!(
+            note.contains("may not be written, see `tachi ack --list`: writing it"),
+            "{note}"
+        );
+        change("DROP VIEW fact").await;
+        change("ALTER TABLE fact_kept RENAME TO fact").await;
+        assert_eq!(listed(), before, "{words:?}");
+        assert_eq!(audited(&stage).last().unwrap()["result"], "transient");
+        let (code, _, note) = run(&stage, words);
+        assert_eq!(code, 0, "{words:?}: {note}");
+    }
+    assert_eq!(listed(), 0);
 }
