@@ -20,6 +20,12 @@ pub(super) struct View {
     shares: usize,
 }
 
+/// Returns the cause of a hold, such as a failure domain or a guard, from its text.
+fn hold_cause(text: &str) -> Option<&str> {
+    let (_, reason) = text.split_once("on hold: ")?;
+    reason.split(": ").next()
+}
+
 /// Columns of the time in front of a line.
 const WHEN: usize = 9;
 
@@ -110,20 +116,16 @@ impl View {
         ));
     }
 
-    /// Prints what has changed since the last call.
-    pub(super) fn show(&mut self, scene: &Scene, seen: &DemoSnapshot) {
-        let at = scene.seconds();
+    /// Returns the steps and messages that were not printed yet, and marks them as printed.
+    fn new_lines(&mut self, failing: &[String], notifications: &[DemoNotification]) -> Vec<String> {
         let mut lines = Vec::new();
-        for (of, (notification, host)) in seen.notifications.iter().zip(&scene.failing).enumerate() {
-            let by_another =
-                notification.is_held() && seen.notifications.iter().take(of).any(DemoNotification::is_held);
+        for (of, (notification, host)) in notifications.iter().zip(failing).enumerate() {
             for (task, text) in &notification.tasks {
                 // The bar and the table show single instances.
                 let single =
                     task == "EvacuateInstancesTask" && !text.contains("instances") && !text.contains("ALARM");
-                let is_hold_of_another = by_another && text.starts_with("on hold: ");
-                if !single && !is_hold_of_another && self.printed.insert((of, text.clone())) {
-                    let names_it = scene.failing.len() == 1 || text.contains(host.as_str());
+                if !single && !self.is_hold_of_another(of, text) && self.printed.insert((of, text.clone())) {
+                    let names_it = failing.len() == 1 || text.contains(host.as_str());
                     lines.push(if names_it {
                         text.clone()
                     } else {
@@ -131,21 +133,37 @@ impl View {
                     });
                 }
             }
-            // A recovery on hold gives its reason as a step and as its message, and so does the next host of its rack, with
-            // other numbers. The view prints it once.
-            let message = notification.message.as_deref();
+            // A recovery on hold gives its reason as a step and as its message. The view prints it once.
             let is_known = |message: &str| {
                 self.printed
                     .iter()
-                    .any(|(_, notification)| message.ends_with(notification.as_str()))
+                    .any(|(_, text)| message.ends_with(text.as_str()))
             };
-            let message = message.filter(|message| !by_another && !is_known(message));
+            let message = notification.message.as_deref();
+            let message =
+                message.filter(|message| !self.is_hold_of_another(of, message) && !is_known(message));
             if let Some(message) = message
                 && self.printed.insert((of, message.to_owned()))
             {
                 lines.push(message.to_owned());
             }
         }
+        lines
+    }
+
+    /// True if the text is a hold whose cause was printed for another host, with other numbers.
+    fn is_hold_of_another(&self, of: usize, text: &str) -> bool {
+        hold_cause(text).is_some_and(|cause| {
+            self.printed
+                .iter()
+                .any(|(other, printed)| *other != of && hold_cause(printed) == Some(cause))
+        })
+    }
+
+    /// Prints what has changed since the last call.
+    pub(super) fn show(&mut self, scene: &Scene, seen: &DemoSnapshot) {
+        let at = scene.seconds();
+        let lines = self.new_lines(&scene.failing, &seen.notifications);
         for line in lines {
             self.print(&format!("{at:>5.1} s  {line}"));
         }
@@ -190,5 +208,60 @@ impl View {
             // If the demo stops early, the bar shows how far it came.
             bars.moves.abandon();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn notification(tasks: &[&str], message: Option<&str>) -> DemoNotification {
+        DemoNotification {
+            status: "running".into(),
+            message: message.map(str::to_owned),
+            wait: None,
+            tasks: tasks
+                .iter()
+                .map(|text| ("guards".to_owned(), (*text).to_owned()))
+                .collect(),
+            vmoves: Vec::new(),
+        }
+    }
+
+    /// The recovery of either host may be on hold first, and its approval may be seen first.
+    #[test]
+    fn the_hold_of_a_rack_is_printed_once_whichever_host_is_held_first() {
+        let failing = ["compute-001".to_owned(), "compute-002".to_owned()];
+        let hold = |age: u8| format!("on hold: rack rack-1: 2 of 2 hosts lost within {age} s; approve all");
+        for first in [0, 1] {
+            let mut view = View::new(true, false);
+            let texts = [hold(0), hold(1)];
+            let mut steps: [Vec<&str>; 2] = [vec![], vec![]];
+            steps[first].push(&texts[0]);
+            let held =
+                |steps: &[Vec<&str>; 2], of: usize| notification(&steps[of], steps[of].first().copied());
+            let lines = view.new_lines(&failing, &[held(&steps, 0), held(&steps, 1)]);
+            assert_eq!(lines, [format!("{}: {}", failing[first], texts[0])]);
+            steps[1 - first].push(&texts[1]);
+            let lines = view.new_lines(&failing, &[held(&steps, 0), held(&steps, 1)]);
+            assert_eq!(lines, Vec::<String>::new(), "host {first} was on hold first");
+            for of in [0, 1] {
+                steps[of].push("approve by demo");
+            }
+            let after = [notification(&steps[0], None), notification(&steps[1], None)];
+            let lines = view.new_lines(&failing, &after);
+            assert_eq!(lines.len(), 2, "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn holds_of_two_causes_are_both_printed() {
+        let failing = ["compute-001".to_owned(), "compute-002".to_owned()];
+        let mut view = View::new(true, false);
+        let seen = [
+            notification(&["on hold: rack rack-1: 2 of 2 hosts lost"], None),
+            notification(&["on hold: G5 global: 2 of all 5 hosts went out"], None),
+        ];
+        assert_eq!(view.new_lines(&failing, &seen).len(), 2);
     }
 }
