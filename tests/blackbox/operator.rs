@@ -182,7 +182,7 @@ async fn an_aborted_recovery_follows_what_is_in_flight_and_a_retry_moves_the_res
     let (_, message) = stage.status(notification).await;
     let message = message.unwrap();
     assert!(
-        message.starts_with("rejected by ") && message.contains("wrong rack"),
+        message.starts_with("aborted by ") && message.contains("wrong rack"),
         "{message}"
     );
     let now = asked(&stage);

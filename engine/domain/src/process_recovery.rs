@@ -185,7 +185,7 @@ impl ProcessRecovery {
             if action.word == OperatorCommand::Reject {
                 self.end(
                     NotificationStatus::Failed,
-                    format!("rejected by {}", action.by),
+                    format!("aborted by {}", action.by),
                     record,
                 );
             } else if let Some(why) = applied.outlived_by(self.wait.as_ref()) {

@@ -94,6 +94,17 @@ string_enum! {
     }
 }
 
+impl OperatorCommand {
+    /// Returns the action as operators type it and as texts for them name it. The stored value may differ.
+    pub const fn verb(self) -> &'static str {
+        match self {
+            Self::Approve => "approve",
+            Self::Reject => "abort",
+            Self::HostIsOff => "confirm-off",
+        }
+    }
+}
+
 /// An operator's action, numbered, so that each is processed once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OperatorWord {

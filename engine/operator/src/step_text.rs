@@ -65,8 +65,17 @@ impl InstanceWordView {
 /// The separator between an action and its operator in the text of the step that records the action.
 const BY: &str = " by ";
 
-/// The separator before the time on hold, which follows the operator in that text.
-const HELD_SUFFIX: &str = ", after being held for ";
+/// The separators before the time on hold, which follows the operator in that text; the second is that of older engines.
+const HELD_SUFFIXES: [(&str, &str); 2] = [(", after ", " s on hold"), (", after being held for ", " s")];
+
+/// Returns the text before the time on hold.
+fn without_hold(by: &str) -> &str {
+    let before = HELD_SUFFIXES.iter().find_map(|(separator, end)| {
+        let (by, seconds) = by.strip_suffix(end)?.rsplit_once(separator)?;
+        seconds.parse::<u64>().is_ok().then_some(by)
+    });
+    before.unwrap_or(by)
+}
 
 /// Returns every action that engines have read, oldest first. The last requested action follows if no engine has read it yet. An action
 /// that was replaced before an engine read it is only in the audit log.
@@ -74,8 +83,10 @@ pub(crate) fn words(steps: &[StepLine], last: Option<&(String, String, Timestamp
     let notes = steps.iter().filter(|line| line.kind == "note");
     let applied = notes.filter_map(|line| {
         let (word, by) = line.text.split_once(BY)?;
-        let word = OperatorCommand::ALL.iter().find(|one| one.to_string() == word)?;
-        let by = by.rsplit_once(HELD_SUFFIX).map_or(by, |(by, _)| by);
+        let word = OperatorCommand::ALL
+            .iter()
+            .find(|one| [one.as_str(), one.verb()].contains(&word))?;
+        let by = without_hold(by);
         Some(WordView {
             word: word.to_string(),
             by: by.to_owned(),
@@ -161,7 +172,9 @@ mod tests {
             ),
             note(11, "powered off by bmc"),
             note(12, "approve by"),
-            note(20, "reject by bob"),
+            note(15, "confirm-off by carol, after 90 s on hold"),
+            note(18, "reject by bob"),
+            note(20, "abort by bob"),
         ];
         let said = |seconds| ("reject".to_owned(), "bob".to_owned(), at(seconds));
         let told = |steps: &[StepLine], last: Option<&(String, String, Timestamp)>| -> Vec<String> {
@@ -171,10 +184,15 @@ mod tests {
         };
         assert_eq!(
             told(&steps, Some(&said(19))),
-            ["10 approve alice (root): by the rack", "20 reject bob"]
+            [
+                "10 approve alice (root): by the rack",
+                "15 host-is-off carol",
+                "18 reject bob",
+                "20 reject bob"
+            ]
         );
         // The same action again, which no engine has read yet.
-        assert_eq!(told(&steps, Some(&said(30)))[2], "30 reject bob");
+        assert_eq!(told(&steps, Some(&said(30)))[4], "30 reject bob");
         assert_eq!(told(&[], None), [""; 0]);
     }
 }

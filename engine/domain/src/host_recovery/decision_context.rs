@@ -140,7 +140,7 @@ pub(super) fn forbidden(
     pulse: Option<&OperatorState>,
 ) -> Option<String> {
     if let Some(by) = rejected {
-        return Some(format!("rejected by {by}"));
+        return Some(format!("aborted by {by}"));
     }
     if let Some(hold) = hold {
         return Some(hold.reason.clone());

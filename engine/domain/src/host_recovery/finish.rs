@@ -73,7 +73,7 @@ pub(super) fn last_word(state: &HostRecovery) -> (NotificationStatus, String) {
         (
             NotificationStatus::Failed,
             format!(
-                "rejected by {by}: {}{}{}{}",
+                "aborted by {by}: {}{}{}{}",
                 if state.moves.is_empty() {
                     format!("{summary}; if {} is down, so are its instances", state.host)
                 } else {

@@ -240,10 +240,10 @@ fn heard_action(
 }
 
 fn tell_word(action: &OperatorWord, ctx: &mut DecisionContext<'_>) {
-    let text = format!("{} by {}", action.word, action.by);
+    let text = format!("{} by {}", action.word.verb(), action.by);
     let waited = ctx.hold.as_ref().map(|hold| ctx.now.elapsed.since(hold.since));
     let text = match waited {
-        Some(waited) => format!("{text}, after being held for {} s", waited.as_secs()),
+        Some(waited) => format!("{text}, after {} s on hold", waited.as_secs()),
         None => text,
     };
     ctx.record.step(Task::Fence, StepKind::Note, 0.0, text);

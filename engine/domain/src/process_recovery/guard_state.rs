@@ -64,7 +64,7 @@ impl ProcessRecovery {
                 Task::DisableNode,
                 StepKind::Note,
                 0.2,
-                format!("{} by {}", action.word, action.by),
+                format!("{} by {}", action.word.verb(), action.by),
             );
         }
     }
@@ -92,7 +92,7 @@ impl ProcessRecovery {
             GuardResult::Pass | GuardResult::Warn { .. } => (None, None),
             GuardResult::Hold { reason } => (
                 Some(format!(
-                    "{}: {reason}. Approve or reject it; nothing was done",
+                    "{}: {reason}. Approve or abort it; nothing was done",
                     process::NAME
                 )),
                 None,

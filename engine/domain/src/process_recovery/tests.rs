@@ -537,7 +537,7 @@ fn an_operators_reject_ends_it_once() {
     run.tell(word(1, OperatorCommand::Reject));
     assert!(!run.state.over, "a stale number");
     run.tell(word(2, OperatorCommand::Reject));
-    run.assert_end("", NotificationStatus::Failed, "rejected by alice");
+    run.assert_end("", NotificationStatus::Failed, "aborted by alice");
 }
 
 proptest::proptest! {

@@ -78,7 +78,7 @@ impl AppliedAction {
         };
         Some(format!(
             "{} by {by} does not count: {why}. Repeat it if it is still intended",
-            self.said.word
+            self.said.word.verb()
         ))
     }
 
@@ -132,7 +132,11 @@ pub(crate) fn apply(
             .filter(|one| one.said.word != OperatorCommand::Reject)
         {
             let (word, by) = (other.said.word, &other.said.by);
-            let text = format!("{word} by {by}, not followed: {} has aborted", abort.said.by);
+            let text = format!(
+                "{} by {by}, not followed: {} has aborted",
+                word.verb(),
+                abort.said.by
+            );
             record.applied(word.to_string(), by);
             record.step(task, StepKind::Note, 0.0, text);
         }

@@ -135,7 +135,7 @@ impl VmRecovery {
         for applied in action::apply(&pulse, &mut self.heard, task, record) {
             let action = &applied.said;
             if action.word == OperatorCommand::Reject && self.stage != Stage::Over {
-                let text = format!("rejected by {}", action.by);
+                let text = format!("aborted by {}", action.by);
                 self.step_aside(NotificationStatus::Failed, text, record);
             }
         }

@@ -95,7 +95,7 @@ fn a_failure_without_an_instance_is_left_to_do_with_its_commands() {
     story.instances.clear();
     story.summary.moves = tachi_engine::ports::operator::MoveCounts::default().into();
     story.summary.life = Life::Closed;
-    story.summary.message = Some("rejected by alice".to_owned());
+    story.summary.message = Some("aborted by alice".to_owned());
     let id = story.summary.recovery;
     let retry = format!("tachi recovery retry {id}");
     for (kind, commands) in [
@@ -117,7 +117,7 @@ fn a_failure_without_an_instance_is_left_to_do_with_its_commands() {
         assert_eq!(report.after_failure(), commands);
         for text in [report.markdown().unwrap(), report.html().unwrap()] {
             assert!(
-                text.contains("it ended without a result: rejected by alice"),
+                text.contains("it ended without a result: aborted by alice"),
                 "{text}"
             );
             assert!(commands.iter().all(|command| text.contains(command)), "{text}");
@@ -127,7 +127,7 @@ fn a_failure_without_an_instance_is_left_to_do_with_its_commands() {
     story.summary.kind = RecoveryKind::Host;
     assert_eq!(
         RecoveryReport::of(&story).sentence,
-        "No instance was moved: rejected by alice."
+        "No instance was moved: aborted by alice."
     );
     for status in ["finished", DISMISSED, "ignored"] {
         story.summary.status = status.to_owned();

@@ -35,7 +35,7 @@ fn row(number: u128, host: &str, message: Option<&str>) -> RecoveryView {
 #[test]
 fn the_list_of_recoveries_fits_the_terminal() {
     let long = "host compute-003.rack-7.az-1.cloud.example.org is held: 2 of the 4 hosts of segment az-1 are out, which is more than \
-                half; approve it if they really are, or reject it";
+                half; approve it if they really are, or abort it";
     let rows = vec![
         row(1, "compute-003.rack-7.az-1.cloud.example.org", Some(long)),
         row(2, "compute-004", None),

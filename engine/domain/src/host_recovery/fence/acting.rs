@@ -106,7 +106,7 @@ impl HostRecovery {
         let sentence = proof.sentence(&self.host);
         if self.policy.fencing == FencingMode::DryRun {
             let reason = format!(
-                "dry-run: {sentence}; its instances would now be evacuated. Nothing was done; reject the recovery"
+                "dry-run: {sentence}; its instances would now be evacuated. Nothing was done; abort the recovery"
             );
             record.step(Task::Fence, StepKind::Note, 0.5, reason.clone());
             return decision_context!(self, now, record).hold(HoldKind::DryRun, reason);
@@ -276,7 +276,7 @@ impl Fence {
         if policy.fencing == FencingMode::DryRun {
             let reason = format!(
                 "dry-run: host {host} is reported down, {beside}, and {word}; {level} would now power it off, and its instances \
-                 would be evacuated. Nothing was done; reject the recovery"
+                 would be evacuated. Nothing was done; abort the recovery"
             );
             ctx.record.step(Task::Fence, StepKind::Note, 0.3, reason.clone());
             return ctx.hold(HoldKind::DryRun, reason);

@@ -152,7 +152,7 @@ impl Fence {
             "it was not switched off"
         };
         let text = format!(
-            "{tried} ({word}), and now {heartbeat}, so the engine does not retry. If the host works, reject the recovery"
+            "{tried} ({word}), and now {heartbeat}, so the engine does not retry. If the host works, abort the recovery"
         );
         let note = format!("host {}: {text}", ctx.host);
         ctx.record.step(Task::Fence, StepKind::Note, 0.3, note);

@@ -190,7 +190,7 @@ impl MoveTrack {
         self.let_stuck_go(by, moves, ctx);
         for one in moves.values_mut() {
             if matches!(one.step, MoveStep::Waiting { .. } | MoveStep::Held) {
-                one.remark(&format!("not moved: the recovery was rejected by {by}"));
+                one.remark(&format!("not moved: the recovery was aborted by {by}"));
                 if one.preparation != Preparation::NotNeeded {
                     one.remark(&format!("it was {} before", one.was.vm_state));
                 }

@@ -242,7 +242,7 @@ impl MoveTrack {
                     .map(|dest| format!(" on {dest}"))
                     .unwrap_or_default();
                 let why = format!(
-                    "rejected by {by} while Nova may still be working on it{place}: check where it runs before you start it again"
+                    "aborted by {by} while Nova may still be working on it{place}: check where it runs before you start it again"
                 );
                 one.let_go(&why, End::Person, now, ctx.record);
             }

@@ -370,7 +370,7 @@ impl ServiceTrack {
             {
                 self.missing = 0;
                 let reason = format!(
-                    "Nova knows no nova-compute service on host {host} any more, so it evacuates nothing from it. Reject the recovery: \
+                    "Nova knows no nova-compute service on host {host} any more, so it evacuates nothing from it. Abort the recovery: \
                      it then names the instances that are left"
                 );
                 ctx.record.failed(Task::Evacuate, reason.clone());
@@ -469,7 +469,7 @@ pub(in super::super) fn seen_alive(
     let waiting = |one: &&Move| matches!(one.step, MoveStep::Waiting { .. } | MoveStep::Held);
     let left = moves.values().filter(waiting).count();
     let reason = format!(
-        "ALARM: host {} is alive: {how}. No further instance is evacuated ({left} are left); {under_way} requested before are followed to their end. Switch the host off and approve, or reject the recovery",
+        "ALARM: host {} is alive: {how}. No further instance is evacuated ({left} are left); {under_way} requested before are followed to their end. Switch the host off and approve, or abort the recovery",
         ctx.host
     );
     ctx.record.failed(Task::Evacuate, reason.clone());

@@ -89,7 +89,7 @@ fn an_approved_storm_continues_and_a_rejected_one_ends_as_failed() {
     bed.claim().storm(5, 5).command(OperatorCommand::Reject);
     assert_eq!(bed.status, NotificationStatus::Failed);
     let message = bed.message.as_deref().unwrap();
-    assert!(message.contains("rejected by ada"));
+    assert!(message.contains("aborted by ada"));
     // Without a scan the number of failed hosts is unknown.
     assert!(
         message.contains("nothing was moved; if ") && !message.contains("0 need an operator"),
@@ -527,7 +527,7 @@ fn a_rejection_after_a_power_off_warns_that_the_host_may_be_off() {
     before.command(OperatorCommand::Reject).tick(1);
     let message = before.message.clone().unwrap();
     assert!(
-        message.starts_with("rejected by") && !message.contains("ordered off"),
+        message.starts_with("aborted by") && !message.contains("ordered off"),
         "{message}"
     );
 }

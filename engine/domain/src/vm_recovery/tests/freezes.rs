@@ -141,5 +141,5 @@ fn a_person_may_give_it_up_while_it_is_frozen() {
     let [frozen, ..] = freezes();
     run.at(10, told(frozen));
     run.tell(said(1, OperatorCommand::Reject));
-    run.assert_end("rejected", NotificationStatus::Failed, "rejected by alice");
+    run.assert_end("aborted", NotificationStatus::Failed, "aborted by alice");
 }

@@ -136,7 +136,7 @@ fn an_operators_reject_ends_it_in_each_stage_and_is_heard_once() {
         run.assert_end(
             &format!("{stage:?}"),
             NotificationStatus::Failed,
-            "rejected by alice",
+            "aborted by alice",
         );
         assert!(run.commands.is_empty());
         let message = run.state.message.clone().unwrap();
@@ -148,5 +148,5 @@ fn an_operators_reject_ends_it_in_each_stage_and_is_heard_once() {
     }
     let mut run = Run::begun();
     run.tell(said(1, OperatorCommand::Reject));
-    run.assert_end("Begin", NotificationStatus::Failed, "rejected by alice");
+    run.assert_end("Begin", NotificationStatus::Failed, "aborted by alice");
 }
