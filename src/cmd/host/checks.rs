@@ -4,7 +4,7 @@ use tachi_domain::count;
 use tachi_domain::entity::host::MaintenanceReason;
 use tachi_domain::entity::vmove::VmoveStatus;
 use tachi_domain::nova::{Migration, MigrationType};
-use tachi_domain::recovery::is_marked;
+use tachi_domain::recovery::{is_drained, is_marked};
 use tachi_operator::progress;
 
 use super::blocking_evacuations::BlockingEvacuations;
@@ -247,7 +247,10 @@ fn service(facts: &Facts, say: &mut impl FnMut(CheckResult, String)) {
     }
     if !service.enabled {
         let reason = service.disabled_reason.as_deref().unwrap_or("no reason given");
-        if is_marked(reason) {
+        if is_drained(reason) {
+            let text = format!("the service is disabled by a drain ({reason}): the return enables it");
+            say(CheckResult::Note, text);
+        } else if is_marked(reason) {
             let text = format!("the service is disabled by a recovery ({reason}): the last step enables it");
             say(CheckResult::Note, text);
         } else {

@@ -6,12 +6,13 @@
 
 use tachi_domain::entity::host::MaintenanceReason;
 use tachi_domain::nova::MigrationType;
+use tachi_domain::recovery::is_drained;
 use tachi_operator::ReturnStepView;
 
 use super::blocking_evacuations::BlockingEvacuations;
 use super::facts::Facts;
 
-/// Number of the last steps, which are all that a host needs that never failed.
+/// Number of the last steps, which are all that a running host needs if nothing is left of a failure.
 const OF_A_RUNNING_HOST: usize = 2;
 
 /// State of a step.
@@ -142,21 +143,24 @@ pub(super) fn steps(facts: &Facts) -> Vec<Step> {
             )],
         ),
     ];
-    if never_died(facts) {
+    if nothing_to_clean_up(facts) {
         all.drain(..all.len() - OF_A_RUNNING_HOST);
     }
     all
 }
 
-/// True if the host has been running all the time, such as one that was drained: nothing was evacuated from it, so there is nothing to
-/// clean up. False if that is not known.
-fn never_died(facts: &Facts) -> bool {
-    let runs = facts
-        .service()
-        .is_some_and(|service| service.up && !service.forced_down);
+/// True if the host runs and nothing was evacuated from it, or if it was drained after it had returned from its last failure: only a
+/// running host is drained, and its nova-compute closes the evacuations when it starts. False if that is not known.
+fn nothing_to_clean_up(facts: &Facts) -> bool {
+    let service = facts.service();
+    let runs = service.is_some_and(|service| service.up && !service.forced_down);
+    let drained = service.is_some_and(|service| service.disabled_reason.as_deref().is_some_and(is_drained));
     let records = facts.migrations.as_ref();
+    let closing = BlockingEvacuations::of(facts);
+    let open = !closing.under_way.is_empty() || !closing.not_closed.is_empty();
     let evacuated = records.map_or(true, |all| {
-        all.iter().any(|one| one.kind == MigrationType::Evacuation)
+        let any = all.iter().any(|one| one.kind == MigrationType::Evacuation);
+        any && (!drained || open)
     });
     let recovered = facts.watched
         || facts.view.why == Some(MaintenanceReason::Recovery)
@@ -258,6 +262,23 @@ mod tests {
             service.forced_down = true;
         }
         assert_eq!(texts(&facts).len(), 8, "it was fenced");
+    }
+
+    /// Nova keeps the records of evacuations for ever.
+    #[test]
+    fn an_earlier_failure_does_not_add_steps_to_the_return_of_a_drained_host() {
+        let mut facts = back();
+        facts.view.why = None;
+        if let Ok(Some(service)) = &mut facts.service {
+            service.disabled_reason = Some("firmware (drained by ada) [tachi drain 9]".into());
+        }
+        for (status, number) in [("completed", 2), ("done", 8), ("accepted", 8), ("failed", 2)] {
+            facts.migrations = Ok(vec![evacuation(status)]);
+            assert_eq!(steps(&facts).len(), number, "{status}");
+        }
+        facts.migrations = Ok(vec![evacuation("completed")]);
+        facts.view.why = Some(MaintenanceReason::Recovery);
+        assert_eq!(steps(&facts).len(), 8, "it was recovered since");
     }
 
     /// Covers R22.
