@@ -1,5 +1,9 @@
 //! `tachi instance`: the instances of the region and of recoveries, and an operator's resolution of one.
 
+mod dismissal;
+
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 use tachi_domain::situation::Protection;
 use tachi_domain::{Timestamp, WaitsFor};
@@ -32,7 +36,8 @@ async fn list(args: InstanceListArgs) -> Result<u8, Failure> {
     let now = source.now();
     if !args.waiting && !args.recovering {
         let (found, none) = hosted(source.as_ref(), &args).await?;
-        answer::list(&args.shape, now, &hosted_sheet(&found), none)?;
+        let dismissed = dismissal::of(source.as_ref(), &found).await?;
+        answer::list(&args.shape, now, &hosted_sheet(&found, &dismissed), none)?;
         return Ok(crate::DONE);
     }
     let mut found = source.instances(args.waiting).await?;
@@ -92,7 +97,7 @@ async fn hosted(
     Ok((found, none))
 }
 
-fn hosted_sheet(found: &[(String, HostedView)]) -> TextTable<6> {
+fn hosted_sheet(found: &[(String, HostedView)], dismissed: &BTreeMap<String, String>) -> TextTable<6> {
     let columns = [
         Column::new("name"),
         Column::of("instance", "id"),
@@ -103,10 +108,12 @@ fn hosted_sheet(found: &[(String, HostedView)]) -> TextTable<6> {
     ];
     TextTable::new(columns, found, |(host, one)| {
         let reasons: Vec<&str> = one.reasons.iter().map(|code| code.meaning()).collect();
-        let why = match (&one.waits, &one.left) {
-            (Some(wait), _) => wait.about(),
-            (None, Some(left)) => left.clone(),
-            (None, None) => reasons.join("; "),
+        let dismissed_by = dismissed.get(&one.id);
+        let why = match (&one.waits, dismissed_by, &one.left) {
+            (Some(wait), ..) => wait.about(),
+            (None, Some(by), _) => format!("dismissed by {by}"),
+            (None, None, Some(left)) => left.clone(),
+            (None, None, None) => reasons.join("; "),
         };
         let cells = [
             Cell::text(&one.name),
@@ -119,6 +126,7 @@ fn hosted_sheet(found: &[(String, HostedView)]) -> TextTable<6> {
         let mut object = json!(one);
         if let Value::Object(members) = &mut object {
             members.insert("host".into(), json!(host));
+            members.insert("dismissed_by".into(), json!(dismissed_by));
         }
         (cells, object)
     })

@@ -48,8 +48,20 @@ impl InstanceWordView {
                 .on
                 .as_deref()
                 .map_or_else(String::new, |host| format!(" on {host}"));
-            let text = format!("{}{on} of instance {}{BY}", one.word, one.server);
-            let place = notes.iter().position(|line| line.text.starts_with(&text));
+            let prefixes = [
+                // The recovery of a host names the instance, and the recovery of an instance gives its id.
+                (
+                    Some(one.server.to_string()),
+                    format!("{}{on} requested for ", one.word),
+                ),
+                (None, format!("{}{on} of instance {}{BY}", one.word, one.server)),
+            ];
+            let records = |line: &StepLine| {
+                prefixes.iter().any(|(server, prefix)| {
+                    (server.is_none() || line.server == *server) && line.text.starts_with(prefix)
+                })
+            };
+            let place = notes.iter().position(|line| records(line));
             Self {
                 word: one.word.to_string(),
                 instance: one.server.to_string(),
@@ -139,19 +151,28 @@ mod tests {
             note(1, format!("retry of instance {server} by alice")),
             note(2, format!("failure on b of instance {server} by alice")),
             note(3, format!("retry of instance {server} by alice")),
+            StepLine {
+                server: Some(ServerId(Uuid::from_u128(8)).to_string()),
+                ..note(5, "ignore requested for vm-8 by alice (broken)".to_owned())
+            },
+            StepLine {
+                server: Some(server.to_string()),
+                ..note(6, "ignore requested for vm-7 by alice (broken)".to_owned())
+            },
         ];
         let actions = [
             action(1, ResolutionKind::Retry, None),
             action(2, ResolutionKind::Retry, None),
             action(3, ResolutionKind::Failure, Some("b")),
             action(4, ResolutionKind::Retry, None),
+            action(5, ResolutionKind::Ignore, None),
         ];
         let told = InstanceWordView::all(&actions, &steps);
         let at: Vec<Option<i64>> = told
             .iter()
             .map(|one| one.at.map(|at| at.0.micros() / 1_000_000))
             .collect();
-        assert_eq!(at, [Some(1), Some(3), Some(2), None]);
+        assert_eq!(at, [Some(1), Some(3), Some(2), None, Some(6)]);
     }
 
     #[test]
