@@ -23,7 +23,7 @@ use tachi_domain::count;
 use tachi_domain::entity::vmove::VmoveStatus;
 use tachi_domain::forecast::Room;
 use tachi_domain::freeze::FreezeScope;
-use tachi_domain::recovery::Life;
+use tachi_domain::recovery::{Life, ResolutionKind};
 use tachi_domain::situation::{FindingCode, Need, Severity};
 use tachi_operator::{
     ExplanationView, FindingView, ForecastView, FreezeView, InstanceView, JobView, LandingView, NeedView,
@@ -40,7 +40,7 @@ use hosts::Hosts;
 use now::NowPage;
 use pieces::{
     Piece, ago, clock, commands, escaped, lasted, link, many, mark, move_state, n_plus, nova, or_nothing,
-    room, span, state, tested, until, visible, ways, why,
+    room, span, state, state_with, tested, until, visible, ways, why,
 };
 use timeline::Timeline;
 
@@ -411,6 +411,21 @@ fn tries(one: &InstanceView) -> String {
 
 const fn is_acknowledged(one: &InstanceView) -> bool {
     one.seen_to.is_some()
+}
+
+/// Renders the state of the recovery and its result.
+fn result(story: &RecoveryHistoryView) -> Piece {
+    let ignored = ResolutionKind::Ignore.as_str();
+    let is_dismissed = |one: &InstanceView| {
+        let last = story
+            .instance_words
+            .iter()
+            .rev()
+            .find(|said| said.instance == one.id);
+        one.status != Some(VmoveStatus::Succeeded)
+            && (is_acknowledged(one) || last.is_some_and(|said| said.word == ignored))
+    };
+    state_with(&story.summary, story.instances.iter().any(is_dismissed))
 }
 
 fn name_of<'a>(story: &'a RecoveryHistoryView, id: &'a str) -> &'a str {

@@ -84,21 +84,25 @@ pub struct EvidenceView {
 impl EvidenceView {
     /// Describes the evidence in one line, each part with its age.
     pub fn summary(&self, now: Timestamp) -> String {
+        self.text(Some(now))
+    }
+
+    /// Describes the evidence in one line without ages, for a text that stays the same as long as the evidence does.
+    pub fn readings(&self) -> String {
+        self.text(None)
+    }
+
+    fn text(&self, now: Option<Timestamp>) -> String {
         let state = match self.up {
             Some(true) => "up",
             Some(false) => "down",
             None => "unknown",
         };
-        let since = self
-            .since
-            .map_or_else(String::new, |at| format!(" for {}", age(at.0, now)));
+        let since = self.since.zip(now);
+        let since = since.map_or_else(String::new, |(at, now)| format!(" for {}", age(at.0, now)));
         let reads = |level: &LevelView| {
-            format!(
-                "{} {} ({})",
-                level.device,
-                level.reading(),
-                ago(level.tested_at.0, now)
-            )
+            let tested = now.map_or_else(String::new, |now| format!(" ({})", ago(level.tested_at.0, now)));
+            format!("{} {}{tested}", level.device, level.reading())
         };
         let power: Vec<String> = self.levels.iter().map(reads).collect();
         let power = if power.is_empty() {

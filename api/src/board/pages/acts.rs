@@ -141,24 +141,18 @@ fn sentence(text: &str) -> String {
 
 /// Renders a button that approves several recoveries with one cause, with the known facts about each host.
 pub(super) fn approve_all(group: &[&WaitingRecoveryView]) -> Piece {
-    let known = |one: &WaitingRecoveryView| {
-        let nova = match one.evidence.up {
-            Some(true) => "up in Nova",
-            Some(false) => "down in Nova",
-            None => "not known to Nova",
-        };
-        let read = one
-            .evidence
-            .levels
-            .iter()
-            .map(|level| format!("level {} reads {}", level.level, level.reading()));
-        let parts: Vec<String> = std::iter::once(nova.to_owned()).chain(read).collect();
-        parts.join(", ")
-    };
     let able: Vec<Each> = group
         .iter()
         .filter(|one| may_approve(&one.waits))
-        .map(|one| of("approve", &one.recovery, &one.host, known(one), &one.waits))
+        .map(|one| {
+            of(
+                "approve",
+                &one.recovery,
+                &one.host,
+                one.evidence.readings(),
+                &one.waits,
+            )
+        })
         .collect();
     let (Some(first), true) = (group.first(), able.len() > 1) else {
         return Piece::nothing();

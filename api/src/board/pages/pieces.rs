@@ -295,15 +295,22 @@ pub(super) fn why(one: &HostedView) -> String {
 
 /// Renders the state of a recovery and its result.
 pub(super) fn state(one: &RecoveryView) -> Piece {
+    state_with(one, false)
+}
+
+/// Renders the state of a recovery and its result. An operator who has dismissed an instance has not brought it back.
+pub(super) fn state_with(one: &RecoveryView, dismissed: bool) -> Piece {
     if is_held(&one.waits) {
         return mark("err", "on hold");
     }
-    // A closed recovery that did not bring every instance back is not a success.
+    // A closed recovery that did not bring every instance back is not a success, whoever has decided that.
     let is_failed = ["failed", "error"].contains(&one.status.as_str());
-    if one.life != Life::Open && !is_failed && one.moves.succeeded + one.moves.ignored < one.moves.total {
-        let (back, all) = (one.moves.succeeded, one.moves.total);
+    let (back, all) = (one.moves.succeeded, one.moves.total);
+    if one.life != Life::Open && !is_failed && back < all {
         let word = if one.kind.is_planned() { "moved" } else { "back" };
-        return mark("warn", &format!("{}, {back} of {all} {word}", one.status));
+        let is_lacking = dismissed || back + one.moves.ignored < all;
+        let grade = if is_lacking { "warn" } else { "info" };
+        return mark(grade, &format!("{}, {back} of {all} {word}", one.status));
     }
     let is_closed = one.life == Life::Closed;
     let grade = match one.status.as_str() {

@@ -173,7 +173,7 @@ fn board_groups_holds_of_one_cause_and_shows_no_subject_twice() {
         "level 1, <time",
         "✗ down",
         "data-label=\"Approve all\"",
-        "compute-0002&#34;,&#34;about&#34;:&#34;down in Nova, level 1 reads on",
+        "compute-0002&#34;,&#34;about&#34;:&#34;Nova: down; power: ",
         "the engine checks again and continues: it may cut",
         "text of FROZEN",
         "<h2>Notes</h2>",
@@ -374,4 +374,52 @@ fn board_shows_each_check_and_none_as_good_against_a_finding() {
         rows[0]
     );
     assert!(!rows[0].contains("doubted"), "{}", rows[0]);
+}
+
+/// A story with two instances: the first is back, the second was excluded.
+fn story() -> Value {
+    let sample = include_str!("../../../../engine/operator/src/report/golden/story.json");
+    let mut story: Value = serde_json::from_str(sample).unwrap();
+    story["status"] = json!("finished");
+    story["life"] = json!("closed");
+    story["moves"] =
+        json!({"total": 2, "pending": 0, "ongoing": 0, "succeeded": 1, "failed": 0, "ignored": 1});
+    story["instance_words"] = json!([]);
+    let mut excluded = story["instances"][0].clone();
+    excluded["id"] = json!("00000000-0000-4000-8000-000000000002");
+    excluded["status"] = json!("ignored");
+    story["instances"] = json!([story["instances"][0], excluded]);
+    story
+}
+
+#[test]
+fn board_does_not_show_a_recovery_with_a_dismissed_instance_as_good() {
+    let shown = |story: Value| result(&view(story)).to_string();
+    let all_back = || {
+        let mut story = story();
+        story["moves"]["succeeded"] = json!(2);
+        story["moves"]["ignored"] = json!(0);
+        story["instances"][1]["status"] = json!("succeeded");
+        story
+    };
+    let text = shown(all_back());
+    assert!(text.contains("ok") && text.contains("finished"), "{text}");
+    let text = shown(story());
+    assert!(
+        text.contains("info") && text.contains("finished, 1 of 2 back"),
+        "{text}"
+    );
+    let mut dismissed = story();
+    dismissed["instance_words"] = json!([{
+        "word": "ignore", "instance": dismissed["instances"][1]["id"], "on": null, "by": "alice (broken)", "at": AT,
+    }]);
+    let text = shown(dismissed);
+    assert!(
+        text.contains("warn") && text.contains("finished, 1 of 2 back"),
+        "{text}"
+    );
+    let mut acknowledged = story();
+    acknowledged["instances"][1]["seen_to"] = json!("alice (broken)");
+    let text = shown(acknowledged);
+    assert!(text.contains("warn"), "{text}");
 }
