@@ -130,7 +130,7 @@ fn room(one: &ExplanationView, now: Timestamp) -> Option<String> {
 }
 
 fn need_lines(one: &ExplanationView, view: &NeedView, now: Timestamp) -> Vec<String> {
-    let name = format!("{:<9}", view.need.as_str());
+    let name = format!("{:<10}", view.need.label());
     if let Some((grade, told)) = one.told_of(view) {
         let sign = if grade == Severity::Ok { "✓" } else { mark(grade) };
         return vec![format!("  {sign} {name} {told}")];
@@ -165,12 +165,12 @@ mod tests {
         assert_eq!(view.room, None, "nobody has asked Placement");
         let told = |view: &ExplanationView| {
             let lines = lines(view, seen.now);
-            let at = lines.iter().position(|line| line.contains(" room ")).unwrap();
+            let at = lines.iter().position(|line| line.contains(" capacity ")).unwrap();
             lines[at..at + 2].join("\n")
         };
         let bare = told(&view);
         assert!(
-            bare.starts_with("  · room      room on other hosts is not assessed\n  ✓ movable"),
+            bare.starts_with("  · capacity   room on other hosts is not assessed\n  ✓ evacuation"),
             "{bare}"
         );
         let room = view.needs.iter_mut().find(|one| one.need == Need::Room);
@@ -184,7 +184,7 @@ mod tests {
         view.room = Some(room.clone());
         assert_eq!(
             told(&view),
-            "  ✓ room      other hosts have capacity for it\n      \
+            "  ✓ capacity   other hosts have capacity for it\n      \
              it fits on 2 of 3 hosts that Nova may choose, if nothing else moves (Placement seen 12 s ago)"
         );
         (room.hosts, room.of) = (None, None);
@@ -231,15 +231,15 @@ mod tests {
         let told = lines(&view, seen.now);
         let wanted = [
             "host a (in segment all, 0 instances to be recovered): UNPROTECTED",
-            "  ! meant     HOST_ON_MAINTENANCE: in maintenance, set by an operator",
+            "  ! policy     HOST_ON_MAINTENANCE: in maintenance, set by an operator",
             "      -> openstack segment host update --on_maintenance False all a",
-            "  ✓ heard     Nova shows its host up",
-            "  ✓ provable  nothing blocks confirming its host off",
-            "  ! room      FEW_HOSTS: only one of its hosts works, so its instances may have nowhere to go",
-            "  ✓ movable   nothing blocks its evacuation",
-            "  · watched   no reporter is muted; running monitors are not assessed",
-            "  ✓ engine    an engine is running",
-            "  ✓ known     the data is current",
+            "  ✓ host       Nova shows its host up",
+            "  ✓ fencing    nothing blocks confirming its host off",
+            "  ! capacity   FEW_HOSTS: only one of its hosts works, so its instances may have nowhere to go",
+            "  ✓ evacuation nothing blocks its evacuation",
+            "  · monitoring no reporter is muted; running monitors are not assessed",
+            "  ✓ engine     an engine is running",
+            "  ✓ data       the data is current",
         ];
         assert_eq!(told.join("\n"), wanted.join("\n"));
         let json = json!(view);

@@ -106,14 +106,17 @@ async fn what_is_not_protected_is_shown_and_the_guard_names_the_hosts_that_are_o
     let mut told = String::new();
     until("the guard to hold", LIMIT, async || {
         told = json(&stage, &["recovery", "list", "--state", "held"]).to_string();
-        told.contains("are out at once")
+        told.contains("are out of service at once")
     })
     .await;
     assert!(
-        told.contains("2 of the segment's 4 hosts are out at once"),
+        told.contains("2 of the segment's 4 hosts are out of service at once"),
         "{told}"
     );
-    assert!(told.contains("(out: compute-003, compute-004)"), "{told}");
+    assert!(
+        told.contains("(out of service: compute-003, compute-004)"),
+        "{told}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -253,7 +253,7 @@ class Walk:
         words = ("notification", "show", posted["notification_uuid"])
         # Why it waits stands where the client shows it.
         shown = self.cli.until("the recovery to be held", words,
-                               lambda n: "2 of the segment's 4 hosts are out at once" in str(n.get("recovery_workflow_details")), 60)
+                               lambda n: "2 of the segment's 4 hosts are out of service at once" in str(n.get("recovery_workflow_details")), 60)
         self.check.equal("a held recovery is running", shown["status"], "running")
         moves = self.cli.json("notification", "vmove", "list", posted["notification_uuid"])
         self.check.equal("nothing is moved", moves, [])

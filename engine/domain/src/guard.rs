@@ -57,7 +57,7 @@ string_enum! {
         Corroboration = "corroboration",
         /// G4: how many hosts of the segment are out?
         Segment = "segment",
-        /// G5: how many hosts of all segments went out recently?
+        /// G5: how many hosts of all segments failed recently?
         Global = "global",
         /// G6: how many hosts were ordered off recently?
         Rate = "rate",

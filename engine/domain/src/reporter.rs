@@ -102,7 +102,7 @@ impl fmt::Display for Reporter {
         }
         match &self.host {
             Some(host) => write!(f, " (bound to {host})"),
-            None if self.control => write!(f, " (control node)"),
+            None if self.control => write!(f, " (trusted, bound to no host)"),
             None => write!(f, " (bound to no host)"),
         }
     }

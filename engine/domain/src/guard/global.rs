@@ -1,4 +1,4 @@
-//! G5. Hosts of all segments that went out recently, including those that were fenced within the window.
+//! G5. Hosts of all segments that failed recently, including those that were fenced within the window.
 
 use super::{GuardFacts, GuardResult, NOT_THE_HOSTS, is_finished};
 use crate::policy::Policy;
@@ -9,7 +9,7 @@ pub(super) fn check(facts: &GuardFacts, rules: &Policy) -> GuardResult {
     }
     GuardResult::Hold {
         reason: format!(
-            "{} of all {} hosts went out within {} s, more than {} %: {NOT_THE_HOSTS}",
+            "{} of all {} hosts failed within {} s (limit {} %): {NOT_THE_HOSTS}",
             facts.all.out,
             facts.all.hosts,
             rules.guards.window.as_secs(),

@@ -9,7 +9,7 @@ pub(super) fn check(facts: &GuardFacts, rules: &Policy) -> GuardResult {
     }
     GuardResult::Hold {
         reason: format!(
-            "{} of the segment's {} hosts are out at once, more than {} %: {NOT_THE_HOSTS}{}",
+            "{} of the segment's {} hosts are out of service at once (limit {} %): {NOT_THE_HOSTS}{}",
             facts.segment.out,
             facts.segment.hosts,
             rules.segment_percent,
@@ -26,7 +26,7 @@ fn named(facts: &GuardFacts) -> String {
     let names = facts.segment_out.join(", ");
     let more = facts.segment.out.saturating_sub(facts.segment_out.len() as u64);
     match more {
-        0 => format!(" (out: {names})"),
-        more => format!(" (out: {names}, and {more} more)"),
+        0 => format!(" (out of service: {names})"),
+        more => format!(" (out of service: {names}, and {more} more)"),
     }
 }

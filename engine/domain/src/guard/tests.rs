@@ -361,15 +361,18 @@ fn the_guard_names_some_of_the_hosts_that_are_out() {
     };
     let reason = told(&["compute-003", "compute-004", "compute-005", "compute-006"], 4);
     assert!(
-        reason.starts_with("4 of the segment's 9 hosts are out at once, more than 34 %: "),
+        reason.starts_with("4 of the segment's 9 hosts are out of service at once (limit 34 %): "),
         "{reason}"
     );
     assert!(
-        reason.ends_with(" (out: compute-003, compute-004, compute-005, compute-006)"),
+        reason.ends_with(" (out of service: compute-003, compute-004, compute-005, compute-006)"),
         "{reason}"
     );
     let reason = told(&["a", "b", "c", "d", "e"], 7);
-    assert!(reason.ends_with(" (out: a, b, c, d, e, and 2 more)"), "{reason}");
+    assert!(
+        reason.ends_with(" (out of service: a, b, c, d, e, and 2 more)"),
+        "{reason}"
+    );
 }
 
 #[test]

@@ -14,7 +14,7 @@ const WAITED_LONG: Duration = Duration::from_secs(30);
 /// The name of an engine's connection to Nova among its parts.
 const NOVA: &str = "nova";
 
-fn age(at: Timestamp, now: Timestamp) -> Duration {
+pub(super) fn age(at: Timestamp, now: Timestamp) -> Duration {
     Duration::from_micros(u64::try_from(now.micros_since(at)).unwrap_or(0))
 }
 

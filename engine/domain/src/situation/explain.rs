@@ -30,6 +30,21 @@ string_enum! {
 }
 
 impl Need {
+    /// Returns the label of the requirement for people. The stored value may differ.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Meant => "policy",
+            Self::Heard => "host",
+            Self::Runs => "running",
+            Self::Provable => "fencing",
+            Self::Room => "capacity",
+            Self::Movable => "evacuation",
+            Self::Watched => "monitoring",
+            Self::Engine => "engine",
+            Self::Known => "data",
+        }
+    }
+
     /// Returns the text for people if nothing blocks the requirement.
     pub const fn good(self) -> &'static str {
         match self {

@@ -1,12 +1,19 @@
 //! Assessment of fencing: can hosts be confirmed off?
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use super::{AssessContext, DeviceTest, Facts, Finding, FindingCode, Findings, Protection, ProtectionState};
+use super::engines::{age, is_alive};
+use super::{
+    AssessContext, DeviceTest, Engine, Facts, Finding, FindingCode, Findings, Protection, ProtectionState,
+};
 use crate::policy::FencingMode;
 
 /// Number of consecutive failed tests that rules out an accident.
 const FAILURES: u32 = 2;
+
+/// Time after the start of an engine within which it tests each device of an ordinary region.
+const FIRST_TESTS: Duration = Duration::from_mins(2);
 
 pub(super) fn assess_region(facts: &Facts, all: &mut ProtectionState, found: &mut Findings) {
     let fencing = &facts.fencing;
@@ -122,12 +129,20 @@ pub(super) fn assess_host(
         return;
     }
     if good.is_empty() && foreign.is_empty() {
-        let text = "its fence devices have no recent test";
-        found.note(
-            Finding::new(FindingCode::FenceNotTested, text)
-                .about(host, instances)
-                .fix(fix),
-        );
+        let is_starting = |engine: &Engine| {
+            is_alive(engine.seen_at, look.now) && age(engine.started_at, look.now) < FIRST_TESTS
+        };
+        let (text, fix) = if look.facts.engines.iter().any(is_starting) {
+            let text = "its fence devices are not tested yet: an engine has just started, and tests them within 2 min";
+            (text, None)
+        } else {
+            ("its fence devices have no recent test", Some(fix))
+        };
+        let finding = Finding::new(FindingCode::FenceNotTested, text).about(host, instances);
+        found.note(match fix {
+            Some(fix) => finding.fix(fix),
+            None => finding,
+        });
         standing.worsen(Protection::Unknown, FindingCode::FenceNotTested);
     } else if good.is_empty() {
         standing.worsen(Protection::Unprotected, FindingCode::FenceForeignMachine);

@@ -229,7 +229,10 @@ fn would_hold(name: &str, look: &AssessContext<'_>, standing: &mut ProtectionSta
     found.note(
         Finding::new(
             FindingCode::RecoveryWouldHold,
-            format!("if it failed now: {}", why.join("; ")),
+            format!(
+                "if it failed now, its recovery would be on hold: {}",
+                why.join("; ")
+            ),
         )
         .about(name, look.instances_on(name)),
     );

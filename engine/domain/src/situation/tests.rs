@@ -407,7 +407,11 @@ fn cases() -> Vec<Case> {
                     }],
                 });
             },
-            &[(FindingCode::RecoveryWouldHold, "a", "if it failed now: G11")],
+            &[(
+                FindingCode::RecoveryWouldHold,
+                "a",
+                "if it failed now, its recovery would be on hold: G11",
+            )],
             [4, 2, 0, 0, 0, 0],
         ),
         (

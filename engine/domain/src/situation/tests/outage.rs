@@ -1,4 +1,4 @@
-//! Findings about failed hosts and instances.
+//! Findings about failed hosts and instances, and about fence devices after the start of an engine.
 
 use super::*;
 
@@ -29,6 +29,15 @@ pub(super) fn cases() -> Vec<Case> {
                 "down in Nova, and in no segment",
             )],
             [4, 0, 0, 0, 2, 0],
+        ),
+        (
+            "none has been tested, and an engine has just started",
+            |facts| {
+                facts.fencing.tests = None;
+                facts.engines[0].started_at = ago(20);
+            },
+            &[(FindingCode::FenceNotTested, "a,b,c", "an engine has just started")],
+            [0, 0, 6, 0, 0, 0],
         ),
         (
             "one that was given up and is in no list since",
