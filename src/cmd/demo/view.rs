@@ -238,12 +238,12 @@ mod tests {
             let texts = [hold(0), hold(1)];
             let mut steps: [Vec<&str>; 2] = [vec![], vec![]];
             steps[first].push(&texts[0]);
-            let held =
+            let snapshot_of =
                 |steps: &[Vec<&str>; 2], of: usize| notification(&steps[of], steps[of].first().copied());
-            let lines = view.new_lines(&failing, &[held(&steps, 0), held(&steps, 1)]);
+            let lines = view.new_lines(&failing, &[snapshot_of(&steps, 0), snapshot_of(&steps, 1)]);
             assert_eq!(lines, [format!("{}: {}", failing[first], texts[0])]);
             steps[1 - first].push(&texts[1]);
-            let lines = view.new_lines(&failing, &[held(&steps, 0), held(&steps, 1)]);
+            let lines = view.new_lines(&failing, &[snapshot_of(&steps, 0), snapshot_of(&steps, 1)]);
             assert_eq!(lines, Vec::<String>::new(), "host {first} was on hold first");
             for of in [0, 1] {
                 steps[of].push("approve by demo");
