@@ -36,7 +36,7 @@ use tachi_config::LogArgs;
 pub(crate) use ack::AckArgs;
 pub(crate) use audit::{AuditCommand, AuditNewKeyArgs, AuditShowArgs, AuditVerifyArgs};
 pub(crate) use consent::ConsentArgs;
-pub(crate) use demo::{DemoArgs, DemoFault, Method};
+pub(crate) use demo::{DemoArgs, DemoCommand, DemoFault, DemoHostArgs, Method};
 pub(crate) use doctor::DoctorArgs;
 pub(crate) use drill::DrillArgs;
 pub(crate) use drop_in::{DropIn, ManageCategory, ManageDb};
@@ -146,6 +146,8 @@ pub(crate) enum Command {
     /// Run the engine
     Engine(EngineArgs),
     /// Watch a simulated host die and its instances return
+    ///
+    /// Without a command it simulates a region of its own. The commands change the region of a running `tachi serve --sandbox`.
     Demo(DemoArgs),
     /// Print the description of the API
     Openapi(OpenapiArgs),

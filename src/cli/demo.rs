@@ -1,10 +1,13 @@
 //! The options of the demo.
 
-use clap::{Args, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum};
 
 /// `tachi demo`.
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct DemoArgs {
+    #[command(subcommand)]
+    pub(crate) command: Option<DemoCommand>,
     /// Number of hypervisors
     #[arg(long, default_value_t = 5, value_name = "N", value_parser = clap::value_parser!(u16).range(2..=1000))]
     pub(crate) hosts: u16,
@@ -27,6 +30,32 @@ pub(crate) struct DemoArgs {
     /// Print one JSON object instead
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// A fault in the simulated region of `tachi serve --sandbox`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum DemoCommand {
+    /// Cut the power of a simulated host
+    Kill(DemoHostArgs),
+    /// Cut a simulated host off the network
+    ///
+    /// Its instances run on, and its power controller still works.
+    Cut(DemoHostArgs),
+    /// Make the power controller of a simulated host fail
+    BreakBmc(DemoHostArgs),
+    /// Repair a simulated host
+    ///
+    /// Restores its power controller, network and power. If the host is off, requests that wait in its queue are deleted before it is switched on, as step 4 of `tachi host return` shows
+    /// for a real host.
+    Heal(DemoHostArgs),
+}
+
+/// A host of the simulated region.
+#[derive(Debug, Args)]
+pub(crate) struct DemoHostArgs {
+    /// The host's name
+    #[arg(value_name = "HOST")]
+    pub(crate) host: String,
 }
 
 /// A segment's recovery method.

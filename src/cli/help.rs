@@ -70,7 +70,18 @@ const GROUPS: [(&str, &[&str]); 5] = [
     ),
     (
         "Run",
-        &["serve", "api", "engine", "demo", "fence-agent", "openapi"],
+        &[
+            "serve",
+            "api",
+            "engine",
+            "demo",
+            "demo kill",
+            "demo cut",
+            "demo break-bmc",
+            "demo heal",
+            "fence-agent",
+            "openapi",
+        ],
     ),
 ];
 

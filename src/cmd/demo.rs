@@ -4,6 +4,7 @@
 
 mod browser;
 mod client;
+mod faults;
 mod lost;
 mod outcome;
 mod progress;
@@ -32,6 +33,9 @@ const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Runs the demo.
 pub(crate) async fn run(args: DemoArgs) -> Result<u8, Failure> {
+    if let Some(command) = args.command {
+        return faults::run(command).await;
+    }
     if args.fault == Some(DemoFault::RackLoss) && args.hosts < 3 {
         return Err(Failure::usage(
             "--fault rack-loss needs --hosts 3 or more: a rack holds two hosts, and another one must take their instances",

@@ -100,9 +100,7 @@ async fn with_region(args: ServeArgs) -> Result<u8, Failure> {
         && let Some(host) = region.sandbox.region().hosts().first()
     {
         out::line(format!(
-            "fail a host curl -H 'X-Sandbox-Key: {}' -H 'Content-Type: application/json' -d '{{\"on\": false}}' {}/hosts/{}/power",
-            region.sandbox.admin_key(),
-            region.sandbox.urls().admin,
+            "fail a host tachi demo kill {}; also: cut, break-bmc, and heal to repair it",
             host.name
         ));
     }

@@ -140,23 +140,46 @@ async fn slow_operator_a_sandbox_that_is_served_is_protected_and_its_board_is_th
     .await;
     // As printed: a host fails without a report by the test, and its instances are back.
     let typed = cloud.until_said("fail a host").await;
-    let words: Vec<&str> = typed.split('\'').collect();
-    let ["fail a host curl -H ", header, " -H ", content, " -d ", body, url] = words[..] else {
-        panic!("{typed}");
+    let command = typed.strip_prefix("fail a host tachi ").unwrap();
+    let (command, _) = command.split_once(';').unwrap();
+    assert_eq!(command, "demo kill compute-001", "{typed}");
+    let demo = |words: &str| {
+        let ran = Command::new(env!("CARGO_BIN_EXE_tachi"))
+            .args(words.split(' '))
+            .current_dir(cloud.folder.path())
+            .output()
+            .unwrap();
+        let told = [ran.stdout, ran.stderr].concat();
+        (ran.status.code(), String::from_utf8_lossy(&told).into_owned())
     };
-    let (name, key) = header.split_once(": ").unwrap();
-    let off = client.post(url.trim()).header(name, key);
-    assert_eq!(content, "Content-Type: application/json");
-    let off = off
-        .header("Content-Type", "application/json")
-        .body(body.to_owned());
-    assert_eq!(off.send().await.unwrap().status(), 200, "{typed}");
+    let (code, told) = demo(command);
+    assert_eq!(code, Some(0), "{told}");
+    assert!(told.starts_with("compute-001 has lost power\n"), "{told}");
+    let (code, told) = demo("demo kill compute-900");
+    assert_eq!(code, Some(1), "{told}");
+    assert!(told.contains("no simulated host is named compute-900"), "{told}");
     until("the host to be reported and recovered", LIMIT, async || {
         let all = asked(&["recovery", "list", "--all"]);
         let seen = status();
         all[0]["host"] == "compute-001" && seen["instances"]["protected"] == 20
     })
     .await;
+    for (words, part) in [
+        (
+            "demo heal compute-001",
+            "works again and is starting: its queue is empty",
+        ),
+        (
+            "demo break-bmc compute-002",
+            "the power controller (bmc) of compute-002 fails",
+        ),
+        ("demo cut compute-002", "compute-002 is cut off from the network"),
+        ("demo heal compute-002", "works again"),
+    ] {
+        let (code, told) = demo(words);
+        assert_eq!(code, Some(0), "{words}: {told}");
+        assert!(told.contains(part), "{words}: {told}");
+    }
     assert_eq!(cloud.stop().await, Some(0));
 }
 
