@@ -37,6 +37,7 @@ impl World {
                 locked: owners.then(|| "mine".into()),
                 locked_at: 0,
                 launched,
+                updated: None,
                 excluded: false,
                 actions: vec![("create", Actor::Person)],
             });

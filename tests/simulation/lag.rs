@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 
 use crate::mishap::Mishap;
-use crate::nova::Nova;
+use crate::nova::{Nova, ServerRow};
 use crate::rng::Rng;
 use crate::world::{Owner, World, note};
 
@@ -26,9 +26,9 @@ pub(crate) struct Lag {
     rng: Rng,
 }
 
-/// Snapshots of Nova, oldest first.
+/// Snapshots of Nova, oldest first, and its servers as they were at the last event.
 #[derive(Debug, Default)]
-pub(crate) struct Past(VecDeque<(u64, Nova)>);
+pub(crate) struct Past(VecDeque<(u64, Nova)>, Vec<Option<ServerRow>>);
 
 impl Past {
     /// Returns the snapshot that every replica has reached.
@@ -62,6 +62,7 @@ impl World {
         if self.weather.faults.lag.is_none() {
             return;
         }
+        self.date_changes();
         let past = &mut self.past.0;
         if past.back().is_some_and(|(at, _)| self.now < at + GRAIN) {
             return;
@@ -70,6 +71,18 @@ impl World {
         // Keeps one snapshot older than the maximum lag.
         while past.get(1).is_some_and(|(at, _)| at + MOST_CONSTANT < self.now) {
             past.pop_front();
+        }
+    }
+
+    /// Dates the changes of the last event, as Nova does.
+    fn date_changes(&mut self) {
+        let before = &mut self.past.1;
+        before.resize_with(self.nova.servers.len(), || None);
+        for (row, known) in self.nova.servers.iter_mut().zip(before) {
+            if known.as_ref() != Some(row) {
+                row.updated = Some(self.now);
+                *known = Some(row.clone());
+            }
         }
     }
 

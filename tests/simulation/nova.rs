@@ -50,7 +50,7 @@ pub(crate) fn server_id(server: ServerIx) -> ServerId {
 }
 
 /// Nova's record of a server.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct ServerRow {
     pub exists: bool,
     pub host: HostIx,
@@ -61,6 +61,8 @@ pub(crate) struct ServerRow {
     /// Time of the owner's lock, in ms.
     pub locked_at: u64,
     pub launched: bool,
+    /// The time of its last change, in ms, if it is shown.
+    pub updated: Option<u64>,
     /// True if policy excludes it from evacuation.
     pub excluded: bool,
     /// The requested actions, oldest first.
@@ -156,6 +158,7 @@ impl Nova {
             fault: None,
             about: InstanceTraits::default(),
             needs: None,
+            updated: row.updated.map(|at| stamp(at / 1_000 * 1_000)),
         })
     }
 

@@ -217,6 +217,7 @@ impl FakeDesk {
             marked: false,
             rest: None,
             needs: None,
+            updated: None,
         };
         CloudSnapshot {
             computes: Some(TimedFact {

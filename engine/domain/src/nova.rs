@@ -180,6 +180,9 @@ pub struct Server {
     /// The resources it needs on a host, by its flavor; `None` if Nova does not show them.
     #[serde(default)]
     pub needs: Option<Resources>,
+    /// The time of the last change of Nova's record, by Nova's clock, to the second. A copy of its database that lags behind shows an
+    /// earlier one.
+    pub updated: Option<Timestamp>,
 }
 
 impl Server {

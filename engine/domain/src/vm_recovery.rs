@@ -31,6 +31,7 @@ use crate::recovery::{
     Command, Decision, DecisionTime, HookTrack, Life, Observation, OperatorState, Record, StepKind, Task,
 };
 use crate::state_version::StateVersion;
+use crate::timestamp::Timestamp;
 use crate::wait::Wait;
 use crate::wait::{WaitsFor, note};
 
@@ -143,6 +144,12 @@ pub struct VmRecovery {
     server_read: Question,
     #[serde(skip)]
     seen: Option<NovaReading<Server>>,
+    /// The time of the first reading by which nothing is to be done.
+    #[serde(skip)]
+    doubted_since: Option<Elapsed>,
+    /// The date of the latest change of the instance that Nova has shown.
+    #[serde(skip)]
+    newest: Option<Timestamp>,
     #[serde(skip)]
     service: Option<NovaReading<Service>>,
     /// The pending read of the host's service.
@@ -238,6 +245,8 @@ impl VmRecovery {
             pulse: None,
             server_read: Question::default(),
             seen: None,
+            newest: None,
+            doubted_since: None,
             service: None,
             service_read: Question::default(),
             actions_read: Question::default(),

@@ -75,6 +75,7 @@ impl World {
             fault: None,
             about: InstanceTraits::default(),
             needs: None,
+            updated: None,
         };
         self.servers
             .lock()

@@ -102,6 +102,7 @@ pub(in crate::drill) mod tests {
             fault: None,
             about: InstanceTraits::default(),
             needs: None,
+            updated: None,
         }
     }
 

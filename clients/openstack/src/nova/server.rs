@@ -300,6 +300,7 @@ fn understood(answer: &Answer, record: Record) -> Result<Server, CallError> {
             .map(|fault| fault.message)
             .filter(|message| !message.is_empty()),
         needs,
+        updated: record.updated.as_deref().and_then(time::parse),
     })
 }
 

@@ -238,6 +238,7 @@ mod tests {
             fault: None,
             about: InstanceTraits::default(),
             needs: None,
+            updated: None,
         };
         for vm_state in [VmState::Active, VmState::Resized] {
             server.vm_state = vm_state;

@@ -43,6 +43,7 @@ fn server(number: u128, host: &str) -> Server {
         fault: None,
         about: InstanceTraits::default(),
         needs: None,
+        updated: None,
     }
 }
 

@@ -52,6 +52,7 @@ impl VmRecovery {
                 self.trouble(BlockerKind::Call, text, now);
             }
             Err(fault) => {
+                let asked = *asked;
                 self.asked = None;
                 match fault.class {
                     // The state has changed in the meantime, often by Nova itself: read it again.
@@ -67,6 +68,14 @@ impl VmRecovery {
                     FaultClass::Permanent if fault.is_gone() => {
                         self.not_before = now.elapsed.plus(Duration::from_secs(1));
                         self.not_found(now.elapsed, now, record);
+                    }
+                    // Nova may be carrying out an earlier confirmation: it refuses another one, and the instance shows the result.
+                    FaultClass::Permanent if self.stage == Stage::Confirming => {
+                        self.asked = Some(JournalledCall {
+                            answered: true,
+                            ..asked
+                        });
+                        self.trouble(BlockerKind::Call, fault.text, now);
                     }
                     FaultClass::Permanent if self.stage == Stage::Migrating => {
                         relocation::not_moved(self, &fault.text, now, record);

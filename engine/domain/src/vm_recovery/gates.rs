@@ -9,6 +9,7 @@ use crate::id::ServerId;
 use crate::instance_event::is_failure;
 use crate::nova::{Server, VmState};
 use crate::policy::is_truthy;
+use crate::question::GONE_AGAIN;
 use crate::recovery::{Command, DecisionTime, Record, StepKind};
 
 /// The end of a recovery whose instance is stopped before it has requested anything.
@@ -84,6 +85,13 @@ impl VmRecovery {
         self.event != "LIFECYCLE"
     }
 
+    /// True if Nova has shown for a while what ends the recovery before anything was done. A copy of its database that lags behind may
+    /// show the instance where it was, or as it was; a monitor reports a failure once.
+    fn is_shown_again(&mut self, now: DecisionTime) -> bool {
+        let at = self.seen.as_ref().map_or(now.elapsed, |seen| seen.at);
+        at.since(*self.doubted_since.get_or_insert(at)) >= GONE_AGAIN
+    }
+
     /// True if the owner is not stopping or changing the running instance. An agent that stops before its guest is no
     /// failure, and an owner who has stopped an instance does not want it started.
     fn owner_is_done(&mut self, seen: &Server, now: DecisionTime, record: &mut Record) -> bool {
@@ -99,6 +107,9 @@ impl VmRecovery {
             return false;
         }
         if seen.vm_state == VmState::Stopped && !self.rewound {
+            if !self.is_shown_again(now) {
+                return false;
+            }
             self.end(NotificationStatus::Ignored, STOPPED, record);
             return false;
         }
@@ -133,6 +144,7 @@ impl VmRecovery {
                     self.host.clone_from(own);
                     self.service = None;
                 }
+                _ if !self.is_shown_again(now) => return,
                 other => {
                     let text = format!(
                         "the instance is on {}, not on the reporting host {}",

@@ -35,7 +35,10 @@ impl VmRecovery {
                     Ok(Some(_)) if is_slow(at, now) => self.nova_is_silent(&slow_text(), now),
                     // A reading from before the call does not show its effect.
                     Ok(Some(_)) if self.asked.is_some_and(|call| call.at > at) => {}
+                    // A copy of Nova's database that lags behind shows the instance as it was.
+                    Ok(Some(server)) if server.updated.is_some() && server.updated < self.newest => {}
                     Ok(Some(server)) => {
+                        self.newest = self.newest.max(server.updated);
                         self.server_read.found();
                         self.no_trouble(BlockerKind::Instance);
                         if let Some(silent) = self.silent_since.take() {

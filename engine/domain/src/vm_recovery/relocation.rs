@@ -225,6 +225,8 @@ pub(super) fn act_confirming(
             );
             state.end(NotificationStatus::Failed, text, record);
         }
+        // Nova shows it as resized until the host that it came from has confirmed.
+        (VmState::Resized, None) if state.asked.is_some_and(|asked| asked.answered) => {}
         (VmState::Resized, None) => {
             let text = "confirming the move";
             state.ask(Command::ConfirmMigration(server), now, record, commands, text);

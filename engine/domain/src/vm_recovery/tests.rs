@@ -101,6 +101,7 @@ fn server(vm_state: VmState, task_state: Option<&str>) -> Server {
         fault: None,
         about: Nature::default(),
         needs: None,
+        updated: None,
     }
 }
 

@@ -50,6 +50,7 @@ pub(in super::super) fn server(task: Option<&str>) -> Server {
         fault: None,
         about: tachi_domain::nova::InstanceTraits::default(),
         needs: None,
+        updated: None,
     }
 }
 

@@ -156,5 +156,6 @@ fn shown_nowhere(id: ServerId) -> Server {
         fault: None,
         about: InstanceTraits::default(),
         needs: None,
+        updated: None,
     }
 }

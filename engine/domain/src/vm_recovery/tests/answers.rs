@@ -171,3 +171,25 @@ fn an_answer_to_another_call_is_not_taken_for_the_answer_to_this_one() {
         }
     }
 }
+
+/// Covers R36.
+#[test]
+fn a_copy_that_lags_behind_does_not_end_a_recovery_that_has_stopped_the_instance() {
+    let dated = |state: VmState, second: i64| {
+        shown(Server {
+            updated: Some(Timestamp::from_micros(second * 1_000_000)),
+            ..server(state, None)
+        })
+    };
+    let mut run = Run::asked(Stage::Stopping);
+    run.tell(answer(ServerCall::Stop, Ok(())));
+    run.at(1_000, dated(VmState::Stopped, 10));
+    assert_eq!(run.state.stage, Stage::Starting);
+    // It ran before the stop.
+    run.at(2_000, dated(VmState::Active, 7));
+    assert_eq!(run.state.stage, Stage::Starting, "it was never started");
+    run.goes_on(8_000, &dated(VmState::Active, 7));
+    assert_eq!(run.state.stage, Stage::Starting);
+    run.goes_on(10_000, &dated(VmState::Active, 14));
+    assert_eq!(run.state.stage, Stage::Over);
+}

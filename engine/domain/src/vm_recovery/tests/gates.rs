@@ -138,7 +138,10 @@ fn gates_that_need_the_instance() {
     ];
     for (case, server, wanted) in cases {
         let mut run = Run::begun();
-        run.tell(shown(server));
+        run.tell(shown(server.clone()));
+        if run.state.stage == Stage::Begin {
+            run.at(5_000, shown(server));
+        }
         match wanted {
             Some((status, part)) => run.assert_end(case, status, part),
             None => assert_eq!(run.state.stage, Stage::Stopping, "{case}"),
@@ -183,6 +186,8 @@ fn an_instance_counts_wherever_nova_shows_it_and_a_bound_reporter_for_its_own_ho
         run.tell(Observation::Claimed(OperatorState::CALM));
         run.tell(shown(elsewhere()));
         if let Some(part) = wanted {
+            assert_eq!(run.state.stage, Stage::Begin, "a copy that lags behind shows it there too");
+            run.at(5_000, shown(elsewhere()));
             run.assert_end(case, NotificationStatus::Ignored, part);
             continue;
         }

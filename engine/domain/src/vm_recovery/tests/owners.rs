@@ -34,6 +34,8 @@ fn an_owners_task_is_waited_for_before_a_running_instance_is_restarted() {
         stopped.goes_on(120_000, &busy("powering-off"));
         assert_eq!(stopped.state.stage, Stage::Begin, "{event}");
         stopped.tell(is(VmState::Stopped));
+        assert_eq!(stopped.state.stage, Stage::Begin, "{event}: shown once");
+        stopped.at(125_000, is(VmState::Stopped));
         stopped.assert_end(event, NotificationStatus::Ignored, "left to its owner");
         assert!(stopped.calls.is_empty(), "{event}");
 

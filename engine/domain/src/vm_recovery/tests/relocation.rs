@@ -93,6 +93,31 @@ fn an_instance_that_does_not_start_is_moved_confirmed_and_started_on_the_other_h
     );
 }
 
+/// The host that it came from confirms late, and Nova refuses a second request meanwhile.
+#[test]
+fn a_move_is_confirmed_once_and_a_refusal_of_another_request_is_waited_for() {
+    let mut run = migrating();
+    run.tell(answer(ServerCall::Migrate, Ok(())));
+    run.goes_on(run.at + 1_000, &on(OTHER, VmState::Resized, None));
+    let asked = calls(&run).len();
+    run.tell(answer(ServerCall::ConfirmMigration, Ok(())));
+    run.goes_on(run.at + 600_000, &on(OTHER, VmState::Resized, None));
+    assert_eq!(run.state.stage, Stage::Confirming);
+    assert_eq!(calls(&run).len(), asked, "it is asked for once");
+    run.goes_on(run.at + 500, &on(OTHER, VmState::Stopped, None));
+    assert_eq!(run.state.stage, Stage::Starting);
+
+    let mut run = migrating();
+    run.tell(answer(ServerCall::Migrate, Ok(())));
+    run.goes_on(run.at + 1_000, &on(OTHER, VmState::Resized, None));
+    let refused = fault(FaultClass::Permanent, Some(400), false);
+    run.tell(answer(ServerCall::ConfirmMigration, Err(refused)));
+    run.goes_on(run.at + 5_000, &on(OTHER, VmState::Resized, None));
+    assert_eq!(run.state.stage, Stage::Confirming);
+    run.goes_on(run.at + 500, &on(OTHER, VmState::Stopped, None));
+    assert_eq!(run.state.stage, Stage::Starting);
+}
+
 #[test]
 fn the_move_counts_wherever_nova_is_when_it_is_seen_again() {
     let cases = [

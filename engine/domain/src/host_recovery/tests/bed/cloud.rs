@@ -59,6 +59,7 @@ pub(in crate::host_recovery::tests) fn server(number: u128) -> Server {
         fault: None,
         about: InstanceTraits::default(),
         needs: None,
+        updated: None,
     }
 }
 
