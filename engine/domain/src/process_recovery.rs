@@ -254,7 +254,12 @@ impl ProcessRecovery {
         if !self.freeze_lets(service, now, record) {
             return;
         }
-        if !service.enabled {
+        // A copy of Nova's database that lags behind may still show what an earlier recovery has done, and an operator has undone.
+        let reason = service.disabled_reason.as_deref().unwrap_or_default();
+        let of_another = self.asked.is_none()
+            && reason.starts_with(&self.policy.process_disable_reason)
+            && !reason.contains(&mark(self.id));
+        if !service.enabled && !of_another {
             // A reserved host is disabled too, and reports alone must not take it out of use either. This recovery's own
             // request has passed the guards already.
             if self.asked.is_some() || self.guards_let(service, now, record, commands) {

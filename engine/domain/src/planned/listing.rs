@@ -9,6 +9,7 @@ use super::{MoveStage, NovaReading, PlannedStage, PlannedState};
 use crate::count;
 use crate::fault::Fault;
 use crate::nova::{Server, VmState};
+use crate::question::READS_LAG;
 use crate::recovery::{Command, DecisionTime, InCell, Inventory, Record, StepKind, Task};
 
 /// The limit for lists with new instances: those placed on the host while it was being disabled are moved too.
@@ -129,6 +130,9 @@ impl PlannedState {
         let quiet = *self.quiet.get_or_insert(at);
         if at.since(quiet) < TAKEN_UP_WITHIN {
             self.list.not_before = quiet.plus(TAKEN_UP_WITHIN);
+        } else if at.since(closed) < READS_LAG && inventory.service.as_ref().is_some_and(|seen| seen.enabled) {
+            // A copy of Nova's database that lags behind may not show yet that this drain has disabled it.
+            self.list.not_before = closed.plus(READS_LAG);
         } else {
             self.end_drain(&inventory, &coming, record);
         }

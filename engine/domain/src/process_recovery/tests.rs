@@ -348,6 +348,21 @@ fn a_service_disabled_by_others_is_not_changed() {
     assert!(run.calls.is_empty());
 }
 
+/// An operator has enabled it since, and the copy of Nova's database that answers lags behind.
+/// Covers R36.
+#[test]
+fn a_service_that_an_earlier_recovery_disabled_is_disabled_again() {
+    let mut run = Run::begun();
+    let reason = format!("{} [tachi another]", Policy::default().process_disable_reason);
+    run.tell(Observation::Service(Ok(Some(record_of(false, Some(&reason))))));
+    assert_eq!(run.calls.len(), 1, "{:?}", run.shown);
+    assert!(!run.state.over);
+    run.tell(accepted());
+    run.at = 2_000;
+    run.tell(shown(false));
+    run.assert_end("", NotificationStatus::Finished, "is disabled");
+}
+
 #[test]
 fn answers_to_the_question() {
     use FaultClass::{Conflict, Fatal, Permanent, Transient};

@@ -64,12 +64,12 @@ impl GuardTrack {
         } else {
             rules.silent_after()
         };
-        ctx.troubles.begin(BlockerKind::Heard, ctx.now, || {
-            format!(
-                "{host} has no current heartbeat in Nova: that counts once it has sent none for {} s",
-                after.as_secs()
-            )
-        });
+        // Nova may have shown it up before, and the reason follows what it shows.
+        let text = format!(
+            "{host} has no current heartbeat in Nova: that counts once it has sent none for {} s",
+            after.as_secs()
+        );
+        ctx.troubles.set(BlockerKind::Heard, ctx.now, text);
     }
 }
 

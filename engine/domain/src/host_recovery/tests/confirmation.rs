@@ -361,3 +361,17 @@ fn a_confirmation_that_is_heard_late_is_requested_again() {
         assert_eq!(asks(&bed), !counts, "{waited}");
     }
 }
+
+/// Nova first shows it up, as it does for a while after a failure.
+#[test]
+fn the_reason_to_wait_follows_what_nova_shows() {
+    let mut bed = unwatched(Harness::engine());
+    bed.heartbeat_age(5_000).service().power(Power::On);
+    bed.tick(4_000);
+    let message = bed.message.clone().unwrap_or_default();
+    assert!(message.contains("Nova shows it up"), "{message:?}");
+    bed.service.up = false;
+    bed.heartbeat_age(16_000).service().power(Power::On);
+    let message = bed.message.clone().unwrap_or_default();
+    assert!(message.contains("that counts once it has sent none"), "{message:?}");
+}

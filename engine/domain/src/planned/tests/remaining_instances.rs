@@ -81,6 +81,22 @@ fn a_host_enabled_meanwhile_is_not_frozen() {
     assert!(!bench.froze());
 }
 
+/// Covers R26.
+#[test]
+fn a_copy_that_shows_the_service_enabled_for_a_while_ends_no_drain() {
+    let mut bench = Bench::drain(Vec::new());
+    while !bench.calls.iter().any(|call| matches!(call, Command::TakeInventory { .. })) {
+        bench.run(100);
+    }
+    bench.service.enabled = true;
+    bench.run(20_000);
+    assert!(!bench.froze(), "{:?}", bench.state().message);
+    bench.service.enabled = false;
+    let (status, text) = bench.end();
+    assert_eq!(status, NotificationStatus::Finished, "{text}");
+    assert!(bench.froze());
+}
+
 #[test]
 fn an_instance_that_is_being_started_counts_as_running() {
     let mut stopped = server(1, HOST);
