@@ -122,10 +122,7 @@ pub(super) const GLUE: &[(&str, Aim, &[&str])] = &[
 
 /// Agents that read an outlet that does not exist as off, because SNMP answers with text instead of an error, and true if
 /// their default is version 1, in which it is an error.
-pub(super) const SNMP: &[(&str, bool)] = &[
-    ("fence_apc_snmp", true),
-    ("fence_ipdu", false),
-];
+pub(super) const SNMP: &[(&str, bool)] = &[("fence_apc_snmp", true), ("fence_ipdu", false)];
 
 /// Agents that use their plug only if an option has one of these values. Otherwise they switch one machine.
 pub(super) const PLUG_IF: &[(&str, &str, &[&str])] =

@@ -1,12 +1,12 @@
 //! Requests in flight and the times of the last answers. Not stored: a new owner starts without them.
 
-use crate::elapsed::Elapsed;
 use super::blockers::Blockers;
 use super::excluded::StartTrack;
 use super::guard::neighbours::Neighbours;
 use super::moves::track::MoveTrack;
 use super::nova_bus::Messaging;
 use super::plan::InstanceListing;
+use crate::elapsed::Elapsed;
 
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct InFlight {

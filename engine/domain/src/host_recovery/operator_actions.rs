@@ -33,7 +33,8 @@ impl HostRecovery {
         self.arrivals.forget_answers();
         if std::mem::take(&mut self.storm_approved) {
             let ctx = decision_context!(self, now, record);
-            self.guard.unmute(STORM, (None, &BTreeSet::new()), Duration::ZERO, &ctx);
+            self.guard
+                .unmute(STORM, (None, &BTreeSet::new()), Duration::ZERO, &ctx);
         }
         // No engine has checked since the last owner did: other recoveries must not count on the proof before one has.
         renew_proof(&mut self.proof, record, Proof::forget);
@@ -108,7 +109,8 @@ impl HostRecovery {
         let Some(hold) = self.hold.take() else {
             if let Some(waiting) = self.guarded().cloned() {
                 let ctx = decision_context!(self, now, record);
-                self.guard.unmute(waiting.guards, (None, &BTreeSet::new()), waited, &ctx);
+                self.guard
+                    .unmute(waiting.guards, (None, &BTreeSet::new()), waited, &ctx);
                 self.guard.lookout.forget();
             }
             return;

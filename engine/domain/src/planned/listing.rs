@@ -130,7 +130,8 @@ impl PlannedState {
         let quiet = *self.quiet.get_or_insert(at);
         if at.since(quiet) < TAKEN_UP_WITHIN {
             self.list.not_before = quiet.plus(TAKEN_UP_WITHIN);
-        } else if at.since(closed) < READS_LAG && inventory.service.as_ref().is_some_and(|seen| seen.enabled) {
+        } else if at.since(closed) < READS_LAG && inventory.service.as_ref().is_some_and(|seen| seen.enabled)
+        {
             // A copy of Nova's database that lags behind may not show yet that this drain has disabled it.
             self.list.not_before = closed.plus(READS_LAG);
         } else {

@@ -15,6 +15,20 @@ use crate::recovery::{Command, DecisionTime, Elsewhere, Record, ServerCall, Step
 /// The longest time between an intent and its call, rounded up.
 const SENT_WITHIN: Duration = Duration::from_secs(1);
 
+/// Handles an answer by Nova, requested at `asked`, that it knows no such instance. A copy of its database that lags behind, or a cell
+/// that is away, gives it too, so it counts only if a later answer repeats it.
+pub(super) fn not_found(state: &mut VmRecovery, asked: Elapsed, now: DecisionTime, record: &mut Record) {
+    if state.server_read.is_gone(asked, now.elapsed) {
+        return state.end(NotificationStatus::Ignored, "the instance does not exist", record);
+    }
+    state.seen = None;
+    state.trouble(
+        BlockerKind::Instance,
+        "Nova does not know the instance: reading it once more".to_owned(),
+        now,
+    );
+}
+
 impl VmRecovery {
     pub(super) fn answered(
         &mut self,
@@ -67,7 +81,7 @@ impl VmRecovery {
                     }
                     FaultClass::Permanent if fault.is_gone() => {
                         self.not_before = now.elapsed.plus(Duration::from_secs(1));
-                        self.not_found(now.elapsed, now, record);
+                        not_found(self, now.elapsed, now, record);
                     }
                     // Nova may be carrying out an earlier confirmation: it refuses another one, and the instance shows the result.
                     FaultClass::Permanent if self.stage == Stage::Confirming => {
@@ -195,7 +209,7 @@ impl VmRecovery {
         let at = self.actions_read.answered().unwrap_or(now.elapsed);
         let what = match result {
             Ok(Some(actions)) => StopReason::judge(&actions),
-            Ok(None) => return self.not_found(at, now, record),
+            Ok(None) => return not_found(self, at, now, record),
             Err(fault) => match fault.class {
                 // Nova shows this instance's actions to no later read either, and this recovery may have stopped the instance itself.
                 FaultClass::Permanent => StopReason::Unclear,
@@ -207,20 +221,6 @@ impl VmRecovery {
             },
         };
         self.stop_reason = Some(NovaReading { at, what });
-    }
-
-    /// Handles an answer by Nova, requested at `asked`, that it knows no such instance. A copy of its database that lags behind, or a cell
-    /// that is away, gives it too, so it counts only if a later answer repeats it.
-    pub(super) fn not_found(&mut self, asked: Elapsed, now: DecisionTime, record: &mut Record) {
-        if self.server_read.is_gone(asked, now.elapsed) {
-            return self.end(NotificationStatus::Ignored, "the instance does not exist", record);
-        }
-        self.seen = None;
-        self.trouble(
-            BlockerKind::Instance,
-            "Nova does not know the instance: reading it once more".to_owned(),
-            now,
-        );
     }
 
     /// Records that Nova does not answer, or answers too late. No earlier data is used, and this period counts towards no limit.

@@ -42,6 +42,13 @@ pub(super) fn runs_elsewhere(hosts: &BTreeSet<String>, host: &str) -> String {
     )
 }
 
+/// True if Nova has shown for a while what ends the recovery before anything was done. A copy of its database that lags behind may
+/// show the instance where it was, or as it was; a monitor reports a failure once.
+fn is_shown_again(state: &mut VmRecovery, now: DecisionTime) -> bool {
+    let at = state.seen.as_ref().map_or(now.elapsed, |seen| seen.at);
+    at.since(*state.doubted_since.get_or_insert(at)) >= GONE_AGAIN
+}
+
 impl VmRecovery {
     /// Applies the gates that need only the notification and the state of its segment and host.
     pub(super) fn begin(&mut self, record: &mut Record) -> Option<ServerId> {
@@ -85,13 +92,6 @@ impl VmRecovery {
         self.event != "LIFECYCLE"
     }
 
-    /// True if Nova has shown for a while what ends the recovery before anything was done. A copy of its database that lags behind may
-    /// show the instance where it was, or as it was; a monitor reports a failure once.
-    fn is_shown_again(&mut self, now: DecisionTime) -> bool {
-        let at = self.seen.as_ref().map_or(now.elapsed, |seen| seen.at);
-        at.since(*self.doubted_since.get_or_insert(at)) >= GONE_AGAIN
-    }
-
     /// True if the owner is not stopping or changing the running instance. An agent that stops before its guest is no
     /// failure, and an owner who has stopped an instance does not want it started.
     fn owner_is_done(&mut self, seen: &Server, now: DecisionTime, record: &mut Record) -> bool {
@@ -107,7 +107,7 @@ impl VmRecovery {
             return false;
         }
         if seen.vm_state == VmState::Stopped && !self.rewound {
-            if !self.is_shown_again(now) {
+            if !is_shown_again(self, now) {
                 return false;
             }
             self.end(NotificationStatus::Ignored, STOPPED, record);
@@ -144,7 +144,7 @@ impl VmRecovery {
                     self.host.clone_from(own);
                     self.service = None;
                 }
-                _ if !self.is_shown_again(now) => return,
+                _ if !is_shown_again(self, now) => return,
                 other => {
                     let text = format!(
                         "the instance is on {}, not on the reporting host {}",

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{BlockerKind, READING_AGE, Stage, VmRecovery, freeze_state, gates, relocation};
+use super::{BlockerKind, READING_AGE, Stage, VmRecovery, calls, freeze_state, gates, relocation};
 use crate::elapsed::Elapsed;
 use crate::entity::notification::NotificationStatus;
 use crate::question::NovaReading;
@@ -47,7 +47,7 @@ impl VmRecovery {
                         }
                         self.seen = Some(NovaReading { at, what: server });
                     }
-                    Ok(None) => self.not_found(at, now, record),
+                    Ok(None) => calls::not_found(self, at, now, record),
                     Err(fault) => self.nova_is_silent(&fault.text, now),
                 }
             }

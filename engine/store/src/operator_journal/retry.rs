@@ -355,7 +355,15 @@ mod tests {
         let failed = again.id;
         let _ = journal.commit_at(failed, again.epoch, &write).await.unwrap();
         let beat = crate::monitors::tests::received(&[crate::monitors::tests::beating("first", 100)]);
-        assert!(bench.store.monitors().sign_monitors(&beat).await.unwrap().is_empty());
+        assert!(
+            bench
+                .store
+                .monitors()
+                .sign_monitors(&beat)
+                .await
+                .unwrap()
+                .is_empty()
+        );
         bench.store.desk().retry(failed, "alice").await.unwrap();
         let again = bench.claim_newest("engine").await;
         assert!(again.pulse.off_word.is_none());

@@ -302,7 +302,12 @@ mod tests {
         let approved = bench
             .store
             .desk()
-            .submit(id, OperatorCommand::Approve, &tachi_domain::ApprovedWait::Current, "bob")
+            .submit(
+                id,
+                OperatorCommand::Approve,
+                &tachi_domain::ApprovedWait::Current,
+                "bob",
+            )
             .await
             .unwrap();
         assert!(matches!(approved, ActionOutcome::Heard), "{approved:?}");
@@ -317,7 +322,12 @@ mod tests {
         let unheard = bench
             .store
             .desk()
-            .submit(id, OperatorCommand::HostIsOff, &tachi_domain::ApprovedWait::Current, "ada")
+            .submit(
+                id,
+                OperatorCommand::HostIsOff,
+                &tachi_domain::ApprovedWait::Current,
+                "ada",
+            )
             .await
             .unwrap();
         assert!(matches!(unheard, ActionOutcome::Heard), "{unheard:?}");

@@ -331,7 +331,13 @@ impl Suspect<'_> {
             self.is_surely_silent(now.elapsed, ctx.policy)
         };
         // An episode that started in silence continues although Nova has stopped answering.
-        let was_silent = self.service.was_silent() && (named || self.service.was_read_within(UNSEEN, now.elapsed));
+        let was_read = || {
+            self.service
+                .question
+                .age(now.elapsed)
+                .is_some_and(|age| age <= UNSEEN)
+        };
+        let was_silent = self.service.was_silent() && (named || was_read());
         if silent || (fence.ordered && was_silent) {
             ctx.troubles.end(BlockerKind::Heard);
             return true;

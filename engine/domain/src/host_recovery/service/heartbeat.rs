@@ -80,11 +80,6 @@ impl ServiceTrack {
         self.question.age(now).is_some_and(|age| age <= JUST_NOW)
     }
 
-    /// True if the record was read within `limit`.
-    pub(in super::super) fn was_read_within(&self, limit: Duration, now: Elapsed) -> bool {
-        self.question.age(now).is_some_and(|age| age <= limit)
-    }
-
     /// True if the host is silent in Nova: Nova shows it down, or its heartbeat is stale. `forced_down` hides the first,
     /// never the second.
     pub(in super::super) fn is_silent(&self, now: Elapsed) -> bool {

@@ -373,5 +373,8 @@ fn the_reason_to_wait_follows_what_nova_shows() {
     bed.service.up = false;
     bed.heartbeat_age(16_000).service().power(Power::On);
     let message = bed.message.clone().unwrap_or_default();
-    assert!(message.contains("that counts once it has sent none"), "{message:?}");
+    assert!(
+        message.contains("that counts once it has sent none"),
+        "{message:?}"
+    );
 }

@@ -245,7 +245,11 @@ fn one_that_has_moved_or_is_deleted_or_is_in_a_state_of_its_owners_is_left() {
         assert!(bed.reads_server(1));
         if seen.is_none() {
             bed.reads(1, None);
-            assert_eq!(bed.end_of(1), None, "a copy that lags behind gives this answer too");
+            assert_eq!(
+                bed.end_of(1),
+                None,
+                "a copy that lags behind gives this answer too"
+            );
             bed.tick(5_000);
             assert!(bed.reads_server(1));
         }

@@ -496,7 +496,11 @@ fn an_operator_ends_a_recovery_whose_list_stays_uncertain() {
     bed.tick(31_000);
     assert_ne!(bed.status, NotificationStatus::Running, "{:?}", bed.message);
     let told = format!("may be locked ({})", bed.mark());
-    assert!(bed.message.as_deref().unwrap().contains(&told), "{:?}", bed.message);
+    assert!(
+        bed.message.as_deref().unwrap().contains(&told),
+        "{:?}",
+        bed.message
+    );
 }
 
 /// Covers C4.

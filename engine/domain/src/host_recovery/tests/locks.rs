@@ -259,12 +259,20 @@ fn a_lock_that_nova_refuses_is_noted_until_the_end_and_a_401_refuses_none() {
     bed.forced_down().inventory(vec![server(1)], vec![]);
     for _ in 0..8 {
         assert_eq!(bed.one(1).lock, Lock::Asked);
-        bed.answer(1, ServerCall::Lock, Err(fault(Some(401), FaultClass::Fatal, false)));
+        bed.answer(
+            1,
+            ServerCall::Lock,
+            Err(fault(Some(401), FaultClass::Fatal, false)),
+        );
         assert!(!bed.evacuates_any(), "it is not locked");
         bed.tick(30_000).service().lists(vec![server(1)], vec![]);
     }
     assert_eq!(bed.one(1).lock, Lock::Asked);
-    bed.answer(1, ServerCall::Lock, Err(fault(Some(403), FaultClass::Permanent, false)));
+    bed.answer(
+        1,
+        ServerCall::Lock,
+        Err(fault(Some(403), FaultClass::Permanent, false)),
+    );
     assert_eq!(bed.one(1).lock, Lock::None);
     let one = bed.state.moves.get_mut(&id(1)).unwrap();
     one.clear_note();

@@ -85,7 +85,11 @@ fn a_host_enabled_meanwhile_is_not_frozen() {
 #[test]
 fn a_copy_that_shows_the_service_enabled_for_a_while_ends_no_drain() {
     let mut bench = Bench::drain(Vec::new());
-    while !bench.calls.iter().any(|call| matches!(call, Command::TakeInventory { .. })) {
+    while !bench
+        .calls
+        .iter()
+        .any(|call| matches!(call, Command::TakeInventory { .. }))
+    {
         bench.run(100);
     }
     bench.service.enabled = true;

@@ -66,7 +66,11 @@ fn a_fault_of_the_read_is_waited_for_and_a_404_ends_it() {
     };
     let mut run = Run::asked(Stage::Stopping);
     run.tell(gone());
-    assert_ne!(run.state.stage, Stage::Over, "a copy that lags behind gives this answer too");
+    assert_ne!(
+        run.state.stage,
+        Stage::Over,
+        "a copy that lags behind gives this answer too"
+    );
     run.at(4_999, Observation::Tick);
     assert!(!run.commands.contains(&Command::ReadServer(server_id())));
     run.at(5_000, Observation::Tick);

@@ -186,7 +186,11 @@ fn an_instance_counts_wherever_nova_shows_it_and_a_bound_reporter_for_its_own_ho
         run.tell(Observation::Claimed(OperatorState::CALM));
         run.tell(shown(elsewhere()));
         if let Some(part) = wanted {
-            assert_eq!(run.state.stage, Stage::Begin, "a copy that lags behind shows it there too");
+            assert_eq!(
+                run.state.stage,
+                Stage::Begin,
+                "a copy that lags behind shows it there too"
+            );
             run.at(5_000, shown(elsewhere()));
             run.assert_end(case, NotificationStatus::Ignored, part);
             continue;
