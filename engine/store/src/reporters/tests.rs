@@ -258,3 +258,42 @@ async fn a_muted_reporter_corroborates_no_open_recovery() {
         "{reporters:?}"
     );
 }
+
+/// Covers R31.
+#[tokio::test]
+async fn another_attempt_drops_the_evidence_of_a_reporter_that_is_muted_by_now() {
+    let bench = bench(6).await;
+    let liar = control("liar");
+    let at = bench.clock_wall();
+    let json = include_bytes!("../../../../docs/examples/fence-evidence.json");
+    let mut evidence = tachi_domain::evidence::FenceEvidence::from_json(json).unwrap();
+    (evidence.completed_at, evidence.observed_at) = (at, at);
+    let given = tachi_domain::evidence::GivenEvidence {
+        evidence,
+        by: "bridge".into(),
+        generated: at,
+        arrived: at,
+    };
+    let new = NewNotification {
+        evidence: Some(Box::new(given)),
+        reporter: Some(Box::new(liar.clone())),
+        ..crate::testing::stopped("cmp4", at)
+    };
+    bench.accept(&new).await.unwrap();
+    let claimed = bench.claim_newest("engine").await;
+    assert!(claimed.pulse.off_word.is_some());
+    let write = Write {
+        life: Some(Life::Closed),
+        notification: Some((NotificationStatus::Failed, None)),
+        ..Write::default()
+    };
+    let journal = bench.store.journal();
+    let _ = journal.commit_at(claimed.id, claimed.epoch, &write).await.unwrap();
+    for host in ["cmp1", "cmp2", "cmp3"] {
+        contradicted(&bench, &liar, host).await;
+    }
+    bench.store.desk().retry(claimed.id, "alice").await.unwrap();
+    let again = bench.claim_newest("engine").await;
+    assert!(again.pulse.off_word.is_none(), "its reporter is muted");
+    assert_eq!(again.notification.payload["host_status"], "UNKNOWN");
+}
