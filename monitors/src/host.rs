@@ -37,6 +37,7 @@ use crate::settings::Settings;
 
 pub(crate) use checks::Checks;
 pub(crate) use explain::ExplainArgs;
+pub(crate) use ipmi::MAX_TOTAL as MAX_IPMI_TOTAL;
 pub(crate) use notify::SOCKET as ALERT_SOCKET;
 
 use bridge::{Bridge, Setup};

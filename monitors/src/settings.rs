@@ -6,6 +6,7 @@ mod api;
 mod bridge;
 mod common;
 mod guests;
+mod masakari;
 mod watch;
 
 use std::os::unix::fs::PermissionsExt as _;

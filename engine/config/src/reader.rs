@@ -107,6 +107,22 @@ impl<'i> Reader<'i> {
         }
     }
 
+    /// Warns that another value of an option is used than the one in the file, if the option is set.
+    pub fn replaced(&mut self, section: &str, option: &str, used: &str, reason: &str) {
+        let key = (section_key(section), name_key(option));
+        let seen = self.effective.get(&key);
+        if let Some(seen) = seen.filter(|seen| seen.origin != Origin::Default) {
+            self.notes.push(Warning::Replaced {
+                origin: seen.origin.clone(),
+                value: seen.value.clone().unwrap_or_default(),
+                section: key.0,
+                option: key.1,
+                used: used.to_owned(),
+                reason: reason.to_owned(),
+            });
+        }
+    }
+
     /// Returns the report of all options that were read.
     ///
     /// # Errors

@@ -93,6 +93,17 @@ pub enum Warning {
         option: String,
         reason: String,
     },
+    /// The value is not supported, and another one is used instead.
+    Replaced {
+        /// The place of the option.
+        origin: Origin,
+        section: String,
+        option: String,
+        value: String,
+        /// The value that is used.
+        used: String,
+        reason: String,
+    },
     /// The option has a new name.
     Renamed {
         /// The place of the option.
@@ -156,6 +167,19 @@ impl fmt::Display for Warning {
                 reason,
             } => {
                 write!(f, "{origin}: [{section}] {option} has no effect: {reason}")
+            }
+            Self::Replaced {
+                origin,
+                section,
+                option,
+                value,
+                used,
+                reason,
+            } => {
+                write!(
+                    f,
+                    "{origin}: [{section}] {option} = {value} is not supported, {used} is used: {reason}"
+                )
             }
             Self::Renamed {
                 origin,

@@ -111,7 +111,8 @@ impl<'r, 'i, T: 'static> Setting<'r, 'i, T> {
         self
     }
 
-    pub(crate) fn limits(mut self, limits: String) -> Self {
+    /// Describes the supported values, for an option that refuses no others.
+    pub fn limits(mut self, limits: String) -> Self {
         self.declaration.limits = Some(limits);
         self
     }

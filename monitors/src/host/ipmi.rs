@@ -29,7 +29,7 @@ pub(crate) struct PowerCheck {
 }
 
 /// Timeout of all attempts together: the recovery of a fenced host waits for them.
-const MAX_TOTAL: Duration = Duration::from_secs(15);
+pub(crate) const MAX_TOTAL: Duration = Duration::from_secs(15);
 
 impl PowerCheck {
     /// Reads the power controller of this node; `None` if it has none or does not answer.

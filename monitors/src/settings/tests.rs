@@ -101,7 +101,7 @@ fn a_wrong_value_names_file_line_and_option() {
             "retry_max",
         ),
         (
-            "[DEFAULT]\n[process]\nrestart_retries = -1\n",
+            "[DEFAULT]\n[process]\nrestart_retries = never\n",
             "m.conf:3",
             "restart_retries",
         ),
@@ -140,6 +140,56 @@ fn unknown_options_warn() {
         "{warnings:?}"
     );
     assert!(warnings[1].contains("[hosts] is not a section"), "{warnings:?}");
+}
+
+#[test]
+fn numbers_that_masakari_takes_are_replaced_with_a_warning() {
+    let read = |text: &str| read(text).map_err(|failure| failure.chain()).unwrap();
+    let settings = read(include_str!("testdata/legal-in-masakari.conf"));
+    let seconds = Duration::from_secs;
+    let (host, process, guest) = (&settings.host, &settings.process, &settings.guest);
+    assert_eq!((host.interval, host.samples), (seconds(1), 1));
+    // `timeout 0 ipmitool`, as Masakari calls it, has no timeout.
+    assert_eq!(host.ipmi_timeout, seconds(15));
+    assert_eq!((host.ipmi_retry_max, host.ipmi_retry_interval), (0, seconds(0)));
+    assert_eq!((process.interval, process.retries), (seconds(1), 0));
+    assert_eq!(process.restart_interval, seconds(0));
+    assert_eq!((guest.interval, guest.threshold), (seconds(1), 0));
+    // libvirt's own timeout, for which -1 stands.
+    assert_eq!(guest.timeout, seconds(5));
+    let warnings = |settings: &Settings| -> Vec<String> {
+        let all = settings.report.warnings.iter();
+        all.filter(|one| !one.is_notice())
+            .map(ToString::to_string)
+            .collect()
+    };
+    assert_eq!(
+        warnings(&settings),
+        [
+            "m.conf:6: [host] monitoring_interval = 0 is not supported, 1 is used: the supported values are 1 to 86400",
+            "m.conf:7: [host] monitoring_samples = 0 is not supported, 1 is used: the supported values are 1 to 1000",
+            "m.conf:8: [host] ipmi_timeout = 0 is not supported, 15 is used: all readings of a power controller end after 15 s",
+            "m.conf:9: [host] ipmi_retry_max = -1 is not supported, 0 is used: the supported values are 0 or more",
+            "m.conf:10: [host] ipmi_retry_interval = -1 is not supported, 0 is used: the supported values are 0 to 86400",
+            "m.conf:16: [introspectiveinstancemonitor] guest_monitoring_interval = 0 is not supported, 1 is used: the supported values are 1 \
+         to 86400",
+            "m.conf:17: [introspectiveinstancemonitor] guest_monitoring_timeout = -1 is not supported, 5 is used: it is libvirt's own timeout",
+            "m.conf:18: [introspectiveinstancemonitor] guest_monitoring_failure_threshold = -1 is not supported, 0 is used: the supported \
+         values are 0 or more",
+            "m.conf:12: [process] check_interval = 0 is not supported, 1 is used: the supported values are 1 to 86400",
+            "m.conf:13: [process] restart_retries = -1 is not supported, 0 is used: the supported values are 0 to 1000",
+            "m.conf:14: [process] restart_interval = -1 is not supported, 0 is used: the supported values are 0 to 86400",
+        ]
+    );
+    // Large values stopped the start, too.
+    let large = read(&format!(
+        "[process]\ncheck_interval = 100000\nrestart_retries = 5000\n{API}"
+    ));
+    assert_eq!(
+        (large.process.interval, large.process.retries),
+        (seconds(86_400), 1000)
+    );
+    assert_eq!(warnings(&large).len(), 2);
 }
 
 #[test]

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use tachi_config::Reader;
 
+use super::masakari::{NoTimeout, Number, UNLIMITED};
+
 /// `[host]`.
 #[derive(Debug, Clone)]
 pub struct HostSettings {
@@ -108,30 +110,45 @@ pub(super) fn host(r: &mut Reader<'_>) -> HostSettings {
             )
             .default("default")
             .help("cluster that detects lost hosts; default and simple are Pacemaker").get(),
-        interval: r
-            .seconds(G, "monitoring_interval")
-            .default(SECOND * 60)
-            .range(SECOND..=DAY)
-            .help("poll interval of Consul or Kubernetes; Pacemaker has `poll_interval`").get(),
-        samples: r
-            .int(G, "monitoring_samples")
-            .default(1_usize)
-            .range(1..=1000)
-            .unit("looks").help("number of equal polls before a report without proof: a fencing by Pacemaker needs one, Consul and \
-                Kubernetes always need all").get(),
+        interval: Number {
+            section: G,
+            option: "monitoring_interval",
+            unit: "seconds",
+            help: "poll interval of Consul or Kubernetes; Pacemaker has `poll_interval`",
+        }
+        .seconds(r, SECOND * 60, &(SECOND..=DAY)),
+        samples: Number {
+            section: G,
+            option: "monitoring_samples",
+            unit: "looks",
+            help: "number of equal polls before a report without proof: a fencing by Pacemaker needs one, Consul and Kubernetes always \
+                need all",
+        }
+        .count(r, 1, &(1..=1000)),
         normal_without_proof: r.bool(G, "report_normal_without_proof").default(false).help("Consul, Kubernetes: reports a host that does \
             not answer as NORMAL, which means off, instead of UNKNOWN").get(),
         disable_ipmi_check: r.bool(G, "disable_ipmi_check").default(false).help("reports a fenced host without a check of its own power \
             controller. Otherwise the monitor asks that (`ipmitool`), if the CIB holds a device `external/ipmi` or `fence_ipmilan` for \
             that node alone: if it reads *on*, nothing is reported; if it does not answer, the cluster's result counts").get(),
         restrict_to_remotes: r.bool(G, "restrict_to_remotes").default(false).help("only nodes that run pacemaker-remoted are hosts").get(),
-        ipmi_timeout: r
-            .seconds(G, "ipmi_timeout")
-            .default(SECOND * 5)
-            .range(SECOND..=DAY)
-            .help("timeout for one reading of a power controller; all together end after 15 s").get(),
-        ipmi_retry_max: r.int(G, "ipmi_retry_max").default(3_u32).unit("times").help("number of retries").get(),
-        ipmi_retry_interval: r.seconds(G, "ipmi_retry_interval").default(SECOND * 10).help("pause between these retries").get(),
+        ipmi_timeout: Number {
+            section: G,
+            option: "ipmi_timeout",
+            unit: "seconds",
+            help: "timeout for one reading of a power controller; all together end after 15 s. 0 or less: 15 s",
+        }
+        .timeout(r, SECOND * 5, &(SECOND..=DAY), Some(NoTimeout {
+            used: crate::host::MAX_IPMI_TOTAL,
+            reason: "all readings of a power controller end after 15 s",
+        })),
+        ipmi_retry_max: Number { section: G, option: "ipmi_retry_max", unit: "times", help: "number of retries" }.count(r, 3, &(0..=UNLIMITED)),
+        ipmi_retry_interval: Number {
+            section: G,
+            option: "ipmi_retry_interval",
+            unit: "seconds",
+            help: "pause between these retries",
+        }
+        .seconds(r, SECOND * 10, &(Duration::ZERO..=DAY)),
         node_type: r
             .choice(G, "pacemaker_node_type", &["autodetect", "cluster", "remote"])
             .default("autodetect")
@@ -189,24 +206,35 @@ pub(super) fn guest(r: &mut Reader<'_>) -> GuestSettings {
     const G: &str = "introspectiveinstancemonitor";
     const SOCKET: &str = r"/var/lib/libvirt/qemu/org\.qemu\.guest_agent\..*\.instance-.*\.sock";
     GuestSettings {
-        interval: r
-            .seconds(G, "guest_monitoring_interval")
-            .default(SECOND * 10)
-            .range(SECOND..=DAY)
-            .help("interval between the starts of two rounds")
-            .get(),
-        timeout: r
-            .seconds(G, "guest_monitoring_timeout")
-            .default(SECOND * 2)
-            .range(SECOND..=SECOND * 600)
-            .help("timeout for an agent's answer in libvirt")
-            .get(),
-        threshold: r
-            .int(G, "guest_monitoring_failure_threshold")
-            .default(3_u32)
-            .unit("questions")
-            .help("as in Masakari: a guest is reported at missing answer number threshold + 2 in a row")
-            .get(),
+        interval: Number {
+            section: G,
+            option: "guest_monitoring_interval",
+            unit: "seconds",
+            help: "interval between the starts of two rounds",
+        }
+        .seconds(r, SECOND * 10, &(SECOND..=DAY)),
+        timeout: Number {
+            section: G,
+            option: "guest_monitoring_timeout",
+            unit: "seconds",
+            help: "timeout for an agent's answer in libvirt; 0 or less: libvirt's own, 5 s",
+        }
+        .timeout(
+            r,
+            SECOND * 2,
+            &(SECOND..=SECOND * 600),
+            Some(NoTimeout {
+                used: tachi_libvirt::AGENT_SYNC,
+                reason: "it is libvirt's own timeout",
+            }),
+        ),
+        threshold: Number {
+            section: G,
+            option: "guest_monitoring_failure_threshold",
+            unit: "questions",
+            help: "as in Masakari: a guest is reported at missing answer number threshold + 2 in a row",
+        }
+        .count(r, 3, &(0..=UNLIMITED)),
         at_once: r
             .int(G, "guest_monitoring_at_once")
             .default(3_usize)
@@ -225,25 +253,27 @@ pub(super) fn guest(r: &mut Reader<'_>) -> GuestSettings {
 pub(super) fn process(r: &mut Reader<'_>) -> ProcessSettings {
     const G: &str = "process";
     ProcessSettings {
-        interval: r
-            .seconds(G, "check_interval")
-            .default(SECOND * 5)
-            .range(SECOND..=DAY)
-            .help("poll interval without events, and timeout for a started process to appear")
-            .get(),
-        retries: r
-            .int(G, "restart_retries")
-            .default(3_u32)
-            .range(0..=1000)
-            .unit("times")
-            .help("number of restarts after the first")
-            .get(),
-        restart_interval: r
-            .seconds(G, "restart_interval")
-            .default(SECOND * 5)
-            .range(Duration::ZERO..=DAY)
-            .help("first pause between restarts; each further one is twice as long")
-            .get(),
+        interval: Number {
+            section: G,
+            option: "check_interval",
+            unit: "seconds",
+            help: "poll interval without events, and timeout for a started process to appear",
+        }
+        .seconds(r, SECOND * 5, &(SECOND..=DAY)),
+        retries: Number {
+            section: G,
+            option: "restart_retries",
+            unit: "times",
+            help: "number of restarts after the first",
+        }
+        .count(r, 3, &(0..=1000)),
+        restart_interval: Number {
+            section: G,
+            option: "restart_interval",
+            unit: "seconds",
+            help: "first pause between restarts; each further one is twice as long",
+        }
+        .seconds(r, SECOND * 5, &(Duration::ZERO..=DAY)),
         restart_interval_max: r
             .seconds(G, "restart_interval_max")
             .default(SECOND * 60)

@@ -360,6 +360,26 @@ fn an_option_that_is_read_is_known() {
 }
 
 #[test]
+fn a_replaced_value_is_shown_with_the_value_in_use_and_a_default_is_not() {
+    let report = report("[mine]\na = 0\n", |r| {
+        for option in ["a", "b"] {
+            r.int::<i64>("mine", option).default(5).get();
+            r.replaced("mine", option, "1", "less is too often");
+        }
+    });
+    let [warning] = report.warnings.as_slice() else {
+        panic!("{:?}", report.warnings)
+    };
+    assert!(!warning.is_notice());
+    assert!(
+        warning
+            .to_string()
+            .ends_with(":2: [mine] a = 0 is not supported, 1 is used: less is too often"),
+        "{warning}"
+    );
+}
+
+#[test]
 fn an_unknown_variable_is_reported() {
     let known = KnownOptions::masakari();
     let ini = Ini::default().with_environment(HashMap::from([
