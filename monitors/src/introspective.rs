@@ -91,6 +91,21 @@ fn worst(interval: Duration, timeout: Duration, threshold: u32, hung: u32) -> Du
 mod tests {
     use super::*;
 
+    #[tokio::test]
+    async fn a_libvirt_that_cannot_be_reached_is_wrong_and_gets_no_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let nobody = format!("qemu+unix:///system?socket={}/none", folder.path().display());
+        for uri in ["qemu+tcp://127.0.0.1/system", "qemu://other/system", &nobody] {
+            let settings = crate::settings::tests::settings(&format!("[libvirt]\nconnection_uri = {uri}\n"));
+            let findings = Checks.check(&settings, None).await;
+            let shown: Vec<_> = findings
+                .iter()
+                .map(|one| (one.level, one.worst_seconds))
+                .collect();
+            assert_eq!(shown, [(FindingLevel::Wrong, None)], "{uri}");
+        }
+    }
+
     /// Covers MW19.
     #[test]
     fn guests_that_hang_are_reported_within_a_minute() {
