@@ -6,11 +6,12 @@ use serde::Serialize;
 use tachi_instance_ha::{CallFailure, Class, Client, RegisteredHost, Registration};
 
 use crate::cli::{CheckArgs, Format};
+use crate::clock::Clock;
 use crate::failure::Failure;
 use crate::guests::{self, Resume};
 use crate::kind::Kind;
 use crate::settings::Settings;
-use crate::{host, instance, introspective, out, process};
+use crate::{host, instance, introspective, out, process, run};
 
 /// The severity of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -109,6 +110,7 @@ pub(crate) async fn run(args: &CheckArgs) -> Result<u8, Failure> {
     }
     let exposed = settings.exposed().into_iter();
     findings.extend(exposed.map(|text| Finding::note("configuration", text)));
+    findings.extend(tempdir(&settings));
     findings.extend(guests(&settings).await);
     let (level, registered) = api(&settings).await;
     findings.extend(level);
@@ -118,14 +120,8 @@ pub(crate) async fn run(args: &CheckArgs) -> Result<u8, Failure> {
         &args.monitors
     };
     for kind in kinds {
-        let check: Box<dyn Check> = match kind {
-            Kind::Host => Box::new(host::Checks),
-            Kind::Process => Box::new(process::Checks),
-            Kind::Instance => Box::new(instance::Checks),
-            Kind::Introspective => Box::new(introspective::Checks),
-        };
         findings.push(spool(&settings, *kind));
-        findings.extend(check.check(&settings, registered.as_deref()).await);
+        findings.extend(monitor(*kind, &settings, registered.as_deref()).await);
     }
     let good = findings
         .iter()
@@ -138,6 +134,20 @@ pub(crate) async fn run(args: &CheckArgs) -> Result<u8, Failure> {
         }
     }
     Ok(if good { out::DONE } else { out::FAILED })
+}
+
+/// Checks a monitor. If its own start-up fails, the reason is the only finding: it would notice nothing.
+async fn monitor(kind: Kind, settings: &Settings, registered: Option<&[RegisteredHost]>) -> Vec<Finding> {
+    if let Err(failure) = run::made(kind, settings, &Clock::new()) {
+        return vec![Finding::wrong(kind.name(), failure.chain())];
+    }
+    let check: Box<dyn Check> = match kind {
+        Kind::Host => Box::new(host::Checks),
+        Kind::Process => Box::new(process::Checks),
+        Kind::Instance => Box::new(instance::Checks),
+        Kind::Introspective => Box::new(introspective::Checks),
+    };
+    check.check(settings, registered).await
 }
 
 /// Checks the guests' state at the boot of this host.
@@ -165,6 +175,21 @@ async fn guests(settings: &Settings) -> Option<Finding> {
             format!("it is unknown if they start automatically when this host boots: {by}"),
         ),
     })
+}
+
+/// Checks the folder that every monitor's start-up requires. It is not created here: it would belong to the caller.
+fn tempdir(settings: &Settings) -> Option<Finding> {
+    const PART: &str = "configuration";
+    let folder = settings.tempdir.as_ref()?;
+    if !folder.exists() {
+        let text = format!(
+            "[DEFAULT] tempdir: {} does not exist; the monitors create it at their start",
+            folder.display()
+        );
+        return Some(Finding::note(PART, text));
+    }
+    let failure = settings.check_tempdir().err()?;
+    Some(Finding::wrong(PART, failure.chain()))
 }
 
 fn sources(settings: &Settings) -> String {
@@ -267,6 +292,62 @@ fn spool(settings: &Settings, kind: Kind) -> Finding {
 mod tests {
     use super::*;
     use crate::settings::tests::settings;
+
+    #[tokio::test]
+    async fn a_check_runs_the_bridges_start_up_and_changes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let (state, socket) = (folder.path().join("host"), folder.path().join("alert.sock"));
+        std::fs::create_dir(&state).unwrap();
+        let settings = settings(&format!(
+            "[monitor]\nstate_path = {}\n[host]\nalert_socket = {}\n",
+            folder.path().display(),
+            socket.display()
+        ));
+        // The socket of a running bridge.
+        let running = std::os::unix::net::UnixDatagram::bind(&socket).unwrap();
+        let file = state.join("pacemaker.json");
+        std::fs::write(&file, "{").unwrap();
+        let findings = monitor(Kind::Host, &settings, None).await;
+        let is_damaged = |one: &Finding| one.level == FindingLevel::Note && one.text.contains("is damaged");
+        assert!(findings.iter().any(is_damaged), "{findings:?}");
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "{");
+        let poke = std::os::unix::net::UnixDatagram::unbound().unwrap();
+        poke.send_to(b"poke", &socket).unwrap();
+        assert_eq!(running.recv(&mut [0_u8; 16]).unwrap(), 4);
+        // A state that cannot be read ends the start.
+        std::fs::remove_file(&file).unwrap();
+        std::fs::create_dir(&file).unwrap();
+        let findings = monitor(Kind::Host, &settings, None).await;
+        let [one] = findings.as_slice() else {
+            panic!("{findings:?}")
+        };
+        assert!(
+            one.level == FindingLevel::Wrong
+                && one.text.starts_with("reading ")
+                && one.worst_seconds.is_none(),
+            "{one:?}"
+        );
+    }
+
+    #[test]
+    fn a_folder_that_the_start_requires_is_checked_and_not_created() {
+        let folder = tempfile::tempdir().unwrap();
+        let of = |name: &str| {
+            let path = folder.path().join(name);
+            (
+                tempdir(&settings(&format!("[DEFAULT]\ntempdir = {}\n", path.display()))),
+                path,
+            )
+        };
+        let (missing, path) = of("missing");
+        assert_eq!(missing.unwrap().level, FindingLevel::Note);
+        assert!(!path.exists());
+        std::fs::write(folder.path().join("file"), "").unwrap();
+        assert_eq!(of("file").0.unwrap().level, FindingLevel::Wrong);
+        std::fs::create_dir(folder.path().join("good")).unwrap();
+        assert_eq!(of("good").0, None);
+        assert_eq!(tempdir(&settings("")), None);
+    }
 
     /// Covers MW13.
     #[test]

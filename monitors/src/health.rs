@@ -192,8 +192,7 @@ impl Health {
         self.state().local_disks.clone()
     }
 
-    /// Returns the problem of a subsystem, for tests.
-    #[cfg(test)]
+    /// Returns the problem of a subsystem.
     pub(crate) fn trouble(&self, part: &str) -> Option<String> {
         self.state().parts.get(part).cloned().flatten()
     }

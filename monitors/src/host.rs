@@ -42,7 +42,6 @@ pub(crate) use notify::SOCKET as ALERT_SOCKET;
 
 use bridge::{Bridge, Setup};
 use ipmi::PowerCheck;
-use notify::Pokes;
 use tools::Programs;
 
 /// Timeout for reading attributes, which only decide which bridge reports first.
@@ -63,14 +62,6 @@ fn pacemaker(settings: &Settings, clock: &Clock) -> Result<Box<dyn Monitor>, Fai
         limit: settings.bridge.limit,
         short: ATTRIBUTES,
     });
-    let notifications_sent = match Pokes::listen(&settings.bridge.socket) {
-        Ok(notifications_sent) => Some(notifications_sent),
-        // The timer alone is enough, only slower.
-        Err(failure) => {
-            tracing::warn!(error = %failure.chain(), "failed to set up wake-ups by alert agents");
-            None
-        }
-    };
     let power = (!settings.host.disable_ipmi_check).then(|| PowerCheck {
         program: "ipmitool".to_owned(),
         timeout: settings.host.ipmi_timeout,
@@ -80,7 +71,7 @@ fn pacemaker(settings: &Settings, clock: &Clock) -> Result<Box<dyn Monitor>, Fai
     let bridge = Bridge::new(
         setup(settings),
         cluster,
-        notifications_sent,
+        settings.bridge.socket.clone(),
         power,
         clock.clone(),
         file,

@@ -119,8 +119,8 @@ fn completions(shell: clap_complete::Shell) -> u8 {
     out::DONE
 }
 
-/// Creates the monitor of a kind.
-fn made(kind: Kind, settings: &Settings, clock: &Clock) -> Result<Box<dyn Monitor>, Failure> {
+/// Creates the monitor of a kind. Changes nothing on this machine: `check` does the same beside a running monitor.
+pub(crate) fn made(kind: Kind, settings: &Settings, clock: &Clock) -> Result<Box<dyn Monitor>, Failure> {
     match kind {
         Kind::Host => host::monitor(settings, clock),
         Kind::Process => Ok(process::monitor(settings, clock)),

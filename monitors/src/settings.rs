@@ -46,7 +46,7 @@ pub struct Settings {
     /// The configured files of this host's nova-compute.
     pub(crate) nova: Vec<PathBuf>,
     /// A folder that the configuration requires.
-    tempdir: Option<PathBuf>,
+    pub(crate) tempdir: Option<PathBuf>,
     /// `[host]`.
     pub host: HostSettings,
     /// Our own options of `[host]`, for Pacemaker.

@@ -1,6 +1,7 @@
 //! The bridge: polls the cluster, judges, and reports each change once.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -91,10 +92,14 @@ impl Setup {
 pub(crate) struct Bridge {
     setup: Setup,
     cluster: Arc<dyn Cluster>,
+    /// The socket for wake-ups, which is taken when the bridge runs.
+    socket: PathBuf,
     notifications_sent: Option<Pokes>,
     power: Option<PowerCheck>,
     clock: Clock,
     file: File,
+    /// True if the file has to be moved aside before it is written.
+    damaged: bool,
     memory: Memory,
     saved: (Memory, Option<Instant>),
     streaks: Streaks,
@@ -146,24 +151,29 @@ fn chain(error: &dyn std::error::Error) -> String {
 }
 
 impl Bridge {
-    /// Creates a bridge that continues from the state of the process before it.
+    /// Creates a bridge that continues from the state of the process before it. Changes nothing on this machine, so that
+    /// `check` can do the same beside a running bridge.
     pub(crate) fn new(
         setup: Setup,
         cluster: Arc<dyn Cluster>,
-        notifications_sent: Option<Pokes>,
+        socket: PathBuf,
         power: Option<PowerCheck>,
         clock: Clock,
         file: File,
     ) -> Result<Self, Failure> {
-        let memory = file.load()?;
+        let loaded = file.load()?;
+        let damaged = loaded.is_none();
+        let memory = loaded.unwrap_or_default();
         let claims = Claims::new(setup.turn);
         Ok(Self {
             setup,
             cluster,
-            notifications_sent,
+            socket,
+            notifications_sent: None,
             power,
             clock,
             file,
+            damaged,
             saved: (memory.clone(), None),
             memory,
             streaks: Streaks::default(),
@@ -179,6 +189,21 @@ impl Bridge {
             started: Instant::now(),
             corosync: detection::corosync(),
         })
+    }
+
+    /// Moves a damaged state aside, and listens for wake-ups.
+    fn take_over(&mut self) -> Result<(), Failure> {
+        if std::mem::take(&mut self.damaged) {
+            self.file.move_aside()?;
+        }
+        match Pokes::listen(&self.socket) {
+            Ok(notifications_sent) => self.notifications_sent = Some(notifications_sent),
+            // The timer alone is enough, only slower.
+            Err(failure) => {
+                tracing::warn!(error = %failure.chain(), "failed to set up wake-ups by alert agents");
+            }
+        }
+        Ok(())
     }
 
     fn wall(&self) -> Time {
@@ -473,6 +498,7 @@ impl Monitor for Bridge {
         health: Health,
         stop: CancellationToken,
     ) -> Result<(), Failure> {
+        self.take_over()?;
         self.watch(&reporter, &health, &stop).await;
         Ok(())
     }

@@ -7,15 +7,23 @@ use tachi_instance_ha::{RegisteredHost, Registration};
 use tachi_pacemaker::{Cib, CrmMon, History, Kind, Node, Snapshot, Verdict, verdict};
 
 use super::Setup;
+use super::samples::{HostSampler, State};
 use super::tools::{Cluster as _, Programs};
 use crate::check::{Check, Finding};
+use crate::clock::Clock;
+use crate::failure::Failure;
+use crate::health::Health;
 use crate::heartbeat::Notice;
+use crate::kind::Kind as MonitorKind;
 use crate::settings::Settings;
 
 /// Timeout of a check.
 const LIMIT: Duration = Duration::from_secs(5);
 /// Time for starting two programs and for the disk on a busy machine.
 const OVERHEAD: Duration = Duration::from_secs(1);
+
+/// Timeout of one poll of Consul or Kubernetes, each of which has its own for a call.
+const SAMPLE_LIMIT: Duration = Duration::from_secs(8);
 
 const PART: &str = "host";
 /// Limit of listed names of hosts that are not nodes.
@@ -28,14 +36,16 @@ pub(crate) struct Checks;
 impl Check for Checks {
     async fn check(&self, settings: &Settings, registered: Option<&[RegisteredHost]>) -> Vec<Finding> {
         match settings.host.driver {
-            "consul" => unproven("Consul", settings)
-                .into_iter()
-                .chain([super::consul::worst(settings)])
-                .collect(),
-            "kubernetes" => unproven("Kubernetes", settings)
-                .into_iter()
-                .chain([super::kubernetes::worst(settings)])
-                .collect(),
+            "consul" => {
+                let driver = super::consul::Driver::new(settings, &Clock::new());
+                let mut findings = Vec::from_iter(super::consul::missing_matrix(settings));
+                findings.extend(sampled("Consul", driver, settings, super::consul::worst(settings)).await);
+                findings
+            }
+            "kubernetes" => {
+                let driver = super::kubernetes::Driver::new(settings, &Clock::new());
+                sampled("Kubernetes", driver, settings, super::kubernetes::worst(settings)).await
+            }
             _ => pacemaker(settings, registered).await,
         }
     }
@@ -49,6 +59,42 @@ const NOTHING_PROVEN: &str = "failed hosts are reported as UNKNOWN, from which a
 fn unproven(who: &str, settings: &Settings) -> Option<Finding> {
     let text = format!("{who} proves nothing: {NOTHING_PROVEN}");
     (!settings.host.normal_without_proof).then(|| Finding::note(PART, text))
+}
+
+/// Polls the hosts once, as the monitor does. The time is unknown if the source does not answer.
+pub(super) async fn sampled<E: HostSampler>(
+    who: &str,
+    driver: Result<E, Failure>,
+    settings: &Settings,
+    worst: Finding,
+) -> Vec<Finding> {
+    let mut driver = match driver {
+        Ok(driver) => driver,
+        Err(failure) => return vec![Finding::wrong(PART, failure.chain())],
+    };
+    let health = Health::default();
+    let Ok(states) = tokio::time::timeout(SAMPLE_LIMIT, driver.look(&health)).await else {
+        let text = format!("{who} did not answer within {} s", SAMPLE_LIMIT.as_secs());
+        return vec![Finding::wrong(PART, text)];
+    };
+    // The drivers report to the health under their own names.
+    if let Some(why) = health.trouble(settings.host.driver) {
+        return vec![Finding::wrong(PART, format!("{who} cannot be relied on: {why}"))];
+    }
+    let states = states.unwrap_or_default();
+    let known = states.values().filter(|state| **state != State::Unknown).count();
+    if known == 0 {
+        let text = format!("{who} answers and shows no other host: the monitor watches and reports nothing");
+        return vec![Finding::note(PART, text)];
+    }
+    let good = format!(
+        "{who} answers: {known} of {} other hosts can be judged",
+        states.len()
+    );
+    let mut findings = vec![Finding::good(PART, good)];
+    findings.extend(unproven(who, settings));
+    findings.push(worst);
+    findings
 }
 
 /// Checks that the cluster's fencing can prove a host off.
@@ -86,23 +132,25 @@ async fn pacemaker(settings: &Settings, registered: Option<&[RegisteredHost]>) -
         short: LIMIT,
     };
     let (mon, cib) = tokio::join!(programs.mon(), programs.cib());
-    let mut findings = Vec::new();
+    let mut findings = Vec::from_iter(damaged_state(settings));
     let (mon, cib) = match (mon, cib) {
         (Ok(mon), Ok(cib)) => (mon, cib),
         (Err(error), _) | (_, Err(error)) => {
-            return vec![Finding::wrong(
+            findings.push(Finding::wrong(
                 PART,
                 format!("Pacemaker cannot be queried: {}", chain(&error)),
-            )];
+            ));
+            return findings;
         }
     };
     let (mon, cib) = match (CrmMon::parse(&mon), Cib::parse(&cib)) {
         (Ok(mon), Ok(cib)) => (mon, cib),
         (Err(error), _) | (_, Err(error)) => {
-            return vec![Finding::wrong(
+            findings.push(Finding::wrong(
                 PART,
                 format!("Pacemaker's output cannot be parsed: {}", chain(&error)),
-            )];
+            ));
+            return findings;
         }
     };
     let setup = super::setup(settings);
@@ -153,6 +201,17 @@ async fn pacemaker(settings: &Settings, registered: Option<&[RegisteredHost]>) -
         findings.extend(how_soon(settings, alerts));
     }
     findings
+}
+
+/// Returns a note if the monitor would start without its state.
+fn damaged_state(settings: &Settings) -> Option<Finding> {
+    let folder = settings.folder(MonitorKind::Host);
+    let is_damaged = matches!(super::state::File::open(&folder).load(), Ok(None));
+    let text = format!(
+        "the state in {} is damaged: the monitor moves it aside at its start and first reports only hosts that were fenced",
+        folder.display()
+    );
+    is_damaged.then(|| Finding::note(PART, text))
 }
 
 /// Returns an error with its cause, on one line.

@@ -14,6 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::future::join_all;
 use tachi_instance_ha::{ClusterStatus, HostEvent, HostStatus, Notification};
 use tokio::time::Instant;
 
@@ -135,8 +136,9 @@ impl HostSampler for Driver {
     async fn look(&mut self, health: &Health) -> Option<BTreeMap<String, State>> {
         let mut networks = Vec::new();
         let mut trouble = Vec::new();
-        for (network, url) in &self.agents {
-            match self.http.members(url).await {
+        let answers = join_all(self.agents.iter().map(|(_, url)| self.http.members(url))).await;
+        for ((network, _), answer) in self.agents.iter().zip(answers) {
+            match answer {
                 Ok(members) => networks.push(members),
                 Err(failure) => {
                     trouble.push(format!("{network}: {}", failure.chain()));
@@ -199,6 +201,16 @@ impl HostSampler for Driver {
     }
 }
 
+/// Returns a note if the matrix is configured and missing: the built-in one is used.
+pub(crate) fn missing_matrix(settings: &Settings) -> Option<Finding> {
+    let path = settings.consul.matrix.as_ref()?;
+    let text = format!(
+        "[consul] matrix_config_file: {} does not exist; the built-in matrix is used",
+        path.display()
+    );
+    (!path.exists()).then(|| Finding::note("host", text))
+}
+
 /// Returns the longest time until a failure is noticed.
 pub(crate) fn worst(settings: &Settings) -> Finding {
     Finding::noticed(
@@ -220,7 +232,7 @@ pub(crate) fn notice(settings: &Settings) -> Notice {
 
 fn within(settings: &Settings) -> Duration {
     let polls = u32::try_from(settings.host.samples).unwrap_or(u32::MAX);
-    let each = settings.host.interval + agent::ANSWER_TIMEOUT * 3;
+    let each = settings.host.interval + agent::ANSWER_TIMEOUT;
     each.saturating_mul(polls)
 }
 

@@ -36,25 +36,30 @@ impl File {
         }
     }
 
-    /// Loads the state. An invalid file is moved aside: without it only proven failures are reported, while a bridge
-    /// that does not start reports nothing at all.
-    pub(crate) fn load(&self) -> Result<Memory, Failure> {
+    /// Loads the state; `None` if the file is damaged. Changes nothing.
+    pub(crate) fn load(&self) -> Result<Option<Memory>, Failure> {
         let path = self.folder.join(NAME);
         let text = match std::fs::read(&path) {
             Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Memory::default()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Some(Memory::default())),
             Err(error) => return Err(Failure::new(format!("reading {}", path.display()), error)),
         };
         match serde_json::from_slice(&text) {
-            Ok(memory) => Ok(memory),
+            Ok(memory) => Ok(Some(memory)),
             Err(error) => {
-                let aside = self.folder.join(format!("{NAME}.damaged"));
-                tracing::error!(%error, kept = %aside.display(), "failed to read the bridge's state; starting without it");
-                std::fs::rename(&path, &aside)
-                    .map_err(|error| Failure::new(format!("moving {} aside", path.display()), error))?;
-                Ok(Memory::default())
+                tracing::error!(%error, file = %path.display(), "failed to read the bridge's state; starting without it");
+                Ok(None)
             }
         }
+    }
+
+    /// Moves a damaged file aside: without it only proven failures are reported, while a bridge that does not start
+    /// reports nothing at all.
+    pub(crate) fn move_aside(&self) -> Result<(), Failure> {
+        let path = self.folder.join(NAME);
+        let aside = self.folder.join(format!("{NAME}.damaged"));
+        std::fs::rename(&path, &aside)
+            .map_err(|error| Failure::new(format!("moving {} aside", path.display()), error))
     }
 
     /// Saves the state. It is on the disk when this returns.
@@ -78,14 +83,14 @@ mod tests {
     fn what_was_kept_is_read_again() {
         let folder = tempfile::tempdir().unwrap();
         let file = File::open(&folder.path().join("host"));
-        assert_eq!(file.load().unwrap(), Memory::default());
+        assert_eq!(file.load().unwrap(), Some(Memory::default()));
         let at = tachi_pacemaker::parse_time("2026-11-20T07:06:43.123456Z").unwrap();
         let memory = Memory {
             history: History::default().with_last_up("cmp1", at),
             ..Memory::default()
         };
         file.save(&memory).unwrap();
-        assert_eq!(file.load().unwrap(), memory);
+        assert_eq!(file.load().unwrap(), Some(memory));
     }
 
     #[test]
@@ -93,9 +98,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = File::open(folder.path());
         std::fs::write(folder.path().join(NAME), b"{\"history\": {\"nodes\"").unwrap();
-        assert_eq!(file.load().unwrap(), Memory::default());
+        assert_eq!(file.load().unwrap(), None);
+        file.move_aside().unwrap();
         assert!(folder.path().join("pacemaker.json.damaged").exists());
-        assert_eq!(file.load().unwrap(), Memory::default());
+        assert_eq!(file.load().unwrap(), Some(Memory::default()));
     }
 
     #[test]
@@ -103,6 +109,6 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = File::open(folder.path());
         std::fs::write(folder.path().join("pacemaker.json.new"), b"{").unwrap();
-        assert_eq!(file.load().unwrap(), Memory::default());
+        assert_eq!(file.load().unwrap(), Some(Memory::default()));
     }
 }

@@ -246,7 +246,8 @@ impl World {
         };
         let file = File::open(&self.folder.path().join(on));
         let cluster = Arc::new(View(Arc::clone(&self.cluster), on));
-        Bridge::new(setup, cluster, None, None, Clock::new(), file).unwrap()
+        let socket = self.folder.path().join("alert.sock");
+        Bridge::new(setup, cluster, socket, None, Clock::new(), file).unwrap()
     }
 
     async fn looks(&self, bridge: &mut Bridge, count: usize) {

@@ -1,4 +1,6 @@
 use super::*;
+use crate::check::{Check as _, FindingLevel};
+use crate::host::Checks;
 use crate::host::fake_http::Server;
 use crate::host::samples::STORM;
 use crate::settings::tests::settings;
@@ -291,6 +293,96 @@ async fn answers_that_are_none() {
         assert_eq!(nets.again().await, [], "{body:?}");
         assert!(nets.health.trouble("consul").is_some(), "{body:?}");
     }
+}
+
+#[tokio::test]
+async fn a_check_polls_the_agents_and_promises_a_time_only_if_all_answer() {
+    let nets = Nets::new().await;
+    let check = async |settings: &Settings| -> Vec<(FindingLevel, String, bool)> {
+        let findings = Checks.check(settings, None).await.into_iter();
+        findings
+            .map(|one| (one.level, one.text, one.worst_seconds.is_some()))
+            .collect()
+    };
+    for server in &nets.servers {
+        server.answer(PATH, &members(UP));
+    }
+    let findings = check(&nets.settings).await;
+    assert_eq!(
+        findings[0],
+        (
+            FindingLevel::Good,
+            "Consul answers: 2 of 2 other hosts can be judged".to_owned(),
+            false
+        )
+    );
+    assert_eq!(
+        findings.iter().filter(|(_, _, time)| *time).count(),
+        1,
+        "{findings:?}"
+    );
+    // One that answers for nobody else.
+    for server in &nets.servers {
+        server.answer(PATH, &members(&[("me", 1)]));
+    }
+    let findings = check(&nets.settings).await;
+    assert!(
+        matches!(findings.as_slice(), [(FindingLevel::Note, text, false)] if text.contains("no other host")),
+        "{findings:?}"
+    );
+    nets.servers[1].forget(PATH);
+    let findings = check(&nets.settings).await;
+    assert!(
+        matches!(findings.as_slice(), [(FindingLevel::Wrong, text, false)] if text.contains("tenant: ")),
+        "{findings:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_check_reads_the_matrix() {
+    let folder = tempfile::tempdir().unwrap();
+    let matrix = folder.path().join("matrix.yaml");
+    let settings = settings(&format!(
+        "[host]\nmonitoring_driver = consul\n[consul]\nagent_manage = 127.0.0.1:9\nmatrix_config_file = {}\n",
+        matrix.display()
+    ));
+    std::fs::write(&matrix, "sequence: [manage, backup]\nmatrix: []\n").unwrap();
+    let findings = Checks.check(&settings, None).await;
+    assert!(
+        matches!(findings.as_slice(), [one] if one.level == FindingLevel::Wrong && one.text.contains("backup")),
+        "{findings:?}"
+    );
+    std::fs::remove_file(&matrix).unwrap();
+    let findings = Checks.check(&settings, None).await;
+    let [note, wrong] = findings.as_slice() else {
+        panic!("{findings:?}")
+    };
+    assert!(
+        note.text.ends_with("does not exist; the built-in matrix is used"),
+        "{note:?}"
+    );
+    assert!(
+        wrong.level == FindingLevel::Wrong && wrong.text.contains("agent_tenant"),
+        "{wrong:?}"
+    );
+}
+
+/// An agent that hangs delays no other.
+#[tokio::test(start_paused = true)]
+async fn agents_are_polled_at_the_same_time() {
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = silent.local_addr().unwrap();
+    let settings = settings(&format!(
+        "[host]\nmonitoring_driver = consul\n[consul]\nagent_manage = {address}\nagent_tenant = {address}\nagent_storage = {address}\n"
+    ));
+    let began = tokio::time::Instant::now();
+    let findings = Checks.check(&settings, None).await;
+    assert!(
+        matches!(findings.as_slice(), [one] if one.text.contains("manage: ") && one.text.contains("storage: ")),
+        "{findings:?}"
+    );
+    assert!(began.elapsed() < agent::ANSWER_TIMEOUT * 2);
+    assert_eq!(notice(&settings).within, Duration::from_secs(65));
 }
 
 #[test]

@@ -1,4 +1,6 @@
 use super::*;
+use crate::check::FindingLevel;
+use crate::host::checks::sampled;
 use crate::host::fake_http::Server;
 use crate::host::samples::STORM;
 use crate::settings::tests::settings;
@@ -102,6 +104,38 @@ async fn a_node_that_is_not_ready_is_told_once() {
         ["a"],
         "a second death"
     );
+}
+
+#[tokio::test]
+async fn a_check_lists_the_nodes_and_promises_a_time_only_if_it_can() {
+    let pod = Pod::new(1).await;
+    let check = async || -> Vec<(FindingLevel, String, bool)> {
+        let token = pod.account.path().join("token");
+        let url = format!("http://{}", pod.server.address);
+        let driver = Driver::at(url, None, token, &pod.settings, &Clock::new());
+        let worst = worst(&pod.settings);
+        let findings = sampled("Kubernetes", driver, &pod.settings, worst).await;
+        let findings = findings.into_iter();
+        findings
+            .map(|one| (one.level, one.text, one.worst_seconds.is_some()))
+            .collect()
+    };
+    let wrong = check().await;
+    assert!(
+        matches!(wrong.as_slice(), [(FindingLevel::Wrong, text, false)] if text.contains("404")),
+        "{wrong:?}"
+    );
+    pod.server.answer(FIRST, &list(&[node("me", "True")], ""));
+    let alone = check().await;
+    assert!(
+        matches!(alone.as_slice(), [(FindingLevel::Note, text, false)] if text.contains("no other host")),
+        "{alone:?}"
+    );
+    pod.server
+        .answer(FIRST, &list(&[node("me", "True"), node("a", "False")], ""));
+    let good = check().await;
+    assert_eq!(good[0].1, "Kubernetes answers: 1 of 1 other hosts can be judged");
+    assert_eq!(good.iter().filter(|(_, _, time)| *time).count(), 1, "{good:?}");
 }
 
 #[tokio::test]
