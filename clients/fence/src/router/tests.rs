@@ -8,7 +8,7 @@ use tachi_testkit::HandClock;
 use tokio::time::{sleep, timeout};
 
 use super::*;
-use crate::device::{Kind, Limits};
+use crate::device::{Kind, Limits, SelfTestOutcome};
 
 /// A device that takes a second for each call, and counts concurrent calls.
 #[derive(Debug, Default)]
@@ -18,6 +18,8 @@ struct Slow {
     now: AtomicUsize,
     most: AtomicUsize,
     offs: AtomicUsize,
+    /// The reason why it would refuse a power-off.
+    obstacle: Option<String>,
 }
 
 impl Slow {
@@ -68,6 +70,15 @@ impl Device for Slow {
         self.call().await;
         self.offs.fetch_add(1, Ordering::SeqCst);
         Ok(())
+    }
+
+    async fn check(&self, plug: &Plug) -> Result<SelfTestOutcome, CallError> {
+        Ok(SelfTestOutcome {
+            reading: self.read_power(plug).await?,
+            latency: Duration::from_secs(1),
+            warnings: vec!["its clock is 7 s off".to_owned()],
+            obstacle: self.obstacle.clone(),
+        })
     }
 
     async fn power_on(&self, _plug: &Plug, _reason: &str) -> Result<(), CallError> {
@@ -257,6 +268,62 @@ async fn a_self_test_that_takes_long_is_logged_before_it_ends() {
             .await;
         assert_eq!((told, report.power), (expected, Some(Power::On)), "{patience} ms");
         assert_eq!(begun.elapsed(), Duration::from_secs(1), "it ends as it would");
+    }
+}
+
+const OBSTACLE: &str = "power-off would fail: it supports none of ForceOff";
+
+/// A device that may be read and would refuse a power-off.
+fn put_obstructed(fencers: &Fencers, endpoint: &str) {
+    let slow = Slow {
+        endpoint: endpoint.to_owned(),
+        parallel: 1,
+        obstacle: Some(OBSTACLE.to_owned()),
+        ..Slow::default()
+    };
+    let key = ("bmc".to_owned(), endpoint.to_owned());
+    fencers.newest().made().insert(key, Arc::new(slow));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_obstacle_is_a_warning_of_a_check_and_the_fault_of_a_strict_report() {
+    let bed = Harness::new();
+    let fencers = bed.fencers("shared.bmc");
+    put_obstructed(&fencers, "shared.bmc");
+    let hosts = ["c1", "c9"].map(str::to_owned);
+    let reports = fencers.check(&hosts, &mut |_, _, _| {}).await;
+    let [checked, failed] = reports.as_slice() else {
+        panic!("{reports:?}")
+    };
+    assert_eq!((checked.power, checked.fault.as_deref()), (Some(Power::On), None));
+    assert_eq!(checked.warnings, ["its clock is 7 s off", OBSTACLE]);
+    let strict = checked.clone().strict();
+    assert_eq!(
+        (strict.power, strict.fault.as_deref()),
+        (Some(Power::On), Some(OBSTACLE))
+    );
+    assert_eq!(strict.warnings, ["its clock is 7 s off"], "it is shown once");
+    assert_eq!(strict.clone().strict(), strict);
+    // A reading that fails is the fault, whatever else is wrong.
+    assert_eq!(failed.clone().strict().fault.as_deref(), Some("it knows no c9"));
+    let both = Report {
+        fault: Some("no route".to_owned()),
+        ..checked.clone()
+    };
+    assert_eq!(both.strict().fault.as_deref(), Some("no route"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_self_test_fails_by_an_obstacle_in_time_and_late() {
+    let bed = Harness::new();
+    let fencers = bed.fencers("{host}.bmc");
+    put_obstructed(&fencers, "c1.bmc");
+    let (_, mut wanted) = fencers.plan(&["c1".to_owned()]);
+    let wanted = wanted.remove(0);
+    for patience in [2_000, 500] {
+        let test = fencers.test(wanted.clone(), Duration::from_millis(patience), |_| {});
+        let report = test.await;
+        assert_eq!(report.fault.as_deref(), Some(OBSTACLE), "{patience} ms");
     }
 }
 
