@@ -2,15 +2,17 @@
 
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tachi_domain::NotificationId;
 use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::policy::{FencingMode, Policy};
-use tachi_engine::ports::OperatorJournal as _;
+use tachi_engine::ports::{FactStore as _, OperatorJournal as _};
+use tachi_engine::watcher::kind::COMMAND_TESTS;
 use tachi_fence::Topology;
 use tachi_sandbox::{PowerCommand, PowerQuery};
+use tachi_testkit::{FakeHttp, Reply};
 
-use super::support::{Stage, quick_policy, quick_region, until};
+use super::support::{Stage, quick_policy, quick_region, run, until};
 
 const HOST: &str = "compute-001";
 const LIMIT: Duration = Duration::from_secs(60);
@@ -346,6 +348,76 @@ async fn fence_check_reads_a_thousand_hosts_through_one_maas_with_sixteen_connec
     let args = ["fence", "test", HOST, "--config-file", conf.to_str().unwrap()];
     let (code, out, _) = tokio::task::block_in_place(|| Stage::command(&args));
     assert!(code == 1 && out.contains("503"), "{code} {out}");
+}
+
+/// A Redfish service whose only system supports no `ForceOff`.
+async fn redfish_without_force_off() -> FakeHttp {
+    const SYSTEM: &str = "/redfish/v1/Systems/blade9";
+    let system: Value =
+        serde_json::from_str(include_str!("../../clients/fence/tests/cases/no-forceoff.json")).unwrap();
+    FakeHttp::start(move |asked, _| match asked.line().as_str() {
+        "GET /redfish/v1/" => Reply::Json(200, json!({"Systems": {"@odata.id": "/redfish/v1/Systems"}})),
+        "GET /redfish/v1/Systems" => Reply::Json(200, json!({"Members": [{"@odata.id": SYSTEM}]})),
+        line if line == format!("GET {SYSTEM}") => Reply::Json(200, system.clone()),
+        _ => Reply::Json(404, json!({})),
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_that_would_refuse_a_power_off_is_a_warning_of_fence_check_and_a_fault_of_fence_test() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    const OBSTACLE: &str = "power-off would fail: ";
+    let stage = Stage::set(quick_region(3)).await;
+    stage.protect().await;
+    let service = redfish_without_force_off().await;
+    let file = stage.folder.path().join("fencing.toml");
+    let text = format!(
+        "[[device]]\nname = \"bmc\"\ntype = \"redfish\"\nendpoint = \"{}\"\nusername = \"u\"\ncredential = \"file:{}\"\n\
+         [[hosts]]\nmatch = \"{HOST}\"\nlevels = [[\"bmc\"]]\n",
+        service.url,
+        stage.folder.path().join("maas.key").display()
+    );
+    std::fs::write(&file, text).unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let conf = std::fs::read_to_string(stage.conf()).unwrap();
+    let conf = conf.lines().filter(|line| !line.starts_with("maas_"));
+    let conf = conf.collect::<Vec<_>>().join("\n");
+    std::fs::write(
+        stage.conf(),
+        format!("{conf}\n[fencing]\ndevices_file = {}\n", file.display()),
+    )
+    .unwrap();
+    for (verb, code, faults) in [("check", 0, 0), ("test", 1, 1)] {
+        let (ended, out, err) = run(&stage, &["fence", verb, HOST, "-f", "json"]);
+        let shown: Value = serde_json::from_str(&out).unwrap_or_else(|_| panic!("{verb}: {out}{err}"));
+        assert_eq!((ended, &shown["faults"]), (code, &json!(faults)), "{verb}: {out}");
+        let row = &shown["devices"][0];
+        assert_eq!(row["power"], "on", "{verb}: {out}");
+        let place = if code == 0 {
+            &row["warnings"][0]
+        } else {
+            &row["fault"]
+        };
+        assert!(
+            place.as_str().is_some_and(|text| text.contains(OBSTACLE)),
+            "{verb}: {out}"
+        );
+        // The stored result is that of an engine: the device has failed.
+        let stored = stage.store.facts().facts(Some(COMMAND_TESTS)).await.unwrap();
+        let tests: Value = serde_json::from_str(&stored[0].value).unwrap();
+        let fault = tests[0]["fault"].as_str();
+        assert!(
+            fault.is_some_and(|text| text.contains(OBSTACLE)),
+            "{verb}: {tests}"
+        );
+    }
+    let sent = service.asked();
+    assert!(
+        sent.iter().all(|asked| asked.method != "POST"),
+        "a test switches nothing"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
