@@ -182,12 +182,12 @@ pub fn assess_with(facts: &Facts, forecast: &Forecast, now: Timestamp) -> Situat
         holds: facts
             .holds
             .iter()
-            .filter(|known| known.is_fresh(now))
             .flat_map(|known| &known.value)
             .map(|one| (one.host.as_str(), one.why.as_slice()))
             .collect(),
     };
     freezes::assess(&look, &mut all, &mut found);
+    hosts::guards(&look, &mut all, &mut found);
     let is_looked = look.fresh && facts.engines.iter().any(|one| is_alive(one.seen_at, now));
     let room = room::assess(forecast, is_looked, &mut all, &mut found);
     let mut hosts: Vec<AssessedHost> = Vec::new();

@@ -220,7 +220,25 @@ fn on_maintenance(
     }
 }
 
-/// Reports the guards that would put the recovery on hold if the host failed now.
+/// Reports that it is not known if the guards would hold recoveries. If Nova's services are not known either, that is the finding. An
+/// engine that never asks the guards beforehand is an older one, and changes nothing.
+pub(super) fn guards(look: &AssessContext<'_>, all: &mut ProtectionState, found: &mut Findings) {
+    let Some(known) = look
+        .facts
+        .holds
+        .as_ref()
+        .filter(|known| !known.is_fresh(look.now))
+    else {
+        return;
+    };
+    all.worsen(Protection::Unknown, FindingCode::FactsOld);
+    if look.fresh {
+        let text = "no engine could ask the guards recently, so it is unknown if they would hold a recovery";
+        found.note(Finding::new(FindingCode::FactsOld, text).since(known.as_of));
+    }
+}
+
+/// Reports the guards that would put the recovery on hold if the host failed now, until they are asked again.
 fn would_hold(name: &str, look: &AssessContext<'_>, standing: &mut ProtectionState, found: &mut Findings) {
     let Some(why) = look.holds.get(name) else {
         return;

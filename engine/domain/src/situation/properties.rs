@@ -7,6 +7,7 @@ use super::tests::{NOW, ago, compute, engine, fine, test};
 use super::*;
 use crate::entity::host::MaintenanceReason;
 use crate::entity::segment::RecoveryMethod;
+use crate::guard::WouldHold;
 use crate::nova::{Rest, StopReason};
 use crate::policy::FencingMode;
 use crate::recovery::Life;
@@ -59,6 +60,22 @@ fn facts() -> impl Strategy<Value = Facts> {
                 tests[place].fault = (fence < 2).then(|| "timed out".to_owned());
                 tests[place].failures = u32::from(fence < 2) + u32::from(fence == 1);
             }
+            // The guards are asked when Nova is read.
+            if signed % 2 == 0 {
+                let why = vec!["G11 protected: it is listed".to_owned()];
+                let hold = |host: &str| WouldHold {
+                    host: host.to_owned(),
+                    why: why.clone(),
+                };
+                facts.holds = Some(TimedFact {
+                    as_of: ago(computes),
+                    value: if tested % 2 == 0 {
+                        vec![hold("b")]
+                    } else {
+                        Vec::new()
+                    },
+                });
+            }
             facts.instances.as_mut().unwrap().as_of = ago(instances);
             if !listed {
                 facts.instances = None;
@@ -80,6 +97,9 @@ fn older(facts: &Facts, seconds: i64) -> Facts {
         known.as_of = known.as_of.minus_seconds(seconds);
     }
     if let Some(known) = &mut old.rooms {
+        known.as_of = known.as_of.minus_seconds(seconds);
+    }
+    if let Some(known) = &mut old.holds {
         known.as_of = known.as_of.minus_seconds(seconds);
     }
     for engine in &mut old.engines {

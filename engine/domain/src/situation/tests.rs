@@ -415,7 +415,7 @@ fn cases() -> Vec<Case> {
             [4, 2, 0, 0, 0, 0],
         ),
         (
-            "what guards would have done a minute ago counts no more",
+            "what guards would have done a minute ago counts until they are asked again, and no other host is known to be recovered",
             |facts| {
                 facts.holds = Some(TimedFact {
                     as_of: ago(60),
@@ -425,8 +425,22 @@ fn cases() -> Vec<Case> {
                     }],
                 });
             },
-            &[],
-            ALL_WELL,
+            &[
+                (FindingCode::FactsOld, "", "the guards"),
+                (FindingCode::RecoveryWouldHold, "a", "if it failed now: G11"),
+            ],
+            [0, 0, 6, 0, 0, 0],
+        ),
+        (
+            "the guards were asked a minute ago and would have held nothing",
+            |facts| {
+                facts.holds = Some(TimedFact {
+                    as_of: ago(60),
+                    value: Vec::new(),
+                });
+            },
+            &[(FindingCode::FactsOld, "", "the guards")],
+            [0, 0, 6, 0, 0, 0],
         ),
         (
             "a frozen host",
