@@ -13,9 +13,9 @@ use tachi_domain::machine_id::MachineId;
 use tachi_domain::policy::{FencingMode, LocalDiskRules};
 use tachi_domain::recovery::{Life, RecoveryKind};
 use tachi_domain::situation::{
-    Acknowledgement, ActiveFreeze, ComputeService, DeviceTest, Engine, EnginePart, Facts, Fencing, Host,
-    Instance, Instances, Monitor, MutedReporter, Queue, Recovery, Rooms, Segment, TimedFact, WaitingInstance,
-    WrongMachine,
+    Acknowledgement, ActiveFreeze, ComputeService, DeviceTest, Engine, EnginePart, Facts, FailedRecovery,
+    Fencing, Host, Instance, Instances, Monitor, MutedReporter, Queue, Recovery, Rooms, Segment, TimedFact,
+    WaitingInstance, WrongMachine,
 };
 use tachi_domain::{NotificationId, ServerId, Timestamp};
 
@@ -56,6 +56,8 @@ pub struct Tables {
     pub backlog: Backlog,
     /// Reporters that are muted, or would be if the limit allowed it.
     pub muted_reporters: Vec<MutedReporter>,
+    /// The instances whose last recovery has failed.
+    pub failed: BTreeMap<ServerId, FailedRecovery>,
     /// The machines that the devices switch.
     pub machines: Vec<MachineLine>,
     /// The freezes in force, ordered by their end.
@@ -129,6 +131,7 @@ impl Tables {
             engines: roll.engines().await?,
             backlog: roll.backlog().await?,
             muted_reporters: desk.muted_reporters().await?,
+            failed: desk.failed_recoveries().await?,
             machines: machines.machines().await?,
             freezes: freezes.freezes().await?,
             monitors: monitors.monitors().await?,
@@ -160,6 +163,7 @@ impl Tables {
             waiting: self.waiting.iter().map(waiting).collect(),
             away: self.away(),
             muted_reporters: self.muted_reporters.clone(),
+            failed: self.failed.clone(),
             freezes: self.freezes.iter().map(|line| self.active_freeze(line)).collect(),
             monitors: self.monitors.clone(),
             local_disks: Arc::clone(&self.local_disks),

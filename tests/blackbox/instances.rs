@@ -467,6 +467,10 @@ async fn an_instance_whose_recovery_gave_up_is_down_although_nova_has_stopped_it
         let (status, message) = until_over(&stage, notification).await;
         assert_eq!(status, wanted, "{message}");
     }
+    // Nova has not noticed yet.
+    assert_eq!(region.server(server).unwrap().vm_state, VmState::Active);
+    let reason = "max_restarts allows 1";
+    assert_given_up(&stage, server, "reboot --hard", reason);
     // Its nova-compute compares the power states a moment after it has started.
     region.faults().agent_stop(HOST).unwrap();
     region.faults().agent_start(HOST).unwrap();
@@ -474,12 +478,60 @@ async fn an_instance_whose_recovery_gave_up_is_down_although_nova_has_stopped_it
         region.server(server).unwrap().vm_state == VmState::Stopped
     })
     .await;
-    until("it to be down", limit, async || counted("down") == 1).await;
-    let told = json(&stage, &["status"]);
+    until("the start to be proposed", limit, async || {
+        let told = json(&stage, &["status"]).to_string();
+        told.contains(&format!("openstack server start {server}"))
+    })
+    .await;
+    assert_given_up(&stage, server, "start", reason);
+    let answer = stage.act(server, &serde_json::json!({"os-start": null})).await;
+    assert_eq!(answer, 202);
+    until("it to be protected", limit, async || counted("protected") == 1).await;
+}
+
+/// Asserts that every view names the instance, the reason for which its recovery gave up, and the remedy.
+fn assert_given_up(stage: &Stage, server: Uuid, command: &str, reason: &str) {
+    let told = json(stage, &["status"]);
     let mut found = told["findings"].as_array().unwrap().iter();
     let down = found.find(|one| one["code"] == "INSTANCE_DOWN").unwrap();
+    let name = stage.sandbox.region().server(server).unwrap().name;
     assert_eq!(down["grade"], "err", "{told}");
-    assert_eq!(run(&stage, &["status", "--check"]).0, 2);
+    assert_eq!(down["subjects"], serde_json::json!([name]), "{told}");
+    assert!(down["text"].as_str().unwrap().contains(reason), "{told}");
+    assert_eq!(down["fix"], format!("openstack server {command} {server}"));
+    assert_eq!(told["instances"]["down"], 1, "{told}");
+    assert_eq!(run(stage, &["status", "--check"]).0, 2);
+    let (_, text, _) = run(stage, &["explain", &name]);
+    assert!(text.contains("INSTANCE_DOWN") && text.contains(reason), "{text}");
+}
+
+/// Nova goes on showing such an instance as active.
+/// Covers C3, R36.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_instance_that_could_not_be_stopped_in_time_is_down_in_every_view() {
+    let stage = Stage::set(quick_region(3)).await;
+    stage.protect().await;
+    let server = stage.boot(HOST, 1)[0];
+    let region = stage.sandbox.region();
+    let policy = Policy {
+        stop_limit: Duration::from_secs(2),
+        ..quick_policy()
+    };
+    let engine = stage.engine(stage.journal(), policy).await;
+    let refused = ApiEffect::Status {
+        status: 409,
+        retry_after: None,
+    };
+    region.api_faults().add(ApiFault::always("#os-stop", refused));
+    let notification = crashed(&stage, server).await;
+    let (status, message) = until_over(&stage, notification).await;
+    assert_eq!(status, NotificationStatus::Failed, "{message}");
+    engine.stop().await;
+    let _engine = stage.spawn("engine");
+    let limit = Duration::from_secs(90);
+    let counted = |kind: &str| json(&stage, &["status"])["instances"][kind].clone();
+    until("it to be listed", limit, async || counted("down") == 1).await;
+    assert_given_up(&stage, server, "reboot --hard", &message);
 }
 
 #[tokio::test(flavor = "multi_thread")]

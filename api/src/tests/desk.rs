@@ -14,7 +14,7 @@ use tachi_domain::policy::{BareNormal, FencingMode};
 use tachi_domain::recovery::{
     DISMISSED, InstanceResolution, Life, OperatorAction, OperatorCommand, OperatorWord, RecoveryKind,
 };
-use tachi_domain::situation::{ComputeService, Instance, Instances, Severity, TimedFact};
+use tachi_domain::situation::{ComputeService, FailedRecovery, Instance, Instances, Severity, TimedFact};
 use tachi_domain::{
     ApprovedWait, Elapsed, HostId, NotificationId, RecoveryId, Reporter, SegmentId, ServerId, Timestamp,
     Wait, WaitsFor,
@@ -271,6 +271,7 @@ impl RegionService for FakeDesk {
             engines: self.engines(),
             backlog: Backlog::default(),
             muted_reporters: Vec::new(),
+            failed: std::collections::BTreeMap::new(),
             machines: Vec::new(),
             freezes: Vec::new(),
             monitors: Vec::new(),
@@ -526,6 +527,11 @@ impl OperatorJournal for FakeDesk {
         let mut said = self.said.lock().unwrap();
         said.push((id, format!("{} {} {on}", word.server, word.word), word.by.clone()));
         Ok(ActionOutcome::Heard)
+    }
+
+    async fn failed_recoveries(&self) -> Result<BTreeMap<ServerId, FailedRecovery>, JournalError> {
+        self.fails()?;
+        Ok(BTreeMap::new())
     }
 
     async fn muted_reporters(&self) -> Result<Vec<MutedReporter>, JournalError> {

@@ -35,9 +35,9 @@ pub use counts::Counts;
 pub use engines::{is_alive, replaces};
 pub use explain::{Explanation, HostOrInstance, Need, SHORTEST_ID};
 pub use facts::{
-    ActiveFreeze, ComputeService, DeviceTest, Engine, EnginePart, Facts, Fencing, Host, Instance, Instances,
-    Monitor, MutedReporter, Queue, Recovery, Rooms, RoomsState, Segment, TimedFact, WaitingInstance,
-    WrongMachine,
+    ActiveFreeze, ComputeService, DeviceTest, Engine, EnginePart, Facts, FailedRecovery, Fencing, Host,
+    Instance, Instances, Monitor, MutedReporter, Queue, Recovery, Rooms, RoomsState, Segment, TimedFact,
+    WaitingInstance, WrongMachine,
 };
 pub use findings::{Finding, name_in_command, position_in_command};
 pub use hosts::HostSituation;

@@ -177,6 +177,7 @@ fn tables() -> Tables {
         }],
         backlog: Backlog::default(),
         muted_reporters: Vec::new(),
+        failed: std::collections::BTreeMap::new(),
         machines: Vec::new(),
         freezes: Vec::new(),
         monitors: Vec::new(),

@@ -1,6 +1,6 @@
 //! The operator's view of recoveries, and the operator's actions on them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use tachi_domain::entity::host::MaintenanceReason;
@@ -15,7 +15,7 @@ use tachi_domain::{
 use super::JournalError;
 use super::journal::PeerClaim;
 use super::past::{Past, Span};
-use tachi_domain::situation::MutedReporter;
+use tachi_domain::situation::{FailedRecovery, MutedReporter};
 
 /// A recovery in a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -403,6 +403,13 @@ pub trait OperatorJournal: Send + Sync {
         id: RecoveryId,
         word: &InstanceResolution,
     ) -> Result<ActionOutcome, JournalError>;
+
+    /// Returns the instances whose last recovery has failed, with its end and its message.
+    ///
+    /// # Errors
+    ///
+    /// The database failed.
+    async fn failed_recoveries(&self) -> Result<BTreeMap<ServerId, FailedRecovery>, JournalError>;
 
     /// Returns the quarantined reporters, and those that would be quarantined if the limit allowed it.
     ///

@@ -70,6 +70,7 @@ fn tables() -> Tables {
         engines: Vec::new(),
         backlog: Backlog::default(),
         muted_reporters: Vec::new(),
+        failed: std::collections::BTreeMap::new(),
         machines: Vec::new(),
         freezes: Vec::new(),
         monitors: Vec::new(),

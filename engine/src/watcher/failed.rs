@@ -1,11 +1,14 @@
 //! The instances whose reported failure no recovery has repaired.
 
 use tachi_domain::Timestamp;
+use tachi_domain::nova::is_started_since;
 
 use super::Watcher;
 
 impl Watcher {
-    /// Reads the instances whose failure no recovery has repaired: that failure explains a stop that Nova has recorded by itself.
+    /// Reads the instances whose failure no recovery has repaired: that failure explains a stop that Nova has recorded by itself, and
+    /// such an instance counts as down until it is known to run. Nova may not notice for minutes that a guest is gone, so its being shown
+    /// as active is no proof: it was seen stopped since, or somebody has started it. That is read for one instance per round.
     pub(super) async fn read_failed(&mut self, now: Timestamp) {
         match self.sources.failed.failed_instances().await {
             Ok(failed) => self.roster.note_failed(failed),
@@ -14,11 +17,18 @@ impl Watcher {
                 return;
             }
         }
-        let gone = self.roster.deleted(now);
+        let mut gone = self.roster.deleted(now);
+        gone.extend(self.roster.take_running_again());
+        if let Some((server, failed_at)) = self.roster.next_failed()
+            && let Ok(Some(actions)) = self.sources.inventory.orders(server).await
+            && is_started_since(&actions, failed_at)
+        {
+            gone.insert(server, failed_at);
+        }
         if !gone.is_empty()
             && let Err(error) = self.sources.failed.forget_instances(&gone).await
         {
-            tracing::debug!(%error, "failed to remove deleted instances whose recovery had failed");
+            tracing::debug!(%error, "failed to remove instances that were deleted or run again");
         }
     }
 }

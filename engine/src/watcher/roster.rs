@@ -60,6 +60,10 @@ pub(super) struct Roster {
     why: Ring,
     /// The instances whose failure no recovery has repaired, with its time.
     failed: BTreeMap<ServerId, Timestamp>,
+    /// The last of them that Nova showed as running and whose actions were read.
+    last_failed: Option<ServerId>,
+    /// Those that Nova showed at rest, and running after the failure.
+    running_again: BTreeMap<ServerId, Timestamp>,
     /// Instances to query again: Nova's timestamps have whole seconds, so a change may have been missed.
     again: Ring,
 }
@@ -268,6 +272,7 @@ impl Roster {
             let host = own.unwrap_or_else(|| host.into());
             let left = policy.leaves(&server);
             let known = before.as_deref().and_then(|before| self.get(before, server.id));
+            let was_at_rest = known.is_some_and(|known| known.rest.is_some());
             let rest = rest(
                 &server,
                 known.and_then(|known| known.rest.as_ref()),
@@ -278,6 +283,14 @@ impl Roster {
                 let is_new = rest.as_ref().is_some_and(Rest::is_to_be_asked);
                 let ring = if is_new { &mut self.why } else { &mut self.again };
                 ring.ids.insert(server.id);
+            }
+            if let Some(failed_at) = self.failed.get(&server.id)
+                && was_at_rest
+                && rest.is_none()
+                && server.task_state.is_none()
+                && page.updated.get(&server.id) > Some(failed_at)
+            {
+                self.running_again.insert(server.id, *failed_at);
             }
             let instance = Instance {
                 id: server.id,
@@ -324,6 +337,25 @@ impl Roster {
         };
         let gone = self.failed.iter().filter(is_gone);
         gone.map(|(id, at)| (*id, *at)).collect()
+    }
+
+    /// Returns the instances whose recovery has failed and that run again, with the time of the failure.
+    pub(super) fn take_running_again(&mut self) -> BTreeMap<ServerId, Timestamp> {
+        std::mem::take(&mut self.running_again)
+    }
+
+    /// Returns the next instance whose recovery has failed and that Nova shows as running.
+    pub(super) fn next_failed(&mut self) -> Option<(ServerId, Timestamp)> {
+        let after = self.last_failed.map_or(Bound::Unbounded, Bound::Excluded);
+        let is_shown_running = |(id, _): &(&ServerId, &Timestamp)| {
+            let place = self.known.get(id);
+            let one = place.and_then(|place| self.get(&place.host, **id));
+            one.is_some_and(|one| one.rest.is_none())
+        };
+        let later = self.failed.range((after, Bound::Unbounded));
+        let next = later.chain(&self.failed).find(is_shown_running);
+        self.last_failed = next.map(|(id, _)| *id);
+        next.map(|(id, at)| (*id, *at))
     }
 
     /// Queries the stop reason of an instance again, unless a user has stopped it.

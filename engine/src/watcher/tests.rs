@@ -209,7 +209,10 @@ impl FailedInstances for World {
         Ok(self.failed.lock().unwrap().clone())
     }
     async fn forget_instances(&self, gone: &BTreeMap<ServerId, Timestamp>) -> Result<(), JournalError> {
-        self.failed.lock().unwrap().retain(|id, _| !gone.contains_key(id));
+        self.failed
+            .lock()
+            .unwrap()
+            .retain(|id, at| gone.get(id) < Some(at));
         Ok(())
     }
 }

@@ -4,7 +4,7 @@ mod actions;
 mod beats;
 mod claim;
 mod commit;
-mod failed_instances;
+pub(crate) mod failed_instances;
 mod frozen;
 mod given_up;
 mod host_and_segment;

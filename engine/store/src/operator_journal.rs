@@ -9,11 +9,13 @@ mod retry;
 mod say;
 mod story;
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _};
 use tachi_domain::entity::Vmove;
 use tachi_domain::recovery::{InstanceResolution, OperatorCommand};
-use tachi_domain::situation::MutedReporter;
+use tachi_domain::situation::{FailedRecovery, MutedReporter};
 use tachi_domain::{ApprovedWait, NotificationId, RecoveryId, ServerId, Timestamp};
 use tachi_engine::ports::journal::PeerClaim;
 use tachi_engine::ports::operator::{
@@ -28,7 +30,7 @@ use crate::convert::Cell;
 use crate::database::Database;
 use crate::entity::{recovery, recovery_step};
 use crate::error::{Failure, Stop};
-use crate::journal::unsettled;
+use crate::journal::{failed_instances, unsettled};
 use crate::registry::RegistryTables;
 use crate::reporters;
 
@@ -149,6 +151,12 @@ impl OperatorJournal for DeskTables {
     ) -> Result<ActionOutcome, JournalError> {
         let outcome = self.db.write(&move_words::SayOf { id, word }).await;
         outcome.map_err(|stop| stop.journal("recording the resolution of an instance"))
+    }
+
+    #[instrument(name = "store::failed_recoveries", level = "debug", skip_all)]
+    async fn failed_recoveries(&self) -> Result<BTreeMap<ServerId, FailedRecovery>, JournalError> {
+        let read = failed_instances::failures(self.db.reader()).await;
+        read.map_err(|stop| stop.journal("reading the instances whose recovery has failed"))
     }
 
     #[instrument(name = "store::muted_reporters", level = "debug", skip_all)]

@@ -113,6 +113,7 @@ pub(in crate::cmd) mod tests {
             engines: vec![engine("e1", 4, &[("broker", "ok: connected")])],
             backlog: Backlog::default(),
             muted_reporters: Vec::new(),
+            failed: std::collections::BTreeMap::new(),
             machines: Vec::new(),
             freezes: Vec::new(),
             monitors: Vec::new(),

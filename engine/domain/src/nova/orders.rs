@@ -88,6 +88,21 @@ impl StopReason {
     }
 }
 
+/// True if the actions show that an instance runs again, whose last recovery failed at `failed_at`, provided that Nova shows it running:
+/// a user has started it, or it was built again, since.
+pub fn is_started_since(actions: &[ServerAction], failed_at: Timestamp) -> bool {
+    let is_built = |action: &str| matches!(action, "evacuate" | "rebuild");
+    actions.iter().any(|one| {
+        one.at > Some(failed_at)
+            && match one.by {
+                Actor::Person => is_start(&one.action) || is_built(&one.action),
+                // Our own starts are journalled by recoveries, which remove the failure once they have succeeded.
+                Actor::Ours => is_built(&one.action),
+                Actor::Nova => false,
+            }
+    })
+}
+
 /// True if an instance should run after the action.
 fn is_start(action: &str) -> bool {
     matches!(
@@ -218,6 +233,28 @@ mod tests {
                 "{latest_first:?}"
             );
         }
+    }
+
+    #[test]
+    fn an_instance_is_started_since_its_failure_by_a_later_start_or_evacuation() {
+        use Actor::{Nova, Ours, Person};
+        for (action, by, micros, is_started) in [
+            ("reboot", Person, 20, true),
+            ("evacuate", Ours, 20, true),
+            ("start", Ours, 20, false),
+            ("start", Person, 9, false),
+            ("start", Nova, 20, false),
+            ("stop", Person, 20, false),
+        ] {
+            let one = ServerAction {
+                action: action.to_owned(),
+                by,
+                at: Some(Timestamp::from_micros(micros)),
+            };
+            let judged = is_started_since(&[one], Timestamp::from_micros(10));
+            assert_eq!(judged, is_started, "{action} at {micros}");
+        }
+        assert!(!is_started_since(&[], Timestamp::from_micros(10)));
     }
 
     /// Covers R36.

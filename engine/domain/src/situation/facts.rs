@@ -53,6 +53,8 @@ pub struct Facts {
     pub waiting: Vec<WaitingInstance>,
     /// The instances that open recoveries have not brought back yet, wherever Nova shows them meanwhile.
     pub away: BTreeSet<ServerId>,
+    /// The instances whose last recovery has failed, and that are not known to run since.
+    pub failed: BTreeMap<ServerId, FailedRecovery>,
     /// The reporters that are quarantined, or should be.
     pub muted_reporters: Vec<MutedReporter>,
     /// The freezes in force.
@@ -186,6 +188,15 @@ pub struct WaitingInstance {
     pub recovery: RecoveryId,
     /// The condition that the instance waits for.
     pub wait: Option<Wait>,
+}
+
+/// The recovery of an instance that gave up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FailedRecovery {
+    /// The end of the recovery.
+    pub at: Timestamp,
+    /// The reason, for people; `None` if it is not known.
+    pub reason: Option<String>,
 }
 
 /// A monitor, by its last heartbeat.

@@ -8,8 +8,8 @@ use super::freezes::DirectFreeze;
 use super::hosts::AssessedHost;
 use super::local_disk::{self, HostDisks, InstanceDisk};
 use super::{
-    AssessContext, Facts, Finding, FindingCode, Findings, Instance, Protection, ProtectionState, Severity,
-    WaitingInstance, first_listing,
+    AssessContext, Facts, FailedRecovery, Finding, FindingCode, Findings, Instance, Protection,
+    ProtectionState, Severity, WaitingInstance, first_listing,
 };
 use crate::id::ServerId;
 use crate::nova::{Rest, StopReason};
@@ -97,8 +97,8 @@ pub(super) fn assess(
             let one = &*disk.treated(listed);
             let waiting = waiting.get(&one.id).copied();
             reported.extend(waiting.map(|_| one.id));
-            if let Some(rest) = rests(one).filter(|_| waiting.is_none()) {
-                found.note(resting(one, rest, &host, look));
+            if let Some(outage) = outage(one, look).filter(|_| waiting.is_none()) {
+                found.note(outage.finding(one, &host, look));
             }
             let (protection, reasons) = match own(one, waiting, &base, look) {
                 Some(own) => (own.protection, Arc::new(own.reasons)),
@@ -153,8 +153,8 @@ fn own(
         return Some(down(FindingCode::HostUnderRecovery));
     }
     let frozen = look.ice.servers.contains(&one.id);
-    let rest = rests(one);
-    if !frozen && !one.moving && one.left.is_none() && rest.is_none() {
+    let outage = outage(one, look);
+    if !frozen && !one.moving && one.left.is_none() && outage.is_none() {
         return None;
     }
     let mut standing = base.clone();
@@ -162,12 +162,16 @@ fn own(
     if one.moving {
         standing.worsen(Protection::Degraded, FindingCode::InstanceMoving);
     }
-    if let Some(rest) = rest {
-        let protection = match rest.why {
-            StopReason::Due => Protection::Down,
-            StopReason::Unasked | StopReason::Unclear | StopReason::Meant => Protection::Unknown,
-        };
-        standing.worsen(protection, FindingCode::InstanceDown);
+    match outage {
+        Some(Outage::GivenUp(_)) => standing.worsen(Protection::Down, FindingCode::InstanceDown),
+        Some(Outage::Rests(rest)) => {
+            let protection = match rest.why {
+                StopReason::Due => Protection::Down,
+                StopReason::Unasked | StopReason::Unclear | StopReason::Meant => Protection::Unknown,
+            };
+            standing.worsen(protection, FindingCode::InstanceDown);
+        }
+        None => {}
     }
     if one.left.is_some() {
         standing.protection = Protection::NotMeant;
@@ -175,72 +179,127 @@ fn own(
     Some(standing)
 }
 
-/// Returns why an instance does not run, if policy includes it and no person is known to have stopped it.
-fn rests(one: &Instance) -> Option<&Rest> {
-    let rest = one.rest.as_ref().filter(|_| one.left.is_none())?;
-    match rest.why {
-        StopReason::Due | StopReason::Unasked | StopReason::Unclear => Some(rest),
-        StopReason::Meant => None,
+/// The reason why an instance counts as down, or may be down.
+enum Outage<'a> {
+    /// The recovery has failed, and the instance is not known to run since. Nova may not have noticed yet that it does not.
+    GivenUp(&'a FailedRecovery),
+    /// Nova shows that it does not run.
+    Rests(&'a Rest),
+}
+
+/// Returns why an instance is down, if policy includes it and no person is known to have stopped it.
+fn outage<'a>(one: &'a Instance, look: &AssessContext<'a>) -> Option<Outage<'a>> {
+    if one.left.is_some() {
+        return None;
     }
+    let failed = look.facts.failed.get(&one.id);
+    match (failed, one.rest.as_ref()) {
+        (_, Some(rest)) if rest.why == StopReason::Meant => None,
+        // A user has started it since, and what stopped it then is unclear.
+        (_, Some(rest)) if rest.why == StopReason::Unclear => Some(Outage::Rests(rest)),
+        (Some(failed), _) => Some(Outage::GivenUp(failed)),
+        (None, rest) => rest.map(Outage::Rests),
+    }
+}
+
+impl Outage<'_> {
+    fn finding(&self, one: &Instance, host: &str, look: &AssessContext<'_>) -> Finding {
+        match self {
+            Self::Rests(rest) => resting(one, rest, host, look),
+            Self::GivenUp(failed) => given_up(one, failed, host, look),
+        }
+    }
+}
+
+/// Describes an instance whose recovery has failed. Acting on it is up to an operator, so it is an outage at once.
+fn given_up(one: &Instance, failed: &FailedRecovery, host: &str, look: &AssessContext<'_>) -> Finding {
+    let reason = failed
+        .reason
+        .as_deref()
+        .unwrap_or("tachi recovery list --all shows the reason");
+    let text = format!("it should run, and its recovery gave up: {reason}");
+    let is_stopped = one.rest.as_ref().is_some_and(|rest| rest.stopped);
+    let since = one
+        .rest
+        .as_ref()
+        .map_or(failed.at, |rest| rest.since.min(failed.at));
+    let finding = Finding::new(FindingCode::InstanceDown, text)
+        .graded(Severity::Err)
+        .about(&*one.name, 1)
+        .since(since);
+    with_start(finding, one, is_stopped, host, look)
+}
+
+/// Adds the command that starts the instance. A host that is down or being recovered gets none: Nova would execute it when the host
+/// returns, and the instance may run elsewhere by then (R12).
+fn with_start(
+    finding: Finding,
+    one: &Instance,
+    is_stopped: bool,
+    host: &str,
+    look: &AssessContext<'_>,
+) -> Finding {
+    if look.is_up(host) == Some(false) || look.open_host_recovery(host).is_some() {
+        let text = format!(
+            "{}; its host is down or being recovered, so do not start it there",
+            finding.text
+        );
+        return Finding { text, ..finding };
+    }
+    finding.fix(if is_stopped {
+        format!("openstack server start {}", one.id)
+    } else {
+        format!("openstack server reboot --hard {}", one.id)
+    })
 }
 
 /// Time that Nova may work on an instance that should run before that is reported as an outage.
 const BUSY: Duration = Duration::from_mins(5);
 
-/// Describes an instance that does not run. A start is not proposed for a host that is down or being recovered: Nova would execute it
-/// when the host returns, and the instance may run elsewhere by then (R12).
+/// Describes an instance that does not run.
 fn resting(one: &Instance, rest: &Rest, host: &str, look: &AssessContext<'_>) -> Finding {
     let age = u128::from(look.now.micros_since(rest.since).unsigned_abs());
-    let fix = if rest.stopped {
-        format!("openstack server start {}", one.id)
-    } else {
-        format!("openstack server reboot --hard {}", one.id)
-    };
-    let (grade, text, fix) = match rest.why {
+    let (grade, text, is_startable) = match rest.why {
         StopReason::Due if rest.busy && age < BUSY.as_micros() => (
             Severity::Warn,
             "it should run and does not: Nova is working on it",
-            None,
+            false,
         ),
         StopReason::Due if rest.stopped => (
             Severity::Err,
             "it should run and does not: stopped without a request",
-            Some(fix),
+            true,
         ),
         StopReason::Due => (
             Severity::Err,
             "it should run and does not: in error, shut down, halted or crashed without a request",
-            Some(fix),
+            true,
         ),
         StopReason::Unclear if rest.stopped => (
             Severity::Info,
             "stopped, and Nova's records name no user who stopped it: its guest may have shut itself down, or died",
-            Some(fix),
+            true,
         ),
         StopReason::Unclear => (
             Severity::Info,
             "it does not run, and Nova does not show why",
-            Some(fix),
+            true,
         ),
         StopReason::Unasked | StopReason::Meant => (
             Severity::Info,
             "it does not run: the engine is checking if a user has stopped it",
-            None,
+            false,
         ),
-    };
-    let is_host_lost = look.is_up(host) == Some(false) || look.open_host_recovery(host).is_some();
-    let text = if is_host_lost {
-        format!("{text}; its host is down or being recovered, so do not start it there")
-    } else {
-        text.to_owned()
     };
     let finding = Finding::new(FindingCode::InstanceDown, text)
         .graded(grade)
         .about(&*one.name, 1)
         .since(rest.since);
-    match fix.filter(|_| !is_host_lost) {
-        Some(fix) => finding.fix(fix),
-        None => finding,
+    let with_start = with_start(finding.clone(), one, rest.stopped, host, look);
+    if is_startable || with_start.fix.is_none() {
+        with_start
+    } else {
+        finding
     }
 }
 

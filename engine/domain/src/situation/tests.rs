@@ -415,34 +415,6 @@ fn cases() -> Vec<Case> {
             [4, 2, 0, 0, 0, 0],
         ),
         (
-            "what guards would have done a minute ago counts until they are asked again, and no other host is known to be recovered",
-            |facts| {
-                facts.holds = Some(TimedFact {
-                    as_of: ago(60),
-                    value: vec![WouldHold {
-                        host: "a".into(),
-                        why: vec!["G11 protected: it is listed".into()],
-                    }],
-                });
-            },
-            &[
-                (FindingCode::FactsOld, "", "the guards"),
-                (FindingCode::RecoveryWouldHold, "a", "if it failed now: G11"),
-            ],
-            [0, 0, 6, 0, 0, 0],
-        ),
-        (
-            "the guards were asked a minute ago and would have held nothing",
-            |facts| {
-                facts.holds = Some(TimedFact {
-                    as_of: ago(60),
-                    value: Vec::new(),
-                });
-            },
-            &[(FindingCode::FactsOld, "", "the guards")],
-            [0, 0, 6, 0, 0, 0],
-        ),
-        (
             "a frozen host",
             |facts| facts.freezes = vec![ice(FreezeScope::Host, "a")],
             &[(

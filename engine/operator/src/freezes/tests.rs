@@ -80,6 +80,7 @@ pub(crate) fn fine() -> RegionSnapshot {
         engines: vec![engine("e1", true, 1)],
         backlog: Backlog::default(),
         muted_reporters: Vec::new(),
+        failed: BTreeMap::new(),
         machines: Vec::new(),
         freezes: Vec::new(),
         monitors: Vec::new(),

@@ -75,6 +75,44 @@ async fn an_instance_that_nova_stopped_is_down_once_a_recovery_of_its_crash_has_
     assert_eq!(reasons().await, [StopReason::Unclear; 2]);
 }
 
+/// Nova shows a crashed instance as running until it has noticed, so that alone is no proof.
+/// Covers C3, R36.
+#[tokio::test]
+async fn a_failed_recovery_is_forgotten_once_its_instance_runs_again() {
+    let world = Arc::new(World::default());
+    let ids: Vec<ServerId> = (1..=3).map(|number| world.boot("a", number)).collect();
+    let mut watcher = world.watcher("one");
+    world.round(&mut watcher).await;
+    world.pass(15);
+    for id in &ids {
+        world.record(*id, &[("create", Actor::Person)]);
+        world.failed.lock().unwrap().insert(*id, world.wall());
+    }
+    let mut known = async || {
+        for _ in 0..4 {
+            world.pass(15);
+            world.round(&mut watcher).await;
+        }
+        world.failed.lock().unwrap().keys().copied().collect::<Vec<_>>()
+    };
+    assert_eq!(known().await, ids, "nothing shows that they run");
+    world.record(ids[0], &[("reboot", Actor::Person), ("create", Actor::Person)]);
+    if let Some(actions) = world.orders.lock().unwrap().get_mut(&ids[0]) {
+        actions[0].at = Some(world.wall());
+    }
+    world.stop(ids[1], &[("stop", Actor::Nova), ("create", Actor::Person)]);
+    assert_eq!(known().await, ids[1..], "a user has rebooted the first");
+    world.change(ids[1], true, |server| {
+        server.vm_state = VmState::Active;
+        server.power_state = PowerState::Running;
+    });
+    assert_eq!(
+        known().await,
+        ids[2..],
+        "Nova showed the second stopped, and running since"
+    );
+}
+
 #[tokio::test]
 async fn a_failed_recovery_is_forgotten_once_its_instance_is_deleted() {
     let world = Arc::new(World::default());

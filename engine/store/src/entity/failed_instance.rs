@@ -9,6 +9,9 @@ pub struct Model {
     pub(crate) instance_uuid: String,
     /// The end of that recovery.
     pub(crate) failed_at: i64,
+    /// The message of its notification.
+    #[sea_orm(column_type = "Text", nullable)]
+    pub(crate) reason: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

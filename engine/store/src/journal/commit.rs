@@ -229,8 +229,8 @@ impl Commit<'_> {
         match convert::recovery_kind(row)? {
             RecoveryKind::Process | RecoveryKind::Drain | RecoveryKind::Giveback => Ok(()),
             RecoveryKind::Vm => {
-                if let Some((status, _)) = &self.write.notification {
-                    failed_instances::ended(tx, row, *status, self.now).await?;
+                if let Some((status, message)) = &self.write.notification {
+                    failed_instances::ended(tx, row, (*status, message.as_deref()), self.now).await?;
                 }
                 free_moves(tx, row.id).await
             }

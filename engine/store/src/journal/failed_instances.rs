@@ -10,6 +10,7 @@ use sea_orm::{
 };
 use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::recovery::{Life, RecoveryKind};
+use tachi_domain::situation::FailedRecovery;
 use tachi_domain::{ServerId, Timestamp};
 
 use crate::clock;
@@ -22,7 +23,7 @@ use crate::transaction::{Transaction, Tx, TxOutcome};
 pub(super) async fn ended(
     tx: &Tx,
     row: &recovery::Model,
-    status: NotificationStatus,
+    (status, message): (NotificationStatus, Option<&str>),
     now: Timestamp,
 ) -> Result<(), Stop> {
     let failed = match status {
@@ -52,9 +53,10 @@ pub(super) async fn ended(
     let one = failed_instance::ActiveModel {
         instance_uuid: Set(server.to_string()),
         failed_at: Set(at.micros()),
+        reason: Set(message.map(str::to_owned)),
     };
     let over = OnConflict::column(failed_instance::Column::InstanceUuid)
-        .update_column(failed_instance::Column::FailedAt)
+        .update_columns([failed_instance::Column::FailedAt, failed_instance::Column::Reason])
         .to_owned();
     let insert = failed_instance::Entity::insert(one).on_conflict(over);
     tx.execute(&insert.into_query()).await?;
@@ -79,8 +81,8 @@ async fn instance(tx: &Tx, row: &recovery::Model) -> Result<Option<ServerId>, St
     Ok(payload.get("instance_uuid").and_then(|text| text.parse().ok()))
 }
 
-/// Returns the instances with an open recovery, each with its start, and those whose last recovery has failed, with its end.
-pub(super) async fn all(db: &impl ConnectionTrait) -> Result<BTreeMap<ServerId, Timestamp>, Stop> {
+/// Returns the instances whose last recovery has failed, with its end and its message.
+pub(crate) async fn failures(db: &impl ConnectionTrait) -> Result<BTreeMap<ServerId, FailedRecovery>, Stop> {
     let mut found = BTreeMap::new();
     for row in failed_instance::Entity::find().all(db).await? {
         let cell = Cell {
@@ -90,9 +92,20 @@ pub(super) async fn all(db: &impl ConnectionTrait) -> Result<BTreeMap<ServerId, 
         };
         found.insert(
             cell.id(&row.instance_uuid)?,
-            Timestamp::from_micros(row.failed_at),
+            FailedRecovery {
+                at: Timestamp::from_micros(row.failed_at),
+                reason: row.reason,
+            },
         );
     }
+    Ok(found)
+}
+
+/// Returns the instances with an open recovery, each with its start, and those whose last recovery has failed, with its end.
+pub(super) async fn all(db: &impl ConnectionTrait) -> Result<BTreeMap<ServerId, Timestamp>, Stop> {
+    let failed = failures(db).await?;
+    let mut found: BTreeMap<ServerId, Timestamp> =
+        failed.into_iter().map(|(server, one)| (server, one.at)).collect();
     let open: Vec<(Option<String>, i64)> = recovery::Entity::find()
         .select_only()
         .columns([recovery::Column::OpenKey, recovery::Column::OpenedAt])
@@ -135,8 +148,8 @@ impl Transaction for Forget<'_> {
 #[cfg(test)]
 mod tests {
     use tachi_domain::entity::notification::NotificationType::Vm;
-    use tachi_engine::ports::FailedInstances as _;
     use tachi_engine::ports::journal::{ClaimedRecovery, Write, WriteOutcome};
+    use tachi_engine::ports::{FailedInstances as _, OperatorJournal as _};
 
     use super::*;
     use crate::testing::{Bench, START, notification};
@@ -160,7 +173,7 @@ mod tests {
         bench.clock.set_wall_on(10);
         let write = Write {
             life: Some(Life::Closed),
-            notification: Some((status, None)),
+            notification: Some((status, Some("not stopped".to_owned()))),
             ..Write::default()
         };
         let written = bench
@@ -195,6 +208,9 @@ mod tests {
         end(&bench, &first, NotificationStatus::Failed).await;
         let failed = known(&bench).await;
         assert_eq!(failed, [(VM1.to_owned(), begun[0].1 + 10)]);
+        let shown = bench.store.desk().failed_recoveries().await.unwrap();
+        let reasons: Vec<_> = shown.values().map(|one| one.reason.as_deref()).collect();
+        assert_eq!(reasons, [Some("not stopped")]);
         let other = claimed(&bench, VM2).await;
         end(&bench, &other, NotificationStatus::Finished).await;
         assert_eq!(known(&bench).await, failed, "another instance");

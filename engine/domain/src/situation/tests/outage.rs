@@ -5,6 +5,34 @@ use super::*;
 pub(super) fn cases() -> Vec<Case> {
     vec![
         (
+            "what guards would have done a minute ago counts until they are asked again, and no other host is known to be recovered",
+            |facts| {
+                facts.holds = Some(TimedFact {
+                    as_of: ago(60),
+                    value: vec![WouldHold {
+                        host: "a".into(),
+                        why: vec!["G11 protected: it is listed".into()],
+                    }],
+                });
+            },
+            &[
+                (FindingCode::FactsOld, "", "the guards"),
+                (FindingCode::RecoveryWouldHold, "a", "if it failed now: G11"),
+            ],
+            [0, 0, 6, 0, 0, 0],
+        ),
+        (
+            "the guards were asked a minute ago and would have held nothing",
+            |facts| {
+                facts.holds = Some(TimedFact {
+                    as_of: ago(60),
+                    value: Vec::new(),
+                });
+            },
+            &[(FindingCode::FactsOld, "", "the guards")],
+            [0, 0, 6, 0, 0, 0],
+        ),
+        (
             "an instance on a host of which Nova shows no service",
             |facts| {
                 let on = &mut facts.instances.as_mut().unwrap().value.on;
@@ -73,6 +101,90 @@ pub(super) fn cases() -> Vec<Case> {
             [6, 0, 0, 0, 1, 0],
         ),
     ]
+}
+
+/// The reason is named until the instance is known to run; Nova may not have noticed yet that it does not.
+/// Covers C3, R36.
+#[test]
+fn an_instance_whose_recovery_gave_up_is_an_error_that_names_the_reason() {
+    let budget =
+        "the instance has been restarted 3 times within 3600 s, and max_restarts allows 3: left as it is";
+    let limit = "not stopped within 180 s";
+    let stopped = |why| Some((why, false, true));
+    let cases = [
+        ("Nova shows it running", budget, None, Some("reboot --hard")),
+        (
+            "Nova's power synchronisation stopped it",
+            budget,
+            stopped(StopReason::Due),
+            Some("start"),
+        ),
+        (
+            "Nova's record is not read yet",
+            budget,
+            stopped(StopReason::Unasked),
+            Some("start"),
+        ),
+        (
+            "Nova still works on the stop",
+            limit,
+            Some((StopReason::Due, true, false)),
+            Some("reboot --hard"),
+        ),
+        (
+            "a user stopped it afterwards",
+            limit,
+            stopped(StopReason::Meant),
+            None,
+        ),
+    ];
+    for (case, reason, state, command) in cases {
+        let mut facts = fine();
+        if let Some((why, busy, stopped)) = state {
+            rest(&mut facts, why, 10);
+            let on = &mut facts.instances.as_mut().unwrap().value.on;
+            let rest = Arc::make_mut(on.get_mut("a").unwrap())[0].rest.as_mut().unwrap();
+            (rest.busy, rest.stopped) = (busy, stopped);
+        }
+        let failed = FailedRecovery {
+            at: ago(60),
+            reason: Some(reason.to_owned()),
+        };
+        facts.failed.insert(instance(1).id, failed);
+        let situation = assess(&facts, NOW);
+        let counts = situation.counts.unwrap();
+        let Some(command) = command else {
+            assert_eq!((situation.findings, counts.protected), (vec![], 6), "{case}");
+            continue;
+        };
+        let [finding] = &situation.findings[..] else {
+            panic!("{case}: {:?}", situation.findings);
+        };
+        assert_eq!(
+            (finding.code, finding.grade),
+            (FindingCode::InstanceDown, Severity::Err),
+            "{case}"
+        );
+        assert_eq!(finding.subjects, ["vm-1"], "{case}");
+        assert_eq!(
+            finding.text,
+            format!("it should run, and its recovery gave up: {reason}"),
+            "{case}"
+        );
+        assert_eq!(finding.since, Some(ago(60)), "{case}");
+        let fix = format!("openstack server {command} {}", instance(1).id);
+        assert_eq!(finding.fix.as_deref(), Some(fix.as_str()), "{case}");
+        assert_eq!((counts.protected, counts.down), (5, 1), "{case}");
+    }
+    let mut facts = fine();
+    facts.failed.insert(
+        instance(77).id,
+        FailedRecovery {
+            at: ago(60),
+            reason: None,
+        },
+    );
+    assert_eq!(assess(&facts, NOW).findings, [], "it was deleted");
 }
 
 /// An instance that is down is an error at once, and a warning while Nova has a task for it.

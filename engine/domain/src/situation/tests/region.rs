@@ -142,6 +142,7 @@ pub(in super::super) fn fine() -> Facts {
         recoveries: Vec::new(),
         waiting: Vec::new(),
         away: BTreeSet::new(),
+        failed: BTreeMap::new(),
         muted_reporters: Vec::new(),
         freezes: Vec::new(),
         monitors: Vec::new(),
