@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tachi_domain::fault::{Fault, FaultClass};
-use tachi_domain::guard::{HostIncident, NovaView, Region, WouldHold};
+use tachi_domain::guard::{HostIncident, NovaView, Region};
 use tachi_domain::policy::Policy;
 use tachi_domain::reserved::Aggregate;
 use tokio::sync::watch;
@@ -18,7 +18,7 @@ use crate::engine::Ports;
 use crate::lists::{Services, SharedReading};
 use crate::ports::journal::HostIncidentRow;
 use crate::ports::{CallError, NoWitnesses, Witnesses};
-use crate::watcher::Preview;
+use crate::watcher::{Holds, Preview};
 
 /// Shortest time between the starts of two scans.
 const MIN_SCAN_INTERVAL: Duration = Duration::from_millis(500);
@@ -189,12 +189,15 @@ impl RegionScan {
 
 #[async_trait]
 impl Preview for RegionScan {
-    async fn would_hold(&self) -> Option<Vec<WouldHold>> {
+    async fn would_hold(&self) -> Option<Holds> {
         let region = self.look().await.ok()?;
         // Without Nova, the guards cannot be evaluated, and no power-off would be requested.
         region.nova.as_ref().ok()?;
         let rules = self.policy.borrow().clone();
-        Some(region.would_hold(&rules))
+        Some(Holds {
+            hosts: region.would_hold(&rules),
+            together: region.joint_losses(&rules),
+        })
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tachi_domain::entity::Vmove;
 use tachi_domain::entity::vmove::VmoveStatus;
-use tachi_domain::guard::WouldHold;
+use tachi_domain::guard::{JointLoss, WouldHold};
 use tachi_domain::machine_id::MachineId;
 use tachi_domain::policy::{FencingMode, LocalDiskRules};
 use tachi_domain::recovery::{Life, RecoveryKind};
@@ -81,6 +81,8 @@ pub struct CloudSnapshot {
     pub rooms: Option<TimedFact<Rooms>>,
     /// The hosts whose recovery the guards would put on hold.
     pub holds: Option<TimedFact<Vec<WouldHold>>>,
+    /// The guards' answers to the loss of several hosts at once.
+    pub joint_losses: Option<TimedFact<Vec<JointLoss>>>,
 }
 
 /// The configured method to confirm hosts off.
@@ -181,6 +183,7 @@ impl Tables {
             instances: watched.instances.map(|known| self.after_moves(known)),
             rooms: watched.rooms,
             holds: watched.holds,
+            joint_losses: watched.joint_losses,
         }
     }
 

@@ -7,6 +7,7 @@
 
 mod failed;
 pub mod kind;
+mod preview;
 mod rooms;
 mod roster;
 
@@ -19,7 +20,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use tachi_domain::Timestamp;
 use tachi_domain::fault::FaultClass;
-use tachi_domain::guard::WouldHold;
+use tachi_domain::guard::{JointLoss, WouldHold};
 use tachi_domain::nova::{Service, StopReason};
 use tachi_domain::policy::Policy;
 use tachi_domain::recovery;
@@ -31,6 +32,7 @@ use tokio_util::sync::CancellationToken;
 use crate::cloud::{CloudCache, CloudView};
 use crate::ports::{Clock, EngineRegistry, Fact, FactStore, FailedInstances, Inventory, JournalError, Round};
 use crate::situation::CloudSnapshot;
+pub use preview::{Holds, Preview};
 use rooms::Rooms;
 use roster::{Ask, Roster};
 
@@ -98,14 +100,6 @@ pub trait Moves: Send + Sync {
     fn are_under_way(&self) -> bool;
 }
 
-/// The guards, evaluated before a failure.
-#[async_trait]
-pub trait Preview: Send + Sync {
-    /// Returns the hosts whose recovery would be on hold if they failed now; `None` if unknown. May be dropped at any
-    /// time.
-    async fn would_hold(&self) -> Option<Vec<WouldHold>>;
-}
-
 /// The tests of fence devices made by this engine.
 #[async_trait]
 pub trait Tests: Send + Sync {
@@ -140,6 +134,7 @@ pub struct Watcher {
     rooms: Rooms,
     computes: Option<TimedFact<Vec<ComputeService>>>,
     holds: Option<TimedFact<Vec<WouldHold>>>,
+    joint_losses: Option<TimedFact<Vec<JointLoss>>>,
     /// Boot time until which the queries for stop reasons pause.
     reasons_due: Duration,
 }
@@ -162,6 +157,7 @@ impl Watcher {
             rooms: Rooms::default(),
             computes: None,
             holds: None,
+            joint_losses: None,
             reasons_due: Duration::ZERO,
         }
     }
@@ -240,7 +236,14 @@ impl Watcher {
             self.rooms.look(self.sources.rooms.as_ref(), now).await;
         }
         if looked && let Some(value) = self.sources.preview.would_hold().await {
-            self.holds = Some(TimedFact { as_of: now, value });
+            self.holds = Some(TimedFact {
+                as_of: now,
+                value: value.hosts,
+            });
+            self.joint_losses = Some(TimedFact {
+                as_of: now,
+                value: value.together,
+            });
         }
         let mut round = Round::default();
         let mut put = |kind: &str, subject: &str, value: serde_json::Value, as_of| {
@@ -262,6 +265,9 @@ impl Watcher {
         }
         if let Some(holds) = &self.holds {
             put(kind::HOLDS, "", as_json(&holds.value), holds.as_of);
+        }
+        if let Some(known) = &self.joint_losses {
+            put(kind::JOINT_LOSSES, "", as_json(&known.value), known.as_of);
         }
         if let Some(as_of) = self.listed_at(now) {
             let listed = ListingProgress {
@@ -401,6 +407,7 @@ impl Watcher {
         let now = self.sources.clock.wall();
         self.computes = stored.computes;
         self.holds = stored.holds;
+        self.joint_losses = stored.joint_losses;
         if let Some(tests) = stored.tests {
             self.sources.tests.resume(tests);
         }
@@ -528,6 +535,7 @@ impl Watcher {
             tests: self.sources.tests.last(),
             rooms: self.rooms.snapshot(),
             holds: self.holds.clone(),
+            joint_losses: self.joint_losses.clone(),
         }
     }
 }

@@ -6,6 +6,7 @@ mod detection_latency;
 mod finding_checks;
 mod fixes;
 mod remote;
+mod storm_limits;
 
 use std::collections::BTreeMap;
 use std::time::Instant;

@@ -194,6 +194,7 @@ mod tests {
             room: Room::Short,
             instance: Some("vm-1".into()),
             short_of: Some("14 GiB memory".into()),
+            held: Vec::new(),
         });
         view.room = Some(room);
         assert!(told(&view).ends_with("      NO ROOM: vm-1 lacks 14 GiB memory (Placement seen 12 s ago)"));

@@ -43,6 +43,7 @@ fn operators(schemas: &mut Map<String, Value>) {
     view::<tachi_operator::SituationView>(schemas);
     view::<tachi_operator::ForecastView>(schemas);
     view::<tachi_operator::SegmentForecastView>(schemas);
+    view::<tachi_operator::DomainView>(schemas);
     view::<tachi_operator::OutcomeView>(schemas);
     view::<tachi_operator::LandingView>(schemas);
     view::<tachi_operator::EngineView>(schemas);

@@ -40,7 +40,7 @@ pub(crate) use cliff::is_seen as sees_cliff;
 pub use domain::DomainLoss;
 pub use facts::{Count, GuardFacts, HostFacts, NovaFacts, Witness};
 pub use pattern::matches;
-pub use preview::WouldHold;
+pub use preview::{JointLoss, WouldHold};
 pub(crate) use rate::reason as too_many;
 pub use region::{HostIncident, NovaView, Region, RegionHost};
 
@@ -199,6 +199,17 @@ pub fn rule(facts: &GuardFacts, rules: &Policy, moment: GuardPhase, lifted: &BTr
 /// True if more hosts are out than `percent` allows. One host is always allowed.
 fn is_finished(count: Count, percent: u32) -> bool {
     count.out > 1 && count.out.saturating_mul(100) > count.hosts.saturating_mul(u64::from(percent))
+}
+
+/// Returns the smallest number of hosts that are out at once and exceed `percent` of `hosts`, so that recoveries are on hold.
+pub fn first_held(hosts: u64, percent: u32) -> Option<u64> {
+    let exceeds = |out: &u64| is_finished(Count { hosts, out: *out }, percent);
+    // The first multiple above the share, and at least two: one is always allowed.
+    let share = hosts.saturating_mul(u64::from(percent)).div_euclid(100);
+    [2, share, share.saturating_add(1)]
+        .into_iter()
+        .filter(|out| *out >= 2 && *out <= hosts)
+        .find(exceeds)
 }
 
 /// The end of the reason of each guard against many failures.

@@ -1,10 +1,12 @@
 //! Capacity forecast, as the API shows it.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 use tachi_domain::Timestamp;
 use tachi_domain::forecast::{Landing, Outcome, Room, SegmentForecast};
+use tachi_domain::guard::JointLoss;
 use tachi_domain::situation::{
     Facts, Forecast, Segment, forecast_loss, forecast_region, is_fresh_for_room, landings,
 };
@@ -31,6 +33,10 @@ pub struct ForecastView {
     pub unread: u64,
     /// The forecast for each enabled segment.
     pub segments: Vec<SegmentForecastView>,
+    /// The guards' answer to the loss of each failure domain of the segments.
+    #[serde(default)]
+    #[schema(required)]
+    pub domains: Vec<DomainView>,
     /// The forecast for the loss of the hosts that the query names; null if it names none.
     #[schema(required)]
     pub lost: Option<OutcomeView>,
@@ -102,6 +108,15 @@ pub struct SegmentForecastView {
     /// The host whose loss has the worst forecast; null if there is none.
     #[schema(required)]
     pub worst: Option<OutcomeView>,
+    /// The number of hosts whose failure at once would put the recoveries on hold, whichever they are, beside those that are out already;
+    /// null if no number of them would, or no engine has asked the guards. A single host may be held, too: see `held` of each host.
+    #[serde(default)]
+    #[schema(required)]
+    pub held_from: Option<u64>,
+    /// The guards that would hold them, each with its reason, for people.
+    #[serde(default)]
+    #[schema(required)]
+    pub held_why: Vec<String>,
 }
 
 /// The forecast for the instances of hosts that fail together.
@@ -122,6 +137,22 @@ pub struct OutcomeView {
     /// The missing capacity or information, for people; null if there is none.
     #[schema(required)]
     pub short_of: Option<String>,
+    /// The guards that would put the recovery on hold, each with its reason, for people; empty if none would, or no engine has asked them.
+    #[serde(default)]
+    #[schema(required)]
+    pub held: Vec<String>,
+}
+
+/// The guards' answer to the loss of a whole failure domain.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = DomainForecast)]
+pub struct DomainView {
+    /// The name of the failure domain, such as `rack:r7`.
+    pub domain: String,
+    /// The number of its hosts that run.
+    pub hosts: u64,
+    /// The guards that would put the recoveries on hold, each with its reason, for people; empty if none would.
+    pub held: Vec<String>,
 }
 
 impl From<&Outcome> for OutcomeView {
@@ -134,6 +165,7 @@ impl From<&Outcome> for OutcomeView {
             room: one.room,
             instance,
             short_of,
+            held: Vec::new(),
         }
     }
 }
@@ -161,6 +193,8 @@ impl From<&SegmentForecast> for SegmentForecastView {
             exact: one.headroom.is_none_or(|headroom| headroom.exact),
             hosts: one.hosts.iter().map(OutcomeView::from).collect(),
             worst: one.worst.as_ref().map(OutcomeView::from),
+            held_from: None,
+            held_why: Vec::new(),
         }
     }
 }
@@ -235,6 +269,7 @@ impl ForecastView {
         let wanted = forecast.segments.iter();
         let wanted = wanted.filter(|one| only.is_none_or(|name| name == one.segment));
         let outcome = (!lose.is_empty()).then(|| forecast_loss(&seen.facts, seen.now, lose));
+        let held = GuardAnswers::of(&seen.facts);
         // Without lost hosts, and while the data is stale, this is empty.
         let landing = landings(&seen.facts, seen.now, lose);
         Ok(Self {
@@ -242,10 +277,86 @@ impl ForecastView {
             as_of: forecast.as_of.map(Time),
             trouble: forecast.trouble.as_ref().map(|trouble| trouble.text.clone()),
             unread: forecast.unread,
-            segments: wanted.map(SegmentForecastView::from).collect(),
-            lost: outcome.as_ref().map(OutcomeView::from),
+            segments: wanted.map(|one| held.of_segment(one)).collect(),
+            domains: held.domains(only),
+            lost: outcome.as_ref().map(|one| held.of_outcome(one)),
             landing: landing.into_iter().map(LandingView::from).collect(),
         })
+    }
+}
+
+/// The recoveries that the guards would hold, as an engine has asked them: by the code that will decide then.
+struct GuardAnswers<'a> {
+    facts: &'a Facts,
+    alone: BTreeMap<&'a str, &'a [String]>,
+}
+
+impl<'a> GuardAnswers<'a> {
+    fn of(facts: &'a Facts) -> Self {
+        let holds = facts.holds.iter().flat_map(|known| &known.value);
+        Self {
+            facts,
+            alone: holds.map(|one| (one.host.as_str(), one.why.as_slice())).collect(),
+        }
+    }
+
+    fn segment_of(&self, host: &str) -> Option<&'a Segment> {
+        let mut all = self.facts.segments.iter();
+        all.find(|segment| segment.hosts.iter().any(|one| one.name == host))
+    }
+
+    fn together(&self) -> impl Iterator<Item = &'a JointLoss> {
+        self.facts.joint_losses.iter().flat_map(|known| &known.value)
+    }
+
+    /// Returns the smallest loss that would be held in a segment.
+    fn first_in(&self, segment: &str) -> Option<&'a JointLoss> {
+        let is_of = |host: &str| self.segment_of(host).is_some_and(|one| one.name == segment);
+        self.together()
+            .find(|one| one.domain.is_none() && is_of(&one.host))
+    }
+
+    fn of_outcome(&self, outcome: &Outcome) -> OutcomeView {
+        let mut view = OutcomeView::from(outcome);
+        let mut why: BTreeSet<&String> = BTreeSet::new();
+        for host in &outcome.lost {
+            why.extend(self.alone.get(host.as_str()).copied().unwrap_or_default());
+        }
+        if outcome.lost.len() > 1
+            && let Some(first) = outcome.lost.first()
+            && let Some(loss) = self.segment_of(first).and_then(|one| self.first_in(&one.name))
+            && outcome.lost.len() as u64 >= loss.hosts
+        {
+            why.extend(&loss.why);
+        }
+        view.held = why.into_iter().cloned().collect();
+        view
+    }
+
+    fn of_segment(&self, one: &SegmentForecast) -> SegmentForecastView {
+        let mut view = SegmentForecastView::from(one);
+        view.hosts = one.hosts.iter().map(|one| self.of_outcome(one)).collect();
+        view.worst = one.worst.as_ref().map(|one| self.of_outcome(one));
+        if let Some(loss) = self.first_in(&one.segment) {
+            view.held_from = Some(loss.hosts);
+            view.held_why.clone_from(&loss.why);
+        }
+        view
+    }
+
+    /// Returns the failure domains that have hosts in the segment, or in any.
+    fn domains(&self, segment: Option<&str>) -> Vec<DomainView> {
+        let is_wanted =
+            |host: &str| segment.is_none_or(|name| self.segment_of(host).is_some_and(|one| one.name == name));
+        let all = self.together().filter(|one| is_wanted(&one.host));
+        let view = |one: &JointLoss| {
+            Some(DomainView {
+                domain: one.domain.clone()?,
+                hosts: one.hosts,
+                held: one.why.clone(),
+            })
+        };
+        all.filter_map(view).collect()
     }
 }
 

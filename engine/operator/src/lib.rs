@@ -51,7 +51,8 @@ pub use explanation::{ExplanationView, NeedView, RoomView};
 pub use finding::FindingView;
 pub use flags::{Flags, flags};
 pub use forecast::{
-    ForecastError, ForecastView, Forecasts, LandingView, OutcomeView, SegmentForecastView, headroom,
+    DomainView, ForecastError, ForecastView, Forecasts, LandingView, OutcomeView, SegmentForecastView,
+    headroom,
 };
 pub use freezes::{FreezeView, FrozenView};
 pub use history::{

@@ -36,6 +36,12 @@ impl CloudSnapshot {
             rooms: rooms(facts),
             computes,
             instances,
+            joint_losses: one(facts, kind::JOINT_LOSSES).and_then(|fact| {
+                Some(TimedFact {
+                    as_of: fact.as_of,
+                    value: serde_json::from_str(&fact.value).ok()?,
+                })
+            }),
             holds: one(facts, kind::HOLDS).and_then(|fact| {
                 Some(TimedFact {
                     as_of: fact.as_of,

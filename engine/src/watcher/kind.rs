@@ -18,6 +18,9 @@ pub const PROVIDER: &str = "provider";
 pub const AGGREGATES: &str = "aggregates";
 /// Nova's server groups with hard rules.
 pub const GROUPS: &str = "groups";
+/// The guards' answers to the loss of several hosts at once.
+pub const JOINT_LOSSES: &str = "joint-losses";
+
 /// The hosts whose recovery the guards would put on hold.
 pub const HOLDS: &str = "holds";
 /// The engine that polls.

@@ -148,8 +148,15 @@ impl World {
 
 #[async_trait]
 impl Preview for World {
-    async fn would_hold(&self) -> Option<Vec<WouldHold>> {
-        self.holds.lock().unwrap().clone()
+    async fn would_hold(&self) -> Option<Holds> {
+        let hosts = self.holds.lock().unwrap().clone()?;
+        let together = vec![JointLoss {
+            host: "a".to_owned(),
+            domain: None,
+            hosts: 2,
+            why: vec!["G4 segment: a storm".to_owned()],
+        }];
+        Some(Holds { hosts, together })
     }
 }
 

@@ -9,6 +9,7 @@ use tachi_operator::SituationView;
 use super::super::upgrade;
 use super::detection_latency::{self, Rules};
 use super::finding_checks::{codes, found, name_of};
+use super::storm_limits;
 
 /// The maximum number of subjects of a finding that are named.
 pub(super) const MAX_NAMED_SUBJECTS: usize = 5;
@@ -83,6 +84,11 @@ pub(super) fn all(read: &Read) -> Vec<Check> {
         Err(why) => check(detection_latency::NAME, Severity::Unknown, why),
         Ok((_, None)) => check(detection_latency::NAME, Severity::Unknown, NOT_READ),
         Ok((situation, Some(rules))) => detection_latency::of(rules, situation),
+    });
+    all.push(match situation {
+        Err(why) => check(storm_limits::NAME, Severity::Unknown, why),
+        Ok((_, None)) => check(storm_limits::NAME, Severity::Unknown, NOT_READ),
+        Ok((situation, Some(rules))) => storm_limits::of(rules.policy(), situation),
     });
     all.push(match situation {
         Err(why) => check(HEARTBEATS, Severity::Unknown, why),

@@ -25,6 +25,11 @@ pub(super) struct Rules {
 }
 
 impl Rules {
+    /// Returns the policy of recoveries.
+    pub(super) const fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
     /// Reads the rules from the configuration.
     pub(super) fn of(settings: &Settings, situation: &SituationView) -> Self {
         let policy = settings.policy.clone();

@@ -70,6 +70,19 @@ fn word(verdict: &GuardResult) -> &'static str {
 }
 
 /// Covers R24.
+/// Covers C4, R24.
+#[test]
+fn the_first_held_number_of_hosts_is_that_of_the_guard() {
+    for hosts in 0..60 {
+        for percent in 0..=100 {
+            let asked = (0..=hosts).find(|out| is_finished(Count { hosts, out: *out }, percent));
+            assert_eq!(first_held(hosts, percent), asked, "{hosts} hosts, {percent} %");
+        }
+    }
+    assert_eq!(first_held(6, 34), Some(3));
+    assert_eq!(first_held(5, 34), Some(2));
+}
+
 #[test]
 #[expect(clippy::too_many_lines, reason = "a table")]
 fn each_guard_trips_at_its_limit_and_not_before() {

@@ -10,7 +10,7 @@ use crate::entity::host::MaintenanceReason;
 use crate::entity::segment::RecoveryMethod;
 use crate::forecast::{Group, Needs, Provider};
 use crate::freeze::Freeze;
-use crate::guard::WouldHold;
+use crate::guard::{JointLoss, WouldHold};
 use crate::id::{RecoveryId, ServerId};
 use crate::monitor::Signature;
 use crate::nova::Rest;
@@ -74,6 +74,8 @@ pub struct Facts {
     pub rooms: Option<TimedFact<Rooms>>,
     /// The hosts whose recovery the guards would put on hold; `None` if no engine has reported them.
     pub holds: Option<TimedFact<Vec<WouldHold>>>,
+    /// The guards' answers to the loss of several hosts at once; `None` if no engine has reported them.
+    pub joint_losses: Option<TimedFact<Vec<JointLoss>>>,
     /// The findings that operators know of.
     pub acknowledged: Vec<Acknowledgement>,
 }

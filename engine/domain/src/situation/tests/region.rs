@@ -171,6 +171,7 @@ pub(in super::super) fn fine() -> Facts {
         }),
         rooms: None,
         holds: None,
+        joint_losses: None,
     }
 }
 

@@ -1,0 +1,129 @@
+//! The number of hosts at which the guards' shares put recoveries on hold, for this cloud's sizes.
+
+use tachi_domain::count;
+use tachi_domain::guard::first_held;
+use tachi_domain::policy::Policy;
+use tachi_domain::situation::{FindingCode, Severity};
+use tachi_operator::SituationView;
+
+use super::checks::{Check, MAX_NAMED_SUBJECTS, check};
+
+/// Name of the check.
+pub(super) const NAME: &str = "storm-limits";
+
+/// Shows the number of hosts that each share comes to. It warns where the failure of a single host would already be on hold.
+pub(super) fn of(policy: &Policy, situation: &SituationView) -> Check {
+    let sizes: Vec<(&str, u64)> = situation
+        .segments
+        .iter()
+        .map(|one| (one.name.as_str(), one.hosts.len() as u64))
+        .collect();
+    let all = sizes.iter().map(|(_, hosts)| hosts).sum();
+    let mut lines: Vec<String> = sizes
+        .iter()
+        .take(MAX_NAMED_SUBJECTS)
+        .map(|(name, hosts)| {
+            line(
+                &format!("segment {name}"),
+                *hosts,
+                policy.segment_percent,
+                "out at once",
+                "recoveries",
+            )
+        })
+        .collect();
+    if let Some(more) = sizes
+        .len()
+        .checked_sub(MAX_NAMED_SUBJECTS)
+        .filter(|more| *more > 0)
+    {
+        lines.push(format!(
+            "and {}",
+            count(more as u64, "more segment", "more segments")
+        ));
+    }
+    let window = format!("out within {} s", policy.guards.window.as_secs());
+    lines.push(line(
+        "all segments",
+        all,
+        policy.global_percent,
+        &window,
+        "recoveries",
+    ));
+    let guards = &policy.guards;
+    for (name, hosts) in sizes.iter().take(MAX_NAMED_SUBJECTS) {
+        let share = guards.process_segment_percent;
+        lines.push(line(
+            &format!("processes, segment {name}"),
+            *hosts,
+            share,
+            "disabled",
+            "disabling",
+        ));
+    }
+    let share = guards.process_global_percent;
+    lines.push(line(
+        "processes, all segments",
+        all,
+        share,
+        "disabled",
+        "disabling",
+    ));
+    let held: Vec<_> = situation
+        .findings
+        .iter()
+        .filter(|one| one.code == FindingCode::RecoveryWouldHold)
+        .flat_map(|one| one.subjects.iter().map(String::as_str))
+        .collect();
+    if held.is_empty() {
+        return check(NAME, Severity::Ok, lines.join("; "));
+    }
+    let some = held
+        .iter()
+        .take(MAX_NAMED_SUBJECTS)
+        .copied()
+        .collect::<Vec<_>>()
+        .join(", ");
+    let more = match held.len().saturating_sub(MAX_NAMED_SUBJECTS) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    lines.insert(0, format!("a single failure would be on hold now: {some}{more}"));
+    check(NAME, Severity::Warn, lines.join("; "))
+}
+
+fn line(scope: &str, hosts: u64, percent: u32, out: &str, held: &str) -> String {
+    let of = count(hosts, "host", "hosts");
+    match first_held(hosts, percent) {
+        Some(first) => {
+            format!("{scope}: {percent} % of {of}: host {first} that is {out} puts {held} on hold")
+        }
+        None => format!("{scope}: {percent} % of {of}: {held} are never on hold for it"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Covers C4, R24.
+    #[test]
+    fn shares_are_shown_as_numbers_of_hosts() {
+        for (hosts, percent, shown) in [
+            (
+                6,
+                34,
+                "s: 34 % of 6 hosts: host 3 that is out puts recoveries on hold",
+            ),
+            (
+                5,
+                34,
+                "s: 34 % of 5 hosts: host 2 that is out puts recoveries on hold",
+            ),
+            (1, 34, "s: 34 % of 1 host: recoveries are never on hold for it"),
+            (4, 100, "s: 100 % of 4 hosts: recoveries are never on hold for it"),
+        ] {
+            assert_eq!(line("s", hosts, percent, "out", "recoveries"), shown);
+        }
+    }
+}
