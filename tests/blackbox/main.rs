@@ -26,6 +26,7 @@ mod explanations;
 mod fixes;
 mod freezes;
 mod from_nova;
+mod guards_beforehand;
 mod hooks;
 mod identity;
 mod instances;

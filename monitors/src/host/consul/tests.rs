@@ -85,7 +85,7 @@ fn one(change: Change) -> Vec<(String, Change)> {
     vec![("cmp1".to_owned(), change)]
 }
 
-/// Covers MW20.
+/// Covers MW20, R34.
 #[tokio::test]
 async fn the_storage_network_decides() {
     let mut nets = Nets::new().await;
@@ -96,6 +96,7 @@ async fn the_storage_network_decides() {
     assert_eq!(nets.look([UP, UP, UP]).await, one(Change::Started));
 }
 
+/// Covers R34.
 #[tokio::test]
 async fn a_running_host_without_its_storage_network_is_named_in_heartbeats_until_nova_shows_it_down() {
     let mut nets = Nets::new().await;

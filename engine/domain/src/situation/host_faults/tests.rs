@@ -175,7 +175,7 @@ pub(in super::super) fn cases() -> Vec<Case> {
     ]
 }
 
-/// Covers R36.
+/// Covers R36, R34.
 #[test]
 fn the_command_for_a_network_that_was_lost_follows_the_age_of_the_report() {
     for (seconds, part) in [(5, "tachi fence off a"), (600, "restart the host monitor of b")] {

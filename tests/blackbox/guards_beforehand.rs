@@ -1,0 +1,65 @@
+//! What the guards would hold, in every view and before a host fails.
+
+use std::time::Duration;
+
+use super::support::{Stage, json, quick_region, run, until};
+
+const LIMIT: Duration = Duration::from_secs(90);
+
+/// The views ask the guards before a host fails.
+/// Covers C4, R24.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_whose_recovery_the_guards_would_hold_is_named_in_every_view() {
+    let stage = Stage::set(quick_region(4)).await;
+    stage.protect().await;
+    let server = stage.boot("compute-001", 1)[0];
+    stage.boot("compute-002", 1);
+    let name = stage.sandbox.region().server(server).unwrap().name;
+    let conf = stage.conf();
+    let text = std::fs::read_to_string(&conf).unwrap();
+    let listed = text.replace("[fencing]\n", "[fencing]\nstorm_protected_hosts = compute-001\n");
+    std::fs::write(&conf, listed).unwrap();
+    let _engine = stage.spawn("engine");
+    until("the guards to be asked", LIMIT, async || {
+        let told = json(&stage, &["status"]);
+        told["instances"]["degraded"] == 1 && told["instances"]["protected"] == 1
+    })
+    .await;
+    let told = json(&stage, &["status"]);
+    let mut found = told["findings"].as_array().unwrap().iter();
+    let held = found.find(|one| one["code"] == "RECOVERY_WOULD_HOLD").unwrap();
+    assert_eq!(held["subjects"], serde_json::json!(["compute-001"]), "{told}");
+    for words in [
+        &["show", "compute-001"][..],
+        &["show", &name],
+        &["show", "compute-001", "--if-fails"],
+    ] {
+        let (_, text, _) = run(&stage, words);
+        assert!(
+            text.contains("RECOVERY_WOULD_HOLD") || text.contains("G11"),
+            "{words:?}: {text}"
+        );
+    }
+    let (_, text, _) = run(&stage, &["status"]);
+    assert!(text.contains("RECOVERY_WOULD_HOLD"), "{text}");
+    until("the forecast to know it", LIMIT, async || {
+        let (_, text, _) = run(&stage, &["forecast"]);
+        text.contains("on hold if compute-001 failed alone: G11 protected: ")
+            && text.contains("on hold if 2 hosts of segment all failed at once: ")
+    })
+    .await;
+    let (_, text, _) = run(&stage, &["forecast", "--lose", "compute-002,compute-003"]);
+    assert!(
+        text.contains("the recovery would be on hold: G4 segment: "),
+        "{text}"
+    );
+    let (_, text, _) = run(&stage, &["forecast", "--lose", "compute-002"]);
+    assert!(!text.contains("on hold"), "{text}");
+    let (_, text, _) = run(&stage, &["doctor", "storm-limits"]);
+    assert!(
+        text.contains("a single failure would be on hold now: compute-001")
+            && text
+                .contains("segment all: 34 % of 4 hosts: host 2 that is out at once puts recoveries on hold"),
+        "{text}"
+    );
+}
