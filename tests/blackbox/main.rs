@@ -41,6 +41,7 @@ mod operator_actions;
 mod operator_api;
 mod policies;
 mod processes;
+mod protected;
 mod recovery;
 mod refusals;
 mod regions;
