@@ -288,7 +288,10 @@ async fn another_attempt_drops_the_evidence_of_a_reporter_that_is_muted_by_now()
         ..Write::default()
     };
     let journal = bench.store.journal();
-    let _ = journal.commit_at(claimed.id, claimed.epoch, &write).await.unwrap();
+    let _ = journal
+        .commit_at(claimed.id, claimed.epoch, &write)
+        .await
+        .unwrap();
     for host in ["cmp1", "cmp2", "cmp3"] {
         contradicted(&bench, &liar, host).await;
     }
