@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use procfs::process::Process;
-use tachi_config::{Ini, KnownOptions, Reader};
+use tachi_config::{ConfigSource, Ini, KnownOptions, Reader};
 
 use crate::process::{StartedProcess, running};
 
@@ -60,10 +60,8 @@ impl Guests {
 /// Reads the setting; `None` if no nova-compute can be seen. Reads files of other processes, which may take a while.
 pub(crate) fn look(named: &[PathBuf]) -> Option<Guests> {
     if !named.is_empty() {
-        return Some(read(&Sources {
-            files: named.to_vec(),
-            folders: Vec::new(),
-        }));
+        let files: Vec<ConfigSource> = named.iter().cloned().map(ConfigSource::File).collect();
+        return Some(read(&files));
     }
     // A monitor that cannot see other users' processes (ProtectProc=) does not know the files of nova-compute. It reports nothing, so that
     // a monitor that sees them reports.
@@ -78,7 +76,7 @@ pub(crate) fn look(named: &[PathBuf]) -> Option<Guests> {
 
 fn of(compute: Option<&StartedProcess>, root: &Path) -> Option<Guests> {
     let Some(compute) = compute else {
-        let there = Sources::searched(root);
+        let there = searched(root);
         return (!there.is_empty()).then(|| read(&there));
     };
     if !is_in_our_tree(compute.pid) {
@@ -86,13 +84,13 @@ fn of(compute: Option<&StartedProcess>, root: &Path) -> Option<Guests> {
             "its {PROGRAM} runs in a container: name the files that it reads in [monitor] nova_config_files"
         )));
     }
-    let given = Sources::given(&compute.command, root);
-    if given.is_empty() {
+    let sources = given(&compute.command, root);
+    if sources.is_empty() {
         return Some(Guests::unknown(format!(
             "found none of the files that its {PROGRAM} reads: name them in [monitor] nova_config_files"
         )));
     }
-    Some(read(&given))
+    Some(read(&sources))
 }
 
 /// True if a path means the same file to that process. If this cannot be determined, the result is false.
@@ -108,67 +106,51 @@ fn is_in_our_tree(pid: i32) -> bool {
     theirs.is_some() && theirs == root(Process::myself())
 }
 
-/// The files of a configuration, in the order in which they are read.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Sources {
-    files: Vec<PathBuf>,
-    folders: Vec<PathBuf>,
+/// Returns the files and folders that nova-compute reads, in the order of `_parse_config_files` of oslo.config: those of the search path that
+/// the command line does not replace, then those of the command line as they are written there.
+fn given(command: &[String], root: &Path) -> Vec<ConfigSource> {
+    let mut named = Vec::new();
+    let mut words = command.iter();
+    while let Some(word) = words.next() {
+        let (flag, value) = match word.split_once('=') {
+            Some((flag, value)) => (flag, Some(value.to_owned())),
+            None => (word.as_str(), None),
+        };
+        let source = match flag {
+            "--config-file" => ConfigSource::File,
+            "--config-dir" => ConfigSource::Folder,
+            _ => continue,
+        };
+        named.extend(
+            value
+                .or_else(|| words.next().cloned())
+                .map(|path| source(path.into())),
+        );
+    }
+    let is_file = |source: &ConfigSource| matches!(source, ConfigSource::File(_));
+    let mut all = searched(root);
+    all.retain(|found| !named.iter().any(|one| is_file(one) == is_file(found)));
+    all.extend(named);
+    all
 }
 
-impl Sources {
-    fn is_empty(&self) -> bool {
-        self.files.is_empty() && self.folders.is_empty()
-    }
-
-    /// Returns the files and folders of the command line; where it names none, those of the search path.
-    fn given(command: &[String], root: &Path) -> Self {
-        let mut given = Self::default();
-        let mut words = command.iter();
-        while let Some(word) = words.next() {
-            let (flag, value) = match word.split_once('=') {
-                Some((flag, value)) => (flag, Some(value.to_owned())),
-                None => (word.as_str(), None),
-            };
-            let list = match flag {
-                "--config-file" => &mut given.files,
-                "--config-dir" => &mut given.folders,
-                _ => continue,
-            };
-            list.extend(value.or_else(|| words.next().cloned()).map(PathBuf::from));
-        }
-        let searched = Self::searched(root);
-        if given.files.is_empty() {
-            given.files = searched.files;
-        }
-        if given.folders.is_empty() {
-            given.folders = searched.folders;
-        }
-        given
-    }
-
-    /// Returns the first existing file of each name, as oslo.config does.
-    fn searched(root: &Path) -> Self {
-        let first = |end: &str| {
-            let places = |name: &str| {
-                let name = format!("{name}{end}");
-                FOLDERS.iter().map(move |folder| root.join(folder).join(&name))
-            };
-            NAMES
-                .iter()
-                .filter_map(|name| places(name).find(|path| path.exists()))
-                .collect()
-        };
-        Self {
-            files: first(".conf"),
-            folders: first(".conf.d"),
-        }
-    }
+/// Returns the first existing file of each name, and then the first folder, as oslo.config does.
+fn searched(root: &Path) -> Vec<ConfigSource> {
+    let first = |end: &'static str| {
+        NAMES.iter().filter_map(move |name| {
+            let name = format!("{name}{end}");
+            let mut places = FOLDERS.iter().map(|folder| root.join(folder).join(&name));
+            places.find(|path| path.exists())
+        })
+    };
+    let files = first(".conf").map(ConfigSource::File);
+    files.chain(first(".conf.d").map(ConfigSource::Folder)).collect()
 }
 
 /// Reads the setting by the rules of oslo.config. If it is missing, Nova's default applies: guests are not resumed.
-fn read(sources: &Sources) -> Guests {
+fn read(sources: &[ConfigSource]) -> Guests {
     let known = KnownOptions::default();
-    let ini = match Ini::load(&sources.files, &sources.folders, &[]) {
+    let ini = match Ini::load_in_order(sources) {
         Ok(ini) => ini,
         Err(errors) => return Guests::unknown(line(&errors.to_string())),
     };
@@ -187,9 +169,11 @@ fn read(sources: &Sources) -> Guests {
     Guests { resume, by }
 }
 
-fn names(sources: &Sources) -> String {
-    let all = sources.files.iter().chain(&sources.folders);
-    let all: Vec<String> = all.map(|path| path.display().to_string()).collect();
+fn names(sources: &[ConfigSource]) -> String {
+    let all: Vec<String> = sources
+        .iter()
+        .map(|source| source.path().display().to_string())
+        .collect();
     all.join(", ")
 }
 
@@ -198,153 +182,4 @@ fn line(text: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    struct Machine(tempfile::TempDir);
-
-    impl Machine {
-        fn new(files: &[(&str, &str)]) -> Self {
-            let folder = tempfile::tempdir().unwrap();
-            for (name, text) in files {
-                let path = folder.path().join(name);
-                std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-                std::fs::write(path, text).unwrap();
-            }
-            Self(folder)
-        }
-
-        fn at(&self, path: &str) -> String {
-            self.0.path().join(path).display().to_string()
-        }
-
-        /// Reads the setting of a nova-compute that was started with these words; its paths begin at this machine's
-        /// root.
-        fn resume_of(&self, words: &[&str]) -> (Resume, String) {
-            let word = |word: &&str| word.replace("@/", &format!("{}/", self.0.path().display()));
-            let compute = StartedProcess {
-                pid: i32::try_from(std::process::id()).unwrap(),
-                command: words.iter().map(word).collect(),
-            };
-            let found = of(Some(&compute), self.0.path()).unwrap();
-            (
-                found.resume,
-                found.by.replace(&format!("{}/", self.0.path().display()), ""),
-            )
-        }
-    }
-
-    const TRUE: &str = "[DEFAULT]\nresume_guests_state_on_host_boot = True\n";
-    const FALSE: &str = "[DEFAULT]\n\nresume_guests_state_on_host_boot = off\n";
-
-    #[test]
-    fn it_is_read_where_nova_compute_reads_it() {
-        let machine = Machine::new(&[
-            ("etc/nova/nova.conf", TRUE),
-            ("etc/nova/nova-compute.conf", "[libvirt]\nvirt_type = kvm\n"),
-            ("etc/nova/compute.d/10-ha.conf", FALSE),
-            (
-                "opt/other.conf",
-                "[DEFAULT]\ndebug = true\n[nova]\nresume_guests_state_on_host_boot = true\n",
-            ),
-        ]);
-        let (yes, no) = (Resume::Yes, Resume::No);
-        for (words, resume, by) in [
-            (&["nova-compute"][..], yes, "etc/nova/nova.conf:2"),
-            (
-                &[
-                    "/usr/bin/python3",
-                    "/usr/bin/nova-compute",
-                    "--config-file=@/etc/nova/nova.conf",
-                    "--config-file",
-                    "@/opt/other.conf",
-                ],
-                yes,
-                "etc/nova/nova.conf:2",
-            ),
-            (
-                &["nova-compute", "--config-file", "@/opt/other.conf"],
-                no,
-                "resume_guests_state_on_host_boot is not set in opt/other.conf",
-            ),
-            (
-                &[
-                    "nova-compute",
-                    "--config-dir",
-                    "@/etc/nova/compute.d",
-                    "--log-file",
-                    "/var/log/a.log",
-                ],
-                no,
-                "etc/nova/compute.d/10-ha.conf:3",
-            ),
-        ] {
-            assert_eq!(machine.resume_of(words), (resume, by.to_owned()), "{words:?}");
-        }
-        // A folder beside the file is searched for too.
-        let machine = Machine::new(&[
-            ("etc/nova/nova.conf", FALSE),
-            ("etc/nova/nova.conf.d/x.conf", TRUE),
-        ]);
-        assert_eq!(
-            machine.resume_of(&["nova-compute"]),
-            (yes, "etc/nova/nova.conf.d/x.conf:2".to_owned())
-        );
-    }
-
-    #[test]
-    fn booleans_are_those_of_oslo_and_what_is_none_is_not_known() {
-        for (text, resume) in [
-            ("true", Resume::Yes),
-            ("TRUE", Resume::Yes),
-            ("1", Resume::Yes),
-            ("on", Resume::Yes),
-            ("Yes", Resume::Yes),
-            ("false", Resume::No),
-            ("0", Resume::No),
-            ("OFF", Resume::No),
-            ("no", Resume::No),
-            ("maybe", Resume::Unknown),
-            ("", Resume::Unknown),
-        ] {
-            let text = format!("[DEFAULT]\nresume_guests_state_on_host_boot = {text}\n");
-            let machine = Machine::new(&[("etc/nova/nova.conf", &text)]);
-            assert_eq!(machine.resume_of(&["nova-compute"]).0, resume, "{text}");
-        }
-    }
-
-    #[test]
-    fn what_cannot_be_read_is_not_known_and_says_why() {
-        let machine = Machine::new(&[("etc/nova/broken.conf", "nonsense\n")]);
-        for (file, part) in [
-            ("gone.conf", "gone.conf: cannot be read"),
-            ("broken.conf", "broken.conf:1"),
-        ] {
-            let file = format!("--config-file=@/etc/nova/{file}");
-            let (resume, by) = machine.resume_of(&["nova-compute", &file]);
-            assert_eq!(resume, Resume::Unknown);
-            assert!(by.contains(part), "{by}");
-        }
-        let named = [PathBuf::from(machine.at("gone.conf"))];
-        assert_eq!(look(&named).unwrap().resume, Resume::Unknown);
-    }
-
-    #[test]
-    fn a_machine_without_nova_says_nothing_and_one_whose_nova_compute_is_stopped_what_its_files_say() {
-        let bare = Machine::new(&[]);
-        assert_eq!(of(None, bare.0.path()), None);
-        let (resume, by) = bare.resume_of(&["nova-compute"]);
-        assert!(
-            resume == Resume::Unknown && by.contains("nova_config_files"),
-            "{by}"
-        );
-        let stopped = Machine::new(&[("etc/nova/nova.conf", TRUE)]);
-        assert_eq!(of(None, stopped.0.path()).unwrap().resume, Resume::Yes);
-    }
-
-    #[test]
-    fn paths_mean_the_same_to_a_process_of_this_machine() {
-        assert!(is_in_our_tree(i32::try_from(std::process::id()).unwrap()));
-        assert!(!is_in_our_tree(i32::MAX), "there is none");
-    }
-}
+mod tests;

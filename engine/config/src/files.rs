@@ -31,7 +31,42 @@ const PROGRAM_FILES: [&str; 6] = [
     "masakari-processmonitor.conf",
 ];
 
+/// A file or a folder of configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ConfigSource {
+    File(PathBuf),
+    /// A folder, of which the `*.conf` are read by name.
+    Folder(PathBuf),
+}
+
+impl ConfigSource {
+    /// Returns the path.
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::File(path) | Self::Folder(path) => path,
+        }
+    }
+}
+
 impl Ini {
+    /// Reads the sources in their order; later values win.
+    ///
+    /// # Errors
+    ///
+    /// All files that cannot be read or are not INI files, in one error.
+    pub fn load_in_order(sources: &[ConfigSource]) -> Result<Self, ConfigErrors> {
+        let mut ini = Self::default();
+        let mut problems = Vec::new();
+        for source in sources {
+            match source {
+                ConfigSource::File(path) => add_file(&mut ini, path, &mut problems),
+                ConfigSource::Folder(path) => add_folder(&mut ini, path, &mut problems),
+            }
+        }
+        ConfigErrors::check(problems)?;
+        Ok(ini)
+    }
+
     /// Reads `config_files` in their order, then each of `config_dirs` (its `*.conf` by name); later values win.
     ///
     /// Without `config_files` the first file of `search` that exists is read. Unless `config_dirs` are given, the

@@ -51,7 +51,7 @@ mod transport;
 pub use database::{Backend, DatabaseUrl, DatabaseUrlError, database_url};
 pub use declaration::{Declaration, sample, with_rows};
 pub use error::{ConfigError, ConfigErrors};
-pub use files::default_search;
+pub use files::{ConfigSource, default_search};
 pub use ini::{Ini, Origin};
 pub use known::{Handling, KnownOptions};
 pub use lists::named_lists;
