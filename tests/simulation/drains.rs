@@ -2,14 +2,14 @@
 //! migration may die meanwhile. The general checks hold: no instance runs twice, and the instances left on a
 //! dead host are recovered.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use tachi_contract::Target;
 use tachi_domain::ServerId;
 use tachi_domain::nova::{MigrationType, VmState};
 use tachi_domain::planned::PlannedOrder;
-use tachi_domain::recovery::{Life, Observation, RecoveryKind, ServerReading, is_drained};
+use tachi_domain::recovery::{FreezeOrder, Life, Observation, RecoveryKind, ServerReading, is_drained};
 
 use crate::journal::{Journal, Rec, RecIx};
 use crate::mishap::Mishap;
@@ -55,11 +55,14 @@ fn order(kind: RecoveryKind, at: u64, instances: BTreeMap<ServerId, String>) -> 
 impl Journal {
     /// Returns the instances of a host with open recoveries of their own: those recoveries may start them
     /// again.
-    pub(crate) fn instances_recovered(&self, rec: RecIx) -> Vec<ServerId> {
+    pub(crate) fn instances_recovered(&self, rec: RecIx, order: &FreezeOrder) -> Vec<ServerId> {
         let host = self.recs[rec].host;
-        let open = |row: &&Rec| row.kind == RecoveryKind::Vm && row.life == Life::Open && row.host == host;
-        let servers = self.recs.iter().filter(open).filter_map(|row| row.server);
-        servers.map(server_id).collect()
+        let open = |row: &&Rec| row.kind == RecoveryKind::Vm && row.life == Life::Open;
+        let rows = self.recs.iter().filter(open);
+        let servers = rows.filter_map(|row| Some((row.host, server_id(row.server?))));
+        let here = servers.filter(|(reported, server)| *reported == host || order.left.contains(server));
+        let servers: BTreeSet<ServerId> = here.map(|(_, server)| server).collect();
+        servers.into_iter().collect()
     }
 
     /// Opens a drain or giveback. Refused if the host is planned for, being recovered, or taken out of reserve

@@ -565,7 +565,8 @@ impl Journal {
         if hosts.any(|host| self.host_is_recovered(rec, host)) && !crate::mutate::mutated("exclusion") {
             return Some(WriteOutcome::HostUnderRecovery);
         }
-        let servers = write.freeze.as_ref().map(|_| self.instances_recovered(rec));
+        let freeze = write.freeze.as_ref();
+        let servers = freeze.map(|order| self.instances_recovered(rec, order));
         if let Some(servers) = servers.filter(|servers| !servers.is_empty()) {
             return Some(WriteOutcome::InstancesUnderRecovery(servers));
         }

@@ -180,11 +180,18 @@ pub(crate) fn drained(script: &mut Script) {
     script.report_instance(0, 1, Some(2));
     let refused = Outcome::InstancesUnderRecovery(vec![1]);
     script.commit(0, 1, ends_frozen(30), refused);
+    // Unless it has moved here since its report.
+    let with_moved = Draft {
+        left: vec![2, 7],
+        ..ends_frozen(30)
+    };
+    let refused = Outcome::InstancesUnderRecovery(vec![1, 2]);
+    script.commit(0, 1, with_moved, refused);
     for vm in [1, 2] {
         script.claim(vm, 0, Some(of(RecoveryKind::Vm)));
         script.written(vm, ends(Life::Closed));
     }
-    // A freeze that lasts longer may end early. The drain's is in force beside it.
+    // An operator's freeze may end early. The drain's is in force beside it.
     let what = Target::Host(0);
     script.line(Operation::Freeze { what, minutes: 60 }, Answer::Done);
     script.written(0, ends_frozen(30));

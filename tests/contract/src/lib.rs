@@ -254,12 +254,23 @@ pub struct Draft {
     pub worse: Vec<usize>,
     /// Freezes its host for this many minutes.
     pub freeze: Option<u32>,
+    /// The instances that are left on the host that it freezes.
+    pub left: Vec<u32>,
     pub rewind_over: bool,
     /// The actions of these numbers are heard: of a scenario the first is 1.
     pub hears: Vec<i64>,
 }
 
 impl Draft {
+    fn freeze_order(&self) -> Option<FreezeOrder> {
+        Some(FreezeOrder {
+            lasts: Duration::from_mins(u64::from(self.freeze?)),
+            by: "alice".to_owned(),
+            reason: "firmware".to_owned(),
+            left: self.left.iter().copied().map(server).collect(),
+        })
+    }
+
     /// Converts to a recovery's write. `host_id` maps a host to its id, `now` is the current time, and `freezes` are
     /// the numbers of the freezes so far.
     pub fn write(
@@ -339,11 +350,7 @@ impl Draft {
             unless_evidence: self.unless_joined,
             latest: None,
             planned: Vec::new(),
-            freeze: self.freeze.map(|minutes| FreezeOrder {
-                lasts: Duration::from_mins(u64::from(minutes)),
-                by: "alice".to_owned(),
-                reason: "firmware".to_owned(),
-            }),
+            freeze: self.freeze_order(),
             restarted: self.restarted.map(server),
             reservations: reservations.collect(),
             host_back: self.back.map(host_id),

@@ -136,6 +136,7 @@ impl PlannedState {
                 lasts: self.order.lasts,
                 by: self.order.by.clone(),
                 reason: self.order.reason.clone(),
+                left: left.iter().map(|server| server.id).collect(),
             });
             format!(
                 "; frozen for {} min after that, `tachi thaw host {}` ends it",

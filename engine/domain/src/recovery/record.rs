@@ -136,6 +136,8 @@ pub struct FreezeOrder {
     /// The author.
     pub by: String,
     pub reason: String,
+    /// The instances that Nova's last list shows on the host.
+    pub left: BTreeSet<ServerId>,
 }
 
 /// An instance that is to run on a host, and must not run on another.

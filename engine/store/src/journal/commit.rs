@@ -1,14 +1,15 @@
 //! A transaction of a claimed recovery.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
-use sea_orm::sea_query::{Expr, ExprTrait as _};
+use sea_orm::sea_query::{Expr, ExprTrait as _, SimpleExpr};
 use sea_orm::{
     ColumnTrait as _, ConnectionTrait as _, EntityTrait as _, QueryFilter as _, QuerySelect as _,
     QueryTrait as _, Set,
 };
 use tachi_domain::entity::notification::NotificationStatus;
-use tachi_domain::recovery::OffClaim;
-use tachi_domain::recovery::{Life, RecoveryKind};
+use tachi_domain::recovery::{FreezeOrder, Life, OffClaim, RecoveryKind};
 use tachi_domain::{ServerId, Timestamp};
 use tachi_engine::ports::journal::{Claim, HostWrite, ProofWrite, StepWrite, Write, WriteOutcome};
 use tokio::time::Instant;
@@ -57,8 +58,8 @@ impl Transaction for Commit<'_> {
         if !hosts.is_empty() && self.is_one_recovered(tx, &row, &hosts).await? {
             return Ok(TxOutcome::Undo(WriteOutcome::HostUnderRecovery));
         }
-        if write.freeze.is_some() {
-            let servers = instances_recovered(tx, &row).await?;
+        if let Some(order) = &write.freeze {
+            let servers = instances_recovered(tx, &row, order).await?;
             if !servers.is_empty() {
                 return Ok(TxOutcome::Undo(WriteOutcome::InstancesUnderRecovery(servers)));
             }
@@ -284,19 +285,33 @@ impl Commit<'_> {
     }
 }
 
-/// Returns the instances that were reported on the host and whose recoveries are open. A recovery that starts after
-/// this write learns of the freeze before it acts.
-async fn instances_recovered(tx: &Tx, row: &recovery::Model) -> Result<Vec<ServerId>, Stop> {
-    let open = recovery::Entity::find()
-        .filter(recovery::Column::Kind.eq(RecoveryKind::Vm.as_str()))
-        .filter(recovery::Column::Life.eq(Life::Open.as_str()))
-        .filter(recovery::Column::HostUuid.eq(&row.host_uuid))
-        .all(tx)
-        .await?;
-    let keys = open.iter().filter_map(|one| one.open_key.as_deref());
-    Ok(keys
-        .filter_map(|key| key.strip_prefix("vm:")?.parse().ok())
-        .collect())
+/// Returns the instances whose recoveries are open, and that were reported on the host or are listed there now: an instance that has moved
+/// since its report is started where it is. A recovery that starts after this write learns of the freeze before it acts.
+async fn instances_recovered(
+    tx: &Tx,
+    row: &recovery::Model,
+    order: &FreezeOrder,
+) -> Result<Vec<ServerId>, Stop> {
+    let open = |of: SimpleExpr| {
+        recovery::Entity::find()
+            .select_only()
+            .column(recovery::Column::OpenKey)
+            .filter(recovery::Column::Kind.eq(RecoveryKind::Vm.as_str()))
+            .filter(recovery::Column::Life.eq(Life::Open.as_str()))
+            .filter(of)
+            .into_tuple::<Option<String>>()
+            .all(tx)
+    };
+    let mut keys = open(recovery::Column::HostUuid.eq(&row.host_uuid)).await?;
+    let left: Vec<String> = order.left.iter().map(|server| format!("vm:{server}")).collect();
+    for batch in left.chunks(BATCH) {
+        keys.extend(open(recovery::Column::OpenKey.is_in(batch.iter().map(String::as_str))).await?);
+    }
+    let servers = keys
+        .iter()
+        .filter_map(|key| key.as_deref()?.strip_prefix("vm:")?.parse().ok());
+    let servers: BTreeSet<ServerId> = servers.collect();
+    Ok(servers.into_iter().collect())
 }
 
 /// Records that the reported subject runs again.

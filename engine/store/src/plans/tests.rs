@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tachi_domain::entity::vmove::VmoveStatus;
@@ -122,6 +123,7 @@ async fn a_drain_is_shown_with_its_instances_freezes_its_host_as_it_ends_and_is_
         lasts: Duration::from_hours(1),
         by: "alice".into(),
         reason: "firmware".into(),
+        left: BTreeSet::new(),
     };
     end(&bench, vec![moved(1, "cmp1", "cmp2")], Some(freeze)).await;
     let frozen = bench.store.freezes().freezes().await.unwrap();
