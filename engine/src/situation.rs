@@ -242,6 +242,7 @@ impl Tables {
             freeze,
             server: line.target.parse().ok(),
             since: line.since,
+            by_drain: line.by_drain,
         }
     }
 

@@ -146,6 +146,7 @@ mod tests {
             target: "t".into(),
             since: Timestamp::from_micros(0),
             left: Duration::from_mins(9),
+            by_drain: false,
         };
         let looks = vec![
             Ok(vec![FreezeNews::Ended(line.clone())]),

@@ -142,6 +142,70 @@ async fn operator_a_host_is_drained_put_back_to_work_and_given_back_what_it_had(
     );
 }
 
+/// Covers R30.
+#[tokio::test(flavor = "multi_thread")]
+async fn operator_the_end_of_a_drain_leaves_the_freezes_of_others() {
+    let stage = stage().await;
+    let servers = stage.boot(HOST, 2);
+    let _engine = stage.spawn("engine");
+    engine_works(&stage).await;
+    let (code, told, note) = drain(&stage, &[]);
+    assert_eq!(code, 0, "{told} {note}");
+    let other = [
+        "freeze",
+        "host",
+        HOST,
+        "--for",
+        "8h",
+        "--reason",
+        "RAID open, do not use",
+    ];
+    let (code, _, note) = run(&stage, &other);
+    assert_eq!(code, 0, "{note}");
+    let frozen = async || {
+        let all = stage.store.freezes().freezes().await.unwrap();
+        let shown = all.into_iter().map(|one| (one.by_drain, one.freeze.reason));
+        shown.collect::<Vec<_>>()
+    };
+    let both = frozen().await;
+    assert_eq!(
+        both,
+        [
+            (true, "firmware".to_owned()),
+            (false, "RAID open, do not use".to_owned())
+        ]
+    );
+    let host = json(&stage, &["freeze", "list"])[0]["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    for back in [
+        &["host", "undrain", &host, "--reason", "flashed", "--yes"][..],
+        &["host", "return", HOST, "--do", "--reason", "flashed", "--yes"],
+    ] {
+        let (code, told, note) = run(&stage, back);
+        assert_eq!(code, 1, "{back:?} {told} {note}");
+        assert!(
+            note.contains("nothing was done") && note.contains("(RAID open, do not use)"),
+            "{back:?} {note}"
+        );
+        assert_eq!(frozen().await, both, "{back:?}");
+        assert!(!stage.sandbox.region().host(HOST).unwrap().enabled, "{back:?}");
+    }
+    // The command that the refusal shows ends the freeze that the refusal is about.
+    let (code, told, note) = run(&stage, &["thaw", "host", HOST]);
+    assert!(code == 0 && told.contains("firmware"), "{told} {note}");
+    assert_eq!(frozen().await, both[..1]);
+    let (code, told, note) = run(
+        &stage,
+        &["host", "undrain", &host, "--reason", "flashed", "--yes"],
+    );
+    assert_eq!(code, 0, "{told} {note}");
+    assert_eq!(frozen().await, []);
+    assert!(stage.sandbox.region().host(HOST).unwrap().enabled);
+    assert_eq!(hosts(&stage, &servers), [HOST; 2]);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn slow_operator_what_a_drain_cannot_move_stays_is_named_and_keeps_the_host_from_being_frozen() {
     let stage = stage().await;

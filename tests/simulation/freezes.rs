@@ -15,8 +15,8 @@ pub(crate) struct Row {
     pub until: u64,
     pub ended: Option<u64>,
     pub unless_worse: bool,
-    /// True if it exists beside a longer one of the same scope.
-    pub beside: bool,
+    /// True if a drain has set it.
+    pub by_drain: bool,
 }
 
 impl Row {
@@ -61,28 +61,26 @@ impl Freezes {
         self.begin(what, minutes, (unless_worse, false), now);
     }
 
-    /// Starts a freeze in place of an equal one.
-    fn begin(&mut self, what: Target, minutes: u32, (unless_worse, beside): (bool, bool), now: u64) {
-        self.end(|row| row.what == what && row.beside == beside, now);
+    /// Starts a freeze in place of one of the same kind.
+    fn begin(&mut self, what: Target, minutes: u32, (unless_worse, by_drain): (bool, bool), now: u64) {
+        self.end(|row| row.what == what && row.by_drain == by_drain, now);
         self.rows.push(Row {
             what,
             since: now,
             until: now + u64::from(minutes) * 60_000,
             ended: None,
             unless_worse,
-            beside,
+            by_drain,
         });
     }
 
-    /// Freezes a drained host. A longer freeze stays; if that may end early, both exist.
+    /// Freezes a drained host, beside an operator's freeze. An earlier drain's freeze that lasts longer stays.
     pub(crate) fn of_drained(&mut self, host: HostIx, minutes: u32, now: u64) {
         let what = Target::Host(host);
         let until = now + u64::from(minutes) * 60_000;
-        let longer = |row: &&Row| row.what == what && row.in_force(now) && row.until > until;
-        let longer: Vec<&Row> = self.rows.iter().filter(longer).collect();
-        let beside = !longer.is_empty();
-        if longer.iter().all(|row| row.unless_worse) {
-            self.begin(what, minutes, (false, beside), now);
+        let longer = |row: &Row| row.what == what && row.by_drain && row.in_force(now) && row.until > until;
+        if !self.rows.iter().any(longer) {
+            self.begin(what, minutes, (false, true), now);
         }
     }
 

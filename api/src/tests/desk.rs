@@ -571,6 +571,7 @@ impl Freezes for FakeDesk {
             target: new.target.clone(),
             since: NOW,
             left: new.lasts,
+            by_drain: false,
         };
         all.push(line.clone());
         Ok(FreezeOutcome::Begun { line, before })

@@ -94,6 +94,7 @@ async fn operator_api_a_drain_is_audited_with_its_operator_and_stored_once() {
         target: Uuid::from_u128(2).to_string(),
         since: NOW,
         left: std::time::Duration::from_hours(1),
+        by_drain: false,
     };
     for life in [Life::Open, Life::Closed] {
         bench.desk.recoveries.lock().unwrap()[0].life = life;

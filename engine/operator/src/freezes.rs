@@ -257,7 +257,8 @@ fn is_said(line: &FreezeLine, new: &NewFreeze) -> bool {
     let freeze = &line.freeze;
     let micros = freeze.until.micros().saturating_sub(line.since.micros());
     let lasts = Duration::from_micros(u64::try_from(micros).unwrap_or(0));
-    let same = freeze.scope == new.scope
+    let same = !line.by_drain
+        && freeze.scope == new.scope
         && line.target == new.target
         && freeze.by == new.by
         && freeze.reason == new.reason

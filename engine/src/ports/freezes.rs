@@ -41,6 +41,8 @@ pub struct FreezeLine {
     pub since: Timestamp,
     /// The time left, by the same clock.
     pub left: Duration,
+    /// True if a drain of the host has set it.
+    pub by_drain: bool,
 }
 
 /// The result of a request for a freeze.

@@ -27,6 +27,9 @@ use crate::{clock, lock};
 /// The lock for freezing and thawing: two operators who freeze the same target do so one after the other.
 const LOCK: &str = "freezes";
 
+/// The end of the key of a drain's freeze.
+const DRAINED: &str = ":drained";
+
 /// The reason that is recorded for a freeze that has expired.
 const EXPIRED: &str = "expired";
 
@@ -109,6 +112,7 @@ fn line(row: &Model, now: Timestamp) -> Result<FreezeLine, Failure> {
         target: row.target.clone(),
         since: Timestamp::from_micros(row.since),
         left: span(now.micros()).min(span(row.since)),
+        by_drain: row.open_key.as_deref().is_some_and(|key| key.ends_with(DRAINED)),
     })
 }
 
@@ -210,11 +214,10 @@ async fn begin(tx: &Tx, new: &NewFreeze, key: String, own: Timestamp) -> Result<
     })
 }
 
-/// Freezes a drained host, in the transaction that ends the drain.
+/// Freezes a drained host, in the transaction that ends the drain. An earlier drain's freeze that lasts longer stays.
 ///
-/// An existing freeze that lasts longer stays. If that one may end early, because the situation elsewhere gets worse,
-/// an operator could be working on a host that is no longer frozen. So the drain's own freeze is written in addition,
-/// and each of the two expires by itself.
+/// A freeze that an operator has set stays beside it, and each of the two expires by itself: the operator's may end early, and the end of the
+/// drain must not end work that others have announced.
 pub(crate) async fn of_drained(
     tx: &Tx,
     row: &recovery::Model,
@@ -230,13 +233,8 @@ pub(crate) async fn of_drained(
         reason: order.reason.clone(),
         unless_worse: false,
     };
-    let its = key(new.scope, &new.target);
-    match begin(tx, &new, its.clone(), own).await? {
-        FreezeOutcome::Longer(longer) if longer.freeze.unless_worse => {
-            begin(tx, &new, format!("{its}:drained"), own).await.map(|_| ())
-        }
-        FreezeOutcome::Longer(_) | FreezeOutcome::Begun { .. } => Ok(()),
-    }
+    let its = format!("{}{DRAINED}", key(new.scope, &new.target));
+    begin(tx, &new, its, own).await.map(|_| ())
 }
 
 struct Thaw<'a> {

@@ -7,7 +7,7 @@
 
 use axum::http::Method;
 use serde_json::json;
-use tachi_domain::freeze::FreezeScope;
+use tachi_domain::entity::Host;
 use tachi_domain::nova::Service;
 use tachi_engine::SystemClock;
 use tachi_engine::ports::audit::{AuditPhase, AuditResult};
@@ -107,15 +107,13 @@ pub(super) async fn put_back(args: &HostReturnArgs, meanwhile: ProgressReporter)
     done(enabled, off)
 }
 
-/// Fails if anything but its own freeze blocks the return of a drained host.
-pub(super) async fn admit_undrain(args: &SourceArgs, wanted: &str) -> Result<(), Failure> {
+/// Fails if anything but the drain's freeze blocks the return of a drained host. Returns the host.
+pub(super) async fn admit_undrain(args: &SourceArgs, wanted: &str) -> Result<Host, Failure> {
     let settings = command_settings(&args.config)?;
     let base = wiring::existing(&settings).await?;
     let mut facts = facts(&settings, &base, wanted).await?;
-    facts
-        .freezes
-        .retain(|line| line.freeze.scope != FreezeScope::Host);
-    ready(facts).map(|_| ())
+    facts.freezes.retain(|line| !line.by_drain);
+    ready(facts).map(|facts| facts.view.host)
 }
 
 /// Reads the facts about the host; fails if they block its return.

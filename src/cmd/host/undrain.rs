@@ -10,9 +10,9 @@ use crate::cli::{HostGivebackArgs, HostReturnArgs, HostUndrainArgs};
 use crate::out::answer::{self, ProgressReporter};
 use crate::source;
 
-/// Ends the freeze, enables the service, and moves back the instances that the drain has moved away. Refuses before the first step if a
-/// later one
-/// would be refused, such as enabling a service that Tachi has not disabled: the host would be left without its freeze.
+/// Ends the drain's freeze, enables the service, and moves back the instances that the drain has moved away. Refuses before the first step if
+/// a later one would be refused, such as enabling a service that Tachi has not disabled: the host would be left without its freeze. An
+/// operator's freeze of the host refuses it, too: only its operator knows if that work is done.
 pub(super) async fn run(args: HostUndrainArgs) -> Result<u8, Failure> {
     let HostUndrainArgs {
         source: wanted,
@@ -24,24 +24,27 @@ pub(super) async fn run(args: HostUndrainArgs) -> Result<u8, Failure> {
     if reason.trim().is_empty() {
         return Err(Failure::usage("--reason: write which work was done"));
     }
+    let named = return_host::admit_undrain(&wanted, &host).await?.name;
     confirmed(
-        (&host, planned.yes),
+        (&named, planned.yes),
         "return to service",
         "its freeze ends, Nova may place instances there, and the instances that were moved away are live-migrated back.",
     )?;
     planned.yes = true;
-    return_host::admit_undrain(&wanted, &host).await?;
+    // The operator may have taken a while to answer.
+    let host = return_host::admit_undrain(&wanted, &host).await?;
     let source = source::open(&wanted).await?;
     let meanwhile = ProgressReporter::of(&planned.shape, source.now());
-    let frozen = source.freezes().await?;
-    let is_its = |scope, name: Option<&str>| scope == FreezeScope::Host && name == Some(host.as_str());
-    for freeze in frozen.iter().filter(|one| is_its(one.scope, one.name.as_deref())) {
-        source.thaw(freeze).await?;
-        meanwhile.report(format!("{host}: its freeze has ended"));
+    let id = host.id.to_string();
+    for freeze in source.freezes().await? {
+        if freeze.scope == FreezeScope::Host && freeze.by_drain && freeze.id.as_ref() == Some(&id) {
+            source.thaw(&freeze).await?;
+            meanwhile.report(format!("{}: its freeze has ended", host.name));
+        }
     }
     let back = HostReturnArgs {
         source: wanted.clone(),
-        host: host.clone(),
+        host: id.clone(),
         check: false,
         put_back: true,
         reason: Some(reason),
@@ -51,7 +54,7 @@ pub(super) async fn run(args: HostUndrainArgs) -> Result<u8, Failure> {
     Box::pin(return_host::put_back(&back, meanwhile)).await?;
     giveback::run(HostGivebackArgs {
         source: wanted,
-        host,
+        host: id,
         dry_run: false,
         planned,
     })

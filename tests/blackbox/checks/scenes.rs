@@ -474,7 +474,7 @@ async fn slow_operator_checks_of_region() {
     scene.has_shown_all();
 }
 
-/// The end of a drain is refused for a host that another operator has disabled, and its freeze stays.
+/// The end of a drain is refused for a host that another operator has disabled and frozen, and the freeze stays.
 async fn undrain_refuses(scene: &Scene, host: &str) {
     let (code, told, note) = scene.run(&["host", "undrain", host, "--reason", "done", "--yes"], None);
     assert_eq!(code, 1, "{told}");
@@ -483,8 +483,8 @@ async fn undrain_refuses(scene: &Scene, host: &str) {
         "{note}"
     );
     assert!(
-        !note.contains("is frozen"),
-        "its own freeze is no obstacle: {note}"
+        note.contains("is frozen") && note.contains("(firmware)"),
+        "the freeze is an operator's: {note}"
     );
     assert_eq!(scene.stage.store.freezes().freezes().await.unwrap().len(), 1);
 }

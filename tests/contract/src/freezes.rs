@@ -207,7 +207,7 @@ pub(crate) fn drained(script: &mut Script) {
         ..Draft::default()
     };
     script.commit(3, 1, worse, Outcome::Written(said(&[host], true)));
-    // In the place of one that lasts shorter it is one again.
+    // One that lasts shorter stays, too: only its operator knows when that work is done.
     script.drain(1, Some(4));
     script.claim(4, 0, Some(of(RecoveryKind::Drain)));
     let what = Target::Host(1);
@@ -220,7 +220,7 @@ pub(crate) fn drained(script: &mut Script) {
     script.pass(60);
     script.report(1, false, Some(5));
     let found = Found {
-        said: said(&[host], false),
+        said: said(&[host, host], false),
         ..fresh()
     };
     script.claim(5, 0, Some(found));

@@ -219,6 +219,8 @@ pub struct ActiveFreeze {
     pub server: Option<ServerId>,
     /// The time at which the freeze was set.
     pub since: Timestamp,
+    /// True if a drain of the host has set it.
+    pub by_drain: bool,
 }
 
 /// A reporter whose claims Nova contradicts.

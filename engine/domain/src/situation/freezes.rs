@@ -64,7 +64,8 @@ pub(super) fn assess(look: &AssessContext<'_>, all: &mut ProtectionState, found:
         if drained {
             finding.text = format!("disabled in Nova and {}", finding.text);
         }
-        let fix = if drained {
+        // The end of the drain is refused while an operator has frozen the host.
+        let fix = if drained && ice.by_drain {
             format!("tachi host undrain {} --reason TEXT", ice.freeze.name)
         } else {
             ice.freeze.thaw()
@@ -84,7 +85,7 @@ fn text(ice: &ActiveFreeze, deaf: &[&str]) -> String {
     )
 }
 
-/// True for a freeze of a host that a drain has disabled in Nova: one command ends both. A host that others have disabled is
+/// True for a freeze of a host that a drain has disabled in Nova: one finding shows both. A host that others have disabled is
 /// enabled by hand, so it has a separate finding.
 fn is_drained(ice: &ActiveFreeze, look: &AssessContext<'_>) -> bool {
     let mut hosts = look.facts.segments.iter().flat_map(|segment| &segment.hosts);
@@ -183,6 +184,11 @@ mod tests {
         ];
         assert_eq!(fixes.collect::<Vec<_>>(), both);
         drain(&mut facts, true);
+        // An operator's freeze of a drained host is ended first.
+        let situation = assess(&facts, NOW);
+        assert!(only_finding(&situation).0.starts_with("disabled in Nova and frozen"));
+        assert_eq!(situation.findings[0].fix.as_deref(), Some("tachi thaw host b"));
+        facts.freezes[0].by_drain = true;
         let situation = assess(&facts, NOW);
         let (text, about, ..) = only_finding(&situation);
         assert!(text.starts_with("disabled in Nova and frozen"), "{text}");

@@ -161,7 +161,7 @@ pub fn frozen(scope: FreezeScope, wanted: &str, listed: &[FreezeView]) -> Result
     let wanted = wanted.trim();
     let own = || listed.iter().filter(|view| view.scope == scope);
     let id = |view: &FreezeView| view.id.clone().unwrap_or_default();
-    // A host may be frozen twice, by its drain and by an operator. The freeze that expires first is ended first.
+    // A host may be frozen twice, by its drain and by an operator. The operator's is ended first: `tachi host undrain` ends the other.
     let target = if scope == FreezeScope::Region {
         String::new()
     } else {
@@ -177,7 +177,9 @@ pub fn frozen(scope: FreezeScope, wanted: &str, listed: &[FreezeView]) -> Result
         )?
         .0
     };
-    let view = own().find(|view| id(view) == target);
+    let view = own()
+        .filter(|view| id(view) == target)
+        .min_by_key(|view| view.by_drain);
     let none = || ActionError::Unknown("the region is not frozen: see `tachi freeze list`".to_owned());
     view.cloned().ok_or_else(none)
 }
@@ -301,6 +303,7 @@ mod tests {
                 target: target.into(),
                 since: Timestamp::from_micros(0),
                 left: Duration::from_secs(1),
+                by_drain: false,
             })
         };
         let listed = [
@@ -316,6 +319,13 @@ mod tests {
         assert_eq!(find(FreezeScope::Host, "cmp1"), "1111-a");
         assert_eq!(find(FreezeScope::Instance, "3333"), "3333-a");
         assert!(find(FreezeScope::Instance, "vm").contains("matches several"));
+        // `tachi host undrain` ends the drain's freeze.
+        let mut both = [
+            line(FreezeScope::Host, "1111-a", "cmp1"),
+            line(FreezeScope::Host, "1111-a", "cmp1"),
+        ];
+        (both[0].by_drain, both[1].number) = (true, 2);
+        assert_eq!(frozen(FreezeScope::Host, "cmp1", &both).unwrap().number, 2);
         assert!(find(FreezeScope::Segment, "cmp1").contains("no frozen segment has the name"));
         assert!(find(FreezeScope::Region, "").contains("the region is not frozen"));
     }

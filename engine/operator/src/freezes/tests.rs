@@ -172,6 +172,7 @@ impl Freezes for MemoryAudit {
             target: new.target.clone(),
             since: NOW,
             left: new.lasts,
+            by_drain: false,
         };
         all.push(line.clone());
         Ok(FreezeOutcome::Begun { line, before })

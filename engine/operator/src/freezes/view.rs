@@ -35,6 +35,10 @@ pub struct FreezeView {
     pub reason: String,
     /// True if the freeze ends early when a second host of a segment fails.
     pub unless_worse: bool,
+    /// True if a drain of the host set it; `tachi host undrain` ends no other freeze.
+    #[serde(default)]
+    #[schema(required)]
+    pub by_drain: bool,
 }
 
 impl From<&FreezeLine> for FreezeView {
@@ -52,6 +56,7 @@ impl From<&FreezeLine> for FreezeView {
             by: freeze.by.clone(),
             reason: freeze.reason.clone(),
             unless_worse: freeze.unless_worse,
+            by_drain: line.by_drain,
         }
     }
 }

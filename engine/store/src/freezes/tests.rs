@@ -152,3 +152,61 @@ async fn a_shorter_freeze_takes_the_place_of_none() {
     bench.clock.set_wall_on(61 * 60);
     begun(store, &new(FreezeScope::Host, "h", 1)).await;
 }
+
+/// Covers R30.
+#[tokio::test]
+async fn a_drains_freeze_and_an_operators_stand_beside_each_other() {
+    let bench = Bench::new().await;
+    let segment = bench.segment("s").await;
+    let host = bench.host(&segment, "cmp1").await;
+    let id = host.id.to_string();
+    bench.stopped(&host).await;
+    let row = recovery::Entity::find()
+        .one(bench.store.db.reader())
+        .await
+        .unwrap()
+        .unwrap();
+    let drained = async |minutes: u64, reason: &str| {
+        let order = FreezeOrder {
+            lasts: Duration::from_secs(minutes * 60),
+            by: "drainer".into(),
+            reason: reason.into(),
+            left: std::collections::BTreeSet::new(),
+        };
+        let end = Drained(row.clone(), order, bench.clock_wall());
+        bench.store.db.write(&end).await.unwrap();
+    };
+    let store = bench.store.freezes();
+    let listed = async || {
+        let all = store.freezes().await.unwrap();
+        let shown = all
+            .into_iter()
+            .map(|one| (one.by_drain, one.freeze.by, one.freeze.reason));
+        shown.collect::<Vec<_>>()
+    };
+    let shorter = begun(store, &new(FreezeScope::Host, &id, 10)).await;
+    let operators = || (false, "alice".to_owned(), "firmware".to_owned());
+    let drains = |reason: &str| (true, "drainer".to_owned(), reason.to_owned());
+    drained(60, "disks").await;
+    assert_eq!(listed().await, [operators(), drains("disks")]);
+    store.thaw(shorter.freeze.number, "alice").await.unwrap();
+    begun(store, &new(FreezeScope::Host, &id, 480)).await;
+    assert_eq!(listed().await, [drains("disks"), operators()]);
+    // Another drain of the same host.
+    drained(30, "again").await;
+    assert_eq!(listed().await, [drains("disks"), operators()]);
+    drained(90, "longer").await;
+    assert_eq!(listed().await, [drains("longer"), operators()]);
+}
+
+struct Drained(recovery::Model, FreezeOrder, Timestamp);
+
+#[async_trait]
+impl Transaction for Drained {
+    type Output = ();
+
+    async fn run(&self, tx: &Tx) -> Result<TxOutcome<()>, Stop> {
+        of_drained(tx, &self.0, &self.1, self.2).await?;
+        Ok(TxOutcome::Keep(()))
+    }
+}

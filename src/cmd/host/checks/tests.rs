@@ -163,6 +163,7 @@ fn frozen() -> FreezeLine {
         target: String::new(),
         since: Timestamp::from_micros(0),
         left: Duration::from_secs(3_600),
+        by_drain: false,
     }
 }
 

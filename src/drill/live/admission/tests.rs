@@ -143,6 +143,7 @@ fn frozen(scope: FreezeScope, target: String) -> FreezeLine {
         target,
         since: Timestamp::from_micros(0),
         left: std::time::Duration::from_secs(60),
+        by_drain: false,
     }
 }
 

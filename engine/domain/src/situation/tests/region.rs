@@ -99,6 +99,7 @@ pub(in super::super) fn ice(scope: FreezeScope, name: &str) -> ActiveFreeze {
         },
         server: (scope == FreezeScope::Instance).then(|| instance(1).id),
         since: ago(60),
+        by_drain: false,
     }
 }
 
