@@ -14,8 +14,8 @@ mod undrain;
 use serde_json::json;
 use tachi_domain::Timestamp;
 use tachi_domain::freeze::FreezeScope;
-use tachi_domain::recovery::Life;
-use tachi_engine::ports::operator::{MoveFilter, MoveLine, RecoveryFilter};
+use tachi_domain::recovery::{Life, RecoveryKind};
+use tachi_engine::ports::operator::{MoveFilter, MoveLine, RecoverySummary};
 use tachi_engine::ports::{
     Compute as _, EngineRegistry as _, FreezeLine, Freezes as _, OperatorJournal as _,
 };
@@ -33,8 +33,8 @@ use crate::settings::Settings;
 use crate::source::{self, Source as _};
 use crate::wiring::{self, Base};
 
-/// Number of the host's last recoveries that are checked for instances that still need an operator.
-const LOOKED_AT: u64 = 5;
+/// Number of the host's last closed recoveries of each kind that are checked for instances that still need an operator.
+const CHECKED_RECOVERIES: u64 = 5;
 
 pub(crate) async fn run(command: HostCommand) -> Result<u8, Failure> {
     match command {
@@ -134,13 +134,10 @@ async fn facts(settings: &Settings, base: &Base, wanted: &str) -> Result<Facts, 
 async fn read(store: &Store, nova: &Nova, now: Timestamp, wanted: &str) -> Result<Facts, ActionError> {
     let view = report_host::named(store.desk(), wanted).await?;
     let name = view.host.name.clone();
-    let filter = RecoveryFilter {
-        closed: true,
-        host: Some(view.host.id.to_string()),
-        limit: Some(LOOKED_AT),
-        ..RecoveryFilter::default()
-    };
-    let recoveries = store.desk().find_recoveries(&filter).await?;
+    let recoveries = store
+        .desk()
+        .recoveries_of_host(view.host.id, &name, CHECKED_RECOVERIES)
+        .await?;
     let mut of_each = Vec::new();
     for row in recoveries.iter().filter(|row| row.moves.total() > 0) {
         of_each.extend(store.desk().story(row.id).await?.map(|story| story.vmoves));
@@ -171,10 +168,21 @@ async fn read(store: &Store, nova: &Nova, now: Timestamp, wanted: &str) -> Resul
         moved: of_each.into_iter().flatten().collect(),
         freezes,
         waiting,
-        open: recoveries.iter().find(|row| row.life == Life::Open).cloned(),
+        open: weightiest(&recoveries).cloned(),
         watched: recoveries
             .iter()
             .any(|row| row.life.awaits_return(row.wait.as_ref().map(|wait| wait.what))),
         view,
     })
+}
+
+/// Returns the open recovery that decides about the host: its own, else a drain or giveback, else one of an instance or process.
+fn weightiest(recoveries: &[RecoverySummary]) -> Option<&RecoverySummary> {
+    let rank = |row: &&RecoverySummary| match row.kind {
+        RecoveryKind::Host => 0,
+        RecoveryKind::Drain | RecoveryKind::Giveback => 1,
+        RecoveryKind::Vm | RecoveryKind::Process => 2,
+    };
+    let open = recoveries.iter().filter(|row| row.life == Life::Open);
+    open.min_by_key(rank)
 }

@@ -250,7 +250,7 @@ impl Drill<'_> {
 
     /// Returns the ids of the host's recoveries.
     async fn known(&self) -> Result<BTreeSet<RecoveryId>, Failure> {
-        let rows = admission::recoveries(&self.database.base, self.host.id).await?;
+        let rows = admission::recoveries(&self.database.base, self.host).await?;
         Ok(rows.into_iter().map(|row| row.id).collect())
     }
 

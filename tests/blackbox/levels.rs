@@ -6,11 +6,13 @@ use serde_json::{Value, json};
 use tachi_domain::NotificationId;
 use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::policy::{FencingMode, Policy};
+use tachi_domain::recovery::{Life, RecoveryKind};
 use tachi_engine::ports::{FactStore as _, OperatorJournal as _};
 use tachi_engine::watcher::kind::COMMAND_TESTS;
 use tachi_fence::Topology;
 use tachi_sandbox::{PowerCommand, PowerQuery};
 use tachi_testkit::{FakeHttp, Reply};
+use uuid::Uuid;
 
 use super::support::{Stage, quick_policy, quick_region, run, until};
 
@@ -418,6 +420,42 @@ async fn a_device_that_would_refuse_a_power_off_is_a_warning_of_fence_check_and_
         sent.iter().all(|asked| asked.method != "POST"),
         "a test switches nothing"
     );
+
+/// Covers R5, R17.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_open_recovery_blocks_a_power_on_behind_reports_of_single_instances() {
+    let stage = Stage::set(quick_region(3)).await;
+    stage.protect().await;
+    stage.boot(HOST, 1);
+    let region = stage.sandbox.region();
+    region.faults().power_loss(HOST).unwrap();
+    region
+        .faults()
+        .maas_query(HOST, PowerQuery::Fails { status: 503 })
+        .unwrap();
+    let maas = tachi_fence::MaasOptions::new(stage.sandbox.urls().maas, stage.sandbox.maas_api_key().into());
+    let engine = stage
+        .engine_fenced(stage.journal(), quick_policy(), Topology::of_maas(maas))
+        .await;
+    stage.report(HOST).await;
+    for _ in 0..6 {
+        stage.report_instance(HOST, Uuid::new_v4()).await;
+    }
+    let open = async || stage.store.desk().recoveries(false).await.unwrap();
+    until("the instances' recoveries to end", LIMIT, async || {
+        open().await.len() == 1
+    })
+    .await;
+    let last = open().await;
+    assert_eq!((last[0].kind, last[0].life), (RecoveryKind::Host, Life::Open));
+    let (code, _, err) = run(&stage, &["fence", "on", HOST, "--reason", "x", "--yes"]);
+    assert!(code == 1 && err.contains("is open"), "{code} {err}");
+    let (_, shown, _) = run(&stage, &["host", "return", HOST]);
+    assert!(
+        shown.contains("is open") && shown.contains("keep the host off"),
+        "{shown}"
+    );
+    engine.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -449,6 +487,13 @@ async fn an_operator_powers_a_host_off_and_on_and_not_on_while_it_is_being_recov
     let notification = stage.report(HOST).await;
     let (code, _, err) = fence("on", &["--yes"]);
     assert!(code == 1 && err.contains("is open"), "{code} {err}");
+    // MAAS would accept the name in another case, under which no recovery is found.
+    for more in [&["--yes"][..], &["--yes", "--any-machine"]] {
+        let mut args = vec!["fence", "on", "COMPUTE-001", "--reason", "x"];
+        args.extend(more);
+        let (code, _, err) = run(&stage, &args);
+        assert!(code == 1 && err.contains("no host has the name"), "{code} {err}");
+    }
     let engine = stage
         .engine_fenced(stage.journal(), quick_policy(), topology(&stage))
         .await;

@@ -178,6 +178,29 @@ impl Stage {
         self.report_seen(host, SystemClock.wall()).await
     }
 
+    /// Reports that an instance has stopped.
+    pub(crate) async fn report_instance(&self, host: &str, instance: Uuid) -> NotificationId {
+        let now = SystemClock.wall();
+        let instance = instance.to_string();
+        let payload = [
+            ("event", "LIFECYCLE"),
+            ("instance_uuid", instance.as_str()),
+            ("vir_domain_event", "STOPPED_FAILED"),
+        ];
+        let new = NewNotification {
+            kind: NotificationType::Vm,
+            hostname: host.into(),
+            generated_time: now,
+            payload: payload
+                .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                .into(),
+            evidence: None,
+            reporter: None,
+        };
+        let accepted = self.store.registry().accept_notification(&new, 180, now).await;
+        accepted.unwrap().id
+    }
+
     /// Reports a process that a monitor could not restart.
     pub(crate) async fn report_process(&self, host: &str, process: &str) -> NotificationId {
         let now = SystemClock.wall();

@@ -357,6 +357,18 @@ impl OperatorJournal for FakeDesk {
         Ok(wanted.take(limit).collect())
     }
 
+    async fn recoveries_of_host(
+        &self,
+        id: HostId,
+        name: &str,
+        _: u64,
+    ) -> Result<Vec<RecoverySummary>, JournalError> {
+        self.fails()?;
+        let mut all = self.recoveries.lock().unwrap().clone();
+        all.retain(|row| row.host_id == id || row.host == name);
+        Ok(all)
+    }
+
     async fn moved(&self, notifications: &[NotificationId]) -> Result<Vec<Vmove>, JournalError> {
         self.fails()?;
         let mut all = self.moved.lock().unwrap().clone();

@@ -311,6 +311,21 @@ pub trait OperatorJournal: Send + Sync {
         self.find_recoveries(&filter).await
     }
 
+    /// Returns the recoveries of a host, newest first: all that are not closed, and of each kind the last `closed` that are. A limit over
+    /// all of them would let younger reports of single instances hide the host's own recovery.
+    ///
+    /// The host is found by its id and by its name, since a host that was registered again has another id.
+    ///
+    /// # Errors
+    ///
+    /// The database failed.
+    async fn recoveries_of_host(
+        &self,
+        id: HostId,
+        name: &str,
+        closed: u64,
+    ) -> Result<Vec<RecoverySummary>, JournalError>;
+
     /// Returns the claims of all recoveries that are not closed.
     ///
     /// # Errors

@@ -16,7 +16,7 @@ use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder a
 use tachi_domain::entity::Vmove;
 use tachi_domain::recovery::{InstanceResolution, OperatorCommand};
 use tachi_domain::situation::{FailedRecovery, MutedReporter};
-use tachi_domain::{ApprovedWait, NotificationId, RecoveryId, ServerId, Timestamp};
+use tachi_domain::{ApprovedWait, HostId, NotificationId, RecoveryId, ServerId, Timestamp};
 use tachi_engine::ports::journal::PeerClaim;
 use tachi_engine::ports::operator::{
     ActionOutcome, MoveFilter, MoveLine, RecoveryFilter, RecoveryHistory, RecoverySummary, RetryOutcome,
@@ -57,6 +57,17 @@ impl OperatorJournal for DeskTables {
     async fn find_recoveries(&self, filter: &RecoveryFilter) -> Result<Vec<RecoverySummary>, JournalError> {
         let listed = find::recoveries(&self.db, filter).await;
         listed.map_err(|stop| stop.journal("listing recoveries"))
+    }
+
+    #[instrument(name = "store::recoveries_of_host", level = "debug", skip_all)]
+    async fn recoveries_of_host(
+        &self,
+        id: HostId,
+        name: &str,
+        closed: u64,
+    ) -> Result<Vec<RecoverySummary>, JournalError> {
+        let listed = find::of_host(&self.db, (id, name), closed).await;
+        listed.map_err(|stop| stop.journal("listing the recoveries of a host"))
     }
 
     #[instrument(name = "store::claims", level = "debug", skip_all)]

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tachi_domain::Timestamp;
+use tachi_domain::entity::Host;
 use tachi_domain::level::Target;
 use tachi_domain::machine_id::MachineId;
 use tachi_domain::situation::DeviceTest;
@@ -20,6 +21,7 @@ use tachi_engine::{MachineCheckedFencer, SystemClock};
 use tachi_fence::{Fencers, Report};
 
 use super::devices;
+use super::switch::registered;
 use crate::cli::FenceTrustArgs;
 use crate::cmd::{Failure, confirmed, when};
 use crate::logging;
@@ -51,6 +53,11 @@ impl Book {
             base.clock.clone(),
         );
         Ok(Self { base, identified })
+    }
+
+    /// Finds the registered host.
+    pub(super) async fn host(&self, wanted: &str) -> Result<Host, Failure> {
+        registered(&self.base, wanted).await
     }
 
     /// Stores the results of the tests, as those of engines are stored: a finding about a device ends once it passes.
@@ -189,7 +196,7 @@ struct Change {
 }
 
 /// Confirms, as an operator, that the answering machine is the host's.
-pub(super) async fn confirm(args: FenceTrustArgs) -> Result<u8, Failure> {
+pub(super) async fn confirm(mut args: FenceTrustArgs) -> Result<u8, Failure> {
     answer::accepts(&args.shape, CONFIRMED)?;
     let (settings, fencers) = devices(&args.config)?;
     // The engine logs warnings about the devices' configuration; a command does not print them before its question.
@@ -198,6 +205,8 @@ pub(super) async fn confirm(args: FenceTrustArgs) -> Result<u8, Failure> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let audit = wiring::audit(&settings, &clock, &by)?;
     let book = Book::open(&settings, &fencers).await?;
+    // A machine that is confirmed for another form of the name counts for no host.
+    args.host = book.host(&args.host).await?.name;
     let changes = changes(&args, &fencers, &book).await?;
     let meanwhile = ProgressReporter::of(&args.shape, clock.wall());
     for change in &changes {

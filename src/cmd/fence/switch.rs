@@ -6,17 +6,19 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use tachi_domain::Timestamp;
 use tachi_domain::count;
+use tachi_domain::entity::Host;
 use tachi_domain::level::{Level, Target};
 use tachi_domain::nova::Service;
 use tachi_domain::power::Power;
 use tachi_domain::recovery::Life;
 use tachi_engine::SystemClock;
 use tachi_engine::ports::audit::{AuditAction, AuditPhase, AuditResult};
-use tachi_engine::ports::operator::{RecoveryFilter, RecoveryHistory};
+use tachi_engine::ports::operator::RecoveryHistory;
 use tachi_engine::ports::{
     AuditEntry, AuditSink, CallError, Clock, Compute as _, DeviceOperation, Fencer, OperatorJournal as _,
 };
 use tachi_fence::Fencers;
+use tachi_operator::report_host;
 
 use super::check::word;
 use super::devices;
@@ -26,10 +28,11 @@ use crate::cmd::{Failure, asked};
 use crate::logging;
 use crate::out::answer::{self, ProgressReporter};
 use crate::settings::Settings;
+use crate::wiring::Base;
 use crate::{out, wiring};
 
-/// Number of the host's newest recoveries that are checked for commands that may still take effect.
-const LOOKED_AT: u64 = 5;
+/// Number of the host's last closed recoveries of each kind that are checked for commands that may still take effect.
+const CHECKED_RECOVERIES: u64 = 5;
 
 /// Time that a device may need for an accepted command if no other is known: MAAS retries for this long.
 const MAX_DEVICE_TIME: Duration = Duration::from_secs(150);
@@ -52,38 +55,47 @@ struct AuditedSwitch {
     reason: String,
 }
 
-/// The devices, before the operator is asked.
+/// The devices and the host, before the operator is asked.
 struct Ready {
     fencers: Arc<Fencers>,
     fencer: Arc<dyn Fencer>,
     settings: Settings,
+    /// The host's registered name; the typed one if the database is not read.
+    host: String,
 }
 
 impl Ready {
     async fn new(args: &FenceSwitchArgs) -> Result<Self, Failure> {
         let (settings, fencers) = devices(&args.config)?;
+        let mut host = args.host.clone();
         // The engine logs warnings about the devices' configuration; a command does not print them before its question.
         logging::start_with_warnings();
         let fencer: Arc<dyn Fencer> = if args.any_machine {
             Arc::<Fencers>::clone(&fencers)
         } else {
-            let book = Book::open(&settings, &fencers).await.map_err(|error| {
+            let named = async {
+                let book = Book::open(&settings, &fencers).await?;
+                Ok::<_, Failure>((book.host(&args.host).await?, book))
+            };
+            let (found, book) = named.await.map_err(|error| {
                 Failure::from_text(format!(
                     "the machine that the devices switch cannot be checked: {}; --any-machine skips the check",
                     error.chain()
                 ))
             })?;
+            host = found.name;
             Arc::new(book.identified())
         };
         Ok(Self {
             fencers,
             fencer,
             settings,
+            host,
         })
     }
 
     /// Creates the sender of commands, once the operator has confirmed.
-    fn hand(self, host: &str, verb: &str, reason: &str) -> Result<AuditedSwitch, Failure> {
+    fn hand(self, verb: &str, reason: &str) -> Result<AuditedSwitch, Failure> {
         let who = crate::cmd::process_owner::who(Some(reason))?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         Ok(AuditedSwitch {
@@ -91,7 +103,7 @@ impl Ready {
             fencer: self.fencer,
             fencers: self.fencers,
             settings: self.settings,
-            host: host.to_owned(),
+            host: self.host,
             reason: format!("tachi fence {verb} by {who}"),
             who,
         })
@@ -147,22 +159,22 @@ impl AuditedSwitch {
 pub(super) async fn off(args: FenceSwitchArgs) -> Result<u8, Failure> {
     answer::accepts(&args.shape, SWITCHED)?;
     let ready = Ready::new(&args).await?;
-    let levels = levels(&ready.fencers, &args.host)?;
+    let levels = levels(&ready.fencers, &ready.host)?;
     let runs = if args.consent.yes {
         String::new()
     } else {
-        what_runs(&ready.settings, &args.host).await
+        what_runs(&ready.settings, &ready.host).await
     };
     let consequence = format!("everything that runs on it stops.\n{runs}");
-    let reason = asked(&args.host, &args.consent, "power off", &consequence)?;
-    let hand = ready.hand(&args.host, "off", &reason)?;
+    let reason = asked(&ready.host, &args.consent, "power off", &consequence)?;
+    let hand = ready.hand("off", &reason)?;
     let now = SystemClock.wall();
     let proof = each(&hand, &levels, ProgressReporter::of(&args.shape, now)).await?;
     answer::object(
         &args.shape,
         now,
-        || json!({"host": args.host, "power": "off", "by": hand.who, "proof": proof}),
-        |_| vec![format!("{} is off: {proof}", args.host)],
+        || json!({"host": hand.host, "power": "off", "by": hand.who, "proof": proof}),
+        |_| vec![format!("{} is off: {proof}", hand.host)],
     )?;
     Ok(crate::DONE)
 }
@@ -176,8 +188,8 @@ pub(crate) async fn switched_off(config: &ConfigArgs, host: &str, reason: &str) 
         consent: ConsentArgs::default(),
         shape: ShapeArgs::default(),
     };
-    let hand = Ready::new(&args).await?.hand(host, "off", reason)?;
-    let levels = levels(&hand.fencers, host)?;
+    let hand = Ready::new(&args).await?.hand("off", reason)?;
+    let levels = levels(&hand.fencers, &hand.host)?;
     each(&hand, &levels, ProgressReporter::beside()).await
 }
 
@@ -203,33 +215,33 @@ async fn each(
 /// Powers a host on, if nothing blocks it.
 pub(super) async fn on(args: FenceSwitchArgs) -> Result<u8, Failure> {
     answer::accepts(&args.shape, SWITCHED)?;
-    let ready = Ready::new(&args).await?;
-    let levels = levels(&ready.fencers, &args.host)?;
-    if let Some(why) = forbidden(&ready.settings, &args.host).await? {
-        return Err(Failure::from_text(format!(
-            "{} is not powered on: {why}",
-            args.host
-        )));
+    let mut ready = Ready::new(&args).await?;
+    // Also with --any-machine: its recoveries are found by its registered name alone.
+    let base = wiring::existing(&ready.settings).await?;
+    let found = registered(&base, &args.host).await?;
+    ready.host.clone_from(&found.name);
+    let host = &found.name;
+    let levels = levels(&ready.fencers, host)?;
+    if let Some(why) = forbidden(&ready.settings, &base, &found).await? {
+        return Err(Failure::from_text(format!("{host} is not powered on: {why}")));
     }
-    let reason = asked(
-        &args.host,
-        &args.consent,
-        "power on",
-        "Nova may place instances on it.",
-    )?;
-    let hand = ready.hand(&args.host, "on", &reason)?;
+    let reason = asked(host, &args.consent, "power on", "Nova may place instances on it.")?;
+    // The operator may have taken a while to answer.
+    if let Some(why) = forbidden(&ready.settings, &base, &found).await? {
+        return Err(Failure::from_text(format!("{host} is not powered on: {why}")));
+    }
+    let hand = ready.hand("on", &reason)?;
     let Some(level) = levels.first() else {
         return Err(Failure::from_text("the host has no fence level"));
     };
     // Some controllers switch on by a power cycle: a running host would lose everything.
     for device in &level.devices {
         for _ in 0..2 {
-            let power = read(hand.fencer.as_ref(), &args.host, &device.target).await;
+            let power = read(hand.fencer.as_ref(), host, &device.target).await;
             let power = power.map_err(|error| Failure::new("reading the host's power", error))?;
             if power != Power::Off {
                 return Err(Failure::from_text(format!(
-                    "{} is not powered on: {} reads {}, not off",
-                    args.host,
+                    "{host} is not powered on: {} reads {}, not off",
                     device.target,
                     word(power)
                 )));
@@ -243,15 +255,15 @@ pub(super) async fn on(args: FenceSwitchArgs) -> Result<u8, Failure> {
     for device in &level.devices {
         let target = &device.target;
         let sent = hand.command(true, level.number, target).await;
-        sent.map_err(|why| Failure::from_text(format!("{} is not powered on: {why}", args.host)))?;
-        meanwhile.report(format!("{target} has accepted the power-on of {}", args.host));
+        sent.map_err(|why| Failure::from_text(format!("{host} is not powered on: {why}")))?;
+        meanwhile.report(format!("{target} has accepted the power-on of {host}"));
         accepted.push(target.to_string());
     }
     let proof = format!("accepted by {}", accepted.join(", "));
     answer::object(
         &args.shape,
         now,
-        || json!({"host": args.host, "power": "on", "by": hand.who, "proof": proof}),
+        || json!({"host": host, "power": "on", "by": hand.who, "proof": proof}),
         |_| Vec::new(),
     )?;
     Ok(crate::DONE)
@@ -365,18 +377,24 @@ async fn switch_off(
     Ok(off.join(", "))
 }
 
+/// Finds the registered host. Devices may accept a short name or another case, under which neither recoveries nor machines are found.
+pub(super) async fn registered(base: &Base, wanted: &str) -> Result<Host, Failure> {
+    let found = report_host::named(base.store.desk(), wanted).await;
+    found
+        .map(|view| view.host)
+        .map_err(|error| Failure::unsaid("reading the database", error))
+}
+
 /// Returns why a host must not be powered on now.
-async fn forbidden(settings: &Settings, host: &str) -> Result<Option<String>, Failure> {
+async fn forbidden(settings: &Settings, base: &Base, host: &Host) -> Result<Option<String>, Failure> {
     let wrong = |error| Failure::new("reading the host's recoveries", error);
-    let base = wiring::existing(settings).await?;
-    let filter = RecoveryFilter {
-        closed: true,
-        host: Some(host.to_owned()),
-        limit: Some(LOOKED_AT),
-        ..RecoveryFilter::default()
-    };
     let now = base.clock.wall();
-    for summary in base.store.desk().find_recoveries(&filter).await.map_err(wrong)? {
+    let recoveries = base
+        .store
+        .desk()
+        .recoveries_of_host(host.id, &host.name, CHECKED_RECOVERIES)
+        .await;
+    for summary in recoveries.map_err(wrong)? {
         if summary.life == Life::Open {
             return Ok(Some(format!(
                 "its recovery {} is open, and its instances may be on their way elsewhere",

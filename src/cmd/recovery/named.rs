@@ -15,7 +15,7 @@ use crate::out;
 use crate::source::Source;
 
 /// Limit of the candidates that are shown if the name is ambiguous.
-const MAX_LISTED: u64 = 6;
+const MAX_LISTED: usize = 6;
 
 /// Finds the recovery with this id or host. Of several recoveries of a host it takes the host's own open one, then another open one, then
 /// the one that watches for the host's return, else the newest.
@@ -24,9 +24,9 @@ pub(crate) async fn named(source: &dyn Source, wanted: &str) -> Result<RecoveryI
     if let Ok(id) = wanted.parse() {
         return Ok(id);
     }
+    // Without a limit: recoveries of single instances would hide the host's own.
     let of_host = RecoveryFilter {
         host: Some(wanted.to_owned()),
-        limit: Some(MAX_LISTED),
         ..RecoveryFilter::default()
     };
     let unsettled = source.recoveries(&of_host).await?;
@@ -46,7 +46,7 @@ pub(crate) async fn named(source: &dyn Source, wanted: &str) -> Result<RecoveryI
         let begins = RecoveryFilter {
             closed: true,
             id: Some(wanted.to_ascii_lowercase()),
-            limit: Some(MAX_LISTED),
+            limit: Some(MAX_LISTED as u64),
             ..RecoveryFilter::default()
         };
         if let Some(id) = only(wanted, &source.recoveries(&begins).await?)? {
@@ -110,11 +110,10 @@ fn only(wanted: &str, found: &[RecoveryView]) -> Result<Option<RecoveryId>, Fail
             time(row.opened_at.0)
         )
     };
-    Err(Failure::usage(could_be(
-        wanted,
-        "recoveries",
-        found.iter().map(each),
-    )))
+    let more = found.len().saturating_sub(MAX_LISTED);
+    let more = (more > 0).then(|| format!("and {more} more"));
+    let each = found.iter().take(MAX_LISTED).map(each).chain(more);
+    Err(Failure::usage(could_be(wanted, "recoveries", each)))
 }
 
 #[cfg(test)]
@@ -177,5 +176,8 @@ mod tests {
             "{told}"
         );
         assert!(told.contains(&row(8, "a").recovery.to_string()), "{told}");
+        let many: Vec<RecoveryView> = (1..=8).map(|number| row(number, "a")).collect();
+        let told = only("a", &many).unwrap_err().chain();
+        assert!(told.ends_with("and 2 more"), "{told}");
     }
 }

@@ -23,8 +23,8 @@ use crate::out::plain;
 use crate::source::{Database, Source as _};
 use crate::wiring::Base;
 
-/// Limit of the host's recoveries that are checked.
-const LOOKED_AT: u64 = 20;
+/// Number of the host's last closed recoveries of each kind that are checked.
+const CHECKED_RECOVERIES: u64 = 20;
 
 /// A host that may be drilled.
 pub(crate) struct AdmittedHost {
@@ -54,14 +54,11 @@ struct HostSnapshot<'a> {
 }
 
 /// Returns the recoveries of a host, newest first.
-pub(super) async fn recoveries(base: &Base, host: HostId) -> Result<Vec<RecoverySummary>, Failure> {
-    let filter = RecoveryFilter {
-        closed: true,
-        host: Some(host.to_string()),
-        limit: Some(LOOKED_AT),
-        ..RecoveryFilter::default()
-    };
-    let rows = base.store.desk().find_recoveries(&filter).await;
+pub(super) async fn recoveries(base: &Base, host: &AdmittedHost) -> Result<Vec<RecoverySummary>, Failure> {
+    let desk = base.store.desk();
+    let rows = desk
+        .recoveries_of_host(host.id, &host.name, CHECKED_RECOVERIES)
+        .await;
     rows.map_err(|error| Failure::new("reading the host's recoveries", error))
 }
 
@@ -228,7 +225,7 @@ pub(super) async fn nobody_has_it(
     let view = report_host::named(base.store.desk(), &host.id.to_string()).await;
     let view = view.map_err(|unsaid| Failure::unsaid("reading the database", unsaid))?;
     let (frozen, _) = stopping(base).await?;
-    let its = recoveries(base, host.id).await?;
+    let its = recoveries(base, host).await?;
     // The restart of a canary does not affect the service.
     let its = its
         .into_iter()

@@ -10,7 +10,7 @@ use sea_orm::{
 use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::entity::vmove::VmoveStatus;
 use tachi_domain::recovery::{DISMISSED, Life, RecoveryKind};
-use tachi_domain::{Timestamp, WaitsFor};
+use tachi_domain::{HostId, Timestamp, WaitsFor};
 use tachi_engine::ports::operator::{MoveCounts, RecoveryFilter, RecoveryState, RecoverySummary};
 
 use crate::batches::batches;
@@ -38,6 +38,34 @@ pub(super) async fn recoveries(db: &Database, filter: &RecoveryFilter) -> Result
         .limit(filter.limit);
     let rows = rows(found).all(db.reader()).await?;
     summaries(db, rows).await
+}
+
+/// Returns the recoveries of a host, newest first: all that are not closed, and of each kind the last `closed` that are.
+pub(super) async fn of_host(
+    db: &Database,
+    (id, name): (HostId, &str),
+    closed: u64,
+) -> Result<Vec<RecoverySummary>, Stop> {
+    let all = || {
+        recovery::Entity::find()
+            .filter(
+                Condition::any()
+                    .add(recovery::Column::HostUuid.eq(id.to_string()))
+                    .add(recovery::Column::HostName.eq(name)),
+            )
+            .order_by_desc(recovery::Column::Id)
+    };
+    let is_closed = || recovery::Column::Life.eq(Life::Closed.as_str());
+    let mut ids: Vec<i64> = Vec::new();
+    for kind in RecoveryKind::ALL {
+        let last = all()
+            .filter(is_closed())
+            .filter(recovery::Column::Kind.eq(kind.as_str()));
+        let last = last.limit(closed).select_only().column(recovery::Column::Id);
+        ids.extend(last.into_tuple::<i64>().all(db.reader()).await?);
+    }
+    let wanted = is_closed().not().or(recovery::Column::Id.is_in(ids));
+    summaries(db, rows(all().filter(wanted)).all(db.reader()).await?).await
 }
 
 /// The columns of a listed recovery. They exclude its state, which can be long: thousands are listed while reports are
@@ -295,6 +323,7 @@ fn notifications(so: sea_orm::sea_query::SimpleExpr) -> SelectStatement {
 
 #[cfg(test)]
 mod tests {
+    use tachi_domain::entity::notification::NotificationType;
     use tachi_domain::recovery::OperatorCommand;
     use tachi_engine::ports::OperatorJournal as _;
     use tachi_engine::ports::journal::{Write, WriteOutcome};
@@ -302,7 +331,7 @@ mod tests {
     use tachi_domain::Wait;
 
     use super::*;
-    use crate::testing::Bench;
+    use crate::testing::{Bench, notification};
 
     async fn recovery_with(bench: &Bench, status: NotificationStatus, message: &str, life: Life) {
         wait(bench, status, message, life, WaitsFor::Nothing).await;
@@ -323,6 +352,45 @@ mod tests {
             .await
             .unwrap();
         assert!(matches!(written, WriteOutcome::Written(_)), "{written:?}");
+    }
+
+    /// Covers R5, R17.
+    #[tokio::test]
+    async fn younger_recoveries_of_instances_hide_no_recovery_of_their_host() {
+        let bench = Bench::new().await;
+        let segment = bench.segment("s").await;
+        let host = bench.host(&segment, "cmp1").await;
+        let other = bench.host(&segment, "cmp2").await;
+        bench.stopped(&host).await;
+        recovery_with(&bench, NotificationStatus::Finished, "first", Life::Closed).await;
+        bench.clock.set_wall_on(3_600);
+        bench.stopped(&host).await;
+        recovery_with(&bench, NotificationStatus::Running, "own", Life::Watching).await;
+        bench.stopped(&other).await;
+        for number in 1..8 {
+            let instance = uuid::Uuid::from_u128(number).to_string();
+            let payload = [
+                ("instance_uuid", instance.as_str()),
+                ("event", "LIFECYCLE"),
+                ("vir_domain_event", "STOPPED_FAILED"),
+            ];
+            let report = notification(NotificationType::Vm, "cmp1", bench.clock_wall(), &payload);
+            bench.accept(&report).await.unwrap();
+            recovery_with(&bench, NotificationStatus::Ignored, "instance", Life::Closed).await;
+        }
+        let found = bench
+            .store
+            .desk()
+            .recoveries_of_host(host.id, "cmp1", 5)
+            .await
+            .unwrap();
+        let shown: Vec<_> = found
+            .iter()
+            .map(|row| (row.kind, row.message.as_deref().unwrap_or_default()))
+            .collect();
+        let mut expected = vec![(RecoveryKind::Vm, "instance"); 5];
+        expected.extend([(RecoveryKind::Host, "own"), (RecoveryKind::Host, "first")]);
+        assert_eq!(shown, expected);
     }
 
     #[expect(clippy::too_many_lines, reason = "a table of cases")]
