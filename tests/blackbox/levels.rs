@@ -420,6 +420,7 @@ async fn a_device_that_would_refuse_a_power_off_is_a_warning_of_fence_check_and_
         sent.iter().all(|asked| asked.method != "POST"),
         "a test switches nothing"
     );
+}
 
 /// Covers R5, R17.
 #[tokio::test(flavor = "multi_thread")]

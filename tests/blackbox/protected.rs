@@ -179,16 +179,17 @@ impl Play {
             .filter(|one| !self.stopped.contains(one))
             .collect();
         let lost = region.lost(&should_run);
-        let names: BTreeSet<String> = lost.iter().map(|one| region.server(*one).unwrap().name).collect();
-        let mut last = String::new();
+        let should_be_named: BTreeSet<String> =
+            lost.iter().map(|one| region.server(*one).unwrap().name).collect();
+        let mut printed = String::new();
         until(
-            &format!("{case}: the counts to be those of {names:?}"),
+            &format!("{case}: the counts to be those of {should_be_named:?}"),
             LIMIT,
             async || {
                 let told = json(&self.stage, &["status"]);
                 let counted = |kind: &str| told["instances"][kind].as_u64().unwrap_or(u64::MAX);
                 let found = told["findings"].as_array().into_iter().flatten();
-                let named: BTreeSet<String> = found
+                let found_down: BTreeSet<String> = found
                     .filter(|one| one["code"] == "INSTANCE_DOWN")
                     .flat_map(|one| one["subjects"].as_array().into_iter().flatten())
                     .filter_map(|one| one.as_str().map(str::to_owned))
@@ -196,11 +197,11 @@ impl Play {
                 let is_so = counted("down").saturating_add(counted("unknown")) == lost.len() as u64
                     && counted("protected").saturating_add(counted("degraded"))
                         == (INSTANCES - lost.len()) as u64
-                    && named == names;
-                let counts = format!("{} {named:?}", told["instances"]);
-                if counts != last {
+                    && found_down == should_be_named;
+                let counts = format!("{} {found_down:?}", told["instances"]);
+                if counts != printed {
                     println!("{case}: {counts}");
-                    last = counts;
+                    printed = counts;
                 }
                 is_so
             },

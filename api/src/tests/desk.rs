@@ -1,5 +1,6 @@
 //! An in-memory region with recoveries that accept actions.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -217,7 +218,6 @@ impl FakeDesk {
             marked: false,
             rest: None,
             needs: None,
-            updated: None,
         };
         CloudSnapshot {
             computes: Some(TimedFact {
@@ -234,6 +234,7 @@ impl FakeDesk {
             }),
             rooms: None,
             holds: None,
+            joint_losses: None,
             tests: None,
         }
     }

@@ -100,7 +100,6 @@ fn operator_later_moves_in_the_journal_update_the_list() {
         marked: false,
         rest: None,
         needs: None,
-        updated: None,
     };
     let known = TimedFact {
         as_of: after(0),

@@ -173,6 +173,7 @@ pub(in crate::cmd) mod tests {
             tests: None,
             rooms: None,
             holds: None,
+            joint_losses: None,
         };
         let configured = ConfiguredFacts {
             mode: FencingMode::External,

@@ -167,6 +167,9 @@ mod tests {
     use super::super::{HostIncident, Witness};
     use super::*;
 
+    type Change = fn(&mut Region);
+    type PreviewCase<'a> = (&'a str, usize, Change, &'a Policy, &'a [&'a str], u64);
+
     /// Covers R24.
     #[test]
     fn the_guard_preview_agrees_with_what_a_recovery_meets() {
@@ -227,7 +230,6 @@ mod tests {
         };
         let mut listed = engine.clone();
         listed.guards.protected_hosts = vec!["compute-3".to_owned()];
-        type Change = fn(&mut Region);
         let maintenance: Change = |all| {
             all.hosts[0].on_maintenance = true;
             all.hosts[0].by_operator = true;
@@ -250,7 +252,7 @@ mod tests {
                 age: Duration::from_secs(10),
             });
         };
-        let cases: [(&str, usize, Change, &Policy, &[&str], u64); 6] = [
+        let cases: [PreviewCase<'_>; 6] = [
             ("4 hosts", 4, |_| {}, &engine, &[], 2),
             (
                 "4 hosts, one in an operator's maintenance",

@@ -186,7 +186,11 @@ mod tests {
         drain(&mut facts, true);
         // An operator's freeze of a drained host is ended first.
         let situation = assess(&facts, NOW);
-        assert!(only_finding(&situation).0.starts_with("disabled in Nova and frozen"));
+        assert!(
+            only_finding(&situation)
+                .0
+                .starts_with("disabled in Nova and frozen")
+        );
         assert_eq!(situation.findings[0].fix.as_deref(), Some("tachi thaw host b"));
         facts.freezes[0].by_drain = true;
         let situation = assess(&facts, NOW);
