@@ -3,7 +3,7 @@
 use tachi_domain::count;
 use tachi_domain::guard::first_held;
 use tachi_domain::policy::Policy;
-use tachi_domain::situation::{FindingCode, Severity};
+use tachi_domain::situation::Severity;
 use tachi_operator::SituationView;
 
 use super::checks::{Check, MAX_NAMED_SUBJECTS, check};
@@ -11,7 +11,7 @@ use super::checks::{Check, MAX_NAMED_SUBJECTS, check};
 /// Name of the check.
 pub(super) const NAME: &str = "storm-limits";
 
-/// Shows the number of hosts that each share comes to. It warns where the failure of a single host would already be on hold.
+/// Shows the number of hosts that each share comes to. `RECOVERY_WOULD_HOLD` warns where the failure of a single host would be on hold.
 pub(super) fn of(policy: &Policy, situation: &SituationView) -> Check {
     let sizes: Vec<(&str, u64)> = situation
         .segments
@@ -69,27 +69,7 @@ pub(super) fn of(policy: &Policy, situation: &SituationView) -> Check {
         "disabled",
         "disabling",
     ));
-    let held: Vec<_> = situation
-        .findings
-        .iter()
-        .filter(|one| one.code == FindingCode::RecoveryWouldHold)
-        .flat_map(|one| one.subjects.iter().map(String::as_str))
-        .collect();
-    if held.is_empty() {
-        return check(NAME, Severity::Ok, lines.join("; "));
-    }
-    let some = held
-        .iter()
-        .take(MAX_NAMED_SUBJECTS)
-        .copied()
-        .collect::<Vec<_>>()
-        .join(", ");
-    let more = match held.len().saturating_sub(MAX_NAMED_SUBJECTS) {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
-    lines.insert(0, format!("a single failure would be on hold now: {some}{more}"));
-    check(NAME, Severity::Warn, lines.join("; "))
+    check(NAME, Severity::Ok, lines.join("; "))
 }
 
 fn line(scope: &str, hosts: u64, percent: u32, out: &str, held: &str) -> String {

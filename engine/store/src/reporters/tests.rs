@@ -263,7 +263,7 @@ async fn a_muted_reporter_corroborates_no_open_recovery() {
 #[tokio::test]
 async fn another_attempt_drops_the_evidence_of_a_reporter_that_is_muted_by_now() {
     let bench = bench(6).await;
-    let liar = control("liar");
+    let liar = bound_to("cmp6");
     let at = bench.clock_wall();
     let json = include_bytes!("../../../../docs/examples/fence-evidence.json");
     let mut evidence = tachi_domain::evidence::FenceEvidence::from_json(json).unwrap();
@@ -292,9 +292,11 @@ async fn another_attempt_drops_the_evidence_of_a_reporter_that_is_muted_by_now()
         .commit_at(claimed.id, claimed.epoch, &write)
         .await
         .unwrap();
+    let mut news = Vec::new();
     for host in ["cmp1", "cmp2", "cmp3"] {
-        contradicted(&bench, &liar, host).await;
+        news = contradicted(&bench, &liar, host).await;
     }
+    assert!(news[0].is_muted);
     bench.store.desk().retry(claimed.id, "alice").await.unwrap();
     let again = bench.claim_newest("engine").await;
     assert!(again.pulse.off_word.is_none(), "its reporter is muted");

@@ -2,6 +2,7 @@
 
 use super::*;
 
+#[expect(clippy::too_many_lines, reason = "a table")]
 pub(super) fn cases() -> Vec<Case> {
     vec![
         (
@@ -17,7 +18,11 @@ pub(super) fn cases() -> Vec<Case> {
             },
             &[
                 (FindingCode::FactsOld, "", "the guards"),
-                (FindingCode::RecoveryWouldHold, "a", "if it failed now: G11"),
+                (
+                    FindingCode::RecoveryWouldHold,
+                    "a",
+                    "if it failed now, its recovery would be on hold: G11",
+                ),
             ],
             [0, 0, 6, 0, 0, 0],
         ),
