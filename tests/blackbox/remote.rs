@@ -220,7 +220,7 @@ fn assert_report(stage: &Stage, id: &str, evil: &str) {
         page.starts_with("<!doctype html>") && !page.contains("<script"),
         "{page}"
     );
-    let shown = "evil\\u{1b}[2J\\nERR-1</td><td>".to_owned() + evil;
+    let shown = "evil\\u{1b}[2J\\nERR-1</td><td class=\"whole\">".to_owned() + evil;
     assert!(page.contains(&shown), "{page}");
     let (code, told, note) = run(stage, &["recovery", "report", id]);
     assert_eq!(code, 0, "{note}");

@@ -76,7 +76,7 @@ impl StopReason {
     /// failure explains a stop that Nova has recorded by itself, unless a user has started the instance since.
     pub fn judge_after_failure(actions: &[ServerAction], failed_at: Timestamp) -> Self {
         let is_start_since =
-            |one: &ServerAction| one.by == Actor::Person && is_start(&one.action) && one.at > Some(failed_at);
+            |one: &ServerAction| one.by == Actor::Person && is_start(&one.action) && is_since(one, failed_at);
         match Self::judge(actions) {
             Self::Unclear if !actions.iter().any(is_start_since) => match Self::judge_after_death(actions) {
                 Self::Meant => Self::Meant,
@@ -93,7 +93,7 @@ impl StopReason {
 pub fn is_started_since(actions: &[ServerAction], failed_at: Timestamp) -> bool {
     let is_built = |action: &str| matches!(action, "evacuate" | "rebuild");
     actions.iter().any(|one| {
-        one.at > Some(failed_at)
+        is_since(one, failed_at)
             && match one.by {
                 Actor::Person => is_start(&one.action) || is_built(&one.action),
                 // Our own starts are journalled by recoveries, which remove the failure once they have succeeded.
@@ -101,6 +101,12 @@ pub fn is_started_since(actions: &[ServerAction], failed_at: Timestamp) -> bool 
                 Actor::Nova => false,
             }
     })
+}
+
+/// True if the action is not older than the failure. Nova dates actions to the second.
+fn is_since(action: &ServerAction, failed_at: Timestamp) -> bool {
+    let second = |at: Timestamp| at.micros().div_euclid(1_000_000);
+    action.at.is_some_and(|at| second(at) >= second(failed_at))
 }
 
 /// True if an instance should run after the action.
@@ -188,7 +194,7 @@ mod tests {
     #[test]
     fn a_crash_that_no_recovery_repaired_explains_the_stop_that_nova_records() {
         use Actor::{Nova, Ours, Person};
-        let at = Timestamp::from_micros;
+        let at = |second: i64| Timestamp::from_micros(second * 1_000_000);
         for (latest_first, why) in [
             (vec![("stop", Nova, 20), ("create", Person, 1)], StopReason::Due),
             (
@@ -221,10 +227,10 @@ mod tests {
         ] {
             let actions: Vec<ServerAction> = latest_first
                 .iter()
-                .map(|(action, by, micros)| ServerAction {
+                .map(|(action, by, second)| ServerAction {
                     action: (*action).to_owned(),
                     by: *by,
-                    at: Some(at(*micros)),
+                    at: Some(at(*second)),
                 })
                 .collect();
             assert_eq!(
@@ -238,7 +244,7 @@ mod tests {
     #[test]
     fn an_instance_is_started_since_its_failure_by_a_later_start_or_evacuation() {
         use Actor::{Nova, Ours, Person};
-        for (action, by, micros, is_started) in [
+        for (action, by, second, is_started) in [
             ("reboot", Person, 20, true),
             ("evacuate", Ours, 20, true),
             ("start", Ours, 20, false),
@@ -249,12 +255,12 @@ mod tests {
             let one = ServerAction {
                 action: action.to_owned(),
                 by,
-                at: Some(Timestamp::from_micros(micros)),
+                at: Some(Timestamp::from_micros(second * 1_000_000)),
             };
-            let judged = is_started_since(&[one], Timestamp::from_micros(10));
-            assert_eq!(judged, is_started, "{action} at {micros}");
+            let judged = is_started_since(&[one], Timestamp::from_micros(10_900_000));
+            assert_eq!(judged, is_started, "{action} at {second}");
         }
-        assert!(!is_started_since(&[], Timestamp::from_micros(10)));
+        assert!(!is_started_since(&[], Timestamp::from_micros(10_900_000)));
     }
 
     /// Covers R36.

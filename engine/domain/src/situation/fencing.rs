@@ -132,17 +132,14 @@ pub(super) fn assess_host(
         let is_starting = |engine: &Engine| {
             is_alive(engine.seen_at, look.now) && age(engine.started_at, look.now) < FIRST_TESTS
         };
-        let (text, fix) = if look.facts.engines.iter().any(is_starting) {
-            let text = "its fence devices are not tested yet: an engine has just started, and tests them within 2 min";
-            (text, None)
+        let text = if look.facts.engines.iter().any(is_starting) {
+            "its fence devices are not tested yet: an engine has just started, which tests them within 2 min (unless [fencing] \
+             self_test_interval is 0)"
         } else {
-            ("its fence devices have no recent test", Some(fix))
+            "its fence devices have no recent test"
         };
         let finding = Finding::new(FindingCode::FenceNotTested, text).about(host, instances);
-        found.note(match fix {
-            Some(fix) => finding.fix(fix),
-            None => finding,
-        });
+        found.note(finding.fix(fix));
         standing.worsen(Protection::Unknown, FindingCode::FenceNotTested);
     } else if good.is_empty() {
         standing.worsen(Protection::Unprotected, FindingCode::FenceForeignMachine);
