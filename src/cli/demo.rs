@@ -39,7 +39,7 @@ pub(crate) enum DemoCommand {
     Kill(DemoHostArgs),
     /// Cut a simulated host off the network
     ///
-    /// Its instances run on, and its power controller still works.
+    /// The instances run on, and the power controller still works.
     Cut(DemoHostArgs),
     /// Make the power controller of a simulated host fail
     BreakBmc(DemoHostArgs),

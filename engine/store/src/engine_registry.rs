@@ -80,7 +80,7 @@ impl Transaction for HeartbeatTransaction<'_> {
 
     async fn run(&self, tx: &Tx) -> Result<TxOutcome<()>, Stop> {
         let signature = self.signature;
-        // By the clock by which others judge whether it is running.
+        // The clock that others use to judge if it is running.
         let now = clock::now(tx, self.now).await?;
         let facts = serde_json::Value::from_iter(signature.facts.clone()).to_string();
         let row = engine::ActiveModel {

@@ -303,7 +303,7 @@ pub(super) fn state_with(one: &RecoveryView, dismissed: bool) -> Piece {
     if is_held(&one.waits) {
         return mark("err", "on hold");
     }
-    // A closed recovery that did not bring every instance back is not a success, whoever has decided that.
+    // A closed recovery that did not bring every instance back is not a success, no matter who has decided that.
     let is_failed = ["failed", "error"].contains(&one.status.as_str());
     let (back, all) = (one.moves.succeeded, one.moves.total);
     if one.life != Life::Open && !is_failed && back < all {
