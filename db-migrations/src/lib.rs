@@ -51,7 +51,6 @@ mod m20261128_0010_moved_instances;
 mod m20261128_0018_dismissed;
 mod m20261128_0141_local_disks;
 mod m20261129_0105_failed_instances;
-mod m20261130_0010_failure_reasons;
 mod origin;
 mod statement;
 mod sync;
@@ -110,7 +109,6 @@ impl MigratorTrait for Migrator {
             Box::new(m20261128_0018_dismissed::Migration),
             Box::new(m20261128_0141_local_disks::Migration),
             Box::new(m20261129_0105_failed_instances::Migration),
-            Box::new(m20261130_0010_failure_reasons::Migration),
         ]
     }
 

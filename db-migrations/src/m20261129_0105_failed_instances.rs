@@ -1,9 +1,9 @@
-//! The instances whose recovery has failed, until a later one succeeds. They are found by instance, also after the recovery itself
+//! The instances whose recovery has failed, each with the reason, until a later one succeeds. They are found by instance, also after the recovery itself
 //! has been purged.
 
 use sea_orm_migration::prelude::*;
 
-use crate::columns::{micros, text};
+use crate::columns::{long_text, micros, text};
 use crate::statement::create;
 use crate::widen::storage;
 
@@ -20,6 +20,7 @@ impl MigrationTrait for Migration {
         table
             .col(text("instance_uuid", 36))
             .col(micros("failed_at"))
+            .col(long_text(db.get_database_backend(), "reason"))
             .primary_key(&mut key);
         create(db, &mut table).await
     }

@@ -48,6 +48,7 @@ pub use arrivals::{Arrival, Arrivals, LastSighting};
 pub use fence::confirmation::OffConfirmation;
 pub use fence::{Fence, OffIntent, Order};
 pub use freeze_state::FreezeTrack;
+pub use guard::off_claim::outlives;
 pub use guard::{Approval, GuardTrack, GuardWait};
 pub use host_return::boot_hold::BootHeldFor;
 pub use host_return::power_on::PowerOn;

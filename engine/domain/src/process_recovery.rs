@@ -345,7 +345,7 @@ impl ProcessRecovery {
             Observation::Service(Ok(None)) => {
                 let asked = self.question.answered().unwrap_or(now.elapsed);
                 let text = format!("Nova knows no nova-compute service on host {}", self.host);
-                if self.question.is_gone(asked, now.elapsed) {
+                if self.question.note_gone(asked, now.elapsed) {
                     self.end(NotificationStatus::Failed, text, record);
                 } else {
                     self.trouble.get_or_insert(text);

@@ -70,7 +70,7 @@ impl Question {
     }
 
     /// Records an answer, requested at `asked`, that there is no such object. Returns true if it counts.
-    pub(crate) fn is_gone(&mut self, asked: Elapsed, now: Elapsed) -> bool {
+    pub(crate) fn note_gone(&mut self, asked: Elapsed, now: Elapsed) -> bool {
         let first = *self.gone_since.get_or_insert(asked);
         self.not_before = first.plus(GONE_AGAIN).max(now);
         asked.since(first) >= GONE_AGAIN

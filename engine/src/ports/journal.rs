@@ -92,7 +92,7 @@ pub trait FailedInstances: Send + Sync {
     /// The database failed.
     async fn failed_instances(&self) -> Result<BTreeMap<ServerId, Timestamp>, JournalError>;
 
-    /// Removes instances that Nova no longer has. An instance whose recovery has failed after the given time stays.
+    /// Removes instances that run again or that Nova no longer has. One whose recovery has failed after the given time stays.
     ///
     /// # Errors
     ///

@@ -231,7 +231,9 @@ impl FailedInstances for JournalTables {
     #[instrument(name = "store::forget_instances", level = "debug", skip_all, fields(count = gone.len()))]
     async fn forget_instances(&self, gone: &BTreeMap<ServerId, Timestamp>) -> Result<(), JournalError> {
         let removed = self.db.write(&failed_instances::Forget { gone }).await;
-        removed.map_err(|stop| stop.journal("removing deleted instances whose recovery had failed"))
+        removed.map_err(|stop| {
+            stop.journal("removing instances whose recovery had failed and that run again or are deleted")
+        })
     }
 }
 

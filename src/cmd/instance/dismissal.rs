@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use tachi_domain::recovery::ResolutionKind;
 use tachi_domain::situation::Protection;
 use tachi_engine::ports::operator::RecoveryFilter;
-use tachi_operator::{HostedView, RecoveryHistoryView};
+use tachi_operator::{HostedView, RecoveryHistoryView, RecoveryView};
 
 use crate::cmd::Failure;
 use crate::source::Source;
@@ -33,7 +33,8 @@ pub(super) async fn of(
             limit: Some(LAST_RECOVERIES),
             ..RecoveryFilter::default()
         };
-        for recovery in source.recoveries(&filter).await? {
+        let may_have = |one: &RecoveryView| one.moves.failed + one.moves.ignored > 0;
+        for recovery in source.recoveries(&filter).await?.into_iter().filter(may_have) {
             let Some(story) = source.recovery(recovery.recovery).await? else {
                 continue;
             };

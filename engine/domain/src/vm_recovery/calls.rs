@@ -18,7 +18,7 @@ const SENT_WITHIN: Duration = Duration::from_secs(1);
 /// Handles an answer by Nova, requested at `asked`, that it knows no such instance. A copy of its database that lags behind, or a cell
 /// that is away, gives it too, so it counts only if a later answer repeats it.
 pub(super) fn not_found(state: &mut VmRecovery, asked: Elapsed, now: DecisionTime, record: &mut Record) {
-    if state.server_read.is_gone(asked, now.elapsed) {
+    if state.server_read.note_gone(asked, now.elapsed) {
         return state.end(NotificationStatus::Ignored, "the instance does not exist", record);
     }
     state.seen = None;

@@ -44,7 +44,7 @@ pub(super) fn runs_elsewhere(hosts: &BTreeSet<String>, host: &str) -> String {
 
 /// True if Nova has shown for a while what ends the recovery before anything was done. A copy of its database that lags behind may
 /// show the instance where it was, or as it was; a monitor reports a failure once.
-fn is_shown_again(state: &mut VmRecovery, now: DecisionTime) -> bool {
+fn note_doubt(state: &mut VmRecovery, now: DecisionTime) -> bool {
     let at = state.seen.as_ref().map_or(now.elapsed, |seen| seen.at);
     at.since(*state.doubted_since.get_or_insert(at)) >= GONE_AGAIN
 }
@@ -107,7 +107,7 @@ impl VmRecovery {
             return false;
         }
         if seen.vm_state == VmState::Stopped && !self.rewound {
-            if !is_shown_again(self, now) {
+            if !note_doubt(self, now) {
                 return false;
             }
             self.end(NotificationStatus::Ignored, STOPPED, record);
@@ -144,7 +144,7 @@ impl VmRecovery {
                     self.host.clone_from(own);
                     self.service = None;
                 }
-                _ if !is_shown_again(self, now) => return,
+                _ if !note_doubt(self, now) => return,
                 other => {
                     let text = format!(
                         "the instance is on {}, not on the reporting host {}",
@@ -165,6 +165,7 @@ impl VmRecovery {
         if self.runs() && !self.owner_is_done(seen, now, record) {
             return;
         }
+        self.doubted_since = None;
         if !self.may_restart(now, record) || !self.pass(Phase::Pre, now, record, commands) {
             return;
         }

@@ -9,7 +9,7 @@ use sea_orm::{
     Set,
 };
 use tachi_domain::entity::notification::NotificationStatus;
-use tachi_domain::recovery::{Life, RecoveryKind};
+use tachi_domain::recovery::{Life, OperatorCommand, RecoveryKind};
 use tachi_domain::situation::FailedRecovery;
 use tachi_domain::{ServerId, Timestamp};
 
@@ -19,14 +19,17 @@ use crate::entity::{failed_instance, notification, recovery};
 use crate::error::Stop;
 use crate::transaction::{Transaction, Tx, TxOutcome};
 
-/// Stores how the recovery of an instance has ended. One that was ignored changes nothing: an earlier failure stays.
+/// Stores how the recovery of an instance has ended. One that was ignored changes nothing: an earlier failure stays. Nor does one that an
+/// operator has aborted: that is no finding about the instance, and what the recovery had stopped shows in Nova.
 pub(super) async fn ended(
     tx: &Tx,
     row: &recovery::Model,
     (status, message): (NotificationStatus, Option<&str>),
     now: Timestamp,
 ) -> Result<(), Stop> {
+    let is_aborted = row.word.as_deref() == Some(OperatorCommand::Reject.as_str());
     let failed = match status {
+        NotificationStatus::Failed if is_aborted => return Ok(()),
         NotificationStatus::Failed => true,
         NotificationStatus::Finished => false,
         NotificationStatus::New
@@ -123,7 +126,7 @@ pub(super) async fn all(db: &impl ConnectionTrait) -> Result<BTreeMap<ServerId, 
     Ok(found)
 }
 
-/// Removes deleted instances.
+/// Removes instances that run again or are deleted.
 pub(super) struct Forget<'a> {
     /// The instances, each with the time of the failure that was read.
     pub(super) gone: &'a BTreeMap<ServerId, Timestamp>,
@@ -185,6 +188,14 @@ mod tests {
         assert!(matches!(written, WriteOutcome::Written(_)), "{written:?}");
     }
 
+    async fn abort(bench: &Bench, claimed: &ClaimedRecovery) {
+        let desk = bench.store.desk();
+        let wait = tachi_domain::ApprovedWait::Current;
+        desk.submit(claimed.id, OperatorCommand::Reject, &wait, "ada")
+            .await
+            .unwrap();
+    }
+
     /// The failed instances, with the seconds since the start of the test.
     async fn known(bench: &Bench) -> Vec<(String, i64)> {
         let failed = bench.store.journal().failed_instances().await.unwrap();
@@ -230,6 +241,10 @@ mod tests {
         assert_eq!(known(&bench).await, later, "it has failed since");
         forget(START + later[0].1 * 1_000_000).await;
         assert_eq!(known(&bench).await, []);
+        let again = claimed(&bench, VM1).await;
+        abort(&bench, &again).await;
+        end(&bench, &again, NotificationStatus::Failed).await;
+        assert_eq!(known(&bench).await, [], "an operator has aborted it");
         let again = claimed(&bench, VM1).await;
         end(&bench, &again, NotificationStatus::Failed).await;
         assert_eq!(known(&bench).await.len(), 1);

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use sea_orm::{ActiveModelTrait as _, ColumnTrait as _, EntityTrait as _, QueryFilter as _, Set};
 use tachi_domain::entity::notification::{NewNotification, NotificationStatus};
 use tachi_domain::evidence::GivenEvidence;
-use tachi_domain::host_recovery::own_stamp_in;
+use tachi_domain::host_recovery::{outlives, own_stamp_in};
 use tachi_domain::recovery::retry::{note_first_reported, payload};
 use tachi_domain::recovery::{RecoveryKind, Task, open_key};
 use tachi_domain::{NotificationId, RecoveryId, Timestamp};
@@ -136,9 +136,6 @@ pub(super) async fn retry(registry: &RegistryTables, id: RecoveryId, by: &str) -
     })
 }
 
-/// Maximum difference between the clocks of reporters, clusters and the database, in seconds.
-const CLOCKS_DIFFER: i64 = 60;
-
 /// Returns the evidence of the failed recovery, unless one of its reporters is quarantined by now, or a monitor on the host has sent a
 /// heartbeat later: the host has run since.
 async fn standing_evidence(
@@ -155,7 +152,7 @@ async fn standing_evidence(
         }
     }
     let heartbeat = heartbeats::latest(db.reader(), &failed.host_name).await?;
-    if heartbeat.is_some_and(|at| at.minus_seconds(CLOCKS_DIFFER) > evidence.dated()) {
+    if heartbeat.is_some_and(|at| outlives(at, evidence.dated())) {
         return Ok(None);
     }
     Ok(Some(evidence))

@@ -38,7 +38,7 @@ impl StartTrack {
         let seen = match result {
             Ok(Some(seen)) => seen,
             Ok(None) => {
-                if readings.server.is_gone(asked, now) {
+                if readings.server.note_gone(asked, now) {
                     one.end_start(StartEnd::NotStarted, DELETED, ctx.record);
                 }
                 return;
@@ -101,7 +101,7 @@ impl StartTrack {
         };
         let Some(one) = pending(moves, server) else { return };
         let how = match result {
-            Ok(None) if readings.actions.is_gone(asked, ctx.now.elapsed) => DELETED,
+            Ok(None) if readings.actions.note_gone(asked, ctx.now.elapsed) => DELETED,
             Ok(None) => return,
             Ok(Some(actions)) => match StopReason::judge_after_death(&actions) {
                 StopReason::Due => {

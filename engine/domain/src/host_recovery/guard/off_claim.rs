@@ -11,7 +11,7 @@ use crate::timestamp::Timestamp;
 const CLOCKS_DIFFER: i64 = 60;
 
 /// True if a heartbeat contradicts a claim of that date.
-pub(super) fn outlives(heartbeat: Timestamp, dated: Timestamp) -> bool {
+pub fn outlives(heartbeat: Timestamp, dated: Timestamp) -> bool {
     heartbeat.minus_seconds(CLOCKS_DIFFER) > dated
 }
 
