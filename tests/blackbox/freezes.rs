@@ -9,6 +9,7 @@ use tachi_domain::Timestamp;
 use tachi_engine::ports::engine_registry::EngineSignature;
 use tachi_engine::ports::{EngineRegistry as _, OperatorJournal as _};
 
+use super::processes::stop_between_transactions;
 use super::support::{Stage, json as told, quick_region, run, until};
 
 const HOST: &str = "compute-001";
@@ -304,7 +305,7 @@ async fn slow_operator_a_freeze_ends_by_its_time_with_no_engine_there_and_holds_
 
     // A stopped engine has not read the freeze, and the operator's answer shows that.
     region.tune(|settings| settings.rebuild_time = Duration::from_millis(500));
-    engine.signal(rustix::process::Signal::STOP);
+    stop_between_transactions(&stage, &engine).await;
     let words = [
         "freeze",
         "host",

@@ -118,7 +118,7 @@ pub(crate) async fn stop_between_transactions(stage: &Stage, process: &super::su
         "the engine to be stopped outside a transaction",
         LIMIT,
         async || {
-            process.signal(Signal::STOP);
+            process.stop();
             // A beat of a recovery that does not exist takes the lock and changes nothing.
             let free = probe.journal().beat(&nobody, Elapsed::ZERO).await.is_ok();
             if !free {
