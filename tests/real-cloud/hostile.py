@@ -134,7 +134,7 @@ class Hostile(Sitting):
 
     def look_and_say(self, one):
         """A person looks at the hypervisors, stops what Nova does not know to be there, and says so."""
-        server, word = one["instance"], "--failure"
+        server = one["instance"]
         shown = self.cloud.server(server)["OS-EXT-SRV-ATTR:host"]
         places = sorted(set(one["may_run_on"]) | ({one["to"]} if one["to"] else set()))
         runs = self.hypervisors.running(server)
@@ -143,8 +143,9 @@ class Hostile(Sitting):
             return
         self.said.append((server, places, runs, shown))
         for host in places or [None]:
+            words = ["--not-running-on", host, "--yes"] if host else ["--not-running", "--yes"]
             if host in runs and shown == host:
-                word = "--success"
+                words = ["--running-on", host]
                 # Nova leaves it so when the broker goes between the spawn and what is written of it.
                 if self.cloud.server(server)["status"] == "ERROR":
                     self.cloud.act(server, "os-resetState", {"state": "active"})
@@ -152,8 +153,7 @@ class Hostile(Sitting):
                 self.hypervisors.stop_guest(host, server)
             open_now = {r["id"] for r in self.cloud.evacuations(server) if r["status"] not in OVER}
             try:
-                self.tachi_says("vmove", "recover", server, word, *(["--on", host] if host else []),
-                                *(["--yes"] if word == "--failure" else []))
+                self.tachi_says("instance", "resolve", server, *words, "--reason", "seen in the hypervisors' lists")
             except Failed as refused:
                 # It has moved on since it was listed. Who waits still is listed again.
                 print("        said nothing: %s" % refused, flush=True)
