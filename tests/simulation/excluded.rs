@@ -17,6 +17,9 @@ use crate::world::{Event, HOSTS, World, note};
 /// Percent of seeds with excluded instances.
 const PERCENT: u64 = 20;
 
+/// Nova's `sync_power_state_interval`, in milliseconds.
+const POWER_SYNC_INTERVAL: u64 = 600_000;
+
 /// Metadata that excludes an instance.
 pub(crate) const MARK: (&str, &str) = ("recovery", "no");
 
@@ -106,14 +109,23 @@ impl World {
         else {
             return;
         };
+        let mut is_busy = false;
         for server in &excluded.servers {
             let row = &mut self.nova.servers[*server];
-            let idle = row.exists && row.host == host && row.task_state.is_none();
-            if idle && row.vm_state == VmState::Active && !machine.runs(*server) {
-                row.vm_state = VmState::Stopped;
-                row.power_state = PowerState::Shutdown;
-                row.actions.push(("stop", Actor::Nova));
+            if !row.exists || row.host != host || row.vm_state != VmState::Active || machine.runs(*server) {
+                continue;
             }
+            if row.task_state.is_some() {
+                is_busy = true;
+                continue;
+            }
+            row.vm_state = VmState::Stopped;
+            row.power_state = PowerState::Shutdown;
+            row.actions.push(("stop", Actor::Nova));
+        }
+        // The sync skips an instance with a task, and is periodic.
+        if is_busy {
+            self.after(POWER_SYNC_INTERVAL, Event::PowerSync(host, life));
         }
     }
 
