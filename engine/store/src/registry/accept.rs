@@ -4,27 +4,32 @@
 mod duplicates;
 pub(crate) mod together;
 
+use std::collections::HashSet;
+
 use async_trait::async_trait;
 use sea_orm::sea_query::Expr;
 use sea_orm::{
     ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait, DbErr, EntityTrait as _, QueryFilter as _,
-    QueryOrder as _, Set,
+    QueryOrder as _, QuerySelect as _, Set,
 };
 use serde::Serialize;
 use tachi_domain::entity::Notification;
 use tachi_domain::entity::host::MaintenanceReason;
-use tachi_domain::entity::notification::{NewNotification, NotificationStatus};
+use tachi_domain::entity::notification::{NewNotification, NotificationStatus, NotificationType};
 use tachi_domain::recovery::OffClaim;
 use tachi_domain::recovery::retry::first_reported;
 use tachi_domain::recovery::{Life, RecoveryKind, kind_of, open_key};
+use tachi_domain::situation::ComputeService;
 use tachi_domain::{HostId, Reporter, Timestamp, WaitsFor};
 use tachi_engine::ports::RegistryError;
+use tachi_engine::watcher::kind;
 use uuid::Uuid;
 
 use super::maintenance;
+use crate::batches::batches;
 use crate::clock;
 use crate::convert::{self, Cell};
-use crate::entity::{host, notification, recovery, recovery_move};
+use crate::entity::{fact, host, notification, recovery, recovery_move};
 use crate::error::{Stop, is_unique_violation};
 use crate::heartbeats::{self, ReportedBoot};
 use crate::journal::off_word;
@@ -102,8 +107,9 @@ impl Transaction for AcceptTransaction<'_> {
         note_boots(tx, std::iter::once(&mut case)).await?;
         let row = case.notification_row()?.insert(tx).await?;
         let mut first_report = case.first_report()?;
-        if maintenance == Some(MaintenanceReason::Recovery) && first_report.first_reported.is_none() {
-            first_report.first_reported = outage_since(tx, &case.host).await?;
+        if case.host_stopped && first_report.first_reported.is_none() {
+            let is_recovered = maintenance == Some(MaintenanceReason::Recovery);
+            first_report.first_reported = outage_since(tx, &case.host, is_recovered).await?;
         }
         open(tx, &case.host, &row, case.kind, case.key, first_report, self.now).await?;
         Ok(TxOutcome::Keep(AcceptOutcome::Opened(convert::notification(
@@ -173,9 +179,13 @@ impl<'a> AcceptTransaction<'a> {
     }
 }
 
-/// Returns the first report of the outage of a host that is in maintenance because of its recovery: that of its newest recovery, if it
-/// failed and the host was not seen running since.
-async fn outage_since(tx: &Tx, host: &host::Model) -> Result<Option<Timestamp>, Stop> {
+/// Time from the report of a host until Nova shows it as down, with some reserve.
+const NOVA_DELAY_SECONDS: i64 = 120;
+
+/// Returns the first report of the outage of a host: that of its newest recovery, if it failed and the host was not seen running since. A
+/// recovery that was aborted while on hold has not put the host in maintenance; then the engine's reading of Nova has to show that
+/// the host has been down all the time.
+async fn outage_since(tx: &Tx, host: &host::Model, is_recovered: bool) -> Result<Option<Timestamp>, Stop> {
     let newest = recovery::Entity::find()
         .filter(recovery::Column::HostUuid.eq(&host.uuid))
         .filter(recovery::Column::Kind.eq(RecoveryKind::Host.as_str()))
@@ -190,9 +200,46 @@ async fn outage_since(tx: &Tx, host: &host::Model) -> Result<Option<Timestamp>, 
         .filter(notification::Column::Status.eq(NotificationStatus::Failed.as_str()))
         .one(tx)
         .await?;
-    let goes_on = failed.is_some_and(|row| row.running_again != Some(true));
-    let first = newest.first_reported_at.unwrap_or(newest.opened_at);
-    Ok(goes_on.then(|| Timestamp::from_micros(first)))
+    if failed.is_none_or(|row| row.running_again == Some(true)) {
+        return Ok(None);
+    }
+    let first = Timestamp::from_micros(newest.first_reported_at.unwrap_or(newest.opened_at));
+    let shown = Timestamp::from_micros(newest.opened_at).minus_seconds(-NOVA_DELAY_SECONDS);
+    let goes_on = is_recovered || is_down_since(tx, &host.name, shown).await?;
+    Ok(goes_on.then_some(first))
+}
+
+/// True if the engine's latest reading of Nova shows the host as down since this time or longer.
+async fn is_down_since(tx: &Tx, host: &str, since: Timestamp) -> Result<bool, Stop> {
+    let known = fact::Entity::find()
+        .filter(fact::Column::Kind.eq(kind::COMPUTES))
+        .one(tx)
+        .await?;
+    // One that cannot be read was written by another version, and shows nothing.
+    let computes: Vec<ComputeService> = known
+        .and_then(|row| serde_json::from_str(&row.value).ok())
+        .unwrap_or_default();
+    Ok(computes
+        .iter()
+        .any(|one| one.host == host && !one.up && !one.cell_down && one.since <= since))
+}
+
+/// Returns those of these hosts with a report whose recovery failed: an outage of such a host may have begun before the next report.
+async fn with_failed_recovery(tx: &Tx, hosts: &[String]) -> Result<HashSet<String>, Stop> {
+    let mut found = HashSet::new();
+    for batch in batches(hosts) {
+        let rows: Vec<String> = notification::Entity::find()
+            .select_only()
+            .column(notification::Column::SourceHostUuid)
+            .filter(notification::Column::SourceHostUuid.is_in(batch))
+            .filter(notification::Column::Kind.eq(NotificationType::ComputeHost.as_str()))
+            .filter(notification::Column::Status.eq(NotificationStatus::Failed.as_str()))
+            .into_tuple()
+            .all(tx)
+            .await?;
+        found.extend(rows);
+    }
+    Ok(found)
 }
 
 /// Stores a report of a quarantined reporter without starting anything.

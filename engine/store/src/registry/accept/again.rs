@@ -6,8 +6,10 @@ use tachi_domain::entity::notification::NotificationType::{ComputeHost, Process,
 use tachi_domain::entity::notification::{NewNotification, NotificationStatus};
 use tachi_domain::evidence::{FenceEvidence, GivenEvidence};
 use tachi_domain::recovery::Life;
+use tachi_domain::situation::ComputeService;
 use tachi_engine::ports::journal::{HostWrite, Write, WriteOutcome};
-use tachi_engine::ports::{Journal as _, OperatorJournal as _, RegistryError};
+use tachi_engine::ports::{Fact, FactStore as _, Journal as _, OperatorJournal as _, RegistryError};
+use tachi_engine::watcher::kind;
 
 use crate::testing::{Bench, notification};
 
@@ -196,6 +198,67 @@ async fn downtime_counts_from_the_first_report_also_if_the_next_attempt_is_a_rep
             let newest = all.iter().max_by_key(|one| one.opened_at).unwrap();
             let expected = if is_carried { first } else { newest.opened_at };
             assert_eq!(newest.first_reported_at, expected, "{status}, {running_again}");
+        }
+    }
+}
+
+/// A recovery that was aborted while on hold has not put its host in maintenance.
+/// Covers D1.
+#[tokio::test]
+async fn downtime_counts_from_the_first_report_after_an_abort_on_hold_if_nova_has_shown_the_host_down_since()
+{
+    for (case, up, down_after, is_carried) in [
+        ("down since the report", false, 60, true),
+        ("up at that time, and down since", false, 1_800, false),
+        ("up", true, 60, false),
+    ] {
+        for reports in [1, 2] {
+            let bench = bench().await;
+            let stopped = [("event", "STOPPED"), ("host_status", "UNKNOWN")];
+            let report = |bench: &Bench| notification(ComputeHost, "cmp1", bench.clock_wall(), &stopped);
+            assert!(is_accepted(&bench, &report(&bench)).await);
+            let first = bench.store.desk().recoveries(true).await.unwrap()[0].opened_at;
+            let claimed = bench.claim_newest("engine").await;
+            let aborted = Write {
+                life: Some(Life::Closed),
+                notification: Some((NotificationStatus::Failed, Some("aborted by ada".to_owned()))),
+                ..Write::default()
+            };
+            let journal = bench.store.journal();
+            let written = journal.commit(&claimed.claim(), &aborted).await.unwrap();
+            assert!(matches!(written, WriteOutcome::Written(_)), "{written:?}");
+            let compute = ComputeService {
+                host: "cmp1".to_owned(),
+                up,
+                enabled: true,
+                cell_down: false,
+                drained: false,
+                since: first.minus_seconds(-down_after),
+            };
+            let known = Fact {
+                kind: kind::COMPUTES.to_owned(),
+                subject: String::new(),
+                value: serde_json::to_string(&[compute]).unwrap(),
+                as_of: bench.clock_wall(),
+            };
+            bench.store.facts().put_facts(&[known]).await.unwrap();
+            bench.clock.set_wall_on(3_600);
+            // Two reports at once are accepted in one transaction.
+            let segment = bench.segment("others").await;
+            bench.host(&segment, "cmp9").await;
+            let other = notification(ComputeHost, "cmp9", bench.clock_wall(), &stopped);
+            let again = report(&bench);
+            if reports == 1 {
+                assert!(is_accepted(&bench, &again).await);
+            } else {
+                let both = tokio::join!(is_accepted(&bench, &again), is_accepted(&bench, &other));
+                assert_eq!(both, (true, true), "{case}");
+            }
+            let all = bench.store.desk().recoveries(true).await.unwrap();
+            let of_host = all.iter().filter(|one| one.host == "cmp1");
+            let newest = of_host.max_by_key(|one| one.opened_at).unwrap();
+            let expected = if is_carried { first } else { newest.opened_at };
+            assert_eq!(newest.first_reported_at, expected, "{case}, {reports}");
         }
     }
 }

@@ -25,7 +25,10 @@ use tachi_domain::{HostId, Timestamp};
 use tachi_engine::ports::RegistryError;
 use tokio::sync::oneshot;
 
-use super::{AcceptContext, AcceptOutcome, AcceptTransaction, duplicates, note_boots, recovery_row};
+use super::{
+    AcceptContext, AcceptOutcome, AcceptTransaction, duplicates, note_boots, recovery_row,
+    with_failed_recovery,
+};
 use crate::convert;
 use crate::entity::{host, notification, recovery};
 use crate::error::{Failure, Stop};
@@ -264,6 +267,12 @@ impl Transaction for Together<'_> {
             {
                 *slot = None;
             }
+        }
+        let stopped = cases.iter().flatten().filter(|case| case.host_stopped);
+        let stopped: Vec<String> = stopped.map(|case| case.host.uuid.clone()).collect();
+        let failed = with_failed_recovery(tx, &stopped).await?;
+        for slot in &mut cases {
+            slot.take_if(|case| case.host_stopped && failed.contains(&case.host.uuid));
         }
         note_boots(tx, cases.iter_mut().flatten()).await?;
         let rows: Vec<notification::ActiveModel> = cases
