@@ -13,8 +13,8 @@ use tachi_domain::machine_id::MachineId;
 use tachi_domain::policy::{FencingMode, LocalDiskRules};
 use tachi_domain::recovery::{Life, RecoveryKind};
 use tachi_domain::situation::{
-    Acknowledgement, ActiveFreeze, ComputeService, DeviceTest, Engine, EnginePart, Facts, FailedRecovery,
-    Fencing, Host, Instance, Instances, Monitor, MutedReporter, Queue, Recovery, Rooms, Segment, TimedFact,
+    Acknowledgement, ActiveFreeze, ComputeService, DeviceTest, Engine, EnginePart, Facts, Fencing, Host,
+    Instance, Instances, Monitor, MutedReporter, Queue, Recovery, ReportedFailure, Rooms, Segment, TimedFact,
     WaitingInstance, WrongMachine,
 };
 use tachi_domain::{NotificationId, ServerId, Timestamp};
@@ -56,8 +56,8 @@ pub struct Tables {
     pub backlog: Backlog,
     /// Reporters that are muted, or would be if the limit allowed it.
     pub muted_reporters: Vec<MutedReporter>,
-    /// The instances whose last recovery has failed.
-    pub failed: BTreeMap<ServerId, FailedRecovery>,
+    /// The instances whose reported failure no recovery has repaired.
+    pub failed: BTreeMap<ServerId, ReportedFailure>,
     /// The machines that the devices switch.
     pub machines: Vec<MachineLine>,
     /// The freezes in force, ordered by their end.
@@ -133,7 +133,7 @@ impl Tables {
             engines: roll.engines().await?,
             backlog: roll.backlog().await?,
             muted_reporters: desk.muted_reporters().await?,
-            failed: desk.failed_recoveries().await?,
+            failed: desk.reported_failures().await?,
             machines: machines.machines().await?,
             freezes: freezes.freezes().await?,
             monitors: monitors.monitors().await?,

@@ -19,7 +19,7 @@ use crate::out::{View, answer};
 use crate::source::Source;
 use crate::{out, source};
 
-use part::{Part, running};
+use part::Part;
 
 /// Interval between two refreshes of `--watch`.
 const POLL_INTERVAL: Duration = Duration::from_secs(2);
@@ -67,7 +67,7 @@ impl StatusView {
             }
         };
         Ok(Self {
-            seen: part.of(whole, &running(host.as_ref())),
+            seen: part.of(whole),
             part: Some(part),
             host,
         })

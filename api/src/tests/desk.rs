@@ -15,7 +15,7 @@ use tachi_domain::policy::{BareNormal, FencingMode};
 use tachi_domain::recovery::{
     DISMISSED, InstanceResolution, Life, OperatorAction, OperatorCommand, OperatorWord, RecoveryKind,
 };
-use tachi_domain::situation::{ComputeService, FailedRecovery, Instance, Instances, Severity, TimedFact};
+use tachi_domain::situation::{ComputeService, Instance, Instances, ReportedFailure, Severity, TimedFact};
 use tachi_domain::{
     ApprovedWait, Elapsed, HostId, NotificationId, RecoveryId, Reporter, SegmentId, ServerId, Timestamp,
     Wait, WaitsFor,
@@ -542,7 +542,7 @@ impl OperatorJournal for FakeDesk {
         Ok(ActionOutcome::Heard)
     }
 
-    async fn failed_recoveries(&self) -> Result<BTreeMap<ServerId, FailedRecovery>, JournalError> {
+    async fn reported_failures(&self) -> Result<BTreeMap<ServerId, ReportedFailure>, JournalError> {
         self.fails()?;
         Ok(BTreeMap::new())
     }

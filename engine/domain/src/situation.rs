@@ -35,8 +35,8 @@ pub use counts::Counts;
 pub use engines::{is_alive, replaces};
 pub use explain::{Explanation, HostOrInstance, Need, SHORTEST_ID};
 pub use facts::{
-    ActiveFreeze, ComputeService, DeviceTest, Engine, EnginePart, Facts, FailedRecovery, Fencing, Host,
-    Instance, Instances, Monitor, MutedReporter, Queue, Recovery, Rooms, RoomsState, Segment, TimedFact,
+    ActiveFreeze, ComputeService, DeviceTest, Engine, EnginePart, Facts, Fencing, Host, Instance, Instances,
+    Monitor, MutedReporter, Queue, Recovery, ReportedFailure, Rooms, RoomsState, Segment, TimedFact,
     WaitingInstance, WrongMachine,
 };
 pub use findings::{Finding, name_in_command, position_in_command};
@@ -276,8 +276,25 @@ struct AssessContext<'a> {
 impl AssessContext<'_> {
     /// Returns the open recovery of the host itself. Those of its instances and processes, and its drain, bear its name, too.
     fn open_host_recovery(&self, host: &str) -> Option<&Recovery> {
+        self.open_recovery(host, RecoveryKind::Host)
+    }
+
+    /// Returns the drain of a host that is open.
+    fn open_drain(&self, host: &str) -> Option<crate::id::RecoveryId> {
+        Some(self.open_recovery(host, RecoveryKind::Drain)?.id)
+    }
+
+    fn open_recovery(&self, host: &str, kind: RecoveryKind) -> Option<&Recovery> {
         let mut all = self.facts.recoveries.iter();
-        all.find(|one| one.host == host && one.kind == RecoveryKind::Host && one.life == Life::Open)
+        all.find(|one| one.host == host && one.kind == kind && one.life == Life::Open)
+    }
+
+    /// Returns the host of an instance, as Nova listed it.
+    fn host_of(&self, server: crate::id::ServerId) -> Option<&str> {
+        let known = self.facts.instances.as_ref()?;
+        let mut on = known.value.on.iter();
+        let (host, _) = on.find(|(_, all)| all.iter().any(|one| one.id == server))?;
+        Some(host)
     }
 
     /// Returns the number of instances on a host; 0 if it is not known.

@@ -19,6 +19,10 @@ pub struct FindingView {
     pub grade: Severity,
     /// The names of the hosts, instances, engines or others that it is about; empty if it is about the whole region.
     pub subjects: Vec<String>,
+    /// The host of each subject, in the same order, if these are instances; else empty.
+    #[serde(default)]
+    #[schema(required)]
+    pub hosts: Vec<String>,
     /// The number of instances that are affected.
     pub instances: u64,
     /// Since when the finding has held; null if unknown.
@@ -40,6 +44,9 @@ pub struct FindingView {
 /// The maximum number of hosts that a command names; beyond it, the command takes `--all`, or its comment only counts the others.
 const NAMED: usize = 4;
 
+/// The command that lists the instances that are down.
+const DOWN_LIST: &str = "tachi instance list --down";
+
 impl FindingView {
     /// Returns the command for all subjects; `fix` names the first one only.
     pub fn typed(&self) -> Option<String> {
@@ -51,7 +58,7 @@ impl FindingView {
             Some((_, others)) if !others.is_empty() => {
                 // These commands take an id or a number, and the subjects are names.
                 let list = if self.code == FindingCode::InstanceDown {
-                    "tachi instance list --down"
+                    DOWN_LIST
                 } else if self.code == FindingCode::ReporterDoubted {
                     "tachi monitor list --muted"
                 } else {
@@ -72,16 +79,38 @@ impl FindingView {
         })
     }
 
-    /// Returns the finding with only the subjects for which `is_meant` is true, or all of it if there is none.
+    /// Returns the subjects, each with its host if they are instances.
+    fn located(&self) -> impl Iterator<Item = (&String, Option<&String>)> {
+        let hosts = self.hosts.iter().map(Some).chain(std::iter::repeat(None));
+        self.subjects.iter().zip(hosts)
+    }
+
+    /// True if it is about one of these subjects, or about an instance on one of them.
+    pub fn is_about(&self, is_meant: impl Fn(&str) -> bool) -> bool {
+        self.located()
+            .any(|(subject, host)| is_meant(host.unwrap_or(subject)))
+    }
+
+    /// Returns the finding with only the subjects for which `is_meant` is true, and the instances on them, or all of it if there is none.
     #[must_use]
     pub fn about(&self, is_meant: impl Fn(&str) -> bool) -> Self {
         let mut finding = self.clone();
-        finding.subjects.retain(|one| is_meant(one));
+        let meant = || {
+            self.located()
+                .filter(|(subject, host)| is_meant(host.unwrap_or(subject)))
+        };
+        finding.subjects = meant().map(|(subject, _)| subject.clone()).collect();
+        finding.hosts = meant().filter_map(|(_, host)| host.cloned()).collect();
         let (Some(first), Some(own)) = (self.subjects.first(), finding.subjects.first()) else {
             return self.clone();
         };
         if let Some(fix) = &mut finding.fix {
-            *fix = about_another(fix, first, own);
+            *fix = if self.code == FindingCode::InstanceDown && own != first {
+                // The command has the id of another instance.
+                DOWN_LIST.to_owned()
+            } else {
+                about_another(fix, first, own)
+            };
         }
         finding
     }
@@ -107,6 +136,7 @@ impl From<&Finding> for FindingView {
             code: finding.code,
             grade: finding.grade,
             subjects: finding.subjects.clone(),
+            hosts: finding.hosts.clone(),
             instances: finding.instances,
             since: finding.since.map(Time),
             text: finding.text.clone(),
@@ -126,6 +156,7 @@ mod tests {
             code: FindingCode::FenceNotTested,
             grade: Severity::Warn,
             subjects: subjects.iter().map(|one| (*one).to_owned()).collect(),
+            hosts: Vec::new(),
             instances: 0,
             since: None,
             text: String::new(),
@@ -177,6 +208,31 @@ mod tests {
         };
         let expected = "openstack server start 1234    # and the others of `tachi instance list --down`";
         assert_eq!(down.typed().as_deref(), Some(expected));
+    }
+
+    #[test]
+    fn a_finding_is_reduced_to_the_instances_of_a_host() {
+        let down = FindingView {
+            code: FindingCode::InstanceDown,
+            hosts: vec!["a".to_owned(), "b".to_owned()],
+            ..finding("openstack server start 1234", &["web", "web"])
+        };
+        let on = |host: &str| {
+            let part = down.about(|one| one == host);
+            (part.subjects.len(), part.hosts, part.fix.unwrap())
+        };
+        assert!(down.is_about(|one| one == "a") && !down.is_about(|one| one == "web"));
+        let (count, hosts, _) = on("a");
+        assert_eq!((count, hosts), (1, vec!["a".to_owned()]));
+        let web = FindingView {
+            subjects: vec!["web".to_owned(), "db".to_owned()],
+            ..down.clone()
+        };
+        let part = web.about(|one| one == "b");
+        assert_eq!(
+            (part.subjects, part.fix.as_deref()),
+            (vec!["db".to_owned()], Some(DOWN_LIST))
+        );
     }
 
     #[test]

@@ -15,7 +15,7 @@ use tachi_domain::{
 use super::JournalError;
 use super::journal::PeerClaim;
 use super::past::{Past, Span};
-use tachi_domain::situation::{FailedRecovery, MutedReporter};
+use tachi_domain::situation::{MutedReporter, ReportedFailure};
 
 /// A recovery in a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -419,12 +419,12 @@ pub trait OperatorJournal: Send + Sync {
         word: &InstanceResolution,
     ) -> Result<ActionOutcome, JournalError>;
 
-    /// Returns the instances whose last recovery has failed, with its end and its message.
+    /// Returns the instances with an open recovery, and those whose last recovery has failed.
     ///
     /// # Errors
     ///
     /// The database failed.
-    async fn failed_recoveries(&self) -> Result<BTreeMap<ServerId, FailedRecovery>, JournalError>;
+    async fn reported_failures(&self) -> Result<BTreeMap<ServerId, ReportedFailure>, JournalError>;
 
     /// Returns the quarantined reporters, and those that would be quarantined if the limit allowed it.
     ///

@@ -224,7 +224,8 @@ impl Journal for JournalTables {
 impl FailedInstances for JournalTables {
     #[instrument(name = "store::failed_instances", level = "debug", skip_all)]
     async fn failed_instances(&self) -> Result<BTreeMap<ServerId, Timestamp>, JournalError> {
-        let read = failed_instances::all(self.db.reader()).await;
+        let read = failed_instances::failures(self.db.reader()).await;
+        let read = read.map(|all| all.into_iter().map(|(id, one)| (id, one.at)).collect());
         read.map_err(|stop| stop.journal("reading the instances whose recovery has failed"))
     }
 

@@ -15,7 +15,7 @@ use async_trait::async_trait;
 use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _};
 use tachi_domain::entity::Vmove;
 use tachi_domain::recovery::{InstanceResolution, OperatorCommand};
-use tachi_domain::situation::{FailedRecovery, MutedReporter};
+use tachi_domain::situation::{MutedReporter, ReportedFailure};
 use tachi_domain::{ApprovedWait, HostId, NotificationId, RecoveryId, ServerId, Timestamp};
 use tachi_engine::ports::journal::PeerClaim;
 use tachi_engine::ports::operator::{
@@ -164,8 +164,8 @@ impl OperatorJournal for DeskTables {
         outcome.map_err(|stop| stop.journal("recording the resolution of an instance"))
     }
 
-    #[instrument(name = "store::failed_recoveries", level = "debug", skip_all)]
-    async fn failed_recoveries(&self) -> Result<BTreeMap<ServerId, FailedRecovery>, JournalError> {
+    #[instrument(name = "store::reported_failures", level = "debug", skip_all)]
+    async fn reported_failures(&self) -> Result<BTreeMap<ServerId, ReportedFailure>, JournalError> {
         let read = failed_instances::failures(self.db.reader()).await;
         read.map_err(|stop| stop.journal("reading the instances whose recovery has failed"))
     }

@@ -271,6 +271,7 @@ mod tests {
             code,
             grade,
             subjects: vec!["a".into(), "b".into()],
+            hosts: Vec::new(),
             instances: 0,
             since: None,
             text: "so".into(),

@@ -8,7 +8,7 @@ use tachi_operator::{FindingView, InstanceView, RecoveryHistoryView};
 
 use super::super::recovery::story;
 use super::super::status::findings::{mark, since};
-use super::super::status::part::{Part, running};
+use super::super::status::part::Part;
 use super::super::{explain, status};
 use super::feed::{FeedAnswer, More, Want};
 use super::region::Finding;
@@ -45,7 +45,7 @@ impl Page {
         let (title, lines) = match (answer.want, answer.more) {
             (Want::Host(name), More::Host(one)) => {
                 let part = Part::Host(name.clone());
-                let seen = part.of(answer.seen, &running(one.as_ref()));
+                let seen = part.of(answer.seen);
                 let lines = match &one {
                     Some(_) => status::host::lines(&part, &seen, one.as_ref()),
                     None => vec!["this host no longer exists".to_owned()],

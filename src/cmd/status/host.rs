@@ -7,7 +7,7 @@ use tachi_operator::{ExplanationView, Flags, HostView, HostedView, RegisteredVie
 use super::super::Failure;
 use super::super::when::ago;
 use super::findings::{self, mark};
-use super::part::{Part, running};
+use super::part::Part;
 use super::tree::{n_plus, note, waits};
 use crate::source::Source;
 
@@ -32,7 +32,7 @@ pub(in crate::cmd) async fn parts(
     one: &ExplanationView,
 ) -> Result<Vec<String>, Failure> {
     let part = Part::Host(one.name.clone());
-    let seen = part.of(source.situation().await?, &running(Some(one)));
+    let seen = part.of(source.situation().await?);
     Ok(of_host(&seen, one).into_iter().skip(1).collect())
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use tachi_domain::situation::Severity;
 use tachi_operator::matching::{MatchQuality, best_matches};
-use tachi_operator::{CountsView, ExplanationView, FindingView, HostView, SegmentView, SituationView};
+use tachi_operator::{CountsView, FindingView, HostView, SegmentView, SituationView};
 
 use super::super::Failure;
 use super::findings::NAMED;
@@ -82,8 +82,8 @@ impl Part {
         }
     }
 
-    /// Reduces the situation to the part, in the same format; `running` are the instances that are known to be on it.
-    pub(in crate::cmd) fn of(&self, mut seen: SituationView, running: &BTreeSet<String>) -> SituationView {
+    /// Reduces the situation to the part, in the same format.
+    pub(in crate::cmd) fn of(&self, mut seen: SituationView) -> SituationView {
         seen.hosts.retain(|host| self.has_host(host));
         let hosts: BTreeSet<String> = seen.hosts.iter().map(|host| host.name.clone()).collect();
         seen.instances = match self {
@@ -113,19 +113,11 @@ impl Part {
             .map(|one| format!("segment {}", one.name))
             .collect();
         subjects.extend(hosts);
-        subjects.extend(running.iter().cloned());
-        subjects.extend(seen.needs_person.instances.iter().map(|one| one.name.clone()));
         seen.findings = about(&seen.findings, &subjects, &seen.hosts);
         let grades = seen.findings.iter().map(|finding| finding.grade);
         seen.grade = grades.max().unwrap_or(Severity::Ok);
         seen
     }
-}
-
-/// Returns the names of the instances that are known to be on a host.
-pub(in crate::cmd) fn running(host: Option<&ExplanationView>) -> BTreeSet<String> {
-    let hosted = host.into_iter().flat_map(|one| &one.hosted).flatten();
-    hosted.map(|one| one.name.clone()).collect()
 }
 
 /// Returns findings about one of the subjects, reduced to these, and region-wide findings that are a reason of one of the hosts.
@@ -137,13 +129,12 @@ fn about(all: &[FindingView], subjects: &BTreeSet<String>, hosts: &[HostView]) -
         .collect();
     let named: BTreeSet<&str> = all
         .iter()
-        .filter(|finding| finding.subjects.iter().any(|one| subjects.contains(one)))
+        .filter(|finding| finding.is_about(|one| subjects.contains(one)))
         .map(|finding| finding.code.as_str())
         .collect();
     let of_part = |finding: &FindingView| {
         let code = finding.code.as_str();
-        finding.subjects.iter().any(|one| subjects.contains(one))
-            || (reasons.contains(code) && !named.contains(code))
+        finding.is_about(|one| subjects.contains(one)) || (reasons.contains(code) && !named.contains(code))
     };
     let mut selected = Vec::new();
     for finding in all {
@@ -200,6 +191,7 @@ fn some<'a>(names: impl Iterator<Item = &'a str>) -> String {
 #[cfg(test)]
 mod tests {
     use tachi_domain::HostId;
+    use tachi_domain::situation::FindingCode;
     use uuid::Uuid;
 
     use super::super::seen::tests::{fine, host, judged};
@@ -261,7 +253,7 @@ mod tests {
         seen.tables.segments[0].hosts.push(host("c", false, None));
         seen.situation = judged(&seen.tables);
         let whole = SituationView::from(&seen);
-        let about = |part: &Part| part.of(whole.clone(), &BTreeSet::new());
+        let about = |part: &Part| part.of(whole.clone());
         let b = about(&Part::Host("b".into()));
         let of = |view: &SituationView, code: &str| {
             let found = view.findings.iter().find(|one| one.code.as_str() == code);
@@ -274,10 +266,36 @@ mod tests {
         let segment = about(&Part::Segment("all".into()));
         assert_eq!(of(&segment, "HOST_ON_MAINTENANCE").map(|all| all.len()), Some(2));
 
+        // Instances are found by their host, as another host may have one of the same name.
+        let mut down = whole.clone();
+        down.findings = vec![FindingView {
+            code: FindingCode::InstanceDown,
+            grade: Severity::Err,
+            subjects: vec!["web".to_owned(), "web".to_owned(), "db".to_owned()],
+            hosts: vec!["a".to_owned(), "z".to_owned(), "z".to_owned()],
+            instances: 3,
+            since: None,
+            text: "it should run and does not".to_owned(),
+            fix: None,
+            page: String::new(),
+            acknowledged_until: None,
+        }];
+        let about = |part: &Part| part.of(down.clone());
+        for (part, names) in [
+            (Part::Segment("all".into()), vec!["web"]),
+            (Part::Host("a".into()), vec!["web"]),
+            (Part::Host("b".into()), vec![]),
+        ] {
+            let seen = about(&part);
+            let found: Vec<&String> = seen.findings.iter().flat_map(|one| &one.subjects).collect();
+            assert_eq!(found, names, "{part:?}");
+            assert_eq!(seen.grade == Severity::Err, !names.is_empty(), "{part:?}");
+        }
+
         // Without an engine nothing is protected anywhere, and each part shows that.
         seen.tables.engines.clear();
         seen.situation = judged(&seen.tables);
-        let part = Part::Host("c".into()).of(SituationView::from(&seen), &BTreeSet::new());
+        let part = Part::Host("c".into()).of(SituationView::from(&seen));
         assert_eq!(
             (of(&part, "NO_ENGINE"), part.grade),
             (Some(Vec::new()), Severity::Err)

@@ -53,8 +53,8 @@ pub struct Facts {
     pub waiting: Vec<WaitingInstance>,
     /// The instances that open recoveries have not brought back yet, wherever Nova shows them meanwhile.
     pub away: BTreeSet<ServerId>,
-    /// The instances whose last recovery has failed, and that are not known to run since.
-    pub failed: BTreeMap<ServerId, FailedRecovery>,
+    /// The instances whose reported failure no recovery has repaired, and that are not known to run since.
+    pub failed: BTreeMap<ServerId, ReportedFailure>,
     /// The reporters that are quarantined, or should be.
     pub muted_reporters: Vec<MutedReporter>,
     /// The freezes in force.
@@ -192,10 +192,12 @@ pub struct WaitingInstance {
     pub wait: Option<Wait>,
 }
 
-/// The recovery of an instance that gave up.
+/// The reported failure of an instance that no recovery has repaired.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FailedRecovery {
-    /// The end of the recovery.
+pub struct ReportedFailure {
+    /// The recovery, while it is open.
+    pub open: Option<RecoveryId>,
+    /// The end of the recovery, or the start of an open one.
     pub at: Timestamp,
     /// The reason, for people; `None` if it is not known.
     pub reason: Option<String>,

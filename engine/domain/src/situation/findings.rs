@@ -15,6 +15,8 @@ pub struct Finding {
     pub grade: Severity,
     /// The hosts, instances, engines or other subjects; empty if the finding is about the whole region.
     pub subjects: Vec<String>,
+    /// The host of each subject, if these are instances; else empty.
+    pub hosts: Vec<String>,
     /// The number of affected instances.
     pub instances: u64,
     /// The start of the condition, as far as it is known, in microseconds of Unix time.
@@ -36,6 +38,7 @@ impl Finding {
             code,
             grade: code.grade(),
             subjects: Vec::new(),
+            hosts: Vec::new(),
             instances: 0,
             since: None,
             text: text.into(),
@@ -49,6 +52,12 @@ impl Finding {
         self.subjects.push(subject.into());
         self.instances = instances;
         self
+    }
+
+    /// Makes the finding one about an instance.
+    pub(super) fn about_instance(mut self, name: impl Into<String>, host: impl Into<String>) -> Self {
+        self.hosts.push(host.into());
+        self.about(name, 1)
     }
 
     pub(super) fn graded(self, grade: Severity) -> Self {
@@ -133,6 +142,7 @@ impl<'a> Findings<'a> {
             return;
         };
         before.subjects.extend(finding.subjects);
+        before.hosts.extend(finding.hosts);
         before.instances += finding.instances;
         before.since = match (before.since, finding.since) {
             (Some(one), Some(other)) => Some(one.min(other)),

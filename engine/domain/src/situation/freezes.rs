@@ -111,15 +111,22 @@ fn about(finding: Finding, ice: &ActiveFreeze, look: &AssessContext<'_>) -> Find
             finding.about(format!("segment {name}"), instances)
         }
         FreezeScope::Host => finding.about(name, look.instances_on(name)),
-        FreezeScope::Instance => finding.about(name, 1),
+        FreezeScope::Instance => match ice.server.and_then(|server| look.host_of(server)) {
+            Some(host) => finding.about_instance(name, host),
+            None => finding.about(name, 1),
+        },
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use uuid::Uuid;
+
     use super::super::tests::{NOW, engine, fine, ice};
-    use super::super::{Situation, assess};
+    use super::super::{Recovery, Situation, assess};
     use super::*;
+    use crate::id::RecoveryId;
+    use crate::recovery::{Life, RecoveryKind};
 
     fn frozen(scope: FreezeScope, name: &str) -> Facts {
         Facts {
@@ -204,6 +211,33 @@ mod tests {
         let situation = assess(&facts, NOW);
         let codes: Vec<_> = situation.findings.iter().map(|one| one.code).collect();
         assert!(codes.contains(&FindingCode::HostDisabled) && codes.contains(&FindingCode::Frozen));
+        // A drain that runs, that has failed, or whose freeze has ended.
+        facts.freezes.clear();
+        let only = |facts: &Facts| {
+            let situation = assess(facts, NOW);
+            let [finding] = &situation.findings[..] else {
+                panic!("{:?}", situation.findings);
+            };
+            (finding.code, finding.fix.clone().unwrap())
+        };
+        let undrain = "tachi host undrain b --reason TEXT".to_owned();
+        assert_eq!(only(&facts), (FindingCode::HostDisabled, undrain));
+        let id = RecoveryId(Uuid::from_u128(9));
+        facts.recoveries.push(Recovery {
+            id,
+            kind: RecoveryKind::Drain,
+            host: "b".to_owned(),
+            life: Life::Open,
+            wait: None,
+            instances: 1,
+            back: 0,
+            message: None,
+        });
+        assert_eq!(
+            only(&facts),
+            (FindingCode::HostDisabled, format!("tachi recovery show {id}"))
+        );
+        facts.recoveries.clear();
         // A reserved host is disabled anyway: it is not drained.
         facts.freezes = vec![ice(FreezeScope::Host, "b")];
         facts.segments[0].hosts[1].reserved = true;

@@ -299,14 +299,25 @@ fn at_nova(host: &Host, look: &AssessContext<'_>, standing: &mut ProtectionState
         );
         standing.worsen(Protection::Down, FindingCode::HostDown);
     } else if host.maintenance.is_none() && look.takes_nothing(host) && !look.is_frozen_by_drain(host) {
-        let text = "disabled in Nova, so it takes no instances";
+        let (text, fix) = match (compute.drained, look.open_drain(name)) {
+            (true, Some(drain)) => (
+                "disabled in Nova by its drain, so it takes no instances",
+                format!("tachi recovery show {drain}"),
+            ),
+            (true, None) => (
+                "disabled in Nova by a drain, so it takes no instances",
+                format!("tachi host undrain {name} --reason TEXT"),
+            ),
+            (false, _) => (
+                "disabled in Nova, so it takes no instances",
+                format!("openstack compute service set --enable {name} nova-compute"),
+            ),
+        };
         found.note(
             Finding::new(FindingCode::HostDisabled, text)
                 .about(name, instances)
                 .since(compute.since)
-                .fix(format!(
-                    "openstack compute service set --enable {name} nova-compute"
-                )),
+                .fix(fix),
         );
     }
 }

@@ -8,8 +8,8 @@ use super::freezes::DirectFreeze;
 use super::hosts::AssessedHost;
 use super::local_disk::{self, HostDisks, InstanceDisk};
 use super::{
-    AssessContext, Facts, FailedRecovery, Finding, FindingCode, Findings, Instance, Protection,
-    ProtectionState, Severity, WaitingInstance, first_listing,
+    AssessContext, Facts, Finding, FindingCode, Findings, Instance, Protection, ProtectionState,
+    ReportedFailure, Severity, WaitingInstance, first_listing,
 };
 use crate::id::ServerId;
 use crate::nova::{Rest, StopReason};
@@ -163,7 +163,7 @@ fn own(
         standing.worsen(Protection::Degraded, FindingCode::InstanceMoving);
     }
     match outage {
-        Some(Outage::GivenUp(_)) => standing.worsen(Protection::Down, FindingCode::InstanceDown),
+        Some(Outage::Reported(_)) => standing.worsen(Protection::Down, FindingCode::InstanceDown),
         Some(Outage::Rests(rest)) => {
             let protection = match rest.why {
                 StopReason::Due => Protection::Down,
@@ -181,8 +181,8 @@ fn own(
 
 /// The reason why an instance counts as down, or may be down.
 enum Outage<'a> {
-    /// The recovery has failed, and the instance is not known to run since. Nova may not have noticed yet that it does not.
-    GivenUp(&'a FailedRecovery),
+    /// A failure was reported, and the instance is not known to run since. Nova may not have noticed yet that it does not.
+    Reported(&'a ReportedFailure),
     /// Nova shows that it does not run.
     Rests(&'a Rest),
 }
@@ -195,9 +195,10 @@ fn outage<'a>(one: &'a Instance, look: &AssessContext<'a>) -> Option<Outage<'a>>
     let failed = look.facts.failed.get(&one.id);
     match (failed, one.rest.as_ref()) {
         (_, Some(rest)) if rest.why == StopReason::Meant => None,
+        (Some(failed), _) if failed.open.is_some() => Some(Outage::Reported(failed)),
         // A user has started it since, and what stopped it then is unclear.
         (_, Some(rest)) if rest.why == StopReason::Unclear => Some(Outage::Rests(rest)),
-        (Some(failed), _) => Some(Outage::GivenUp(failed)),
+        (Some(failed), _) => Some(Outage::Reported(failed)),
         (None, rest) => rest.map(Outage::Rests),
     }
 }
@@ -206,13 +207,23 @@ impl Outage<'_> {
     fn finding(&self, one: &Instance, host: &str, look: &AssessContext<'_>) -> Finding {
         match self {
             Self::Rests(rest) => resting(one, rest, host, look),
-            Self::GivenUp(failed) => given_up(one, failed, host, look),
+            Self::Reported(failed) => reported(one, failed, host, look),
         }
     }
 }
 
-/// Describes an instance whose recovery has failed. Acting on it is up to an operator, so it is an outage at once.
-fn given_up(one: &Instance, failed: &FailedRecovery, host: &str, look: &AssessContext<'_>) -> Finding {
+/// Describes an instance whose failure was reported. Once its recovery has failed, acting on it is up to an operator.
+fn reported(one: &Instance, failed: &ReportedFailure, host: &str, look: &AssessContext<'_>) -> Finding {
+    if let Some(recovery) = failed.open {
+        return Finding::new(
+            FindingCode::InstanceDown,
+            "reported down, and its recovery is open",
+        )
+        .graded(Severity::Warn)
+        .about_instance(&*one.name, host)
+        .since(failed.at)
+        .fix(format!("tachi recovery show {recovery}"));
+    }
     let reason = failed
         .reason
         .as_deref()
@@ -225,7 +236,7 @@ fn given_up(one: &Instance, failed: &FailedRecovery, host: &str, look: &AssessCo
         .map_or(failed.at, |rest| rest.since.min(failed.at));
     let finding = Finding::new(FindingCode::InstanceDown, text)
         .graded(Severity::Err)
-        .about(&*one.name, 1)
+        .about_instance(&*one.name, host)
         .since(since);
     with_start(finding, one, is_stopped, host, look)
 }
@@ -293,7 +304,7 @@ fn resting(one: &Instance, rest: &Rest, host: &str, look: &AssessContext<'_>) ->
     };
     let finding = Finding::new(FindingCode::InstanceDown, text)
         .graded(grade)
-        .about(&*one.name, 1)
+        .about_instance(&*one.name, host)
         .since(rest.since);
     let with_start = with_start(finding.clone(), one, rest.stopped, host, look);
     if is_startable || with_start.fix.is_none() {
@@ -366,7 +377,7 @@ fn waiting(look: &AssessContext<'_>, gone: &BTreeSet<ServerId>, found: &mut Find
         let finding = Finding::new(code(one), about(one.wait.as_ref()));
         found.note(
             finding
-                .about(&one.name, 1)
+                .about_instance(&one.name, &one.host)
                 .since(one.wait.as_ref().map(|wait| wait.since))
                 .fix("tachi instance list --waiting"),
         );

@@ -9,8 +9,8 @@ use sea_orm::{
     Set,
 };
 use tachi_domain::entity::notification::NotificationStatus;
-use tachi_domain::recovery::{Life, OperatorCommand, RecoveryKind};
-use tachi_domain::situation::FailedRecovery;
+use tachi_domain::recovery::{Life, RecoveryKind};
+use tachi_domain::situation::ReportedFailure;
 use tachi_domain::{ServerId, Timestamp};
 
 use crate::clock;
@@ -19,17 +19,14 @@ use crate::entity::{failed_instance, notification, recovery};
 use crate::error::Stop;
 use crate::transaction::{Transaction, Tx, TxOutcome};
 
-/// Stores how the recovery of an instance has ended. One that was ignored changes nothing: an earlier failure stays. Nor does one that an
-/// operator has aborted: that is no finding about the instance, and what the recovery had stopped shows in Nova.
+/// Stores how the recovery of an instance has ended. One that was ignored changes nothing: an earlier failure stays.
 pub(super) async fn ended(
     tx: &Tx,
     row: &recovery::Model,
     (status, message): (NotificationStatus, Option<&str>),
     now: Timestamp,
 ) -> Result<(), Stop> {
-    let is_aborted = row.word.as_deref() == Some(OperatorCommand::Reject.as_str());
     let failed = match status {
-        NotificationStatus::Failed if is_aborted => return Ok(()),
         NotificationStatus::Failed => true,
         NotificationStatus::Finished => false,
         NotificationStatus::New
@@ -84,8 +81,8 @@ async fn instance(tx: &Tx, row: &recovery::Model) -> Result<Option<ServerId>, St
     Ok(payload.get("instance_uuid").and_then(|text| text.parse().ok()))
 }
 
-/// Returns the instances whose last recovery has failed, with its end and its message.
-pub(crate) async fn failures(db: &impl ConnectionTrait) -> Result<BTreeMap<ServerId, FailedRecovery>, Stop> {
+/// Returns the instances with an open recovery, and those whose last recovery has failed.
+pub(crate) async fn failures(db: &impl ConnectionTrait) -> Result<BTreeMap<ServerId, ReportedFailure>, Stop> {
     let mut found = BTreeMap::new();
     for row in failed_instance::Entity::find().all(db).await? {
         let cell = Cell {
@@ -95,33 +92,43 @@ pub(crate) async fn failures(db: &impl ConnectionTrait) -> Result<BTreeMap<Serve
         };
         found.insert(
             cell.id(&row.instance_uuid)?,
-            FailedRecovery {
+            ReportedFailure {
+                open: None,
                 at: Timestamp::from_micros(row.failed_at),
                 reason: row.reason,
             },
         );
     }
-    Ok(found)
-}
-
-/// Returns the instances with an open recovery, each with its start, and those whose last recovery has failed, with its end.
-pub(super) async fn all(db: &impl ConnectionTrait) -> Result<BTreeMap<ServerId, Timestamp>, Stop> {
-    let failed = failures(db).await?;
-    let mut found: BTreeMap<ServerId, Timestamp> =
-        failed.into_iter().map(|(server, one)| (server, one.at)).collect();
-    let open: Vec<(Option<String>, i64)> = recovery::Entity::find()
+    let open: Vec<(String, Option<String>, i64)> = recovery::Entity::find()
         .select_only()
-        .columns([recovery::Column::OpenKey, recovery::Column::OpenedAt])
+        .columns([
+            recovery::Column::Uuid,
+            recovery::Column::OpenKey,
+            recovery::Column::OpenedAt,
+        ])
         .filter(recovery::Column::Life.eq(Life::Open.as_str()))
         .filter(recovery::Column::Kind.eq(RecoveryKind::Vm.as_str()))
         .into_tuple()
         .all(db)
         .await?;
-    for (key, opened_at) in open {
+    for (uuid, key, opened_at) in open {
         let key = key.as_deref().and_then(|key| key.strip_prefix("vm:"));
-        if let Some(server) = key.and_then(|text| text.parse().ok()) {
-            found.insert(server, Timestamp::from_micros(opened_at));
-        }
+        let Some(server) = key.and_then(|text| text.parse().ok()) else {
+            continue;
+        };
+        let cell = Cell {
+            table: "recovery",
+            row: &uuid,
+            column: "uuid",
+        };
+        found.insert(
+            server,
+            ReportedFailure {
+                open: Some(cell.id(&uuid)?),
+                at: Timestamp::from_micros(opened_at),
+                reason: None,
+            },
+        );
     }
     Ok(found)
 }
@@ -191,9 +198,14 @@ mod tests {
     async fn abort(bench: &Bench, claimed: &ClaimedRecovery) {
         let desk = bench.store.desk();
         let wait = tachi_domain::ApprovedWait::Current;
-        desk.submit(claimed.id, OperatorCommand::Reject, &wait, "ada")
-            .await
-            .unwrap();
+        desk.submit(
+            claimed.id,
+            tachi_domain::recovery::OperatorCommand::Reject,
+            &wait,
+            "ada",
+        )
+        .await
+        .unwrap();
     }
 
     /// The failed instances, with the seconds since the start of the test.
@@ -219,7 +231,7 @@ mod tests {
         end(&bench, &first, NotificationStatus::Failed).await;
         let failed = known(&bench).await;
         assert_eq!(failed, [(VM1.to_owned(), begun[0].1 + 10)]);
-        let shown = bench.store.desk().failed_recoveries().await.unwrap();
+        let shown = bench.store.desk().reported_failures().await.unwrap();
         let reasons: Vec<_> = shown.values().map(|one| one.reason.as_deref()).collect();
         assert_eq!(reasons, [Some("not stopped")]);
         let other = claimed(&bench, VM2).await;
@@ -244,7 +256,7 @@ mod tests {
         let again = claimed(&bench, VM1).await;
         abort(&bench, &again).await;
         end(&bench, &again, NotificationStatus::Failed).await;
-        assert_eq!(known(&bench).await, [], "an operator has aborted it");
+        assert_eq!(known(&bench).await.len(), 1, "nothing has shown that it runs");
         let again = claimed(&bench, VM1).await;
         end(&bench, &again, NotificationStatus::Failed).await;
         assert_eq!(known(&bench).await.len(), 1);

@@ -151,7 +151,8 @@ fn an_instance_whose_recovery_gave_up_is_an_error_that_names_the_reason() {
             let rest = Arc::make_mut(on.get_mut("a").unwrap())[0].rest.as_mut().unwrap();
             (rest.busy, rest.stopped) = (busy, stopped);
         }
-        let failed = FailedRecovery {
+        let failed = ReportedFailure {
+            open: None,
             at: ago(60),
             reason: Some(reason.to_owned()),
         };
@@ -184,12 +185,59 @@ fn an_instance_whose_recovery_gave_up_is_an_error_that_names_the_reason() {
     let mut facts = fine();
     facts.failed.insert(
         instance(77).id,
-        FailedRecovery {
+        ReportedFailure {
+            open: None,
             at: ago(60),
             reason: None,
         },
     );
     assert_eq!(assess(&facts, NOW).findings, [], "it was deleted");
+}
+
+/// Nova shows an instance as running until it has noticed that its guest is gone.
+/// Covers R36.
+#[test]
+fn an_instance_with_an_open_recovery_is_down_unless_a_user_has_stopped_it() {
+    let recovery = RecoveryId(uuid::Uuid::from_u128(7));
+    for (case, rest, is_down) in [
+        ("Nova shows it active", None, true),
+        ("stopped without a request", Some(StopReason::Due), true),
+        (
+            "stopped, and Nova does not show why",
+            Some(StopReason::Unclear),
+            true,
+        ),
+        ("stopped by its user", Some(StopReason::Meant), false),
+    ] {
+        let mut facts = fine();
+        if let Some(why) = rest {
+            self::rest(&mut facts, why, 60);
+        }
+        let open = ReportedFailure {
+            open: Some(recovery),
+            at: ago(5),
+            reason: None,
+        };
+        facts.failed.insert(instance(1).id, open);
+        let situation = assess(&facts, NOW);
+        let counts = situation.counts.unwrap();
+        if !is_down {
+            assert_eq!((situation.findings, counts.down), (vec![], 0), "{case}");
+            continue;
+        }
+        let [finding] = &situation.findings[..] else {
+            panic!("{case}: {:?}", situation.findings);
+        };
+        assert_eq!(
+            (finding.code, finding.grade),
+            (FindingCode::InstanceDown, Severity::Warn),
+            "{case}"
+        );
+        assert_eq!(finding.text, "reported down, and its recovery is open", "{case}");
+        let fix = format!("tachi recovery show {recovery}");
+        assert_eq!(finding.fix.as_deref(), Some(fix.as_str()), "{case}");
+        assert_eq!((counts.protected, counts.down), (5, 1), "{case}");
+    }
 }
 
 /// An instance that is down is an error at once, and a warning while Nova has a task for it.
