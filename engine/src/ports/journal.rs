@@ -82,7 +82,7 @@ pub struct HostRecords {
     pub processes: Vec<HostIncidentRow>,
 }
 
-/// The instances whose reported failure no recovery has repaired.
+/// The instances whose reported failure no recovery has repaired, and the boots of hosts, which end the guests there.
 #[async_trait]
 pub trait FailedInstances: Send + Sync {
     /// Returns the instances with an open recovery, each with its start, and those whose last recovery has failed, with its end.
@@ -91,6 +91,13 @@ pub trait FailedInstances: Send + Sync {
     ///
     /// The database failed.
     async fn failed_instances(&self) -> Result<BTreeMap<ServerId, Timestamp>, JournalError>;
+
+    /// Returns the latest boot of each host whose monitors send it.
+    ///
+    /// # Errors
+    ///
+    /// The database failed.
+    async fn host_boots(&self) -> Result<BTreeMap<String, Timestamp>, JournalError>;
 
     /// Removes instances that run again or that Nova no longer has. One whose recovery has failed after the given time stays.
     ///

@@ -17,6 +17,10 @@ impl Watcher {
                 return;
             }
         }
+        match self.sources.failed.host_boots().await {
+            Ok(boots) => self.roster.boots = boots,
+            Err(error) => tracing::debug!(%error, "failed to read the boots of hosts"),
+        }
         let mut gone = self.roster.deleted(now);
         gone.extend(self.roster.take_running_again());
         if let Some((server, failed_at)) = self.roster.next_failed()

@@ -62,7 +62,9 @@ pub(super) struct Roster {
     failed: BTreeMap<ServerId, Timestamp>,
     /// The last of them that Nova showed as running and whose actions were read.
     last_failed: Option<ServerId>,
-    /// Those that Nova showed at rest, and running after the failure.
+    /// The latest boot of each host whose monitors send it.
+    pub(super) boots: BTreeMap<String, Timestamp>,
+    /// Failed instances that Nova showed at rest, and running after the failure.
     running_again: BTreeMap<ServerId, Timestamp>,
     /// Instances to query again: Nova's timestamps have whole seconds, so a change may have been missed.
     again: Ring,
@@ -379,8 +381,12 @@ impl Roster {
 
     /// Returns the reason why an instance does not run, by the actions that Nova shows.
     pub(super) fn judge(&self, id: ServerId, actions: &[ServerAction]) -> StopReason {
-        match self.failed.get(&id) {
-            Some(failed_at) => StopReason::judge_after_failure(actions, *failed_at),
+        if let Some(failed_at) = self.failed.get(&id) {
+            return StopReason::judge_after_failure(actions, *failed_at);
+        }
+        let place = self.known.get(&id);
+        match place.and_then(|place| self.boots.get(&*place.host)) {
+            Some(booted_at) => StopReason::judge_after_boot(actions, *booted_at),
             None => StopReason::judge(actions),
         }
     }

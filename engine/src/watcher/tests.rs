@@ -49,6 +49,7 @@ struct World {
     orders: Mutex<BTreeMap<ServerId, Vec<ServerAction>>>,
     /// The instances whose recovery has failed.
     failed: Mutex<BTreeMap<ServerId, Timestamp>>,
+    boots: Mutex<BTreeMap<String, Timestamp>>,
     /// The instances that were read.
     asked: Mutex<Vec<ServerId>>,
 }
@@ -214,6 +215,9 @@ impl Clock for World {
 impl FailedInstances for World {
     async fn failed_instances(&self) -> Result<BTreeMap<ServerId, Timestamp>, JournalError> {
         Ok(self.failed.lock().unwrap().clone())
+    }
+    async fn host_boots(&self) -> Result<BTreeMap<String, Timestamp>, JournalError> {
+        Ok(self.boots.lock().unwrap().clone())
     }
     async fn forget_instances(&self, gone: &BTreeMap<ServerId, Timestamp>) -> Result<(), JournalError> {
         self.failed

@@ -80,6 +80,24 @@ pub(crate) async fn boots(
     Ok(latest.into_iter().map(|(host, (_, boot))| (host, boot)).collect())
 }
 
+/// Returns the latest boot of each host whose monitors send it, by the database's clock.
+pub(crate) async fn booted_at(db: &impl ConnectionTrait) -> Result<BTreeMap<String, Timestamp>, Stop> {
+    let all = monitor::Entity::find()
+        .select_only()
+        .column(monitor::Column::Host);
+    let hosts: Vec<String> = all.distinct().into_tuple().all(db).await?;
+    let hosts: Vec<&str> = hosts.iter().map(String::as_str).collect();
+    let mut latest = BTreeMap::new();
+    for row in rows(db, &hosts).await? {
+        let Some(last) = row.beats.last() else { continue };
+        let up = i64::try_from(last.up).unwrap_or(i64::MAX).saturating_mul(1_000);
+        let booted = Timestamp::from_micros(last.at.saturating_sub(up));
+        let known = latest.entry(row.host).or_insert(booted);
+        *known = booted.max(*known);
+    }
+    Ok(latest)
+}
+
 /// Returns the time of the latest heartbeat of a monitor on this host, by the database's clock.
 pub(crate) async fn latest(db: &impl ConnectionTrait, host: &str) -> Result<Option<Timestamp>, Stop> {
     let rows = rows(db, &[host]).await?;

@@ -47,6 +47,7 @@ use crate::convert::Cell;
 use crate::database::Database;
 use crate::entity::recovery;
 use crate::error::{Failure, Stop, is_unique_violation};
+use crate::heartbeats;
 use crate::local_disks;
 use crate::registry::RegistryTables;
 use crate::reporters;
@@ -227,6 +228,12 @@ impl FailedInstances for JournalTables {
         let read = failed_instances::failures(self.db.reader()).await;
         let read = read.map(|all| all.into_iter().map(|(id, one)| (id, one.at)).collect());
         read.map_err(|stop| stop.journal("reading the instances whose recovery has failed"))
+    }
+
+    #[instrument(name = "store::host_boots", level = "debug", skip_all)]
+    async fn host_boots(&self) -> Result<BTreeMap<String, Timestamp>, JournalError> {
+        let read = heartbeats::booted_at(self.db.reader()).await;
+        read.map_err(|stop| stop.journal("reading the boots of hosts"))
     }
 
     #[instrument(name = "store::forget_instances", level = "debug", skip_all, fields(count = gone.len()))]

@@ -433,6 +433,11 @@ pub(crate) mod tests {
         let beats = &seen.monitors[&MonitorKind::Instance];
         let ups: Vec<u64> = beats.iter().map(|beat| beat.up.as_secs()).collect();
         assert_eq!(ups, [100, 110], "one that is delivered again is one");
+        let boots = tachi_engine::ports::FailedInstances::host_boots(bench.store.journal())
+            .await
+            .unwrap();
+        let up = bench.clock_wall().micros_since(boots["cmp1"]) / 1_000_000;
+        assert!((110..115).contains(&up), "{up}");
         assert!(bench.clock_wall().micros_since(beats[1].received) < 5_000_000);
         bench.clock.set_wall_on(7);
         let age = shown(&bench).await.monitors[&MonitorKind::Instance][1].age;

@@ -86,7 +86,27 @@ impl StopReason {
             reason @ (Self::Meant | Self::Due | Self::Unclear | Self::Unasked) => reason,
         }
     }
+
+    /// Returns the reason for an instance on a host that has booted at `booted_at`. A stop that Nova recorded by itself soon after that
+    /// was the end of its guest with the host, and not a shutdown from inside.
+    pub fn judge_after_boot(actions: &[ServerAction], booted_at: Timestamp) -> Self {
+        let is_due_to_boot = |one: &ServerAction| {
+            let after = one.at.map(|at| at.micros_since(booted_at));
+            one.by == Actor::Nova
+                && one.action == "stop"
+                && after.is_some_and(|after| SYNC_AFTER_BOOT.contains(&after))
+        };
+        if actions.iter().any(is_due_to_boot) {
+            Self::judge_after_failure(actions, booted_at)
+        } else {
+            Self::judge(actions)
+        }
+    }
 }
+
+/// The time after the boot of a host in which Nova finds its guests shut down, in microseconds: three of Nova's usual synchronisation
+/// intervals. It is read by two clocks.
+const SYNC_AFTER_BOOT: std::ops::Range<i64> = -60_000_000..1_800_000_000;
 
 /// True if the actions show that an instance runs again, whose last recovery failed at `failed_at`, provided that Nova shows it running:
 /// a user has started it, or it was built again, since.
@@ -188,6 +208,38 @@ mod tests {
             })
             .collect();
         StopReason::judge(&orders)
+    }
+
+    /// Covers R36.
+    #[test]
+    fn the_boot_of_its_host_explains_the_stop_that_nova_records_soon_after() {
+        use Actor::{Nova, Person};
+        let at = |second: i64| Timestamp::from_micros(second * 1_000_000);
+        let one = |action: &str, by, second| ServerAction {
+            action: action.to_owned(),
+            by,
+            at: Some(at(second)),
+        };
+        let booted = at(10_000);
+        let created = one("create", Person, 10);
+        for (case, actions, expected) in [
+            ("soon after", vec![one("stop", Nova, 10_300)], StopReason::Due),
+            ("long before", vec![one("stop", Nova, 9_000)], StopReason::Unclear),
+            ("long after", vec![one("stop", Nova, 13_000)], StopReason::Unclear),
+            (
+                "stopped by its user before the boot",
+                vec![one("stop", Nova, 10_300), one("stop", Person, 9_500)],
+                StopReason::Meant,
+            ),
+            (
+                "started by its user after the boot, and shut down since",
+                vec![one("stop", Nova, 11_000), one("start", Person, 10_400)],
+                StopReason::Unclear,
+            ),
+        ] {
+            let actions: Vec<ServerAction> = actions.into_iter().chain([created.clone()]).collect();
+            assert_eq!(StopReason::judge_after_boot(&actions, booted), expected, "{case}");
+        }
     }
 
     /// Covers R36.

@@ -75,6 +75,30 @@ async fn an_instance_that_nova_stopped_is_down_once_a_recovery_of_its_crash_has_
     assert_eq!(reasons().await, [StopReason::Unclear; 2]);
 }
 
+/// A host that was switched off and came back without an evacuation has lost its guests.
+/// Covers R36.
+#[tokio::test]
+async fn an_instance_that_nova_stopped_soon_after_the_boot_of_its_host_is_down() {
+    let world = Arc::new(World::default());
+    let ids: Vec<ServerId> = [("a", 1), ("b", 2)]
+        .map(|(host, number)| world.boot(host, number))
+        .into();
+    for id in &ids {
+        world.stop(*id, &[("stop", Actor::Nova), ("create", Actor::Person)]);
+    }
+    let mut recorded = world.orders.lock().unwrap();
+    recorded
+        .values_mut()
+        .flatten()
+        .for_each(|one| one.at = Some(world.wall()));
+    drop(recorded);
+    world.boots.lock().unwrap().insert("a".to_owned(), world.wall());
+    let mut watcher = world.watcher("one");
+    world.round(&mut watcher).await;
+    let reasons = [0, 1].map(|place: usize| rest(&watcher, ids[place]).unwrap().why);
+    assert_eq!(reasons, [StopReason::Due, StopReason::Unclear]);
+}
+
 /// Nova shows a crashed instance as running until it has noticed, so that alone is no proof.
 /// Covers C3, R36.
 #[tokio::test]
