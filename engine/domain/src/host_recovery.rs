@@ -146,9 +146,7 @@ pub struct HostRecovery {
     pub version: StateVersion,
     /// The recovery's id, which is part of the mark on locks and disable reasons.
     pub id: RecoveryId,
-    /// The notification that caused it.
     pub notification: NotificationId,
-    /// The id of the failed host.
     pub host_id: HostId,
     /// The host's service name in Nova.
     pub host: String,
@@ -158,7 +156,6 @@ pub struct HostRecovery {
     pub event: String,
     /// The policy that it follows, as it was when the recovery started.
     pub policy: Policy,
-    /// The segment's recovery method.
     pub method: RecoveryMethod,
     /// The time that the notification reports, or that of its evidence if that is earlier.
     #[serde(default)]
@@ -191,9 +188,7 @@ pub struct HostRecovery {
     /// The segment's reserved hosts that this recovery has reserved.
     #[serde(default)]
     pub reserve: Reserve,
-    /// The message that the notification shows.
     pub message: Option<String>,
-    /// The results of the operator's hooks.
     #[serde(default)]
     pub hooks: HookTrack,
     /// The start of its deadline: when the recovery started, or when an operator last let it continue.

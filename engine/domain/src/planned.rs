@@ -83,13 +83,11 @@ pub struct PlannedState {
     pub disabling: Option<PlannedCall>,
     /// The number of lists that showed new instances on the host.
     pub lists: u32,
-    /// The instances to move.
     pub moves: BTreeMap<ServerId, PlannedMove>,
     /// The operator who has aborted the operation.
     pub aborted: Option<String>,
     /// The number of the last operator action that was read.
     pub heard: u64,
-    /// The message of the notification.
     pub message: Option<String>,
     /// The current reason to wait.
     #[serde(default)]

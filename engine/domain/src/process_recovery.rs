@@ -43,7 +43,6 @@ pub struct ProcessRecovery {
     #[serde(default)]
     pub version: StateVersion,
     pub id: RecoveryId,
-    /// The notification that caused the recovery.
     pub notification: NotificationId,
     /// The host; `None` in a recovery that an older version started.
     #[serde(default)]
@@ -67,9 +66,7 @@ pub struct ProcessRecovery {
     accepted_at: Option<Elapsed>,
     /// True if the recovery is done.
     pub over: bool,
-    /// The message of the notification.
     pub message: Option<String>,
-    /// The results of the operator's hooks.
     #[serde(default)]
     pub hooks: HookTrack,
     /// True if the service is disabled: only hooks remain.

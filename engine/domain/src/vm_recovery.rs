@@ -80,7 +80,6 @@ pub struct VmRecovery {
     #[serde(default)]
     pub version: StateVersion,
     pub id: RecoveryId,
-    /// The notification that caused the recovery.
     pub notification: NotificationId,
     /// The Nova service host of the reporter. Once Nova shows the instance on another host, the service host of that one.
     pub host: String,
@@ -110,9 +109,7 @@ pub struct VmRecovery {
     silent_since: Option<Elapsed>,
     /// The number of the last operator action that was read.
     pub heard: u64,
-    /// The message of the notification.
     pub message: Option<String>,
-    /// The results of the operator's hooks.
     #[serde(default)]
     pub hooks: HookTrack,
     /// True if the instance is active again: only the last hooks remain.

@@ -90,7 +90,6 @@ impl LastSighting {
 pub struct Arrival {
     /// The id of Nova's record of the migration.
     pub migration: MigrationId,
-    /// The status of the migration.
     pub status: MigrationStatus,
     /// The other host of the migration.
     pub from: Option<String>,

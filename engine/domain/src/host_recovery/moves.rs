@@ -51,9 +51,7 @@ pub(super) const NOT_LOCKED: &str = "it could not be locked";
 /// The original state of an instance.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OriginalState {
-    /// The `vm_state`.
     pub vm_state: VmState,
-    /// The last known power state.
     pub power_state: PowerState,
 }
 

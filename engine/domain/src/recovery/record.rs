@@ -99,7 +99,6 @@ pub struct Step {
     pub task: Task,
     /// The kind; an intent comes before the call, an outcome after it.
     pub kind: StepKind,
-    /// The instance, if the step is about one.
     pub server: Option<ServerId>,
     /// The progress of the task, 0.0 to 1.0.
     pub progress: f64,

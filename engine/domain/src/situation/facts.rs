@@ -122,7 +122,6 @@ pub struct Engine {
 /// A part of an engine, such as its connection to Nova.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EnginePart {
-    /// True if the part works.
     pub well: bool,
     /// Text for people.
     pub text: String,
@@ -183,7 +182,6 @@ pub struct Recovery {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WaitingInstance {
     pub server: ServerId,
-    /// The instance's name.
     pub name: String,
     /// The host that failed.
     pub host: String,

@@ -23,7 +23,6 @@ pub struct HostSituation {
     pub reserved: bool,
     /// The fate of its instances if the host failed now.
     pub protection: Protection,
-    /// The reasons for the protection.
     pub reasons: BTreeSet<FindingCode>,
     /// True if Nova shows the host up; `None` if that is not known.
     pub up: Option<bool>,
