@@ -200,11 +200,11 @@ pub struct HostRecovery {
     /// The attempts to power the host on again.
     #[serde(default)]
     pub power_on: PowerOn,
-    /// An operator's confirmation that the host is off, until it is known whether it can be believed.
+    /// An operator's confirmation that the host is off, until it is accepted or contradicted.
     #[serde(default)]
     #[serde(rename = "vouch")]
     pub confirmation: Option<OffConfirmation>,
-    /// The freezes that it knows of.
+    /// The freezes that it has processed.
     #[serde(default)]
     pub freeze: FreezeTrack,
     /// True if it retries a recovery that has failed. Its notification then makes no claim that the host is off.
@@ -355,7 +355,7 @@ impl HostRecovery {
     }
 
     /// Reads the service and the instances for effects of lost requests. True until both have been read: nothing can end the recovery
-    /// before. A list of a host that has no service is not believed, so none is awaited.
+    /// before. A list of a host that has no service does not count, so none is awaited.
     fn look_for_lost_requests(&mut self, now: DecisionTime, commands: &mut Vec<Command>) -> bool {
         let may_end = match self.stage {
             Stage::Begin | Stage::Fencing | Stage::Disabling => true,

@@ -147,7 +147,7 @@ impl Reservation {
     }
 }
 
-/// Questions in flight. They may be lost.
+/// Requests in flight. They may be lost.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct ReserveAsks {
     pub(super) survey: Question,

@@ -11,7 +11,7 @@ use crate::guard::{DomainLoss, Guard, Region};
 use crate::host_recovery::decision_context::DecisionContext;
 use crate::recovery::{StepKind, Task};
 
-/// Time for which an approval counts after the rate of orders last made the recovery wait.
+/// Time for which an approval still counts after the rate limit has last delayed the recovery.
 const LASTS: Duration = Duration::from_mins(10);
 
 /// Maximum time from an approval to a scan that shows which hosts were out when it was given.
