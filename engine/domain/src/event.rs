@@ -270,7 +270,7 @@ impl Event {
             )
     }
 
-    /// Returns the priority: `ERROR` for an event with a trouble, as in Masakari.
+    /// Returns the priority: `ERROR` for an event that reports a failure or needs an operator, as in Masakari.
     pub fn priority(&self) -> Priority {
         if self.trouble.is_some() {
             Priority::Error

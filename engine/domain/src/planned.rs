@@ -135,7 +135,7 @@ const SENT_WITHIN: Duration = Duration::from_secs(1);
 /// The interval between checks of the journal for a recovery of a host that Nova shows down.
 const LOOK_FOR_RECOVERY: Duration = Duration::from_secs(5);
 
-/// The time after which a trouble that is not seen again is cleared.
+/// The time after which a blocker that is not seen again is cleared.
 const TROUBLE_LASTS: Duration = Duration::from_secs(5);
 
 impl PlannedState {
@@ -302,7 +302,7 @@ impl PlannedState {
         self.record_message(now, record);
     }
 
-    /// Publishes the trouble or the counts when they change. Every change is a write: progress numbers are in the rows of
+    /// Publishes the blocker or the counts when they change. Every change is a write: progress numbers are in the rows of
     /// the instances.
     fn record_message(&mut self, now: DecisionTime, record: &mut Record) {
         if self.stage == PlannedStage::Over {
@@ -319,7 +319,7 @@ impl PlannedState {
         }
     }
 
-    /// Records that something blocks the operation. The first text is kept as long as a trouble is seen again and again.
+    /// Records that something blocks the operation. The first text is kept while the operation stays blocked.
     fn trouble(&mut self, text: impl Into<String>, now: DecisionTime) {
         match &mut self.trouble {
             Some((seen, _)) if now.elapsed.since(*seen) <= TROUBLE_LASTS => *seen = now.elapsed,

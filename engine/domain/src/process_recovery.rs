@@ -57,7 +57,7 @@ pub struct ProcessRecovery {
     pub policy: Policy,
     /// The number of the last operator action that was read.
     pub heard: u64,
-    /// The time of the last disable request. Until it is settled its effect is checked, whatever an operator sets.
+    /// The time of the last disable request. While it may still take effect, its effect is checked, whatever an operator sets.
     asked: Option<Elapsed>,
     /// The number of requests that Nova has accepted.
     accepted: u32,

@@ -548,7 +548,7 @@ fn look_at_held(
 fn held_note(host: &str, migration: &Migration, other: &str) -> String {
     if migration.status.is_finished() {
         return format!(
-            "on hold: a live migration from {host} to {other} was recorded as completed, and Nova shows it on {host} all the same, so it \
+            "on hold: a live migration from {host} to {other} was recorded as completed, but Nova still shows it on {host}, so it \
              may run on {other}: check there (virsh list --all); if it runs, leave it and correct its host in Nova; if it does not, run \
              tachi instance resolve {} --not-running-on {other}",
             migration.server

@@ -52,7 +52,7 @@ pub enum ServiceUpdate {
         /// The reason, marked as ours.
         reason: String,
     },
-    /// `forced_down` alone: another party has disabled the service for a reason of its own.
+    /// `forced_down` alone: others have disabled the service for a reason of their own.
     ForceDown,
     /// `forced_down` is cleared: its nova-compute is back.
     ClearForcedDown,
@@ -88,7 +88,7 @@ pub enum Command {
     CountHosts,
     /// Reads the host's service record.
     ReadService,
-    /// Finds out which fence devices the host has.
+    /// Reads the fence devices of the host.
     LearnLevels,
     /// Reads the power state from one of them.
     ReadPower(Target),

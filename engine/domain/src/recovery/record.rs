@@ -33,7 +33,7 @@ pub enum Task {
     DisableService,
     /// Lists, plan, locks.
     Prepare,
-    /// Reserved hosts taken, made ready, and given back.
+    /// Reserved hosts: reserved, made ready, and put back.
     Reserve,
     /// The moves.
     Evacuate,

@@ -240,7 +240,7 @@ pub struct MutedReporter {
 /// The fencing configuration and the state of the fence devices.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fencing {
-    /// The party that confirms a host off.
+    /// The source of the proof that a host is off.
     pub mode: FencingMode,
     /// True if an operator has stopped all fencing.
     pub stopped: bool,

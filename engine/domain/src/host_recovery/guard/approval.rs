@@ -82,7 +82,7 @@ impl GuardTrack {
             .out(ctx.policy)
             .find(|host| *host != ctx.host && !hosts.contains(*host));
         if let Some(host) = further {
-            self.end_approval(&format!("{host} has gone out since"), ctx);
+            self.end_approval(&format!("{host} is also out now"), ctx);
         } else if now.since(approval.since) >= LASTS {
             let minutes = LASTS.as_secs() / 60;
             self.end_approval(&format!("it is {minutes} min old"), ctx);

@@ -190,7 +190,7 @@ impl MoveTrack {
         let unanswered = moves.values().filter(unanswered).count();
         if unanswered > 0 {
             text = format!(
-                "{text}; the call for {unanswered} of them was never answered, so Nova's API may hold it still"
+                "{text}; the call for {unanswered} of them was never answered, so Nova's API may still hold it"
             );
         }
         text.push_str("; tachi instance list --waiting shows what can be done");
