@@ -328,5 +328,5 @@ async fn operator_api_of_two_opposite_actions_both_apply_and_the_abort_wins() {
     );
     let (_, story, _) = run(&stage, &["recovery", "show", id.as_str().unwrap()]);
     assert!(story.contains("wrong rack") && story.contains("go on"), "{story}");
-    assert!(story.contains("not followed"), "{story}");
+    assert!(story.contains("not applied"), "{story}");
 }

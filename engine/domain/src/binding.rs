@@ -90,12 +90,7 @@ impl Default for BindingOptions {
 pub enum NotYours {
     /// The reporter's names contradict each other.
     #[error("its names bind it to two hosts, {one} and {other}: give it credentials whose names agree")]
-    Torn {
-        /// The first host.
-        one: String,
-        /// The other host.
-        other: String,
-    },
+    Torn { one: String, other: String },
     /// The report is about another host than the reporter's own.
     #[error("it is bound to host {host} and may report instances and processes of that host only")]
     OtherHost {

@@ -41,12 +41,10 @@ impl Downtime {
         self.back.first().copied()
     }
 
-    /// Returns the median downtime.
     pub fn median(&self) -> Option<Duration> {
         self.part(50)
     }
 
-    /// Returns the p95 of the downtimes.
     pub fn p95(&self) -> Option<Duration> {
         self.part(95)
     }

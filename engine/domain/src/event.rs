@@ -20,11 +20,8 @@ use crate::timestamp::Timestamp;
 string_enum! {
     /// The phase of an operation that an event reports.
     Phase {
-        /// The operation starts.
         Start = "start",
-        /// The operation is done.
         End = "end",
-        /// The operation has failed.
         Error = "error",
     }
 }
@@ -32,11 +29,8 @@ string_enum! {
 string_enum! {
     /// A change of a segment or a host.
     Change {
-        /// The object is added.
         Create = "create",
-        /// The object is changed.
         Update = "update",
-        /// The object is deleted.
         Delete = "delete",
     }
 }
@@ -44,9 +38,7 @@ string_enum! {
 string_enum! {
     /// A step in the handling of a notification.
     HandlingMethod {
-        /// The notification is accepted.
         Create = "create",
-        /// The notification is processed.
         Process = "process",
     }
 }
@@ -108,13 +100,10 @@ pub struct Cause {
     pub global_request_id: Option<String>,
     /// The caller; `None` for a recovery.
     pub user_id: Option<String>,
-    /// The caller's name.
     pub user_name: Option<String>,
-    /// The caller's domain.
     pub user_domain_id: Option<String>,
     /// The project the request was made in.
     pub project_id: Option<String>,
-    /// The domain of that project.
     pub project_domain_id: Option<String>,
     /// The domain the request was made in.
     pub domain_id: Option<String>,
@@ -281,7 +270,7 @@ impl Event {
             )
     }
 
-    /// Returns the priority: `ERROR` for an event with a trouble, as in Masakari.
+    /// Returns the priority: `ERROR` for an event that reports a failure or needs an operator, as in Masakari.
     pub fn priority(&self) -> Priority {
         if self.trouble.is_some() {
             Priority::Error

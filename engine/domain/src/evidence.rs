@@ -54,10 +54,8 @@ pub struct FenceEvidence {
     /// The time the reporter observed it, by the reporter's clock.
     pub observed_at: Timestamp,
     pub reporter: String,
-    /// The fence device.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device: Option<String>,
-    /// The fence agent of the device.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent: Option<String>,
     /// The node that carried out the fencing.

@@ -44,11 +44,9 @@ string_enum! {
 /// The outcome for the instances of hosts that are lost together.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Outcome {
-    /// The lost hosts.
     pub lost: Vec<String>,
     /// The number of instances to place.
     pub instances: usize,
-    /// The capacity for them.
     pub room: Room,
     /// The shortage, if the capacity is not sufficient for certain.
     pub short_of: Option<Shortage>,

@@ -146,9 +146,7 @@ pub struct HostRecovery {
     pub version: StateVersion,
     /// The recovery's id, which is part of the mark on locks and disable reasons.
     pub id: RecoveryId,
-    /// The notification that caused it.
     pub notification: NotificationId,
-    /// The id of the failed host.
     pub host_id: HostId,
     /// The host's service name in Nova.
     pub host: String,
@@ -158,7 +156,6 @@ pub struct HostRecovery {
     pub event: String,
     /// The policy that it follows, as it was when the recovery started.
     pub policy: Policy,
-    /// The segment's recovery method.
     pub method: RecoveryMethod,
     /// The time that the notification reports, or that of its evidence if that is earlier.
     #[serde(default)]
@@ -191,9 +188,7 @@ pub struct HostRecovery {
     /// The segment's reserved hosts that this recovery has reserved.
     #[serde(default)]
     pub reserve: Reserve,
-    /// The message that the notification shows.
     pub message: Option<String>,
-    /// The results of the operator's hooks.
     #[serde(default)]
     pub hooks: HookTrack,
     /// The start of its deadline: when the recovery started, or when an operator last let it continue.
@@ -205,11 +200,11 @@ pub struct HostRecovery {
     /// The attempts to power the host on again.
     #[serde(default)]
     pub power_on: PowerOn,
-    /// An operator's confirmation that the host is off, until it is known whether it can be believed.
+    /// An operator's confirmation that the host is off, until it is accepted or contradicted.
     #[serde(default)]
     #[serde(rename = "vouch")]
     pub confirmation: Option<OffConfirmation>,
-    /// The freezes that it knows of.
+    /// The freezes that it has processed.
     #[serde(default)]
     pub freeze: FreezeTrack,
     /// True if it retries a recovery that has failed. Its notification then makes no claim that the host is off.
@@ -360,7 +355,7 @@ impl HostRecovery {
     }
 
     /// Reads the service and the instances for effects of lost requests. True until both have been read: nothing can end the recovery
-    /// before. A list of a host that has no service is not believed, so none is awaited.
+    /// before. A list of a host that has no service does not count, so none is awaited.
     fn look_for_lost_requests(&mut self, now: DecisionTime, commands: &mut Vec<Command>) -> bool {
         let may_end = match self.stage {
             Stage::Begin | Stage::Fencing | Stage::Disabling => true,

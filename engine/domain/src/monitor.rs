@@ -129,7 +129,6 @@ pub struct Signature {
     pub host: String,
     /// The kind of monitor.
     pub kind: MonitorKind,
-    /// The monitor's version.
     pub version: String,
     /// The problems by part, as text. Parts that work are not listed.
     pub troubles: BTreeMap<String, String>,

@@ -19,7 +19,7 @@ use crate::timestamp::Timestamp;
 pub struct Service {
     /// Nova's id of the record.
     pub id: ServiceId,
-    /// The service host.
+    /// The service host, never the hypervisor's name.
     pub host: String,
     /// True for `enabled`, false for `disabled`.
     pub enabled: bool,
@@ -163,7 +163,6 @@ pub struct Server {
     pub task_state: Option<String>,
     /// The power state that Nova saw last.
     pub power_state: PowerState,
-    /// True if the server is locked.
     pub locked: bool,
     /// The reason for the lock (microversion 2.73).
     pub locked_reason: Option<String>,

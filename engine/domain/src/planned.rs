@@ -83,13 +83,11 @@ pub struct PlannedState {
     pub disabling: Option<PlannedCall>,
     /// The number of lists that showed new instances on the host.
     pub lists: u32,
-    /// The instances to move.
     pub moves: BTreeMap<ServerId, PlannedMove>,
     /// The operator who has aborted the operation.
     pub aborted: Option<String>,
     /// The number of the last operator action that was read.
     pub heard: u64,
-    /// The message of the notification.
     pub message: Option<String>,
     /// The current reason to wait.
     #[serde(default)]
@@ -137,7 +135,7 @@ const SENT_WITHIN: Duration = Duration::from_secs(1);
 /// The interval between checks of the journal for a recovery of a host that Nova shows down.
 const LOOK_FOR_RECOVERY: Duration = Duration::from_secs(5);
 
-/// The time after which a trouble that is not seen again is cleared.
+/// The time after which a blocker that is not seen again is cleared.
 const TROUBLE_LASTS: Duration = Duration::from_secs(5);
 
 impl PlannedState {
@@ -304,7 +302,7 @@ impl PlannedState {
         self.record_message(now, record);
     }
 
-    /// Publishes the trouble or the counts when they change. Every change is a write: progress numbers are in the rows of
+    /// Publishes the blocker or the counts when they change. Every change is a write: progress numbers are in the rows of
     /// the instances.
     fn record_message(&mut self, now: DecisionTime, record: &mut Record) {
         if self.stage == PlannedStage::Over {
@@ -321,7 +319,7 @@ impl PlannedState {
         }
     }
 
-    /// Records that something blocks the operation. The first text is kept as long as a trouble is seen again and again.
+    /// Records that something blocks the operation. The first text is kept while the operation stays blocked.
     fn trouble(&mut self, text: impl Into<String>, now: DecisionTime) {
         match &mut self.trouble {
             Some((seen, _)) if now.elapsed.since(*seen) <= TROUBLE_LASTS => *seen = now.elapsed,

@@ -11,7 +11,6 @@ use crate::timestamp::Timestamp;
 pub enum Power {
     /// The host runs, or may run.
     On,
-    /// The host is off.
     Off,
     /// The device does not know or does not report the state.
     Unknown,

@@ -43,7 +43,6 @@ pub struct ProcessRecovery {
     #[serde(default)]
     pub version: StateVersion,
     pub id: RecoveryId,
-    /// The notification that caused the recovery.
     pub notification: NotificationId,
     /// The host; `None` in a recovery that an older version started.
     #[serde(default)]
@@ -58,7 +57,7 @@ pub struct ProcessRecovery {
     pub policy: Policy,
     /// The number of the last operator action that was read.
     pub heard: u64,
-    /// The time of the last disable request. Until it is settled its effect is checked, whatever an operator sets.
+    /// The time of the last disable request. While it may still take effect, its effect is checked, whatever an operator sets.
     asked: Option<Elapsed>,
     /// The number of requests that Nova has accepted.
     accepted: u32,
@@ -67,9 +66,7 @@ pub struct ProcessRecovery {
     accepted_at: Option<Elapsed>,
     /// True if the recovery is done.
     pub over: bool,
-    /// The message of the notification.
     pub message: Option<String>,
-    /// The results of the operator's hooks.
     #[serde(default)]
     pub hooks: HookTrack,
     /// True if the service is disabled: only hooks remain.

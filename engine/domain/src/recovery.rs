@@ -89,7 +89,7 @@ string_enum! {
         Approve = "approve",
         /// The recovery is given up: nothing more is done, and its instances are listed as left.
         Reject = "reject",
-        /// An operator has made sure that the host is off, and confirms it by hand.
+        /// The operator has checked that the host is off, and confirms it.
         HostIsOff = "host-is-off",
     }
 }
@@ -255,13 +255,13 @@ pub fn open_key(kind: RecoveryKind, host: HostId, payload: &BTreeMap<String, Str
     }
 }
 
-/// Returns the mark in a server's lock and a service's disable reason, which tells ours from those of others.
+/// Returns the mark in a server's lock and a service's disable reason. It distinguishes Tachi's from those of others.
 pub fn mark(recovery: RecoveryId) -> String {
     format!("tachi {recovery}")
 }
 
-/// Returns the mark in the disable reason of a host that an operator has drained. The mark is ours, so that it can be told from
-/// others'. Recoveries leave it alone, because an operator has asked for it.
+/// Returns the mark in the disable reason of a host that an operator has drained. The mark distinguishes
+/// it from a disabling by others. Recoveries leave the service disabled, because an operator has requested it.
 pub fn planned_mark(recovery: RecoveryId) -> String {
     format!("{PLANNED}{recovery}")
 }

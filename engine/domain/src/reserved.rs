@@ -44,7 +44,6 @@ pub struct ReservedHost {
 pub struct Survey {
     /// The hosts, in a stable order.
     pub hosts: Vec<ReservedHost>,
-    /// All aggregates.
     pub aggregates: Vec<Aggregate>,
     /// The reason why Placement could not be read, if that failed.
     pub blind: Option<String>,

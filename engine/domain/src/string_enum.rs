@@ -13,12 +13,12 @@ macro_rules! string_enum {
             /// All values, in the order of declaration.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
 
-            /// Returns the word used on the wire and in the database.
+            /// Returns the value in the API and in the database.
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $word,)* }
             }
 
-            /// Returns the value for `word`, if any; the spelling must be exact.
+            /// Parses the value; upper and lower case differ.
             pub fn from_word(word: &str) -> Option<Self> {
                 match word { $($word => Some(Self::$variant),)* _ => None }
             }

@@ -80,7 +80,6 @@ pub struct VmRecovery {
     #[serde(default)]
     pub version: StateVersion,
     pub id: RecoveryId,
-    /// The notification that caused the recovery.
     pub notification: NotificationId,
     /// The Nova service host of the reporter. Once Nova shows the instance on another host, the service host of that one.
     pub host: String,
@@ -110,9 +109,7 @@ pub struct VmRecovery {
     silent_since: Option<Elapsed>,
     /// The number of the last operator action that was read.
     pub heard: u64,
-    /// The message of the notification.
     pub message: Option<String>,
-    /// The results of the operator's hooks.
     #[serde(default)]
     pub hooks: HookTrack,
     /// True if the instance is active again: only the last hooks remain.
@@ -167,7 +164,7 @@ pub struct VmRecovery {
     trouble: Option<Blocker>,
 }
 
-/// The subject of a trouble, which also determines what clears it.
+/// The subject of a blocker, which also determines what clears it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum BlockerKind {
     /// Nova does not show the instance.
@@ -188,7 +185,7 @@ enum BlockerKind {
     Retry,
 }
 
-/// The reason why the recovery cannot proceed. Its first text is kept, and published only if the trouble lasts: every change
+/// The reason why the recovery cannot proceed. Its first text is kept, and published only if the blocker lasts: every change
 /// is a write.
 #[derive(Clone, Debug, PartialEq)]
 struct Blocker {
@@ -203,7 +200,7 @@ const FIRST_LOOK: Duration = Duration::from_millis(100);
 /// The maximum age of the readings that a decision rests on: a user may have moved or stopped the instance since.
 const READING_AGE: Duration = Duration::from_secs(5);
 
-/// The duration after which a trouble is published.
+/// The duration after which a blocker is published.
 const TOLD_AFTER: Duration = Duration::from_secs(3);
 
 impl VmRecovery {
@@ -325,7 +322,7 @@ impl VmRecovery {
         };
         if may_be_stopped {
             let text =
-                format!("{text}; it had been asked to stop for its restart, and is not started from here");
+                format!("{text}; a stop for its restart had been requested, and it is not started from here");
             self.end(NotificationStatus::Failed, text, record);
         } else {
             self.end(status, text, record);
@@ -367,7 +364,7 @@ impl VmRecovery {
     }
 
     fn trouble(&mut self, about: BlockerKind, text: String, now: DecisionTime) {
-        // Any other trouble replaces a failed call: the failure matters only while nothing else blocks the call.
+        // Any other blocker replaces a failed call: the failure matters only while nothing else blocks the call.
         let keep = self
             .trouble
             .as_ref()

@@ -194,7 +194,7 @@ impl Wait {
 /// The wait that an operator has approved.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ApprovedWait {
-    /// The caller did not say: the wait at the time of the request.
+    /// The request names no wait: the wait at the time of the request.
     Current,
     /// The wait that the operator was shown; `None` if there was none.
     Shown(Option<Wait>),

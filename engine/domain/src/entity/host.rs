@@ -24,7 +24,6 @@ pub struct Host {
     /// True if the host is shown to clients as not protected: set by an operator, or because the host is being or has been
     /// recovered (`host_state` shows which).
     pub on_maintenance: bool,
-    /// The times of creation and last change.
     pub stamps: Stamps,
 }
 
@@ -46,10 +45,8 @@ impl Host {
     ];
 }
 
-/// The data of a new host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewHost {
-    /// The segment the host is added to.
     pub segment: SegmentId,
     pub name: String,
     pub kind: String,
@@ -110,14 +107,11 @@ impl HostChange {
     }
 }
 
-/// The conditions of a list of hosts.
+/// The filters of a list of hosts. Texts have to be equal.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HostFilter {
-    /// The exact type.
     pub kind: Option<String>,
-    /// The exact name.
     pub name: Option<String>,
-    /// The exact control attributes.
     pub control_attributes: Option<String>,
     /// True for only the hosts in maintenance, false for only the others.
     pub on_maintenance: Option<bool>,

@@ -12,11 +12,8 @@ use crate::timestamp::Timestamp;
 string_enum! {
     /// The kind of object that failed.
     NotificationType {
-        /// A whole host.
         ComputeHost = "COMPUTE_HOST",
-        /// One instance.
         Vm = "VM",
-        /// A process on a host.
         Process = "PROCESS",
     }
 }
@@ -72,7 +69,6 @@ pub struct Notification {
     pub message: Option<String>,
     /// The reporter; `None` in rows that Masakari or an older version has written.
     pub reporter: Option<Box<Reporter>>,
-    /// The times of creation and last change.
     pub stamps: Stamps,
 }
 
@@ -95,7 +91,6 @@ impl Notification {
     ];
 }
 
-/// The data of a new notification.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewNotification {
     /// The kind of object that failed.
@@ -106,18 +101,15 @@ pub struct NewNotification {
     pub payload: BTreeMap<String, String>,
     /// The reporter's evidence of a fencing, if the policy allows that user to give it.
     pub evidence: Option<Box<GivenEvidence>>,
-    /// The reporter.
     pub reporter: Option<Box<Reporter>>,
 }
 
-/// The conditions of a list of notifications.
+/// The filters of a list of notifications. Texts have to be equal.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NotificationFilter {
-    /// The exact status; a value that no notification can have matches none.
+    /// A value that no notification can have matches none.
     pub status: Option<String>,
-    /// The exact type.
     pub kind: Option<String>,
-    /// The exact source host.
     pub source_host: Option<String>,
     /// The earliest generated time.
     pub generated_since: Option<Timestamp>,

@@ -35,7 +35,6 @@ pub struct Segment {
     pub description: Option<String>,
     /// The method that chooses the new hosts of instances.
     pub recovery_method: RecoveryMethod,
-    /// The times of creation and last change.
     pub stamps: Stamps,
 }
 
@@ -56,7 +55,6 @@ impl Segment {
     ];
 }
 
-/// The data of a new segment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewSegment {
     pub name: String,
@@ -122,12 +120,11 @@ impl SegmentChange {
     }
 }
 
-/// The conditions of a list of segments.
+/// The filters of a list of segments. Texts have to be equal.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SegmentFilter {
-    /// The exact recovery method; a value that no segment can have matches none.
+    /// A value that no segment can have matches none.
     pub recovery_method: Option<String>,
-    /// The exact service type.
     pub service_type: Option<String>,
     /// True for only the enabled segments, false for only the disabled ones.
     pub enabled: Option<bool>,

@@ -60,7 +60,6 @@ pub struct Vmove {
     pub status: Option<VmoveStatus>,
     /// The text for operators.
     pub message: Option<String>,
-    /// The times of creation and last change.
     pub stamps: Stamps,
 }
 
@@ -86,12 +85,11 @@ impl Vmove {
     ];
 }
 
-/// The conditions of a list of a notification's vmoves.
+/// The filters of a list of a notification's vmoves. Texts have to be equal.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct VmoveFilter {
-    /// The exact status; a value that no vmove can have matches none.
+    /// A value that no vmove can have matches none.
     pub status: Option<String>,
-    /// The exact type.
     pub kind: Option<String>,
     /// The integer id of the only row to list.
     pub row: Option<i64>,

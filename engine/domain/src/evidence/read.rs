@@ -42,10 +42,7 @@ const MEMBERS: [&str; 14] = [
 pub enum EvidenceError {
     /// The evidence is too long.
     #[error("it has {bytes} bytes, more than the limit of {MOST_BYTES}: remove optional fields")]
-    TooLong {
-        /// The actual length.
-        bytes: usize,
-    },
+    TooLong { bytes: usize },
     /// The text is not a JSON object.
     #[error("it is not a JSON object: {0}")]
     NotAnObject(#[source] serde_json::Error),
@@ -74,9 +71,7 @@ pub enum EvidenceError {
     Wrong {
         /// The member's name in version 1.
         member: &'static str,
-        /// The expected value.
         wanted: &'static str,
-        /// The actual value.
         found: String,
     },
     /// The evidence contradicts itself.

@@ -13,7 +13,6 @@ pub type Amounts = BTreeMap<String, u64>;
 /// The inventory of a host in one resource class, as in Placement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Capacity {
-    /// The total amount.
     pub total: u64,
     /// The amount that is not for instances.
     pub reserved: u64,
@@ -25,7 +24,6 @@ pub struct Capacity {
     pub max_unit: u64,
     /// The unit: one instance takes a multiple of it.
     pub step_size: u64,
-    /// The amount in use.
     pub used: u64,
 }
 
@@ -103,7 +101,6 @@ pub struct HostRoom {
     pub provider: Option<Arc<Provider>>,
     /// True if Nova shows the host up, and it may take instances.
     pub open: bool,
-    /// The availability zone.
     pub zone: String,
     /// The metadata of the host's aggregates.
     pub metadata: BTreeMap<String, BTreeSet<String>>,

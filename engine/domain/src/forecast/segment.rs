@@ -37,7 +37,6 @@ pub struct ForecastSegment<'a> {
 /// The forecast of a segment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct SegmentForecast {
-    /// The name of the segment.
     pub segment: String,
     /// The headroom; `None` if not even one host is known well enough.
     pub headroom: Option<Headroom>,

@@ -6,7 +6,7 @@ use crate::policy::Policy;
 /// Minimum number of hosts of a cliff.
 const MIN_HOSTS: u64 = 3;
 
-/// Number of intervals to wait before an operator is asked.
+/// Number of intervals to wait before the recovery is put on hold.
 const INTERVALS: u32 = 3;
 
 /// True if there is a cliff.

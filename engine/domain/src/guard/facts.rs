@@ -10,14 +10,12 @@ use super::domain::DomainLoss;
 pub struct Witness {
     /// The name, as configured.
     pub name: String,
-    /// True if the witness was reached.
     pub reached: bool,
 }
 
 /// The number of hosts, and of those that are out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Count {
-    /// The number of hosts.
     pub hosts: u64,
     /// The number of hosts that are out, including the host in question.
     pub out: u64,

@@ -21,24 +21,24 @@ pub struct WouldHold {
     pub why: Vec<String>,
 }
 
-/// The guards' answer to the loss of several hosts at once.
+/// The guards' result for the loss of several hosts at once.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JointLoss {
     /// A registered host that is among the lost ones.
     pub host: String,
     /// The failure domain that is lost as a whole; `None` for the smallest number of hosts of the host's segment, whichever they are,
-    /// whose loss would be held.
+    /// whose loss would put recoveries on hold.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub domain: Option<String>,
     /// The number of lost hosts.
     pub hosts: u64,
-    /// The guards that would hold the recoveries, each with its reason; empty if none would.
+    /// The guards that would put the recoveries on hold, each with its reason; empty if none would.
     pub why: Vec<String>,
 }
 
 impl Region {
-    /// Returns the guards' answers to the joint loss of hosts that run now: the smallest one of each segment that would be held, if any
-    /// would, and that of each failure domain with more than one such host.
+    /// Returns the guards' results for the joint loss of hosts that run now: in each segment the smallest loss that would put
+    /// recoveries on hold, if there is one, and in each failure domain the loss of all its hosts, if there is more than one.
     pub fn joint_losses(&self, rules: &Policy) -> Vec<JointLoss> {
         let mut of_segment: BTreeMap<SegmentId, Vec<&RegionHost>> = BTreeMap::new();
         let runs = |one: &&RegionHost| !one.recovering && !one.on_maintenance && !self.is_out(one, rules);
@@ -48,7 +48,7 @@ impl Region {
         let mut found = Vec::new();
         for all in of_segment.values() {
             let holds = |count: usize| self.holds_of(all.get(..count).unwrap_or_default(), rules);
-            // Each guard that holds the loss of some hosts holds that of more.
+            // A guard that blocks the loss of some hosts also blocks the loss of more.
             let counts: Vec<usize> = (2..=all.len()).collect();
             let first = counts.partition_point(|count| holds(*count).is_empty());
             if let (Some(one), Some(count)) = (all.first(), counts.get(first)) {
@@ -79,7 +79,7 @@ impl Region {
         found
     }
 
-    /// Returns the guards that would hold the recovery of the first of these hosts if all of them failed now and stayed away.
+    /// Returns the guards that would put the recovery of the first of these hosts on hold if all of them failed now and stayed away.
     fn holds_of(&self, lost: &[&RegionHost], rules: &Policy) -> Vec<String> {
         let Some(first) = lost.first() else {
             return Vec::new();
@@ -154,7 +154,7 @@ fn holds(facts: &GuardFacts, rules: &Policy) -> Vec<String> {
         FencingMode::External | FencingMode::DryRun => GuardPhase::Proof,
     };
     let ruling = rule(facts, rules, moment, &BTreeSet::new());
-    // These waits end when somebody has repaired something. The others end by themselves, or depend on the failure itself.
+    // An operator has to repair something to end these waits. The others end by themselves, or depend on the failure itself.
     let is_endless = |(guard, _): &(Guard, String)| matches!(guard, Guard::Observer | Guard::Evacuation);
     let endless = ruling.waits.into_iter().filter(is_endless);
     let render = |(guard, reason): (Guard, String)| format!("{} {guard}: {reason}", guard.number());

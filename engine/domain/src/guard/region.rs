@@ -179,8 +179,8 @@ impl Region {
     }
 
     /// Returns what [`Region::facts`] would return if each of these hosts counted as long as it has no current heartbeat in Nova,
-    /// however long ago that stopped. Returns `None` if Nova's state is not known. This tells a storm that continues from one that
-    /// has passed. Without hosts, as an older version has stored the hold, every host counts unless an operator has put it in
+    /// however long ago that stopped. Returns `None` if Nova's state is not known. This distinguishes a storm that continues from one
+    /// that has passed. Without hosts, as an older version has stored the hold, every host counts unless an operator has put it in
     /// maintenance.
     pub fn lasting_facts(
         &self,

@@ -26,7 +26,6 @@ const CONFIRM_DISABLED: &str = "confirm_compute_node_disabled_task";
 const NO_OP: &str = "no_op";
 
 impl FlowKind {
-    /// All kinds.
     pub const ALL: [Self; 4] = [Self::HostAuto, Self::HostReserved, Self::Instance, Self::Process];
 
     /// Returns the option's name.

@@ -1,6 +1,6 @@
 //! Instances that Nova was moving to the host when it died.
 //!
-//! The source of a migration writes where an instance is, without asking the destination. It may do so up to its long RPC
+//! The source of a migration writes where an instance is, without a check at the destination. It may do so up to its long RPC
 //! timeout later, even after the recovery of the destination has finished. A live migration may have switched its guest to
 //! the host that died, while Nova still shows it at its source. A recovery therefore remembers each migration that names its
 //! host as the destination, and watches it while it waits for the host's return. Instances that Nova then shows on the host
@@ -90,7 +90,6 @@ impl LastSighting {
 pub struct Arrival {
     /// The id of Nova's record of the migration.
     pub migration: MigrationId,
-    /// The status of the migration.
     pub status: MigrationStatus,
     /// The other host of the migration.
     pub from: Option<String>,

@@ -39,7 +39,7 @@ impl HostRecovery {
         if self.forbidden().is_some() {
             return;
         }
-        // Once the guards let it through, hooks may take as long as they need; the guards are asked again after the hooks.
+        // Once the guards let it through, hooks may take as long as they need; the guards are checked again after the hooks.
         if !self.asks.guarded {
             let suspect = suspect!(self);
             let mut ctx = decision_context!(self, now, record);

@@ -18,7 +18,7 @@ use crate::recovery::{DecisionTime, Life, Record, Task};
 /// A refusal at most this long before a check of the service is explained by the result of that check.
 const EXPLAINED: Duration = Duration::from_mins(1);
 
-/// Removes refusals that were caused by a cleared `forced_down`. Nova refuses to evacuate from a host that is up. If an
+/// Drops refusals that a cleared `forced_down` explains. Nova refuses to evacuate from a host that is up. If an
 /// operator has cleared `forced_down`, its refusals are not about the instances. They do not count, and `forced_down`
 /// is set again.
 pub(super) fn refusals_explained(moves: &mut Moves, asked: Elapsed, record: &mut Record) {

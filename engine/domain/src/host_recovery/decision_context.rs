@@ -1,4 +1,4 @@
-//! The context of one decision: the inputs of a stage, and the place of its results.
+//! The context of one decision: the inputs of a stage, and where its results go.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -72,7 +72,7 @@ impl Readings {
     }
 }
 
-/// The questions about excluded instances. Nothing of it survives a take-over.
+/// The requests about excluded instances. None survives a take-over.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct StartTrack {
     /// The time since which the host has been usable without a break.

@@ -1,6 +1,6 @@
 //! Fencing, which leads to a proof that the host is off.
 //!
-//! Mode `engine`: the recovery asks the devices, level by level. Two readings of "off" in a row from every device of a level,
+//! Mode `engine`: the recovery queries the devices, level by level. Two readings of "off" in a row from every device of a level,
 //! far enough apart, are the proof, regardless of who has switched the host off. A device that answers anything else gets a
 //! power-off command, but only once the host is down in Nova too: one report alone fences no host. The recovery then waits for
 //! "off". If a level fails, the next one is tried. After the last one the recovery is on hold, shows the failures, and retries
@@ -59,7 +59,7 @@ pub struct Order {
 }
 
 impl Order {
-    /// True if it may still take effect.
+    /// True if the order may still take effect.
     fn may_come(&self, now: Elapsed, policy: &Policy) -> bool {
         let age = now.since(self.at);
         match (self.answered, self.seen_off || self.target.is_none()) {
@@ -231,7 +231,7 @@ impl Fence {
 /// The state of a device of the current level. None of it survives a take-over.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Post {
-    /// True if a question is in flight.
+    /// True if a query is in flight.
     pub(super) reading: bool,
     /// True if an order is in flight.
     ordering: bool,
@@ -246,7 +246,7 @@ pub(super) struct Post {
     not_off: bool,
     /// The number of failed calls in a row.
     faults: u32,
-    /// The time since which it has not clearly shown whether the host is on or off.
+    /// The time since which its answers have been unclear: neither on nor off.
     unclear_since: Option<Elapsed>,
     /// The time that its calls have waited for a permit, which is not the device's fault.
     waited: Duration,
@@ -258,7 +258,7 @@ pub(super) struct Post {
 #[derive(Clone, Debug, PartialEq)]
 struct Failure {
     why: String,
-    /// True if it will not pass by itself, such as a wrong password: asking again soon may lock an account.
+    /// True if it will not pass by itself, such as a wrong password: a query soon after may lock an account.
     lasting: bool,
 }
 

@@ -43,7 +43,7 @@ impl HostRecovery {
         if self.moves.values().all(super::Move::is_finished) && self.reserve.is_settled() {
             self.finish(now, record);
         } else {
-            // Moves of an earlier episode are still followed, and the reserved hosts of that episode given back.
+            // Moves of an earlier episode are still followed, and its reserved hosts are put back.
             self.enter(Stage::Moving, record);
         }
     }

@@ -41,7 +41,7 @@ const GROWING_APART: Duration = Duration::from_secs(2);
 /// Interval of scans later in a hold. Silence counts only while scans are at most 20 s apart.
 pub(super) const HELD_APART: Duration = Duration::from_secs(15);
 
-/// Time that a storm must be over, beyond the limit of a heartbeat.
+/// Time for which a storm must have ended before its hold ends, in addition to the limit of a heartbeat.
 const CALM: Duration = Duration::from_secs(5);
 
 /// A wait for guards.
@@ -409,7 +409,7 @@ impl GuardTrack {
         true
     }
 
-    /// Waits for the rate limit, because the journal knows of orders that the last scan did not show.
+    /// Waits for the rate limit, because the journal has orders that the last scan did not show.
     pub(super) fn order_refused(&mut self, ctx: &mut DecisionContext<'_>) {
         self.counted = false;
         self.lookout.forget();

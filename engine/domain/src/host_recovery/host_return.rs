@@ -46,7 +46,7 @@ impl HostRecovery {
         };
         let may_yet_be_set = self.service.may_yet_be_set(now.elapsed, settle);
         let quiet = self.fence.is_quiet(now.elapsed, &self.policy) && !may_yet_be_set;
-        // The effect of this very write on the recovery must be durable before the host is handed back.
+        // The effect of this very write on the recovery must be durable before the host is returned to service.
         if !quiet || self.service.updating || record.life.is_some() {
             return;
         }

@@ -22,6 +22,6 @@ pub(super) struct InFlight {
     pub(super) counted_after_hooks: bool,
     /// The time since which an aborted recovery has tried to list the host's instances.
     pub(super) abort_listed_from: Option<Elapsed>,
-    /// True if the guards have let the recovery through before anything was done.
+    /// True if the guards passed before anything was done.
     pub(super) guarded: bool,
 }

@@ -10,8 +10,8 @@ use super::moves::finish;
 use super::{End, HostRecovery, MoveStep, Stage};
 use crate::recovery::{Command, DecisionTime, Life, Record};
 
-/// Decides whether instances found on the host from now on may be moved. They may not if the host has returned, if it was handed
-/// to a newer recovery, or if an operator has rejected this one.
+/// Decides whether instances found on the host from now on may be moved. They may not if the host has returned, if a newer
+/// recovery handles it, or if an operator has rejected this one.
 pub(super) fn judge(state: &mut HostRecovery) {
     let may_move = state.arrivals.settled
         && state.rejected.is_none()
@@ -41,7 +41,7 @@ pub(super) fn begin(state: &mut HostRecovery, now: DecisionTime) {
     state.asks.listing.last_look = false;
 }
 
-/// Gives up late moves that were not requested yet, because the host is up again or was handed to another recovery.
+/// Gives up late moves that were not requested yet, because the host is up again or another recovery handles it.
 pub(super) fn leave_if_unproven(state: &mut HostRecovery, now: DecisionTime, record: &mut Record) {
     if !state.arrivals.settled || state.proof.is_some() {
         return;

@@ -8,7 +8,7 @@
 //! | `rh_priority` | on a reserved host | wherever Nova's scheduler puts it |
 //!
 //! The host is fenced and disabled once, by any method. The second way is taken per instance, and only if another host could
-//! cure its failure.
+//! avoid its failure.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -33,7 +33,7 @@ pub enum PlacementTarget {
 /// The chance that an evacuation to another host succeeds after a failed one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RetryElsewhere {
-    /// Nova's scheduler found no host: a request by the same way again is of little use.
+    /// Nova's scheduler found no host: another request by the same way is of little use.
     NoHost,
     /// The destination has rejected it.
     OtherHost,
@@ -68,7 +68,7 @@ impl RetryPolicy {
 pub(super) struct FailureCount {
     /// The number of times that Nova has failed it.
     pub times: u32,
-    /// The time since the first failure.
+    /// The time since the first of them.
     pub lasts: Duration,
 }
 
@@ -157,7 +157,7 @@ impl PlacementPlan {
             {
                 NextStep::Again
             }
-            // A failure that no host can cure uses nothing but its own attempts. If Nova has chosen a host each time, no host in
+            // A failure that no host can avoid uses nothing but its own attempts. If Nova has chosen a host each time, no host in
             // reserve is spent on an instance that has broken on all of them.
             (_, RetryElsewhere::No) | (PlacementTarget::Scheduler, RetryElsewhere::Perhaps) => {
                 NextStep::GiveUp

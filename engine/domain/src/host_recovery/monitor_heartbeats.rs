@@ -80,7 +80,7 @@ pub(super) enum OffReport {
 }
 
 impl OffReport {
-    /// Returns the claim that a proof rests on; `word` if that is a report or an operator's confirmation.
+    /// Returns the claim that a proof rests on; `word` if that is a claim by a report or an operator.
     pub(super) fn of(proof: &Proof, word: Option<Self>) -> Option<Self> {
         match proof.basis() {
             Basis::Device { level, .. } => Some(Self::Reading {

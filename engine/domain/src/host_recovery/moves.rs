@@ -51,9 +51,7 @@ pub(super) const NOT_LOCKED: &str = "it could not be locked";
 /// The original state of an instance.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OriginalState {
-    /// The `vm_state`.
     pub vm_state: VmState,
-    /// The last known power state.
     pub power_state: PowerState,
 }
 
@@ -100,7 +98,7 @@ pub enum Preparation {
 pub enum End {
     /// The instance is on another host, in its original state.
     Moved,
-    /// The instance is not moved, by a stated policy or because it has gone from the host.
+    /// The instance is not moved: a stated policy excludes it, or it has left the host.
     Left,
     /// The instance needs an operator.
     Person,
@@ -370,7 +368,7 @@ impl Move {
         }
     }
 
-    /// Takes back a call that was not carried out.
+    /// Reverts a call that was not carried out.
     pub(super) fn not_sent(&mut self, call: ServerCall, now: Elapsed) {
         match call {
             ServerCall::Lock => {
@@ -428,7 +426,7 @@ impl Move {
         };
     }
 
-    /// Records that the instance is gone from Nova, and any lock with it.
+    /// Records that Nova has deleted the instance, and any lock with it.
     pub(super) fn deleted(&mut self) {
         self.remark("it has been deleted meanwhile");
         self.deleted = true;
@@ -437,7 +435,7 @@ impl Move {
         self.unanswered_unlock = None;
     }
 
-    /// Follows an evacuation that was already requested, perhaps by an earlier recovery, instead of requesting another.
+    /// Follows an existing evacuation, perhaps of an earlier recovery, instead of requesting another.
     pub(super) fn adopt(&mut self, first: MigrationId, now: DecisionTime) {
         self.step = MoveStep::Asked {
             since: now.elapsed,

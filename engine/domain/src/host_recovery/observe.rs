@@ -13,7 +13,7 @@ use crate::recovery::{Command, DecisionTime, Inventory, Observation, Record, Ser
 impl HostRecovery {
     #[expect(clippy::too_many_lines, reason = "one arm for each observation")]
     pub(super) fn observe(&mut self, observation: Observation, now: DecisionTime, record: &mut Record) {
-        // Observations that concern the whole recovery use `self` instead of this turn.
+        // Observations that concern the whole recovery use `self` instead of this context.
         let mut ctx = decision_context!(self, now, record);
         let (move_track, moves) = (&mut self.asks.move_track, &mut self.moves);
         match observation {
@@ -189,7 +189,7 @@ impl HostRecovery {
         }
     }
 
-    /// Takes back what was recorded for a command that was not carried out, so that it is decided again.
+    /// Reverts what was recorded for a command that was not carried out, so that it is decided again.
     fn not_sent(&mut self, command: &Command, now: DecisionTime, record: &mut Record) {
         match command {
             Command::CountHosts => self.guard.lookout.not_sent(now),
@@ -240,7 +240,7 @@ impl HostRecovery {
                     }
                     one.not_sent(call, now.elapsed);
                     if matches!(call, ServerCall::Evacuate | ServerCall::Prepare) {
-                        // The journal holds an intent that came to nothing: an owner that takes over need not check for
+                        // The journal has an intent without a call: an owner that takes over need not check for
                         // its effect.
                         record.moves.insert(server);
                     }

@@ -80,7 +80,7 @@ impl HostRecovery {
         self.pulse = Some(pulse);
     }
 
-    /// Takes a further report that the host is off, once: the status of the first one does not count any more.
+    /// Handles a further report that the host is off, once. It replaces the status of the first one.
     fn joined(&mut self, now: DecisionTime, record: &mut Record) {
         if self.has_heard_normal() {
             return;
@@ -155,7 +155,7 @@ fn fence_again(state: &mut HostRecovery, now: DecisionTime, record: &mut Record)
     state.enter(Stage::Fencing, record);
 }
 
-/// Lists everything again, and follows Nova's records of this host's evacuations even if no move knows of them.
+/// Lists everything again, and follows Nova's records of this host's evacuations, including those without a move.
 pub(super) fn rewound(state: &mut HostRecovery, record: &mut Record) {
     if !state.asks_for_recovery() {
         // It has requested nothing.
@@ -182,7 +182,7 @@ fn heard_action(
     record: &mut Record,
 ) {
     let action = &applied.said;
-    // It has waited for an engine that could hear it.
+    // The action has waited for an engine to process it.
     let waited = pulse.clock.map_or(0, |clock| clock.micros_since(action.at));
     let waited = Duration::from_micros(u64::try_from(waited).unwrap_or(0));
     tell_word(action, &mut decision_context!(state, now, record));
@@ -200,7 +200,8 @@ fn heard_action(
                 .guard
                 .heartbeats
                 .apply(action, &mut decision_context!(state, now, record));
-            // Only these holds ask about the host: an approval past a guard or of a dry run makes the report no more recent.
+            // Only these holds are about the state of the host: an approval past a guard, or of a dry run, does not make the report more
+            // recent.
             if state
                 .hold
                 .as_ref()
@@ -215,7 +216,7 @@ fn heard_action(
                 .guard
                 .heartbeats
                 .apply(action, &mut decision_context!(state, now, record));
-            // It confirms that the host is off, whatever was asked; a hold of another kind that came meanwhile is not covered. Nor is it an
+            // It confirms that the host is off, whatever the hold was about; a later hold of another kind is not covered. Nor is it an
             // approval of what guards wait for: an operator who has seen one host does not know about the others.
             if state.hold.is_some() && applied.is_for_this_kind(wait) {
                 state.approved(waited, now, record);
@@ -231,7 +232,7 @@ fn heard_action(
             if !matches!(state.stage, Stage::Returning | Stage::Starting | Stage::Over) {
                 state.rejected = Some(action.by.clone());
                 state.hold = None;
-                // The database may have lost the plan, and the engines that knew of it may be gone: what it locked shows in a list.
+                // The database may have lost the plan, and its engines may have died. A list shows the instances that it locked.
                 if state.moves.is_empty() && state.service.put.is_some() && !state.rewound {
                     state.rewound = true;
                     record.head = true;

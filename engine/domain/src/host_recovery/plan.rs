@@ -114,7 +114,7 @@ impl Move {
     }
 }
 
-/// The questions about the instances of the host. Nothing of it survives a take-over.
+/// The requests about the instances of the host. None survives a take-over.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct InstanceListing {
     pub(super) question: Question,
@@ -138,7 +138,7 @@ impl InstanceListing {
         }
     }
 
-    /// Asks once more when every move is done.
+    /// Requests another list when every move is done.
     pub(super) fn want_last(
         &mut self,
         service: &ServiceTrack,
@@ -149,7 +149,7 @@ impl InstanceListing {
         self.looking_last |= self.question.sent() == Some(now.elapsed);
     }
 
-    /// Takes instances that were planned again as this recovery's, unless the journal has refused them meanwhile.
+    /// Counts instances that were planned again as this recovery's, unless the journal has refused them meanwhile.
     pub(super) fn retaken(&mut self, troubles: &mut Blockers, now: DecisionTime) {
         let unrefused = |since: Elapsed| now.elapsed.since(since) >= Duration::from_secs(2);
         if self.retaking.is_some_and(unrefused) {
@@ -159,7 +159,7 @@ impl InstanceListing {
         }
     }
 
-    /// Leaves instances that another recovery is working on to it for now: nothing about them has been written. It may leave them
+    /// Defers instances that another recovery is working on: nothing about them has been written. That recovery may leave them
     /// on this host when it ends (it moved them here, and then this host died), so they are checked again.
     pub(super) fn taken_by_another(
         &mut self,
@@ -179,7 +179,7 @@ impl InstanceListing {
         });
     }
 
-    /// True if an empty list counts although there is no hypervisor by which to ask the cell: it counts with a second one seconds later.
+    /// True if an empty list counts although there is no hypervisor by which to query the cell: a second one seconds later confirms it.
     fn is_empty_again(&mut self, asked: Elapsed) -> bool {
         let first = *self.empty_seen.get_or_insert(asked);
         if asked.since(first) >= EMPTY_AGAIN {
@@ -212,7 +212,7 @@ impl HostRecovery {
 }
 
 impl InstanceListing {
-    /// Takes an inventory. `since`: records newer than this are the recovery's own; following an older one moves it back.
+    /// Applies an inventory. `since`: records newer than this are the recovery's own; following an older one moves it back.
     pub(super) fn answered(
         &mut self,
         result: &Result<Inventory, Fault>,
@@ -417,7 +417,7 @@ fn plan_one(
         tagged: policy.marks(server),
         priority: order::priority(policy, server),
         image_backed: !server.volume_backed,
-        // This recovery sets its own lock in place of an earlier recovery's, which may be about to remove it.
+        // This recovery replaces the lock of an earlier recovery, which may be about to remove it.
         lock: match server.locked {
             true if lock_mark::is_locked_by(server, &ctx.mark()) => Lock::Ours,
             true if !lock_mark::is_locked_by_tachi(server) => Lock::Owners,
@@ -548,7 +548,7 @@ fn look_at_held(
 fn held_note(host: &str, migration: &Migration, other: &str) -> String {
     if migration.status.is_finished() {
         return format!(
-            "on hold: a live migration from {host} to {other} was recorded as completed, and Nova shows it on {host} all the same, so it \
+            "on hold: a live migration from {host} to {other} was recorded as completed, but Nova still shows it on {host}, so it \
              may run on {other}: check there (virsh list --all); if it runs, leave it and correct its host in Nova; if it does not, run \
              tachi instance resolve {} --not-running-on {other}",
             migration.server

@@ -60,7 +60,6 @@ pub enum ReservationStep {
 /// An aggregate of the dead host that a reserved host joins.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AggregateMembership {
-    /// The aggregate's number in Nova.
     pub aggregate: u64,
     pub name: String,
     /// True if Nova has confirmed that the host is in it.
@@ -148,7 +147,7 @@ impl Reservation {
     }
 }
 
-/// Questions in flight. They may be lost.
+/// Requests in flight. They may be lost.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct ReserveAsks {
     pub(super) survey: Question,

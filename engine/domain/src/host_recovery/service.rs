@@ -142,7 +142,7 @@ impl ServiceTrack {
         }
     }
 
-    /// Takes back a change that was never sent.
+    /// Reverts a change that was never sent.
     pub(super) fn not_sent(&mut self) {
         self.updating = false;
         if !self.clearing && !self.enabling {
@@ -194,7 +194,7 @@ impl ServiceTrack {
         }
     }
 
-    /// Adopts a change that carries this recovery's mark although the journal knows of none, because it has lost it. A
+    /// Adopts a change that carries this recovery's mark and that the journal has lost. A
     /// `forced_down` that this recovery has set it also clears.
     pub(super) fn adopt_lost_change(&mut self, seen: &Service, ctx: &mut DecisionContext<'_>) {
         if self.put.is_none() && seen.forced_down && reason_of(seen).contains(&ctx.mark()) {

@@ -1,8 +1,8 @@
 //! Unfinished tasks of the dead host.
 //!
 //! Nova's API sets `task_state` when it accepts an operation, and the service that carries it out clears it. A task that the host did
-//! not end before it died stays set forever, and Novas without the fix of LP#1978983 refuse to evacuate such an instance (409).
-//! `os-resetState` clears it, and sets the instance to `error`, which Nova evacuates; its original state is in [`OriginalState`](super::Was).
+//! not end before it died stays set forever, and a Nova without the fix of LP#1978983 refuses to evacuate such an instance (409).
+//! `os-resetState` clears it, and sets the instance to `error`, which Nova evacuates; its original state is in [`OriginalState`](super::OriginalState).
 //!
 //! A task is reset only after Nova has refused for it, and only if no host but the dead one can have worked on it. A task that another
 //! host may have taken on (a migration, a resize) may end with a guest there. An instance that is being deleted is left to its owner.

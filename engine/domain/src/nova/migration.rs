@@ -15,7 +15,6 @@ pub enum MigrationType {
     LiveMigration,
     /// A cold migration.
     Migration,
-    /// A resize.
     Resize,
     /// A value that this version does not know.
     Other(String),
@@ -46,7 +45,6 @@ pub enum MigrationStatus {
     Preparing,
     /// A destination has picked it up.
     PreMigrating,
-    /// In progress.
     Migrating,
     /// A live migration is in progress.
     Running,
@@ -54,17 +52,14 @@ pub enum MigrationStatus {
     PostMigrating,
     /// The instance has arrived, and its owner has not confirmed the move yet.
     Finished,
-    /// Being confirmed.
     Confirming,
     /// The instance stays on the destination.
     Confirmed,
-    /// Being reverted.
     Reverting,
     /// The instance is back on its source.
     Reverted,
     /// An evacuation has arrived, and its source has not closed it.
     Done,
-    /// Completed.
     Completed,
     /// A compute host has given it up.
     Failed,
@@ -116,7 +111,6 @@ impl MigrationStatus {
         matches!(self, Self::Done | Self::Completed)
     }
 
-    /// True if it has failed.
     pub fn is_failed(&self) -> bool {
         self.may_have_spawned() || *self == Self::Error
     }

@@ -10,11 +10,8 @@ const LONGEST_QUIET: Duration = Duration::from_mins(1);
 /// The bounds of a window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
-    /// The minimum.
     pub min: u32,
-    /// The initial value.
     pub start: u32,
-    /// The maximum.
     pub max: u32,
 }
 

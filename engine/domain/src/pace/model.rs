@@ -98,7 +98,7 @@ pub struct Model {
     window: u64,
     /// True if the window has never been too large.
     learning: bool,
-    /// The number of consecutive polls without news.
+    /// The number of consecutive polls that showed no pick-up.
     vain: u32,
     rate: Option<Rate>,
     least: Option<Duration>,
@@ -137,7 +137,7 @@ impl Model {
         u32::try_from(self.window / ONE).unwrap_or(u32::MAX)
     }
 
-    /// Returns the number of consecutive polls without news, or `None` once the window has been too large.
+    /// Returns the number of consecutive polls that showed no pick-up, or `None` once the window has been too large.
     pub fn learns(&self) -> Option<u32> {
         self.learning.then_some(self.vain)
     }

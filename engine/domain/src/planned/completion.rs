@@ -238,7 +238,7 @@ fn unconfirmed(state: &PlannedState, inventory: &Inventory) -> String {
         return String::new();
     }
     format!(
-        "; resizes from here that are not confirmed can still be taken back to it: {}",
+        "; unconfirmed resizes from this host can still be reverted to it: {}",
         describe(&all)
     )
 }

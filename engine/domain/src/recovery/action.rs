@@ -133,7 +133,7 @@ pub(crate) fn apply(
         {
             let (word, by) = (other.said.word, &other.said.by);
             let text = format!(
-                "{} by {by}, not followed: {} has aborted",
+                "{} by {by}, not applied: {} has aborted the recovery",
                 word.verb(),
                 abort.said.by
             );
@@ -209,11 +209,7 @@ mod tests {
             assert_eq!(heard[0].said.word, OperatorCommand::Reject);
             assert_eq!(record.heard_actions, [1, 2].into(), "each is marked");
             assert_eq!(record.words.len(), 2, "both are in the audit log");
-            assert!(
-                record.steps[0].text.contains("not followed"),
-                "{:?}",
-                record.steps
-            );
+            assert!(record.steps[0].text.contains("not applied"), "{:?}", record.steps);
         }
     }
 

@@ -52,7 +52,7 @@ pub enum ServiceUpdate {
         /// The reason, marked as ours.
         reason: String,
     },
-    /// `forced_down` alone: another party has disabled the service for a reason of its own.
+    /// `forced_down` alone: others have disabled the service for a reason of their own.
     ForceDown,
     /// `forced_down` is cleared: its nova-compute is back.
     ClearForcedDown,
@@ -88,7 +88,7 @@ pub enum Command {
     CountHosts,
     /// Reads the host's service record.
     ReadService,
-    /// Finds out which fence devices the host has.
+    /// Reads the fence devices of the host.
     LearnLevels,
     /// Reads the power state from one of them.
     ReadPower(Target),
@@ -130,21 +130,17 @@ pub enum Command {
     ReadServerIds,
     /// Checks that every nova-conductor is up.
     ReadConductors,
-    /// Reads one server.
     ReadServer(ServerId),
     /// Reads what users and Nova have requested on one server.
     ReadActions(ServerId),
-    /// Locks a server.
     Lock {
         server: ServerId,
         /// The reason, marked as ours.
         reason: String,
     },
-    /// Unlocks a server.
     Unlock(ServerId),
     /// Sets `vm_state` to `error`, because Nova evacuates the server in no other state that could be set.
     Prepare(ServerId),
-    /// Evacuates a server.
     Evacuate(Evacuation),
     /// Restores the former state of a moved server.
     Restore {
@@ -169,13 +165,11 @@ pub enum Command {
     },
     /// Reads a server and its live migrations.
     FollowMove(ServerId),
-    /// Live-migrates a server.
     LiveMigrate {
         server: ServerId,
         /// The target host; `None` leaves the choice to Nova's scheduler.
         target: Option<String>,
     },
-    /// Aborts a live migration.
     AbortMigration {
         server: ServerId,
         /// Nova's record of the migration.

@@ -68,7 +68,7 @@ pub struct Lists {
 pub struct Evacuations {
     /// The start of the read.
     pub started: Elapsed,
-    /// The records, newest first.
+    /// Newest first.
     pub records: Vec<Migration>,
 }
 

@@ -34,7 +34,7 @@ impl OffClaim {
         })
     }
 
-    /// Returns the claim of a report of which only the row is left.
+    /// Returns the claim of a stored report.
     pub fn of(notification: &Notification) -> Option<Self> {
         let word = Self {
             dated: dated(notification),

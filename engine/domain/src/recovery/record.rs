@@ -33,7 +33,7 @@ pub enum Task {
     DisableService,
     /// Lists, plan, locks.
     Prepare,
-    /// Reserved hosts taken, made ready, and given back.
+    /// Reserved hosts: reserved, made ready, and put back.
     Reserve,
     /// The moves.
     Evacuate,
@@ -99,7 +99,6 @@ pub struct Step {
     pub task: Task,
     /// The kind; an intent comes before the call, an outcome after it.
     pub kind: StepKind,
-    /// The instance, if the step is about one.
     pub server: Option<ServerId>,
     /// The progress of the task, 0.0 to 1.0.
     pub progress: f64,

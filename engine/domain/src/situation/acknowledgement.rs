@@ -1,4 +1,4 @@
-//! Acknowledgements: an operator knows of a finding, and has decided to live with it for a time.
+//! Acknowledgements: an operator knows of a finding, and accepts it for a time.
 
 use serde::{Deserialize, Serialize};
 
@@ -49,7 +49,7 @@ impl Acknowledgement {
 }
 
 impl FindingCode {
-    /// True if an operator can acknowledge it. What is or may be down, or waits for an operator's decision, is an alarm until it is over.
+    /// True if an operator can acknowledge it. What is or may be down, or waits for an operator's decision, stays an alarm until it has ended.
     pub const fn may_be_acknowledged(self) -> bool {
         !matches!(
             self,

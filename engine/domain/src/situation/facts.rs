@@ -122,7 +122,6 @@ pub struct Engine {
 /// A part of an engine, such as its connection to Nova.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EnginePart {
-    /// True if the part works.
     pub well: bool,
     /// Text for people.
     pub text: String,
@@ -183,7 +182,6 @@ pub struct Recovery {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WaitingInstance {
     pub server: ServerId,
-    /// The instance's name.
     pub name: String,
     /// The host that failed.
     pub host: String,
@@ -244,7 +242,7 @@ pub struct MutedReporter {
 /// The fencing configuration and the state of the fence devices.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fencing {
-    /// The party that confirms a host off.
+    /// The source of the proof that a host is off.
     pub mode: FencingMode,
     /// True if an operator has stopped all fencing.
     pub stopped: bool,

@@ -23,7 +23,6 @@ pub struct HostSituation {
     pub reserved: bool,
     /// The fate of its instances if the host failed now.
     pub protection: Protection,
-    /// The reasons for the protection.
     pub reasons: BTreeSet<FindingCode>,
     /// True if Nova shows the host up; `None` if that is not known.
     pub up: Option<bool>,
@@ -220,8 +219,8 @@ fn on_maintenance(
     }
 }
 
-/// Reports that it is not known if the guards would hold recoveries. If Nova's services are not known either, that is the finding. An
-/// engine that never asks the guards beforehand is an older one, and changes nothing.
+/// Reports that it is not known if the guards would put recoveries on hold. If Nova's services are not known either, that is the
+/// finding. An engine that never checks the guards beforehand is an older one, and changes nothing.
 pub(super) fn guards(look: &AssessContext<'_>, all: &mut ProtectionState, found: &mut Findings) {
     let Some(known) = look
         .facts
@@ -233,12 +232,13 @@ pub(super) fn guards(look: &AssessContext<'_>, all: &mut ProtectionState, found:
     };
     all.worsen(Protection::Unknown, FindingCode::FactsOld);
     if look.fresh {
-        let text = "no engine could ask the guards recently, so it is unknown if they would hold a recovery";
+        let text =
+            "no engine has checked the guards recently, so it is unknown if a recovery would be put on hold";
         found.note(Finding::new(FindingCode::FactsOld, text).since(known.as_of));
     }
 }
 
-/// Reports the guards that would put the recovery on hold if the host failed now, until they are asked again.
+/// Reports the guards that would put the recovery on hold if the host failed now, until they are checked again.
 fn would_hold(name: &str, look: &AssessContext<'_>, standing: &mut ProtectionState, found: &mut Findings) {
     let Some(why) = look.holds.get(name) else {
         return;

@@ -60,7 +60,7 @@ fn facts() -> impl Strategy<Value = Facts> {
                 tests[place].fault = (fence < 2).then(|| "timed out".to_owned());
                 tests[place].failures = u32::from(fence < 2) + u32::from(fence == 1);
             }
-            // The guards are asked when Nova is read.
+            // The guards are checked when Nova is read.
             if signed % 2 == 0 {
                 let why = vec!["G11 protected: it is listed".to_owned()];
                 let hold = |host: &str| WouldHold {

@@ -22,7 +22,6 @@ pub struct SegmentSituation {
     pub enabled: bool,
     /// The number of its hosts that are running.
     pub working: usize,
-    /// The number of its hosts.
     pub hosts: usize,
     /// The number of its instances by protection; `None` until the instances have been listed.
     pub counts: Option<Counts>,

@@ -101,7 +101,7 @@ pub(super) fn holds(state: &mut VmRecovery, now: DecisionTime, record: &mut Reco
         // The limit is for Nova, not for the freeze.
         state.since = now.elapsed;
     }
-    // A freeze replaces every other trouble.
+    // A freeze replaces every other blocker.
     state
         .trouble
         .take_if(|trouble| trouble.about != BlockerKind::Freeze);

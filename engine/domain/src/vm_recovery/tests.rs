@@ -574,7 +574,11 @@ fn a_host_recovery_ends_it_and_says_whether_the_instance_may_be_stopped() {
     run.goes_on(SETTLED + 1000, &unmoved(Stage::Stopping));
     assert_eq!(run.calls.len(), 2);
     refuse(&mut run, Stage::Stopping);
-    run.assert_end("after a lost stop", Failed, "asked to stop");
+    run.assert_end(
+        "after a lost stop",
+        Failed,
+        "a stop for its restart had been requested",
+    );
 }
 
 #[test]

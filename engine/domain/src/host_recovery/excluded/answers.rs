@@ -66,7 +66,7 @@ impl StartTrack {
                 let how = format!("it was started again on {} after its return", ctx.host);
                 one.end_start(StartEnd::Started, &how, ctx.record);
             }
-            // Nova has not looked at the guest since the host's return, or it runs.
+            // Nova has not checked the guest since the host's return, or it runs.
             VmState::Active | VmState::Resized | VmState::Building | VmState::Other(_) => {}
             VmState::Stopped if start.tries > ctx.policy.attempts && settled => {
                 let how = format!("not started: {} starts have not made it active", start.tries);
@@ -120,7 +120,7 @@ impl StartTrack {
         one.end_start(StartEnd::NotStarted, how, ctx.record);
     }
 
-    /// Takes Nova's answer to a start.
+    /// Handles Nova's answer to a start.
     pub(in super::super) fn answered(
         &mut self,
         server: ServerId,
@@ -160,7 +160,7 @@ impl StartTrack {
         }
     }
 
-    /// Takes back a start that has not left this engine.
+    /// Reverts a start that has not left this engine.
     pub(in super::super) fn not_sent(&mut self, one: &mut Move, now: DecisionTime, record: &mut Record) {
         if let Some(start) = &mut one.start {
             start.asked = None;

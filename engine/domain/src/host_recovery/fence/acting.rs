@@ -56,8 +56,8 @@ impl HostRecovery {
             return;
         }
         if let Some(why) = self.forbidden() {
-            // If the host was ordered to power off, or moves are in flight, it must not be forgotten: the fence is followed to its
-            // proof. Nothing more is started until that is allowed.
+            // A host that was ordered off, or has moves in flight, must not be forgotten: the fence is followed to its
+            // proof. Nothing more is started while that is blocked.
             if self.is_untouched() {
                 decision_context!(self, now, record).end(NotificationStatus::Ignored, Some(why));
             } else {
@@ -368,7 +368,7 @@ impl Suspect<'_> {
 impl ServiceTrack {
     /// True if a report may be given up now, which is right after a heartbeat. A host that has died since its last heartbeat may have
     /// been reported already, and that report has joined this recovery: nothing else would handle it. If clocks differ, no heartbeat
-    /// ever looks this fresh. After a while a heartbeat that was seen to arrive just now is enough. A host that Nova has shown silent
+    /// ever appears this fresh. After a while a heartbeat that was seen to arrive just now is enough. A host that Nova has shown silent
     /// is put on hold, and not given up.
     fn is_given_up_after(&self, doubted: Duration, now: Elapsed) -> bool {
         let seen_to_come = || self.moved_ago(now).is_none_or(|ago| ago <= JUST_HEARD);

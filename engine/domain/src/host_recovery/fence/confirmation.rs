@@ -1,8 +1,8 @@
 //! An operator's confirmation by hand that the host is off, for when no device can show it.
 //!
-//! The confirmation is believed as a claim in mode `external` is: only while the host is down in Nova, and as long as its
-//! heartbeat stands still. Every level is asked once more before: a device that reads "on" contradicts it, and one that
-//! reads "off" is the better proof.
+//! The confirmation counts like a claim in mode `external`: only while the host is down in Nova and its heartbeat does not
+//! advance. Every level is queried again first: a device that reads "on" contradicts it, and one that reads "off" is the
+//! better proof.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ use crate::proof::Proof;
 use crate::recovery::{Command, DecisionTime, OperatorWord, Record, StepKind, Task};
 use crate::timestamp::Timestamp;
 
-/// An operator's confirmation, until it is believed or contradicted.
+/// An operator's confirmation, until it is accepted or contradicted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OffConfirmation {
     /// The operator and the reason.
@@ -86,7 +86,7 @@ pub(in super::super) fn end_confirmation(state: &mut HostRecovery, now: Decision
     record.step(Task::Fence, StepKind::Note, 0.0, text);
 }
 
-/// Takes an operator's confirmation, which has waited for an engine. Returns true if it is to be checked.
+/// Handles an operator's confirmation, which has waited for an engine. Returns true if it has to be checked.
 pub(in super::super) fn apply(
     known: &mut Option<OffConfirmation>,
     (action, waited): (&OperatorWord, Duration),
@@ -116,7 +116,7 @@ pub(in super::super) fn apply(
     true
 }
 
-/// Asks every level once, and then believes the confirmation unless the host is up in Nova.
+/// Queries every level once, and then accepts the confirmation unless the host is up in Nova.
 pub(super) fn act(
     known: &mut Option<OffConfirmation>,
     fence: &mut Fence,

@@ -15,7 +15,7 @@ use crate::recovery::{Command, DecisionTime, DeviceOutcome, Record, StepKind, Ta
 const ORDERS: usize = 2;
 
 impl Fence {
-    /// True if the devices of the host are known. Asks for them if they are not.
+    /// True if the devices of the host are known. Requests them if they are not.
     pub(in super::super) fn want_levels(&mut self, now: DecisionTime, commands: &mut Vec<Command>) -> bool {
         if self.levels.is_some() {
             return true;
@@ -31,7 +31,7 @@ impl Fence {
         self.posts.entry(index).or_default()
     }
 
-    /// Asks every device of the level whose next question is due.
+    /// Queries every device of the level whose next query is due.
     pub(in super::super) fn read_devices(&mut self, now: DecisionTime, commands: &mut Vec<Command>) {
         let levels = self.levels.as_deref().unwrap_or_default();
         let devices = levels.get(self.level).map_or(&[][..], |level| &level.devices);
@@ -190,7 +190,7 @@ impl Fence {
         record.fenced.extend(outcomes);
     }
 
-    /// Takes the levels of the host. Drops those without a device, because no reading could confirm the host off by them.
+    /// Records the levels of the host. Drops those without a device, because no reading could confirm the host off by them.
     pub(in super::super) fn learn_levels(&mut self, mut levels: Vec<Level>, ctx: &mut DecisionContext<'_>) {
         self.question.answered();
         if self.levels.is_some() {
@@ -237,13 +237,13 @@ impl Fence {
         }
     }
 
-    /// Drops all answers of devices and all questions to them.
+    /// Drops all answers of devices and all queries in flight.
     pub(super) fn forget_devices(&mut self) {
         self.question = Question::default();
         self.posts.clear();
     }
 
-    /// Returns the times at which something may be asked of a device again.
+    /// Returns the earliest times of the next query of, and the next order to, each device.
     pub(in super::super) fn moments(&self) -> impl Iterator<Item = Elapsed> {
         let posts = self.posts.values();
         posts.flat_map(|post| [post.not_before, post.off_not_before])

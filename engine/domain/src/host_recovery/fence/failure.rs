@@ -144,7 +144,7 @@ impl Fence {
     fn stays_manual(&mut self, heartbeat: &str, ctx: &mut DecisionContext<'_>) {
         self.retry_at = None;
         self.retrying = false;
-        // The operator who decides needs to know which device answered what.
+        // The operator's decision depends on the answers of the devices.
         let word = self.last_word.as_deref().unwrap_or("no device has answered");
         let tried = if self.ordered {
             "it could not be switched off"

@@ -9,7 +9,7 @@ use super::super::service::heartbeat::seen_alive;
 use super::super::{HostRecovery, Stage};
 use crate::recovery::{Command, DecisionTime, Record};
 
-/// Interval between two scans for them.
+/// Interval between two scans for the monitors' heartbeats.
 const LOOKS_APART: Duration = Duration::from_secs(10);
 
 /// Revokes the proof if a monitor of the host still sends heartbeats, as Nova's heartbeat does.

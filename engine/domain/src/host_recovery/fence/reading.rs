@@ -21,10 +21,10 @@ use crate::proof::{DatedReading, Proof};
 use crate::question::backoff;
 use crate::recovery::{Command, DecisionTime, Record, StepKind, Task};
 
-/// Minimum interval between questions to a device that reads "off" while the host is up in Nova.
+/// Minimum interval between queries of a device that reads "off" while the host is up in Nova.
 const LISTEN: Duration = Duration::from_secs(1);
 
-/// Interval between questions to a device while the guards wait for a scan.
+/// Interval between queries of a device while the guards wait for a scan.
 const LOOKED: Duration = Duration::from_millis(300);
 
 impl Fence {

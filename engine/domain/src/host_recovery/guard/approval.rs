@@ -11,7 +11,7 @@ use crate::guard::{DomainLoss, Guard, Region};
 use crate::host_recovery::decision_context::DecisionContext;
 use crate::recovery::{StepKind, Task};
 
-/// Time for which an approval counts after the rate of orders last made the recovery wait.
+/// Time for which an approval still counts after the rate limit has last delayed the recovery.
 const LASTS: Duration = Duration::from_mins(10);
 
 /// Maximum time from an approval to a scan that shows which hosts were out when it was given.
@@ -82,7 +82,7 @@ impl GuardTrack {
             .out(ctx.policy)
             .find(|host| *host != ctx.host && !hosts.contains(*host));
         if let Some(host) = further {
-            self.end_approval(&format!("{host} has gone out since"), ctx);
+            self.end_approval(&format!("{host} is also out now"), ctx);
         } else if now.since(approval.since) >= LASTS {
             let minutes = LASTS.as_secs() / 60;
             self.end_approval(&format!("it is {minutes} min old"), ctx);

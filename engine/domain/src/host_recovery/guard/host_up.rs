@@ -17,7 +17,7 @@ pub(in super::super) struct UpTrack {
 
 impl UpTrack {
     /// Handles the heartbeat of a scan that was requested at `asked`. Returns true if it has moved since a scan shortly before; a Nova that
-    /// shows no heartbeat is believed.
+    /// shows no heartbeat counts as moved.
     pub(in super::super) fn beats_anew(&mut self, asked: Elapsed, beat: Option<Timestamp>) -> bool {
         let Some(beat) = beat else { return true };
         let before = self.beat.replace((asked, beat));

@@ -2,7 +2,7 @@
 //!
 //! If a row loses its power, the first of its hosts is confirmed off while Nova still shows the others up. Nova's scheduler
 //! would send instances to them. Such an evacuation stays in the queue of a dead host, and cannot be requested elsewhere for
-//! minutes. The first evacuations therefore wait a moment until Nova would not choose the others any more.
+//! minutes. The first evacuations therefore wait a moment until Nova no longer chooses the others.
 
 use std::time::Duration;
 

@@ -15,7 +15,7 @@ pub fn outlives(heartbeat: Timestamp, dated: Timestamp) -> bool {
     heartbeat.minus_seconds(CLOCKS_DIFFER) > dated
 }
 
-/// Takes claims of reports that add to what is known.
+/// Merges a claim into the known one, if it adds anything.
 pub(in super::super) fn heard_off_word(known: &mut Option<OffClaim>, claim: &OffClaim, record: &mut Record) {
     let together = match known.clone() {
         Some(known) => known.with(claim.clone()),
@@ -35,7 +35,7 @@ pub(in super::super) fn heard_off_word(known: &mut Option<OffClaim>, claim: &Off
     *known = Some(together);
 }
 
-/// Takes a confirmation by an operator that a proof rests on: it is about the host as it was at that moment.
+/// Merges an operator's confirmation on which a proof rests. It is about the host as it was at that moment.
 pub(in super::super) fn confirmed_off(known: &mut Option<OffClaim>, at: Timestamp) {
     let now = OffClaim {
         dated: at,

@@ -40,7 +40,7 @@ impl GuardTrack {
         ctx.record.head |= self.silence.look(asked, is_deaf);
     }
 
-    /// Waits because the host is silent in Nova, and that silence does not count yet.
+    /// Delays the recovery while the silence of the host in Nova does not count yet.
     pub(in super::super) fn wait_for_silence(
         &mut self,
         suspect: &Suspect<'_>,

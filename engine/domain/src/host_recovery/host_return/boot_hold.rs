@@ -24,7 +24,7 @@ impl HostRecovery {
         let may_come = self.fence.off.is_some() || !self.fence.is_quiet(now, &self.policy);
         match life {
             // An operator has confirmed that it is off, and that is being checked: it must not be switched on meanwhile. Otherwise a
-            // recovery that has neither touched the host nor believed it off holds no boot: a host that only seems dead continues.
+            // recovery that has neither touched the host nor accepted that it is off holds no boot: a host that only seems dead continues.
             Life::Open
                 if self
                     .confirmation

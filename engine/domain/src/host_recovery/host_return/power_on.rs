@@ -44,7 +44,7 @@ pub struct PowerOn {
     /// The time since which this owner has confirmed the host off.
     #[serde(skip)]
     shown: Option<Elapsed>,
-    /// The devices of the level whose last answer was "off", with the time at which each was asked.
+    /// The devices of the level whose last answer was "off", with the time of each query.
     #[serde(skip)]
     off: std::collections::BTreeMap<usize, Elapsed>,
     /// The time at which the evacuation records were read, and the one that was open.
@@ -232,7 +232,7 @@ impl PowerOn {
         }
     }
 
-    /// Takes a device's reading while the host's return is awaited.
+    /// Handles a device's reading while the host's return is awaited.
     pub(in super::super) fn power_read(
         &mut self,
         index: usize,

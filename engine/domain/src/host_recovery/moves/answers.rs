@@ -60,7 +60,7 @@ impl MoveTrack {
                 call_failed(one, &fault, now);
             }
             ServerCall::Evacuate => {
-                // The instance is read before anything more is requested for it, and again later before this answer is believed.
+                // The instance is read before anything more is requested for it, and again later before this answer counts.
                 if fault.is_gone() && one.route.target.is_none() {
                     self.gone.entry(server).or_insert(now.elapsed);
                 }

@@ -45,7 +45,7 @@ impl Done {
     }
 }
 
-/// True if Nova is to be asked whether they have left. No instance is back sooner for it, so finished evacuations are collected for
+/// True if a check whether they have left is due. No instance is back sooner for it, so finished evacuations are collected for
 /// a moment, as long as Nova works on more than that.
 pub(super) fn is_worth_a_look(done: &BTreeMap<ServerId, Done>, moves: &Moves, now: DecisionTime) -> bool {
     let is_old = |it: &Done| now.elapsed.since(it.since) >= COLLECTED;

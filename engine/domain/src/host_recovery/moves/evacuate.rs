@@ -1,5 +1,5 @@
-//! The moves: lock, prepare, request. `answers` takes Nova's answers, `look` finds the results, and `follow` completes each
-//! move.
+//! The moves: lock, prepare, request. `answers` handles Nova's answers, `listing` and `judge` find the results, and `follow`
+//! completes each move.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -76,18 +76,18 @@ impl HostRecovery {
         }
     }
 
-    /// Checks the host once more when every move is done: an instance may have come to it since the list was taken.
+    /// Checks the host again when every move is done: an instance may have come to it since the list was taken.
     fn act_last_look(&mut self, now: DecisionTime, record: &mut Record, commands: &mut Vec<Command>) {
-        // An empty list is believed at once, but only if this owner has seen it.
+        // An empty list counts at once, but only if this owner has seen it.
         let empty = self.moves.is_empty() && self.asks.listing.question.seen.is_some();
-        // Before the last check, so that instances that it finds may still use the hosts that are given back.
+        // Before the last check, so that instances that it finds may still use the reserved hosts.
         let mut ctx = decision_context!(self, now, record);
         if !self.reserve.hand_back(&self.moves, &mut ctx, commands) {
             return;
         }
         // A host that is not confirmed off any more is not checked for what it may run.
         let unproven = self.arrivals.settled && self.proof.is_none();
-        // Nova deletes no service with instances, and lists of a host without a service are not believed.
+        // Nova deletes no service with instances, and lists of a host without a service do not count.
         let unlisted = unproven || self.service.is_gone();
         if self.asks.listing.last_look || self.rejected.is_some() || empty || unlisted {
             if self
@@ -118,7 +118,7 @@ impl HostRecovery {
         let stuck = move_track.has_stuck(&self.moves, now);
         let every = self.policy.heartbeat_poll;
         if self.asks.messaging.want(stuck, every, now, commands) {
-            // One reading of Nova's services answers both questions.
+            // One reading of Nova's services serves both.
             self.service.want(now, Duration::ZERO, commands);
         }
         all_over
@@ -256,7 +256,7 @@ impl MoveTrack {
             }
             local_disk::end_wait(one, record);
             if matches!(one.lock, Lock::Wanted | Lock::Asked) {
-                // Its slot is kept: the instances behind it are not to go first because their locks were answered sooner.
+                // Its slot is kept, so that the instances behind it do not go first because their locks were answered sooner.
                 room.evacuations = room.evacuations.saturating_sub(1);
                 continue;
             }
@@ -335,7 +335,7 @@ impl MoveTrack {
         self.lists.age(now.elapsed).is_some_and(|age| age < limit)
     }
 
-    /// True if a question about the instance must be answered before anything more is requested for it.
+    /// True if a request about the instance must be answered before anything more is requested for it.
     fn is_unsure(&self, server: &ServerId) -> bool {
         self.others.contains_key(server)
             || self.look.contains(server)
@@ -343,7 +343,7 @@ impl MoveTrack {
             || self.evacuating.contains(server)
     }
 
-    /// Returns the time since Nova was last asked what it is doing with these instances.
+    /// Returns the age of the last reading of what Nova is doing with these instances.
     fn records_age(&self, listed: Option<Elapsed>, now: DecisionTime) -> Duration {
         self.evacuations
             .seen

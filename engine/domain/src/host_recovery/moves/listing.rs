@@ -120,7 +120,7 @@ impl MoveTrack {
             .map(|record| record.server)
             .collect();
         self.tell_slow(moves, policy.slow_after, ctx.troubles, now);
-        // The failures of an instance that is done by now must not hide other messages any more.
+        // The failures of an instance that is done must not hide other messages.
         tell_calls(moves, ctx.troubles, now);
     }
 }
@@ -135,7 +135,7 @@ pub(super) fn not_followed(fault: &Fault, ctx: &mut DecisionContext<'_>) -> Elap
 }
 
 impl MoveTrack {
-    /// Returns when to poll next, after Nova was left alone for `pause` at least.
+    /// Returns the time of the next poll: at least `pause` after this one.
     pub(super) fn next_look(&self, pause: Duration, tick: Duration, now: DecisionTime) -> Elapsed {
         now.elapsed.plus(self.pace.pause(tick).max(pause))
     }
@@ -151,8 +151,8 @@ impl MoveTrack {
             .collect()
     }
 
-    /// Shows moves that are slow. One that looks the same as a move to a dead destination waits, and this is shown. One that makes
-    /// progress is never slow.
+    /// Shows the moves without progress, with their destinations: Nova shows a move to a dead destination like one that only
+    /// waits. A move that makes progress is never slow.
     fn tell_slow(&mut self, moves: &Moves, limit: Duration, troubles: &mut Blockers, now: DecisionTime) {
         let mut slow = BTreeSet::new();
         let mut dests = BTreeSet::new();
@@ -190,7 +190,7 @@ impl MoveTrack {
         let unanswered = moves.values().filter(unanswered).count();
         if unanswered > 0 {
             text = format!(
-                "{text}; the call for {unanswered} of them was never answered, so Nova's API may hold it still"
+                "{text}; the call for {unanswered} of them was never answered, so Nova's API may still hold it"
             );
         }
         text.push_str("; tachi instance list --waiting shows what can be done");

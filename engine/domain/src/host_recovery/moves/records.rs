@@ -3,7 +3,7 @@
 //! Every poll starts with them, because they are Nova's cheapest request. When many recoveries are open, the records of all
 //! are read at once. The records alone decide nothing: they show which destination has picked a move up, and what is worth a
 //! check. An instance whose evacuation is done is checked for on the host by itself. Several are checked for by the ids of those that
-//! are still there, which spares Nova everything else it knows of them. The whole lists are read only when a record shows
+//! are still there, which spares Nova the rest of their data. The whole lists are read only when a record shows
 //! something unexpected about a move, and at intervals besides.
 
 use std::collections::BTreeMap;

@@ -13,7 +13,7 @@ use crate::recovery::{DecisionTime, InstanceResolution, Record, ResolutionKind, 
 const GIVE_UP_AFTER: Duration = Duration::from_mins(1);
 
 impl Move {
-    /// Checks whether the action `word` applies to the move as it is. Nova's view is checked when the action is taken.
+    /// Checks whether the action applies to the move as it is. Nova's view is checked when the action is taken.
     ///
     /// # Errors
     ///
@@ -110,7 +110,7 @@ impl Move {
 }
 
 impl MoveTrack {
-    /// Takes the operator actions on instances. `heard`: the number of the last one taken. True if the instances are to be listed again.
+    /// Processes the operator actions on instances. `heard`: the number of the last one processed. True if the instances are to be listed again.
     pub(in super::super) fn heard_words(
         &mut self,
         words: &[InstanceResolution],
@@ -195,7 +195,7 @@ impl MoveTrack {
     ) {
         let on = resolution.on.as_deref();
         match resolution.word {
-            // The report is believed once Nova shows the instance there.
+            // The report counts once Nova shows the instance there.
             ResolutionKind::Success => {
                 self.said_on.insert(
                     one.server,

@@ -29,7 +29,7 @@ pub(in super::super) struct MoveTrack {
     pub(super) evacuating: BTreeSet<ServerId>,
     /// Servers that Nova does not know, with the time of its first such answer.
     pub(super) gone: BTreeMap<ServerId, Elapsed>,
-    /// Hosts on which operators report that instances run, with the operator: Nova is asked.
+    /// Hosts on which operators report that instances run, with the operator. A reading of Nova has to confirm it.
     pub(super) said_on: BTreeMap<ServerId, (String, String)>,
     /// The unfinished evacuation records of instances, by the last lists.
     pub(super) open_records: BTreeMap<ServerId, Vec<Migration>>,
@@ -56,7 +56,7 @@ pub(in super::super) struct MoveTrack {
     /// True if the records show something that only the whole lists can explain.
     pub(super) lists_due: bool,
     /// Instances that another actor has requested or moved, with the time at which that was seen. They are not requested before whole
-    /// lists that were asked for later have arrived.
+    /// lists that were requested later have arrived.
     pub(super) others: BTreeMap<ServerId, Elapsed>,
     /// True if more than one evacuation is recorded as done.
     pub(super) server_ids_due: bool,
@@ -68,7 +68,7 @@ impl MoveTrack {
         self.evacuating.contains(&server) || self.servers.contains(&server)
     }
 
-    /// Takes back an evacuation call that has not left this engine.
+    /// Reverts an evacuation call that has not left this engine.
     pub(in super::super) fn not_sent(&mut self, server: ServerId) {
         self.evacuating.remove(&server);
     }

@@ -130,7 +130,7 @@ pub(in super::super) fn plan_touched(
     }
 }
 
-/// Notes a loss that only the locks have shown, because no engine was left that could notice it.
+/// Records a loss that only the locks show, because no engine was left to detect it.
 pub(in super::super) fn note_unknown_locks(ctx: &mut DecisionContext<'_>) {
     let text = "the database has lost the latest requests of this recovery (a failover?): instances carry locks of it that it has no record \
                 of";

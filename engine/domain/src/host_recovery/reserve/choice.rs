@@ -12,7 +12,7 @@ pub(in super::super) struct ReserveRequest<'a> {
     pub(in super::super) join: bool,
     /// The hosts that this recovery has reserved already.
     pub(in super::super) taken: &'a dyn Fn(&str) -> bool,
-    /// The hosts that have turned out to be of no use, with the reason.
+    /// The hosts that have turned out to be unusable, with the reason.
     pub(in super::super) unfit: &'a dyn Fn(&str) -> Option<String>,
 }
 

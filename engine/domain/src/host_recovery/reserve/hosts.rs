@@ -368,7 +368,7 @@ impl Reserve {
         }
     }
 
-    /// Takes back a call that was not sent.
+    /// Reverts a call that was not sent.
     pub(in super::super) fn not_sent(&mut self, call: &ReserveCall) {
         let host = match call {
             ReserveCall::Survey => {
@@ -398,7 +398,7 @@ fn verdict(taken: &mut Reservation, now: DecisionTime, limit: Duration) -> Readi
         return Readiness::Unfit("has been forced down in Nova".into());
     }
     if !service.enabled {
-        // It is enabled whatever the reason, but not against an actor who disables it again and again.
+        // It is enabled whatever the reason, but only until another actor has disabled it repeatedly.
         return if taken.enabled >= REFUSALS {
             Readiness::Unfit("is disabled by others again and again".into())
         } else {

@@ -38,7 +38,7 @@ const OUTDATED: Duration = Duration::from_secs(1);
 /// Maximum age of a reading of the record that shows that the host's cell is available.
 const JUST_NOW: Duration = Duration::from_secs(2);
 
-/// Number of answers in a row, five seconds apart, by which Nova must know of no service to be believed.
+/// Number of answers in a row, five seconds apart, that have to show no service before it counts as missing.
 const MISSING: u32 = 3;
 
 impl ServiceTrack {
@@ -136,7 +136,7 @@ impl ServiceTrack {
         self.in_force && (!seen.forced_down || unmarked) && is_before
     }
 
-    /// Takes a heartbeat. True if it has moved. A reading is made between its question and its answer. The heartbeat stands still from
+    /// Records a heartbeat. True if it has moved. A reading is made between its request and its answer. The heartbeat stands still from
     /// the answer to the first reading that showed it until the request of the last one.
     fn looked_at(&mut self, heartbeat: Timestamp, asked: Elapsed, answered: Elapsed) -> bool {
         self.looked = asked;
@@ -348,7 +348,7 @@ impl ServiceTrack {
                     ctx.hold_fence(&message);
                 }
             }
-            // The lists of a host without a service are not believed, and only an operator can find out what has become of it.
+            // The lists of a host without a service do not count, and only an operator can find out what has become of it.
             Stage::Listing if ctx.hold.is_none() => {
                 self.missing = 0;
                 ctx.hold_fence(&format!(
@@ -371,7 +371,7 @@ impl ServiceTrack {
                 ctx.record.failed(Task::Evacuate, reason.clone());
                 ctx.hold(HoldKind::Fence, reason);
             }
-            // The operator has deleted the service: there is nothing left to hand back.
+            // The operator has deleted the service: there is nothing left to return to service.
             Stage::Returning => ctx.returned("its service record is gone"),
             Stage::Begin
             | Stage::Fencing
@@ -452,7 +452,7 @@ pub(in super::super) fn seen_alive(
     }
     // Other recoveries must not count on the proof any more.
     ctx.record.head = true;
-    // After the notification is closed there is no operator to ask: the moves that are left are named.
+    // After the notification is closed no operator is waiting for it: the moves that are left are named.
     if matches!(*ctx.stage, Stage::Returning | Stage::Starting | Stage::Over)
         || ctx.rejected.is_some()
         || ctx.settled

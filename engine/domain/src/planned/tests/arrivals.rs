@@ -125,10 +125,7 @@ fn a_resize_from_the_host_that_nobody_has_confirmed_is_named_at_the_end() {
         let (ended, text) = bench.end();
         assert_eq!(ended, NotificationStatus::Finished, "{text}");
         assert!(bench.froze(), "it may be confirmed weeks later, or never");
-        let named = format!(
-            "can still be taken back to it: {} (migration 70, finished)",
-            id(9)
-        );
+        let named = format!("can still be reverted to it: {} (migration 70, finished)", id(9));
         assert_eq!(text.contains(&named), wanted, "{status}: {text}");
     }
 }

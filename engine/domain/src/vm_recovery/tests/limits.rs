@@ -141,7 +141,7 @@ fn an_operators_reject_ends_it_in_each_stage_and_is_heard_once() {
         assert!(run.commands.is_empty());
         let message = run.state.message.clone().unwrap();
         assert_eq!(
-            message.contains("it had been asked to stop for its restart, and is not started from here"),
+            message.contains("a stop for its restart had been requested, and it is not started from here"),
             stage != Stage::Activating,
             "{stage:?}: {message}"
         );
