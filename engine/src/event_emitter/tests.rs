@@ -13,7 +13,7 @@ use crate::ports::journal::{HostWrite, StepKind};
 
 const NOON: Timestamp = Timestamp::from_micros(1_795_176_000_000_000);
 
-/// Stores the events.
+/// An event sink that stores the events.
 #[derive(Default)]
 struct Ear(Mutex<Vec<Event>>);
 

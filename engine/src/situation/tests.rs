@@ -84,7 +84,7 @@ fn operator_later_moves_in_the_journal_update_the_list() {
     let tables = Tables {
         moves: vec![
             moved(1, 9, VmoveStatus::Succeeded, Some(3)),
-            // The list is younger: somebody has moved it since.
+            // The list is newer than the move: a user has moved the instance since.
             moved(2, 9, VmoveStatus::Succeeded, Some(-3)),
             moved(3, 9, VmoveStatus::Failed, Some(3)),
             moved(4, 9, VmoveStatus::Ongoing, None),
@@ -258,7 +258,7 @@ fn the_later_of_two_tests_of_a_device_counts() {
         fact(kind::COMMAND_TESTS, "b", &[test("b", -10, None)]),
         fact(kind::COMMAND_TESTS, "c", &[test("c", -10, Some("refused"))]),
         fact(kind::COMMAND_TESTS, "d", &[test("d", -10, None)]),
-        // What has expired may be about a device that is there no more.
+        // An expired test may be about a device that was replaced.
         fact(kind::COMMAND_TESTS, "e", &[test("e", -100, None)]),
     ];
     let tests = CloudSnapshot::from_kept(&kept).tests.unwrap();
