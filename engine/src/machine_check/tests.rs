@@ -171,7 +171,7 @@ async fn another_machine_is_refused_until_an_operator_confirms_it() {
     assert_eq!(
         world.noted.lock().unwrap().last(),
         Some(&None),
-        "the note is taken off"
+        "the note is removed"
     );
 }
 

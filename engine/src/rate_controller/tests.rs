@@ -183,6 +183,6 @@ async fn polls_are_frequent_until_the_pace_is_known() {
     assert_eq!(
         seats[0].permits().pause,
         Duration::from_millis(500),
-        "as the rules say"
+        "as the rules require"
     );
 }

@@ -449,7 +449,7 @@ async fn fresh_data_is_not_polled_while_instances_are_moved() {
     let pages_of = async |watcher: &mut Watcher, seconds: i64| {
         world.pass(seconds);
         let before = *world.pages.lock().unwrap();
-        assert!(world.round(watcher).await, "the turn is kept all the same");
+        assert!(world.round(watcher).await, "this engine keeps the turn");
         *world.pages.lock().unwrap() - before
     };
     set(true);
@@ -487,7 +487,11 @@ async fn changes_appear_in_the_next_round_and_unlisted_ones_in_the_next_walk() {
     world.pass(15);
     world.change(two, true, |server| server.vm_state = VmState::Deleted);
     world.round(&mut watcher).await;
-    assert_eq!(world.on("a"), None, "the row of a host without instances is deleted");
+    assert_eq!(
+        world.on("a"),
+        None,
+        "the row of a host without instances is deleted"
+    );
     // An instance that disappears without a recorded deletion.
     world.pass(600);
     world.servers.lock().unwrap().clear();
@@ -504,7 +508,7 @@ async fn data_becomes_stale_while_nova_is_down() {
     *world.away.lock().unwrap() = true;
     let pages = *world.pages.lock().unwrap();
     world.pass(60);
-    assert!(world.round(&mut watcher).await, "the turn is kept");
+    assert!(world.round(&mut watcher).await, "this engine keeps the turn");
     let facts = CloudSnapshot::from_kept(&world.facts(None).await.unwrap());
     let now = world.wall();
     assert!(!facts.computes.unwrap().is_fresh(now));
@@ -643,7 +647,7 @@ async fn guard_previews_are_stored_and_become_stale() {
     let kept =
         || CloudSnapshot::from_kept(&world.kept.lock().unwrap().values().cloned().collect::<Vec<_>>()).holds;
     assert!(world.round(&mut watcher).await);
-    assert_eq!(kept(), None, "nobody has told");
+    assert_eq!(kept(), None, "no observer was notified");
     let holds = vec![WouldHold {
         host: "compute-1".into(),
         why: vec!["G11 protected: it is listed".into()],
@@ -665,7 +669,7 @@ async fn a_new_poller_continues_from_the_stored_tests() {
     let (mut one, mut two) = (world.watcher("one"), world.watcher("two"));
     assert!(world.round(&mut one).await);
     *world.tests.lock().unwrap() = None;
-    assert!(world.round(&mut two).await, "the other one has left the roll");
+    assert!(world.round(&mut two).await, "the other engine has deregistered");
     let resumed = world.tests.lock().unwrap().clone();
     assert_eq!(resumed, Some(vec![test_of("a", Some("it hangs"))]));
 }

@@ -132,7 +132,7 @@ async fn a_changed_provider_that_is_not_read_yet_is_dropped() {
     assert_eq!(told.len(), 31);
     assert!(
         told.contains(&("gone".to_owned(), None)),
-        "of those of before nothing is left"
+        "no data of the previous hosts remains"
     );
     assert!(rooms.take_changed().is_empty());
     for number in 0..30 {

@@ -53,7 +53,8 @@ async fn an_instance_that_stopped_without_an_operator_is_known_in_the_round_that
 }
 
 /// Nova's record of the stop does not contain the cause; the recovery of the crash does. It may fail after Nova has
-/// recorded the stop. Covers R36.
+/// recorded the stop.
+/// Covers R36.
 #[tokio::test]
 async fn an_instance_that_nova_stopped_is_down_once_a_recovery_of_its_crash_has_failed() {
     let world = Arc::new(World::default());

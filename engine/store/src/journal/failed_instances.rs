@@ -19,8 +19,9 @@ use crate::entity::{failed_instance, notification, recovery};
 use crate::error::Stop;
 use crate::transaction::{Transaction, Tx, TxOutcome};
 
-/// Stores how the recovery of an instance has ended. One that was ignored changes nothing: an earlier failure stays. Nor does one that an
-/// operator has aborted: that is no finding about the instance, and what the recovery had stopped shows in Nova.
+/// Stores the result of the recovery of an instance. An ignored recovery changes nothing: an earlier failure stays.
+/// Nor does an aborted one, because an abort says nothing about the instance, and Nova shows what the recovery had
+/// stopped.
 pub(super) async fn ended(
     tx: &Tx,
     row: &recovery::Model,
@@ -44,7 +45,7 @@ pub(super) async fn ended(
         let known = failed_instance::Entity::find_by_id(server.to_string())
             .one(tx)
             .await?;
-        // `MariaDB` would lock the place of a row that is not there, against other recoveries.
+        // `MariaDB` would lock the gap of a missing row, which blocks other recoveries.
         if known.is_some() {
             failed_instance::Entity::delete_by_id(server.to_string())
                 .exec(tx)
