@@ -52,13 +52,11 @@ pub(crate) struct Enumeration {
     pub(crate) words: &'static [&'static str],
 }
 
-/// A segment's recovery method.
 pub(crate) const RECOVERY_METHODS: Enumeration = Enumeration {
     type_name: "recovery_methods",
     words: &["auto", "reserved_host", "auto_priority", "rh_priority"],
 };
 
-/// A notification's status.
 pub(crate) const NOTIFICATION_STATUS: Enumeration = Enumeration {
     type_name: "notification_status",
     words: &["new", "running", "error", "failed", "ignored", "finished"],

@@ -9,10 +9,7 @@ use sea_orm_migration::sea_orm::{DbErr, RuntimeErr};
 pub enum SyncError {
     /// The database belongs to another application. Nothing was changed.
     #[error("refusing to change this database: {reason}")]
-    Unknown {
-        /// The finding.
-        reason: String,
-    },
+    Unknown { reason: String },
     /// The database was migrated by a later version of this program. Nothing was changed.
     #[error(
         "the database was migrated by a later version of this program, which also applied {}",
@@ -37,16 +34,13 @@ pub enum SyncError {
     Forbidden {
         /// The migrations to apply.
         pending: Vec<String>,
-        /// The database's error.
         #[source]
         source: DbErr,
     },
     /// The database failed.
     #[error("{operation}")]
     Database {
-        /// The operation.
         operation: &'static str,
-        /// The database's error.
         #[source]
         source: DbErr,
     },

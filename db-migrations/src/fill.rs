@@ -29,7 +29,6 @@ pub struct FilledCounts {
 }
 
 impl FilledCounts {
-    /// Returns the sum of all values.
     pub fn total(&self) -> u64 {
         self.notification_segments
             + self.segments_enabled

@@ -7,7 +7,6 @@ use crate::inspect::{columns, tables};
 use crate::statement::texts;
 use crate::{Migrator, TABLE};
 
-/// A table of Masakari.
 pub(crate) struct MasakariTable {
     pub(crate) name: &'static str,
     /// The columns of the table's first revision, without `id` and the times, which every table has.

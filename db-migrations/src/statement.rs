@@ -3,7 +3,6 @@
 use sea_orm_migration::prelude::{ConnectionTrait, DbErr, TableAlterStatement, TableCreateStatement};
 use sea_orm_migration::sea_orm::{DbBackend, Statement};
 
-/// Quotes a name.
 pub(crate) fn quoted(backend: DbBackend, name: &str) -> String {
     if backend == DbBackend::MySql {
         format!("`{name}`")

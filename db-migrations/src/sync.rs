@@ -20,7 +20,6 @@ const ATTEMPTS: u32 = 3;
 pub struct Report {
     /// The state of the database before.
     pub origin: Origin,
-    /// The migrations that were applied.
     pub applied: Vec<String>,
     /// The numbers of filled-in values.
     pub filled: FilledCounts,
@@ -39,13 +38,9 @@ impl Report {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Holds {
-    /// Rows of `failover_segments`.
     pub segments: i64,
-    /// Rows of `hosts`.
     pub hosts: i64,
-    /// Rows of `notifications`.
     pub notifications: i64,
-    /// Rows of `vmoves`.
     pub vmoves: i64,
 }
 

@@ -28,7 +28,7 @@ async fn schema(db: &DatabaseConnection) -> Vec<String> {
     .await
 }
 
-/// Name, type and NOT NULL of each column, in any order.
+/// Returns name, type and NOT NULL of each column, in any order.
 async fn columns(db: &DatabaseConnection, table: &str) -> Vec<String> {
     let sql = format!("SELECT name || ' ' || \"notnull\" FROM pragma_table_info('{table}') ORDER BY 1");
     texts(db, &sql).await

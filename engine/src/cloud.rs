@@ -60,7 +60,6 @@ impl CloudCache {
         }
     }
 
-    /// Returns the current snapshot.
     pub fn view(&self) -> CloudView {
         let seen = self.seen.borrow().clone();
         CloudView {

@@ -64,7 +64,7 @@ pub struct DryRun {
     pub ruling: Option<Ruling>,
     /// The instances that would be evacuated, by id and name, in their order.
     pub order: Vec<(ServerId, String)>,
-    /// The names of instances that would be left in place, with the reason.
+    /// The names of excluded instances, with the reason.
     pub left: Vec<(String, String)>,
 }
 

@@ -111,7 +111,6 @@ impl Engine {
         }
     }
 
-    /// Returns the name in its claims.
     pub fn name(&self) -> &str {
         &self.options.name
     }

@@ -14,7 +14,6 @@ impl Liveness {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Returns the counter.
     pub fn count(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }

@@ -212,7 +212,6 @@ impl RateSlot {
         *self.given.borrow_and_update()
     }
 
-    /// Returns the current permits.
     pub(crate) fn permits(&mut self) -> Permits {
         *self.given.borrow_and_update()
     }

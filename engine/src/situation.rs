@@ -52,7 +52,6 @@ pub struct Tables {
     pub moves: Vec<Vmove>,
     /// The engines in the registry.
     pub engines: Vec<EngineRow>,
-    /// The open work.
     pub backlog: Backlog,
     /// Reporters that are muted, or would be if the limit allowed it.
     pub muted_reporters: Vec<MutedReporter>,

@@ -89,7 +89,6 @@ pub struct Sources {
     pub tests: Arc<dyn Tests>,
     /// The handle that shows if instances are being moved.
     pub moves: Arc<dyn Moves>,
-    /// The guards.
     pub preview: Arc<dyn Preview>,
     pub name: String,
 }

@@ -62,7 +62,7 @@ async fn on_server(backend: DbBackend, server: String) -> Bench {
 }
 
 impl Bench {
-    /// Another process.
+    /// Connects like another process.
     pub(crate) async fn connect(&self) -> DatabaseConnection {
         let mut options = ConnectOptions::new(&self.url);
         options.max_connections(2);

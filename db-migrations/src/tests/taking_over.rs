@@ -156,7 +156,7 @@ async fn rows(db: &DatabaseConnection) -> Vec<String> {
         text("generated_time"),
     );
     let sql = if db.get_database_backend() == DbBackend::Sqlite {
-        // Without CONCAT_WS before 3.44; what is compared here is never NULL.
+        // SQLite has no CONCAT_WS before 3.44. The compared values are never NULL.
         "SELECT id || '|' || name || '|' || created_at || '|' || deleted FROM failover_segments \
          UNION ALL SELECT id || '|' || uuid || '|' || name || '|' || failover_segment_id FROM hosts \
          UNION ALL SELECT id || '|' || notification_uuid || '|' || generated_time || '|' || payload || '|' || status \
@@ -341,7 +341,8 @@ async fn slow_after_a_crash_while_taking_over_the_next_try_finishes() {
     crash_everywhere(Some(Revision::Initial)).await;
 }
 
-/// On `MariaDB` after each statement; the others roll back completely, so a few are sufficient.
+/// Crashes a migration after each statement on `MariaDB`. The other databases roll back completely, so a few crashes
+/// are enough there.
 async fn crash_everywhere(masakaris: Option<Revision>) {
     let old = "ALTER DATABASE CHARACTER SET utf8mb3 COLLATE utf8mb3_general_ci";
     let today = "ALTER DATABASE CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci";

@@ -25,7 +25,6 @@ const LONGEST: u64 = 64 * 1024;
 #[derive(Debug, thiserror::Error)]
 #[error("the audit log's key file {}: {why}", path.display())]
 pub struct KeyError {
-    /// The configured path.
     pub path: PathBuf,
     /// The problem and its fix.
     pub why: String,

@@ -52,7 +52,6 @@ pub struct Options {
 pub struct OpenError {
     /// The file as the configuration names it.
     pub path: PathBuf,
-    /// The I/O error.
     #[source]
     pub source: std::io::Error,
 }

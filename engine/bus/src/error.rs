@@ -10,7 +10,6 @@ pub enum BusError {
     #[error("preparing the folder of wake-up sockets {}", path.display())]
     Folder {
         path: PathBuf,
-        /// The cause.
         #[source]
         source: std::io::Error,
     },
@@ -18,14 +17,12 @@ pub enum BusError {
     #[error("listening for wake-ups on {}", path.display())]
     Bind {
         path: PathBuf,
-        /// The cause.
         #[source]
         source: std::io::Error,
     },
     /// No socket to send from could be opened.
     #[error("opening a socket to send wake-ups from")]
     Open {
-        /// The cause.
         #[source]
         source: std::io::Error,
     },

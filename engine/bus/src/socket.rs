@@ -58,7 +58,6 @@ impl SocketWake {
         Ok(wake)
     }
 
-    /// Returns the path of the socket.
     pub fn path(&self) -> &Path {
         &self.path
     }

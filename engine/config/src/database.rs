@@ -24,7 +24,6 @@ pub enum Backend {
 /// A translated database URL. `Display` masks the password.
 #[derive(Debug, Clone)]
 pub struct DatabaseUrl {
-    /// The database system.
     pub backend: Backend,
     /// The URL for sqlx.
     pub url: SecretString,
@@ -53,9 +52,7 @@ impl fmt::Display for DatabaseUrl {
 #[error("reading a database URL: {why}; {help}")]
 #[non_exhaustive]
 pub struct DatabaseUrlError {
-    /// The problem.
     pub why: String,
-    /// The remedy.
     pub help: String,
 }
 

@@ -12,9 +12,7 @@ pub enum ConfigError {
     #[error("{}: cannot be read; {help}", path.display())]
     Read {
         path: PathBuf,
-        /// The remedy.
         help: &'static str,
-        /// The I/O error.
         #[source]
         source: io::Error,
     },
@@ -24,9 +22,7 @@ pub enum ConfigError {
         path: PathBuf,
         /// The first bad line, counted from 1.
         line: usize,
-        /// The problem.
         why: String,
-        /// The remedy.
         help: &'static str,
     },
     /// A line is neither section, assignment, continuation nor comment.
@@ -38,23 +34,18 @@ pub enum ConfigError {
         file: String,
         /// The line, counted from 1.
         line: usize,
-        /// The problem.
         why: &'static str,
-        /// The remedy.
         help: &'static str,
     },
     /// An option has an invalid value.
     #[error("{origin}: [{section}] {option} = {value}: {why}; {help}")]
     Value {
-        /// The place of the value.
         origin: Origin,
         section: String,
         option: String,
         /// The value, masked if it is a secret.
         value: String,
-        /// The problem.
         why: String,
-        /// The remedy.
         help: String,
     },
     /// An option has no value and no default.
@@ -62,7 +53,6 @@ pub enum ConfigError {
     Missing {
         section: String,
         option: String,
-        /// The remedy.
         help: String,
     },
 }

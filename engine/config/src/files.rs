@@ -40,7 +40,6 @@ pub enum ConfigSource {
 }
 
 impl ConfigSource {
-    /// Returns the path.
     pub fn path(&self) -> &Path {
         match self {
             Self::File(path) | Self::Folder(path) => path,

@@ -70,7 +70,6 @@ impl fmt::Display for ConfigReport {
 pub enum Warning {
     /// The option does not exist.
     Unknown {
-        /// The place of the option.
         origin: Origin,
         section: String,
         option: String,
@@ -87,7 +86,6 @@ pub enum Warning {
     },
     /// The option is accepted and has no effect.
     Ignored {
-        /// The place of the option.
         origin: Origin,
         section: String,
         option: String,
@@ -95,7 +93,6 @@ pub enum Warning {
     },
     /// The value is not supported, and another one is used instead.
     Replaced {
-        /// The place of the option.
         origin: Origin,
         section: String,
         option: String,
@@ -106,7 +103,6 @@ pub enum Warning {
     },
     /// The option has a new name.
     Renamed {
-        /// The place of the option.
         origin: Origin,
         section: String,
         option: String,

@@ -11,7 +11,6 @@ use tachi_domain::{Elapsed, Timestamp};
 use crate::claim_guard::Intent;
 use crate::journal::{Claim, LeaseRenewal, Write, WriteOutcome};
 
-/// The time of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Time {
     /// The boot-time clock, which measures all durations.

@@ -122,11 +122,9 @@ pub struct MoveWrite {
     pub dest_host: Option<String>,
     /// The time of the first request to Nova.
     pub start_time: Option<Timestamp>,
-    /// The time at which the move finished.
     pub end_time: Option<Timestamp>,
     /// The status that the API shows.
     pub status: VmoveStatus,
-    /// A message for operators.
     pub message: Option<String>,
     /// The blocker of the move; `None` if none has been decided yet.
     pub wait: Option<Wait>,
@@ -151,11 +149,9 @@ pub struct PlannedWrite {
     pub dest_host: Option<String>,
     /// The time of the first request to Nova.
     pub start_time: Option<Timestamp>,
-    /// The time at which the move finished.
     pub end_time: Option<Timestamp>,
     /// The status that the API shows.
     pub status: VmoveStatus,
-    /// A message for operators.
     pub message: Option<String>,
 }
 
@@ -220,7 +216,6 @@ pub struct Write {
     pub moves: Vec<MoveWrite>,
     /// New lines of the step journal.
     pub steps: Vec<StepWrite>,
-    /// New proofs.
     pub proofs: Vec<ProofWrite>,
     /// The notification's status and message; `None` leaves them unchanged.
     pub notification: Option<(NotificationStatus, Option<String>)>,
@@ -346,7 +341,6 @@ impl ReservationState {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReservationWrite {
     pub host: HostId,
-    /// The host's name.
     pub name: String,
     pub state: ReservationState,
     /// True if the host's service was enabled before.

@@ -20,7 +20,6 @@ use crate::time;
 const MASAKARI: &str = "masakari";
 const TACHI: &str = "tachi";
 
-/// Returns the payload of `event`.
 pub(crate) fn of(event: &Event) -> Value {
     let (namespace, name, version, mut data) = match &event.subject {
         Subject::Segment(_, known) => (MASAKARI, "SegmentApiPayload", "1.1", segment(known)),

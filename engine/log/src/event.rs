@@ -41,7 +41,6 @@ impl Values {
         found.map(|(_, value)| value)
     }
 
-    /// Returns the value as text.
     pub(crate) fn text(&self, name: &str) -> Option<String> {
         let shown = |value: &Value| {
             value

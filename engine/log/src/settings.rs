@@ -110,7 +110,6 @@ impl LogSettings {
         }
     }
 
-    /// True if lines are JSON objects.
     pub fn is_json(&self) -> bool {
         self.form == Some(Form::Json)
     }

@@ -37,7 +37,6 @@ pub enum ActionError {
     Unaudited {
         /// The message that names what was not done.
         not_done: &'static str,
-        /// The error of the audit log.
         source: AuditError,
     },
     /// The database failed. The action may have been written nevertheless.

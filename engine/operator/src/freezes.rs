@@ -62,9 +62,7 @@ pub struct FreezeRequest {
 /// The invalid part of a request, with a message for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum InvalidFreeze {
-    /// The duration.
     Lasts(String),
-    /// The reason.
     Reason(String),
 }
 
@@ -104,11 +102,9 @@ impl FreezeRequest {
 
 /// An operator who freezes or thaws, and the ports for it.
 pub struct FreezeDesk<'a> {
-    /// The table of freezes.
     pub freezes: &'a dyn Freezes,
     /// The audit log, which is written before the freeze is.
     pub audit: &'a dyn AuditSink,
-    /// The operator.
     pub by: String,
     /// The id of the API request, if there is one.
     pub request: Option<String>,

@@ -80,7 +80,7 @@ mod tests {
             down: 4,
             not_meant: 0,
         });
-        assert_eq!(view.being_recovered(), 0, "nobody recovers it");
+        assert_eq!(view.being_recovered(), 0, "no recovery works on it");
         for (waits, expected) in [
             (None, 4),
             (Some(WaitsFor::Nothing), 4),
@@ -97,7 +97,7 @@ mod tests {
             life: Life::Watching,
             ..under_recovery(&host, None)
         }];
-        assert_eq!(view.being_recovered(), 0, "it is over");
+        assert_eq!(view.being_recovered(), 0, "the move is finished");
         view.recoveries = vec![under_recovery(&host, None)];
         view.needs_person.instances = vec![WaitingInstanceView {
             instance: "1".into(),

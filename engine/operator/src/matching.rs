@@ -5,9 +5,7 @@ use tachi_domain::situation::SHORTEST_ID;
 /// The kind of match by which something was found, best first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum MatchQuality {
-    /// An exact name.
     Name,
-    /// A complete id.
     Id,
     /// The beginning of an id, or no match.
     Beginning,

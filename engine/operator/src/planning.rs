@@ -61,7 +61,6 @@ pub enum InvalidPlan {
     Lasts(String),
     /// The timeout of a live migration.
     Limit(String),
-    /// The reason.
     Reason(String),
 }
 
@@ -260,13 +259,10 @@ pub fn drain_comes_to(host: &str, service: &HostService) -> Vec<String> {
 
 /// An operator who requests a plan, and the ports for it.
 pub struct Planner<'a> {
-    /// The recoveries.
     pub desk: &'a dyn OperatorJournal,
-    /// The table of plans.
     pub plans: &'a dyn Plans,
     /// The audit log, which is written before the plan is.
     pub audit: &'a dyn AuditSink,
-    /// The operator.
     pub by: String,
     /// The id of the API request, if there is one.
     pub request: Option<String>,
@@ -275,7 +271,6 @@ pub struct Planner<'a> {
 /// The result of a request.
 #[derive(Debug)]
 pub struct BegunPlan {
-    /// The answer.
     pub view: PlannedView,
     /// The reason why the audit log lacks the result, if it does.
     pub unaudited: Option<String>,

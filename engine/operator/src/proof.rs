@@ -95,7 +95,7 @@ mod tests {
             "level 2 read \"off\", 2023-11-14T22:13:20.000Z",
         ];
         assert_eq!(readings(&kept), told);
-        // The form that older versions have stored.
+        // The form that older versions stored.
         assert_eq!(readings(&kept["detail"]), told[1..]);
         assert_eq!(
             readings(&json!({"sentence": "alice confirms"})),

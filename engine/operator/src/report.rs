@@ -35,7 +35,6 @@ pub struct RecoveryReport<'a> {
     pub said: Vec<SaidWord<'a>>,
     /// The version of the program that made the report.
     pub tachi: &'static str,
-    /// The full history.
     pub recovery: &'a RecoveryHistoryView,
 }
 
@@ -66,7 +65,6 @@ pub struct Left<'a> {
     pub commands: &'a [String],
 }
 
-/// An operator's action.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct SaidWord<'a> {
     /// The operator, with the reason in parentheses if one was given.

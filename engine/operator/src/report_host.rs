@@ -206,9 +206,7 @@ pub fn notification(host: &str, now: Timestamp) -> NewNotification {
 
 /// An operator who reports a host, and the ports for it.
 pub struct FailureReport<'a> {
-    /// The recoveries.
     pub desk: &'a dyn OperatorJournal,
-    /// The table of notifications.
     pub reports: &'a dyn Reports,
     /// The audit log, which is written before the report is.
     pub audit: &'a dyn AuditSink,

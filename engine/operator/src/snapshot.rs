@@ -20,7 +20,6 @@ pub fn is_alive(line: &EngineRow, now: Timestamp) -> bool {
     tachi_domain::situation::is_alive(line.seen_at, now)
 }
 
-/// The fencing configuration.
 #[derive(Clone, Debug)]
 pub struct Fencing {
     /// The source whose proof counts that a host is off.
@@ -86,7 +85,6 @@ pub struct SnapshotSource {
 pub struct RegionSnapshot {
     /// When the snapshot was taken.
     pub now: Timestamp,
-    /// The fencing configuration.
     pub fencing: Fencing,
     /// The source of the snapshot.
     pub place: SnapshotSource,

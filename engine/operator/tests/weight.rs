@@ -1,4 +1,5 @@
-//! What it costs to know all of a large region: 1,000 hosts with 50,000 instances. Alone in its process, so that nothing else is weighed.
+//! Memory and time for the assessment of a large region: 1,000 hosts with 50,000 instances. This test has its own
+//! process, so that nothing else is measured.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -25,7 +26,7 @@ const NOW: Timestamp = Timestamp::from_micros(1_700_000_000_000_000);
 const HOSTS: u128 = 1_000;
 const EACH: u128 = 50;
 
-/// What this process holds, in MiB.
+/// Returns the memory of this process, in MiB.
 fn held() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
@@ -45,7 +46,7 @@ fn fact(kind: &str, subject: &str, value: &impl serde::Serialize) -> Fact {
     }
 }
 
-/// As a watcher keeps them.
+/// Returns the facts as a watcher stores them.
 fn kept() -> Vec<Fact> {
     let computes: Vec<ComputeService> = (0..HOSTS)
         .map(|host| ComputeService {
@@ -97,7 +98,7 @@ fn kept() -> Vec<Fact> {
     all
 }
 
-/// Of eight flavors in two hundred projects.
+/// Returns an instance of one of eight flavors and two hundred projects.
 fn instance(number: u128) -> Instance {
     let size = u64::try_from(number % 8).unwrap() + 1;
     Instance {
@@ -231,7 +232,7 @@ fn all_of_fifty_thousand_instances_weighs_so_much() {
     let found = found.find(|one| one.code == FindingCode::LocalDisk).unwrap();
     assert_eq!((found.subjects.len(), found.instances), (1_000, 50_000));
     assert_eq!(segment.worst.as_ref().unwrap().room, Room::Enough);
-    // The next look is made while the last one is still told. The forecast is the same.
+    // The next snapshot is made while the last one is still in use. The forecast is the same.
     let begun = Instant::now();
     let next = look(&kept, &forecasts, NOW);
     let (again, both) = (begun.elapsed(), held() - before);
@@ -243,7 +244,7 @@ fn all_of_fifty_thousand_instances_weighs_so_much() {
     assert!(alone <= 32, "{alone} MiB");
     assert!(both <= 56, "{both} MiB");
     drop((seen, next));
-    // What is known grows old although nothing has changed, and what was good before is not told again.
+    // Unchanged data becomes stale, and a forecast from fresh data is not used again.
     let old = look(&kept, &forecasts, NOW.minus_seconds(-61));
     assert!(old.forecast.trouble.is_some());
     assert_eq!(old.situation.counts.unwrap().protected, 0);

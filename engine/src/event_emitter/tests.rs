@@ -13,7 +13,7 @@ use crate::ports::journal::{HostWrite, StepKind};
 
 const NOON: Timestamp = Timestamp::from_micros(1_795_176_000_000_000);
 
-/// Stores the events.
+/// An event sink that stores the events.
 #[derive(Default)]
 struct Ear(Mutex<Vec<Event>>);
 
@@ -120,7 +120,7 @@ fn a_recovery_publishes_its_start_and_its_end() {
     assert_eq!(
         ear.names(),
         ["notification.process.start", "recovery.process.start"],
-        "told once, and a first claim is no take-over"
+        "emitted once, and a first claim is no take-over"
     );
     let proven = Write {
         proven_off: Some(true),
@@ -135,7 +135,7 @@ fn a_recovery_publishes_its_start_and_its_end() {
     assert_eq!(
         ear.names(),
         ["host.update.start", "host.update.end", "recovery.proof"],
-        "a proof that is read again is no news, nor is a host that stays in maintenance"
+        "neither a repeated proof nor a host that stays in maintenance is an event"
     );
     teller.committed(&ended(NotificationStatus::Finished, "2 moved"), None, NOON);
     let heard = ear.heard();
@@ -147,7 +147,7 @@ fn a_recovery_publishes_its_start_and_its_end() {
     assert_eq!(told.status, NotificationStatus::Finished);
     assert!(heard.iter().all(|event| event.trouble.is_none()));
     teller.committed(&ended(NotificationStatus::Finished, "2 moved"), None, NOON);
-    assert_eq!(ear.names(), Vec::<String>::new(), "an end is told once");
+    assert_eq!(ear.names(), Vec::<String>::new(), "an end is emitted once");
 }
 
 /// Covers EW35.
@@ -168,7 +168,7 @@ fn every_state_change_of_an_instance_is_published() {
     assert_eq!(
         ear.names(),
         Vec::<String>::new(),
-        "asked for again, begun long ago"
+        "requested again, started long ago"
     );
     teller.committed(&moves(&[(1, Succeeded), (2, Failed)]), None, NOON);
     let heard = ear.heard();
@@ -280,7 +280,7 @@ fn a_hold_is_published_once_for_each_reason() {
     assert_eq!(
         ear.names(),
         ["notification.process.error", "recovery.process.error"],
-        "the end says it all"
+        "the end event is enough"
     );
 }
 

@@ -17,7 +17,7 @@ struct World {
     noted: Mutex<Vec<Option<String>>>,
     calls: Mutex<Vec<&'static str>>,
     away: Mutex<bool>,
-    /// The seconds for which the process is stopped during the device's answer.
+    /// The time, in seconds, for which the process is stopped during the device's answer.
     stopped: AtomicU64,
     now: AtomicU64,
     hangs: Mutex<bool>,
@@ -171,7 +171,7 @@ async fn another_machine_is_refused_until_an_operator_confirms_it() {
     assert_eq!(
         world.noted.lock().unwrap().last(),
         Some(&None),
-        "the note is taken off"
+        "the note is removed"
     );
 }
 
@@ -217,7 +217,7 @@ async fn without_a_machine_check_there_is_no_order_and_no_proof() {
         );
     }
     *world.away.lock().unwrap() = false;
-    // Who was stopped while the device answered does not order any more.
+    // A process that was stopped during the device's answer sends no power command.
     world
         .stopped
         .store(MACHINE_CHECK_TIMEOUT.as_secs() + 1, Ordering::SeqCst);

@@ -31,7 +31,6 @@ pub enum AuditAction {
     Change,
 }
 
-/// The phase of an action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AuditPhase {
@@ -41,11 +40,9 @@ pub enum AuditPhase {
     Outcome,
 }
 
-/// The result of an action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AuditResult {
-    /// The action succeeded.
     Ok,
     /// The action failed, but another attempt may succeed.
     Transient,
@@ -59,7 +56,6 @@ pub enum AuditResult {
 pub struct AuditEntry {
     /// A power command, a proof or an operator's action.
     pub action: AuditAction,
-    /// The phase of the action.
     pub phase: AuditPhase,
     /// The host in question, by its name in Nova.
     pub host: String,
@@ -75,10 +71,8 @@ pub struct AuditEntry {
     /// The operator, if the actor is not the engine that writes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub operator: Option<String>,
-    /// The previous state.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,
-    /// The new state.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub to: Option<String>,
     /// The level among the host's devices, counted from 1.
@@ -95,7 +89,6 @@ pub struct AuditEntry {
     /// The state as the device spelled it. The creator of the entry removes secrets.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub raw_state: Option<String>,
-    /// The duration of the action.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub latency_ms: Option<u64>,
     /// The evidence of a proof.
@@ -157,9 +150,7 @@ impl AuditEntry {
 #[derive(Debug, thiserror::Error)]
 #[error("writing to the audit log {log}")]
 pub struct AuditError {
-    /// The log in question.
     pub log: String,
-    /// The cause.
     #[source]
     pub source: Box<dyn std::error::Error + Send + Sync>,
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tachi_domain::Timestamp;
 
-/// The two clocks in use.
+/// The wall clock and the boot-time clock.
 pub trait Clock: Send + Sync {
     /// Wall time, for people.
     fn wall(&self) -> Timestamp;

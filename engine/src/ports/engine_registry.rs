@@ -21,7 +21,6 @@ pub struct EngineSignature {
     pub facts: BTreeMap<String, String>,
 }
 
-/// An engine in the registry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EngineRow {
     /// The last heartbeat.

@@ -3,7 +3,6 @@
 use async_trait::async_trait;
 use tachi_domain::hooks::{Hook, HookOutcome};
 
-/// One run of a hook.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HookRun {
     pub hook: Hook,

@@ -6,7 +6,6 @@ use tachi_domain::situation::Severity;
 
 use super::JournalError;
 
-/// The end of a job's run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JobEnd {
     pub at: Timestamp,

@@ -37,7 +37,6 @@ pub struct RecoverySummary {
     pub wait: Option<Wait>,
     /// The reason for the hold, or the result; for people.
     pub message: Option<String>,
-    /// The engine that owns it.
     pub owner: Option<String>,
     pub opened_at: Timestamp,
     /// Opening of the first attempt. Differs from `opened_at` only for a retry.
@@ -128,10 +127,8 @@ pub struct MoveLine {
     pub host: String,
     /// The recovery's part of the life cycle.
     pub life: Life,
-    /// The recovery's opening time.
     pub opened_at: Timestamp,
     pub server: ServerId,
-    /// The instance's name.
     pub name: String,
     /// The rank in the order of moves, lowest first.
     pub rank: i64,

@@ -54,24 +54,13 @@ pub struct PoolUsage {
 pub enum RegistryError {
     /// The list's marker does not exist.
     #[error("marker {marker} could not be found")]
-    MarkerNotFound {
-        /// The requested integer id.
-        marker: i64,
-    },
+    MarkerNotFound { marker: i64 },
     /// No such segment.
     #[error("no segment {segment}")]
-    SegmentNotFound {
-        /// The requested id.
-        segment: SegmentId,
-    },
+    SegmentNotFound { segment: SegmentId },
     /// No such host in that segment.
     #[error("no host {host} in segment {segment}")]
-    HostNotFound {
-        /// The requested host.
-        host: HostId,
-        /// The requested segment.
-        segment: SegmentId,
-    },
+    HostNotFound { host: HostId, segment: SegmentId },
     /// The name is taken by another segment.
     #[error("a segment is already called {name}")]
     SegmentExists { name: String },
@@ -94,18 +83,14 @@ pub enum RegistryError {
     /// written, unless the commit itself got no answer.
     #[error("{operation}; the database is not available")]
     Unavailable {
-        /// The operation that failed.
         operation: &'static str,
-        /// The error of the database or the connection.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The database failed; whether anything was written is unknown.
     #[error("{operation}")]
     Database {
-        /// The operation that failed.
         operation: &'static str,
-        /// The error of the database.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },

@@ -55,7 +55,7 @@ fn given(seats: &mut [RateSlot]) -> Vec<u64> {
     seats.iter_mut().map(|seat| seat.permits().evacuations).collect()
 }
 
-/// The watcher leaves Nova to them, and must not do so for longer.
+/// The watcher polls no instances while evacuations are in flight, and continues as soon as they are done.
 #[tokio::test(start_paused = true)]
 async fn moves_are_under_way_while_evacuations_are_in_flight_and_no_longer() {
     let rate_controller = rate_controller();
@@ -68,7 +68,7 @@ async fn moves_are_under_way_while_evacuations_are_in_flight_and_no_longer() {
     assert!(!rate_controller.are_under_way());
     seats[1].update(wants(1, 1, 0, 0), &EvacuationProgress::default());
     assert!(rate_controller.are_under_way());
-    // Its driver has ended, however.
+    // The driver ends, which drops its slot.
     seats.pop();
     assert!(!rate_controller.are_under_way());
 }
@@ -83,7 +83,7 @@ async fn permits_equal_the_free_slots_and_are_not_given_twice() {
     seats[0].update(wants(24, 24, 24, 16), &EvacuationProgress::default());
     seats[1].update(wants(0, 0, 0, 40), &EvacuationProgress::default());
     assert_eq!(given(&mut seats), [24, 0], "all of the window is used");
-    // Eight are taken up: their places go to the one that has nothing.
+    // Destinations have started eight evacuations: their permits go to the recovery that has none.
     seats[0].update(wants(24, 24, 16, 16), &EvacuationProgress::default());
     assert_eq!(given(&mut seats), [24, 8]);
     drop(seats.remove(0));
@@ -183,6 +183,6 @@ async fn polls_are_frequent_until_the_pace_is_known() {
     assert_eq!(
         seats[0].permits().pause,
         Duration::from_millis(500),
-        "as the rules say"
+        "as the rules require"
     );
 }

@@ -84,7 +84,7 @@ fn operator_later_moves_in_the_journal_update_the_list() {
     let tables = Tables {
         moves: vec![
             moved(1, 9, VmoveStatus::Succeeded, Some(3)),
-            // The list is younger: somebody has moved it since.
+            // The list is newer than the move: a user has moved the instance since.
             moved(2, 9, VmoveStatus::Succeeded, Some(-3)),
             moved(3, 9, VmoveStatus::Failed, Some(3)),
             moved(4, 9, VmoveStatus::Ongoing, None),
@@ -113,7 +113,7 @@ fn operator_later_moves_in_the_journal_update_the_list() {
     let ids = |host: &str| on[host].iter().map(|one| one.id).collect::<Vec<_>>();
     assert_eq!(ids("a"), [2, 3, 4].map(id));
     assert_eq!(ids("b"), [id(1)]);
-    assert!(!on["b"][0].moving, "its evacuation is over");
+    assert!(!on["b"][0].moving, "its evacuation is finished");
 }
 
 #[test]
@@ -134,7 +134,7 @@ fn operator_unfinished_moves_of_open_recoveries_are_away() {
     assert_eq!(
         read,
         [9, 8],
-        "what is drained runs, and old moves are listed by Nova"
+        "drained instances run, and old moves are in Nova's list"
     );
     tables.moves = vec![
         moved(1, 9, VmoveStatus::Pending, None),
@@ -218,12 +218,12 @@ fn operator_stored_facts_are_read_back_and_shared() {
         assert_eq!(
             read.instances.is_some(),
             place == 6,
-            "what is half read is not believed"
+            "a partly read fact does not count"
         );
         assert_eq!(
             read.rooms.is_some(),
             place == 1,
-            "what is half read is not believed"
+            "a partly read fact does not count"
         );
         kept[place].value = whole;
     }
@@ -258,7 +258,7 @@ fn the_later_of_two_tests_of_a_device_counts() {
         fact(kind::COMMAND_TESTS, "b", &[test("b", -10, None)]),
         fact(kind::COMMAND_TESTS, "c", &[test("c", -10, Some("refused"))]),
         fact(kind::COMMAND_TESTS, "d", &[test("d", -10, None)]),
-        // What has expired may be about a device that is there no more.
+        // An expired test may be about a device that was replaced.
         fact(kind::COMMAND_TESTS, "e", &[test("e", -100, None)]),
     ];
     let tests = CloudSnapshot::from_kept(&kept).tests.unwrap();

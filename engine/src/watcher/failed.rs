@@ -6,9 +6,10 @@ use tachi_domain::nova::is_started_since;
 use super::Watcher;
 
 impl Watcher {
-    /// Reads the instances whose failure no recovery has repaired: that failure explains a stop that Nova has recorded by itself, and
-    /// such an instance counts as down until it is known to run. Nova may not notice for minutes that a guest is gone, so its being shown
-    /// as active is no proof: it was seen stopped since, or somebody has started it. That is read for one instance per round.
+    /// Reads the instances whose failure no recovery has repaired. Such a failure explains a stop that Nova has
+    /// recorded by itself, and the instance counts as down until it is known to run. Nova may show a crashed guest as
+    /// active for minutes, so that alone proves nothing: Nova must have shown it stopped since, or an operator must
+    /// have started it. Each round reads the actions of one such instance.
     pub(super) async fn read_failed(&mut self, now: Timestamp) {
         match self.sources.failed.failed_instances().await {
             Ok(failed) => self.roster.note_failed(failed),

@@ -477,7 +477,6 @@ impl Roster {
         self.changed.extend(hosts);
     }
 
-    /// Returns all instances.
     pub(super) fn instances(&self) -> Instances {
         let on = self.on.iter();
         Instances {

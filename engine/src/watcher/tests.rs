@@ -120,7 +120,7 @@ impl World {
         })
     }
 
-    /// Nova's services are looked at, and then a round is made.
+    /// Polls Nova's services, then makes a round.
     async fn round(&self, watcher: &mut Watcher) -> bool {
         self.look(&watcher.sources.cloud);
         watcher.round().await.unwrap()
@@ -370,7 +370,7 @@ async fn fifty_thousand_instances_cost_three_pages_per_round() {
     while !watcher.roster.is_complete() {
         let before = *world.pages.lock().unwrap();
         assert!(world.round(&mut watcher).await);
-        // With one for the services, which every engine asks for.
+        // Includes the request for the services, which every engine sends.
         assert!(*world.pages.lock().unwrap() - before <= 2);
         world.pass(15);
         rounds += 1;
@@ -426,13 +426,13 @@ async fn a_region_of_one_page_costs_one_page_per_round() {
     for _ in 0..3 {
         assert_eq!(round(1).await, PAGE - 1);
     }
-    // One too many for a page: from now on changes are asked for by themselves.
+    // More instances than fit on a page: from now on changes are requested separately.
     for number in 0..2 {
         world.boot("b", 1_000 + number);
     }
     assert_eq!(round(2).await, PAGE + 1, "the rest is found in the same round");
     assert_eq!(round(2).await, PAGE + 1);
-    // And back again.
+    // Back to a single page.
     for number in 0..2 {
         let id = ServerId(Uuid::from_u128(1_000 + number));
         world.change(id, true, |server| server.vm_state = VmState::Deleted);
@@ -443,7 +443,7 @@ async fn a_region_of_one_page_costs_one_page_per_round() {
     assert_eq!(round(1).await, PAGE - 1);
 }
 
-/// A list of all instances takes Nova a second of the time in which it could bring some of them back.
+/// A list of all instances costs Nova a second of processor time that evacuations need.
 #[tokio::test]
 async fn fresh_data_is_not_polled_while_instances_are_moved() {
     let world = Arc::new(World::default());
@@ -453,7 +453,7 @@ async fn fresh_data_is_not_polled_while_instances_are_moved() {
     let pages_of = async |watcher: &mut Watcher, seconds: i64| {
         world.pass(seconds);
         let before = *world.pages.lock().unwrap();
-        assert!(world.round(watcher).await, "the turn is kept all the same");
+        assert!(world.round(watcher).await, "this engine keeps the turn");
         *world.pages.lock().unwrap() - before
     };
     set(true);
@@ -491,8 +491,12 @@ async fn changes_appear_in_the_next_round_and_unlisted_ones_in_the_next_walk() {
     world.pass(15);
     world.change(two, true, |server| server.vm_state = VmState::Deleted);
     world.round(&mut watcher).await;
-    assert_eq!(world.on("a"), None, "the row of a host without any is gone");
-    // One that goes without a word.
+    assert_eq!(
+        world.on("a"),
+        None,
+        "the row of a host without instances is deleted"
+    );
+    // An instance that disappears without a recorded deletion.
     world.pass(600);
     world.servers.lock().unwrap().clear();
     world.round(&mut watcher).await;
@@ -508,7 +512,7 @@ async fn data_becomes_stale_while_nova_is_down() {
     *world.away.lock().unwrap() = true;
     let pages = *world.pages.lock().unwrap();
     world.pass(60);
-    assert!(world.round(&mut watcher).await, "the turn is kept");
+    assert!(world.round(&mut watcher).await, "this engine keeps the turn");
     let facts = CloudSnapshot::from_kept(&world.facts(None).await.unwrap());
     let now = world.wall();
     assert!(!facts.computes.unwrap().is_fresh(now));
@@ -531,7 +535,7 @@ async fn one_engine_polls_and_another_continues_from_its_data() {
         assert!(world.round(&mut one).await);
         assert!(!world.round(&mut two).await);
     }
-    // Killed: its turn stands still, and it stays on the roll.
+    // The engine was killed: its turn no longer changes, and its row stays in the registry.
     world.pass(15);
     assert!(!world.round(&mut two).await);
     world.pass(15);
@@ -539,13 +543,13 @@ async fn one_engine_polls_and_another_continues_from_its_data() {
     world.pass(15);
     let pages = *world.pages.lock().unwrap();
     assert!(world.round(&mut two).await);
-    assert!(two.roster.is_complete(), "it goes on from what was kept");
+    assert!(two.roster.is_complete(), "it continues from the stored list");
     assert!(*world.pages.lock().unwrap() - pages <= 2);
-    // It was only slow: its turn is over.
+    // The engine was only slow: another engine has the turn now.
     world.pass(15);
     assert!(!world.round(&mut one).await);
     assert!(!world.round(&mut one).await);
-    // One that ends is followed at once.
+    // The turn of an engine that has deregistered is taken over at once.
     world.engines.lock().unwrap().retain(|name| name == "one");
     assert!(world.round(&mut one).await);
 }
@@ -621,7 +625,7 @@ async fn a_failing_device_is_stored_before_the_next_poll_of_nova() {
         let kept = world.kept.lock().unwrap();
         kept.get(&key).is_some_and(|fact| fact.value.contains("it hangs"))
     };
-    // Nobody's turn yet: nothing is kept.
+    // No engine has the turn yet, so nothing is stored.
     *world.tests.lock().unwrap() = Some(vec![test_of("a", Some("it hangs"))]);
     world.tested.notify_one();
     sleep(Duration::from_secs(3)).await;
@@ -647,7 +651,7 @@ async fn guard_previews_are_stored_and_become_stale() {
     let kept =
         || CloudSnapshot::from_kept(&world.kept.lock().unwrap().values().cloned().collect::<Vec<_>>()).holds;
     assert!(world.round(&mut watcher).await);
-    assert_eq!(kept(), None, "nobody has told");
+    assert_eq!(kept(), None, "no observer was notified");
     let holds = vec![WouldHold {
         host: "compute-1".into(),
         why: vec!["G11 protected: it is listed".into()],
@@ -669,12 +673,12 @@ async fn a_new_poller_continues_from_the_stored_tests() {
     let (mut one, mut two) = (world.watcher("one"), world.watcher("two"));
     assert!(world.round(&mut one).await);
     *world.tests.lock().unwrap() = None;
-    assert!(world.round(&mut two).await, "the other one has left the roll");
+    assert!(world.round(&mut two).await, "the other engine has deregistered");
     let resumed = world.tests.lock().unwrap().clone();
     assert_eq!(resumed, Some(vec![test_of("a", Some("it hangs"))]));
 }
 
-/// What it was told, in order.
+/// Records the calls, in order.
 #[derive(Default)]
 struct RecordingObserver(Mutex<Vec<&'static str>>);
 
@@ -717,7 +721,7 @@ async fn observers_are_notified_of_an_unstored_round() {
 }
 
 impl World {
-    /// Nova shows it stopped, after these were asked of it, the latest first.
+    /// Makes Nova show the instance stopped, with these actions, the latest first.
     fn stop(&self, id: ServerId, orders: &[(&str, Actor)]) {
         self.change(id, true, |server| {
             server.vm_state = VmState::Stopped;

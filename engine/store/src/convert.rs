@@ -34,7 +34,6 @@ impl Cell<'_> {
         }
     }
 
-    /// Parses JSON.
     pub(crate) fn json<T: serde::de::DeserializeOwned>(self, text: &str) -> Result<T, Failure> {
         serde_json::from_str(text).map_err(|_| self.corrupt(text))
     }
@@ -49,12 +48,10 @@ impl Cell<'_> {
         serde_json::from_str(text).map_err(|_| self.corrupt(text))
     }
 
-    /// Parses a reporter.
     pub(crate) fn reporter(self, text: &str) -> Result<Reporter, Failure> {
         serde_json::from_str(text).map_err(|_| self.corrupt(text))
     }
 
-    /// Parses an id.
     pub(crate) fn id<T: From<Uuid>>(self, text: &str) -> Result<T, Failure> {
         Uuid::parse_str(text).map(T::from).map_err(|_| self.corrupt(text))
     }
@@ -86,7 +83,6 @@ fn stamps(created_at: Option<NaiveDateTime>, updated_at: Option<NaiveDateTime>) 
     }
 }
 
-/// Converts a segment.
 pub(crate) fn segment(row: entity::segment::Model) -> Result<Segment, Failure> {
     let cell = |column| Cell {
         table: "failover_segments",
@@ -130,7 +126,6 @@ pub(crate) fn host(row: entity::host::Model, segment: Segment) -> Result<Host, F
     })
 }
 
-/// Converts a notification.
 pub(crate) fn notification(row: entity::notification::Model) -> Result<Notification, Failure> {
     let cell = |column| Cell {
         table: "notifications",
@@ -181,7 +176,6 @@ pub(crate) fn payload(cell: Cell<'_>, text: Option<&str>) -> Result<BTreeMap<Str
         .collect())
 }
 
-/// Converts a vmove.
 pub(crate) fn vmove(row: entity::vmove::Model) -> Result<Vmove, Failure> {
     let cell = |column| Cell {
         table: "vmoves",

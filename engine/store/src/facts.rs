@@ -235,16 +235,19 @@ mod tests {
             forget: vec![("instances", "b".into()), ("computes", "a".into())],
         };
         assert!(other.write_facts(1, &next).await.unwrap());
-        assert!(!table.write_facts(1, &both).await.unwrap(), "its turn is over");
+        assert!(
+            !table.write_facts(1, &both).await.unwrap(),
+            "another engine has the turn"
+        );
         assert_eq!(table.take_round().await.unwrap(), 2);
         assert_eq!(table.facts(None).await.unwrap(), [fact("a", "[2]", 2)]);
         assert!(table.facts(Some("computes")).await.unwrap().is_empty());
-        // What a command has seen is written in nobody's turn.
+        // A command writes its observations without a turn.
         table.put_facts(&[fact("c", "[3]", 3)]).await.unwrap();
         assert_eq!(table.take_round().await.unwrap(), 2);
         let both = [fact("a", "[2]", 2), fact("c", "[3]", 3)];
         assert_eq!(table.facts(None).await.unwrap(), both);
-        // What another command has written again meanwhile is not removed.
+        // A fact that another command has written again meanwhile is not removed.
         table.put_facts(&[fact("c", "[4]", 4)]).await.unwrap();
         table.remove_facts(&both).await.unwrap();
         assert_eq!(table.facts(None).await.unwrap(), [fact("c", "[4]", 4)]);

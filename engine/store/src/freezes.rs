@@ -84,7 +84,6 @@ fn key(scope: FreezeScope, target: &str) -> String {
     format!("{scope}:{target}")
 }
 
-/// Converts a row to a freeze.
 pub(crate) fn freeze(row: &Model) -> Result<Freeze, Failure> {
     let place = row.id.to_string();
     let cell = Cell {

@@ -95,7 +95,6 @@ impl Machines for MachineTable {
     }
 }
 
-/// A host and one of its devices.
 type HostDevice<'a> = (&'a str, &'a str);
 
 async fn row(

@@ -432,7 +432,7 @@ pub(crate) mod tests {
         assert_eq!(seen.reported, Some(reported));
         let beats = &seen.monitors[&MonitorKind::Instance];
         let ups: Vec<u64> = beats.iter().map(|beat| beat.up.as_secs()).collect();
-        assert_eq!(ups, [100, 110], "one that is delivered again is one");
+        assert_eq!(ups, [100, 110], "a repeated heartbeat counts once");
         let boots = tachi_engine::ports::FailedInstances::host_boots(bench.store.journal())
             .await
             .unwrap();
@@ -535,7 +535,7 @@ pub(crate) mod tests {
         let all = table.monitors().await.unwrap();
         assert_eq!(all.len(), 71);
         let one = all.iter().find(|one| one.said.kind == MonitorKind::Host).unwrap();
-        assert_eq!(one.said, twice[2], "the last word counts");
+        assert_eq!(one.said, twice[2], "the last heartbeat counts");
         assert_eq!(one.signed_at, bench.store.db.now());
         assert!(table.forget_monitor("cmp1", MonitorKind::Host).await.unwrap());
         assert!(!table.forget_monitor("cmp1", MonitorKind::Host).await.unwrap());
@@ -566,7 +566,7 @@ pub(crate) mod tests {
             sent[..1]
         );
 
-        // Invented names fill no table, and displace nobody.
+        // Invented names neither fill the table nor displace other monitors.
         let many: Vec<Signature> = (0..2 * MAX_OUTSIDE)
             .map(|n| signature(&format!("x{n}"), MonitorKind::Host, &["cmp1"]))
             .collect();

@@ -21,7 +21,6 @@ pub struct StoreOptions {
     pub server: Option<ServerOptions>,
 }
 
-/// The kind of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ServerKind {
     /// `MariaDB`, as a single server or a Galera cluster, and `MySQL`.

@@ -69,7 +69,6 @@ impl PurgeCounts {
             .map_or(0, |(_, rows)| rows)
     }
 
-    /// Returns the number of all rows.
     pub fn total(&self) -> u64 {
         self.rows.iter().sum()
     }

@@ -1,4 +1,4 @@
-//! What must hold between several processes on one database, and when the database goes away.
+//! Invariants between several processes on one database, and during an outage of the database.
 
 mod exclusion;
 mod failover;

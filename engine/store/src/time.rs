@@ -15,7 +15,6 @@ pub(crate) fn to_column(at: Timestamp) -> Result<NaiveDateTime, Failure> {
         })
 }
 
-/// Converts a time that may be missing.
 pub(crate) fn to_column_opt(at: Option<Timestamp>) -> Result<Option<NaiveDateTime>, Failure> {
     at.map(to_column).transpose()
 }

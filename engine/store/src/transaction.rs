@@ -31,7 +31,6 @@ const MIN_RETRY_DELAY: Duration = Duration::from_millis(5);
 /// Time after which there is no further attempt, because the caller has been waiting for long.
 const RETRY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A transaction.
 pub(crate) type Tx = Conn<DatabaseTransaction>;
 
 /// The decision on a transaction.
@@ -46,7 +45,6 @@ pub(crate) enum TxOutcome<T> {
 /// A change. It may be run several times; only the last run can be committed.
 #[async_trait]
 pub(crate) trait Transaction: Sync {
-    /// The result.
     type Output: Send;
 
     /// Reads and writes, but neither commits nor rolls back.

@@ -12,7 +12,6 @@ pub enum AmqpError {
     Lookup {
         /// The host and port of the broker.
         broker: String,
-        /// The cause.
         #[source]
         source: std::io::Error,
     },
@@ -21,7 +20,6 @@ pub enum AmqpError {
     Connect {
         /// The host and port of the broker.
         broker: String,
-        /// The cause.
         #[source]
         source: lapin::Error,
     },
@@ -30,7 +28,6 @@ pub enum AmqpError {
     Silent {
         /// The host and port of the broker.
         broker: String,
-        /// The timeout.
         limit: Duration,
     },
     /// A connection ended, and the broker gave no reason.
@@ -45,24 +42,16 @@ pub enum AmqpError {
     /// The broker refused a request, or the connection was lost during it.
     #[error("{what}")]
     Refused {
-        /// The request.
         what: String,
-        /// The error.
         #[source]
         source: lapin::Error,
     },
     /// The broker did not answer in time.
     #[error("{what}: no answer within {limit:?}")]
-    NoAnswer {
-        /// The request.
-        what: String,
-        /// The timeout.
-        limit: Duration,
-    },
+    NoAnswer { what: String, limit: Duration },
     /// A name is longer than the 255 bytes that the protocol allows.
     #[error("{what} `{name}` is longer than 255 bytes")]
     Name {
-        /// The kind of name.
         what: &'static str,
         /// The beginning of the name.
         name: String,
@@ -73,16 +62,13 @@ pub enum AmqpError {
     /// A TLS file cannot be used.
     #[error("using {} for TLS to the broker", path.display())]
     TlsFile {
-        /// The file.
         path: PathBuf,
-        /// The parser's error.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// TLS cannot be set up at all.
     #[error("setting up TLS to the broker")]
     Tls {
-        /// The reason.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },

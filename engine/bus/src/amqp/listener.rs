@@ -87,7 +87,6 @@ impl Listener {
         }
     }
 
-    /// Returns the status of the connection.
     pub fn status(&self) -> LinkStatus {
         self.status.clone()
     }

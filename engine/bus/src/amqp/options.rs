@@ -51,14 +51,11 @@ pub struct UpstreamQueues {
     pub kind: QueueKind,
 }
 
-/// The configuration of the broker.
 #[derive(Clone, Debug)]
 pub struct AmqpOptions {
     /// The brokers; one of them is sufficient.
     pub brokers: Vec<Broker>,
-    /// The virtual host.
     pub virtual_host: String,
-    /// The TLS configuration, if TLS is used.
     pub tls: Option<BrokerTls>,
     /// `heartbeat_timeout_threshold`: longer silence ends the connection; zero disables it.
     pub heartbeat: Duration,

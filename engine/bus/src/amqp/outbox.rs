@@ -189,7 +189,6 @@ impl Outbox {
         }
     }
 
-    /// Returns the number of messages.
     pub(crate) fn len(&self) -> usize {
         let mut lanes = self.lanes();
         Lane::ALL.into_iter().map(|lane| lanes.of(lane).len()).sum()

@@ -60,7 +60,6 @@ impl Publisher {
         self.outbox.put(message)
     }
 
-    /// Returns the status of the connection.
     pub fn status(&self) -> LinkStatus {
         self.status.clone()
     }

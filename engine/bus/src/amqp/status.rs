@@ -51,7 +51,6 @@ impl LinkStatus {
         }))
     }
 
-    /// Returns the current state.
     pub fn state(&self) -> LinkState {
         self.0
             .state

@@ -38,7 +38,8 @@ fn engine(name: &str, kept: bool, ago: i64) -> EngineRow {
     }
 }
 
-/// Hosts `a` and `b` of segment `all`, an engine that keeps freezes, and no look at Nova.
+/// Returns a region with the hosts `a` and `b` of segment `all` and an engine that supports freezes, without data from
+/// Nova.
 pub(crate) fn fine() -> RegionSnapshot {
     let stamps = Stamps {
         created_at: NOW,
@@ -115,7 +116,7 @@ pub(crate) fn fine() -> RegionSnapshot {
     )
 }
 
-/// A table, and an audit log beside it; what is done to them in its order.
+/// A table of freezes and an audit log that record their writes in order.
 #[derive(Default)]
 struct MemoryAudit {
     frozen: Mutex<Vec<FreezeLine>>,
@@ -240,7 +241,7 @@ async fn what_was_said_a_moment_ago_is_not_written_twice_and_what_is_another_thi
         paper.done(),
         ["Freeze Intent None", "freeze", "Freeze Outcome Some(Ok)"]
     );
-    // The answer was lost.
+    // The response was lost, and the operator repeats the request.
     paper.pass(Duration::from_secs(59));
     let again = freeze(&alice, &wish(HOUR)).await.unwrap();
     assert!(again.already && again.before.is_none());
@@ -267,7 +268,7 @@ async fn what_was_said_a_moment_ago_is_not_written_twice_and_what_is_another_thi
         assert!(!written.already && written.before.is_some(), "{name}");
         assert_eq!(paper.done().len(), 3, "{name}");
     }
-    // Said again much later it is meant to last on.
+    // The same request much later extends the freeze.
     paper.pass(Duration::from_secs(61));
     let bob = paper.hand("bob");
     let late = FreezeRequest {

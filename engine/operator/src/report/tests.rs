@@ -7,7 +7,7 @@ fn story() -> RecoveryHistoryView {
     serde_json::from_str(STORY).unwrap()
 }
 
-/// `WRITE_GOLDEN=1` writes it anew.
+/// Compares a report with its stored form; `WRITE_GOLDEN=1` replaces that.
 fn assert_golden(name: &str, told: &str) {
     let path = format!("{}/src/report/golden/{name}", env!("CARGO_MANIFEST_DIR"));
     if std::env::var_os("WRITE_GOLDEN").is_some() {
@@ -82,7 +82,7 @@ fn every_instance_that_is_not_what_it_was_is_listed_with_what_to_type() {
             "{status}"
         );
     }
-    // A state that another version has written hides nothing.
+    // A state that another version has written does not hide an instance.
     let mut odd = story.instances[0].clone();
     odd.status = None;
     assert!(left(&odd).is_some());
@@ -155,10 +155,10 @@ fn what_others_have_named_stays_text() {
     for bad in ["\u{1b}", "\u{202e}", "\n# ERR"] {
         assert!(!text.contains(bad), "{bad:?}: {text}");
     }
-    // Nothing is a tag, in code neither, even for a program that knows no backslashes.
+    // No text becomes a tag, not even in code and in a program that ignores backslashes.
     assert!(!text.contains(['<', '>']), "{text}");
     assert!(text.contains("&lt;script&gt;"), "{text}");
-    // Outside of code nothing is a cell, a link or a picture.
+    // Outside of code, no text becomes a cell, a link or a picture.
     let outside = text.lines().filter(|line| !line.trim_start().starts_with("- `"));
     let outside: String = outside.collect::<String>().replace("\\[", "");
     for bad in ["http://", "[x]", "|[x](", "www.evil"] {

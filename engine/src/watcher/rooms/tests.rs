@@ -73,7 +73,7 @@ impl Port for Placement {
     async fn provider(&self, id: &str) -> Result<Option<(u64, Provider)>, CallError> {
         self.asked(3)?;
         let generation = self.generations.lock().unwrap()[id];
-        // Two sorts of hosts.
+        // Two kinds of hosts.
         let sort = id.bytes().last().unwrap() % 2;
         let provider = Provider {
             traits: Arc::new([format!("CUSTOM_{sort}")].into()),
@@ -112,7 +112,7 @@ async fn the_requests_per_round_are_bounded() {
         assert_eq!(took, rounds, "{hosts} hosts");
         assert!(most <= 64, "{hosts} hosts: {most}");
         assert_eq!(rooms.snapshot().unwrap().value.providers.len(), hosts);
-        // Nothing changes any more: the list, the aggregates, and now and then the groups.
+        // Nothing changes any more: only the list, the aggregates and occasionally the groups are read.
         let mut quiet = 0;
         for _ in 0..4 {
             rooms.look(&placement, NOW).await;
@@ -132,7 +132,7 @@ async fn a_changed_provider_that_is_not_read_yet_is_dropped() {
     assert_eq!(told.len(), 31);
     assert!(
         told.contains(&("gone".to_owned(), None)),
-        "of those of before nothing is left"
+        "no data of the previous hosts remains"
     );
     assert!(rooms.take_changed().is_empty());
     for number in 0..30 {
@@ -182,7 +182,7 @@ async fn data_stays_valid_for_a_while_after_a_transient_failure() {
     *placement.refuses.lock().unwrap() = None;
     rooms.look(&placement, later(75)).await;
     assert_eq!(told(&rooms), (later(75), false));
-    // Who is not let in knows it at once.
+    // A denied request is reported at once.
     *placement.refuses.lock().unwrap() = Some(403);
     rooms.look(&placement, later(90)).await;
     assert_eq!(told(&rooms), (later(90), true));

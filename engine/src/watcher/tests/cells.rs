@@ -23,7 +23,7 @@ async fn instances_of_a_cell_that_is_down_stay_known() {
                 "{lists_unknown}: {on}"
             );
         }
-        // Deleted while its cell was down.
+        // The instance was deleted while its cell was down.
         *world.cell_down.lock().unwrap() = false;
         world.servers.lock().unwrap().retain(|(one, _)| one.id != gone);
         for _ in 0..2 {

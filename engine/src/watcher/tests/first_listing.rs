@@ -15,7 +15,7 @@ async fn the_first_listing_is_never_old() {
     while complete < 10 {
         rounds += 1;
         assert!(rounds < 20);
-        // A machine that is so busy that a round comes late.
+        // The machine is so busy that a round comes late.
         world.pass(20);
         complete += u32::from(watcher.roster.is_complete());
         assert!(world.round(&mut watcher).await);

@@ -27,7 +27,7 @@ async fn an_instance_that_stopped_without_an_operator_is_known_in_the_round_that
     assert_eq!(why(&watcher, ids[1]), Some(StopReason::Due));
     assert_eq!(why(&watcher, ids[2]), None);
     assert!(world.on("a").unwrap().contains("\"why\":\"due\""), "it is kept");
-    // Its owner starts it, and that fails: nobody believes that it is meant to rest any more.
+    // Its owner requests a start, which fails: the stop no longer counts as intended.
     world.record(ids[0], &[("start", Actor::Person), ("stop", Actor::Person)]);
     world.change(ids[0], true, |server| {
         server.task_state = Some("powering-on".into());
@@ -52,7 +52,8 @@ async fn an_instance_that_stopped_without_an_operator_is_known_in_the_round_that
     assert_eq!(why(&watcher, ids[0]), None);
 }
 
-/// Nova's stop says nothing about the cause; the recovery of its crash does. It may fail after Nova has recorded the stop.
+/// Nova's record of the stop does not contain the cause; the recovery of the crash does. It may fail after Nova has
+/// recorded the stop.
 /// Covers R36.
 #[tokio::test]
 async fn an_instance_that_nova_stopped_is_down_once_a_recovery_of_its_crash_has_failed() {

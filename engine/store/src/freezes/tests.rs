@@ -13,7 +13,7 @@ fn new(scope: FreezeScope, target: &str, minutes: u64) -> NewFreeze {
     }
 }
 
-/// It is in force.
+/// Freezes, and expects the freeze to be in force.
 async fn begun(table: &FreezeTable, new: &NewFreeze) -> FreezeLine {
     match table.freeze(new).await.unwrap() {
         FreezeOutcome::Begun { line, .. } => line,
@@ -44,13 +44,13 @@ async fn a_freeze_is_listed_until_it_is_over_and_its_end_is_told_once() {
     assert_eq!(
         other.tend_freezes(SOON).await.unwrap(),
         [],
-        "told once, whoever asks"
+        "reported once, to any caller"
     );
     bench.clock.set_wall_on(9 * 60);
     assert_eq!(
         store.freezes().await.unwrap(),
         [],
-        "over at its time, whoever has noted it"
+        "ended at its expiry, whichever caller records it"
     );
     assert_eq!(store.thaw(made.freeze.number, "bob").await.unwrap(), None);
     let news = other.tend_freezes(SOON).await.unwrap();
@@ -78,7 +78,7 @@ async fn the_same_may_be_frozen_anew_and_thawed_once() {
     assert_eq!(
         store.thaw(first.freeze.number, "bob").await.unwrap(),
         None,
-        "what has taken its place goes on"
+        "the freeze that replaced it continues"
     );
     let thawed = store.thaw(longer.freeze.number, "bob").await.unwrap();
     assert_eq!(thawed.map(|line| line.freeze.number), Some(longer.freeze.number));
@@ -99,7 +99,7 @@ async fn two_that_freeze_the_same_at_once_leave_one_freeze() {
     assert_eq!(numbers, [last]);
 }
 
-/// The clock of the database is put back by a day.
+/// The database's clock is set back by a day.
 #[tokio::test]
 async fn a_clock_that_is_put_back_makes_nothing_look_longer_than_was_said_and_thaw_ends_it() {
     let bench = Bench::new().await;
@@ -129,7 +129,7 @@ async fn what_ended_long_ago_is_forgotten() {
     assert_eq!(rows().await, 0);
 }
 
-/// Who freezes it for an hour ends no freeze of a day that somebody else counts on.
+/// A freeze of an hour does not end a freeze of a day on which another operator relies.
 #[tokio::test]
 async fn a_shorter_freeze_takes_the_place_of_none() {
     let bench = Bench::new().await;

@@ -19,7 +19,7 @@ use crate::entity::{failed_instance, notification, recovery};
 use crate::error::Stop;
 use crate::transaction::{Transaction, Tx, TxOutcome};
 
-/// Stores how the recovery of an instance has ended. One that was ignored changes nothing: an earlier failure stays.
+/// Stores the result of the recovery of an instance. An ignored recovery changes nothing: an earlier failure stays.
 pub(super) async fn ended(
     tx: &Tx,
     row: &recovery::Model,
@@ -41,7 +41,7 @@ pub(super) async fn ended(
         let known = failed_instance::Entity::find_by_id(server.to_string())
             .one(tx)
             .await?;
-        // `MariaDB` would lock the place of a row that is not there, against other recoveries.
+        // `MariaDB` would lock the gap of a missing row, which blocks other recoveries.
         if known.is_some() {
             failed_instance::Entity::delete_by_id(server.to_string())
                 .exec(tx)

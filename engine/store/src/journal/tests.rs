@@ -23,7 +23,7 @@ use crate::testing::{Bench, START, all, notification, pending_move, step, stoppe
 mod claims;
 mod operator;
 
-/// A database with one host that has stopped.
+/// Creates a database with one host that has stopped.
 pub(super) async fn one_down() -> (Bench, Host) {
     let bench = Bench::new().await;
     let segment = bench.segment("s1").await;
@@ -49,7 +49,7 @@ fn with_moves(moves: Vec<MoveWrite>) -> Write {
     }
 }
 
-/// Commits, and expects it to be written.
+/// Commits, and expects the write to succeed.
 async fn written(bench: &Bench, claimed: &ClaimedRecovery, write: &Write) -> OperatorState {
     let committed = bench
         .store
@@ -63,17 +63,17 @@ async fn written(bench: &Bench, claimed: &ClaimedRecovery, write: &Write) -> Ope
     unclocked(pulse)
 }
 
-/// Servers tell the time, a file does not.
+/// Removes the clock: servers return their time, a file does not.
 fn unclocked(pulse: OperatorState) -> OperatorState {
     OperatorState { clock: None, ..pulse }
 }
 
-/// A beat that is held, and nothing new.
+/// True if the claim is still held and an operator has changed nothing.
 fn is_calm(committed: WriteOutcome) -> bool {
     matches!(committed, WriteOutcome::Written(pulse) if OperatorState { clock: None, ..pulse.clone() } == OperatorState::CALM)
 }
 
-/// Everything that a commit can write, told apart from nothing.
+/// Returns every row that a commit can write.
 pub(super) async fn contents(bench: &Bench) -> Vec<String> {
     let tables = [
         (
@@ -255,7 +255,7 @@ async fn an_instance_is_moved_by_one_recovery_at_a_time() {
     assert_eq!(refused, WriteOutcome::MovesTaken(vec![server(2)]));
     assert_eq!(contents(&bench).await, before, "nothing was written");
 
-    // A move that is over gives its instance free, and one that is not open asks for none.
+    // A finished move releases its instance, and a closed one requests none.
     held[1].open = false;
     written(&bench, &first, &with_moves(vec![held[1].clone()])).await;
     let mut listed = pending_move(server(1), 2);
@@ -282,7 +282,7 @@ async fn the_database_itself_refuses_a_second_move_of_an_instance() {
     assert!(is_unique_violation(&error), "{error}");
 }
 
-/// Inserts moves without looking who holds their instances.
+/// Inserts moves without a check for other recoveries of their instances.
 struct UncheckedMoves {
     row: recovery::Model,
     moves: Vec<MoveWrite>,
@@ -338,7 +338,7 @@ async fn long_lists_are_written_in_batches() {
     assert_eq!(recovery_move::Entity::find().count(db).await.unwrap(), 1234);
     assert_eq!(recovery_step::Entity::find().count(db).await.unwrap(), 2345);
     assert_eq!(recovery_proof::Entity::find().count(db).await.unwrap(), 0);
-    // Taken instances are found over more than one batch too.
+    // Taken instances are found across batches.
     let other = bench.host(&claimed.host.clone().unwrap().segment, "cmp2").await;
     bench.stopped(&other).await;
     let second = bench.claim_newest("engine").await;
@@ -403,7 +403,8 @@ async fn nothing_is_written_while_the_named_host_is_recovered() {
     written(&bench, &vm_recovery, &unless("cmp1")).await;
 }
 
-/// Seed 7023784: the elder took the younger's two changes of Nova's record for heartbeats, and handed back a host that was off.
+/// Seed 7023784: the older recovery took the newer one's two changes of Nova's record for heartbeats, and returned a
+/// host that was off.
 /// Covers R22.
 #[tokio::test]
 async fn of_two_recoveries_that_watch_a_host_the_younger_has_the_say() {
@@ -554,7 +555,7 @@ async fn what_recoveries_of_a_host_have_given_up_is_known_to_the_next() {
         .iter()
         .map(|off| off.status.as_nova())
         .collect();
-    assert_eq!(shapes, ["pre-migrating"], "as the younger has seen it");
+    assert_eq!(shapes, ["pre-migrating"], "as the newer recovery has seen it");
     assert!(
         bench
             .store
@@ -566,7 +567,7 @@ async fn what_recoveries_of_a_host_have_given_up_is_known_to_the_next() {
     );
 }
 
-/// Prints what the budget is about; fails only far beyond it, because the machine may be busy with other things.
+/// Prints the durations. Fails only far beyond the budget, because the machine may be busy.
 #[tokio::test]
 async fn a_thousand_moves_and_a_beat_take_no_longer_than_they_may() {
     let (bench, _) = one_down().await;

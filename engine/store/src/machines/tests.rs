@@ -80,7 +80,7 @@ async fn many_devices_are_known_as_each_is_by_itself() {
     }
     assert!(learn(&bench, "c1", "bmc", &a).await);
     assert!(learn(&bench, "c1", "maas", &a).await);
-    // Another one answers for c2, of which nothing is known, and for c1.
+    // Another machine answers for c2, for which no machine is known, and for c1.
     store.machines().note("c2", "bmc", Some(Some(&b))).await.unwrap();
     store.machines().note("c1", "bmc", Some(None)).await.unwrap();
     assert!(
@@ -92,7 +92,7 @@ async fn many_devices_are_known_as_each_is_by_itself() {
     );
     assert!(
         learn(&bench, "gone", "bmc", &id("guid=d")).await,
-        "no host of ours"
+        "not a registered host"
     );
     let mut asked = Vec::new();
     for host in ["c1", "c2", "c3", "gone", "nobody"] {
@@ -151,10 +151,10 @@ async fn a_machine_of_two_hosts_is_uncertain_and_never_recorded_twice() {
         }
     };
     assert!(first(store).await.is_empty());
-    // Whose it is nobody knows, once it is known that both have it.
+    // The machine's host is uncertain once both hosts are known to have it.
     store.machines().note("c2", "bmc2", Some(Some(&a))).await.unwrap();
     assert_eq!(first(store).await, ["c2"]);
-    // A device whose own machine is known, and that answers as the other one, says nothing against that one.
+    // A device with a known machine that answers as the other machine does not make that machine uncertain.
     store
         .machines()
         .confirm("c2", "bmc2", (None, Some(&id("guid=b"))), "ada")
@@ -162,7 +162,7 @@ async fn a_machine_of_two_hosts_is_uncertain_and_never_recorded_twice() {
         .unwrap();
     store.machines().note("c2", "bmc2", Some(Some(&a))).await.unwrap();
     assert!(first(store).await.is_empty());
-    // A host that is gone has left its machine to others.
+    // The machine of a deleted host may be recorded for another host.
     let other = store
         .machines()
         .known("c9", "bmc9", Some(&id("guid=b")))

@@ -119,7 +119,7 @@ mod tests {
         ServerId(Uuid::from_u128(number))
     }
 
-    /// Returns a state as written by the version before the columns.
+    /// Returns a state as written by the version before these columns.
     fn state(number: u128, more: &str) -> String {
         format!("{{\"version\":2,\"server\":\"{}\",{more}}}", server(number))
     }
@@ -189,7 +189,7 @@ mod tests {
             .unwrap();
         assert_eq!(found().await, wanted, "read from the columns");
         let nobody = bench.store.desk().moves(MoveFilter::NeedsPerson).await.unwrap();
-        assert_eq!(nobody, [], "what is long over needs nobody");
+        assert_eq!(nobody, [], "a long closed recovery needs no operator");
     }
 
     #[tokio::test]

@@ -54,10 +54,10 @@ fn moved(server: u128, from: &str, to: &str) -> PlannedWrite {
     }
 }
 
-/// Ends the newest recovery with these instances, and freezes its host if that is wanted.
+/// Ends the newest recovery with these instances, and freezes its host if `freeze` is set.
 async fn end(bench: &Bench, planned: Vec<PlannedWrite>, freeze: Option<FreezeOrder>) {
     let claimed = bench.claim_newest("engine").await;
-    assert!(claimed.moves.is_empty(), "nothing stands behind a planned move");
+    assert!(claimed.moves.is_empty(), "a planned instance has no move");
     let write = Write {
         life: Some(Life::Closed),
         notification: Some((NotificationStatus::Finished, None)),
@@ -89,7 +89,7 @@ async fn one_thing_is_planned_for_a_host_at_a_time_and_none_beside_a_recovery_of
     let busy = PlanOutcome::Busy(recovery, RecoveryKind::Drain);
     let again = plans.plan(&plan(RecoveryKind::Giveback, one.id)).await.unwrap();
     assert_eq!(again, busy);
-    // It keeps no report of its host out, and what comes of that keeps further plans out.
+    // A plan does not block a report of its host, and the resulting recovery blocks further plans.
     bench.stopped(&one).await;
     let beside = plans.plan(&plan(RecoveryKind::Drain, one.id)).await.unwrap();
     assert!(

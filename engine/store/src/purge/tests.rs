@@ -12,7 +12,7 @@ use crate::testing::{Bench, pending_move, step};
 
 const DAY: i64 = 86_400;
 
-/// A host that stopped and was recovered as far as `life`, with a move, two steps, a proof and maintenance.
+/// Creates a host that stopped and was recovered as far as `life`, with a move, two steps, a proof and maintenance.
 async fn recovered(bench: &Bench, segment: &Segment, name: &str, life: Life) -> Host {
     let host = bench.host(segment, name).await;
     bench.stopped(&host).await;
@@ -53,7 +53,7 @@ async fn recovered(bench: &Bench, segment: &Segment, name: &str, life: Life) -> 
     host
 }
 
-/// What was there before now.
+/// Selects everything before now.
 fn all_of(bench: &Bench) -> PurgeOptions {
     PurgeOptions::before(bench.clock_wall())
 }
@@ -106,7 +106,7 @@ async fn a_notification_goes_with_all_that_belongs_to_it() {
     for (table, _) in ONE_RECOVERY {
         assert_eq!(count(&bench, table).await, 0, "{table}");
     }
-    // Why the living host is in maintenance is still known: a new report about it is taken.
+    // The reason for the running host's maintenance is kept: a new report about it is accepted.
     assert_eq!(count(&bench, "host_state").await, 1);
     bench.stopped(&host).await;
     assert_eq!(
@@ -122,7 +122,7 @@ async fn nothing_of_a_recovery_that_goes_on_is_touched() {
         let bench = Bench::new().await;
         let segment = bench.segment("s1").await;
         recovered(&bench, &segment, "cmp1", life).await;
-        // Even if somebody has said that it is over, and deleted its host behind our back.
+        // Even if the status was set to finished and the host deleted directly in the database.
         bench
             .store
             .db
@@ -229,7 +229,7 @@ async fn what_masakari_manage_left_behind_goes_too() {
         .await
         .unwrap();
     bench.clock.set_wall_on(DAY);
-    // The open one's recovery stays; its vmove belongs to nothing that anybody could ask for.
+    // The open notification's recovery stays. Its vmove has no notification that an API could show.
     let wanted = [
         ("vmoves", 2),
         ("recovery", 1),

@@ -52,7 +52,7 @@ async fn each_process_has_its_rows_and_a_row_that_is_written_twice_stands_there_
     table.write_refusals(&more).await.unwrap();
     assert_eq!(left(&bench).await, 5);
 
-    // Nobody has ever registered these hosts.
+    // These hosts were never registered.
     let past = desk.past("a", span(0, 9)).await.unwrap().unwrap();
     let refused = past.refused.unwrap();
     assert!(!past.registered && past.reports.is_empty());
@@ -116,7 +116,7 @@ async fn the_user_of_the_api_writes_and_whoever_has_no_grant_is_told_of_the_rest
     api.refusals().write_refusals(&rows).await.unwrap();
     api.refusals().write_refusals(&rows).await.unwrap();
     api.refusals().forget_refusals(at(-10)).await.unwrap();
-    // One with the grants of an earlier version: everything else is told.
+    // A user with the grants of an earlier version: all other data is returned.
     let (old, given) = bench.granted(Role::Api).await.unwrap();
     let of_this = given.iter().find(|one| one.contains("tachi_refusal")).unwrap();
     let taken = of_this

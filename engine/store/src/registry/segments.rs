@@ -1,5 +1,3 @@
-//! Segments.
-
 use async_trait::async_trait;
 use sea_orm::sea_query::Expr;
 use sea_orm::{

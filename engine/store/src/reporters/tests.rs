@@ -43,7 +43,7 @@ fn says(bench: &Bench, reporter: &Reporter, host: &str) -> NewNotification {
     }
 }
 
-/// Nova hears the host all the time: the recovery ends, and its reporters were wrong.
+/// Ends a recovery as contradicted: the host was up in Nova all the time, so its reporters were wrong.
 async fn contradicted(bench: &Bench, reporter: &Reporter, host: &str) -> Vec<MutedReporter> {
     bench.clock.set_wall_on(200);
     bench.accept(&says(bench, reporter, host)).await.unwrap();
@@ -100,7 +100,7 @@ async fn a_reporter_contradicted_repeatedly_is_muted_and_others_still_count() {
         news[0].why
     );
 
-    // What it says is kept and shown, and begins nothing.
+    // Its reports are stored and shown, and start nothing.
     bench.clock.set_wall_on(200);
     let before = bench.store.desk().recoveries(true).await.unwrap().len();
     let kept = bench.accept(&says(&bench, &liar, "cmp4")).await.unwrap();
@@ -119,7 +119,7 @@ async fn a_reporter_contradicted_repeatedly_is_muted_and_others_still_count() {
         1
     );
 
-    // The same death told by another one at the same moment is no repetition of it.
+    // Another reporter's report of the same failure at the same time is not a repetition of it.
     let real = bench
         .accept(&says(&bench, &bound_to("cmp5"), "cmp4"))
         .await
@@ -129,14 +129,14 @@ async fn a_reporter_contradicted_repeatedly_is_muted_and_others_still_count() {
         bench.store.desk().recoveries(true).await.unwrap().len(),
         before + 1
     );
-    // And it does not join the others.
+    // The muted reporter's report does not join the others.
     bench.clock.set_wall_on(200);
     bench.accept(&says(&bench, &liar, "cmp4")).await.unwrap();
     let claimed = bench.claim_newest("engine").await;
     let story = bench.store.desk().story(claimed.id).await.unwrap().unwrap();
     assert_eq!(story.reporters.len(), 1, "{:?}", story.reporters);
 
-    // Until a person lifts it; then it begins with none.
+    // An operator unmutes the reporter; its contradictions are counted from zero.
     let number = bench.store.desk().muted_reporters().await.unwrap()[0].number;
     let lifted = bench.store.desk().unmute_reporter(number).await.unwrap().unwrap();
     assert_eq!(lifted.ignored_reports, 2);
@@ -188,7 +188,11 @@ async fn a_flapping_nova_mutes_no_more_than_a_share_and_raises_an_alarm() {
         .accept(&says(&bench, &bound_to("cmp2"), "cmp4"))
         .await
         .unwrap();
-    assert_eq!(real.status, NotificationStatus::New, "it is told of, and heard");
+    assert_eq!(
+        real.status,
+        NotificationStatus::New,
+        "it is stored, and starts a recovery"
+    );
 }
 
 /// Covers T4.

@@ -1,4 +1,4 @@
-//! Recoveries with different pulses.
+//! Recoveries whose operator states differ.
 
 use sea_orm::ConnectionTrait as _;
 use tachi_domain::ApprovedWait;

@@ -1,4 +1,4 @@
-//! Two handles with connections of their own, as two processes have them, at the same rows at the same time.
+//! Two handles with separate connections, like two processes, that access the same rows concurrently.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 use crate::entity::{host, host_state};
 use crate::testing::{Bench, all, new_host, new_segment, notification, stopped};
 
-/// How often two things are let loose on each other. The first rounds meet new lock rows, the others old ones.
+/// Number of concurrent runs of each pair. The first rounds create lock rows, the later ones find them.
 const ROUNDS: usize = 30;
 
 /// Name of the case, type and payload of its notification.
@@ -26,7 +26,7 @@ type Kind = (
     &'static [(&'static str, &'static str)],
 );
 
-/// Runs both at once, each to its end.
+/// Runs both concurrently to their ends.
 async fn at_once<A, B>(
     one: impl Future<Output = A> + Send + 'static,
     other: impl Future<Output = B> + Send + 'static,
@@ -51,7 +51,7 @@ where
 /// Covers EW17.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn fifty_equal_posts_of_any_kind_make_one_notification() {
-    // Of these only the second has a key that is unique among open recoveries.
+    // Only the second has a key that is unique among open recoveries.
     let payloads: [Kind; 3] = [
         (
             "started host",
@@ -126,7 +126,7 @@ async fn a_host_is_not_deleted_while_its_notification_is_accepted() {
     let segment = bench.segment("s1").await;
     let mut outcomes = [0, 0];
     for round in 0..ROUNDS {
-        // A segment of its own, as the rule is one of segments.
+        // A separate segment, because the rule is about segments.
         let own = if round % 2 == 0 {
             bench.segment(&format!("s1.{round}")).await
         } else {
@@ -149,7 +149,7 @@ async fn a_host_is_not_deleted_while_its_notification_is_accepted() {
         match (accepted, deleted) {
             (Ok(_), Err(RegistryError::InUse)) => outcomes[0] += 1,
             (Err(RegistryError::UnknownHostName { .. }), Ok(())) => outcomes[1] += 1,
-            // One of an earlier round keeps the shared segment in use.
+            // A notification of an earlier round keeps the shared segment in use.
             (Err(_), Err(error)) => panic!("round {round}: neither; {error:?}"),
             (accepted, deleted) => panic!("round {round}: {accepted:?}, {deleted:?}"),
         }
@@ -263,7 +263,7 @@ async fn a_host_recovery_and_a_write_that_forbids_it_exclude_each_other() {
                     .commit_at(claimed.id, claimed.epoch, &write)
                     .await
                     .unwrap();
-                // What a second look says once the other is through.
+                // The result of a retry after the other transaction has finished.
                 (
                     written,
                     store.journal().commit_at(claimed.id, claimed.epoch, &write).await,
@@ -322,7 +322,7 @@ async fn long_states_are_kept_whole() {
     assert_eq!(bench.claim_newest("another").await.state, Some(long));
 }
 
-/// An adopted `MariaDB` table may have lost the fraction of its times; the window is the same all the same.
+/// An adopted `MariaDB` table may have lost the fraction of its times; the window stays the same.
 #[tokio::test]
 async fn duplicates_are_found_among_times_without_a_fraction() {
     let bench = Bench::new().await;
@@ -347,7 +347,7 @@ async fn duplicates_are_found_among_times_without_a_fraction() {
         .await
         .unwrap();
     assert!(matches!(ended, WriteOutcome::Written(_)), "{ended:?}");
-    // Whatever the database kept of the time, the same report again is the same report.
+    // The same report is recognised, whatever precision the database stores.
     for (case, seconds, window, accepted) in [
         ("at once, without a window", 0, 0, false),
         ("at the window's end", 180, 180, false),

@@ -1,4 +1,4 @@
-//! The server is killed in the middle of a stream of notifications and started again.
+//! A server that is killed during a stream of notifications, and restarted.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
@@ -22,16 +22,16 @@ use crate::testing::{START, all, new_host, new_segment, stopped};
 use crate::{ServerKind, ServerOptions, Store, StoreOptions};
 use tachi_testkit::HandClock;
 
-/// How many notifications there are, of a host each.
+/// Number of notifications, each of a different host.
 const POSTS: usize = 400;
 
-/// How many are on their way at the same time.
+/// Number of concurrent requests.
 const IN_FLIGHT: usize = 8;
 
-/// How long anything may take on a busy machine.
+/// Timeout of any step on a busy machine.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// A server of this test's own.
+/// A server that only this test uses.
 struct OwnServer {
     kind: ServerKind,
     serve: String,
@@ -42,7 +42,7 @@ struct OwnServer {
 }
 
 impl OwnServer {
-    /// Makes one where the tests' own server is of that kind; `None` on `SQLite`.
+    /// Starts one if the test run uses a server of that kind; `None` on `SQLite`.
     fn make() -> Option<Self> {
         let (kind, serve, url) = match std::env::var("TACHI_TEST_DATABASE").as_deref() {
             Ok("mysql") => (
@@ -103,7 +103,7 @@ impl OwnServer {
         }
     }
 
-    /// Starts it again until it stays up: right after a kill, remains of the old one may block it.
+    /// Restarts it until it stays up: right after a kill, the old process may still block it.
     async fn until_it_answers(&mut self, database: &str) {
         let began = Instant::now();
         loop {
@@ -151,14 +151,14 @@ impl Drop for OwnServer {
     }
 }
 
-/// How a post ended.
+/// The result of a post.
 #[derive(Debug, PartialEq)]
 enum PostResult {
     Accepted,
     Unavailable,
 }
 
-/// A host for each post.
+/// Registers a host for each post.
 async fn hosts(store: &Store) {
     let segment = store.registry().create_segment(&new_segment("s1")).await.unwrap();
     let mut creations = JoinSet::new();
@@ -174,7 +174,7 @@ async fn hosts(store: &Store) {
     }
 }
 
-/// Posts of one host after the other, and how many have gone through.
+/// A stream of posts, and the number that were accepted.
 #[derive(Clone, Default)]
 struct Stream {
     next: Arc<AtomicUsize>,
@@ -207,7 +207,7 @@ impl Stream {
         }
     }
 
-    /// Waits until so many have gone through, or there are none left.
+    /// Waits until this number was accepted, or all posts are done.
     async fn until(&self, accepted: usize) {
         let began = Instant::now();
         while self.accepted.load(Ordering::SeqCst) < accepted && self.next.load(Ordering::SeqCst) < POSTS {
@@ -248,7 +248,7 @@ async fn a_server_killed_in_mid_stream_leaves_no_half_write_and_the_store_heals(
     }
     assert_eq!(told.len(), POSTS);
 
-    // On the very handle that lived through it.
+    // Read through the handle that was open during the restart.
     let mut found: BTreeMap<String, usize> = BTreeMap::new();
     let recoveries = store.desk().recoveries(true).await.unwrap();
     for recovery in &recoveries {
@@ -283,7 +283,7 @@ async fn a_server_killed_in_mid_stream_leaves_no_half_write_and_the_store_heals(
     assert!(matches!(beaten, WriteOutcome::Written(_)), "{beaten:?}");
 
     if own.kind == ServerKind::MariaDb {
-        // What was the primary takes no writes any more.
+        // The former primary accepts no writes any more.
         let admin = own.admin().await;
         admin
             .execute_unprepared("SET GLOBAL read_only = 1")

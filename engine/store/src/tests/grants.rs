@@ -1,5 +1,5 @@
-//! What users with the grants of `tachi db grants` may not do. What they may is in `journal/contract.rs`, which runs all of a store's
-//! work with them. On `SQLite` there are no users.
+//! Statements that the grants of `tachi db grants` forbid. `journal/contract.rs` runs all work of a store with these
+//! grants. `SQLite` has no users.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use crate::testing::{Bench, all, new_segment, stopped};
 use crate::{Role, Store};
 
-/// What the database says to a statement, if it refuses it for want of a grant.
+/// Returns the database's error if it refuses a statement for lack of a privilege.
 async fn refusal(store: &Store, sql: &str) -> Option<String> {
     let error = store
         .db
@@ -125,7 +125,8 @@ async fn a_statement_outside_a_users_grants_is_refused() {
     }
 }
 
-/// Until this version the API might insert whole rows of recoveries.
+/// Earlier versions allowed the API to insert whole rows of recoveries.
+
 /// Covers T2.
 #[tokio::test]
 async fn a_grant_that_was_too_wide_is_revoked_when_grants_are_written_again() {
@@ -216,7 +217,8 @@ async fn an_old_schema_is_reported_to_a_user_who_may_not_migrate_it() {
     assert!(why.contains("tachi db sync") && why.contains(&newest), "{why}");
 }
 
-/// What operators ask of the API, with the API's own user: it forgets a monitor, and neither begins another attempt nor lifts anybody.
+/// Operators' requests to the API, with the API's database user: it removes a monitor, and neither starts another
+/// attempt nor unmutes a reporter.
 /// Covers T2.
 #[tokio::test]
 async fn the_api_removes_monitors_and_leaves_actions_that_start_work_to_a_controller() {
@@ -291,7 +293,7 @@ async fn the_api_removes_monitors_and_leaves_actions_that_start_work_to_a_contro
             .await
             .unwrap()
     );
-    // The commands on a controller have the engine's user.
+    // Commands on a controller use the engine's user.
     let engine = bench.as_user(Role::Engine).await.unwrap();
     let heard = engine.desk().unmute_reporter(listed[0].number).await.unwrap();
     assert_eq!(heard.as_ref(), listed.first());

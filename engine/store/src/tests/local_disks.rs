@@ -32,7 +32,7 @@ async fn readings_of_local_disks_are_kept_by_host_until_the_next_one() {
     assert_eq!(stored("cmp2").await, [id(3)].into());
     assert!(stored("nobody").await.is_empty(), "a host in no segment");
     reads("cmp1", None).await;
-    assert_eq!(stored("cmp1").await.len(), 2, "it does not say");
+    assert_eq!(stored("cmp1").await.len(), 2, "a heartbeat without a reading");
     assert!(table.forget_monitor("cmp1", MonitorKind::Instance).await.unwrap());
     assert_eq!(stored("cmp1").await.len(), 2, "kept after the host's death");
     reads("cmp1", Some(&[2])).await;

@@ -1,5 +1,5 @@
-//! What only a server can show. On `SQLite` these tests have nothing to look at; the part `databases` of `tests/run` runs
-//! them where they have.
+//! Behaviour of servers only. The tests pass trivially on `SQLite`; the part `databases` of `tests/run` runs them on
+//! servers.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::transaction::{Transaction, Tx, TxOutcome, roll_back};
 use crate::{ServerKind, ServerOptions, Store, StoreError, StoreOptions};
 use tachi_testkit::HandClock;
 
-/// A bench, and its server; `None` on `SQLite`.
+/// Returns a test database with its server; `None` on `SQLite`.
 async fn on_a_server() -> Option<(Bench, ServerOptions)> {
     let bench = Bench::new().await;
     let server = bench.options().server?;
@@ -47,7 +47,7 @@ async fn text(store: &Store, sql: &str) -> String {
     row.try_get_by_index(0).unwrap()
 }
 
-/// An error with everything below it.
+/// Renders an error with all its causes.
 fn whole(error: &dyn std::error::Error) -> String {
     let mut told = error.to_string();
     let mut below = error.source();
@@ -188,7 +188,7 @@ async fn a_standby_is_refused() {
         return;
     };
     if server.kind == ServerKind::MariaDb {
-        // Only a whole server can be read-only there: `failover` does that to one of its own.
+        // On that database only a whole server can be read-only: the `failover` test covers it.
         return;
     }
     let name = text(&bench.store, "SELECT current_database()::text").await;
@@ -202,7 +202,7 @@ async fn a_standby_is_refused() {
     assert!(whole(&error).contains("read-only"), "{}", whole(&error));
 }
 
-/// Holds its connection until it is let go.
+/// Holds its connection until it is released.
 struct Hold {
     held: std::sync::Mutex<Option<oneshot::Sender<()>>>,
     go: tokio::sync::Notify,
@@ -260,7 +260,7 @@ async fn a_pool_that_is_used_up_makes_a_request_unavailable_and_leaves_the_journ
     assert_eq!(store.registry().list_segments(&all()).await.unwrap(), []);
 }
 
-/// Takes a host, and then does nothing any more, as a process that was stopped.
+/// Locks a host and then hangs, like a stopped process.
 struct Freeze {
     uuid: String,
     taken: tokio::sync::Notify,
@@ -302,7 +302,7 @@ async fn what_a_stopped_process_holds_is_given_free() {
     }
 }
 
-/// Kills the connections of a store, as a server that shuts down does.
+/// Kills the connections of a store, as a server does at its shutdown.
 #[tokio::test]
 async fn connections_that_were_cut_fail_no_request() {
     let Some((bench, server)) = on_a_server().await else {
@@ -310,7 +310,7 @@ async fn connections_that_were_cut_fail_no_request() {
     };
     let segment = bench.segment("s1").await;
     let store = bench.another().await;
-    // As many connections as can be had at once.
+    // Opens as many connections as the pool allows.
     let reads = (0..8).map(|_| store.registry().get_segment(segment.id));
     for read in futures_join(reads).await {
         read.unwrap();

@@ -41,7 +41,8 @@ fn pulse(committed: WriteOutcome) -> OperatorState {
     OperatorState { clock: None, ..pulse }
 }
 
-/// What a single beat reads, in other statements, is read for many: with nothing frozen, and with something.
+/// A batch reads the data of each renewal with other statements than a single renewal does: with a freeze and without
+/// one.
 /// Covers R20.
 #[tokio::test]
 async fn lease_renewals_in_one_transaction_get_the_answers_that_each_would_get() {
@@ -70,7 +71,8 @@ async fn lease_renewals_in_one_transaction_get_the_answers_that_each_would_get()
     assert_eq!(frozen, [0, 0, 1, 0, 0, 0]);
 }
 
-/// An engine that has lost a claim and has it again may beat for both: only the younger is held, and its time is what is kept.
+/// An engine that has lost a claim and claimed again may renew both: only the newer claim is held, and only its
+/// elapsed time is stored.
 /// Covers R1.
 #[tokio::test]
 async fn of_two_claims_of_one_recovery_the_loser_gets_lost() {

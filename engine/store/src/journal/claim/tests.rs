@@ -18,7 +18,7 @@ async fn seen(bench: &Bench) -> PeerClaims {
     views(bench).await
 }
 
-/// So many hosts that are reported dead.
+/// Registers this number of hosts and reports each as stopped.
 async fn reported(bench: &Bench, count: usize) -> PeerClaims {
     let segment = bench.segment("s1").await;
     for number in 0..count {
@@ -32,7 +32,7 @@ async fn sql(bench: &Bench, text: &str) {
     bench.store.db.writer().execute_unprepared(text).await.unwrap();
 }
 
-/// Which were claimed, in the order in which they were asked for.
+/// Claims, and returns the claims in the order of the request.
 async fn claimed(bench: &Bench, seen: &PeerClaims, owner: &str) -> Vec<Option<ClaimedRecovery>> {
     let outcomes = bench.store.journal().claim_all(seen, owner).await;
     outcomes.into_iter().map(Result::unwrap).collect()
@@ -61,7 +61,7 @@ async fn of_claims_in_one_transaction_a_lost_one_writes_nothing_and_the_others_a
     let done = journal.commit_at(closed.id, closed.epoch, &close).await.unwrap();
     assert!(matches!(done, WriteOutcome::Written(_)));
     let mut asked = all.clone();
-    // At the epoch that it has, and still not: it is closed.
+    // Not claimed although the epoch is right, because the recovery is closed.
     asked[3] = PeerClaim {
         epoch: closed.epoch,
         seq: closed.seq + 1,
@@ -88,7 +88,8 @@ async fn of_claims_in_one_transaction_a_lost_one_writes_nothing_and_the_others_a
     assert!(again.iter().all(Option::is_none), "{again:?}");
 }
 
-/// What one claim reads is read for many, in other statements: each its own moves, in their order, and what was said of it.
+/// A batch reads the data of each claim with other statements than a single claim does: its moves, in their order, and
+/// the operators' actions.
 /// Covers R1, R20.
 #[tokio::test]
 async fn claims_in_one_transaction_get_the_answers_that_each_would_get() {
@@ -149,7 +150,8 @@ async fn one_that_cannot_be_read_keeps_no_other_from_being_claimed() {
     assert!(matches!(outcomes[2], Ok(Some(_))));
 }
 
-/// The answer to a claim was lost, and whoever made it looks at a copy that does not show it yet.
+/// The response to a claim was lost, and the engine reads a replica that does not show the claim yet.
+
 /// Covers R1.
 #[tokio::test]
 async fn a_claim_of_the_same_owner_that_was_not_seen_is_not_taken_for_one_that_was_just_made() {
@@ -170,8 +172,9 @@ async fn a_claim_of_the_same_owner_that_was_not_seen_is_not_taken_for_one_that_w
     assert!(after.iter().all(Option::is_some));
 }
 
-/// Engines that ask for the same recoveries at once, in other orders: each is won by one, and none is lost. A database may turn one
-/// of two away that wait for each other; then it asks again, as an engine does in its next round.
+/// Engines claim the same recoveries concurrently, in different orders: each is won by one engine, and none is lost.
+/// The database may refuse one of two transactions that wait for each other; that engine tries again, as in its next
+/// sweep.
 /// Covers R1.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn of_engines_that_claim_many_at_once_each_recovery_is_won_by_one() {
@@ -216,7 +219,7 @@ async fn of_engines_that_claim_many_at_once_each_recovery_is_won_by_one() {
     let kept = views(&bench).await.into_iter();
     let mut kept: Vec<(RecoveryId, String)> = kept.map(|view| (view.id, view.owner.unwrap())).collect();
     kept.sort();
-    assert_eq!(won, kept, "who was told that it has a recovery has it");
+    assert_eq!(won, kept, "an engine whose claim succeeded owns the recovery");
     assert_eq!(won.len(), all.len());
     assert!(views(&bench).await.iter().all(|view| view.epoch == 1));
 }

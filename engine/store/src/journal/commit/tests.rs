@@ -1,4 +1,4 @@
-//! What is refused as a whole.
+//! Writes that are refused as a whole.
 
 use tachi_domain::Timestamp;
 use tachi_domain::entity::notification::NotificationStatus;
@@ -8,8 +8,8 @@ use super::super::tests::{contents, one_down};
 use crate::clock;
 use crate::testing::START;
 
-/// What an engine's machine decided before it was stopped with its clocks is not written; a slow transaction is. A file has the
-/// clock of its one machine.
+/// A decision from before the engine's machine was stopped with its clocks is not written; a slow transaction is. A
+/// file has the clock of its only machine.
 /// Covers R2, C10.
 #[tokio::test]
 async fn a_write_of_a_machine_whose_clocks_have_stood_still_is_refused() {

@@ -5,7 +5,7 @@ use tachi_engine::ports::{Freezes as _, Hosts as _, NewFreeze};
 use crate::testing::Bench;
 use tachi_domain::freeze::FreezeScope;
 
-/// Who replaces a host's hardware deletes it and registers it anew.
+/// An operator who replaces a host's hardware deletes the host and registers it again.
 #[tokio::test]
 async fn a_host_that_is_registered_again_under_its_name_stays_frozen() {
     let bench = Bench::new().await;

@@ -1,4 +1,4 @@
-//! What a host's recovery leaves keeps an instance's own out.
+//! Results of a host's recovery that block an instance's own recovery.
 
 use sea_orm::{DbBackend, QueryTrait as _, Statement};
 use tachi_domain::entity::notification::{NotificationStatus, NotificationType};
@@ -83,7 +83,7 @@ async fn an_instance_that_may_run_elsewhere_is_not_restarted_until_an_operator_a
     assert!(matches!(restarts(&ours, left).await, WriteOutcome::Written(_)));
 }
 
-/// It is asked in the transaction of each intent, which holds the row of the host.
+/// The query runs in the transaction of each intent, which holds the lock of the host's row.
 #[tokio::test]
 async fn an_instance_s_moves_are_found_through_an_index() {
     let bench = Bench::sqlite().await;

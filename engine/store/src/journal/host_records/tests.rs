@@ -34,7 +34,7 @@ async fn written(bench: &Bench, claimed: &ClaimedRecovery, write: &Write) -> boo
     written
 }
 
-/// So many hosts of a segment, all of them down and claimed.
+/// Creates a segment with this number of hosts, all down and claimed.
 async fn down(count: usize) -> (Bench, Vec<ClaimedRecovery>) {
     let bench = Bench::new().await;
     let segment = bench.segment("s1").await;
@@ -115,7 +115,7 @@ async fn hosts_are_listed_with_their_maintenance_and_their_open_recovery() {
         ]
     );
     assert!(standing.hosts.iter().all(|host| host.segment == segment.id));
-    // A recovery that only watches is not one that is going on.
+    // A recovery that watches for its host's return does not count as open.
     let claimed = bench.claim_newest("engine").await;
     let end = Write {
         life: Some(Life::Watching),
@@ -142,7 +142,7 @@ async fn orders_are_counted_with_the_transaction_that_gives_them() {
     );
     assert!(
         written(&bench, &all[0], &at_most(3)).await,
-        "who has ordered before is counted once"
+        "a repeated order is counted once"
     );
     let unlimited = Write {
         order: Some(FenceOrder {
@@ -153,13 +153,13 @@ async fn orders_are_counted_with_the_transaction_that_gives_them() {
     };
     assert!(
         written(&bench, &all[3], &unlimited).await,
-        "an operator has lifted the guard"
+        "an operator has overridden the guard"
     );
     assert!(!written(&bench, &all[4], &at_most(4)).await);
     bench.clock.set_wall_on(301);
     assert!(
         written(&bench, &all[4], &at_most(3)).await,
-        "there is a place again"
+        "the number is below the limit again"
     );
     let stale = Write { ..at_most(9) };
     let lost = bench
@@ -219,7 +219,7 @@ async fn proofs_are_listed_with_their_host_while_a_recovery_needs_them() {
         by: "engine".into(),
         from: "bmc1".into(),
         evidence: "{}".into(),
-        // By the clock of an engine that is an hour behind.
+        // The engine's clock is an hour behind.
         at: Timestamp::from_micros(bench.clock_wall().micros() - 3_600_000_000),
     };
     let write = Write {

@@ -15,7 +15,7 @@ use super::*;
 use crate::PurgeOptions;
 use crate::testing::{Bench, new_host};
 
-/// A segment with a host that has failed, `others` more that have, and this many in reserve.
+/// Creates a segment with a failed host, `others` further failed hosts and this number of reserved hosts.
 async fn stage(others: usize, reserved: usize) -> (Bench, Segment, Vec<ClaimedRecovery>, Vec<Host>) {
     let bench = Bench::new().await;
     let segment = bench.segment("s1").await;
@@ -102,7 +102,7 @@ async fn a_reserved_host_goes_to_one_recovery_and_comes_back_as_it_was() {
         is_reserved(&bench, &segment, spare).await,
         "nothing runs there yet"
     );
-    // Once more, as after an answer that was lost.
+    // Repeated, as after a lost response.
     assert!(matches!(
         commit(&bench, &claimed[0], &mine).await,
         WriteOutcome::Written(_)
@@ -139,7 +139,7 @@ async fn a_reserved_host_goes_to_one_recovery_and_comes_back_as_it_was() {
     ));
     assert!(is_reserved(&bench, &segment, spare).await);
     assert_eq!(rows(&bench).await, [("given_back".to_owned(), None)]);
-    // What is free again goes to the other one, who uses it up.
+    // The released host goes to the other recovery, which consumes it.
     assert!(matches!(
         commit(&bench, &claimed[1], &mine).await,
         WriteOutcome::Written(_)
@@ -208,7 +208,7 @@ async fn two_recoveries_at_once_never_get_the_same_reserved_host() {
     let (bench, segment, claimed, _) = stage(1, 0).await;
     let stores = [bench.store.clone(), bench.another().await];
     for round in 0..20 {
-        // Hosts cannot be registered while the segment is in use; the rows are what counts.
+        // Hosts cannot be registered while the segment is in use, so the row is inserted directly.
         let new = host::ActiveModel {
             uuid: Set(HostId(uuid::Uuid::new_v4()).to_string()),
             name: Set(format!("rh{round}")),
@@ -328,7 +328,7 @@ async fn a_reserved_host_that_is_frozen_is_not_taken() {
         WriteOutcome::ReserveTaken(vec![spare.id])
     );
     bench.clock.set_wall_on(3_600);
-    assert_eq!(busy().await, [false, false], "its time is over");
+    assert_eq!(busy().await, [false, false], "the freeze has expired");
     assert!(matches!(
         commit(&bench, &claimed[0], &held).await,
         WriteOutcome::Written(_)

@@ -5,7 +5,7 @@ use tachi_engine::ports::{Journal as _, OperatorJournal as _};
 
 use crate::testing::{Bench, step};
 
-/// Hosts that are reported dead, their recoveries claimed; and what each owner knows before its last commit is lost.
+/// Creates claimed recoveries whose last commit a failover has lost.
 async fn lost(count: usize) -> (Bench, Vec<ClaimedRecovery>) {
     let bench = Bench::new().await;
     let segment = bench.segment("s1").await;
@@ -18,7 +18,7 @@ async fn lost(count: usize) -> (Bench, Vec<ClaimedRecovery>) {
     (bench, claims)
 }
 
-/// One commit more than the row has.
+/// Returns the claim after one commit more than the row contains.
 fn past(claimed: &ClaimedRecovery) -> Claim {
     let mut claim = claimed.claim();
     claim.committed();
@@ -48,7 +48,7 @@ async fn a_write_on_a_row_that_lost_one_leaves_nothing_but_the_mark() {
     assert_eq!((marked[0].epoch, marked[0].owner.as_deref()), (2, None));
     let next = journal.claim(&marked[0], "other").await.unwrap().unwrap();
     assert!(next.rewound && next.seq > past(&claims[0]).seq, "{next:?}");
-    // Nobody that had it before writes anything more.
+    // No previous owner can write any more.
     for stale in [claims[0].claim(), past(&claims[0])] {
         assert_eq!(journal.commit(&stale, &told()).await.unwrap(), WriteOutcome::Lost);
         assert_eq!(
@@ -66,7 +66,7 @@ async fn who_lets_go_of_a_row_that_lost_a_write_marks_it() {
     assert!(bench.claim_newest("other").await.rewound);
 }
 
-/// Heartbeats and small writes share a transaction: the mark of one is kept with what the others write.
+/// Lease renewals and small writes share a transaction: the mark of one row is stored with the writes of the others.
 /// Covers R33.
 #[tokio::test]
 async fn of_many_in_one_transaction_the_one_that_lost_a_write_is_marked_and_the_others_are_written() {

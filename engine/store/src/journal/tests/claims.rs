@@ -1,4 +1,4 @@
-//! Who owns a recovery, and keeps it by beats.
+//! Ownership of a recovery, and its renewal.
 
 use super::*;
 
@@ -168,7 +168,7 @@ async fn a_write_that_fails_half_way_leaves_nothing() {
     let claimed = bench.claim_newest("engine").await;
     let before = contents(&bench).await;
     let mut write = everything(host.id);
-    // The recovery's row is written first; the moves then cannot be, because one vmove is there twice.
+    // The recovery's row is written first; then the moves fail, because one vmove occurs twice.
     let mut twice = write.moves[0].clone();
     twice.server = server(77);
     write.moves.push(twice);

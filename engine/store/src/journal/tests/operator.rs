@@ -1,4 +1,4 @@
-//! What operators say and change while a recovery writes.
+//! Operators' actions and changes during the writes of a recovery.
 
 use super::*;
 
@@ -87,7 +87,7 @@ async fn an_operators_change_is_in_the_next_pulse() {
 #[tokio::test]
 async fn writes_of_a_recovery_never_undo_an_operator_action() {
     use MaintenanceReason::{Operator, Process, Recovery};
-    // What is recorded, what is written, what is recorded then.
+    // The recorded reason, the written reason, and the reason recorded afterwards.
     let cases = [
         (None, Recovery, Recovery),
         (None, Process, Process),

@@ -10,7 +10,7 @@ use super::*;
 use crate::conn::asked;
 use crate::testing::{Bench, START};
 
-/// So many open recoveries, each of a host of its own and claimed.
+/// Creates this number of open recoveries, each claimed and of its own host.
 async fn claimed(count: usize) -> (Bench, Vec<ClaimedRecovery>) {
     let bench = Bench::new().await;
     let all = claimed_in(&bench, count).await;
@@ -46,7 +46,7 @@ fn ending(text: &str) -> Write {
     }
 }
 
-/// What came of all, in their order, at once.
+/// Writes all concurrently, and returns the results in their order.
 async fn at_once(bench: &Bench, all: &[ClaimedRecovery]) -> Vec<Result<WriteOutcome, JournalError>> {
     let mut tasks = JoinSet::new();
     for (place, one) in all.iter().enumerate() {
@@ -78,7 +78,7 @@ async fn what_comes_together_is_written_together() {
     let outcomes = at_once(&bench, others).await;
     let together = asked::times() - before;
     assert!(outcomes.iter().all(is_written), "{outcomes:?}");
-    // Neither a beginning nor an end for each.
+    // There is no BEGIN and no COMMIT per write.
     assert!(
         together < (alone - 1) * 40,
         "{together} questions, {alone} of one"
@@ -123,7 +123,8 @@ async fn one_that_fails_fails_alone() {
     }
 }
 
-/// `SQLite` looks at a deferred foreign key with the commit, which then fails.
+/// `SQLite` checks a deferred foreign key at the commit, which then fails.
+
 /// Covers R1.
 #[tokio::test]
 async fn a_failed_commit_is_not_reported_as_written_and_the_next_one_is() {
@@ -199,7 +200,7 @@ async fn a_lead_that_is_done_leaves_the_next_one_alone() {
         is_finished: false,
     };
     assert!(first.next().is_none());
-    // Somebody has come in between, and made another.
+    // Another caller has started a new writer in the meantime.
     together.0.lock().unwrap().is_led = true;
     drop(first);
     assert!(together.0.lock().unwrap().is_led);

@@ -55,7 +55,7 @@ async fn what_was_at_work_then_is_told_of_this_host_and_of_no_other() {
     let (a, b) = two(&bench).await;
     bench.stopped(&b).await;
     bench.stopped(&a).await;
-    write(&bench, "held by guards", None, NotificationStatus::Running).await;
+    write(&bench, "on hold by guards", None, NotificationStatus::Running).await;
     bench.clock.set_wall_on(3_600);
     bench
         .store
@@ -75,17 +75,17 @@ async fn what_was_at_work_then_is_told_of_this_host_and_of_no_other() {
     assert_eq!((first.reports.len(), first.recoveries.len()), (1, 1));
     assert_eq!(first.reports[0].recovery, Some(first.recoveries[0].summary.id));
     let texts = |steps: &[StepLine]| steps.iter().map(|one| one.text.clone()).collect::<Vec<_>>();
-    assert_eq!(texts(&first.recoveries[0].steps), ["held by guards"]);
+    assert_eq!(texts(&first.recoveries[0].steps), ["on hold by guards"]);
     assert_eq!(first.recoveries[0].before, None);
 
-    // Nothing was written of it then, and it was open all the same.
+    // The recovery was open, although it wrote nothing in that period.
     let between = told(&bench, &a.id.to_string(), 1_800).await;
     assert_eq!((between.host.as_str(), between.reports.len()), ("a", 0));
     assert_eq!(between.recoveries.len(), 1);
     assert_eq!(texts(&between.recoveries[0].steps), [""; 0]);
     assert_eq!(
         between.recoveries[0].before.as_ref().unwrap().text,
-        "held by guards"
+        "on hold by guards"
     );
 
     let end = told(&bench, "a", 3_600).await;
@@ -93,7 +93,7 @@ async fn what_was_at_work_then_is_told_of_this_host_and_of_no_other() {
     let (word, by, _) = end.recoveries[0].word.clone().unwrap();
     assert_eq!((word.as_str(), by.as_str()), ("reject", "alice"));
 
-    // What is over is not told of later; what is open is.
+    // A closed recovery is not listed later; an open one is.
     assert_eq!(told(&bench, "a", 7_200).await.recoveries, []);
     assert_eq!(told(&bench, "b", 7_200).await.recoveries.len(), 1);
     assert_eq!(
@@ -145,7 +145,7 @@ async fn freezes_of_then_are_told_and_why_the_host_is_out_now() {
             .collect::<Vec<_>>()
     };
     let now = told(&bench, "a", 0).await;
-    // Freezes go by the database's clock, which on a server is not the bench's.
+    // Freezes use the database's clock, which on a server is not the test's.
     if std::env::var_os("TACHI_TEST_DATABASE").is_none() {
         assert_eq!(scopes(&now), [FreezeScope::Host, FreezeScope::Segment]);
         assert_eq!(scopes(&told(&bench, "a", 7_200).await), [FreezeScope::Segment]);
@@ -155,7 +155,7 @@ async fn freezes_of_then_are_told_and_why_the_host_is_out_now() {
     assert_eq!(told(&bench, "b", 0).await.maintenance, None);
 }
 
-/// One host that a monitor has reported again and again for weeks.
+/// A monitor has reported one host repeatedly for weeks.
 #[tokio::test]
 async fn a_hundred_thousand_reports_are_looked_through_in_less_than_a_second() {
     let bench = Bench::sqlite().await;
@@ -190,7 +190,7 @@ async fn a_hundred_thousand_reports_are_looked_through_in_less_than_a_second() {
             .unwrap();
     }
     for at in [600, 3_000_000, 5_990_000] {
-        // A machine that does something else too may be slow once.
+        // A busy machine may be slow once.
         let (mut past, mut took) = (None, Duration::MAX);
         for _ in 0..5 {
             let began = Instant::now();

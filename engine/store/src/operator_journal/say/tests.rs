@@ -80,7 +80,7 @@ async fn actions_of_two_operators_both_apply_and_each_is_marked_in_the_engines_o
             .iter()
             .all(|one| one.hold.as_ref() == Some(&held) && !one.is_late)
     );
-    // Whoever claims it hears them too, until one owner has written that it has heard them.
+    // Every new owner reads them until one owner has marked them.
     let next = bench.claim_newest("other").await;
     assert_eq!(next.pulse.actions, beaten.actions);
     let heard = Write {
@@ -98,7 +98,7 @@ async fn actions_of_two_operators_both_apply_and_each_is_marked_in_the_engines_o
     let story = bench.store.desk().story(owner.id).await.unwrap().unwrap();
     assert_eq!(
         story.unheard, left.actions,
-        "the story tells what nobody has heard"
+        "the history shows actions that no engine has read"
     );
 }
 
@@ -139,7 +139,7 @@ async fn an_engine_that_reads_no_rows_is_named_and_only_an_abort_is_written() {
         ActionOutcome::Heard
     );
     let next = bench.claim_newest("engine").await;
-    // Both a row and, for that engine, the column.
+    // An abort is written as a row and, for the older engine, to the column.
     assert_eq!(words(&next.pulse), [(OperatorCommand::Reject, "ada")]);
     assert_eq!(next.pulse.word.unwrap().word, OperatorCommand::Reject);
     sign([(READS_ACTIONS.to_owned(), "ok".to_owned())].into()).await;
@@ -147,7 +147,7 @@ async fn an_engine_that_reads_no_rows_is_named_and_only_an_abort_is_written() {
         say(&bench, owner.id, OperatorCommand::Approve, "ada").await,
         ActionOutcome::Heard
     );
-    // One that has not been seen for a minute is not asked for.
+    // An engine without a heartbeat for a minute does not count.
     sign(BTreeMap::new()).await;
     bench.clock.set_wall_on(61);
     assert_eq!(
@@ -187,7 +187,7 @@ async fn an_approval_of_another_wait_than_the_operator_was_shown_is_not_written(
             ActionOutcome::Heard,
         ),
         (
-            "one guard more",
+            "one more guard",
             Some(wait(&["global", "rate", "segment"], 999)),
             ActionOutcome::Heard,
         ),

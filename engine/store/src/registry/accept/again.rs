@@ -1,4 +1,4 @@
-//! A second failure within the window of the first: it is not a repetition if the subject ran in between.
+//! Second failures within the window of the first: not a repetition if the subject ran in between.
 
 use tachi_domain::Timestamp;
 use tachi_domain::entity::host::MaintenanceReason;

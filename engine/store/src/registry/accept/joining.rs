@@ -34,7 +34,7 @@ fn ignoring() -> Write {
         life: Some(Life::Closed),
         notification: Some((
             NotificationStatus::Ignored,
-            Some("nobody says that it is off".into()),
+            Some("no reporter claims that it is off".into()),
         )),
         unless_joined: true,
         unless_evidence: true,
@@ -54,7 +54,7 @@ async fn normal_after_unknown_joins_the_recovery_that_no_engine_has_claimed_yet(
     joins(&bench, "UNKNOWN").await;
     assert!(
         !bench.claim_newest("engine").await.pulse.joined_normal,
-        "it says nothing new"
+        "it adds nothing"
     );
     let (bench, _) = suspected().await;
     joins(&bench, "normal").await;
@@ -205,7 +205,7 @@ async fn what_was_ignored_makes_no_repetition_of_evidence_or_of_another_reporter
         ("the same", Some("one"), false, false),
         ("another", Some("other"), false, true),
         ("the same, with evidence", Some("one"), true, true),
-        ("nobody knows who", None, false, false),
+        ("the reporter is unknown", None, false, false),
     ] {
         let bench = Bench::new().await;
         let segment = bench.segment("s1").await;
@@ -328,7 +328,7 @@ async fn each_reporter_of_an_open_recovery_is_counted_once_and_gets_a_duplicate(
         assert_eq!(reported_by(&bench).await, expected, "{reporter}");
     }
     let claimed = bench.claim_newest("engine").await;
-    assert!(!claimed.pulse.joined_normal, "nobody says that it is off");
+    assert!(!claimed.pulse.joined_normal, "no reporter claims that it is off");
     let first = claimed.notification.reporter.unwrap();
     assert_eq!(first.user_id, "user of cmp2");
     let story = bench.store.desk().story(claimed.id).await.unwrap().unwrap();
@@ -339,7 +339,7 @@ async fn each_reporter_of_an_open_recovery_is_counted_once_and_gets_a_duplicate(
 #[tokio::test]
 async fn a_reporter_with_more_evidence_joins_with_its_report() {
     let (bench, _) = suspected().await;
-    assert!(reported_by(&bench).await.is_empty(), "nobody knows who it was");
+    assert!(reported_by(&bench).await.is_empty(), "the reporter is unknown");
     let error = bench.accept(&from("cmp3", says(&bench, "NORMAL"))).await;
     assert!(matches!(error, Err(RegistryError::Duplicate)), "{error:?}");
     assert_eq!(reported_by(&bench).await, ["cmp3"]);

@@ -205,7 +205,7 @@ async fn a_host_under_recovery_is_a_duplicate_however_late() {
 #[tokio::test]
 async fn what_came_of_the_last_attempt_decides() {
     use NotificationStatus::{Failed, Finished, Ignored};
-    // How the first ended; seconds until it is repeated; accepted.
+    // The first one's result, the seconds until it is repeated, and true if the repetition is accepted.
     let cases = [
         ("failed, at once", Failed, 0, true),
         ("finished, at once", Finished, 0, false),
@@ -253,10 +253,10 @@ async fn the_duplicate_rule_is_masakaris() {
         let at = bench.clock_wall();
         bench.accept(&vm("cmp1", at, vm1, "LIFECYCLE")).await.unwrap();
         let claimed = bench.claim_newest("engine").await;
-        // Whatever came of the first, even `failed`: only a stopped host is asked for again that way.
+        // Whatever the result of the first, even `failed`: only a stopped host is requested again that way.
         end(&bench, &claimed, NotificationStatus::Failed, Life::Closed).await;
         let at = Timestamp::from_micros(at.micros() + after * 1_000_000);
-        // No report counts as younger than its arrival.
+        // No report counts as newer than its arrival.
         bench.clock.set_wall_on(after.max(0));
         match bench.accept(&vm("cmp1", at, instance, event)).await {
             Ok(_) => assert!(!duplicate, "{case}"),
@@ -275,7 +275,7 @@ async fn one_open_recovery_per_instance_and_none_shared_by_started_hosts() {
     let segment = bench.segment("s1").await;
     bench.host(&segment, "cmp1").await;
     let now = bench.clock_wall();
-    // Noise keeps nothing out, and nothing keeps it out.
+    // A report without a recovery blocks no other, and no other blocks it.
     bench.accept(&vm("cmp1", now, VM1, "REBOOT")).await.unwrap();
     bench.accept(&vm("cmp1", now, VM1, "LIFECYCLE")).await.unwrap();
     bench.accept(&vm("cmp1", now, VM1, "WATCHDOG")).await.unwrap();
@@ -331,7 +331,7 @@ async fn a_new_stop_leaves_the_recovery_that_watches_the_host_to_its_end() {
     put(&bench, &watching, &host, MaintenanceReason::Recovery).await;
     end(&bench, &watching, NotificationStatus::Finished, Life::Watching).await;
 
-    // A host that started is no reason to stop watching it.
+    // A report that the host has started does not end the watch.
     let taken_off = HostChange {
         on_maintenance: Some(false),
         ..HostChange::default()
@@ -352,7 +352,7 @@ async fn a_new_stop_leaves_the_recovery_that_watches_the_host_to_its_end() {
         .unwrap();
     assert!(matches!(still, WriteOutcome::Written(_)), "{still:?}");
 
-    // The new recovery may come to nothing: then nobody else would hand the host back.
+    // The new recovery may end without effect, and then only this one returns the host to service.
     bench.clock.set_wall_on(1000);
     bench.stopped(&host).await;
     let still = bench
@@ -375,7 +375,7 @@ async fn fifty_equal_posts_make_one_notification() {
     let segment = bench.segment("s1").await;
     bench.host(&segment, "cmp1").await;
     let at = bench.clock_wall();
-    // Two processes with connections of their own on one file.
+    // Two processes with separate connections to one file.
     let stores = [bench.store.clone(), bench.another().await];
     let mut posts = JoinSet::new();
     for number in 0..50 {

@@ -31,7 +31,7 @@ fn the_oldest_of_each_host_go_together_and_none_overtakes_another_of_its_host() 
     for n in 0..40 {
         waiting.join(entry(&format!("h{n}"), at(6)));
     }
-    assert!(waiting.another(1), "somebody has to work");
+    assert!(waiting.another(1), "a worker is needed");
     assert!(!waiting.another(1), "one is enough");
     let batches: Vec<Vec<(String, i64)>> = std::iter::repeat_with(|| waiting.next())
         .take_while(|batch| !batch.is_empty())
@@ -51,7 +51,7 @@ fn the_oldest_of_each_host_go_together_and_none_overtakes_another_of_its_host() 
         [("a".to_owned(), 1), ("b".to_owned(), 2), ("c".to_owned(), 5)]
     );
     assert_eq!(batches[1][..2], [("A".to_owned(), 3), ("b".to_owned(), 4)]);
-    assert!(!waiting.another(1), "nobody waits");
+    assert!(!waiting.another(1), "no notification waits");
     waiting.join(entry("d", at(7)));
     assert!(waiting.another(1), "the last worker has ended");
 }
@@ -80,7 +80,7 @@ fn what_one_host_says_differently_goes_together_and_a_repetition_waits() {
         join(crash("a", instance, "LIFECYCLE", at));
     }
     join(crash("b", 5, "LIFECYCLE", at));
-    // Another event of the same instance: no repetition, but of the same recovery.
+    // Another event of the same instance is not a repetition, but belongs to the same recovery.
     join(crash("b", 5, "QEMU_GUEST_AGENT_ERROR", at));
     join(crash("b", 6, "LIFECYCLE", at));
     assert!(waiting.another(1));
@@ -196,7 +196,7 @@ async fn each_gets_its_own_answer(one_fails: bool) {
         )
     };
     bench.accept(&process("repeated")).await.unwrap();
-    // A row that nobody can read.
+    // A row that no code can parse.
     let broken = bench.host(&segment, "broken").await;
     let row = notification::ActiveModel {
         notification_uuid: Set(uuid::Uuid::new_v4().to_string()),
@@ -247,7 +247,7 @@ async fn each_gets_its_own_answer(one_fails: bool) {
     );
 }
 
-/// Each waits for the database, and what arrives meanwhile waits for all of them.
+/// Each notification waits for the database; those that arrive meanwhile share one transaction.
 #[tokio::test]
 async fn many_cost_as_many_round_trips_as_two() {
     let bench = Bench::new().await;
@@ -271,9 +271,10 @@ async fn many_cost_as_many_round_trips_as_two() {
         }
         asked::times() - before
     };
-    // Begin, lock, hosts, earlier ones, two inserts, commit. SQLite takes no lock, and reads back what it has inserted.
+    // Begin, lock, hosts, earlier notifications, two inserts, commit. SQLite takes no lock, and reads its inserted
+    // rows back.
     let expected = 7;
-    // The first asks for the ids of the hosts too.
+    // The first transaction also reads the ids of the hosts.
     post(16, "11111111-0000-4000-8000-000000000001").await;
     for (count, instance) in [
         (2, "11111111-0000-4000-8000-000000000002"),
@@ -369,7 +370,7 @@ async fn a_name_that_another_host_has_now_is_that_hosts() {
         for answer in join_all(accepted).await {
             sources.push(answer.unwrap().source_host);
         }
-        // A host with something open is not to be renamed.
+        // A host with an open notification cannot be renamed.
         let over = notification::Column::Status;
         notification::Entity::update_many()
             .col_expr(over, over.save_as(Expr::value("finished")))
@@ -409,5 +410,5 @@ async fn a_name_that_another_host_has_now_is_that_hosts() {
         .await
         .unwrap();
     expected[2] = bench.host(&segment, "cmp2").await.id;
-    assert_eq!(accept(report(2)).await, expected, "one was made anew");
+    assert_eq!(accept(report(2)).await, expected, "one host was created again");
 }
