@@ -195,7 +195,7 @@ impl Parameters {
         self.values.get(name).and_then(|value| flag(value))
     }
 
-    /// Returns the given number of seconds, else the parameter's default.
+    /// Returns the caller's number of seconds, or else the parameter's default.
     pub(super) fn seconds(&self, name: &str, params: &[Param]) -> std::time::Duration {
         let default = params
             .iter()
