@@ -201,8 +201,11 @@ impl Parameters {
             .iter()
             .find(|param| param.is(name))
             .and_then(|param| param.default);
-        let given = self.values.get(name).and_then(|value| seconds(value));
-        given.or_else(|| default.and_then(seconds)).unwrap_or_default()
+        self.values
+            .get(name)
+            .and_then(|value| seconds(value))
+            .or_else(|| default.and_then(seconds))
+            .unwrap_or_default()
     }
 }
 
