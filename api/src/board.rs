@@ -3,7 +3,7 @@
 //!
 //! The board has no data of its own. It forwards requests below `/board/api` to the handlers of `/operator/v1`, under the
 //! same rules. The only difference is that the token comes in a cookie, because a page cannot set a header on every
-//! request. Pages render the same answers ([`pages`]), and actions use the same handlers ([`words`]). No code outside
+//! request. Pages render the same answers ([`pages`]), and actions use the same handlers ([`actions`]). No code outside
 //! `/board` ever reads a cookie.
 
 mod actions;

@@ -37,11 +37,9 @@ pub enum Auth {
 /// The options of the API.
 #[derive(Clone)]
 pub struct Options {
-    /// The method of authentication.
     pub auth: Auth,
     /// Options for accepting tokens.
     pub tokens: TokenOptions,
-    /// The policy rules.
     pub policy: Policy,
     /// `osapi_max_limit`: the maximum number of rows per page.
     pub max_limit: u64,

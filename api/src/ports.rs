@@ -16,7 +16,6 @@ use crate::refusals::RefusalCounter;
 #[derive(Debug, thiserror::Error)]
 #[error("validating a token")]
 pub struct Unavailable {
-    /// The cause.
     #[source]
     pub source: Box<dyn std::error::Error + Send + Sync>,
 }
@@ -49,7 +48,6 @@ pub enum LoginWith {
         user: String,
         /// The name of the user's domain.
         user_domain: String,
-        /// The password.
         password: String,
         /// The name of the project.
         project: String,
@@ -58,9 +56,7 @@ pub enum LoginWith {
     },
     /// An application credential.
     ApplicationCredential {
-        /// The id of the application credential.
         id: String,
-        /// The secret of the application credential.
         secret: String,
     },
 }
@@ -162,7 +158,6 @@ pub enum QueryError {
         service: &'static str,
         /// The operation that failed.
         what: &'static str,
-        /// The cause.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
@@ -209,7 +204,6 @@ pub struct Ports {
     pub lookout: Arc<dyn RegionService>,
     /// Queries and actions on recoveries.
     pub desk: Arc<dyn OperatorJournal>,
-    /// Stores freezes.
     pub freezes: Arc<dyn Freezes>,
     /// Stores drains and givebacks.
     pub plans: Arc<dyn Plans>,

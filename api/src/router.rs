@@ -32,25 +32,20 @@ pub enum BuildError {
     /// `www_authenticate_uri` is not a valid header value.
     #[error("putting www_authenticate_uri {uri:?} into a header")]
     WwwAuthenticateUri {
-        /// The value.
         uri: String,
-        /// The cause.
         #[source]
         source: http::header::InvalidHeaderValue,
     },
     /// `osapi_masakari_link_prefix` is not a URL.
     #[error("reading osapi_masakari_link_prefix {prefix:?}")]
     LinkPrefix {
-        /// The value.
         prefix: String,
-        /// The cause.
         #[source]
         source: InvalidUri,
     },
     /// The base path does not start with a slash.
     #[error("the base path {path:?} does not start with a slash")]
     BasePath {
-        /// The value.
         path: String,
     },
 }

@@ -30,9 +30,7 @@ pub enum TlsError {
     File {
         /// The expected content.
         what: &'static str,
-        /// The path of the file.
         path: PathBuf,
-        /// The cause.
         #[source]
         source: pem::Error,
     },
@@ -41,26 +39,20 @@ pub enum TlsError {
     Nothing {
         /// The expected content.
         what: &'static str,
-        /// The path of the file.
         path: PathBuf,
     },
     /// An authority's certificate is not usable.
     #[error("using the certificates of {} as client authorities", path.display())]
     Authority {
-        /// The path of the file.
         path: PathBuf,
-        /// The cause.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The certificate and the key do not match or are not usable together.
     #[error("using the certificate of {} with the key of {}", certificate.display(), key.display())]
     Pair {
-        /// The path of the certificate.
         certificate: PathBuf,
-        /// The path of the key.
         key: PathBuf,
-        /// The cause.
         #[source]
         source: rustls::Error,
     },

@@ -154,7 +154,7 @@ class Board(Scene):
         self.go(page, "#/recovery/" + told["recovery"], "Event log")
         text = self.text(page)
         self.check.that("a recovery tells what the devices said", 'level 1 read "off"' in text and "twice in a row, last read" in text, text)
-        self.check.that("how often Nova was asked, and how long each was down", "tries" in text and " s" in page.inner_text("tr:has-text('ha-1') td[data-head=down], td[data-head=down]"), text)
+        self.check.that("the attempts in Nova and the downtime of each instance", "attempts" in text and " s" in page.inner_text("tr:has-text('ha-1') td[data-head=downtime], td[data-head=downtime]"), text)
         moved = self.api("GET", "/operator/v1/recoveries/" + told["recovery"])["recovery"]["instances"][0]
         self.go(page, "#/instance/" + moved["id"], "Moves")
         self.check.that("an instance tells its moves", self.seen(page, moved["to"]) and "host " + self.hosts[0] in self.text(page), self.text(page))

@@ -34,9 +34,7 @@ pub enum SourceError {
     Yaml {
         /// The path of the file.
         name: String,
-        /// The line of the error.
         line: u64,
-        /// The parser's error.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },

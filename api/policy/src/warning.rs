@@ -32,7 +32,6 @@ pub enum Warning {
     #[error("{place}: unknown rule {rule}; no operation uses it{}", suggestion(nearest.as_deref()))]
     Unknown {
         place: RuleLocation,
-        /// The name of the rule.
         rule: String,
         /// The most similar known name.
         nearest: Option<String>,
@@ -41,7 +40,6 @@ pub enum Warning {
     #[error("{place}: in the rule {rule}, `{text}`: {problem}; it denies access")]
     Problem {
         place: RuleLocation,
-        /// The name of the rule.
         rule: String,
         /// The rule, shortened.
         text: String,
@@ -54,9 +52,7 @@ pub enum Warning {
     )]
     Undefined {
         place: RuleLocation,
-        /// The name of the rule.
         rule: String,
-        /// The referenced rule.
         reference: String,
         /// The most similar known name.
         nearest: Option<String>,
@@ -67,7 +63,6 @@ pub enum Warning {
     )]
     Circular {
         place: RuleLocation,
-        /// The name of the rule.
         rule: String,
     },
     /// The rule has no value, so it allows every caller.
@@ -76,7 +71,6 @@ pub enum Warning {
     )]
     Empty {
         place: RuleLocation,
-        /// The name of the rule.
         rule: String,
     },
     /// A file defines the rule under an old name.
@@ -87,9 +81,7 @@ pub enum Warning {
         old: String,
         /// The new name.
         rule: String,
-        /// The release of the change.
         since: String,
-        /// The reason for the change.
         reason: String,
     },
     /// The old default of the rule still applies besides the new one.
@@ -98,15 +90,12 @@ pub enum Warning {
          enforce_new_defaults is set: {reason}"
     )]
     OldDefault {
-        /// The name of the rule.
         rule: String,
         /// The old default.
         old: String,
         /// The new default.
         new: String,
-        /// The release of the change.
         since: String,
-        /// The reason for the change.
         reason: String,
     },
 }

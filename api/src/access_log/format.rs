@@ -73,7 +73,6 @@ pub enum FormatError {
     /// The name is unknown.
     #[error("unknown name `{name}`; valid names: {}", NAMES.map(|(name, _)| name).join(", "))]
     Name {
-        /// The unknown name.
         name: String,
     },
     /// A width or a precision exceeds the limit.

@@ -7,7 +7,6 @@ use http::Method;
 pub struct AccessRule {
     /// The service type, such as `instance-ha`.
     pub service: String,
-    /// The HTTP method.
     pub method: String,
     /// The path pattern: `*` and `{name}` match one path segment, `**` matches any number of segments.
     pub path: String,

@@ -72,7 +72,7 @@ impl TokenCache {
     /// Returns the cached answer for `token` at `now` (boot clock): unknown, invalid, or the identity of its user.
     #[expect(
         clippy::option_option,
-        reason = "unknown, known bad and known good are three answers"
+        reason = "the three answers are unknown, invalid and valid"
     )]
     pub(super) fn get(&self, token: &Key, now: Duration) -> Option<Option<Arc<Identity>>> {
         let entries = self.lock();

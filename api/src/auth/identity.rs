@@ -8,15 +8,11 @@ use super::AccessRule;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Identity {
-    /// The user's id.
     pub user_id: String,
-    /// The user's name.
     pub user_name: Option<String>,
-    /// The id of the user's domain.
     pub user_domain_id: Option<String>,
     /// The id of the token's project; `None` if the token is scoped to a domain or the system, or unscoped.
     pub project_id: Option<String>,
-    /// The id of the project's domain.
     pub project_domain_id: Option<String>,
     /// The id of the token's domain, if it is scoped to a domain.
     pub domain_id: Option<String>,

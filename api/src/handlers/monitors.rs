@@ -55,8 +55,7 @@ pub(crate) async fn heartbeat(
 }
 
 /// Returns the hosts of `cut_off` that Nova shows down. The monitor reports them as stopped. Otherwise a host that has
-/// lost its storage,
-/// and its nova-compute with it, would not be recovered.
+/// lost its storage, and its nova-compute with it, would not be recovered.
 async fn down_in_nova(app: &ApiState, cut_off: &BTreeSet<String>) -> Option<HeaderValue> {
     if cut_off.is_empty() {
         return None;

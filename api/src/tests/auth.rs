@@ -174,7 +174,7 @@ async fn access_rules_limit_a_token() {
     assert_eq!(got.status, 200, "a service asks for its own sake");
 }
 
-/// Every header by which an identity can be claimed, with the most tempting value.
+/// Every header by which an identity can be claimed, with a value that would grant rights.
 const CLAIMS: &[(&str, &str)] = &[
     ("x-identity-status", "Confirmed"),
     ("x-service-identity-status", "Confirmed"),

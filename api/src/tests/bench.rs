@@ -26,9 +26,9 @@ use crate::{
 /// The project of every token here.
 pub(super) const PROJECT: &str = "0123456789abcdef0123456789abcdef";
 
-/// Keystone: tokens `admin`, `member` and `system` are valid, `service` is a service's, `ended` has expired, and
-/// `limited` permits the list of segments only, and `ends-soon` is valid for a minute. `masakari-monitor-NAME` is of an
-/// application credential of that name.
+/// Keystone: tokens `admin`, `member` and `system` are valid, `service` belongs to a service, `ended` has expired,
+/// `limited` permits only the list of segments, and `ends-soon` expires in a minute. `masakari-monitor-NAME` belongs to
+/// an application credential of that name.
 #[derive(Default)]
 pub(super) struct Keystone {
     pub(super) asked: AtomicUsize,
@@ -165,7 +165,6 @@ pub(super) struct Got {
 }
 
 impl Got {
-    /// The body.
     pub(super) fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("no JSON: {:?}", self.text))
     }

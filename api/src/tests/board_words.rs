@@ -1,4 +1,4 @@
-//! Actions of the board: their users, their origin, and the shared code of the API.
+//! Actions of the board: their users, their origin, and the handlers that they share with the API.
 
 use std::sync::atomic::Ordering;
 

@@ -1,4 +1,4 @@
-//! What the boot guard of a hypervisor is told (R12, R25).
+//! Answers to the boot guard of a hypervisor.
 
 use serde_json::json;
 use tachi_domain::RecoveryId;

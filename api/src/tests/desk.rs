@@ -54,17 +54,14 @@ pub(super) struct FakeDesk {
     pub(super) recoveries: Mutex<Vec<RecoverySummary>>,
     pub(super) moves: Mutex<Vec<MoveLine>>,
     pub(super) said: Mutex<Words>,
-    /// The engines that have not applied it.
+    /// The actions that no engine has applied yet.
     pub(super) unheard: Mutex<Vec<(RecoveryId, OperatorAction)>>,
     pub(super) broken: AtomicBool,
     pub(super) audited: Mutex<Vec<AuditEntry>>,
-    /// Reporters that are muted.
     pub(super) muted_reporters: Mutex<Vec<MutedReporter>>,
     /// True if the audit log refuses entries.
     pub(super) full: AtomicBool,
-    /// The registered hosts.
     pub(super) hosts: Mutex<Vec<&'static str>>,
-    /// The reporters of each recovery.
     pub(super) reporters: Mutex<Vec<Reporter>>,
     pub(super) frozen: Mutex<Vec<FreezeLine>>,
     numbers: AtomicI64,
@@ -668,7 +665,7 @@ impl AuditSink for FakeDesk {
                 source: "no space left on device".into(),
             });
         }
-        // A report is written elsewhere.
+        // Reports of failures are stored in the registry.
         let counts = |one: &AuditEntry| {
             one.phase == AuditPhase::Intent && (one.action != AuditAction::Word || one.recovery.is_some())
         };

@@ -1,4 +1,4 @@
-//! How long instances were down, and what became of one of them, over all recoveries.
+//! Downtime of instances, and the recoveries of one instance.
 
 use serde_json::Value;
 use tachi_domain::entity::vmove::{VmoveStatus, VmoveType};

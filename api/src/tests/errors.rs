@@ -1,4 +1,4 @@
-//! Sections 2.1 and 3: which error wins, and what it looks like.
+//! Sections 2.1 and 3: the precedence and the form of errors.
 
 use std::sync::atomic::Ordering;
 

@@ -29,7 +29,7 @@ pub(super) struct Rows {
     pub(super) segments: Vec<Segment>,
     pub(super) hosts: Vec<Host>,
     pub(super) notifications: Vec<Notification>,
-    /// What came with them, in their order.
+    /// The evidence of each notification, in the order of `notifications`.
     pub(super) evidence: Vec<Option<GivenEvidence>>,
     pub(super) vmoves: Vec<Vmove>,
     pub(super) progress: Vec<TaskProgress>,
@@ -43,7 +43,7 @@ pub(super) struct Rows {
 pub(super) struct Fake {
     rows: Mutex<Rows>,
     next: AtomicI64,
-    /// Fails every call from now on.
+    /// True if every call fails.
     pub(super) broken: AtomicBool,
 }
 
@@ -87,7 +87,7 @@ impl Rows {
     }
 }
 
-/// A value to sort by; absent ones first.
+/// A sort key. An absent value sorts first.
 #[derive(PartialEq, PartialOrd)]
 enum Cell {
     Absent,

@@ -288,7 +288,7 @@ proptest! {
     }
 }
 
-/// Bodies that parsers are known to stumble over.
+/// Bodies that break some JSON parsers.
 #[tokio::test]
 async fn odd_bodies_are_refused_and_nothing_is_written() {
     let segment = |name: &str| {

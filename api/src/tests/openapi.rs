@@ -25,7 +25,7 @@ pub(super) fn documented(document: &Value, method: &str, path: &str) -> Option<B
                 .all(|(wanted, piece)| wanted == piece || (wanted.starts_with('{') && !piece.is_empty()))
     };
     let paths = document["paths"].as_object().unwrap();
-    // A word goes before a parameter, as in the router.
+    // A literal segment takes precedence over a parameter, as in the router.
     let found = paths
         .iter()
         .filter(|(template, _)| fits(template))

@@ -1,4 +1,4 @@
-//! Sections 3.4, 6.1 and 6.4: the routes around the API, through the whole router.
+//! Sections 3.4, 6.1 and 6.4: routes outside `/v1`, through the whole router.
 
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;

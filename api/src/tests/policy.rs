@@ -362,7 +362,6 @@ async fn changed_rules_apply_from_the_next_request() {
     }
 }
 
-/// R18: the shipped role can report failures and do nothing else.
 /// Covers R18.
 #[tokio::test]
 async fn a_monitor_can_create_notifications_and_nothing_else() {

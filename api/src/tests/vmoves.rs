@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::bench::{Bench, fault, notification};
 
-/// A bench with a host's notification; its path.
+/// Returns a bench with a host's notification, and the path of the notification.
 async fn bench_with_notification() -> (Bench, String, NotificationId) {
     let bench = Bench::new();
     let segment = bench.segment("s").await;

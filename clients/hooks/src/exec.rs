@@ -97,7 +97,7 @@ pub(crate) async fn run(program: &str, args: &[String], run: &HookRun) -> HookOu
             guard.0 = None;
             status
         }
-        Ok(Err(error)) => return failed(format!("failed to wait for it: {}", chain(&error))),
+        Ok(Err(error)) => return failed(format!("failed to wait for the program: {}", chain(&error))),
         Err(_) => {
             return failed(format!(
                 "took longer than {} s and was killed",

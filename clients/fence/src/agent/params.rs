@@ -195,14 +195,17 @@ impl Parameters {
         self.values.get(name).and_then(|value| flag(value))
     }
 
-    /// Returns the given number of seconds, else the parameter's default.
+    /// Returns the caller's number of seconds, or else the parameter's default.
     pub(super) fn seconds(&self, name: &str, params: &[Param]) -> std::time::Duration {
         let default = params
             .iter()
             .find(|param| param.is(name))
             .and_then(|param| param.default);
-        let given = self.values.get(name).and_then(|value| seconds(value));
-        given.or_else(|| default.and_then(seconds)).unwrap_or_default()
+        self.values
+            .get(name)
+            .and_then(|value| seconds(value))
+            .or_else(|| default.and_then(seconds))
+            .unwrap_or_default()
     }
 }
 

@@ -46,7 +46,7 @@ async fn an_agent_gets_everything_on_its_input() {
     let want = [told("status"), told("off"), told("on")].concat();
     assert_eq!(std::fs::read_to_string(&seen).unwrap(), want);
     let environment = std::fs::read_to_string(format!("{seen}.env")).unwrap();
-    // Pacemaker's mark would make agents wait for ever.
+    // With Pacemaker's variable PCMK_service an agent would wait without a limit.
     assert!(
         !environment.contains(PASSWORD) && !environment.contains("PCMK"),
         "{environment}"

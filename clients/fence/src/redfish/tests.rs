@@ -351,7 +351,7 @@ async fn a_reset_the_system_does_not_list_is_not_asked_for() {
         change(&mut system["Actions"]["#ComputerSystem.Reset"]);
         system
     };
-    // (case, system, whether off can be asked for, what on is)
+    // (case, system, the result for off, the reset type for on)
     let cases = [
         (
             "no ForceOff",

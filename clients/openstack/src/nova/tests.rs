@@ -229,8 +229,8 @@ async fn an_owners_lock_without_a_reason_is_distinguished_from_a_nova_that_shows
 /// Covers C13.
 #[tokio::test]
 async fn an_evacuation_keeps_running_instances_running_at_any_microversion() {
-    // From 2.95 on Nova stops what it has moved, after it has started it: what ran would wait for the engine to be started again,
-    // and what was stopped is started for a moment all the same.
+    // From 2.95 on Nova starts an evacuated server and then stops it. A running server would stay stopped until the engine
+    // starts it again, and a stopped one would run for a moment.
     let fake = Fake::start(|seen| {
         if seen.path.ends_with("/action") {
             Reply::Raw(202, Vec::new(), String::new())

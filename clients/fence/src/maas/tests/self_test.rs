@@ -102,7 +102,7 @@ async fn a_machine_of_maas_is_known_by_its_id_and_its_hardware() {
     }
 }
 
-/// MAAS reads a machine, and a user, from its database for each; of a thousand hosts that would be two more requests for each test.
+/// Otherwise each test would send two more requests, and MAAS would read its database for each of them.
 #[tokio::test]
 async fn a_test_within_the_minute_asks_the_power_controller_and_nothing_else() {
     const WHO: &str = "GET users/?op=whoami";

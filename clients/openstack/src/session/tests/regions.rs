@@ -1,4 +1,4 @@
-//! Several regions in one catalogue: the one that is set is asked, and none before one is (R35).
+//! Several regions in one catalogue: calls go to the configured region, and no call is sent without one.
 
 use super::*;
 
