@@ -1,4 +1,4 @@
-//! Dependencies between the crates point one way: binaries -> adapters -> engine -> domain.
+//! Checks the dependencies between the crates: binaries -> adapters -> engine -> domain.
 
 #![allow(
     clippy::unwrap_used,
@@ -18,7 +18,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     // Read models for operators, used by the API and the commands.
     ("tachi-operator", &["tachi-domain", "tachi-engine"]),
     ("tachi-config", &[]),
-    // The log of both programs, with its options.
+    // The logs of both programs, with their options.
     ("tachi-log", &["tachi-config"]),
     ("tachi-migrations", &[]),
     ("tachi-sandbox", &[]),
@@ -115,7 +115,7 @@ fn metadata() -> serde_json::Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-/// Package name -> the packages of ours it depends on at run time.
+/// Returns each package with the project's packages that it depends on at run time.
 fn arrows() -> BTreeMap<String, BTreeSet<String>> {
     let metadata = metadata();
     let packages = metadata["packages"].as_array().unwrap();

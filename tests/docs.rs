@@ -1,4 +1,4 @@
-//! The documents match the program: messages on the pages of failures are the program's own, every link has a target, and every page of a
+//! Checks of the documents: messages on the pages of failures are the program's own, every link has a target, and every page of a
 //! folder is in its index.
 
 #![allow(
@@ -15,7 +15,7 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
 
-/// The files below `folder` whose names have this ending.
+/// Returns the files below `folder` with this extension.
 fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap() {
@@ -31,7 +31,7 @@ fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
     found
 }
 
-/// The program's text with the line breaks inside of its literals taken out, as a reader of its messages sees it.
+/// Returns the program's text without the line breaks in its literals, as a reader of its messages sees it.
 fn program() -> String {
     let root = root();
     let mut text = String::new();
@@ -78,11 +78,11 @@ fn what_the_pages_of_failures_show_is_what_the_program_says() {
             }
         }
     }
-    assert!(missing.is_empty(), "the program says no\n{}", missing.join("\n"));
+    assert!(missing.is_empty(), "not in the program\n{}", missing.join("\n"));
     assert!(pieces > 40, "{pieces} pieces were compared");
 }
 
-/// Links of a page to other files.
+/// Returns the links of a page to other files.
 fn links(text: &str) -> Vec<String> {
     let mut found = Vec::new();
     for part in text.split("](").skip(1) {
@@ -125,7 +125,7 @@ fn every_page_of_a_folder_is_in_its_index() {
     }
 }
 
-/// The files of the project that a page names in backticks, as `engine/domain` or `tests/docs.rs::links`.
+/// Returns the project's files that a page names in backticks, such as `engine/domain` or `tests/docs.rs::links`.
 fn paths(text: &str, folders: &BTreeSet<String>) -> Vec<String> {
     let quoted = text.split('`').skip(1).step_by(2);
     let path = quoted.map(|quoted| quoted.split("::").next().unwrap().trim());
@@ -173,7 +173,7 @@ fn the_book_needs_nothing_that_its_readers_do_not_have() {
     }
 }
 
-/// What would make a fact of a message, or of the text of a stored state.
+/// Code that would decide by a message or by the text of a stored state.
 const READS_TEXT: [&str; 8] = [
     "starts_with(\"held",
     "strip_prefix(\"held",
@@ -203,7 +203,7 @@ fn no_code_reads_a_message_to_know_a_state() {
     assert_eq!(found, Vec::<String>::new(), "what waits for whom is a `Wait`");
 }
 
-/// The texts between backticks.
+/// Returns the texts between backticks.
 fn quoted(cell: &str) -> Vec<&str> {
     cell.split('`').skip(1).step_by(2).collect()
 }
@@ -247,7 +247,7 @@ fn who_searches_for_an_answer_finds_the_place_that_the_book_names() {
                 found.contains(&at.as_path()),
                 "{question}: {word:?} is not in {place}"
             );
-            // Whoever searches for the first is there in one step.
+            // The first word is in no other file, so a search for it leads there directly.
             assert!(
                 number > 0 || found == [&at],
                 "{question}: {word:?} is in more than one file: {found:?}"
@@ -255,5 +255,5 @@ fn who_searches_for_an_answer_finds_the_place_that_the_book_names() {
         }
         questions += 1;
     }
-    assert!(questions >= 5, "{questions} questions were looked at");
+    assert!(questions >= 5, "only {questions} questions were checked");
 }

@@ -17,7 +17,6 @@ use crate::{host, instance, introspective, out, process, run};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum FindingLevel {
-    /// No problem.
     Good,
     /// A fact to know.
     Note,
@@ -30,7 +29,6 @@ pub enum FindingLevel {
 pub struct Finding {
     /// The checked subsystem.
     pub part: String,
-    /// The severity.
     #[serde(rename = "told")]
     pub level: FindingLevel,
     /// The finding in words.

@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-/// A failure with its causes.
+/// A failure of an operation, with its causes.
 #[derive(Debug, thiserror::Error)]
 #[error("{what}")]
 pub struct Failure {

@@ -48,7 +48,7 @@ const MAX_LOCAL_DISKS: usize = 1_000;
 /// Limit of reported seconds.
 const MAX_SECONDS: u32 = 86_400;
 
-/// Limit of a text, in characters.
+/// Limit of a text, in characters, by the API's schema.
 const MAX_TEXT: usize = 255;
 
 /// The destination of heartbeats.

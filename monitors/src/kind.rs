@@ -1,6 +1,5 @@
 //! The kinds of monitors.
 
-/// The kind of a monitor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
 pub enum Kind {
     /// Watches the other hosts through a cluster

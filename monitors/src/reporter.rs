@@ -23,7 +23,6 @@ pub enum ReportError {
     /// The disk did not accept it, or the spool is full.
     #[error("storing a report")]
     NotKept(#[source] Arc<SpoolError>),
-    /// The process is stopping.
     #[error("storing a report: the monitor is stopping")]
     Stopping,
 }

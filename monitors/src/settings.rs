@@ -39,7 +39,6 @@ pub struct Settings {
     pub api: tachi_instance_ha::Options,
     /// Delivery of reports.
     pub(crate) delivery: DeliverySettings,
-    /// The log.
     pub(crate) log: LogSettings,
     /// Addresses of the health endpoints, by monitor.
     listen: Vec<(Kind, Option<String>)>,

@@ -96,7 +96,7 @@ async fn operator_a_host_that_is_meant_to_be_outside_is_acknowledged_and_no_alar
     );
 }
 
-/// Breaks each of the database's steps: nothing is half done, and the error shows the step and what to do.
+/// Breaks each step of the database: no change is partial, and the error names the step and the fix.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_acknowledgement_that_the_database_refuses_is_an_error_that_names_the_next_step() {
     let stage = Stage::set(quick_region(3)).await;
@@ -135,7 +135,7 @@ async fn an_acknowledgement_that_the_database_refuses_is_an_error_that_names_the
         assert!(note.contains("reading the acknowledgements"), "{note}");
         assert!(note.contains("fact"), "{note}");
     }
-    assert_eq!(audited(&stage).len(), 0, "nothing was begun");
+    assert_eq!(audited(&stage).len(), 0, "nothing was started");
     change("ALTER TABLE fact_away RENAME TO fact").await;
 
     // A read-only copy of the table: what is stored is read, and nothing is written.

@@ -55,7 +55,7 @@ impl Scene {
         let file = stage.folder.path().join("more.conf");
         std::fs::write(&file, format!("{SHIPPED}{more}")).unwrap();
         let files = vec![file];
-        // Each on a machine of its own: one that is started on the same machine takes the place of another.
+        // Each engine has its own host name: an engine with the same name would replace it.
         let engines = (1..=engines).map(|number| {
             let own = stage.folder.path().join(format!("ctl-{number}.conf"));
             std::fs::write(&own, format!("[DEFAULT]\nhost = ctl-{number}\n")).unwrap();
@@ -105,7 +105,7 @@ impl Scene {
                     exit >= alarm.exit && found.iter().any(|code| alarm.codes.contains(&code.as_str()));
                 if told {
                     println!(
-                        "{}: told after {:.0} s: {found:?}",
+                        "{}: reported after {:.0} s: {found:?}",
                         alarm.name,
                         after.as_secs_f64()
                     );
@@ -115,7 +115,7 @@ impl Scene {
             let silent: Vec<&str> = open.iter().map(|alarm| alarm.name).collect();
             assert!(
                 open.is_empty() || after < ALARM,
-                "not told within {ALARM:?}: {silent:?}; exit {exit}, found {found:?}"
+                "not reported within {ALARM:?}: {silent:?}; exit {exit}, found {found:?}"
             );
             tokio::time::sleep(Duration::from_millis(500)).await;
         }
@@ -167,13 +167,13 @@ async fn monitors_and_a_bmc_and_one_of_two_engines() {
         .faults()
         .maas_query("compute-003", PowerQuery::Hangs)
         .unwrap();
-    // The one that does not watch: who watches is followed after half a minute, and tests what it knows least of first.
+    // The engine that does not watch: the watcher is replaced after half a minute, and tests the devices with the oldest results first.
     let watcher = scene.stage.store.facts().facts(Some("watcher")).await.unwrap();
     let first_watches = watcher[0].value.contains("ctl-1:");
     scene.engines.remove(usize::from(first_watches)).kill();
     let alarms = [
         Alarm::new("monitors killed", &["MONITOR_SILENT"], 1),
-        Alarm::new("nobody watches a host any more", &["HOST_NOT_WATCHED"], 2),
+        Alarm::new("no monitor watches a host any more", &["HOST_NOT_WATCHED"], 2),
         Alarm::new("BMC hung", &["FENCE_LEVEL_FAILING"], 1),
         Alarm::new("an engine killed beside another", &["ENGINE_SILENT"], 1),
     ];
@@ -213,7 +213,7 @@ async fn a_host_that_dies_is_seen_at_once() {
     })
     .await;
     println!(
-        "a host's death: told after {:.1} s",
+        "a host's death: reported after {:.1} s",
         event.elapsed().as_secs_f64()
     );
 }

@@ -147,7 +147,7 @@ async fn operator_every_command_answers_for_people_programs_and_shells() {
         let in_json: Value = serde_json::from_str(&answer(&["-f", "json"])).unwrap();
         let in_yaml: Value = serde_saphyr::from_str(&answer(&["-f", "yaml"])).unwrap();
         if shape(&in_json) != shape(&in_yaml) {
-            // Something has happened in between.
+            // The data has changed between the two calls.
             let again: Value = serde_json::from_str(&answer(&["-f", "json"])).unwrap();
             assert_eq!(shape(&again), shape(&in_yaml), "{words:?}");
         }
@@ -279,7 +279,7 @@ async fn operator_what_happens_meanwhile_is_beside_the_answer_for_programs() {
     ];
     let (code, told, note) = run(&stage, &nowhere);
     assert_eq!((code, told.as_str()), (1, ""), "{note}");
-    // The lines that were read are printed even if a later log fails.
+    // The lines that were read are printed even if a later log cannot be read.
     let log = std::fs::read_dir(stage.folder.path()).unwrap();
     let log = log
         .map(|file| file.unwrap().path())

@@ -27,7 +27,7 @@ async fn a_fenced_host_is_held_until_it_is_handed_back() {
     assert_eq!(asked(HOST).await, free);
     stage.sandbox.region().faults().power_loss(HOST).unwrap();
     let notification = stage.report(HOST).await;
-    assert_eq!(asked(HOST).await, free, "a report alone holds nobody");
+    assert_eq!(asked(HOST).await, free, "a report alone holds no host");
     let engine = stage.engine(stage.journal(), quick_policy()).await;
     until("the host to be held", LIMIT, async || asked(HOST).await.0).await;
     stage.until_finished(notification, LIMIT).await;

@@ -21,10 +21,10 @@ const LIMIT: Duration = Duration::from_secs(90);
 /// Interval between two polls: scenes share two processors.
 const PAUSE: Duration = Duration::from_millis(700);
 
-/// What fails, how the doctor grades it then, and what makes it fail.
+/// A check, its grade when it fails, and the fault.
 type Fault = (&'static str, &'static str, &'static str);
 
-/// Every check, by the scene that makes it fail and good again.
+/// Every check, by its scene.
 const FAULTS: &[(&str, &[Fault])] = &[
     (
         "files",
@@ -38,7 +38,7 @@ const FAULTS: &[(&str, &[Fault])] = &[
             (
                 "fence-devices-file",
                 "err",
-                "the devices' file has a field nobody knows",
+                "the devices' file has an unknown field",
             ),
             (
                 "policy-file-json-to-yaml-migration",
@@ -48,10 +48,10 @@ const FAULTS: &[(&str, &[Fault])] = &[
             ("options-without-effect", "warn", "an option that there is not"),
             ("ca-files", "warn", "a file of authorities that is not there"),
             ("reports-without-evidence", "warn", "mode external"),
-            ("database-revision", "err", "a database that nobody has made"),
+            ("database-revision", "err", "a database that does not exist"),
             ("fencing", "warn", "mode dry-run"),
             ("masakaris-engine", "warn", "a broker that does not answer"),
-            ("reserved-hosts", "unknown", "a database that nobody has made"),
+            ("reserved-hosts", "unknown", "a database that does not exist"),
             ("reporter-binding", "warn", "reporters are bound to nothing"),
             ("fencing-stopped", "err", "[fencing] enabled = false"),
             ("fencing-dry-run", "err", "mode dry-run"),
@@ -59,7 +59,7 @@ const FAULTS: &[(&str, &[Fault])] = &[
             (
                 "fence-file-unreadable",
                 "err",
-                "the devices' file has a field nobody knows",
+                "the devices' file has an unknown field",
             ),
             (
                 "host-without-fence",
@@ -130,8 +130,8 @@ const FAULTS: &[(&str, &[Fault])] = &[
                 "warn",
                 "an operator has put a host in maintenance",
             ),
-            ("frozen", "warn", "somebody works at a host"),
-            ("host-disabled", "warn", "somebody has disabled a host at Nova"),
+            ("frozen", "warn", "an operator works at a host"),
+            ("host-disabled", "warn", "an operator has disabled a host in Nova"),
         ],
     ),
     (
@@ -374,7 +374,7 @@ impl Scene {
 const ELSEWHERE: [&str; 3] = ["monitor-heartbeats", "instance-down", "storm-limits"];
 
 impl Scene {
-    /// Every check of this scene has failed, was cured as the remedy says, and was good again.
+    /// True if every check of this scene has failed, its remedy was applied, and it has passed again.
     fn has_shown_all(&self) {
         let mut listed: BTreeSet<String> = self.grades(None).into_keys().collect();
         assert!(ELSEWHERE.iter().all(|check| listed.remove(*check)));

@@ -104,7 +104,7 @@ impl OwnServer {
         .await;
     }
 
-    /// A new database on it.
+    /// Creates a database on the server.
     pub(crate) fn place(&self) -> TestDatabase {
         let name = format!("t{}", Uuid::new_v4().simple());
         let made = Command::new(&self.serve)

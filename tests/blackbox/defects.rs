@@ -59,7 +59,7 @@ async fn instances_that_could_not_be_moved_are_shown_with_novas_error() {
         let all = found(&stage, code);
         all.iter().map(|one| one["instances"].as_u64().unwrap()).sum()
     };
-    until("both to be told", LIMIT, async || {
+    until("both to be reported", LIMIT, async || {
         down("MOVE_FAILED") == 1 && down("MOVE_NEEDS_PERSON") == 1
     })
     .await;
@@ -148,7 +148,7 @@ async fn slow_nothing_is_protected_while_keystone_and_nova_are_dead_and_the_engi
     let log = std::fs::read_to_string(stage.folder.path().join("engine.log")).unwrap();
     let warned = log.lines().filter(|line| line.contains("WARN"));
     assert!(warned.clone().any(|line| line.contains("Nova")), "{log}");
-    assert!(warned.count() < 40, "it is told once: {log}");
+    assert!(warned.count() < 40, "it is reported once: {log}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -253,7 +253,7 @@ async fn instances_recovered_to_hosts_in_no_segment_are_shown() {
     let notification = stage.report(HOST).await;
     stage.until_finished(notification, LIMIT).await;
     stage.assert_each_exactly_once(&servers, HOST);
-    until("what they run on to be told", LIMIT, async || {
+    until("the versions to be reported", LIMIT, async || {
         let strangers = found(&stage, "HOST_NOT_IN_SEGMENT");
         strangers
             .iter()
@@ -335,7 +335,7 @@ async fn slow_a_killed_engine_is_not_shown_any_more_once_another_runs_in_its_pla
     engine.kill();
     until_found(&stage, "NO_ENGINE").await;
     let _replacement = stage.spawn("engine");
-    until("the other one to be told alone", LIMIT, async || {
+    until("only the other one to be shown", LIMIT, async || {
         found(&stage, "NO_ENGINE").is_empty() && found(&stage, "ENGINE_SILENT").is_empty()
     })
     .await;
@@ -377,7 +377,7 @@ async fn misleading_texts_are_gone() {
     std::fs::write(stage.conf(), bare.join("\n")).unwrap();
     let engine = stage.spawn("engine");
     let log = stage.folder.path().join("engine.log");
-    until("the engine to tell its mode", LIMIT, async || {
+    until("the engine to report its mode", LIMIT, async || {
         let said = std::fs::read_to_string(&log).unwrap();
         assert!(!said.contains("External"), "{said}");
         said.contains("no fence device is configured")
@@ -390,7 +390,7 @@ async fn misleading_texts_are_gone() {
     assert_eq!(code, 0, "{stderr}");
     assert!(
         !told.contains("compute:nova\n"),
-        "a catalogue entry is told whole: {told}"
+        "a catalogue entry is shown completely: {told}"
     );
 }
 
@@ -481,7 +481,7 @@ async fn reports_on_living_hosts_make_no_segment_small() {
     for host in [HOST, "compute-002"] {
         stage.report(host).await;
     }
-    until("both to be looked at", LIMIT, async || {
+    until("both to be checked", LIMIT, async || {
         assert_eq!(found(&stage, "FEW_HOSTS"), Vec::<Value>::new());
         let rows = json(&stage, &["recovery", "list"]);
         let rows = rows.as_array().unwrap();
@@ -489,7 +489,7 @@ async fn reports_on_living_hosts_make_no_segment_small() {
     })
     .await;
     assert_eq!(found(&stage, "FEW_HOSTS"), Vec::<Value>::new());
-    // Two that are dead are another thing.
+    // Two dead engines are a finding of their own.
     let faults = stage.sandbox.region().faults();
     for host in [HOST, "compute-002"] {
         faults.power_loss(host).unwrap();

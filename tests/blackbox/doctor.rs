@@ -48,7 +48,7 @@ async fn operator_doctor_finds_each_fault_and_takes_nothing_unseen_for_good() {
     );
 
     let _engine = stage.spawn("engine");
-    until("the engine to have looked", LIMIT, async || {
+    until("the engine to have read the region", LIMIT, async || {
         of(&stage, "host-disabled") == "ok"
     })
     .await;

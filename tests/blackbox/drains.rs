@@ -20,7 +20,7 @@ use super::support::{Stage, json, quick_policy, quick_region, run, until};
 const HOST: &str = "compute-001";
 const LIMIT: Duration = Duration::from_secs(90);
 
-/// With a region whose live migrations take half a second.
+/// Starts a region whose live migrations take half a second.
 async fn stage() -> Stage {
     let mut region = quick_region(3);
     region.live_migration_time = Duration::from_millis(500);
@@ -38,13 +38,13 @@ fn drain(stage: &Stage, more: &[&str]) -> (i32, String, String) {
 }
 
 async fn engine_works(stage: &Stage) {
-    until("an engine to be at work", LIMIT, async || {
+    until("an engine to run", LIMIT, async || {
         json(stage, &["status"])["engines"][0]["alive"] == true
     })
     .await;
 }
 
-/// Nothing runs twice, nothing is lost, and no live migration was made twice.
+/// Asserts that no instance runs twice, none is lost, and each was migrated this many times.
 fn assert_moved(stage: &Stage, servers: &[Uuid], times: usize) {
     let region = stage.sandbox.region();
     let ledger = region.ledger();
@@ -347,9 +347,11 @@ async fn a_host_that_dies_while_it_is_drained_is_recovered_and_never_frozen() {
         })
         .collect();
     assert!(!untouched.is_empty());
-    until("what was not begun to be recovered", LIMIT, async || {
-        hosts(&stage, &untouched).iter().all(|host| host != HOST)
-    })
+    until(
+        "instances without a started move to be recovered",
+        LIMIT,
+        async || hosts(&stage, &untouched).iter().all(|host| host != HOST),
+    )
     .await;
     assert!(stage.store.freezes().freezes().await.unwrap().is_empty());
     assert_eq!(region.ledger().double_runs, 0);

@@ -21,7 +21,7 @@ fn changing(stage: &Stage) -> Vec<String> {
 /// Starts an engine and waits for its heartbeat.
 async fn working(stage: &Stage) -> Process {
     let engine = stage.spawn("engine");
-    until("the engine to be at work", LIMIT, async || {
+    until("the engine to run", LIMIT, async || {
         !stage.store.roll().engines().await.unwrap().is_empty()
     })
     .await;

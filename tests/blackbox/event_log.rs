@@ -52,7 +52,7 @@ async fn two_engines_never_publish_the_same_step() {
     }
     let notification = stage.report(HOST).await;
     stage.until_finished(notification, LIMIT).await;
-    until("the end to be told", LIMIT, async || {
+    until("the event of the end", LIMIT, async || {
         has(&ear, "recovery.process.end")
     })
     .await;
@@ -91,7 +91,7 @@ async fn an_engine_that_takes_over_publishes_the_rest_and_nothing_twice() {
         .engine_telling(stage.journal(), quick_policy(), ear.clone())
         .await;
     let notification = stage.report(HOST).await;
-    until("a move to be told", LIMIT, async || {
+    until("the event of a move", LIMIT, async || {
         has(&ear, "vmove.process.start")
     })
     .await;
@@ -100,7 +100,7 @@ async fn an_engine_that_takes_over_publishes_the_rest_and_nothing_twice() {
         .engine_telling(stage.journal(), quick_policy(), ear.clone())
         .await;
     stage.until_finished(notification, LIMIT).await;
-    until("the end to be told", LIMIT, async || {
+    until("the event of the end", LIMIT, async || {
         has(&ear, "recovery.process.end")
     })
     .await;

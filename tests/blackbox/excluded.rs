@@ -49,7 +49,7 @@ async fn an_excluded_instance_runs_again_when_its_host_is_back_and_one_that_was_
         said.contains("3 excluded instances are started when compute-001 has returned"),
         "{said}"
     );
-    // Its owner does not want this one any more.
+    // Its owner has stopped this one.
     assert_eq!(stage.act(excluded[0], &json!({"os-stop": null})).await, 202);
     let starts = || region.requests().count("#os-start");
     assert_eq!(
@@ -62,7 +62,7 @@ async fn an_excluded_instance_runs_again_when_its_host_is_back_and_one_that_was_
         region.lost(&excluded[1..]).is_empty()
     })
     .await;
-    until("the recovery to say so", LIMIT, async || {
+    until("the recovery to show it", LIMIT, async || {
         let (_, said) = stage.status(notification).await;
         said.is_some_and(|said| said.contains("2 excluded instances run on compute-001 again, 1 not started"))
     })

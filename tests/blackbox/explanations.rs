@@ -83,7 +83,7 @@ async fn slow_operator_explain_if_dies_tells_what_would_come_of_a_host_and_of_an
         "{kept}"
     );
 
-    // A host dies, and the next answer says how long that took.
+    // A host dies, and the next answer shows the duration.
     region.faults().power_loss(HOST).unwrap();
     let notification = stage.report(HOST).await;
     stage.until_finished(notification, LIMIT).await;

@@ -23,7 +23,7 @@ fn audit(folder: &Path) -> Vec<Value> {
     lines.collect()
 }
 
-/// Counts the lines with this text, each of which names an operator.
+/// Returns the number of lines with this text, each of which names an operator.
 fn written(stage: &Stage, phase: &str, part: &str) -> usize {
     let lines = audit(stage.folder.path());
     let found = lines
@@ -80,7 +80,7 @@ async fn operator_doctor_mends_rows_and_files_of_ours_once_and_nothing_else() {
     assert_eq!(written(&stage, "intent", "closes"), 1);
 
     let _engine = stage.spawn("engine");
-    until("the engine to have looked", LIMIT, async || {
+    until("the engine to have read the region", LIMIT, async || {
         grade(&stage, "no-hosts") == "err" && grade(&stage, "host-disabled") == "ok"
     })
     .await;
@@ -149,7 +149,7 @@ async fn host_return_restores_what_a_recovery_has_changed_and_only_when_nothing_
     region.faults().power_loss(HOST).unwrap();
     let notification = stage.report(HOST).await;
     stage.until_finished(notification, LIMIT).await;
-    // Off, forced down, its evacuations not closed: the command does and writes nothing.
+    // Off, forced down, with open evacuations: the command changes and writes nothing.
     let (code, _, note) = put_back(&stage);
     assert_eq!(code, 1, "{note}");
     assert!(
@@ -179,7 +179,7 @@ async fn host_return_restores_what_a_recovery_has_changed_and_only_when_nothing_
     assert_eq!((code, note.contains("--yes")), (2, true), "{note}");
     assert_eq!(service(&stage), (false, true));
 
-    // Each command logs in anew, and Keystone takes longer over it than an intent may wait for its call.
+    // Each command logs in again, and Keystone takes longer for that than an intent may wait for its call.
     region
         .api_faults()
         .add(ApiFault::always("/auth/tokens", ApiEffect::Delay { millis: 700 }));

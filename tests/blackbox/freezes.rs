@@ -206,7 +206,7 @@ async fn operator_a_frozen_host_that_dies_is_left_alone_and_recovered_when_it_th
     );
     stage.until_finished(notification, LIMIT).await;
     stage.assert_each_exactly_once(&servers, HOST);
-    assert!(acts(&stage)[1] > 0, "it was on, and was told to power off");
+    assert!(acts(&stage)[1] > 0, "it was on, and was powered off");
     assert_eq!(findings(&stage), Vec::<Value>::new());
     let audit = std::fs::read_dir(stage.folder.path()).unwrap();
     let lines: String = audit
@@ -261,7 +261,7 @@ async fn slow_operator_a_freeze_ends_by_its_time_with_no_engine_there_and_holds_
     stage.until_finished(notification, LIMIT).await;
     stage.assert_each_exactly_once(&servers, HOST);
     let log = stage.folder.path().join("engine.log");
-    until("its end to be told", LIMIT, async || {
+    until("its end to be reported", LIMIT, async || {
         let text = std::fs::read_to_string(&log).unwrap();
         text.contains("freeze expired") && text.contains("freeze=everything")
     })
@@ -347,7 +347,7 @@ async fn operator_a_freeze_tells_its_end_ten_minutes_before_and_ends_early_when_
     // As if 51 minutes had passed.
     sql(&stage, "UPDATE tachi_freeze SET until_at = until_at - 3060000000").await;
     let log = stage.folder.path().join("engine.log");
-    until("the coming end to be told", LIMIT, async || {
+    until("the coming end to be reported", LIMIT, async || {
         let text = std::fs::read_to_string(&log).unwrap();
         text.contains("freeze expires soon") && text.contains("freeze=host compute-001 left=8 min")
     })

@@ -1,4 +1,4 @@
-//! What the guards would hold, in every view and before a host fails.
+//! Recoveries that the guards would hold, in every view, before a host fails.
 
 use std::time::Duration;
 
@@ -6,7 +6,6 @@ use super::support::{Stage, json, quick_region, run, until};
 
 const LIMIT: Duration = Duration::from_secs(90);
 
-/// The views ask the guards before a host fails.
 /// Covers C4, R24.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_host_whose_recovery_the_guards_would_hold_is_named_in_every_view() {
@@ -20,7 +19,7 @@ async fn a_host_whose_recovery_the_guards_would_hold_is_named_in_every_view() {
     let listed = text.replace("[fencing]\n", "[fencing]\nstorm_protected_hosts = compute-001\n");
     std::fs::write(&conf, listed).unwrap();
     let _engine = stage.spawn("engine");
-    until("the guards to be asked", LIMIT, async || {
+    until("the guards to be evaluated", LIMIT, async || {
         let told = json(&stage, &["status"]);
         told["instances"]["degraded"] == 1 && told["instances"]["protected"] == 1
     })

@@ -41,7 +41,7 @@ async fn login(who: &Credentials) -> (String, Value) {
     token(&who.auth_url, &body).await
 }
 
-/// The API of a stage.
+/// A client of a stage's API.
 struct Door {
     base: String,
 }
@@ -113,7 +113,7 @@ async fn tokens_end_are_kept_alive_by_services_and_are_revoked() {
 
     let (revoked, _) = login(&stage.sandbox.credentials()).await;
     assert_eq!(door.status("/segments", &revoked).await, 200);
-    // Ours is among them, and has to be got anew to learn it.
+    // The service's own token is among them; it learns that only from a failed request.
     stage.sandbox.revoke_tokens();
     until("the revocation to count", LIMIT, async || {
         door.status("/segments", &revoked).await == 401
@@ -228,7 +228,7 @@ async fn the_policy_is_read_again_and_known_tokens_outlive_keystone() {
     assert_eq!(
         door.status("/segments", &demo).await,
         200,
-        "a known token goes on working"
+        "a known token still works"
     );
     let answer = door.ask("/segments", &[("x-auth-token", &never_seen)]).await;
     assert_eq!(answer.status(), 503);

@@ -109,7 +109,7 @@ fn assert_restarted(stage: &Stage, server: Uuid, stops: u64) {
     assert_eq!(calls(stage), (stops, 1));
 }
 
-/// Stop and start calls so far.
+/// Returns the number of stop and of start calls.
 fn calls(stage: &Stage) -> (u64, u64) {
     let requests = stage.sandbox.region().requests();
     (requests.count("#os-stop"), requests.count("#os-start"))
@@ -296,7 +296,7 @@ async fn a_host_whose_nova_compute_is_down_gets_no_call_until_it_is_back() {
     .await;
     let engine = stage.engine(stage.journal(), quick_policy()).await;
     let notification = crashed(&stage, server).await;
-    until("it to say why it waits", LIMIT, async || {
+    until("it to show why it waits", LIMIT, async || {
         stage
             .status(notification)
             .await
@@ -433,7 +433,7 @@ async fn an_instance_whose_restart_failed_is_down_in_every_view_until_it_runs() 
     assert_eq!(code, 2, "{text}");
     let (_, text, _) = run(&stage, &["explain", &names[0]]);
     assert!(text.contains("INSTANCE_DOWN"), "{text}");
-    // The command that is printed cures it.
+    // The printed command fixes it.
     let typed = found(&told)[0]["fix"].as_str().unwrap().to_owned();
     assert_eq!(typed, format!("openstack server start {}", servers[0]));
     region.api_faults().clear();
@@ -508,7 +508,7 @@ fn assert_given_up(stage: &Stage, server: Uuid, command: &str, reason: &str) {
     assert!(text.contains("INSTANCE_DOWN") && text.contains(reason), "{text}");
 }
 
-/// Nova goes on showing such an instance as active.
+/// Nova still shows such an instance as active.
 /// Covers C3, R36.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_instance_that_could_not_be_stopped_in_time_is_down_in_every_view() {

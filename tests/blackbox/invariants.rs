@@ -185,7 +185,7 @@ async fn no_secret_is_in_a_log_an_answer_an_argument_a_row_or_anything_that_is_p
             .chain(["--config-file", conf.to_str().unwrap()])
             .collect();
         let (_, out, err) = tokio::task::block_in_place(|| Stage::command(&args));
-        assert!(!out.is_empty() || !err.is_empty(), "{words:?} says nothing");
+        assert!(!out.is_empty() || !err.is_empty(), "{words:?} prints nothing");
         seen.push((words.join(" "), format!("{out}{err}").into_bytes()));
     };
     let recovery = stage.store.desk().recoveries(false).await.unwrap()[0]
@@ -240,7 +240,7 @@ async fn no_secret_is_in_a_log_an_answer_an_argument_a_row_or_anything_that_is_p
     // One of several concurrent processes has the audit log of that name, and the others `fencing-audit.2.jsonl` and so on.
     for name in ["/engine.log", "/api.log", "/fencing-audit."] {
         let told = |(path, text): &(String, Vec<u8>)| path.contains(name) && text.len() > 100;
-        assert!(seen.iter().any(told), "{name} was looked into");
+        assert!(seen.iter().any(told), "{name} was checked");
     }
     assert_none_is_shown(&stage, &seen);
 }

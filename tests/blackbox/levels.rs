@@ -58,7 +58,7 @@ async fn a_level_that_lies_or_is_dead_makes_way_for_the_next_and_nothing_runs_tw
                 .maas_command(HOST, PowerCommand::Ignored)
                 .unwrap();
         }),
-        ("nobody can reach it", |stage| {
+        ("it is unreachable", |stage| {
             let region = stage.sandbox.region();
             region
                 .faults()
@@ -339,7 +339,7 @@ async fn fence_check_reads_a_thousand_hosts_through_one_maas_with_sixteen_connec
         "fence check --all: {HOSTS} hosts through one MAAS in {:.1} s",
         took.as_secs_f64()
     );
-    // Sixteen at a time cannot be quicker.
+    // Sixteen concurrent queries cannot be faster.
     assert!(took >= DELAY * HOSTS / 16, "more than sixteen at once: {took:?}");
     assert!(took < Duration::from_secs(60), "{took:?}");
     // A device that does not answer is a fault, and sets the exit code.
@@ -474,7 +474,7 @@ async fn an_operator_powers_a_host_off_and_on_and_not_on_while_it_is_being_recov
     let (code, _, err) = fence("off", &[]);
     assert!(
         code == 2 && err.contains("without confirmation: add --yes"),
-        "nobody is asked: {code} {err}"
+        "no confirmation is possible: {code} {err}"
     );
     assert_eq!(stage.sandbox.region().requests().count("POST /MAAS"), 0);
     let (code, _, err) = fence("on", &["--yes"]);

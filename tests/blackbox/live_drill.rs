@@ -14,7 +14,7 @@ use super::support::{Process, Stage, json, quick_region, run, until};
 const HOST: &str = "compute-001";
 const LIMIT: Duration = Duration::from_secs(90);
 
-/// A region in which a canary takes this long to be built, an engine, and a forecast.
+/// Starts a region in which a canary takes this long to build, and an engine; waits for a forecast.
 async fn stage(build: Duration) -> (Stage, Process) {
     let mut region = quick_region(4);
     region.build_time = build;
@@ -49,7 +49,7 @@ async fn begun(stage: &Stage, notice: &str) -> Child {
     begun_with(stage, notice, "").await
 }
 
-/// The same with more lines of configuration.
+/// As `begun`, with additional lines of configuration.
 async fn begun_with(stage: &Stage, notice: &str, lines: &str) -> Child {
     let more = stage.folder.path().join("drill.conf");
     std::fs::write(&more, lines).unwrap();
@@ -66,7 +66,7 @@ async fn begun_with(stage: &Stage, notice: &str, lines: &str) -> Child {
         .unwrap()
 }
 
-/// Exit code, standard output and standard error.
+/// Returns exit code, standard output and standard error.
 async fn ended(drill: Child) -> (i32, String, String) {
     let waited = tokio::task::spawn_blocking(move || drill.wait_with_output().unwrap());
     let out = waited.await.unwrap();
@@ -205,7 +205,7 @@ async fn operator_a_live_drill_touches_nothing_of_a_host_with_somebodys_instance
 async fn operator_a_live_drill_ends_when_somebody_comes_while_its_canaries_are_built() {
     let (stage, _engine) = stage(Duration::from_secs(4)).await;
     let drill = begun(&stage, "1s").await;
-    until("canaries to be asked for", LIMIT, async || {
+    until("canaries to be requested", LIMIT, async || {
         canaries(&stage).len() == 2
     })
     .await;
@@ -229,7 +229,7 @@ async fn operator_a_live_drill_that_is_stopped_or_killed_leaves_nothing_that_can
     let (stage, _engine) = stage(Duration::from_secs(4)).await;
     let region = stage.sandbox.region();
     let drill = begun(&stage, "1s").await;
-    until("canaries to be asked for", LIMIT, async || {
+    until("canaries to be requested", LIMIT, async || {
         canaries(&stage).len() == 2
     })
     .await;
@@ -243,7 +243,7 @@ async fn operator_a_live_drill_that_is_stopped_or_killed_leaves_nothing_that_can
     assert_eq!(canaries(&stage), Vec::<Uuid>::new());
 
     let mut drill = begun(&stage, "1s").await;
-    until("canaries to be asked for", LIMIT, async || {
+    until("canaries to be requested", LIMIT, async || {
         canaries(&stage).len() == 2
     })
     .await;
@@ -366,7 +366,7 @@ async fn a_drill_leaves_a_service_that_an_operator_has_disabled() {
     let drained = "firmware (drained by ada) [tachi drain 1]";
     region.operator().set_service(HOST, false, Some(drained)).unwrap();
     let drill = begun(&stage, "1m").await;
-    until("canaries to be asked for", LIMIT, async || {
+    until("canaries to be requested", LIMIT, async || {
         canaries(&stage).len() == 2
     })
     .await;

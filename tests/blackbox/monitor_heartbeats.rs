@@ -16,7 +16,7 @@ fn append(stage: &Stage, text: &str) {
     std::fs::write(stage.conf(), conf + text).unwrap();
 }
 
-/// The three monitors of the host send a heartbeat each, at this boot-time counter.
+/// Sends a heartbeat of each of the three monitors of the host, with this uptime.
 async fn beat(monitors: &Api, seconds: u64) {
     for kind in ["host", "process", "instance"] {
         let says = json!({

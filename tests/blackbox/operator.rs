@@ -16,7 +16,7 @@ fn asked(stage: &Stage) -> u64 {
     stage.sandbox.region().requests().count("#evacuate")
 }
 
-/// The sum of the series of `name` that have all of `labels`.
+/// Returns the sum of the series of `name` that have all of `labels`.
 fn number(text: &str, name: &str, labels: &[&str]) -> f64 {
     text.lines()
         .filter(|line| line.starts_with(name) && labels.iter().all(|label| line.contains(label)))
@@ -138,9 +138,9 @@ async fn forty_instances_are_shown_in_about_ten_lines_and_counted() {
     }
     assert!(
         log.lines().count() <= story.len() + 8,
-        "only changes are told:\n{log}"
+        "only changes are logged:\n{log}"
     );
-    assert!(!log.contains("GET "), "no request is told:\n{log}");
+    assert!(!log.contains("GET "), "no request is logged:\n{log}");
 }
 
 /// Covers R19.
@@ -159,7 +159,7 @@ async fn an_aborted_recovery_follows_what_is_in_flight_and_a_retry_moves_the_res
     region.faults().power_loss(HOST).unwrap();
     let notification = stage.report(HOST).await;
     let engine = stage.spawn("engine");
-    until("evacuations to be asked for", LIMIT, async || asked(&stage) >= 1).await;
+    until("evacuations to be requested", LIMIT, async || asked(&stage) >= 1).await;
     let id = json(&stage, &["recovery", "list"])[0]["recovery"]
         .as_str()
         .unwrap()
@@ -186,7 +186,7 @@ async fn an_aborted_recovery_follows_what_is_in_flight_and_a_retry_moves_the_res
         "{message}"
     );
     let now = asked(&stage);
-    assert!(now < 20, "nothing new is begun: {now}");
+    assert!(now < 20, "nothing new is started: {now}");
     region.tune(|settings| settings.rebuild_time = Duration::from_millis(500));
     for server in &servers {
         let server = region.server(*server).unwrap();
@@ -425,7 +425,7 @@ async fn slow_status_tells_of_a_nova_that_is_away_and_of_hypervisors_that_nobody
     let region = stage.sandbox.region();
     region.api_faults().add(ApiFault::always("/compute", broken));
     let engine = stage.spawn("engine");
-    until("status to say that Nova is away", LIMIT, async || {
+    until("status to show that Nova does not answer", LIMIT, async || {
         found(&stage, "NOVA_AWAY").contains("unreachable, and has never answered this engine")
     })
     .await;

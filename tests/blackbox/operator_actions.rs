@@ -61,7 +61,7 @@ async fn operator_success_is_taken_where_nova_shows_the_instance_and_it_is_not_s
     stage.until_finished(notification, LIMIT).await;
     assert!(
         heard(&stage, "success on compute-002 requested for"),
-        "the story tells who said it"
+        "the history shows who did it"
     );
     let shown = region.server(server).unwrap();
     assert_eq!(shown.host.as_deref(), Some(there));
@@ -109,7 +109,7 @@ async fn operator_retry_asks_for_an_instance_again_at_once_and_it_comes_back() {
     until("Nova to fail it again and again", LIMIT, async || failed(4)).await;
     region.faults().clear_faults();
     // While Nova works on it the action is refused, so it is repeated until it is accepted.
-    until("the word to be heard", LIMIT, async || {
+    until("the engine to read the action", LIMIT, async || {
         let (code, _, said) = run(&stage, &["vmove", "recover", &id, "--retry"]);
         let over = stage.status(notification).await.0 == NotificationStatus::Finished;
         assert!(

@@ -61,7 +61,7 @@ async fn operator_api_tells_what_the_commands_tell_and_nothing_good_without_an_e
         (["show", one.as_str()], format!("instances/{one}/explanation")),
     ] {
         // A round of the engine may come between the two.
-        until("both to tell the same", LIMIT, async || {
+        until("both to return the same", LIMIT, async || {
             told(&api, &path, "explanations").await == json(&stage, &words)
         })
         .await;
@@ -95,7 +95,7 @@ async fn operator_api_tells_what_the_commands_tell_and_nothing_good_without_an_e
     };
     let turn = table.take_round().await.unwrap();
     assert!(table.write_facts(turn, &round).await.unwrap());
-    until("what is old to be told as old", LIMIT, async || {
+    until("stale data to be shown as stale", LIMIT, async || {
         let situation = told(&api, "situation", "situation").await;
         codes(&situation).contains(&"FACTS_OLD")
     })
@@ -209,7 +209,7 @@ fn audited(stage: &Stage) -> Vec<Value> {
     let text: String = files
         .map(|path| {
             let mut text = std::fs::read_to_string(path).unwrap();
-            // The last line may still be under way.
+            // The last line may not be written yet.
             text.truncate(text.rfind('\n').map_or(0, |end| end + 1));
             text
         })
@@ -233,7 +233,7 @@ async fn operator_api_an_action_over_http_is_in_the_audit_log_under_keystones_us
         let (status, answer) = other.say(&word).await;
         assert_eq!(status, 403, "{user}: {answer}");
     }
-    assert_eq!(audited(&stage), [] as [Value; 0], "nobody has said anything");
+    assert_eq!(audited(&stage), [] as [Value; 0], "no operator has acted");
 
     let (status, answer) = api.say(&word).await;
     assert_eq!(
@@ -250,7 +250,7 @@ async fn operator_api_an_action_over_http_is_in_the_audit_log_under_keystones_us
     assert_eq!(again["word"]["already"], true, "{again}");
 
     let engine = stage.spawn("engine");
-    until("the engine to hear it", LIMIT, async || {
+    until("the engine to read it", LIMIT, async || {
         told(&api, "recoveries", "recoveries").await == Value::Array(Vec::new())
     })
     .await;
@@ -261,7 +261,7 @@ async fn operator_api_an_action_over_http_is_in_the_audit_log_under_keystones_us
             .filter(|line| line["action"] == "word")
             .collect::<Vec<Value>>()
     };
-    until("the engine to set down that it has heard it", LIMIT, async || {
+    until("the engine to record that it has read it", LIMIT, async || {
         words().len() == 2
     })
     .await;
@@ -305,21 +305,17 @@ async fn operator_api_of_two_opposite_actions_both_apply_and_the_abort_wins() {
         );
     }
     let _engine = stage.spawn("engine");
-    until("the engine to hear them", LIMIT, async || {
+    until("the engine to read them", LIMIT, async || {
         told(&api, "recoveries", "recoveries").await == Value::Array(Vec::new())
     })
     .await;
-    until(
-        "the engine to set down that it has heard both",
-        LIMIT,
-        async || {
-            let lines = audited(&stage);
-            let heard = lines
-                .iter()
-                .filter(|line| line["action"] == "word" && line["phase"] == "outcome");
-            heard.count() == 2
-        },
-    )
+    until("the engine to record that it has read both", LIMIT, async || {
+        let lines = audited(&stage);
+        let heard = lines
+            .iter()
+            .filter(|line| line["action"] == "word" && line["phase"] == "outcome");
+        heard.count() == 2
+    })
     .await;
     let orders = audited(&stage);
     assert!(

@@ -16,7 +16,7 @@ use super::support::{Stage, quick_policy, quick_region, until};
 const HOST: &str = "compute-001";
 const LIMIT: Duration = Duration::from_secs(40);
 
-/// A report generated so many seconds from now.
+/// Sends a report that is dated `later` seconds from now.
 async fn report(
     stage: &Stage,
     kind: NotificationType,

@@ -30,7 +30,7 @@ async fn dead_host() -> (Stage, Vec<uuid::Uuid>, tachi_domain::NotificationId) {
 /// Waits for this number of evacuation requests.
 async fn asked(stage: &Stage, count: u64) {
     let requests = stage.sandbox.region().requests();
-    until("evacuations to be asked for", LIMIT, async || {
+    until("evacuations to be requested", LIMIT, async || {
         requests.count("#evacuate") >= count
     })
     .await;
@@ -96,7 +96,7 @@ async fn an_engine_that_was_stopped_and_wakes_up_does_nothing_any_more() {
     let evacuations = stage.sandbox.region().requests().count("#evacuate");
     assert_eq!(
         evacuations, INSTANCES as u64,
-        "each was asked for once, by one of the two"
+        "each was requested once, by one of the two"
     );
     drop((first, second));
 }
@@ -119,7 +119,7 @@ pub(crate) async fn stop_between_transactions(stage: &Stage, process: &super::su
         LIMIT,
         async || {
             process.stop();
-            // A beat of a recovery that does not exist takes the lock and changes nothing.
+            // A lease renewal of an unknown recovery takes the lock and changes nothing.
             let free = probe.journal().beat(&nobody, Elapsed::ZERO).await.is_ok();
             if !free {
                 process.signal(Signal::CONT);

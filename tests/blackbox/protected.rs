@@ -1,4 +1,4 @@
-//! What is counted as protected, compared with the region's ledger of what runs.
+//! The number of protected instances, compared with the region's ledger.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -16,7 +16,7 @@ const INSTANCES: usize = 5;
 const STEPS: usize = 5;
 const SEEDS: [u64; 2] = [1, 2];
 
-/// A generator of numbers that are the same for the same seed.
+/// A seeded random number generator.
 struct Numbers(u64);
 
 impl Numbers {
@@ -29,7 +29,7 @@ impl Numbers {
     }
 }
 
-/// What happens to an instance or a host.
+/// An event of an instance or a host.
 #[derive(Clone, Copy, Debug)]
 enum Event {
     /// The guest crashes, is reported, and is restarted.

@@ -1,4 +1,4 @@
-//! Whole recoveries, an engine in this process.
+//! Complete recoveries, with an engine in this process.
 
 use std::time::{Duration, Instant};
 
@@ -92,7 +92,7 @@ async fn nova_is_asked_two_lists_a_tick_however_many_instances_there_are() {
     };
     let engine = stage.engine(stage.journal(), policy).await;
     let requests = stage.sandbox.region().requests();
-    until("all to be asked for", LIMIT, async || {
+    until("all to be requested", LIMIT, async || {
         requests.count("#evacuate") >= 30
     })
     .await;
@@ -124,7 +124,7 @@ async fn nova_is_asked_two_lists_a_tick_however_many_instances_there_are() {
     assert!(of("GET /compute/v2.1/os-services") <= 4, "{counts:?}");
     assert_eq!(of("/auth/tokens"), 0, "the token is kept: {counts:?}");
     stage.until_finished(notification, LIMIT).await;
-    assert_eq!(requests.count("#evacuate"), 0, "none was asked for twice");
+    assert_eq!(requests.count("#evacuate"), 0, "none was requested twice");
     stage.assert_each_exactly_once(&servers, HOST);
     engine.stop().await;
 }

@@ -37,7 +37,7 @@ fn tachi(clouds: &std::path::Path, variable: Option<&str>, words: &[&str]) -> (i
     )
 }
 
-/// The same, with the clouds of the stage's region.
+/// Runs a command with the clouds of the stage's region.
 pub(crate) fn over(stage: &Stage, cloud: &str, words: &[&str]) -> (i32, String, String) {
     let clouds = stage.folder.path().join("clouds.yaml");
     std::fs::write(&clouds, stage.sandbox.clouds_yaml()).unwrap();
@@ -274,7 +274,7 @@ async fn operator_api_an_action_from_a_laptop_is_audited_under_keystones_user_an
         told.contains("this user may not view this") && told.contains("os_masakari_api:operator:read"),
         "{told}"
     );
-    // Of a recovery its host is read first.
+    // For a recovery its host is read first.
     for (words, why) in [
         (
             &["recovery", "abort", id, "--yes", "--reason", "x"][..],

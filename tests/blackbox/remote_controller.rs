@@ -138,7 +138,7 @@ async fn operator_api_a_doctor_from_a_laptop_calls_nothing_good_that_it_cannot_s
     let _api = stage.spawn("api");
     stage.api().await;
     let _engine = stage.spawn("engine");
-    until("an engine to have looked", LIMIT, async || {
+    until("an engine to have read the region", LIMIT, async || {
         !json(&stage, &["status"])["looked_at"].is_null()
     })
     .await;
@@ -165,7 +165,7 @@ async fn operator_api_a_doctor_from_a_laptop_calls_nothing_good_that_it_cannot_s
     // No finding, but read from the region as well.
     codes.push("monitor-heartbeats".to_owned());
     // An engine may have polled between two calls.
-    until("both to tell the same of the region", LIMIT, async || {
+    until("both to return the same about the region", LIMIT, async || {
         let of_region = |cloud: bool| -> Vec<(String, String)> {
             let all = checks(cloud).into_iter().map(|(name, grade, _)| (name, grade));
             all.filter(|(name, _)| codes.contains(name)).collect()
@@ -197,7 +197,7 @@ async fn operator_api_a_doctor_from_a_laptop_calls_nothing_good_that_it_cannot_s
     assert_refused(&stage, ADMIN, &["doctor", "--fix"], 2, "without --fix");
     // Scheduled jobs are listed; the API may cache for a second.
     run(&stage, &["jobs", "run", "doctor"]);
-    until("the doctor by the clock to be told", LIMIT, async || {
+    until("the scheduled doctor run to be listed", LIMIT, async || {
         let (_, told, _) = over(&stage, ADMIN, &["doctor", "doctor-by-the-clock"]);
         told.contains(" ago, ") && told.contains("not checkable")
     })

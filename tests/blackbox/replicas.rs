@@ -21,7 +21,7 @@ async fn page(api: &Api, marker: &str) -> Option<(String, String)> {
 async fn first(stream: &mut reqwest::Response) -> String {
     let mut said = String::new();
     while !said.contains("\n\n") {
-        let more = stream.chunk().await.unwrap().expect("the stream goes on");
+        let more = stream.chunk().await.unwrap().expect("the stream continues");
         said.push_str(std::str::from_utf8(&more).unwrap());
     }
     said
@@ -54,7 +54,7 @@ async fn operator_api_pages_and_streams_go_on_at_another_replica() {
     // The stream breaks, and the client sees that.
     assert!(!matches!(stream.chunk().await, Ok(Some(_))));
 
-    // Something happens while no client listens.
+    // An event occurs while no client listens.
     stage.report("compute-004").await;
     let mut stream = next.listen().await;
     assert!(

@@ -42,7 +42,7 @@ async fn operator_host_fail_recovers_a_dead_host_under_the_name_of_who_said_so()
     stage.protect().await;
     let servers = stage.boot(HOST, 2);
     let _engine = stage.spawn("engine");
-    until("an engine to be at work", LIMIT, async || {
+    until("an engine to run", LIMIT, async || {
         json(&stage, &["status"])["engines"][0]["alive"] == true
     })
     .await;

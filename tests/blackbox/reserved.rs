@@ -16,7 +16,7 @@ use super::support::{IN_RESERVE, Stage, quick_policy, quick_region, until};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// As [`quick_policy`], without guards against several hosts at once, and without a wait for other recoveries' hosts.
+/// Returns [`quick_policy`] without guards against several failed hosts, and without a wait for other recoveries' hosts.
 fn policy() -> Policy {
     Policy {
         segment_percent: 100,

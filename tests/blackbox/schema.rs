@@ -42,7 +42,7 @@ async fn commands_leave_a_database_of_another_version_alone_and_say_what_to_run(
         assert!(stderr.contains(&wanted), "{words:?}: {stderr}");
     }
     let pending = stage.store.pending().await.unwrap();
-    assert_eq!(pending, [version], "nobody has applied it");
+    assert_eq!(pending, [version], "it was not applied");
     let (code, stderr) = run(&stage, &["db", "sync"]);
     assert_eq!(code, 0, "{stderr}");
     assert_eq!(run(&stage, &["recovery", "list"]).0, 0);

@@ -165,7 +165,7 @@ async fn each_moved_instance_is_written_three_times_after_its_plan() {
             .collect();
         // On a busy machine a call may come too late after its intent, which is journalled again then (R4).
         short.dedup();
-        // What was accepted and done before the next transaction could be written is one transaction less.
+        // A move that Nova has finished before the next transaction could be written needs one transaction less.
         let whole = ["planned", "intent", "accepted", "terminal"];
         let quick = ["planned", "intent", "terminal"];
         assert!(short == whole || short == quick, "{server}: {short:?}");
@@ -219,7 +219,7 @@ async fn twenty_recoveries_take_the_lists_once_for_all_of_them() {
     let journal = Counting::over(stage.store.clone());
     let engine = stage.engine(journal.clone(), stormy()).await;
     let requests = stage.sandbox.region().requests();
-    until("all to be asked for", LIMIT, async || {
+    until("all to be requested", LIMIT, async || {
         requests.count("#evacuate") >= 80
     })
     .await;
@@ -255,7 +255,7 @@ async fn twenty_recoveries_take_the_lists_once_for_all_of_them() {
     for notification in notifications {
         stage.until_finished(notification, LIMIT).await;
     }
-    assert_eq!(requests.count("#evacuate"), 0, "none was asked for twice");
+    assert_eq!(requests.count("#evacuate"), 0, "none was requested twice");
     for host in &hosts {
         assert!(region.host(host).unwrap().servers == 0, "{host}");
     }
@@ -287,7 +287,7 @@ async fn twenty_waiting_notifications_are_begun_side_by_side() {
     let engine = stage.engine(stage.journal(), stormy()).await;
     let requests = stage.sandbox.region().requests();
     let region = stage.sandbox.region();
-    until("all twenty to be asked for", LIMIT, async || {
+    until("all twenty to be requested", LIMIT, async || {
         requests.count("#evacuate") >= 20
     })
     .await;
@@ -337,7 +337,7 @@ async fn slow_a_nova_that_never_answers_holds_up_no_claim_and_no_other_work() {
     assert_eq!(
         stage.store.journal().unsettled().await.unwrap()[0].epoch,
         1,
-        "nobody had to take it over"
+        "no take-over was necessary"
     );
     region.api_faults().clear();
     stage.until_finished(notification, LIMIT).await;
@@ -386,7 +386,7 @@ async fn a_nova_that_asks_for_patience_is_left_alone_for_so_long() {
         .filter(|entry| entry.route.ends_with("#evacuate"))
         .collect();
     let told = asked.iter().find(|entry| entry.status == 429).unwrap().at_seconds;
-    // What was on its way already is on its way.
+    // Requests in flight are not held back.
     let meanwhile = asked
         .iter()
         .filter(|entry| (told + 0.7..told + 2.9).contains(&entry.at_seconds))
@@ -394,7 +394,7 @@ async fn a_nova_that_asks_for_patience_is_left_alone_for_so_long() {
     assert_eq!(
         meanwhile,
         0,
-        "asked for at {:?}",
+        "requested at {:?}",
         asked
             .iter()
             .map(|entry| entry.at_seconds - told)
@@ -402,6 +402,6 @@ async fn a_nova_that_asks_for_patience_is_left_alone_for_so_long() {
     );
     assert!(
         asked.iter().any(|entry| entry.at_seconds > told + 2.9),
-        "and goes on after that"
+        "and continues after that"
     );
 }

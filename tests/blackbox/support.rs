@@ -35,7 +35,7 @@ pub(crate) struct Stage {
     pub(crate) folder: TempDir,
     pub(crate) database: TestDatabase,
     pub(crate) store: Arc<Store>,
-    /// Port the API process will listen on.
+    /// The port of the API process.
     pub(crate) api_port: u16,
 }
 
@@ -76,8 +76,8 @@ pub(crate) fn quick_policy() -> Policy {
     }
 }
 
-/// The guards as they are, but for what takes minutes: the grace after the first start, and the pace of a region whose hosts
-/// beat twice a second.
+/// Returns the default guards, except for limits of minutes: the grace after the first start, and the pace of a region whose hosts
+/// send heartbeats twice a second.
 pub(crate) fn quick_guards() -> GuardPolicy {
     GuardPolicy {
         startup_grace: Duration::ZERO,
@@ -101,7 +101,7 @@ impl Stage {
         Self::set_in(options, folder, database).await
     }
 
-    /// On a database of the test's own.
+    /// Starts with a database of the test's own.
     pub(crate) async fn set_on(region: RegionSettings, database: TestDatabase) -> Self {
         let options = SandboxOptions {
             region,
@@ -135,7 +135,7 @@ impl Stage {
         self.protect_by(RecoveryMethod::Auto, &[]).await;
     }
 
-    /// The same, with another method and these hosts in reserve: registered as reserved, and disabled in Nova.
+    /// As `protect`, with another method and these hosts in reserve: registered as reserved, and disabled in Nova.
     pub(crate) async fn protect_by(&self, method: RecoveryMethod, reserved: &[&str]) {
         let segment = NewSegment {
             name: "all".into(),
@@ -178,7 +178,6 @@ impl Stage {
         self.report_seen(host, SystemClock.wall()).await
     }
 
-    /// Reports that an instance has stopped.
     pub(crate) async fn report_instance(&self, host: &str, instance: Uuid) -> NotificationId {
         let now = SystemClock.wall();
         let instance = instance.to_string();
@@ -219,7 +218,7 @@ impl Stage {
         accepted.unwrap().id
     }
 
-    /// The same, observed at that time.
+    /// As `report`, observed at this time.
     pub(crate) async fn report_seen(&self, host: &str, seen: Timestamp) -> NotificationId {
         let now = SystemClock.wall();
         let payload = [
@@ -294,17 +293,17 @@ impl Stage {
         }
     }
 
-    /// The journal of the database, for an engine.
+    /// Returns the database's journal, for an engine.
     pub(crate) fn journal(&self) -> Arc<dyn Journal> {
         Arc::new(self.store.journal().clone())
     }
 
-    /// An engine in this process, on `journal`.
+    /// Starts an engine in this process, on `journal`.
     pub(crate) async fn engine(&self, journal: Arc<dyn Journal>, policy: Policy) -> RunningEngine {
         self.engine_telling(journal, policy, Arc::new(NoEvents)).await
     }
 
-    /// The same, telling `events`.
+    /// As `engine`, with a receiver of events.
     pub(crate) async fn engine_telling(
         &self,
         journal: Arc<dyn Journal>,
@@ -316,7 +315,7 @@ impl Stage {
             .await
     }
 
-    /// An engine in this process with these fence devices.
+    /// Starts an engine in this process with these fence devices.
     pub(crate) async fn engine_fenced(
         &self,
         journal: Arc<dyn Journal>,
@@ -373,7 +372,6 @@ impl Stage {
         RunningEngine { task, stop }
     }
 
-    /// `tachi.conf`, as an operator would write it.
     pub(crate) fn conf(&self) -> PathBuf {
         self.folder.path().join("tachi.conf")
     }
@@ -401,12 +399,12 @@ impl Stage {
         )
     }
 
-    /// A process of the real binary.
+    /// Starts a process of the real binary.
     pub(crate) fn spawn(&self, subcommand: &str) -> Process {
         self.spawn_with(subcommand, &[])
     }
 
-    /// The same with more configuration files.
+    /// As `spawn`, with additional configuration files.
     pub(crate) fn spawn_with(&self, subcommand: &str, more: &[PathBuf]) -> Process {
         let log = std::fs::OpenOptions::new()
             .create(true)
@@ -428,7 +426,7 @@ impl Stage {
         Process { child }
     }
 
-    /// Runs a command of the real binary to its end.
+    /// Runs a command of the real binary; returns exit code, standard output and standard error.
     pub(crate) fn command(args: &[&str]) -> (i32, String, String) {
         let output = Command::new(env!("CARGO_BIN_EXE_tachi"))
             .args(args)
@@ -443,12 +441,12 @@ impl Stage {
         )
     }
 
-    /// A client of the API process, once it answers.
+    /// Returns a client of the API process, once that answers.
     pub(crate) async fn api(&self) -> Api {
         self.api_of(&self.sandbox.credentials()).await
     }
 
-    /// The same for another user.
+    /// As `api`, for another user.
     pub(crate) async fn api_of(&self, login: &tachi_sandbox::Credentials) -> Api {
         let http = reqwest::Client::builder()
             .timeout(Duration::from_secs(30))
@@ -465,7 +463,7 @@ impl Stage {
         Api { http, base, token }
     }
 
-    /// An action on a server, by an administrator who is not the service's user.
+    /// Executes an action on a server, as an administrator who is not the service's user.
     pub(crate) async fn act(&self, server: Uuid, action: &Value) -> u16 {
         let login = self.sandbox.credentials();
         let http = reqwest::Client::builder()
@@ -478,7 +476,7 @@ impl Stage {
         sent.await.unwrap().status().as_u16()
     }
 
-    /// The same for the monitors of a host, with an application credential that is bound to it.
+    /// As `api`, for the monitors of a host, with an application credential that is bound to it.
     pub(crate) async fn api_of_monitor(&self, host: &str) -> Api {
         let login = self.sandbox.credentials();
         let admin = self.api_of(&login).await;
@@ -624,7 +622,7 @@ impl Api {
         answer.json().await.unwrap()
     }
 
-    /// The same user at another replica.
+    /// Returns a client of the same user at another replica.
     pub(crate) fn at_port(&self, port: u16) -> Self {
         Self {
             http: self.http.clone(),
@@ -641,7 +639,6 @@ impl Api {
         answer
     }
 
-    /// True if it answers.
     pub(crate) async fn is_there(&self) -> bool {
         self.http
             .get(format!("{}/healthcheck", self.base))
@@ -666,7 +663,7 @@ impl Api {
         self.sign_with(host, kind, says).await
     }
 
-    /// The same with additional fields.
+    /// As `sign`, with additional fields.
     pub(crate) async fn sign_with(&self, host: &str, kind: &str, says: Value) -> u16 {
         let body = json!({ "monitor": says });
         let signed = self
@@ -681,7 +678,7 @@ impl Api {
         self.send(reqwest::Method::POST, path, body).await
     }
 
-    /// The same with another method, at the newest microversion.
+    /// As `post`, with another method and the newest microversion.
     pub(crate) async fn send(&self, method: reqwest::Method, path: &str, body: &Value) -> (u16, Value) {
         let answer = self
             .http
@@ -706,7 +703,7 @@ pub(crate) struct TestDatabase {
 }
 
 impl TestDatabase {
-    /// At `url`, written as `connection` in `tachi.conf`.
+    /// Returns the database at `url`, which `tachi.conf` names as `connection`.
     pub(crate) fn on_server(url: &str, connection: &str) -> Self {
         Self {
             options: StoreOptions::from_url(url).unwrap(),
@@ -749,7 +746,6 @@ impl TestDatabase {
     }
 }
 
-/// Opens a database.
 async fn open(options: &StoreOptions) -> Arc<Store> {
     Arc::new(Store::connect(options, Arc::new(SystemClock)).await.unwrap())
 }
@@ -762,7 +758,7 @@ pub(crate) async fn until(what: &str, limit: Duration, mut holds: impl AsyncFnMu
     .await;
 }
 
-/// Polls until nothing is wrong; after `limit` it fails with what was wrong last.
+/// Polls until `poll` succeeds; after `limit`, fails with its last error.
 pub(crate) async fn until_good(
     what: &str,
     limit: Duration,
@@ -787,7 +783,6 @@ fn make_private(path: &std::path::Path) {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
 }
 
-/// A command with the stage's configuration.
 pub(crate) fn run(stage: &Stage, words: &[&str]) -> (i32, String, String) {
     let conf = stage.conf();
     let mut all = words.to_vec();

@@ -17,10 +17,10 @@ const HOST: &str = "compute-001";
 const INSTANCES: usize = 4;
 const LIMIT: Duration = Duration::from_secs(180);
 
-/// Maximum delay by an owner's death, on any database.
+/// Maximum delay after an owner's death, on any database.
 const TAKEOVER: Duration = Duration::from_secs(5);
 
-/// Moments along a recovery at which its owner is hit, counted from its claim; the recovery takes about as long as all of
+/// Moments of a recovery at which its owner is stopped or killed, counted from its claim; the recovery takes about as long as all of
 /// them.
 const MOMENTS: u32 = 10;
 const APART: Duration = Duration::from_millis(250);
@@ -106,12 +106,12 @@ impl Three {
         steps.iter().filter(|step| step.epoch == epoch).count()
     }
 
-    /// Each instance was moved once and asked for once.
+    /// Asserts that each instance was requested and moved once.
     async fn assert_once(&self) {
         self.stage.until_finished(self.notification, LIMIT).await;
         self.stage.assert_each_exactly_once(&self.servers, HOST);
         let asked = self.stage.sandbox.region().requests().count("#evacuate");
-        assert_eq!(asked, INSTANCES as u64, "each was asked for once");
+        assert_eq!(asked, INSTANCES as u64, "each was requested once");
     }
 }
 
@@ -197,7 +197,7 @@ async fn kill_the_server_of(mut server: OwnServer, after: Duration) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn slow_a_database_server_killed_in_the_middle_costs_time_and_nothing_else() {
     let moments = [0, 400, 900, 1_500, 2_100].map(Duration::from_millis);
-    // SQLite has no server: what dies with its process is tried above.
+    // SQLite has no server; the death of its process is tested above.
     let each = moments.map(|after| Some(kill_the_server_of(OwnServer::make()?, after)));
     join_all(each.into_iter().flatten()).await;
 }

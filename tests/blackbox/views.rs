@@ -1,4 +1,4 @@
-//! The first commands of a newcomer: `serve --sandbox` and `demo --board`, by the real binary.
+//! The first commands of a new user: `serve --sandbox` and `demo --board`, by the real binary.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -217,6 +217,6 @@ async fn operator_the_demo_can_be_watched_in_a_browser_until_it_is_stopped() {
     demo.until_said("0 lost, 0 ran twice").await;
     demo.until_said("stop with Ctrl-C").await;
     let answer = reqwest::get(&board).await.unwrap();
-    assert_eq!(answer.status(), 200, "it goes on: {board}");
+    assert_eq!(answer.status(), 200, "it continues: {board}");
     assert_eq!(demo.stop().await, Some(0));
 }

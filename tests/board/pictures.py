@@ -59,11 +59,11 @@ def main():
         painter.take(painter.page(1280, 440), "board-schedule", "#/schedule", "rows")
         painter.dialog()
         pages = [painter.page(width, height, dark) for _, _, _, width, height, dark in DURING]
-        # Nova hears a dead host for a minute. Only when it misses it do its instances count as down.
+        # Nova shows a dead host up for a minute. Only after that do its instances count as down.
         region.admin("POST", "/hosts/%s/power" % painter.hosts[2], {"on": False})
         checks.that("Nova misses it", painter.seen(page, "no recovery of it is open", 120), painter.text(page)[:800])
         painter.report(painter.hosts[2])
-        checks.that("its recovery is told", painter.seen(page, "4 instances down") and painter.seen(page, "Recoveries"), painter.text(page)[:800])
+        checks.that("its recovery is shown", painter.seen(page, "4 instances down") and painter.seen(page, "Recoveries"), painter.text(page)[:800])
         for page, (name, to, text, *_) in zip(pages, DURING):
             painter.take(page, name, to, text)
         page = painter.page(1280, 820)

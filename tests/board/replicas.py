@@ -1,4 +1,4 @@
-"""Two APIs beside an engine, and a balancer before them: what somebody who looks on sees when one of them is killed."""
+"""Two APIs beside an engine, and a balancer before them: the view of a client when one of them is killed."""
 import contextlib
 import os
 import selectors

@@ -1,4 +1,4 @@
-"""A region of the sandbox, and somebody who looks at it in the web board with Debian's Chromium: what the tests and the pictures share."""
+"""A region of the sandbox, and a user who views it in the web board with Debian's Chromium: what the tests and the pictures share."""
 import contextlib
 import datetime
 import json
@@ -95,7 +95,7 @@ class Scene:
         return context, page
 
     def enter(self, context, token=None):
-        """Is logged in, as whoever the token is of."""
+        """Logs in as the user of the token."""
         context.add_cookies([{"name": "tachi-board", "value": token or self.token, "domain": "127.0.0.1", "path": "/board", "httpOnly": True, "sameSite": "Strict"}])
 
     def seen(self, page, text, seconds=10):

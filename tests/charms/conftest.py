@@ -50,7 +50,7 @@ class Bench:
         self.on = self.context.on
 
     def run(self, event, state):
-        """An empty file is what a charm gets for a resource that nobody has attached."""
+        """A charm gets an empty file for a resource that was not attached."""
         self.machine.commands.clear()
         if not state.resources and "resources" in self.spec:
             empty = self.charm_root / "empty"

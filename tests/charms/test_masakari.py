@@ -439,7 +439,7 @@ def test_a_unit_that_is_added_is_no_stricter_than_the_others_and_stays_so(unit):
     peers.peers_data[1]["replaces-masakari"] = "yes"
     out = changed(unit, whole(peers))
     assert strictness(unit) == AS_MASAKARI and given.told(out, peers)["replaces-masakari"] == "yes"
-    # The others go, and what they have told with them.
+    # The other units leave, and their relation data with them.
     out = changed(unit, whole())
     assert strictness(unit) == AS_MASAKARI and out.unit_status == testing.ActiveStatus(LOOSE)
 

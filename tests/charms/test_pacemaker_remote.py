@@ -91,7 +91,7 @@ def test_what_the_package_of_corosync_drops_is_removed_once(unit, there):
     unit.machine.write("/etc/corosync/uidgid.d/x", "x")
     unit.run(unit.on.install(), testing.State())
     assert unit.read("/etc/corosync/corosync.conf") is None and unit.machine.names("/etc/corosync/uidgid.d") == []
-    # Afterwards it is somebody's.
+    # Afterwards it belongs to a user.
     unit.machine.write("/etc/corosync/corosync.conf", "an operator's")
     unit.run(unit.on.config_changed(), testing.State())
     assert unit.read("/etc/corosync/corosync.conf") == "an operator's"

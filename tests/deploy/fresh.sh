@@ -60,7 +60,7 @@ for name in masakari-engine tachi-engine; do
   that "resumed by $name" sh -c "systemctl enable masakari-engine && systemctl start $name"
   that "and it runs" within 30 active masakari-engine
 done
-# A unit that goes on exiting: never dead.
+# A unit that exits repeatedly and is restarted is never "dead".
 printf 'nonsense\n' >>/etc/masakari/masakari.conf
 systemctl --no-block restart masakari-engine
 sleep 12

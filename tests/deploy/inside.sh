@@ -38,7 +38,7 @@ ended() {
   [ "$FAILED" -eq 0 ]
 }
 
-# A configuration that starts everything: no Keystone is asked before somebody asks us.
+# A configuration that starts everything: Keystone is not queried before the first request.
 configuration() {
   cat <<'X'
 [DEFAULT]

@@ -13,7 +13,7 @@ rows() { python3 -c 'import sqlite3; print(*(sqlite3.connect("/var/lib/masakari/
 sql() { python3 -c 'import sqlite3, sys
 with sqlite3.connect("/var/lib/masakari/masakari.sqlite") as db: print(*(db.execute(sys.argv[1]).fetchone() or ()))' "$1"; }
 sed -i "s|^\[DEFAULT\]|$(configuration | sed ':a;N;$!ba;s/\n/\\n/g')|" $CONF
-# Debian's file has a user and no password until somebody writes one.
+# Debian's file has a user, and no password until an operator writes one.
 sed -i 's/^username = masakari$/&\npassword = secret/' $CONF
 printf '[database]\nconnection = %s\n[taskflow]\nconnection = %s\n' $URL $URL >>$CONF
 systemctl stop masakari-api masakari-engine masakari-host-monitor masakari-process-monitor

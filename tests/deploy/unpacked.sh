@@ -88,7 +88,7 @@ for shell in bash fish zsh; do
     "$(declare -f completed); $(declare -p work share path); completed $shell 'tachi-monitor boot' boot-guard"
 done
 
-# told WANTED COMMAND... : what it prints
+# told WANTED COMMAND... : checks the output
 told() {
   local wanted="$1" got
   shift
@@ -97,13 +97,13 @@ told() {
 }
 version="${version%-*}"
 for name in masakari-api masakari-engine masakari-manage masakari-status; do
-  that "$arch: $name tells its version" told "$version" as "$name" "$bin/tachi" --version
+  that "$arch: $name prints its version" told "$version" as "$name" "$bin/tachi" --version
 done
 for name in masakari-hostmonitor masakari-instancemonitor masakari-processmonitor masakari-introspectiveinstancemonitor; do
-  that "$arch: $name tells its version" told "$version" as "$name" "$bin/tachi-monitor" --version
+  that "$arch: $name prints its version" told "$version" as "$name" "$bin/tachi-monitor" --version
 done
-that "$arch: tachi tells what it can do" as tachi "$bin/tachi" --help
-that "$arch: tachi-monitor tells what it can do" as tachi-monitor "$bin/tachi-monitor" --help
+that "$arch: tachi prints its help" as tachi "$bin/tachi" --help
+that "$arch: tachi-monitor prints its help" as tachi-monitor "$bin/tachi-monitor" --help
 cat >"$work/masakari.conf" <<C
 [DEFAULT]
 auth_strategy = noauth2
@@ -119,7 +119,7 @@ that "$arch: a database is made" as masakari-manage "$bin/tachi" --config-file "
 looked() {
   local out rc=0
   out="$(as masakari-status "$bin/tachi" --config-file "$work/masakari.conf" upgrade check --json)" || rc=$?
-  # No Keystone listens there: told as a failure, 2 by oslo.upgradecheck.
+  # No Keystone listens there: reported as a failure, exit code 2 by oslo.upgradecheck.
   [ "$rc" = 2 ] || { printf 'ended with %s\n%s\n' "$rc" "$out" && return 1; }
   printf '%s\n' "$out" | python3 -c 'import json, sys; assert json.load(sys.stdin)'
 }

@@ -81,7 +81,7 @@ class Service:
             return False
 
     def stop(self):
-        # Engines first: what they tell last goes out before the API ends.
+        # Engines first: their last events are sent before the API ends.
         for process in reversed(self.processes):
             process.stop()
 
@@ -153,7 +153,7 @@ class Event:
 
 
 class Story:
-    """What was done, and what was heard of it."""
+    """The actions, and the received events."""
 
     def __init__(self, options, work):
         self.options, self.work = options, work

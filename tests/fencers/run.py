@@ -219,7 +219,7 @@ class Tests:
             said = fault(answer)
             assert (said["class"], said["maybe_done"]) == ("transient", False), said
             assert answer["seconds"] < 8, answer
-        self.times["ipmi: nobody there"] = [(answer["seconds"], None)]
+        self.times["ipmi: no device"] = [(answer["seconds"], None)]
 
     # Covers ROW14.
     def test_ipmi_a_bmc_that_hangs_is_left_in_time_and_no_tool_stays_behind(self):
@@ -631,7 +631,7 @@ class Foreign:
         return next(row for row in self.stack.admin("GET", "/servers") if row["id"] == self.guest)["host"]
 
     def refused(self):
-        # Nobody hears it, and its guest runs on.
+        # It is isolated, and its guest keeps running.
         self.stack.admin("POST", "/hosts/%s/link" % self.HOST, {"up": False})
         self.stack.wait(lambda: not self.stack.admin("GET", "/hosts/" + self.HOST)["up"], "Nova to miss the host")
         at = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime())

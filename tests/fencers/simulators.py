@@ -98,7 +98,7 @@ class Bmc:
         wait(name, self._listens)
 
     def swap(self, other):
-        """Each answers under the other's address from now on, as when somebody mixes up two cables."""
+        """Each answers under the other's address from now on, as with two mixed-up cables."""
         self.stop()
         other.stop()
         ours, theirs = self.port, other.port

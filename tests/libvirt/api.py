@@ -85,6 +85,6 @@ class Api:
             return [(at, json.loads(body)["notification"]) for at, body in self.got]
 
     def words(self, uuid=None):
-        """What was told of guests, as `event/vir_domain_event`."""
+        """Returns the reports about guests, as `event/vir_domain_event`."""
         return ["%s/%s" % (n["payload"]["event"], n["payload"]["vir_domain_event"]) for _, n in self.bodies()
                 if n["type"] == "VM" and uuid in (None, n["payload"]["instance_uuid"])]

@@ -69,7 +69,7 @@ class Events:
         return self.count
 
     def lose(self):
-        """A process that its restart command does not bring back: reported, then somebody starts it."""
+        """A process that its restart command does not bring back: reported, then started by an operator."""
         if self.kill(LOST):
             self.count["processes given up"] += 1
         else:
@@ -81,7 +81,7 @@ class Events:
             self.kit("freeze", LINUX)
             self.hangs = True
         elif end or self.mood() == "told":
-            until("the hang to be told", lambda: self.mood() == "told", 60)
+            until("the hang to be reported", lambda: self.mood() == "told", 60)
             self.kit("thaw", LINUX)
             self.count["agents hung"] += 1
             until("the agent to answer again", lambda: self.mood() == "answers", 60)

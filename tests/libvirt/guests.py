@@ -110,7 +110,7 @@ class Monitor:
         return None if health is None else health["parts"].get(name, "")
 
     def waiting(self):
-        """How many reports the monitor keeps because nobody has answered them yet."""
+        """Returns the number of reports without an answer, which the monitor keeps."""
         with urllib.request.urlopen("http://127.0.0.1:%d/metrics" % self.port, timeout=5) as answer:
             text = answer.read().decode()
         return float(re.search(r"^tachi_monitor_spool_reports ([0-9.e+-]+)$", text, re.M).group(1))
@@ -142,7 +142,7 @@ class Monitor:
             return self.process.wait()
 
     def rss(self):
-        """MiB that are its own or shared with nobody who matters."""
+        """Returns its resident memory, in MiB."""
         with open("/proc/%d/status" % self.process.pid, encoding="ascii") as f:
             return next(int(line.split()[1]) for line in f if line.startswith("VmRSS")) / 1024
 

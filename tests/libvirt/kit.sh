@@ -23,7 +23,7 @@
 #       ioerror-POLICY  writes to a full disk; POLICY report stop enospace ignore
 # Guests act GUEST_DELAY_MS (2000) after boot; the watchdog always takes 2 s.
 # --transient: forgotten when it ends. --foreign: without the metadata that make it an instance of Nova's.
-# --agent: with a guest agent's socket, of which nobody inside the guest knows.
+# --agent: with a guest agent's socket that no process in the guest uses.
 # Environment of up: FIXTURE_DIR FIXTURE_TTL.
 
 export KIT=libvirt

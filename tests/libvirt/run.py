@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The instance monitor beside a real libvirtd with real guests: what it tells, when, and what survives what.
+"""The instance monitor beside a real libvirtd with real guests: its reports, their times, and the effects of failures.
 
 Prints what it measured and, at last, `N passed, M failed`.
 """
@@ -28,7 +28,7 @@ from guests import NOVA, Kit, Monitor, until
 from wire import Wire
 
 FAILED = "LIFECYCLE/STOPPED_FAILED"
-# Guest, how it ends, what is told by default, what is told with compat_all_events (reboots: at least one).
+# Guest, its end, the reports by default, the reports with compat_all_events (reboots: at least one).
 CAUSES = (
     ("killed", "halt", "kill", [FAILED], [FAILED]),
     ("crashed", "halt", "kill SEGV", [FAILED], [FAILED]),
@@ -85,7 +85,7 @@ class Run:
     # ------------------------------------------------------------------------------------------ every kind of guest
 
     def every_kind(self):
-        """What each cause makes it tell: MW12, MW14, and the words of upstream's table against the real daemon."""
+        """The report of each cause: MW12, MW14, and upstream's names against the real daemon."""
         some, everything = self.api(), self.api()
         default = self.monitor("default", some).start().listening()
         compat = self.monitor("compat", everything, options=[("instance", "compat_all_events", "true")]).start().listening()
@@ -123,7 +123,7 @@ class Run:
     # ------------------------------------------------------------------------------------------ gaps
 
     def gaps(self):
-        """MW5, MW6: what dies while libvirtd is down is told once, the monitor stays, events flow again."""
+        """MW5, MW6: a guest that dies while libvirtd is down is reported once, the monitor stays up, events arrive again."""
         api = self.api()
         monitor = self.monitor("gaps", api).start().listening()
         pid = monitor.process.pid
@@ -146,7 +146,7 @@ class Run:
         # The same, but the monitor is killed as well.
         second = self.kit("domain", "second", "halt")
         until("the inventory", lambda: second in self.inventory(monitor))
-        # One that dies between the API's answer and its note of that answer has to tell it again: nobody can know.
+        # One that dies between the API's answer and its note of that answer has to report it again: the answer is unknown.
         until("every answer to be noted", lambda: monitor.waiting() == 0)
         monitor.kill()
         self.kit("kill", "second")
@@ -159,8 +159,8 @@ class Run:
         third = self.kit("domain", "third", "halt")
         self.kit("kill", "third")
         until("the next one", lambda: api.words(third), 15)
-        self.check.equal("killed while the monitor was dead: told once", api.words(second), [FAILED])
-        self.check.equal("nothing else was told", len(api.bodies()), 5)
+        self.check.equal("killed while the monitor was dead: reported once", api.words(second), [FAILED])
+        self.check.equal("nothing else was reported", len(api.bodies()), 5)
         monitor.stop()
 
     @staticmethod
@@ -174,7 +174,7 @@ class Run:
     # ------------------------------------------------------------------------------------------ a frozen daemon
 
     def frozen(self):
-        """MW4: a daemon that accepts and answers nothing is noticed; what happens meanwhile is told when it thaws."""
+        """MW4: a daemon that accepts and answers nothing is detected; events in between are reported when it thaws."""
         api = self.api()
         monitor = self.monitor("frozen", api).start().listening()
         guest = self.kit("domain", "shivering", "halt")
@@ -197,17 +197,17 @@ class Run:
         until("libvirt itself to notice the death", lambda: self.kit.gave_up("warm"), 120)
         noticed = time.monotonic()
         until("events to flow again", lambda: api.words(other), 10)
-        self.told("after the thaw libvirt notices a death after %.1f s, and it is told %.1f s later" % (
+        self.told("after the thaw libvirt notices a death after %.1f s, and it is reported %.1f s later" % (
             noticed - begun, max(0.0, time.monotonic() - noticed)))
-        self.check.that("after a freeze deaths are told by events, not by looking again",
+        self.check.that("after a freeze deaths are reported from events, not from a new list",
                         monitor.log().count("all guests were compared") == 2, monitor.log()[-1500:])
-        self.check.equal("each told once", api.words(), [FAILED, FAILED])
+        self.check.equal("each reported once", api.words(), [FAILED, FAILED])
         monitor.stop()
 
     # ------------------------------------------------------------------------------------------ many guests
 
     def define(self, count, keep):
-        """Domains of libvirt's test driver, of Nova's making; they last while somebody is connected."""
+        """Domains of libvirt's test driver, of Nova's making; they last while a client is connected."""
         names = {}
         script = []
         for n in range(count):
@@ -233,7 +233,7 @@ class Run:
             happened[made] = time.time()
             wire.crash(name, made)
             # One after the other, so that each is alone.
-            until("guest %d to be told" % n, lambda made=made: api.words(made), 10)
+            until("guest %d to be reported" % n, lambda made=made: api.words(made), 10)
         wire.close()
         accepted = {n["payload"]["instance_uuid"]: at for at, n in api.bodies()}
         took = [1000 * (accepted[made] - happened[made]) for made in names]
@@ -242,7 +242,7 @@ class Run:
         # The figure is for a machine that has nothing else to do; beside other parts this tells when something waits for a timer.
         most = 200 if self.packaged else 2000
         self.check.that("p99 from libvirt's event to acceptance is below %d ms" % most, percentile(took, 0.99) < most, took)
-        self.check.equal("each told once", collections.Counter(api.words()), {FAILED: 200})
+        self.check.equal("each reported once", collections.Counter(api.words()), {FAILED: 200})
         monitor.stop()
 
     def storm(self):
@@ -263,7 +263,7 @@ class Run:
         after = monitor.rss()
         self.told("1,000 deaths in %.1f s, all on disk after %.1f s; RSS %.1f MiB before, %.1f MiB after" % (took, kept, before, after))
         self.check.that("memory grew by less than 5 MiB", after - before < 5, (before, after))
-        # The wire stays open: somebody has to keep the test driver's guests while the monitor is dead.
+        # The connection stays open, to keep the test driver's guests while the monitor is dead.
         try:
             monitor.kill()
             api.start()
@@ -295,7 +295,7 @@ class Run:
     # ------------------------------------------------------------------------------------------ guest agents
 
     def agents(self):
-        """MW19: a real guest agent answers, hangs, comes back and hangs again: told twice; a guest that never answered is not."""
+        """MW19: a real guest agent answers, hangs, comes back and hangs again: reported twice; a guest that never answered is not."""
         api = self.api()
         folder = os.environ.get("TACHI_TEST_AGENT") or os.path.join(self.work, "agent")
         made = subprocess.run([os.path.join(HERE, "agent.sh"), folder], text=True, capture_output=True, check=False)
@@ -320,11 +320,11 @@ class Run:
         for times in (1, 2):
             begun = datetime.datetime.now()
             self.kit("freeze", name)
-            until("the hang to be told", lambda times=times: len(api.bodies()) >= times, 60)
-            self.told("a hang is told after %.1f s (interval 1 s, threshold 3)" % (datetime.datetime.now() - begun).total_seconds())
+            until("the hang to be reported", lambda times=times: len(api.bodies()) >= times, 60)
+            self.told("a hang is reported after %.1f s (interval 1 s, threshold 3)" % (datetime.datetime.now() - begun).total_seconds())
             self.kit("thaw", name)
             until("it to answer again", lambda: mood() == "answers", 60)
-        self.check.equal("a guest that hangs twice is told twice", api.words(), ["QEMU_GUEST_AGENT_ERROR/STOPPED_FAILED"] * 2)
+        self.check.equal("a guest that hangs twice is reported twice", api.words(), ["QEMU_GUEST_AGENT_ERROR/STOPPED_FAILED"] * 2)
         self.check.equal("and it is that guest", {n["payload"]["instance_uuid"] for _, n in api.bodies()}, {guest})
         self.told("introspective monitor: RSS %.1f MiB" % monitor.rss())
         if self.packaged:
@@ -381,14 +381,14 @@ class Run:
         count = events.run(self.seconds)
         # What was killed last is given up some seconds later.
         least = {"VM": count["guests killed"] + count["agents hung"], "PROCESS": count["processes given up"]}
-        until("all of it to be told", lambda: collections.Counter(n["type"] for _, n in api.bodies()) >= collections.Counter(least), 30)
+        until("all of it to be reported", lambda: collections.Counter(n["type"] for _, n in api.bodies()) >= collections.Counter(least), 30)
         # That a process runs again is told, too.
         told = collections.Counter(n["type"] for _, n in api.bodies() if n["payload"]["event"] != "STARTED")
         agents = api.words().count("QEMU_GUEST_AGENT_ERROR/STOPPED_FAILED")
         self.told("%d s of events: %s; accepted %s; afterwards %s" % (self.seconds, dict(count), dict(told), compute.memory()))
         self.check.equal("all four are well at the end", compute.unwell(), [])
         self.check.equal("each guest that died was told once", told["VM"] - agents, count["guests killed"])
-        self.check.equal("each agent that hung was told once", agents, count["agents hung"])
+        self.check.equal("each agent that hung was reported once", agents, count["agents hung"])
         self.check.equal("each process that was given up was told once", told["PROCESS"], count["processes given up"])
         self.check.that("there was something of each", all(count[what] for what in count) and len(count) == 5, dict(count))
         if self.packaged:
@@ -397,7 +397,7 @@ class Run:
     # ------------------------------------------------------------------------------------------ check
 
     def check_command(self):
-        """`tachi-monitor check` tells whether libvirt is there."""
+        """`tachi-monitor check` reports an unreachable libvirt."""
         api = self.api()
         monitor = self.monitor("check", api)
         guest = self.kit("domain", "looked-at", "halt")
@@ -409,10 +409,10 @@ class Run:
 
         good = finding()
         self.check.that("check finds libvirt and its guests", good[0]["told"] == "good" and "of them Nova's" in good[0]["text"], good)
-        self.check.that("check tells how long a failure takes to be noticed", any(f.get("worst_seconds") for f in good), good)
+        self.check.that("check shows the time to a report", any(f.get("worst_seconds") for f in good), good)
         self.kit("stop-daemon")
         gone = finding()
-        self.check.that("check finds that libvirt is away", gone[0]["told"] == "wrong" and "libvirt-sock" in gone[0]["text"], gone)
+        self.check.that("check reports that libvirt does not answer", gone[0]["told"] == "wrong" and "libvirt-sock" in gone[0]["text"], gone)
         self.kit("start-daemon")
         self.kit("destroy", "looked-at")
         self.check.that("a guest was there to be counted", guest)
@@ -427,7 +427,7 @@ def main():
     parser.add_argument("--only", help="one step")
     parser.add_argument("--packaged", action="store_true", help="the binary is built as packages bring it: its memory counts")
     parser.add_argument("--long", action="store_true", help="the steps that take minutes, in place of the others")
-    parser.add_argument("--seconds", type=int, default=600, help="how long a long step goes on (600)")
+    parser.add_argument("--seconds", type=int, default=600, help="duration of a long step (600)")
     args = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     check = Checks()

@@ -85,7 +85,7 @@ class Cloud:
 
 
 class Terminal:
-    """A terminal that somebody sits at. The server of tmux is our own, by its socket, and is stopped by it."""
+    """A terminal with a user. The server of tmux is our own, by its socket, and is stopped by it."""
 
     def __init__(self, work, width, height):
         self.socket = os.path.join(work, "tmux")
@@ -208,7 +208,7 @@ class Walk:
         self.terminal.press("Enter", "Enter")
         self.shows("approved by key", r"approve of (.*\n)*.*● done", 20)
         self.terminal.press("Enter")
-        self.shows("it goes on to its end", r"compute-004 +R\.M.*HOST_NOT_BACK", 60)
+        self.shows("it continues to its end", r"compute-004 +R\.M.*HOST_NOT_BACK", 60)
 
         self.terminal.type(":")
         self.terminal.type("show compute-001 --if-fails")
@@ -222,7 +222,7 @@ class Walk:
         self.terminal.press("Escape")
 
         self.terminal.resize(80, 24)
-        self.shows("a smaller terminal is drawn anew", r"compute-001 (.*\n)*.*q quit", 5)
+        self.shows("a smaller terminal is redrawn", r"compute-001 (.*\n)*.*q quit", 5)
         self.check.that("within its width", max(map(len, self.terminal.screen().splitlines())) <= 80, self.terminal.screen())
         self.terminal.resize(120, 30)
         if self.frame:

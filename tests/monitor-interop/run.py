@@ -161,7 +161,7 @@ class Interop:
         self.check.that("with the time at which it was seen", time_of_first[:19] <= time.strftime(
             "%Y-%m-%dT%H:%M:%S", time.gmtime()), time_of_first)
         posts()
-        # A token that was withdrawn, a monitor that is started anew.
+        # A revoked token, and a restarted monitor.
         region.admin("DELETE", "/tokens")
         self.check.equal("SIGTERM ends it with 0", monitor.stop(), 0)
         monitor.start()
@@ -174,7 +174,7 @@ class Interop:
         # A list that is broken leaves the last good one in force.
         with open(monitor.list, "w", encoding="utf-8") as f:
             f.write("- process_name: [\n")
-        until("the list to be told of", lambda: "process list" in monitor.get("/healthz")[1])
+        until("the list to be reported", lambda: "process list" in monitor.get("/healthz")[1])
         self.check.that("a broken list leaves the last good one in force", "last valid list" in monitor.get("/healthz")[1], monitor.get("/healthz"))
         stranger.stop()
         monitor.stop()
@@ -188,13 +188,13 @@ class Interop:
         done = monitor.run("check", "process", "-f", "json")
         found = {f["part"]: f for f in json.loads(done.stdout)["findings"]}
         self.check.that("check: the log-in works", found["log-in"]["told"] == "good", done.stdout)
-        self.check.that("check: who may only report is told that hosts cannot be listed", found["registration"]["told"] == "note", done.stdout)
+        self.check.that("check: a user who may only report cannot list hosts, and check shows it", found["registration"]["told"] == "note", done.stdout)
         admin = credentials(region.auth["auth_url"], region.auth["password"], region.auth["username"])
         admin["project_name"] = region.auth["project_name"]
         good = Monitor(self.args.monitor, os.path.join(self.work, "good"), admin, [{"process_name": os.path.basename(sys.executable)}])
         done = good.run("check", "process")
         self.check.that("check: a registered host is found", "compute-001 is in segment monitored" in done.stdout and done.returncode == 0, done.stdout + done.stderr)
-        self.check.that("check: how long it takes is told", "at most" in done.stdout, done.stdout)
+        self.check.that("check: the time to a report is shown", "at most" in done.stdout, done.stdout)
         wrong = Monitor(self.args.monitor, os.path.join(self.work, "wrong"), admin, [], hostname="compute-001.example.org")
         done = wrong.run("check", "process")
         self.check.that("check names the host that was meant", "compute-001 is: set [DEFAULT] hostname" in done.stdout and done.returncode == 1, done.stdout)

@@ -1,4 +1,4 @@
-"""Monitors sign that they are at work; one that is killed, frozen or blind is told to operators."""
+"""Heartbeats of monitors: one that is killed, frozen or blind is reported to operators."""
 import json
 import os
 import signal
@@ -62,7 +62,7 @@ def signing(interop, api, region):
     """Killed, frozen, blind, taken away."""
     check, operator = interop.check, Operator(interop.args.tachi, region)
     names = ["compute-%03d" % n for n in range(1, 11)]
-    check.that("nobody has signed: monitors are not assessed", "monitors" in json.loads(
+    check.that("no heartbeat yet: monitors are not assessed", "monitors" in json.loads(
         operator.type("status", "-f", "json").stdout)["not_assessed"])
     consul = Consul(names)
     interop.running.append(consul)
@@ -78,25 +78,25 @@ def signing(interop, api, region):
     until("both to sign", lambda: both <= set(operator.monitors()))
     signed = operator.monitors()
     check.equal("they are well", {signed[one]["grade"] for one in both}, {"ok"})
-    check.that("the host monitor tells whom it watches", signed["compute-001", "host"]["watches"] >= 9, signed)
+    check.that("the host monitor reports the hosts that it watches", signed["compute-001", "host"]["watches"] >= 9, signed)
     found = operator.findings()
     check.equal("who watches it is not known of its own host alone", found.get("MONITOR_UNKNOWN"), ["compute-001"])
     # What fails once on a busy machine is trouble until its next try succeeds.
     until("nothing else to be found of monitors",
           lambda: not {"HOST_NOT_WATCHED", "MONITOR_SILENT", "MONITOR_PART"} & set(operator.findings()))
     # What only its host knows: guests that start by themselves would run beside those that were moved.
-    until("the doctor to be told of guests", lambda: "GUESTS_RESUME" in operator.findings())
+    until("the doctor to know the setting of guests", lambda: "GUESTS_RESUME" in operator.findings())
     told = operator.type("doctor", "guests-resume", "--check")
-    check.that("doctor tells of guests that start by themselves, and where that is said",
+    check.that("doctor reports guests that start by themselves, with the source of the setting",
                told.returncode == 2 and "compute-001" in told.stdout and "nova-compute.conf" in told.stdout, told)
     explained = operator.type("show", "compute-003").stdout
-    check.that("explain tells that it is watched", "running monitors watch it" in explained, explained)
+    check.that("explain shows that it is watched", "running monitors watch it" in explained, explained)
 
     # It does not reach the cluster: it says so itself.
     consul.away = True
-    until("it to tell that it is blind", lambda: operator.findings().get("HOST_NOT_WATCHED"))
+    until("it to report that it is blind", lambda: operator.findings().get("HOST_NOT_WATCHED"))
     found = operator.findings()
-    check.equal("a blind monitor watches nobody", found["HOST_NOT_WATCHED"], names[1:])
+    check.equal("a blind monitor watches no host", found["HOST_NOT_WATCHED"], names[1:])
     check.equal("and has trouble", found["MONITOR_PART"], ["compute-001"])
     check.equal("status --check fails", operator.type("status", "--check").returncode, 2)
     consul.away = False
@@ -111,7 +111,7 @@ def signing(interop, api, region):
     silent = operator.monitors()
     check.equal("a frozen and a killed monitor are silent", {silent[one]["grade"] for one in both}, {"err"})
     check.that("and found", "MONITOR_SILENT" in found, found)
-    check.equal("nobody watches the others", found.get("HOST_NOT_WATCHED"), names[1:])
+    check.equal("no monitor watches the others", found.get("HOST_NOT_WATCHED"), names[1:])
     shown = operator.type("status", "compute-003").stdout
     check.that("status of a host says so", "HOST_NOT_WATCHED" in shown and "masakari-host-monitor" in shown, shown)
     process.process.send_signal(signal.SIGCONT)

@@ -1,4 +1,4 @@
-"""A Keystone and an Instance-HA API in one, which write down what they are asked and answer what they are told to."""
+"""A Keystone and an Instance-HA API in one, which record the requests and return configured answers."""
 import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer

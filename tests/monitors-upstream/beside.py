@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Masakari's own instance monitor, as it ships, and ours on one real libvirtd with real guests: each tells each event once, neither
+"""Masakari's own instance monitor, as it ships, and ours on one real libvirtd with real guests: each reports each event once, neither
 disturbs the other, the guests or what the other one keeps. Root: see tests/libvirt/kit.sh. Last line: `N passed, M failed`.
 """
 import argparse
@@ -94,14 +94,14 @@ class Beside:
         return made
 
     def living(self):
-        """All that libvirt says of the guest that nobody touches, and its process."""
+        """Everything that libvirt reports about the untouched guest, and its process."""
         return self.kit("virsh", "dumpxml", "alive"), self.kit("pid", "alive")
 
     def kept(self, folder):
         return sorted(os.path.relpath(os.path.join(at, name), folder) for at, _, names in os.walk(folder) for name in names)
 
     def told(self, api, guest, wanted):
-        """What was told of a guest, with time enough for what should not have come."""
+        """Returns the reports about a guest, after a wait that is long enough for unwanted ones."""
         try:
             until("an event", lambda: len(api.words(guest)) >= len(wanted), 20)
         except RuntimeError:
@@ -123,9 +123,9 @@ class Beside:
                     raise RuntimeError("masakari-instancemonitor has ended: " + self.upstream.log()[-1500:]) from None
                 return None
 
-        until("Masakari's monitor to hear libvirtd: " + self.upstream.log()[-500:], hears, 60)
+        until("Masakari's monitor to get libvirtd's events: " + self.upstream.log()[-500:], hears, 60)
         alone = {cause: sorted(self.told(self.theirs_told, self.guest(cause), [FAILED])) for cause in CAUSES}
-        self.check.that("alone, Masakari's tells each kind of end once", all(len(words) == 1 for words in alone.values()), alone)
+        self.check.that("alone, Masakari's reports each kind of end once", all(len(words) == 1 for words in alone.values()), alone)
         before = self.living()
         theirs_keep = self.kept(self.upstream.folder)
 
@@ -133,30 +133,30 @@ class Beside:
         for cause in CAUSES:
             guest = self.guest(cause)
             wanted = [FAILED] if cause == "kill" else []
-            self.check.equal("beside ours Masakari's tells what it told alone (%s)" % cause,
+            self.check.equal("beside ours Masakari's reports the same as alone (%s)" % cause,
                              sorted(self.told(self.theirs_told, guest, alone[cause])), alone[cause])
-            self.check.equal("ours tells it as ever (%s)" % cause, self.told(self.ours_told, guest, wanted), wanted)
-        self.both("of ten at once, each tells each once", [self.guest("kill") for _ in range(10)])
+            self.check.equal("ours reports it as before (%s)" % cause, self.told(self.ours_told, guest, wanted), wanted)
+        self.both("of ten at once, each reports each once", [self.guest("kill") for _ in range(10)])
 
         self.check.that("Masakari's has met no error", "Traceback" not in self.upstream.log(), self.upstream.log()[-1500:])
         self.kit("restart-daemon")
         # Masakari's looks every second whether it is still connected, and pauses for three.
         time.sleep(6)
         until("ours to be well again", lambda: self.ours.part("libvirt") == "", 20)
-        self.both("after a restart of libvirtd each tells once", [self.guest("kill")])
+        self.both("after a restart of libvirtd each reports once", [self.guest("kill")])
 
         self.ours.stop()
         alone_again = self.guest("kill")
-        self.check.equal("with ours stopped Masakari's goes on", self.told(self.theirs_told, alone_again, [FAILED]), [FAILED])
+        self.check.equal("with ours stopped Masakari's still reports", self.told(self.theirs_told, alone_again, [FAILED]), [FAILED])
         self.ours.start().listening()
         self.both("ours is started again beside it", [self.guest("kill")])
         self.check.equal("Masakari's keeps the files it kept", self.kept(self.upstream.folder), theirs_keep)
         self.check.equal("Masakari's still runs", self.upstream.process.poll(), None)
         ours_keep = self.kept(os.path.join(self.work, "ours"))
         self.upstream.stop()
-        self.check.equal("with Masakari's stopped ours goes on", self.told(self.ours_told, self.guest("kill"), [FAILED]), [FAILED])
+        self.check.equal("with Masakari's stopped ours still reports", self.told(self.ours_told, self.guest("kill"), [FAILED]), [FAILED])
         self.check.equal("ours keeps the files it kept", self.kept(os.path.join(self.work, "ours")), ours_keep)
-        self.check.equal("the guest that nobody touched is as it was", self.living(), before)
+        self.check.equal("the untouched guest has not changed", self.living(), before)
 
     def both(self, name, guests):
         got = [(self.told(self.theirs_told, guest, [FAILED]), self.told(self.ours_told, guest, [FAILED])) for guest in guests]

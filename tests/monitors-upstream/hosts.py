@@ -1,5 +1,5 @@
-"""What else watches hosts among the unmodified monitors: crm_mon's remotes, power that nobody can read, Consul, Kubernetes. What they look at
-is given to them: recorded output of crm_mon, and agents that answer as Consul's and Kubernetes' do.
+"""The other ways in which the unmodified monitors watch hosts: crm_mon's remotes, unreadable power states, Consul, Kubernetes. Their input
+is recorded output of crm_mon, and agents that answer as Consul's and Kubernetes' do.
 """
 import json
 import os
@@ -52,7 +52,7 @@ class Answers:
         seen, deadline = self.asked, time.monotonic() + 60
         while self.asked < seen + 2:
             if time.monotonic() > deadline:
-                raise RuntimeError("nobody asks")
+                raise RuntimeError("unexpected query")
             time.sleep(0.1)
 
     def stop(self):
@@ -96,7 +96,7 @@ def remotes(m):
     sent, payload = told(m, victim)
     m.check.equal("crm_mon: STOPPED is accepted", (sent.status, payload), (202, {
         "event": "STOPPED", "cluster_status": "OFFLINE", "host_status": "NORMAL"}))
-    # It runs on, and Nova hears it: whatever the report says.
+    # It keeps running, and Nova gets its heartbeats, whatever the report claims.
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:
         time.sleep(1)
@@ -111,7 +111,7 @@ def remotes(m):
 
 
 def unknown(m):
-    """A host whose power nobody can read: UNKNOWN."""
+    """A host whose power state cannot be read: UNKNOWN."""
     victim = "compute-006"
 
     def cluster(*state):

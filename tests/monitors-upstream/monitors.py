@@ -170,7 +170,7 @@ class Monitors:
         self.lost = self.region.admin("POST", "/servers", {"count": 3, "host": "compute-002", "name": "lost"})["ids"]
 
     def sender(self, name, retries, login=None):
-        """The instance monitor's sender, and a function that hands it an event and tells what reached the API."""
+        """The instance monitor's sender, and a function that passes it an event and returns the reports that reached the API."""
         conf = self.configuration(name, {}, retries, "compute-003", login)
         with open(os.path.join(self.region.work, name + ".out"), "ab") as out:
             process = subprocess.Popen(
@@ -218,7 +218,7 @@ class Monitors:
         self.check.equal("it gives up after retry_max", [r.status for r in sent], [503] * 4)
         self.region.admin("DELETE", "/tokens")
         sent = send(time="2026-03-04T07:10:00", event="WATCHDOG", detail="NONE")
-        self.check.equal("a client made anew goes on", [r.status for r in sent], [202])
+        self.check.equal("a new client works", [r.status for r in sent], [202])
         self.check.equal("every accepted one is there once", len(self.of_type("VM")), 7)
         process.stdin.close()
         self.check.equal("the sender ends well", process.wait(20), 0)
@@ -240,7 +240,7 @@ class Monitors:
         self.started.remove(("patient", process))
 
     def adopted(self):
-        """[api] as the charms and as kolla write it goes on working, whatever `reporter_binding` says."""
+        """[api] as the charms and kolla write it still works with each value of `reporter_binding`."""
         for n, (whose, domains) in enumerate({
                 "charms": {"user_domain_name": "Default", "project_domain_name": "Default"},
                 "kolla": {"user_domain_id": "default", "project_domain_id": "default"}}.items()):
@@ -298,7 +298,7 @@ class Monitors:
                          ["finished", "finished"])
         host = self.ha.get_host(self.hosts["compute-001"].uuid, self.segment.uuid)
         self.check.equal("PROCESS: without nova-compute the host is in maintenance", host.on_maintenance, True)
-        self.check.equal("PROCESS: what fails to restart is told once", len(self.of_type("PROCESS")), 2)
+        self.check.equal("PROCESS: a process that fails to restart is reported once", len(self.of_type("PROCESS")), 2)
         self.stop()
 
     def host_monitor(self):

@@ -206,7 +206,7 @@ def _(t):
               ["disabled", LONG_REASON[:255], True, "down"])
 
 
-@UP.row("service", "forced_down shows down at once, while the heartbeat goes on")
+@UP.row("service", "forced_down shows down at once, while heartbeats continue")
 def _(t):
     first = t.admin.service(t.b)
     equal("state", first["state"], "down")

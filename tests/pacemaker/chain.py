@@ -1,4 +1,4 @@
-"""The whole way of a failure: a real Pacemaker cluster loses a remote, a bridge tells our API, our engine asks the
+"""A failure from end to end: a real Pacemaker cluster loses a remote, a bridge reports it to our API, our engine asks the
 simulated Nova, and every instance of the host runs again, once.
 
 The node of the cluster and the hypervisor of the sandbox are one machine: its plug is pulled in both.
@@ -161,7 +161,7 @@ helper_command = {bin}/privsep-helper
         path = "PATH=%s:%s/bin:/usr/sbin:/usr/bin:/sbin:/bin" % (folder, self.monitors)
         self.field.spawn(node, ["env", path, "PYTHONWARNINGS=ignore", os.path.join(self.monitors, "bin", "masakari-hostmonitor"),
                                 "--config-file", conf], self.monitors_log(node) + ".out")
-        # It tells of a change from what it has seen.
+        # It reports a change of the state that it has seen.
         wait(lambda: "is 'online'" in self.said(node), "a look of Masakari's monitor", 120, 0.5)
 
     def monitors_log(self, node):
@@ -201,7 +201,7 @@ def pull(field, region, silent):
     """When the plug was pulled, and when the cluster had fenced the node."""
     began = time.time()
     if silent:
-        # Without power nobody closes a connection.
+        # A host without power closes no connection.
         field.kit("cut", "cmp1")
     field.kit("kill", "cmp1")
     region.admin("POST", "/hosts/compute-001/power", {"on": False})
@@ -260,7 +260,7 @@ def chain(field, region, checks, silent):
     print(", ".join("%s %.1f s" % one for one in found.items()))
     time.sleep(10)
     listed = region.api("GET", "/notifications")["notifications"]
-    checks.equal("and nothing else was told", len(listed), 1)
+    checks.equal("and nothing else was reported", len(listed), 1)
     return found
 
 

@@ -180,7 +180,7 @@ class Corpus:
                 bad = "up, and Pacemaker has it %s%s" % (state, ", to be fenced" if name in wanted else "")
             if verdict == "fenced":
                 if name not in proven:
-                    bad = "fenced, and nobody did it (or it is %s)" % state
+                    bad = "fenced, but the history has no fencing (or it is %s)" % state
                 elif not powerful:
                     bad = "fenced, and no device of the CIB switches power"
                 elif state == DOWN or name in wanted:

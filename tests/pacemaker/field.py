@@ -174,7 +174,7 @@ class Field:
             return False
 
     def told(self, bridge, node):
-        """What the bridge on one node knows to have been told last of another."""
+        """Returns the last report about a node that the bridge on another one knows."""
         try:
             with open(os.path.join(self.work, "state-" + bridge, "host", "pacemaker.json"), encoding="utf-8") as file:
                 return json.load(file)["ledger"]["nodes"].get(node, {}).get("said")
@@ -194,7 +194,7 @@ class Field:
     # --- the cluster
 
     def fenced_at(self, node, since):
-        """When the switch had turned the node off, as the fence agent then told Pacemaker."""
+        """Returns the time when the switch had turned the node off, as the fence agent reported it to Pacemaker."""
         path = os.path.join(self.env["FIXTURE_DIR"], "cluster", "fence", "log")
         if not os.path.exists(path):
             return None

@@ -63,7 +63,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         away = os.path.exists(os.path.join(FOLDER, "away"))
         told = json.loads(body)["notification"]
         with LOCK:
-            # As the API: what was told already, to the letter, is known.
+            # Like the API: an identical report is a duplicate.
             code = 503 if away else 409 if body in TOLD else 202
             if code == 202:
                 TOLD.add(body)

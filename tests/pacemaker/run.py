@@ -1,7 +1,7 @@
 """A real Pacemaker cluster dies in every way it knows, and every notification of every bridge is counted.
 
 Three control nodes and two remotes in network namespaces, a bridge on each, and a recorder in the place of the API that
-knows the truth: a host told as NORMAL that is on, or as STARTED that is off, is false. Names begin with the weakness of
+knows the truth: a report of a running host as NORMAL, or of a host without power as STARTED, is false. Names begin with the weakness of
 the Python monitor that they show to be mended.
 """
 import argparse
@@ -23,7 +23,7 @@ from field import Field, wait  # noqa: E402
 
 
 class Story:
-    """What was told since the chapter began, and how long each fencing took to be accepted."""
+    """The reports since the start of the chapter, and the time until each fencing was accepted."""
 
     def __init__(self, field, checks):
         self.field, self.checks = field, checks
@@ -34,7 +34,7 @@ class Story:
         return [(post["host"], post["event"], post["status"]) for post in self.field.accepted()[self.seen:]]
 
     def until(self, expected, seconds, what):
-        """Waits until what is expected was told; more than that shows at the end of the chapter."""
+        """Waits for the expected reports; the end of the chapter shows additional ones."""
         wait(lambda: all(self.since().count(one) >= expected.count(one) for one in expected), what, seconds)
 
     def fenced(self, node, since, seconds=90, kind="member"):
@@ -66,7 +66,7 @@ def started(node):
 
 
 def quiet(story, seconds):
-    """Nothing is told for so long; what is, shows at the end of the chapter."""
+    """Waits for a time without reports; the end of the chapter shows any."""
     time.sleep(seconds)
 
 
@@ -90,7 +90,7 @@ def power_pulled(story, field, checks, node="cmp1", kind="member"):
     wait(lambda: all(field.told(control, node) == "started" for control in field.controls),
          "bridge on each control node that knows it", 10)
     quiet(story, 3)
-    story.chapter("a host that is back is told once", [started(node)])
+    story.chapter("a host that is back is reported once", [started(node)])
 
 
 def link_cut(story, field, checks):
@@ -104,7 +104,7 @@ def link_cut(story, field, checks):
     field.kit("allow", "cmp2")
     post = story.fenced("cmp2", began, 60)
     took = post["at"] - field.fenced_at("cmp2", began)
-    checks.that("told within 5 s of the success (%.2f s)" % took, took < 5, took)
+    checks.that("reported within 5 s of the success (%.2f s)" % took, took < 5, took)
     quiet(story, 5)
     story.chapter("fencing allowed: one NORMAL", [stopped("cmp2")])
     field.kit("heal", "cmp2")
@@ -130,7 +130,7 @@ def daemon_stopped(story, field, _checks):
     field.kit("exec", "cmp1", "pkill", "-TERM", "-x", "pacemaker-remot", check=False)
     story.fenced("cmp1", began)
     quiet(story, 3)
-    story.chapter("the remote daemon stopped: the cluster fences the machine, and that is told", [stopped("cmp1")])
+    story.chapter("the remote daemon stopped: the cluster fences the machine, and that is reported", [stopped("cmp1")])
     field.back("cmp1")
     field.bridge("cmp1")
     story.until([started("cmp1")], 60, "STARTED of cmp1")
@@ -138,7 +138,7 @@ def daemon_stopped(story, field, _checks):
 
 
 def dc_killed(story, field, checks):
-    # Who dies in the moment of the API's answer cannot say that it has answered, and it is told once more.
+    # A bridge that dies at the moment of the API's answer cannot announce the answer, so the report is repeated.
     quiet(story, 2)
     dc = field.dc()
     began = time.time()
@@ -146,7 +146,7 @@ def dc_killed(story, field, checks):
     # The bridge that was first in line has died with it: another takes over.
     post = story.fenced(dc, began, kind=None)
     took = post["at"] - field.fenced_at(dc, began)
-    checks.that("the DC and its bridge die: told by another within 10 s (%.2f s)" % took, took < 10, took)
+    checks.that("the DC and its bridge die: reported by another within 10 s (%.2f s)" % took, took < 10, took)
     quiet(story, 15)
     story.chapter("the DC killed: it alone is told, no host that was connected through it", [stopped(dc)])
     wait(lambda: field.fenced_at(dc, began), "fencing of " + dc)
@@ -204,7 +204,7 @@ def bridges_down(story, field, _checks):
         field.bridge(node)
     story.until([stopped("cmp1")], 30, "report of cmp1")
     quiet(story, 10)
-    story.chapter("every bridge killed, a host dies, the bridges return: told once", [stopped("cmp1")])
+    story.chapter("every bridge killed, a host dies, the bridges return: reported once", [stopped("cmp1")])
     for node in field.controls + ["cmp2"]:
         field.kill_bridge(node)
         field.bridge(node)
@@ -217,7 +217,7 @@ def bridges_down(story, field, _checks):
 
 
 def tool_hangs(story, field, checks):
-    """`crm_mon` stops answering on the DC's node: the bridge there goes blind and another tells."""
+    """`crm_mon` stops answering on the DC's node: the bridge there becomes blind and another reports."""
     dc = field.dc()
     field.kit("exec", dc, "sh", "-c", "ln -sf /run/sbin/crm_mon /run/crm_mon.real; "
               "printf '#!/bin/sh\\nexec sleep 1000\\n' >/run/slow; chmod 755 /run/slow; ln -sfn /run/slow /usr/sbin/crm_mon")
@@ -236,7 +236,7 @@ def tool_hangs(story, field, checks):
     story.fenced("cmp2", killed, kind=None)
     field.kit("exec", dc, "ln", "-sfn", "/run/sbin/crm_mon", "/usr/sbin/crm_mon")
     quiet(story, 15)
-    story.chapter("another bridge tells, and the first does not repeat it", [stopped("cmp2")])
+    story.chapter("another bridge reports, and the first does not repeat it", [stopped("cmp2")])
     field.back("cmp2")
     field.bridge("cmp2")
     story.until([started("cmp2")], 60, "STARTED of cmp2")

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What somebody who has broken a hypervisor can do with its credentials: nothing.
+# An attacker can do nothing with the credentials of a hypervisor.
 # shellcheck source=tests/lib/common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../lib/common.sh"
 # shellcheck source=tests/lib/script-counts.sh

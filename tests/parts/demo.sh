@@ -70,9 +70,9 @@ wrong() { demo 2 --no-such-option && [ -s "$work/err" ]; }
 check "demo" plain
 check "demo: no line is wider than 80 columns" narrow
 check "demo: what is marked HA_Enabled stands first" marked_first
-check "demo --fault rack-loss tells of every host of the rack" rack
+check "demo --fault rack-loss prints every host of the rack" rack
 check "demo --hosts 2: the one that is left takes all, and it ends cleanly" two_hosts
-check "demo --hosts 2 --fault rack-loss is refused: nobody would be left" nobody_left
+check "demo --hosts 2 --fault rack-loss is refused: no host would be left" nobody_left
 check "demo --json: all back, none lost, none twice" json
 check "demo --hosts 20 --instances 200" bigger
 check "demo --fault lying-bmc: level 2 proves the host off, all back, none twice" lying

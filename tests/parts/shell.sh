@@ -27,7 +27,7 @@ for name in sys.argv[1:]:
 check "python compiles (${#pythons[@]} files)" compile "${pythons[@]}"
 # Another set of features: 23 external crates would be built a second time for it (docs/design/development.md).
 check "no page tells to build one crate with -p" bash -c "! git grep -nE 'cargo (build|check|clippy|test|nextest run) [^\`]*-p ' -- '*.md' '*.rs'"
-# CI is cut off from outside after 5,400 s, and then tells nothing: the run ends itself before, with some minutes for its summary.
+# CI is cut off from outside after 5,400 s, and then prints nothing: the run ends itself before, with some minutes for its summary.
 in_time() {
   # shellcheck source=tests/lib/driver.sh
   . "$REPO/tests/lib/driver.sh"

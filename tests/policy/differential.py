@@ -4,7 +4,7 @@
 
 With --record FILE it writes the questions and oslo.policy's answers instead, for the tests that need no Python.
 
-One difference is meant: what nobody can understand (a check without a colon, a rule that is not defined) lets nobody in
+One difference is intended: what cannot be parsed (a check without a colon, a rule that is not defined) lets nobody in
 with us, not even below `not`, where oslo.policy turns its "no" into a "yes". So we may deny where oslo.policy allows,
 if it complained of such a thing; never the other way round. Where oslo.policy fails with an exception there is nothing
 to compare.

@@ -309,7 +309,7 @@ class Region:
 
     def lose_power(self, host):
         """Returns when it was off."""
-        # Without power nobody closes a connection.
+        # A host without power closes no connection.
         self.machines.kit("cut", host)
         self.machines.kit("kill", host)
         return time.time()

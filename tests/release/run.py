@@ -62,10 +62,10 @@ def folder(out, version):
     check("the notes are the changelog's", len(read(out, "NOTES.md").splitlines()) > 3 and read(out, "NOTES.md").startswith("# Tachi " + version))
     told = re.findall(r"`([^`]+)`", "".join(line.split("|")[1] for line in read(out, "NOTES.md").split("## Files")[1].splitlines() if line.startswith("| `")))
     untold = [name for name in found - {"NOTES.md"} if not any(fnmatch.fnmatch(name, pattern) for pattern in told)]
-    check("and tell what each file is", told and not untold, untold)
+    check("and name each file", told and not untold, untold)
     with tarfile.open(os.path.join(out, "tachi-%s-linux-arm64.tar.gz" % version)) as archive:
         shown = {entry.name: (entry.mode, entry.mtime, entry.uid) for entry in archive}
-    check("the binaries can be started, and tell no time and no user of this machine",
+    check("the binaries can be started, and contain no time and no user of this machine",
           all(shown.get("tachi-%s/%s" % (version, name)) == (0o755, 1790000000, 0) for name in ("tachi", "tachi-monitor")), shown)
 
 
@@ -83,7 +83,7 @@ def bill(out, version):
     check("both binaries are in it, TLS and the database, and SQLite inside it", {"tachi", "tachi-monitor", "rustls", "ring", "sqlite"} <= names)
     check("what only tests use is not", not {"proptest", "tachi-tests"} & names, names)
     scopes = {one["name"]: one["scope"] for one in told["components"]}
-    check("what only builds is told apart", [scopes.get(name) for name in ("sqlite", "tokio", "cc", "tokio-macros")] ==
+    check("build dependencies are marked", [scopes.get(name) for name in ("sqlite", "tokio", "cc", "tokio-macros")] ==
           ["required", "required", "excluded", "excluded"], scopes)
     linked = {"%s %s" % key for key, one in parts.items() if one["scope"] == "required" and "purl" in one and one["name"] != "sqlite"}
     listed = set()
@@ -127,7 +127,7 @@ def signed(work, unsigned, binaries):
     _, other = key_of(work, "another")
     words = ["--binaries", binaries, "--arch", "arm64", "--uncommitted"]
     done = release(out, *words, "--sign", "nobody@example.org", env={"GNUPGHOME": home})
-    check("a key that is not there is told of first", done.returncode == 1 and "cannot sign with nobody@example.org" in done.stderr and
+    check("a missing key is reported first", done.returncode == 1 and "cannot sign with nobody@example.org" in done.stderr and
           not os.path.exists(out), done.stderr)
     try:
         done = release(out, *words, "--sign", "ours@example.org", env={"GNUPGHOME": home})
@@ -163,7 +163,7 @@ def refused(out, work, binaries):
           read(out, "SHA256SUMS") == before, done.stderr)
     other = os.path.join(work, "other")
     done = release(other, "--binaries", binaries, "--uncommitted")
-    check("an architecture without binaries is told of", done.returncode == 1 and "no binaries for amd64" in done.stderr, done.stderr)
+    check("an architecture without binaries is reported", done.returncode == 1 and "no binaries for amd64" in done.stderr, done.stderr)
     done = release(other, "--binaries", binaries, "--arch", "arm64", env={"GIT_INDEX_FILE": os.path.join(work, "no-index")})
     check("a tree with changes is refused", done.returncode == 1 and "not committed" in done.stderr, done.stderr)
     check("and nothing half done is left", not [name for name in os.listdir(work) if name.startswith("other")], os.listdir(work))

@@ -57,7 +57,7 @@ def keep_the_scene(case):
     path = case.path_parameters
     if case.method not in ("PUT", "DELETE") or not path:
         return
-    # A row's number names it too, and nobody can tell which row that is.
+    # A row's number names it too, and it is unknown which row that is.
     for name in path:
         if name != "freeze" and str(path[name]).isdigit():
             path[name] = "00000000-0000-4000-8000-000000000000"

@@ -22,9 +22,9 @@ from region import Region  # noqa: E402
 # Everything schemathesis can check, without what schemathesis.toml switches off.
 CHECKS = "all"
 HOSTS, PROTECTED, SPARE, EMPTY = 40, 8, 4, 4
-# It tells for minutes, and the tester reads each answer to its end.
+# Its stream lasts for minutes, and the tester reads each answer to its end.
 STREAM = "listenToEvents"
-# What the scene has no occasion for: nobody has drained a host and put it back to work (tests/blackbox/drains.rs), no recovery has
+# What the scene has no occasion for: no host was drained and returned to service (tests/blackbox/drains.rs), no recovery has
 # failed, nobody is set aside, and no monitor was taken away (tests/blackbox/remote_maintenance.rs).
 REFUSED = {"POST /operator/v1/hosts/{hostname}/giveback": "409", "POST /operator/v1/recoveries/{recovery}/retry": "409",
            "POST /operator/v1/reporters/{reporter}/lift": "404", "DELETE /operator/v1/monitors/{hostname}/{kind}": "404"}
@@ -194,7 +194,7 @@ def stream_begins(checks, base, token):
         checks.equal("the stream's type", answer.headers.get_content_type(), "text/event-stream")
         lines = [answer.readline().decode().strip() for _ in range(2)]
     checks.equal("the stream's first event", lines[0], "event: situation")
-    checks.that("the first event tells a grade", "grade" in json.loads(lines[1].removeprefix("data: ")), lines[1])
+    checks.that("the first event contains a grade", "grade" in json.loads(lines[1].removeprefix("data: ")), lines[1])
 
 
 def main():

@@ -156,7 +156,7 @@ def the_log_is_rotated(check, binary):
         service.hear("READY=1")
         service.get("/v1/segments")
         wait(lambda: os.path.exists(log) and "/v1/segments" in open(log, encoding="utf-8").read(), "a line in the new file")
-        check.that("SIGHUP opens the log anew", True)
+        check.that("SIGHUP reopens the log", True)
 
 
 def tls(check, binary):
@@ -260,11 +260,11 @@ def the_configuration_is_shown(check, binary):
             ("a default", "# default\nmax_age = 3600"),
             ("a secret, masked", "os_privileged_user_password = ***"),
         ]:
-            check.that("config show tells of " + name, part in text, text)
+            check.that("config show prints " + name, part in text, text)
         check.that("config show shows no secret", SECRET not in text + show("-f", "json"))
         options = {(o["section"], o["option"]): o for o in json.loads(show("-f", "json"))["options"]}
         wanted = {"kind": "file", "file": service.conf, "line": at}
-        check.equal("config show -f json tells where from", options["cors", "allowed_origin"]["origin"], wanted)
+        check.equal("config show -f json names the source", options["cors", "allowed_origin"]["origin"], wanted)
         check.equal("and the default", options["wsgi", "default_pool_size"]["value"], "1000")
         changed = json.loads(show("-f", "json", "--changed-only"))["options"]
         check.that("--changed-only leaves defaults out", 5 < len(changed) < 12 and all(o["origin"]["kind"] == "file" for o in changed), changed)

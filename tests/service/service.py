@@ -100,7 +100,7 @@ class Service:
             return re.sub(r"\x1b\[[0-9;]*m", "", f.read())
 
     def hear(self, word, seconds=20):
-        """Waits until the manager was told `word`; the whole message."""
+        """Waits until the service manager got `word`; returns the complete message."""
         deadline = time.monotonic() + seconds
         while True:
             left = deadline - time.monotonic()

@@ -10,7 +10,7 @@ use crate::mishap::Mishap;
 use crate::rng::Rng;
 use crate::world::{Event, World, note};
 
-/// A database failover.
+/// Maximum period of lost commits, in ms.
 const MOST: u64 = 6_000;
 
 #[derive(Clone, Debug)]

@@ -1,4 +1,4 @@
-//! Unverifiable claims of operators and control nodes. Either a host is off while Nova receives no heartbeats,
+//! Claims of operators and control nodes that cannot be verified. Either a host is off while Nova receives no heartbeats,
 //! or a host is reported off while only its nova-compute is down.
 
 use tachi_domain::policy::{BareNormal, FencingMode};
@@ -12,7 +12,7 @@ use crate::rng::Rng;
 use crate::weather::{Failure, Weather};
 use crate::world::{Event, HOSTS, World, note};
 
-/// A confirmation during an outage of all heartbeats: its time, and the time when somebody powers the host on
+/// A confirmation during an outage of all heartbeats: its time, and the time when the host is powered on
 /// again.
 #[derive(Clone, Debug)]
 pub(crate) struct DeafWord {
@@ -95,7 +95,7 @@ impl World {
         }
     }
 
-    /// Pulls the host's power cords and confirms it off; later somebody plugs them in again.
+    /// Unplugs the host and confirms it off; it is plugged in again later.
     pub(crate) fn confirms_in_deafness(&mut self) {
         let Some(word) = self.weather.faults.deaf_word.clone() else {
             return;

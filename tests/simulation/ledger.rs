@@ -207,7 +207,7 @@ impl World {
             };
             if row.vm_state != wanted {
                 let text = format!(
-                    "vm-{server} was {was} and is {}, and no note says why",
+                    "vm-{server} was {was} and is {}, and no note shows why",
                     row.vm_state
                 );
                 return self.violate(text);
@@ -240,7 +240,7 @@ impl World {
             .find(|one| one.image_backed && one.step == MoveStep::Over(End::Moved) && !told(one));
         if let Some(one) = silent {
             self.violate(format!(
-                "{} has lost its local disk and no note says so (R14)",
+                "{} has lost its local disk and no note shows it (R14)",
                 one.name
             ));
         }

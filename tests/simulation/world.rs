@@ -439,7 +439,7 @@ pub(crate) struct World {
     pub booted: BTreeSet<HostIx>,
     /// Hosts, with boot numbers, whose nova-compute waits for the boot guard.
     pub held_at_boot: BTreeSet<(HostIx, u32)>,
-    /// Time when an engine last cleared each host's forced_down.
+    /// Hosts whose forced_down an engine has cleared.
     pub cleared: BTreeSet<HostIx>,
     pub was: Vec<(VmState, PowerState)>,
     pub stats: Stats,

@@ -166,14 +166,14 @@ def test_deploy09_a_binary_that_needs_more_than_the_packages_say_is_refused(chec
     check.that("a version that is none is refused", done.returncode == 1 and "--glibc new" in done.stderr, done.stderr)
     done = tried(os.path.join(PACKAGING, "build"), "--binaries", binaries, "--out", out, "--glibc", ANY, "--kind", "deb")
     newest = re.search(r"tachi, \w+: needs glibc ([0-9.]+)", done.stdout)
-    check.that("what a binary needs is told", newest, done.stdout + done.stderr)
+    check.that("the requirements of a binary are printed", newest, done.stdout + done.stderr)
     deb = [name for name in os.listdir(out) if name.startswith("tachi_")][0]
     depends = tried("dpkg-deb", "-f", os.path.join(out, deb), "Depends").stdout
     check.that("and the package depends on it", newest and "libc6 (>= %s)" % newest.group(1) in depends, depends)
 
 
 def shipped(check, out):
-    """What whoever runs it needs in a night without a network is on the controller."""
+    """The documents that an operator needs without a network are on the controller."""
     deb = [name for name in os.listdir(out) if name.startswith("tachi_")][0]
     listed = {line.split()[-1].lstrip(".") for line in tried("dpkg-deb", "-c", os.path.join(out, deb)).stdout.splitlines()}
     docs = os.path.join(PACKAGING, "..", "docs")

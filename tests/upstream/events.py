@@ -178,7 +178,7 @@ def main():
     if options.check:
         with open(options.check, encoding="utf-8") as file:
             if file.read() != made:
-                sys.exit(options.check + " is not what upstream's code makes: record it anew and look at the difference")
+                sys.exit(options.check + " is not what upstream's code makes: record it again and check the difference")
     print(made.count('"event_type"'), "events")
 
 

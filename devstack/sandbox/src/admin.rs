@@ -1,4 +1,4 @@
-//! The sandbox's own interface: pull plugs, inject faults, read the ledger.
+//! The sandbox's admin interface: inject faults, read the ledger.
 
 mod faults;
 mod hosts;
@@ -49,7 +49,7 @@ pub(crate) fn router() -> Router<SandboxState> {
         .route("/admin/endpoints", post(faults::register))
 }
 
-/// A request that may do this: with the sandbox's key, or an admin's token.
+/// An authorized request: with the sandbox's key, or an admin's token.
 #[derive(Debug)]
 pub(super) struct Operator(pub(super) SandboxState);
 

@@ -1,4 +1,4 @@
-//! The one place where region time meets the machine's clocks.
+//! Conversion between region time and the machine's clocks.
 
 use std::time::{Duration, SystemTime};
 
@@ -19,7 +19,7 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// A clock that begins now. A scale that is not a positive number counts as 1.
+    /// Creates a clock that starts now. A scale that is not a positive number counts as 1.
     pub fn start(scale: f64) -> Self {
         let scale = if scale.is_finite() && scale > 0.0 {
             scale
@@ -33,35 +33,35 @@ impl Clock {
         }
     }
 
-    /// Region time now.
+    /// Returns the current region time.
     pub fn now(&self) -> RegionTime {
         RegionTime::at(self.started.elapsed().mul_f64(self.scale))
     }
 
-    /// The tokio instant at which region time reaches `moment`.
+    /// Returns the tokio instant at which region time reaches `moment`.
     pub(crate) fn instant(&self, moment: RegionTime) -> Instant {
-        // A microsecond on top, so that rounding never wakes the driver just before the event is due.
+        // One microsecond is added, so that rounding never wakes the driver just before the event is due.
         self.started + moment.age().div_f64(self.scale) + Duration::from_micros(1)
     }
 
-    /// Wall time in the region.
+    /// Returns the wall time in the region.
     pub fn wall(&self, moment: RegionTime) -> DateTime<Utc> {
         chrono::Duration::from_std(moment.age()).map_or(self.wall, |age| self.wall + age)
     }
 
-    /// Wall time outside: what a client's own clock shows.
+    /// Returns the real wall time, as on a client's own clock.
     pub(crate) fn real_wall(&self) -> DateTime<Utc> {
         chrono::Duration::from_std(self.started.elapsed()).map_or(self.wall, |age| self.wall + age)
     }
 
-    /// The inverse of [`Clock::wall`], for filters such as `changes-since`.
+    /// Returns the inverse of [`Clock::wall`], for filters such as `changes-since`.
     pub(crate) fn moment(&self, wall: DateTime<Utc>) -> RegionTime {
         (wall - self.wall)
             .to_std()
             .map_or(RegionTime::START, RegionTime::at)
     }
 
-    /// Nova's database format. Its columns keep whole seconds, so finer order is not to be seen in a real cloud either.
+    /// Returns a time in Nova's database format. Its columns have whole seconds, so a real cloud shows no finer order either.
     pub(crate) fn stamp(&self, moment: RegionTime) -> String {
         self.wall(moment)
             .trunc_subsecs(0)
@@ -69,12 +69,12 @@ impl Clock {
             .to_string()
     }
 
-    /// The format of server times: `2026-01-31T12:00:00Z`.
+    /// Returns a time in the format of servers: `2026-01-31T12:00:00Z`.
     pub(crate) fn iso(&self, moment: RegionTime) -> String {
         self.wall(moment).format("%Y-%m-%dT%H:%M:%SZ").to_string()
     }
 
-    /// The HTTP `Date` header, in region time: clients compare Nova's heartbeats against it.
+    /// Returns the HTTP `Date` header in region time, because clients compare Nova's heartbeats with it.
     pub(crate) fn http_date(&self, moment: RegionTime) -> String {
         self.wall(moment).format("%a, %d %b %Y %H:%M:%S GMT").to_string()
     }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use uuid::Uuid;
 
-/// The sandbox could not do what was asked of it.
+/// A failure of the sandbox.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SandboxError {
@@ -17,7 +17,7 @@ pub enum SandboxError {
         #[source]
         source: std::io::Error,
     },
-    /// The server ended before it was asked to.
+    /// The server ended without a stop.
     #[error("serving the sandbox's APIs")]
     Serve {
         /// The cause.
@@ -27,19 +27,19 @@ pub enum SandboxError {
     /// There is no such hypervisor.
     #[error("the sandbox has no host {name:?}")]
     NoSuchHost {
-        /// Service host asked for.
+        /// The requested service host.
         name: String,
     },
     /// There is no such rack.
     #[error("the sandbox has no rack {name:?}")]
     NoSuchRack {
-        /// Rack asked for.
+        /// The requested rack.
         name: String,
     },
     /// There is no such server.
     #[error("the sandbox has no server {id}")]
     NoSuchServer {
-        /// Server asked for.
+        /// The requested server.
         id: Uuid,
     },
     /// There is no such flavor, image, project or controller.
@@ -47,16 +47,16 @@ pub enum SandboxError {
     NoSuchThing {
         /// The kind of object.
         what: &'static str,
-        /// Name asked for.
+        /// The requested name.
         name: String,
     },
-    /// No hypervisor has room for another server.
+    /// No hypervisor has capacity for another server.
     #[error("no host of the sandbox has room for another server")]
     NoRoom,
-    /// Nova's own rules refuse it.
+    /// Nova refuses the request.
     #[error("nova refuses: {message}")]
     Refused {
-        /// Nova's sentence.
+        /// Nova's message.
         message: String,
     },
 }

@@ -1,4 +1,4 @@
-//! The part of Glance that is needed to name an image.
+//! The part of Glance that clients need to look up an image by its name.
 
 use axum::Json;
 use axum::Router;

@@ -1,7 +1,7 @@
-//! The ledger: which instance executed where and when.
+//! The ledger: where and when each instance executed.
 //!
-//! Only the hypervisors' side of the model writes it, and it contains nothing of Nova's records. `double_runs` and
-//! `lost` are read from here, so that neither Nova's beliefs nor a recovery engine's report can colour them.
+//! Only the hypervisors of the model write it, and it contains nothing from Nova's records. `double_runs` and
+//! `lost` are read from here, so that they depend neither on Nova's records nor on a recovery engine's report.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -11,12 +11,12 @@ use uuid::Uuid;
 
 use crate::region_time::RegionTime;
 
-/// One stretch of execution of an instance on a host.
+/// One continuous execution of an instance on a host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Run {
     /// Service host.
     pub host: Arc<str>,
-    /// When the guest began to execute.
+    /// The start.
     pub from: RegionTime,
     /// The end; `None` while it runs.
     pub to: Option<RegionTime>,
@@ -27,20 +27,20 @@ pub struct Run {
 pub struct DoubleRun {
     /// The instance.
     pub server: Uuid,
-    /// Every host it ran on at the moment of the overlap.
+    /// The hosts that executed it at the overlap.
     pub hosts: Vec<String>,
-    /// Region time of the first overlap, in seconds since the region began.
+    /// Region time of the first overlap, in seconds since the start of the region.
     pub at_seconds: f64,
 }
 
 /// The ledger's report about the whole region.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct LedgerReport {
-    /// Instances that at any moment ran on two hosts.
+    /// Number of instances that ran on two hosts at any time.
     pub double_runs: usize,
-    /// The first overlap of each of them.
+    /// The first overlap of each.
     pub doubles: Vec<DoubleRun>,
-    /// Instances that execute somewhere now.
+    /// Number of instances that execute now.
     pub running: usize,
 }
 
@@ -53,7 +53,7 @@ pub(crate) struct Ledger {
 }
 
 impl Ledger {
-    /// The guest executes on `host` from `at` on. Starting what already runs there changes nothing.
+    /// Records that the guest executes on `host` from `at` on. Has no effect if it already executes there.
     pub(crate) fn start(&mut self, server: Uuid, host: &Arc<str>, at: RegionTime) {
         let runs = self.runs.entry(server).or_default();
         let mut open: Vec<&Arc<str>> = runs
@@ -81,7 +81,7 @@ impl Ledger {
         self.running.insert(server);
     }
 
-    /// The guest no longer executes on `host`.
+    /// Records that the guest no longer executes on `host`.
     pub(crate) fn stop(&mut self, server: Uuid, host: &Arc<str>, at: RegionTime) {
         let Some(runs) = self.runs.get_mut(&server) else {
             return;
@@ -97,7 +97,7 @@ impl Ledger {
         }
     }
 
-    /// Hosts on which the instance executes now.
+    /// Returns the hosts on which the instance executes now.
     pub(crate) fn runs_on(&self, server: Uuid) -> Vec<String> {
         self.history(server)
             .iter()
@@ -106,12 +106,12 @@ impl Ledger {
             .collect()
     }
 
-    /// Every execution of the instance, oldest first.
+    /// Returns every execution of the instance, oldest first.
     pub(crate) fn history(&self, server: Uuid) -> &[Run] {
         self.runs.get(&server).map_or(&[], Vec::as_slice)
     }
 
-    /// Those of `servers` that execute nowhere.
+    /// Returns those of `servers` that execute nowhere.
     pub(crate) fn lost(&self, servers: &[Uuid]) -> Vec<Uuid> {
         servers
             .iter()

@@ -38,28 +38,28 @@
 //!
 //! # The admin interface
 //!
-//! Everything [`Region`] does is also reached by JSON under `/admin`, with the header `X-Sandbox-Key` (the admin
+//! Every function of [`Region`] is also available as JSON under `/admin`, with the header `X-Sandbox-Key` (the admin
 //! password, see [`Sandbox::admin_key`]) or with an administrator's `X-Auth-Token`:
 //!
 //! | request | body | what |
 //! |---|---|---|
-//! | `GET /admin/hosts[/{name}]` | | machines as they are |
-//! | `POST /admin/hosts/{name}/power` | `{"on": false}` | pulls or plugs |
-//! | `POST /admin/hosts/{name}/link` | `{"up": false}` | cuts or mends the control network |
-//! | `POST /admin/hosts/{name}/agent` | `{"running": false}` | ends or starts nova-compute |
+//! | `GET /admin/hosts[/{name}]` | | real states of the machines |
+//! | `POST /admin/hosts/{name}/power` | `{"on": false}` | cuts or restores the power |
+//! | `POST /admin/hosts/{name}/link` | `{"up": false}` | cuts or restores the link to the control network |
+//! | `POST /admin/hosts/{name}/agent` | `{"running": false}` | stops or starts nova-compute |
 //! | `POST /admin/hosts/{name}/bmc` | any of `powered`, `query` [`PowerQuery`], `query_delay_millis`, `command`
 //! [`PowerCommand`], `power_type` | how MAAS and BMC behave |
 //! | `DELETE /admin/hosts/{name}/queue` | | empties `compute.<host>` |
-//! | `POST /admin/racks/{name}/power` | `{"on": false}` | a rack with its BMCs |
-//! | `POST /admin/controllers/{name}` | `{"up": false}` | conductors and scheduler |
-//! | `GET /admin/servers[/{id}]` | | Nova's belief and the ledger side by side |
+//! | `POST /admin/racks/{name}/power` | `{"on": false}` | cuts or restores the power of a rack with its BMCs |
+//! | `POST /admin/controllers/{name}` | `{"up": false}` | stops or starts conductors and scheduler |
+//! | `GET /admin/servers[/{id}]` | | Nova's record and the ledger side by side |
 //! | `POST /admin/servers` | [`Boot`] | servers that run at once |
 //! | `POST /admin/servers/{id}/state` | `{"vm_state": "error"}` | writes Nova's record |
 //! | `POST /admin/servers/{id}/half-move` | `{"dest": "compute-002", "kind": "live-migration", "guest_at_dest":
-//! true}` | a move caught half-way |
+//! true}` | creates an interrupted move |
 //! | `POST /admin/servers/{id}/crash` | | the guest ends, Nova does not notice |
 //! | `GET /admin/ledger` | | [`LedgerReport`] |
-//! | `POST /admin/ledger/lost` | `{"servers": [...]}` | those that run nowhere |
+//! | `POST /admin/ledger/lost` | `{"servers": [...]}` | the servers that run nowhere |
 //! | `GET /admin/requests[?journal=true]`, `DELETE` | | counters per route, and the journal |
 //! | `GET /admin/faults`, `POST`, `DELETE` | `{"move": `[`MoveFaultRule`]`}` or `{"api": `[`ApiFault`]`}` | faults in
 //! force |
@@ -70,7 +70,7 @@
 //!
 //! # What it does not simulate
 //!
-//! Cells, making of server groups over the API, quotas, networks, volumes, most of Placement's own API, console,
+//! Cells, creation of server groups through the API, quotas, networks, volumes, most of Placement's own API, console,
 //! resize and shelve. BMCs are reached through MAAS only.
 
 mod admin;

@@ -1,4 +1,4 @@
-//! MAAS over the model: machines, power queries, power commands, behind OAuth.
+//! MAAS's API on the model: machines, power queries and power commands, with OAuth.
 
 mod machines;
 mod oauth;
@@ -17,7 +17,7 @@ use serde_json::json;
 use crate::model::tenants::plain_id;
 use crate::web::SandboxState;
 
-/// Marks requests under `/PDU`: they go to the outlets of the machines, and no fault of a BMC applies.
+/// Marks requests under `/PDU`, which switch the outlets of the machines; faults of BMCs do not apply to them.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Outlets;
 
@@ -38,7 +38,7 @@ fn routes() -> Router<SandboxState> {
         )
 }
 
-/// MAAS's own memory: its key and the nonces it has seen.
+/// MAAS's state: its key, and the used nonces.
 #[derive(Debug)]
 pub(crate) struct MaasServer {
     consumer: String,
@@ -64,7 +64,7 @@ impl MaasServer {
         format!("{}:{}:{}", self.consumer, self.token, self.secret)
     }
 
-    /// True if this nonce is new. Old ones are dropped: their timestamps are refused anyway.
+    /// True if this nonce is new. Old nonces are dropped, because their timestamps are refused anyway.
     fn is_fresh(&self, nonce: &str, timestamp: i64, now: i64) -> bool {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         if seen.len() > 4096 {
@@ -74,10 +74,10 @@ impl MaasServer {
     }
 }
 
-/// An error in MAAS's shape: plain text.
+/// An error in MAAS's format: plain text.
 pub(super) type MaasError = (StatusCode, String);
 
-/// A request whose signature is good.
+/// A request with a valid signature.
 #[derive(Debug)]
 pub(super) struct SignedRequest;
 
@@ -125,7 +125,7 @@ async fn users(
     }
 }
 
-/// The operation a request names.
+/// The operation of a request.
 pub(super) fn op(pairs: &[(String, String)]) -> Option<&str> {
     pairs
         .iter()

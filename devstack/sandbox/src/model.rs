@@ -1,8 +1,8 @@
-//! The region's state and what happens in it: pure, without sockets, tasks or clocks.
+//! The region's state and its events: pure, without sockets, tasks or clocks.
 //!
-//! Time is an argument ([`State::advance`]); whatever is due until then happens first, at its own moment. Two truths
-//! are kept apart: what Nova believes ([`server`], [`migration`], the service rows of [`host`]) and what the machines
-//! do ([`host::Guest`] and the [`crate::ledger`]).
+//! Time is an argument ([`State::advance`]); events that are due until then are handled first, each at its own time. Two
+//! states are separate: Nova's records ([`server`], [`migration`], the service rows of [`host`]), and the machines'
+//! real state ([`host::Guest`] and the [`crate::ledger`]).
 
 pub(crate) mod actions;
 pub(crate) mod agenda;

@@ -1,4 +1,4 @@
-//! The part of Neutron that a server without networks needs: empty lists.
+//! The part of Neutron that clients request for a server without networks: empty lists.
 
 use axum::Json;
 use axum::Router;

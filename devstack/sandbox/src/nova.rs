@@ -1,4 +1,4 @@
-//! Nova's API over the model.
+//! Nova's API on the model.
 
 mod actions;
 mod aggregates;
@@ -107,7 +107,7 @@ pub(crate) fn router() -> Router<SandboxState> {
         .layer(from_fn(label))
 }
 
-/// Adds the headers every answer of Nova carries.
+/// Adds the headers of every answer of Nova.
 async fn label(request: Request, next: Next) -> Response {
     let spoken = Microversion::of(request.headers()).unwrap_or_default();
     let mut response = next.run(request).await;

@@ -35,7 +35,7 @@ async fn versions() -> Json<Value> {
     ]}))
 }
 
-/// Filtered by name or UUID, as Placement does it: exactly.
+/// Lists providers, filtered by exact name or UUID as in Placement.
 async fn providers(State(app): State<SandboxState>, Query(pairs): Pairs) -> Json<Value> {
     let wanted = |key: &str| pairs.iter().find(|(name, _)| name == key).map(|(_, value)| value);
     let (name, uuid) = (wanted("name"), wanted("uuid"));
@@ -95,7 +95,7 @@ async fn usages(State(app): State<SandboxState>, Path(id): Path<String>) -> Foun
     })
 }
 
-/// By consumer, which is a server.
+/// Returns the allocations of a consumer: a server.
 async fn allocations(State(app): State<SandboxState>, Path(id): Path<String>) -> Found {
     app.region.read(|state| {
         let inventory = &state.world.hosts[provider(state, &id)?].inventory;

@@ -1,4 +1,4 @@
-//! The handle on the region's state: what tests, the demo and the HTTP side share.
+//! The handle to the region's state, shared by tests, the demo and the HTTP services.
 
 mod boot;
 mod driver;
@@ -31,7 +31,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// A handle to the simulated region; clones share the region.
 ///
-/// Every call first executes all due events, so that its result is exact, however busy the machine is.
+/// Every call first executes all due events, so that its result is exact even on a busy machine.
 #[derive(Debug, Clone)]
 pub struct Region {
     inner: Arc<SharedRegion>,
@@ -48,7 +48,7 @@ struct SharedRegion {
 }
 
 impl Region {
-    /// A region that begins now. It needs no runtime but tokio's clock; [`crate::Sandbox`] adds the APIs.
+    /// Creates a region that starts now. It needs only tokio's clock; [`crate::Sandbox`] adds the APIs.
     pub fn new(settings: RegionSettings) -> Self {
         let clock = Clock::start(settings.clock_scale);
         let state = State::new(settings);
@@ -70,7 +70,7 @@ impl Region {
         self.inner.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reads the state as it is now.
+    /// Reads the current state.
     pub(crate) fn read<R>(&self, look: impl FnOnce(&State) -> R) -> R {
         let mut state = self.lock();
         let happened = self.catch_up(&mut state);
@@ -82,7 +82,7 @@ impl Region {
         seen
     }
 
-    /// Changes the state as it is now.
+    /// Changes the current state.
     pub(crate) fn change<R>(&self, act: impl FnOnce(&mut State) -> R) -> R {
         let mut state = self.lock();
         self.catch_up(&mut state);
@@ -110,12 +110,11 @@ impl Region {
             .send_modify(|count| *count = count.wrapping_add(1));
     }
 
-    /// The region's clock.
     pub fn clock(&self) -> &Clock {
         &self.inner.clock
     }
 
-    /// Faults of the HTTP side.
+    /// Returns the faults of the HTTP services.
     pub fn api_faults(&self) -> &ApiFaults {
         &self.inner.api_faults
     }
@@ -125,8 +124,8 @@ impl Region {
         &self.inner.requests
     }
 
-    /// Waits until `holds` is true; `false` when `limit` (real time) passes first. It looks whenever something happens,
-    /// and now and then besides, because a heartbeat grows old without anything happening.
+    /// Waits until `holds` is true; returns false if `limit` (real time) passes first. It checks after each event,
+    /// and at intervals besides, because a heartbeat becomes stale without an event.
     ///
     /// # Cancel safety
     ///
@@ -146,7 +145,7 @@ impl Region {
         tokio::time::timeout(limit, watching).await.is_ok()
     }
 
-    /// Changes speeds and rules of the running region. Seed, scale and fleet apply at the start only.
+    /// Changes speeds and rules of the running region. Seed, scale and fleet have an effect at the start only.
     pub fn tune(&self, change: impl FnOnce(&mut RegionSettings)) {
         self.change(|state| change(&mut state.world.settings));
     }
@@ -156,26 +155,26 @@ impl Region {
         self.read(|state| state.world.hosts.ledger.report())
     }
 
-    /// Instances that at any moment ran on two hosts.
+    /// Returns the number of instances that ran on two hosts at any time.
     pub fn double_runs(&self) -> usize {
         self.read(|state| state.world.hosts.ledger.double_runs())
     }
 
-    /// Those of `servers` (which should run) that run nowhere.
+    /// Returns those of `servers` (which should run) that run nowhere.
     pub fn lost(&self, servers: &[Uuid]) -> Vec<Uuid> {
         self.read(|state| state.world.hosts.ledger.lost(servers))
     }
 
-    /// Every execution of one instance, oldest first.
+    /// Returns every execution of one instance, oldest first.
     pub fn runs(&self, server: Uuid) -> Vec<Run> {
         self.read(|state| state.world.hosts.ledger.history(server).to_vec())
     }
 
-    /// Asks Nova for an evacuation, as an administrator.
+    /// Requests an evacuation from Nova, as an administrator.
     ///
     /// # Errors
     ///
-    /// When Nova refuses, or there is no such server.
+    /// Nova refuses, or there is no such server.
     pub fn evacuate(&self, server: Uuid, host: Option<&str>) -> Result<(), SandboxError> {
         self.change(|state| {
             let caller = Caller {
@@ -268,7 +267,7 @@ mod tests {
         let mut changes = region.inner.changes.subscribe();
         changes.borrow_and_update();
         region.faults().power_on("compute-001").unwrap();
-        // Power on is one change; the start of nova-compute, half a second later, is the driver's.
+        // The power-on is one change; the driver causes the start of nova-compute half a second later.
         for _ in 0..2 {
             changes.changed().await.unwrap();
             changes.borrow_and_update();

@@ -1,32 +1,32 @@
-//! Region time: a duration since the region began, so that the model needs no clock of its own.
+//! Region time: the duration since the start of the region, so that the model needs no clock.
 
 use std::time::Duration;
 
-/// A point on the region's own time line.
+/// A point in region time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct RegionTime(Duration);
 
 impl RegionTime {
-    /// When the region began.
+    /// The start of the region.
     pub const START: Self = Self(Duration::ZERO);
 
-    /// The moment `age` after the region began.
+    /// Returns the time `age` after the start of the region.
     pub const fn at(age: Duration) -> Self {
         Self(age)
     }
 
-    /// This moment plus `delay`.
+    /// Returns this time plus `delay`.
     #[must_use]
     pub const fn after(self, delay: Duration) -> Self {
         Self(self.0.saturating_add(delay))
     }
 
-    /// Time from `earlier` to this moment; zero if `earlier` is later.
+    /// Returns the duration since `earlier`; zero if `earlier` is later.
     pub const fn since(self, earlier: Self) -> Duration {
         self.0.saturating_sub(earlier.0)
     }
 
-    /// Time since the region began.
+    /// Returns the duration since the start of the region.
     pub const fn age(self) -> Duration {
         self.0
     }

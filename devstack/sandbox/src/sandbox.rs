@@ -1,4 +1,4 @@
-//! The sandbox as a process: one listener, one driver task, and what a client needs to know.
+//! The sandbox as a process: one listener, one driver task, and the addresses and credentials for clients.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -21,17 +21,16 @@ use crate::region::Region;
 use crate::settings::RegionSettings;
 use crate::web::{SandboxState, gate, router};
 
-/// Time to finish connections at a stop.
+/// Timeout of open connections at a stop.
 const DRAIN: Duration = Duration::from_secs(2);
 
 /// Options of a sandbox.
 #[derive(Debug, Clone)]
 pub struct SandboxOptions {
-    /// The region itself.
     pub region: RegionSettings,
     /// The address to listen on.
     pub listen: IpAddr,
-    /// Port; 0 for any free port.
+    /// The port; 0 for any free port.
     pub port: u16,
     /// Password of every user, and key of `/admin`; random if not given.
     pub password: Option<String>,
@@ -62,9 +61,9 @@ pub struct Urls {
     pub compute: String,
     /// MAAS, without `/api/2.0`.
     pub maas: String,
-    /// The outlets the machines are plugged into, behind an interface like MAAS's.
+    /// The outlets of the machines, with an interface like MAAS's.
     pub outlets: String,
-    /// The sandbox's own interface.
+    /// The sandbox's admin interface.
     pub admin: String,
 }
 
@@ -100,7 +99,7 @@ impl Sandbox {
     ///
     /// # Errors
     ///
-    /// When the address cannot be listened on.
+    /// The address cannot be listened on.
     pub async fn start(options: SandboxOptions) -> Result<Self, SandboxError> {
         let password = options.password.unwrap_or_else(plain_id);
         let region = Region::new(options.region);
@@ -109,12 +108,12 @@ impl Sandbox {
         Self::open(asked, region, Arc::new(keystone), password, REGION).await
     }
 
-    /// Starts another region of the same cloud: the Keystone of this one serves both, and its catalog lists the other region
+    /// Starts another region of the same cloud. The Keystone of this one serves both, and its catalog lists the other region
     /// first.
     ///
     /// # Errors
     ///
-    /// When the address cannot be listened on.
+    /// The address cannot be listened on.
     pub async fn start_beside(&self, name: &str, options: SandboxOptions) -> Result<Self, SandboxError> {
         let region = Region::new(options.region);
         let keystone = Arc::clone(&self.app.keystone);
@@ -169,7 +168,7 @@ impl Sandbox {
         })
     }
 
-    /// The address listened on.
+    /// Returns the address of the listener.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -187,12 +186,12 @@ impl Sandbox {
         }
     }
 
-    /// The administrator's login.
+    /// Returns the administrator's credentials.
     pub fn credentials(&self) -> Credentials {
         self.credentials_of("admin", "admin")
     }
 
-    /// The login of another user: `demo` in `demo`; `masakari`, `nova` and `masakari-monitor` in `service`.
+    /// Returns the credentials of another user: `demo` in `demo`; `masakari`, `nova` and `masakari-monitor` in `service`.
     pub fn credentials_of(&self, user: &str, project: &str) -> Credentials {
         Credentials {
             auth_url: self.urls().identity,
@@ -204,11 +203,11 @@ impl Sandbox {
         }
     }
 
-    /// A `clouds.yaml` with the clouds `tachi-sandbox` (administrator) and `tachi-sandbox-demo` (an ordinary user).
+    /// Returns a `clouds.yaml` with the clouds `tachi-sandbox` (administrator) and `tachi-sandbox-demo` (an ordinary user).
     pub fn clouds_yaml(&self) -> String {
         let cloud = |cloud: &str, user: &str, project: &str| {
             let login = self.credentials_of(user, project);
-            // A quoted scalar is JSON, so that no password can break the file.
+            // Scalars are quoted as JSON, so that no password can break the file.
             let password = serde_json::Value::String(login.password);
             format!(
                 "  {cloud}:\n    auth_type: password\n    auth:\n      auth_url: {}\n      username: {}\n      \
@@ -233,7 +232,7 @@ impl Sandbox {
             .register(&self.region_name, service_type, name, url);
     }
 
-    /// Makes an application credential for a user, and returns its id. `None` if there is no such user.
+    /// Creates an application credential for a user, and returns its id. `None` if there is no such user.
     pub fn add_application_credential(&self, user: &str, name: &str, secret: &str) -> Option<String> {
         self.app.keystone.add_app_credential(user, name, secret)
     }
@@ -243,26 +242,26 @@ impl Sandbox {
         self.app.keystone.revoke_all()
     }
 
-    /// MAAS's API key: `consumer:token:secret`.
+    /// Returns MAAS's API key: `consumer:token:secret`.
     pub fn maas_api_key(&self) -> String {
         self.app.maas.api_key()
     }
 
-    /// The key for the header `X-Sandbox-Key` of `/admin`.
+    /// Returns the key for the header `X-Sandbox-Key` of `/admin`.
     pub fn admin_key(&self) -> &str {
         &self.password
     }
 
-    /// The region: plugs, faults, ledger, journal.
+    /// Returns the handle to the region.
     pub fn region(&self) -> &Region {
         &self.app.region
     }
 
-    /// Stops serving: no new connections, those there are get two seconds to end.
+    /// Stops the server: accepts no new connections, and closes open ones after two seconds.
     ///
     /// # Errors
     ///
-    /// When the server had failed before.
+    /// The server had failed before.
     pub async fn stop(self) -> Result<(), SandboxError> {
         self.app.stop.cancel();
         self.app.tasks.close();
@@ -276,7 +275,7 @@ impl Sandbox {
         self.app.tasks.wait().await;
         match outcome {
             Ok(Err(source)) => Err(SandboxError::Serve { source }),
-            // An aborted task is one we have just aborted.
+            // An aborted task was aborted here.
             Ok(Ok(())) | Err(_) => Ok(()),
         }
     }
@@ -294,7 +293,7 @@ fn serve(listener: TcpListener, app: SandboxState) -> JoinHandle<Result<(), std:
 }
 
 fn base_url(address: SocketAddr) -> String {
-    // A listener on all addresses is still reached at one.
+    // Clients of a listener on all addresses need one of them.
     let ip = if address.ip().is_unspecified() {
         IpAddr::V4(Ipv4Addr::LOCALHOST)
     } else {

@@ -29,25 +29,25 @@ impl Default for Fleet {
 /// Speeds and rules of the region. Durations are region time (see `clock_scale`).
 #[derive(Debug, Clone)]
 pub struct RegionSettings {
-    /// Seed of every random choice of the model: host choice, ids.
+    /// Seed of all random values of the model, such as selected hosts and ids.
     pub seed: u64,
     /// Region seconds per real second.
     pub clock_scale: f64,
     /// The hypervisors at the start.
     pub fleet: Fleet,
-    /// A compute service is `down` when its heartbeat is older than this.
+    /// Age of a heartbeat above which a compute service is `down`.
     pub service_down_time: Duration,
-    /// Time between two heartbeats of a service.
+    /// Interval of heartbeats of a service.
     pub report_interval: Duration,
-    /// From an accepted evacuation to the conductor's choice of a destination.
+    /// Delay from the acceptance of an evacuation to the conductor's choice of a destination.
     pub conductor_delay: Duration,
-    /// Evacuations the conductors handle per second; `None` is no limit.
+    /// Maximum evacuations per second of the conductors; `None` is no limit.
     pub conductor_rate: Option<f64>,
     /// Duration of rebuilding an instance on its destination.
     pub rebuild_time: Duration,
-    /// Up to this much is added to each rebuild, drawn from the seed.
+    /// Maximum random addition to each rebuild.
     pub rebuild_spread: Duration,
-    /// Rebuilds a destination does at a time; `None` is no limit.
+    /// Maximum concurrent rebuilds of a destination; `None` is no limit.
     pub rebuild_concurrency: Option<usize>,
     /// Duration of a power action on an instance.
     pub action_time: Duration,
@@ -55,11 +55,11 @@ pub struct RegionSettings {
     pub build_time: Duration,
     /// Duration of a live migration.
     pub live_migration_time: Duration,
-    /// From power on to nova-compute's start.
+    /// Delay from power on to nova-compute's start.
     pub boot_time: Duration,
-    /// True if nova-compute starts the guests that Nova believes to run (`resume_guests_state_on_host_boot`).
+    /// True if nova-compute starts the guests that Nova has recorded as running (`resume_guests_state_on_host_boot`).
     pub resume_guests: bool,
-    /// From nova-compute's start to its first comparison of power states.
+    /// Delay from nova-compute's start to its first comparison of power states.
     pub power_sync_interval: Duration,
     /// Delay of a machine after MAAS's command.
     pub maas_power_time: Duration,

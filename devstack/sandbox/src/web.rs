@@ -1,4 +1,4 @@
-//! The HTTP side: one listener, the services under their path prefixes.
+//! The HTTP services: one listener, each service under its path prefix.
 
 pub(crate) mod encode;
 pub(crate) mod faults;
@@ -24,7 +24,7 @@ pub(crate) struct SandboxState {
     pub(crate) maas: Arc<MaasServer>,
     /// `http://127.0.0.1:PORT`, without a slash at the end.
     pub(crate) base: Arc<str>,
-    /// Opens `/admin`.
+    /// The key for `/admin`.
     pub(crate) admin_key: Arc<str>,
     pub(crate) stop: CancellationToken,
     pub(crate) tasks: TaskTracker,

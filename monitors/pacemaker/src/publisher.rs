@@ -198,7 +198,7 @@ mod tests {
         assert_eq!(
             delay("cmp1", &[], turn),
             Duration::ZERO,
-            "alone, or nobody can be asked"
+            "alone, or the others are unknown"
         );
         for (me, spare) in [("ctl3", false), ("ctl1", true), ("cmp1", true), ("new", true)] {
             assert_eq!(is_spare(me, &line), spare, "{me}");

@@ -21,7 +21,7 @@ const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_sec
 /// Interval of repeating the last message, for an operator who opens the console later.
 const REMINDER: Duration = Duration::from_secs(60);
 
-/// The API.
+/// The API's answer about the hold.
 #[async_trait]
 pub(super) trait Ask: Send + Sync {
     /// Returns the API's answer, or the failure. Takes a bounded time.

@@ -12,12 +12,12 @@ pub(super) struct Tries {
     pub(super) not_before: Option<Instant>,
 }
 
-/// The scope of a pause.
+/// The reports that a pause applies to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Lane {
     /// Reports of hosts: a host that is down costs all of its instances.
     Hosts,
-    /// Everything else.
+    /// All other reports.
     Others,
 }
 
@@ -31,14 +31,12 @@ impl Lane {
     }
 }
 
-/// The next action.
 #[derive(Debug)]
 pub(super) enum Choice {
     /// Deliver this report.
     Deliver(Box<Record>),
     /// Wait until this moment.
     Wait(Instant),
-    /// There is nothing to deliver.
     Nothing,
 }
 

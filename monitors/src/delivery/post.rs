@@ -7,7 +7,6 @@ use tachi_spool::Record;
 /// A receiver of reports.
 #[async_trait]
 pub(crate) trait Post: Send + Sync {
-    /// Sends one report.
     async fn post(&self, record: &Record) -> Result<Answer, CallFailure>;
     /// Ensures that the next report need not wait for a login.
     async fn warm(&self) -> Result<(), CallFailure>;

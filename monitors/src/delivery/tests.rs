@@ -138,7 +138,7 @@ impl Rig {
         self.api.asked.lock().unwrap().len()
     }
 
-    /// Ends it like SIGKILL: without any shutdown.
+    /// Ends the delivery like SIGKILL, without a shutdown.
     async fn kill(self) {
         self.courier.abort();
         self.keeper.abort();
@@ -418,7 +418,7 @@ async fn too_old_is_dropped_and_said_so() {
     assert_eq!(rig.took(), ["young"]);
 }
 
-/// The API asks to wait for five minutes with the instances of a segment, and then a host dies.
+/// The API answers reports of instances with a pause of five minutes, and then a host dies.
 /// Covers F11.
 #[tokio::test(start_paused = true)]
 async fn reports_of_hosts_have_a_lane_and_a_longest_wait_of_their_own() {
@@ -449,7 +449,7 @@ async fn reports_of_hosts_have_a_lane_and_a_longest_wait_of_their_own() {
     })
     .await;
     assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
-    // Asked to wait itself, it comes back soon, and not with all others at once.
+    // The report of the host gets a short pause, with jitter.
     api.script.lock().unwrap().push_back(Err(busy(300)));
     let begun = Instant::now();
     rig.reporter.report(&stopped("cmp2")).await.unwrap();
@@ -502,7 +502,7 @@ async fn reports_of_hosts_go_before_a_thousand_of_instances() {
     assert!(before < 1000, "{before} went before");
 }
 
-/// A death, a disk that takes nothing, and an API that is there.
+/// A death while the disk is full and the API is reachable.
 /// Covers F4.
 #[tokio::test(start_paused = true)]
 async fn a_report_that_the_disk_refuses_is_delivered_from_memory_once() {

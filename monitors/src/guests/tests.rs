@@ -17,7 +17,7 @@ impl Machine {
         self.0.path().join(path).display().to_string()
     }
 
-    /// Reads the setting of a nova-compute that was started with these words; its paths begin at this machine's
+    /// Reads the setting of a nova-compute that was started with these arguments; its paths begin at this machine's
     /// root.
     fn resume_of(&self, words: &[&str]) -> (Resume, String) {
         let word = |word: &&str| word.replace("@/", &format!("{}/", self.0.path().display()));
@@ -78,7 +78,7 @@ fn it_is_read_where_nova_compute_reads_it() {
             no,
             "etc/nova/compute.d/10-ha.conf:3",
         ),
-        // What the command line names is read in its order.
+        // Files of the command line are read in their order.
         (
             &[
                 "nova-compute",
@@ -103,14 +103,14 @@ fn it_is_read_where_nova_compute_reads_it() {
     ] {
         assert_eq!(machine.resume_of(words), (resume, by.to_owned()), "{words:?}");
     }
-    // A folder beside the file is searched for too.
+    // A folder beside the file is read too.
     let machine = Machine::new(&[
         ("etc/nova/nova.conf", FALSE),
         ("etc/nova/nova.conf.d/x.conf", TRUE),
         ("opt/no.conf", FALSE),
         ("opt/d/no.conf", FALSE),
     ]);
-    // It is read before what the command line names, as in `_parse_config_files` of oslo.config.
+    // It is read before the files of the command line, as in `_parse_config_files` of oslo.config.
     for (words, by) in [
         (
             ["nova-compute", "--config-file", "@/opt/no.conf"],

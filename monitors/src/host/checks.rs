@@ -17,7 +17,6 @@ use crate::heartbeat::Notice;
 use crate::kind::Kind as MonitorKind;
 use crate::settings::Settings;
 
-/// Timeout of a check.
 const LIMIT: Duration = Duration::from_secs(5);
 /// Time for starting two programs and for the disk on a busy machine.
 const OVERHEAD: Duration = Duration::from_secs(1);

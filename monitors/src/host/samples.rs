@@ -51,7 +51,7 @@ struct Host {
     run: Option<(State, usize)>,
     /// The stable state: the last one that was equal for all samples.
     stable: Option<State>,
-    /// The last report.
+    /// The last reported change.
     reported: Option<Change>,
     /// True if it was seen running since it was reported as stopped.
     #[serde(skip)]
@@ -61,7 +61,7 @@ struct Host {
     stopped: Option<Instant>,
 }
 
-/// All hosts.
+/// The states of all hosts.
 #[derive(Debug)]
 pub(crate) struct Hosts {
     samples: usize,

@@ -26,7 +26,6 @@ pub(crate) enum ToolError {
         #[source]
         source: std::io::Error,
     },
-    /// The program timed out and was killed.
     #[error("{program} has not answered within {} s and was killed", .limit.as_secs_f64())]
     Slow { program: String, limit: Duration },
     /// The program failed.

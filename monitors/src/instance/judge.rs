@@ -72,7 +72,6 @@ pub(crate) struct GuestListing {
     pub(crate) reason: i32,
 }
 
-/// A report to send.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Report {
     /// The UUID of the instance.
@@ -85,7 +84,7 @@ pub(crate) struct Report {
     pub(crate) because: &'static str,
 }
 
-/// A decision.
+/// A decision about a guest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Act {
     /// Send this report.
@@ -136,7 +135,7 @@ impl Judge {
         std::mem::take(&mut self.changed).then_some(&self.inventory)
     }
 
-    /// Records that writing the inventory failed, so that it is written again.
+    /// Marks the inventory as not written, so that it is written again.
     pub(crate) fn not_written(&mut self) {
         self.changed = true;
     }
@@ -382,7 +381,7 @@ impl Judge {
             }
             let seen = match guest.life {
                 Life::Dying { seen } => Some((seen, "it died, and it is unknown if that was reported")),
-                // A missing one with a persistent definition was moved or deleted on purpose, with its definition.
+                // A missing guest with a persistent definition was moved or deleted on purpose, with its definition.
                 Life::Up | Life::Panicked if !guest.persistent => {
                     Some((micros, "it disappeared without an event"))
                 }

@@ -16,7 +16,6 @@ use uuid::Uuid;
 use crate::health::Health;
 use crate::libvirt::ended;
 
-/// Interval of reading.
 const INTERVAL: Duration = Duration::from_secs(60);
 
 /// File systems of which each host has its own (`statfs`): ext2 to ext4, XFS, Btrfs, tmpfs, ZFS, F2FS, JFS. All others

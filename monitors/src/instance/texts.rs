@@ -5,9 +5,9 @@ use tachi_libvirt::{DomainEventKind, Lifecycle, lifecycle};
 /// The names of an event in a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Words {
-    /// `event` of the payload.
+    /// The payload's `event`.
     pub(crate) event: &'static str,
-    /// `vir_domain_event` of the payload.
+    /// The payload's `vir_domain_event`.
     pub(crate) detail: &'static str,
 }
 

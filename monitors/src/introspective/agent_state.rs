@@ -32,7 +32,6 @@ pub(crate) enum AgentState {
 /// The consequence of an answer or a missing one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Transition {
-    /// No consequence.
     Nothing,
     /// The guest is due for a report.
     Tell,

@@ -13,7 +13,6 @@ use super::systemd::Systemd;
 /// The executor of entries' commands.
 pub(super) struct Machine {
     pub(super) systemd: Systemd,
-    /// Timeout of one command.
     pub(super) timeout: Duration,
 }
 

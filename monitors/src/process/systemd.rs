@@ -60,7 +60,6 @@ pub(super) struct Systemd {
     health: Health,
 }
 
-/// The state of a unit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct UnitState {
     active: String,

@@ -13,14 +13,14 @@ use super::probe::{CommandRunner, Outlet, Probe, State};
 /// Poll interval of a process that was just started.
 const START_POLL_INTERVAL: Duration = Duration::from_millis(250);
 
-/// The pauses.
+/// The intervals and limits of a watch.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Pace {
     /// Poll interval without notifications of changes, and the time for a started process to appear.
     pub(super) interval: Duration,
     /// Time for a process to come back by itself: an upgrade restarts it, or systemd does.
     pub(super) confirm: Duration,
-    /// Number of number of restarts after the first.
+    /// Number of restarts after the first.
     pub(super) retries: u32,
     /// Pause after the first failed restart; each further pause is twice as long.
     pub(super) pause: Duration,

@@ -8,7 +8,6 @@ use tachi_config::{Reader, Refusal};
 const SECOND: Duration = Duration::from_secs(1);
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// Our own options of `[host]`.
 #[derive(Debug, Clone)]
 pub struct BridgeSettings {
     /// Poll interval of the cluster.

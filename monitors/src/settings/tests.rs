@@ -1,9 +1,9 @@
 use super::*;
 
-/// Options that every configuration needs.
+/// The required options.
 pub(crate) const API: &str = "[api]\nauth_url = http://127.0.0.1:5000\nusername = u\npassword = p\n";
 
-/// Settings with `text` behind what every configuration needs.
+/// Parses the required options, followed by `text`.
 pub(crate) fn settings(text: &str) -> Settings {
     read(&format!("{API}{text}")).unwrap()
 }
@@ -60,7 +60,7 @@ fn the_file_of_the_charm_is_read_unchanged() {
     );
     let shown = format!("{settings:?} {}", settings.report);
     assert!(!shown.contains("hunter2"), "{shown}");
-    // The domain by id, where both are there.
+    // The domain's id takes precedence over its name.
     assert!(
         shown.contains("Id(\"0a1b\")") && !shown.contains("Name(\"service_domain\")"),
         "{shown}"
@@ -181,7 +181,7 @@ fn numbers_that_masakari_takes_are_replaced_with_a_warning() {
             "m.conf:14: [process] restart_interval = -1 is not supported, 0 is used: the supported values are 0 to 86400",
         ]
     );
-    // Large values stopped the start, too.
+    // Values that are too large prevented the start as well.
     let large = read(&format!(
         "[process]\ncheck_interval = 100000\nrestart_retries = 5000\n{API}"
     ));
@@ -252,7 +252,7 @@ fn is_written(path: &str, text: &str) {
     let there = std::fs::read_to_string(&path).unwrap_or_default();
     assert!(
         there == text,
-        "{} is old: WRITE_PAGES=1 makes it anew",
+        "{} is outdated: WRITE_PAGES=1 writes it again",
         path.display()
     );
 }

@@ -27,7 +27,7 @@ pub(super) enum Remedy {
 
 use Remedy::{ByHand, Elsewhere, Listed, Printed};
 
-/// Every code with its remedy.
+/// Returns the remedy of a finding.
 #[rustfmt::skip] // A line for a code.
 #[expect(clippy::match_same_arms, reason = "in the order of the codes")]
 pub(super) const fn remedy(code: FindingCode) -> Remedy {
@@ -72,7 +72,7 @@ pub(super) const fn remedy(code: FindingCode) -> Remedy {
     }
 }
 
-/// The code of a check of the doctor.
+/// Returns the code of a check of the doctor.
 fn code_of(check: &str) -> Option<FindingCode> {
     let name = check.to_ascii_uppercase().replace('-', "_");
     FindingCode::ALL
@@ -81,7 +81,7 @@ fn code_of(check: &str) -> Option<FindingCode> {
         .find(|code| code.as_str() == name)
 }
 
-/// The remedy of a check, if it is a finding.
+/// Returns the remedy of a check, if it is a finding.
 pub(super) fn of_check(check: &str) -> Option<Remedy> {
     code_of(check).map(remedy)
 }
@@ -92,7 +92,7 @@ fn words(line: &str) -> Vec<String> {
     shlex(command)
 }
 
-/// Words in single quotes stay one.
+/// Text in single quotes is one argument.
 fn shlex(command: &str) -> Vec<String> {
     let mut words = vec![String::new()];
     let mut is_quoted = false;
@@ -107,7 +107,7 @@ fn shlex(command: &str) -> Vec<String> {
     words
 }
 
-/// The commands of a line: the first, and the same for each other subject that its comment names.
+/// Returns the commands of a line: the first, and the same for each other subject that its comment names.
 fn commands(line: &str, subjects: &[String]) -> Vec<Vec<String>> {
     let first = words(line);
     let mut all = vec![first.clone()];
@@ -123,7 +123,7 @@ fn commands(line: &str, subjects: &[String]) -> Vec<Vec<String>> {
 }
 
 impl Scene {
-    /// The commands that the doctor prints for a check, and the subjects that it names.
+    /// Returns the commands that the doctor prints for a check, and the subjects that it names.
     fn printed(&self, check: &str, more: Option<&Path>) -> (Vec<String>, Vec<String>) {
         let (code, told, note) = self.run(&["doctor", check, "-f", "json"], more);
         assert_eq!(code, 0, "{}: {note}", self.name);
@@ -138,8 +138,8 @@ impl Scene {
         (fix.lines().map(str::to_owned).collect(), named.collect())
     }
 
-    /// Types what is printed for these checks, a line that is printed for two of them once. An operator has done before what only an
-    /// operator can. A check whose remedy is the printed command has to be wrong now.
+    /// Types the printed commands of these checks; a command that is printed for two of them once. The actions that only an
+    /// operator can take were taken before. A check whose remedy is the printed command must be failing now.
     pub(super) async fn cure(&self, checks: &[&'static str]) {
         self.cure_with(checks, None).await;
     }
@@ -177,7 +177,7 @@ impl Scene {
         }
     }
 
-    /// Types the steps of a return that are open.
+    /// Types the open steps of a return.
     async fn type_listed(&self, line: &str) {
         let words = words(line);
         let mut words: Vec<&str> = words[1..].iter().map(String::as_str).collect();
@@ -298,7 +298,7 @@ impl Scene {
 
     /// Edits an option of a configuration file, as `[group] name = value`.
     fn set(&self, edit: &str, more: Option<&Path>) {
-        // The host's own file: a monitor reads it and sends what it says.
+        // The host's own file: a monitor reads it and sends its value.
         if edit.starts_with("resume_guests_state_on_host_boot = false in its nova.conf") {
             return;
         }

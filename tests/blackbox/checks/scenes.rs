@@ -1,4 +1,4 @@
-//! The scenes: each sets its faults, sees the checks fail, and takes the faults away.
+//! The scenes: each causes its faults, checks that the checks fail, and removes the faults.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Mutex;
@@ -35,7 +35,7 @@ const TESTED: &str = "[fencing]\nself_test_interval = 1\n";
 async fn scene(name: &'static str, region: RegionSettings, more: &str) -> Scene {
     let stage = Stage::set(region).await;
     let conf = stage.conf();
-    // Sections that are there already go on.
+    // Existing sections are continued.
     let text = std::fs::read_to_string(&conf).unwrap();
     std::fs::write(&conf, format!("{text}\n{BOUND}{more}")).unwrap();
     std::fs::set_permissions(&conf, std::fs::Permissions::from_mode(0o600)).unwrap();
@@ -92,7 +92,7 @@ async fn registered(scene: &Scene, name: &str) -> (SegmentId, HostId) {
 }
 
 impl Scene {
-    /// The id of a segment, by its name or id.
+    /// Returns the id of a segment, by its name or id.
     pub(super) async fn segment_id(&self, wanted: &str) -> SegmentId {
         let registry = self.stage.store.registry();
         let segments = registry.list_segments(&everything()).await.unwrap();
@@ -104,7 +104,7 @@ impl Scene {
             .id
     }
 
-    /// The id of a host of the segment, by its name or id.
+    /// Returns the id of a host of the segment, by its name or id.
     pub(super) async fn host_id(&self, segment: SegmentId, wanted: &str) -> HostId {
         let registry = self.stage.store.registry();
         let hosts = registry
@@ -256,7 +256,7 @@ async fn slow_operator_checks_of_beginning() {
     "[fencing]\nself_test_interval = 0\n".clone_into(&mut scene.unit.lock().unwrap().0);
     scene.cure(&["no-engine"]).await;
     let engine = scene.started();
-    until("the engine to have asked for servers", LIMIT, async || {
+    until("the engine to have listed servers", LIMIT, async || {
         region.requests().count("servers/detail") > 0
     })
     .await;
@@ -408,10 +408,7 @@ async fn slow_operator_checks_of_region() {
     ];
     scene.good(&checks).await;
     let (code, told, note) = scene.run(&["fence", "check", "--all"], None);
-    assert_eq!(
-        code, 0,
-        "which machine each device switches is learnt: {told}{note}"
-    );
+    assert_eq!(code, 0, "the machine of each device is recorded: {told}{note}");
 
     let faults = region.faults();
     let fails = PowerQuery::Fails { status: 503 };

@@ -216,7 +216,7 @@ def certificates(unit: agent.Agent) -> None:
     check("with certificates it is ready", unit.status == READY, unit.status)
     status = wait("TLS", lambda: http_call("GET", "https://10.0.0.11:15868/", authority=str(folder / "ca.pem"))[0])
     check("the API speaks TLS, and its certificate is good for its address", status in (200, 300), status)
-    check("the catalog is told", unit.relation("identity-service")["local"]["public_url"].startswith("https://10.0.0.11:15868/"))
+    check("the catalog gets the endpoint", unit.relation("identity-service")["local"]["public_url"].startswith("https://10.0.0.11:15868/"))
     bundle = pathlib.Path("/etc/ssl/certs/ca-certificates.crt").read_text()
     check("the machine trusts the authority", pathlib.Path("ca.pem").read_text().strip() in bundle)
     before = process("masakari-api")
@@ -265,7 +265,7 @@ def fences(unit: agent.Agent, region: Region) -> None:
     unit.fire("update-status")
     check("and the status names them", unit.status[1].startswith("Unit is ready; nothing can fence "), unit.status)
     secret_files = run("find", "/etc/masakari/fencing", "-type", "f", "-perm", "/0337").split()
-    check("nobody but the engine's group reads the key", secret_files == [], secret_files)
+    check("only the engine's group can read the key", secret_files == [], secret_files)
     unit.options.pop("maas-url")
     unit.options.pop("maas-credentials")
     unit.act("fence-check")
@@ -278,7 +278,7 @@ def clusters(unit: agent.Agent) -> None:
     unit.fire("ha-relation-joined", found, "hacluster/0")
     found = unit.relation("ha")
     resources = json.loads(found["local"]["json_resources"])
-    check("the cluster is told of three VIPs and haproxy", len(resources) == 4 and "res_masakari_haproxy" in resources, resources)
+    check("the cluster gets three VIPs and haproxy", len(resources) == 4 and "res_masakari_haproxy" in resources, resources)
     found["units"]["hacluster/0"] = {"clustered": "yes"}
     unit.fire("ha-relation-changed", found, "hacluster/0")
     urls = unit.relation("identity-service")["local"]
@@ -310,7 +310,7 @@ def of_masakari() -> None:
 
 
 def recorded(region: Region) -> None:
-    """A unit of the reactive charm, with Debian's Masakari at work on the same database, is taken over and given back."""
+    """A unit of the reactive charm, with Debian's Masakari running on the same database, is taken over and given back."""
     run(
         "apt-get",
         "install",
@@ -358,7 +358,7 @@ def recorded(region: Region) -> None:
     check("the vhost is gone", not pathlib.Path("/etc/apache2/sites-enabled/masakari-api.conf").exists())
     check("the statistics password stays", "JkQ2recordedPassword" in pathlib.Path("/etc/haproxy/haproxy.cfg").read_text())
     peers = unit.relation("cluster")
-    check("the peers are told", peers["local"]["engine"] == "tachi", peers["local"])
+    check("the peers get the engine", peers["local"]["engine"] == "tachi", peers["local"])
     peers["units"]["masakari/1"]["engine"] = "tachi"
     unit.fire("cluster-relation-changed", peers, "masakari/1")
     check("when every unit has Tachi, the engine starts", unit.status == LOOSE and active("masakari-engine"), unit.status)
@@ -379,7 +379,7 @@ def recorded(region: Region) -> None:
     wait("Masakari's engine again", lambda: "python" in command_of("masakari-engine"))
     time.sleep(3)
     restarts = run("systemctl", "show", "-p", "NRestarts", "--value", "masakari-engine").strip()
-    check("and goes on with the database", active("masakari-engine") and restarts == "0", restarts)
+    check("and continues with the database", active("masakari-engine") and restarts == "0", restarts)
     check(
         "the status says what is next",
         unit.status == ["blocked", "Masakari's packages are restored: refresh to the upstream charm"],
@@ -467,7 +467,7 @@ def pacemaker() -> None:
     check("with the key it is ready", unit.status == READY and active("pacemaker_remote"), unit.status)
     told = unit.relation("pacemaker-remote")["local"]
     check(
-        "it tells the cluster in JSON",
+        "it sends JSON to the cluster",
         told["stonith-hostname"] == told["remote-hostname"] and told["enable-resources"] == "false",
         told,
     )
@@ -479,7 +479,7 @@ def pacemaker() -> None:
     unit.fire("upgrade-charm")
     unit.fire("config-changed")
     check("a refresh restarts nothing", before == process("pacemaker_remote"))
-    check("and a changed option is told", unit.relation("pacemaker-remote")["local"]["stonith-hostname"] == "null")
+    check("and a changed option is sent", unit.relation("pacemaker-remote")["local"]["stonith-hostname"] == "null")
     told = unit.act("status")
     check("its status", told["failed"] is None and told["pacemaker-remote"] == "running" and told["key-mode"] == "0o440", told)
 

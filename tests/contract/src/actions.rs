@@ -25,7 +25,7 @@ pub(crate) fn operators(script: &mut Script) {
         said.enabled = true;
         script.beat(0, 1, 1, Outcome::Written(said.clone()));
     }
-    // Each is read separately, and none replaces another.
+    // Each action is read separately, and none replaces another.
     said.actions = vec![OperatorCommand::Approve, OperatorCommand::HostIsOff];
     let hears = |numbers: &[i64]| Draft {
         millis: 1,

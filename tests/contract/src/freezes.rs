@@ -31,21 +31,21 @@ impl Target {
     }
 }
 
-/// The freezes that a recovery sees.
+/// The freezes in the view of a recovery.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IceTold {
-    /// Those of its host, the segment and the region, in the order of their creation.
+    /// The freezes of its host, the segment and the region, in the order of their creation.
     pub over: Vec<FreezeScope>,
-    /// Instances.
+    /// The frozen instances.
     pub instances: Vec<u32>,
-    /// Other hosts, to the recovery of an instance.
+    /// Other frozen hosts, for the recovery of an instance.
     pub hosts: Vec<String>,
     /// True if a freeze has ended since the report.
     pub thawed: bool,
 }
 
 impl IceTold {
-    /// Nothing.
+    /// No freeze.
     pub const NOTHING: Self = Self {
         over: Vec::new(),
         instances: Vec::new(),
@@ -89,7 +89,7 @@ pub(crate) fn freezes(script: &mut Script) {
     freeze(script, Target::Host(0), 60);
     freeze(script, Target::Host(1), 60);
     script.beat(0, 1, 2_000, Outcome::Written(said(&[Host], false)));
-    // A write that starts something is refused as a whole, whatever decided it; any other is written.
+    // A write that starts an action is refused completely, whatever has decided it; any other is written.
     let begins = |servers: &[u32]| Draft {
         unless_frozen: Some(servers.to_vec()),
         order: Some((Some(1), 600)),
@@ -107,7 +107,7 @@ pub(crate) fn freezes(script: &mut Script) {
         Draft::default(),
         Outcome::Written(said(&[Host, Region, Segment], false)),
     );
-    // A new owner gets it with the claim.
+    // A new owner gets the freezes with the claim.
     let found = Found {
         epoch: 2,
         millis: 0,
@@ -134,7 +134,7 @@ pub(crate) fn freezes(script: &mut Script) {
     };
     worse(script, 5);
     worse(script, 5);
-    // What ends one ends no later one of the same.
+    // The end of a freeze does not end a later one of the same target.
     freeze(script, Target::Host(0), 30);
     let late = Draft {
         worse: vec![5, 1],
@@ -207,7 +207,7 @@ pub(crate) fn drained(script: &mut Script) {
         ..Draft::default()
     };
     script.commit(3, 1, worse, Outcome::Written(said(&[host], true)));
-    // One that lasts shorter stays, too: only its operator knows when that work is done.
+    // A shorter freeze stays too: only its operator knows when that work is done.
     script.drain(1, Some(4));
     script.claim(4, 0, Some(of(RecoveryKind::Drain)));
     let what = Target::Host(1);

@@ -1,5 +1,5 @@
 //! The contract of every journal: operations with their answers, run against the store on each database and against
-//! the simulation's journal. Hosts, recoveries and instances have numbers here; each journal maps them to its own
+//! the simulation's journal. Hosts, recoveries and instances are numbered; each journal maps the numbers to its own
 //! ids.
 
 mod actions;
@@ -31,30 +31,29 @@ pub use scenarios::scenarios;
 /// Number of hosts, `compute-0` and so on, in one segment. The last one is reserved.
 pub const HOSTS: usize = 5;
 
-/// The host that is in reserve.
+/// The number of the reserved host.
 pub const RESERVED: usize = HOSTS - 1;
 
-/// An instance's id.
+/// Returns the id of an instance.
 pub fn server(number: u32) -> ServerId {
     ServerId(Uuid::from_u128(0x5e7 + u128::from(number)))
 }
 
-/// An instance's number.
+/// Returns the number of an instance.
 pub fn number(server: ServerId) -> u32 {
     u32::try_from(server.0.as_u128().saturating_sub(0x5e7)).unwrap_or(u32::MAX)
 }
 
-/// A host's name.
+/// Returns the name of a host.
 pub fn host_name(host: usize) -> String {
     format!("compute-{host}")
 }
 
-/// One scenario, on a new journal.
+/// A scenario, which starts with an empty journal.
 #[derive(Debug)]
 pub struct Scenario {
     /// The subject.
     pub name: &'static str,
-    /// In this order.
     pub lines: Vec<Line>,
 }
 
@@ -80,9 +79,7 @@ impl Scenario {
 /// One operation and its expected answer.
 #[derive(Debug)]
 pub struct Line {
-    /// The operation.
     pub operation: Operation,
-    /// The expected answer.
     pub answer: Answer,
 }
 
@@ -91,119 +88,114 @@ pub struct Line {
 pub enum Operation {
     /// Seconds pass.
     Pass(u32),
-    /// A host is reported as stopped, now, with or without a claim that it is off.
+    /// A host is reported as stopped now, with or without a claim that it is off.
     Report {
-        /// Its number among the script's hosts.
+        /// The host's number.
         host: usize,
-        /// `host_status` is `NORMAL`.
+        /// True if `host_status` is `NORMAL`.
         off: bool,
     },
-    /// An instance is reported to have failed, now.
+    /// An instance is reported as failed now.
     ReportInstance {
-        /// Where.
+        /// The host's number.
         host: usize,
-        /// Its number among the script's servers.
+        /// The instance's number.
         server: u32,
     },
     /// An operator drains a host.
     Drain {
-        /// Its number among the script's hosts.
+        /// The host's number.
         host: usize,
     },
     /// An engine lists the recoveries.
     Unsettled,
     /// An engine claims a recovery.
     Claim {
-        /// Which, by the order in which they were opened.
+        /// The recovery, numbered in the order in which they were opened.
         recovery: usize,
-        /// The epoch it has seen.
+        /// The epoch that it has read.
         seen: u64,
-        /// Its number.
+        /// The engine's number.
         owner: usize,
     },
     /// The owner of an epoch commits.
     Commit {
         /// The recovery.
         recovery: usize,
-        /// The owner's.
+        /// The owner's epoch.
         epoch: u64,
-        /// All that goes into the transaction.
+        /// The transaction's content.
         draft: Box<Draft>,
     },
-    /// The owner of an epoch raises the beat.
+    /// The owner of an epoch renews its lease.
     Beat {
         /// The recovery.
         recovery: usize,
-        /// The owner's.
+        /// The owner's epoch.
         epoch: u64,
-        /// The recovery's own time.
+        /// The recovery's elapsed time.
         millis: u64,
     },
     /// The owner of an epoch commits with knowledge of commits that a database failover has lost.
     CommitPast {
         /// The recovery.
         recovery: usize,
-        /// The owner's.
+        /// The owner's epoch.
         epoch: u64,
         /// The owner's number in [`Operation::Claim`].
         owner: usize,
         /// Number of lost commits.
         lost: u64,
-        /// All that goes into the transaction.
+        /// The transaction's content.
         draft: Box<Draft>,
     },
     /// The owner of an epoch renews its lease with knowledge of renewals that a database failover has lost.
     BeatPast {
         /// The recovery.
         recovery: usize,
-        /// The owner's.
+        /// The owner's epoch.
         epoch: u64,
         /// The owner's number in [`Operation::Claim`].
         owner: usize,
         /// Numbers of lost commits and lost renewals.
         lost: (u64, u64),
     },
-    /// An engine sees a recovery at an older state than it once knew.
+    /// An engine reads an older state of a recovery than before.
     MarkRewound {
         /// The recovery.
         recovery: usize,
-        /// By how many commits it is older.
+        /// Number of lost commits.
         lost: u64,
     },
     /// The owner of an epoch releases the recovery.
     Release {
         /// The recovery.
         recovery: usize,
-        /// The owner's.
+        /// The owner's epoch.
         epoch: u64,
     },
     /// An operator's action.
     Say {
-        /// About which recovery.
         recovery: usize,
         /// The action as the command line or the API sends it.
         word: OperatorCommand,
     },
-    /// An operator switches the segment.
-    Segment {
-        /// On or off.
-        enabled: bool,
-    },
+    /// An operator enables or disables the segment.
+    Segment { enabled: bool },
     /// An operator puts a host in maintenance.
     Maintenance {
-        /// Its number among the script's hosts.
+        /// The host's number.
         host: usize,
     },
     /// An operator freezes a target for some minutes.
     Freeze {
-        /// A freeze is of one of them alone.
+        /// The target of the freeze.
         what: Target,
-        /// For how long.
         minutes: u32,
     },
     /// An operator ends a freeze.
     Thaw {
-        /// Of what.
+        /// The target of the freeze.
         what: Target,
     },
     /// Query of the hosts that are confirmed off.
@@ -217,22 +209,22 @@ pub enum Operation {
     },
 }
 
-/// A transaction, in the script's words.
+/// A transaction with the numbers of a scenario.
 #[derive(Clone, Debug, Default)]
 pub struct Draft {
-    /// The recovery's own time.
+    /// The recovery's elapsed time.
     pub millis: u64,
     /// The state's head.
     pub state: Option<&'static str>,
     pub life: Option<Life>,
     pub status: Option<NotificationStatus>,
-    /// See [`Write::wait`]; with the names that it is about.
+    /// See [`Write::wait`]; with the names of the objects that wait.
     pub wait: Option<(WaitsFor, &'static [&'static str])>,
-    /// The same of moves that are written.
+    /// The waits of written moves.
     pub move_waits: Vec<(u32, WaitsFor)>,
-    /// Moves: instance, whether it is open, and its state.
+    /// Moves: the instance, true if the move is open, and its state.
     pub moves: Vec<(u32, bool, String)>,
-    /// The host is confirmed off.
+    /// True if the host is confirmed off.
     pub proven: bool,
     pub proven_off: Option<bool>,
     pub unless_recovered: Option<usize>,
@@ -244,20 +236,20 @@ pub struct Draft {
     pub reservations: Vec<(usize, ReservationState)>,
     /// Puts the host in maintenance.
     pub put: Option<(usize, MaintenanceReason)>,
-    /// The host comes off it.
+    /// Ends the maintenance of this host.
     pub back: Option<usize>,
-    /// Orders its host off, if fewer than this many other hosts were within this many seconds.
+    /// Orders its host off if fewer other hosts than this number were ordered off within this number of seconds.
     pub order: Option<(Option<u32>, u64)>,
-    /// See [`Write::unless_frozen`]: its own, and instances.
+    /// See [`Write::unless_frozen`]: the recovery's own freezes, and those of these instances.
     pub unless_frozen: Option<Vec<u32>>,
-    /// Ends these freezes, by the order in which they were made.
+    /// Ends these freezes, numbered in the order in which they were created.
     pub worse: Vec<usize>,
     /// Freezes its host for this many minutes.
     pub freeze: Option<u32>,
-    /// The instances that are left on the host that it freezes.
+    /// The instances that remain on the frozen host.
     pub left: Vec<u32>,
     pub rewind_over: bool,
-    /// The actions of these numbers are heard: of a scenario the first is 1.
+    /// The numbers of the actions that the engine has read, from 1 in each scenario.
     pub hears: Vec<i64>,
 }
 
@@ -386,56 +378,50 @@ pub enum Answer {
     Done,
     /// A report has opened the recovery of this number.
     Opened(usize),
-    /// A report has opened none.
+    /// A report has opened no recovery.
     NotOpened,
-    /// The recoveries that are open or watching.
+    /// The recoveries that are open or watch their host's return.
     Views(Vec<View>),
-    /// A claim, if it was made.
+    /// The claimed recovery; `None` if the claim was refused.
     Claimed(Option<Box<Found>>),
-    /// A transaction.
+    /// The result of a transaction.
     Committed(Outcome),
-    /// Hosts.
     Hosts(Vec<usize>),
-    /// Instances.
     Servers(Vec<u32>),
-    /// The recoveries that are held, and the instances that wait for an operator, each with what for.
+    /// The recoveries on hold, and the instances that wait for an operator, each with the reason.
     Waits {
-        /// By their numbers.
         held: Vec<(usize, WaitsFor, Vec<String>)>,
-        /// By their numbers.
         servers: Vec<(u32, WaitsFor)>,
     },
 }
 
-/// A recovery as others see it.
+/// A recovery in the view of engines that do not own it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct View {
-    /// By the order in which they were opened.
+    /// The number, in the order in which they were opened.
     pub recovery: usize,
-    /// Its epoch.
     pub epoch: u64,
-    /// Its heartbeat counter.
+    /// The counter of lease renewals.
     pub beat: u64,
     /// True if it has an owner.
     pub owned: bool,
-    /// Open or watching.
+    /// Open, or watching its host's return.
     pub life: Life,
 }
 
 /// The state that an operator or a report may have changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OperatorView {
-    /// The segment is enabled.
+    /// True if the segment is enabled.
     pub enabled: bool,
-    /// An operator has put the host in maintenance.
+    /// True if an operator has put the host in maintenance.
     pub maintenance: bool,
-    /// The latest word and its number.
+    /// The latest action, with its number.
     pub word: Option<(u64, OperatorCommand)>,
-    /// The actions that no engine has heard.
+    /// The actions that no engine has read yet.
     pub actions: Vec<OperatorCommand>,
-    /// True if a report that the host is off has joined.
+    /// True if a report that the host is off has joined the recovery.
     pub joined: bool,
-    /// The freezes.
     pub ice: IceTold,
 }
 
@@ -462,30 +448,28 @@ impl From<OperatorState> for OperatorView {
     }
 }
 
-/// A recovery as its new owner finds it.
+/// A recovery in the view of its new owner.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
-    /// The new owner's epoch.
     pub epoch: u64,
-    /// The kind.
     pub kind: RecoveryKind,
-    /// The journal has lost writes of an earlier owner.
+    /// True if the journal has lost writes of an earlier owner.
     pub rewound: bool,
-    /// Open or watching.
+    /// Open, or watching its host's return.
     pub life: Life,
-    /// Of its notification.
+    /// The status of its notification.
     pub status: NotificationStatus,
-    /// The recovery's own time.
+    /// The recovery's elapsed time.
     pub millis: u64,
     /// The state's head.
     pub state: Option<String>,
-    /// The states of its moves, in the order of their ranks.
+    /// The states of its moves, by rank.
     pub moves: Vec<String>,
     /// True if its host is in maintenance, for any reason.
     pub on_maintenance: bool,
     /// Ages of the instance's restarts by other recoveries, in seconds.
     pub restarts: Vec<u64>,
-    /// The operators' and reports' state.
+    /// The state that operators and reports may have changed.
     pub said: OperatorView,
 }
 
@@ -510,29 +494,29 @@ impl From<ClaimedRecovery> for Found {
 /// The result of a transaction.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// Durable.
+    /// The transaction is durable.
     Written(OperatorView),
-    /// Another engine has claimed it.
+    /// Another engine has claimed the recovery.
     Lost,
-    /// The journal has lost what its owner knows.
+    /// The journal has lost writes that the owner knows.
     Rewound,
-    /// Instances that another recovery moves.
+    /// Refused: another recovery moves these instances.
     MovesTaken(Vec<u32>),
-    /// The host is being recovered.
+    /// Refused: the host is being recovered.
     HostUnderRecovery,
-    /// Nothing was written: it would have frozen a host whose instances listed here are being recovered.
+    /// Refused: it would have frozen a host while these instances of it are being recovered.
     InstancesUnderRecovery(Vec<u32>),
-    /// Nothing was written: instances may run on these other hosts.
+    /// Refused: instances may run on these other hosts.
     MayRunOn(BTreeSet<String>),
-    /// A report has joined.
+    /// Refused: a report has joined the recovery.
     Joined,
-    /// Reserved hosts that cannot be taken.
+    /// Refused: these reserved hosts are not available.
     ReserveTaken(Vec<usize>),
-    /// Too many were ordered off.
+    /// Refused: too many hosts were ordered off.
     TooManyOrders,
-    /// Something of it is frozen.
+    /// Refused: an affected object is frozen.
     Frozen(OperatorView),
-    /// The writer's machine was stopped with its clocks.
+    /// Refused: the writer's machine was suspended with its clocks.
     TooLate,
 }
 

@@ -1,4 +1,4 @@
-//! A failover of the database has lost writes (R33).
+//! Scenarios of writes that a database failover has lost (R33).
 
 use crate::scenarios::{Script, fresh, view};
 use crate::{Answer, CALM, Draft, Found, Operation, Outcome};
@@ -50,14 +50,14 @@ fn five() -> Draft {
     }
 }
 
-/// The mark stays until an owner has waited, and every epoch and sequence that was ever used is past.
+/// Keeps the mark until an owner has waited, and skips every epoch and sequence number that was ever used.
 pub(crate) fn by_its_owner(script: &mut Script) {
     script.opened(0, 0);
     script.written(0, five());
     // Nothing was lost.
     script.commit_past(1, 0, 0, Outcome::Written(CALM));
     script.written(0, five());
-    // Its claim was lost, and another engine has made the same one.
+    // Its claim was lost, and another engine has claimed the same epoch.
     script.commit_past(1, 7, 0, Outcome::Rewound);
     script.views(vec![view(2, 4, false)]);
     script.commit(0, 1, five(), Outcome::Lost);
@@ -73,11 +73,11 @@ pub(crate) fn by_its_owner(script: &mut Script) {
     // Two commits of its own were lost.
     script.commit_past(5, 4, 2, Outcome::Rewound);
     script.claim(0, 6, found(7, true));
-    // An older claim than the one that was lost is on the row.
+    // The row has an older claim than the lost one.
     script.commit_past(9, 6, 0, Outcome::Rewound);
     script.views(vec![view(10, 10, false)]);
     script.claim(0, 10, found(11, true));
-    // Heartbeats show it too; if only those were lost, there is nothing to wait for, and the claim is still on the row.
+    // Lease renewals show it too. If only renewals were lost, no wait is necessary, and the row still has the claim.
     script.beat_past(11, 10, (0, 0), Outcome::Written(CALM));
     script.beat_past(11, 10, (0, 3), Outcome::Rewound);
     script.views(vec![view(11, 12, true)]);

@@ -1,4 +1,4 @@
-//! The script.
+//! The scenarios.
 
 use serde_json::json;
 use tachi_domain::WaitsFor;
@@ -12,10 +12,10 @@ use crate::{
     rewind, server,
 };
 
-/// Longer than reports count as repetitions of one another.
+/// Longer than the window of duplicate reports, in seconds.
 const WINDOW: u32 = 200;
 
-/// Returns what the first owner finds.
+/// Returns a new recovery, in the view of its first owner.
 pub(crate) fn fresh() -> Found {
     Found {
         epoch: 1,
@@ -34,7 +34,6 @@ pub(crate) fn fresh() -> Found {
 
 pub(crate) struct Script(Vec<Line>);
 
-/// Writes one scenario.
 type Writer = fn(&mut Script);
 
 impl Script {
@@ -130,7 +129,7 @@ pub(crate) fn ends(life: Life) -> Draft {
     }
 }
 
-/// All of them.
+/// Returns all scenarios.
 pub fn scenarios() -> Vec<Scenario> {
     let all: [(&'static str, Writer); 24] = [
         (
@@ -140,7 +139,7 @@ pub fn scenarios() -> Vec<Scenario> {
         ("what an owner left is found by the next", found),
         ("a write that is refused leaves nothing", nothing),
         (
-            "an owner whose latest writes were lost has no claim, and the next one is told",
+            "an owner whose latest writes were lost has no claim, and the next owner learns of it",
             rewind::by_its_owner,
         ),
         (
@@ -149,14 +148,14 @@ pub fn scenarios() -> Vec<Scenario> {
         ),
         ("claims, beats and commits raise the beat", beats),
         ("who lets go has no claim any more", release),
-        ("what is closed is claimed by nobody", closed),
+        ("a closed recovery cannot be claimed", closed),
         ("a claim sets waiting notifications running", statuses),
         ("an instance is moved by one recovery at a time", moves),
         (
             "reports of a host that is being recovered, or was lately",
             reports,
         ),
-        ("hosts are confirmed off while somebody sees to them", proven),
+        ("hosts are confirmed off while a recovery handles them", proven),
         (
             "what recoveries of a host have given up is known to the next",
             given_up,
@@ -167,7 +166,10 @@ pub fn scenarios() -> Vec<Scenario> {
         ),
         ("a host's recovery keeps others out", exclusion),
         ("where an instance may run keeps its restart out", elsewhere),
-        ("what joins an open recovery is heard before it ends", joined),
+        (
+            "a report that joins an open recovery is read before its end",
+            joined,
+        ),
         ("why a host is in maintenance", maintenance),
         ("an operator's change is in the next pulse", actions::operators),
         ("a reserved host is held by one recovery", reserve),
@@ -181,7 +183,7 @@ pub fn scenarios() -> Vec<Scenario> {
             crate::freezes::freezes,
         ),
         (
-            "a drain freezes no host of which instances are being recovered, and takes nobody's freeze away",
+            "a drain freezes no host whose instances are being recovered, and ends no other freeze",
             crate::freezes::drained,
         ),
     ];
@@ -259,7 +261,7 @@ fn nothing(script: &mut Script) {
     script.refused(1, all, Outcome::MovesTaken(vec![1]));
     script.line(Operation::ProvenOff, Answer::Hosts(Vec::new()));
     script.claim(1, 1, Some(Found { epoch: 2, ..fresh() }));
-    // What it had wanted to take is free.
+    // The refused transaction has reserved nothing.
     let takes = Draft {
         moves: vec![moved(7, true, "mine")],
         reservations: vec![(RESERVED, ReservationState::Held)],
@@ -357,7 +359,7 @@ fn moves(script: &mut Script) {
     script.opened(1, 1);
     let wanted = || with(vec![moved(2, true, ""), moved(9, true, ""), moved(1, true, "")]);
     script.refused(1, wanted(), Outcome::MovesTaken(vec![1, 2]));
-    // One that is not open asks for nothing.
+    // A move that is not open blocks no other recovery.
     script.written(1, with(vec![moved(3, false, "")]));
     script.written(0, with(vec![moved(2, false, "")]));
     script.refused(1, wanted(), Outcome::MovesTaken(vec![1]));
@@ -376,7 +378,7 @@ fn reports(script: &mut Script) {
     script.report(0, false, Some(1));
     script.claim(1, 0, Some(fresh()));
     script.written(1, ends(Life::Closed));
-    // The same report within the window, but for one of what has failed.
+    // An equal report within the window, except that it follows a failed recovery.
     script.report(0, false, None);
     script.pass(WINDOW);
     script.report(0, false, Some(2));
@@ -431,7 +433,7 @@ fn given_up(script: &mut Script) {
     script.written(0, write);
     script.line(Operation::WrittenOff { host: 0 }, Answer::Servers(vec![1]));
     script.line(Operation::WrittenOff { host: 1 }, Answer::Servers(Vec::new()));
-    // After this many further recoveries it is no longer waited for.
+    // After five more recoveries of the host the record is no longer returned.
     for recovery in 1..=5 {
         script.line(Operation::WrittenOff { host: 0 }, Answer::Servers(vec![1]));
         script.pass(WINDOW);
@@ -524,7 +526,7 @@ fn exclusion(script: &mut Script) {
     script.opened(0, 1);
     script.refused(0, unless(0), Outcome::HostUnderRecovery);
     script.written(0, unless(1));
-    // Its own does not keep it out.
+    // Its own recovery does not block it.
     script.written(1, unless(0));
     script.written(1, ends(Life::Watching));
     script.written(0, unless(0));
@@ -566,11 +568,11 @@ fn elsewhere(script: &mut Script) {
     script.written(1, doubtful(3, WaitsFor::Nothing));
     script.refused(0, alone(1, 0), refusal());
     script.refused(0, alone(3, 0), refusal());
-    // There it may run; and nothing is known of another instance.
+    // It may run there; nothing is known about another instance.
     script.written(0, alone(1, 2));
     script.written(0, alone(2, 0));
     script.written(1, ends(Life::Closed));
-    // What was not given up was found out.
+    // An instance that was not given up is resolved when its recovery closes.
     script.written(0, alone(3, 0));
     script.refused(0, alone(1, 0), refusal());
     script.pass(WINDOW);
@@ -632,7 +634,7 @@ fn maintenance(script: &mut Script) {
     script.pass(WINDOW);
     script.report(0, false, Some(1));
     script.claim(1, 0, Some(on(1)));
-    // Only who has put it there takes it off, and a weaker reason changes nothing.
+    // Only the recovery that set the maintenance ends it, and a weaker reason has no effect.
     script.written(1, back());
     script.written(1, put(Process));
     script.claim(1, 1, Some(on(2)));
@@ -664,7 +666,7 @@ fn reserve(script: &mut Script) {
     let taken = || Outcome::ReserveTaken(vec![RESERVED]);
     script.opened(0, 0);
     script.opened(1, 1);
-    // A host that is not in reserve is not to be had.
+    // A host that is not in reserve cannot be reserved.
     let other = Draft {
         reservations: vec![(2, Held)],
         ..Draft::default()
@@ -678,11 +680,11 @@ fn reserve(script: &mut Script) {
     script.written(0, take(GivenBack));
     script.written(1, take(Held));
     script.refused(0, take(Held), taken());
-    // One that ends holds nothing, and what it had not used is in reserve again.
+    // A closed recovery holds no host, and hosts that it did not use are in reserve again.
     script.written(1, ends(Life::Closed));
     script.written(0, take(Held));
     script.written(0, take(GivenBack));
-    // It fails itself.
+    // The reserved host itself fails.
     script.report(RESERVED, false, Some(2));
     script.refused(0, take(Held), taken());
     script.claim(2, 0, Some(fresh()));
@@ -697,7 +699,7 @@ fn reserve(script: &mut Script) {
         ..ends(Life::Closed)
     };
     script.written(2, in_service);
-    // An instance's failure on it is no reason.
+    // The failure of an instance on it does not matter.
     script.report_instance(RESERVED, 1, Some(3));
     script.written(0, take(Held));
     script.written(0, take(Consumed));
@@ -739,7 +741,7 @@ fn counted(script: &mut Script) {
     script.opened(0, 0);
     script.opened(1, 1);
     script.written(0, order(1));
-    // Its own, however many, do not count.
+    // Any number of its own orders does not count.
     script.written(0, order(1));
     script.refused(1, order(1), Outcome::TooManyOrders);
     script.written(1, order(2));

@@ -7,10 +7,10 @@ use tachi_engine::ports::Clock;
 /// The machine's uptime at the start of a test.
 pub const BOOTED: Duration = Duration::from_hours(1);
 
-/// 2023-11-14 22:13:20, if a test does not care.
+/// The default time: 2023-11-14 22:13:20 UTC, in microseconds since the epoch.
 const SOME_TIME: i64 = 1_700_000_000_000_000;
 
-/// Both clocks stand still until they are moved.
+/// Two clocks that a test advances.
 #[derive(Debug)]
 pub struct HandClock {
     wall: AtomicI64,
@@ -24,7 +24,7 @@ impl Default for HandClock {
 }
 
 impl HandClock {
-    /// The wall clock shows this.
+    /// Creates a clock with this wall time.
     pub fn at(wall: Timestamp) -> Self {
         Self {
             wall: AtomicI64::new(wall.micros()),
@@ -32,7 +32,7 @@ impl HandClock {
         }
     }
 
-    /// Time passes, to the millisecond.
+    /// Advances both clocks, in whole milliseconds.
     pub fn advance(&self, by: Duration) {
         let millis = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
         self.boot_millis.fetch_add(millis, Ordering::SeqCst);
@@ -40,7 +40,7 @@ impl HandClock {
         self.wall.fetch_add(micros, Ordering::SeqCst);
     }
 
-    /// The wall clock alone is set forward, or back.
+    /// Sets the wall clock forward or, with a negative number, back.
     pub fn set_wall_on(&self, seconds: i64) {
         self.wall.fetch_add(seconds * 1_000_000, Ordering::SeqCst);
     }

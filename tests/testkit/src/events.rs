@@ -23,7 +23,7 @@ impl Ear {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Returns all events, unless `heard` has taken them.
+    /// Returns all events that `heard` has not removed.
     pub fn all(&self) -> Vec<Event> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

@@ -17,38 +17,36 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-/// One request.
+/// A recorded request.
 #[derive(Clone, Debug)]
 pub struct RecordedRequest {
-    /// How.
     pub method: Method,
     /// The path with its query.
     pub uri: Uri,
-    /// The headers.
     pub headers: HeaderMap,
     /// The body as sent.
     pub body: Bytes,
 }
 
 impl RecordedRequest {
-    /// Method and path with its query, as `GET /v1/things?limit=1`.
+    /// Returns method and path with its query, such as `GET /v1/things?limit=1`.
     pub fn line(&self) -> String {
         format!("{} {}", self.method, self.uri)
     }
 
-    /// The body.
+    /// Returns the body as text.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    /// A header, empty without it.
+    /// Returns a header; empty if it is missing.
     pub fn header(&self, name: &str) -> &str {
         let value = self.headers.get(name);
         value.and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
 }
 
-/// One answer.
+/// An answer.
 pub enum Reply {
     /// A status with a JSON body.
     Json(u16, Value),
@@ -56,13 +54,13 @@ pub enum Reply {
     With(u16, Vec<(&'static str, String)>, String),
     /// No answer.
     Hang,
-    /// A status, and a body that breaks off.
+    /// A status, and a truncated body.
     Broken(u16),
 }
 
-/// The server; it ends with this.
+/// The server, which stops when this is dropped.
 pub struct FakeHttp {
-    /// Its address, without a trailing slash.
+    /// The URL, without a trailing slash.
     pub url: String,
     asked: Arc<Mutex<Vec<RecordedRequest>>>,
     server: JoinHandle<()>,
@@ -75,7 +73,7 @@ impl Drop for FakeHttp {
 }
 
 impl FakeHttp {
-    /// Starts it on a free port of loopback; `answer` is given the URL, too.
+    /// Starts it on a free port of the loopback address. `answer` gets the request and the server's URL.
     pub async fn start(answer: impl Fn(&RecordedRequest, &str) -> Reply + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -97,7 +95,7 @@ impl FakeHttp {
         Self { url, asked, server }
     }
 
-    /// Returns its requests, in order.
+    /// Returns the requests in order.
     pub fn asked(&self) -> Vec<RecordedRequest> {
         self.asked.lock().unwrap().clone()
     }
@@ -119,7 +117,7 @@ async fn render(reply: Reply) -> Response<Body> {
             answer.body(Body::from(body)).unwrap()
         }
         Reply::Hang => std::future::pending().await,
-        // Promises more than it sends.
+        // Announces more bytes than it sends.
         Reply::Broken(status) => {
             let answer = answer.status(status).header("content-length", "1000");
             answer.body(Body::from_stream(Cut(0))).unwrap()
@@ -127,7 +125,7 @@ async fn render(reply: Reply) -> Response<Body> {
     }
 }
 
-/// Ends with an error once the head of the answer has gone out.
+/// A body that fails after the head of the answer was sent.
 struct Cut(u8);
 
 impl futures_util::Stream for Cut {

@@ -1,4 +1,4 @@
-//! A reported host, as in the tables.
+//! Rows of a reported host.
 
 use tachi_domain::entity::notification::{Notification, NotificationStatus, NotificationType};
 use tachi_domain::entity::segment::{RecoveryMethod, Segment};
@@ -15,7 +15,7 @@ const fn stamps(at: Timestamp) -> Stamps {
     }
 }
 
-/// Segment `racks`, with Nova's own choice of hosts.
+/// Returns the segment `racks`, whose recovery method leaves the choice of hosts to Nova.
 pub fn segment(at: Timestamp) -> Segment {
     Segment {
         row: 1,
@@ -29,7 +29,7 @@ pub fn segment(at: Timestamp) -> Segment {
     }
 }
 
-/// Host `compute-1` of that segment.
+/// Returns the host `compute-1` of that segment.
 pub fn host(at: Timestamp) -> Host {
     Host {
         row: 2,
@@ -44,7 +44,7 @@ pub fn host(at: Timestamp) -> Host {
     }
 }
 
-/// A report that it stopped, accepted and being worked on.
+/// Returns a running notification that the host stopped.
 pub fn stopped(at: Timestamp) -> Notification {
     let payload = [("event", "STOPPED"), ("host_status", "NORMAL")];
     Notification {

@@ -1,4 +1,4 @@
-//! Servers: in bulk, as they truly are, and bent.
+//! Servers: bulk creation, their real state, and manipulated records.
 
 use axum::Json;
 use axum::extract::Path;

@@ -94,7 +94,7 @@ async fn create_user(
     Ok((StatusCode::CREATED, Json(shown)).into_response())
 }
 
-/// Another password ends the user's tokens, and leaves its application credentials.
+/// Changes a user. A new password revokes the user's tokens, but not its application credentials.
 async fn update_user(
     State(app): State<SandboxState>,
     Path(id): Path<String>,

@@ -1,4 +1,4 @@
-//! From an authentication request to a token.
+//! Authentication requests and the issue of tokens.
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -8,14 +8,14 @@ use super::KeystoneError;
 use super::store::{ALLOW_EXPIRED_WINDOW, AppCredential, Keystone, Scope, Store, Token, User};
 use crate::model::tenants::plain_id;
 
-/// Tokens are kept until they end and some time more; beyond this many the old ones are dropped.
+/// Number of stored tokens above which those that have expired long ago are dropped.
 const SWEEP: usize = 1024;
 
 struct Identity {
     user_id: String,
     method: &'static str,
     credential: Option<AppCredential>,
-    /// The scope of a token that is traded in.
+    /// The scope of the token in a token-to-token request.
     former: Option<Scope>,
 }
 
@@ -75,7 +75,7 @@ fn text<'a>(value: &'a Value, key: &str) -> Option<&'a str> {
     value.get(key).and_then(Value::as_str)
 }
 
-/// True if the user is in the only domain, the default one.
+/// True if the user is in the default domain, the only one.
 fn in_default_domain(value: &Value) -> bool {
     let Some(domain) = value.get("domain") else {
         return true;

@@ -1,10 +1,10 @@
-//! The catalog as a token shows it.
+//! The catalog in a token.
 
 use serde_json::{Value, json};
 
 use super::store::{Endpoint, Store, Token};
 
-/// The catalog, with the token's project in every URL that asks for it.
+/// Returns the catalog, with the token's project in every URL template.
 pub(super) fn view(store: &Store, token: &Token) -> Value {
     store
         .endpoints

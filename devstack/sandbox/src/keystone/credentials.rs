@@ -39,7 +39,7 @@ fn view(credential: &AppCredential) -> Value {
     })
 }
 
-/// Access rules as they were asked for; null if there are none.
+/// Returns the requested access rules; null if there are none.
 fn access_rules(asked: &Value) -> Result<Value, KeystoneError> {
     let rules = match asked.get("access_rules") {
         None | Some(Value::Null) => return Ok(Value::Null),
@@ -73,7 +73,7 @@ fn owner_or_admin(
     }
 }
 
-/// They are made by their user alone.
+/// Only the user itself may create them.
 fn owner(app: &SandboxState, headers: &HeaderMap, user: &str) -> Result<super::Token, KeystoneError> {
     let token = caller(app, headers)?;
     if token.user_id == user {
@@ -131,7 +131,7 @@ async fn create(
         .ok_or_else(KeystoneError::unauthorized)?
         .to_owned();
     let secret = text("secret").unwrap_or_else(plain_id);
-    // A part of the roles of the token may be asked for, and no other.
+    // Only roles of the token may be requested.
     let asked_roles = asked.get("roles").and_then(Value::as_array);
     let roles = match asked_roles {
         None => token.roles.clone(),
@@ -192,7 +192,7 @@ async fn delete(
     if store.app_credentials.len() == before {
         return Err(KeystoneError::not_found("application credential", &id));
     }
-    // Tokens of a deleted credential end with it.
+    // The tokens of a deleted credential are revoked.
     store
         .tokens
         .retain(|_, token| token.app_credential.as_ref() != Some(&id));

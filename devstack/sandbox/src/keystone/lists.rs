@@ -1,4 +1,4 @@
-//! Projects, users, roles, services: what the command line asks for.
+//! Lists of projects, users, roles and services, as the command line requests them.
 
 use std::collections::BTreeSet;
 

@@ -46,7 +46,7 @@ pub(crate) struct AppCredential {
     pub(crate) user_id: String,
     pub(crate) project_id: String,
     pub(crate) roles: Vec<String>,
-    /// The access rules of its tokens, as given; null for no limit.
+    /// The access rules of its tokens, as requested; null for no limit.
     pub(crate) access_rules: serde_json::Value,
 }
 
@@ -96,10 +96,10 @@ pub(crate) struct Endpoint {
     pub(crate) region: String,
 }
 
-/// The region of a sandbox that runs alone.
+/// The region of a sandbox with one region.
 pub(crate) const REGION: &str = "RegionOne";
 
-/// Everything Keystone knows.
+/// Keystone's data.
 #[derive(Debug, Default)]
 pub(crate) struct Store {
     pub(crate) users: Vec<User>,
@@ -128,7 +128,7 @@ pub(crate) struct Keystone {
 }
 
 impl Keystone {
-    /// Users and projects of the region; every user has `password`, unless `passwords` names another.
+    /// Creates the users and projects of the region. Every user has `password`, unless `passwords` names another.
     pub(crate) fn new(tenants: &Tenants, password: &str, lifetime: Duration) -> Self {
         let projects: Vec<Project> = tenants
             .projects
@@ -161,7 +161,7 @@ impl Keystone {
                 let roles: Vec<String> = tenant.roles.iter().map(|role| (*role).to_owned()).collect();
                 let mut by_project = HashMap::from([(project.clone(), roles.clone())]);
                 if tenant.user == "admin" {
-                    // As after a bootstrap and an administrator's usual grants: admin works in every project.
+                    // As after a bootstrap and the usual grants: admin has its role in every project.
                     by_project.extend(projects.iter().map(|other| (other.id.clone(), roles.clone())));
                 }
                 User {
@@ -194,7 +194,7 @@ impl Keystone {
         self.lifetime
     }
 
-    /// Adds a service to a region of the catalog, or gives it another URL. Regions that come later are listed first.
+    /// Adds a service to a region of the catalog, or changes its URL. Regions that were added later are listed first.
     pub(crate) fn register(&self, region: &str, kind: &str, name: &str, url: &str) {
         let mut store = self.lock();
         let of = |endpoint: &&mut Endpoint| endpoint.kind == kind && endpoint.region == region;
@@ -218,7 +218,7 @@ impl Keystone {
         store.endpoints.insert(at, endpoint);
     }
 
-    /// Makes an application credential for a user in its default project, and returns its id.
+    /// Creates an application credential for a user in its default project, and returns its id.
     pub(crate) fn add_app_credential(&self, user: &str, name: &str, secret: &str) -> Option<String> {
         let mut store = self.lock();
         let owner = store.users.iter().find(|candidate| candidate.name == user)?;
@@ -240,7 +240,7 @@ impl Keystone {
         Some(id)
     }
 
-    /// The token, if it is good at `now`.
+    /// Returns the token if it is valid at `now`.
     pub(crate) fn token(&self, id: &str, now: DateTime<Utc>) -> Option<Token> {
         self.lock()
             .tokens
@@ -249,7 +249,7 @@ impl Keystone {
             .cloned()
     }
 
-    /// The token, if it is good at `now` or ended not too long before, as `allow_expired` has it.
+    /// Returns the token if it is valid at `now` or has expired within the window of `allow_expired`.
     pub(crate) fn token_even_ended(&self, id: &str, now: DateTime<Utc>) -> Option<Token> {
         self.token(id, now - ALLOW_EXPIRED_WINDOW)
     }

@@ -1,4 +1,4 @@
-//! Machines: find, ask, switch.
+//! Machines: list, query, switch.
 
 use std::time::Duration;
 

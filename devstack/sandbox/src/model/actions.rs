@@ -86,7 +86,7 @@ impl GuestAction {
 }
 
 impl State {
-    /// The server, if the caller may see it.
+    /// Returns the server if the caller may see it.
     pub(crate) fn find_server(&self, caller: &Caller, id: Uuid) -> Result<ServerNo, Refusal> {
         self.world
             .servers
@@ -139,7 +139,7 @@ impl State {
         Ok(())
     }
 
-    /// Locks; an owner's second lock changes nothing, an admin's replaces what is there.
+    /// Locks a server. An owner's second lock changes nothing; an admin's replaces the existing one.
     pub(crate) fn lock(&mut self, caller: &Caller, id: Uuid, reason: Option<String>) -> Result<(), Refusal> {
         let no = self.find_server(caller, id)?;
         let Some(server) = self.world.servers.get(no) else {
@@ -158,7 +158,7 @@ impl State {
         Ok(())
     }
 
-    /// Unlocks; an admin's lock is not an owner's to open.
+    /// Unlocks a server. An owner cannot remove an admin's lock.
     pub(crate) fn unlock(&mut self, caller: &Caller, id: Uuid) -> Result<(), Refusal> {
         let no = self.find_server(caller, id)?;
         let Some(server) = self.world.servers.get(no) else {
@@ -176,7 +176,7 @@ impl State {
         Ok(())
     }
 
-    /// Sets the state and clears the task; nothing checks that it makes sense.
+    /// Sets the state and clears the task, without a check.
     pub(crate) fn reset_state(&mut self, caller: &Caller, id: Uuid, error: bool) -> Result<(), Refusal> {
         let no = self.find_server(caller, id)?;
         caller.require_admin("os_compute_api:os-admin-actions:reset_state")?;
@@ -188,7 +188,7 @@ impl State {
         Ok(())
     }
 
-    /// Deletes; on a dead host only the record goes, and the guest when the host returns.
+    /// Deletes a server. On a dead host only the record is removed; the guest is removed when the host returns.
     pub(crate) fn delete_server(&mut self, caller: &Caller, id: Uuid) -> Result<(), Refusal> {
         let server = self.find_unlocked(caller, id)?;
         let no = server.no;
@@ -211,7 +211,6 @@ impl State {
         Ok(())
     }
 
-    /// Adds to the action log.
     pub(crate) fn log_action(&mut self, no: ServerNo, caller: &Caller, action: &'static str) {
         let by = (caller.user_id.as_str(), caller.project_id.as_str());
         self.world.log_action(no, Some(by), action);
@@ -219,7 +218,7 @@ impl State {
 }
 
 impl World {
-    /// The same by user and project; by nobody, if Nova does it by itself.
+    /// Adds an action by a user and project; by `None` if Nova acts by itself.
     pub(crate) fn log_action(&mut self, no: ServerNo, by: Option<(&str, &str)>, action: &'static str) {
         let (at, request_id) = (self.now, format!("req-{}", self.chance.uuid()));
         if let Some(server) = self.servers.get_mut(no) {

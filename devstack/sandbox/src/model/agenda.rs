@@ -1,4 +1,4 @@
-//! The events that are due: one heap for the whole region.
+//! Future events: one heap for the whole region.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -11,26 +11,26 @@ use crate::model::live_migration::LiveMove;
 use crate::model::rebuild::Rebuild;
 use crate::region_time::RegionTime;
 
-/// Something that will happen.
+/// A future event.
 #[derive(Debug, Clone)]
 pub(crate) enum Event {
-    /// nova-compute starts; void if the host has lived on since (`life`).
+    /// nova-compute starts. Void if `life` is no longer the host's.
     AgentStart { host: HostIx, life: u64 },
     /// nova-compute compares power states for the first time since its start.
     PowerSync { host: HostIx, life: u64 },
     /// A message reaches nova-compute.
     Deliver { host: HostIx, life: u64, cast: Cast },
-    /// A conductor takes up an evacuation of this instance.
+    /// A conductor handles an evacuation of this instance.
     Conduct { order: crate::model::conductor::Order },
     /// A new server is scheduled and spawned.
     Build { server: ServerNo },
-    /// A destination has done all of the rebuild but starting the guest.
+    /// A destination has done all of the rebuild except the start of the guest.
     RebuildSpawn { rebuild: Box<Rebuild> },
-    /// A destination writes down that the instance is its own now.
+    /// A destination records the instance as its own.
     RebuildFinish { rebuild: Box<Rebuild> },
     /// The guest of a live migration switches over.
     LiveSwitch { live: Box<LiveMove> },
-    /// The live migration is written down as completed.
+    /// The live migration is recorded as completed.
     LiveFinish { live: Box<LiveMove> },
     /// A cold migration arrives at its destination.
     ColdArrive { cold: ColdMove },
@@ -82,12 +82,12 @@ impl Agenda {
         }));
     }
 
-    /// When the next event is due.
+    /// Returns the time of the next event.
     pub(crate) fn next_at(&self) -> Option<RegionTime> {
         self.heap.peek().map(|Reverse(entry)| entry.at)
     }
 
-    /// Takes the next event that is due at `now` or before.
+    /// Removes and returns the next event that is due at `now`.
     pub(crate) fn pop_due(&mut self, now: RegionTime) -> Option<(RegionTime, Event)> {
         if self.next_at()? > now {
             return None;

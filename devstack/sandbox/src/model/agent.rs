@@ -9,7 +9,7 @@ use crate::model::server::{TaskState, VmState};
 use crate::model::{HostIx, ServerNo, World};
 
 impl World {
-    /// Starts nova-compute on a machine that has power. A running one is left alone.
+    /// Starts nova-compute on a machine that has power, unless it is running.
     pub(crate) fn start_agent(&mut self, ix: HostIx) {
         let (now, interval) = (self.now, self.settings.report_interval);
         let host = &mut self.hosts[ix];
@@ -56,7 +56,7 @@ impl World {
         records.into_keys().collect()
     }
 
-    /// Guests whose server was deleted while the host was away.
+    /// Destroys guests whose server was deleted while the host was down.
     fn destroy_deleted(&mut self, ix: HostIx) {
         let orphans: Vec<ServerNo> = self.hosts[ix]
             .guests
@@ -110,7 +110,7 @@ impl World {
         }
     }
 
-    /// Nova stops, in its records, what it finds shut down.
+    /// Records guests that are shut down as stopped, as Nova's periodic power sync does.
     pub(crate) fn sync_power(&mut self, ix: HostIx, life: u64) {
         if self.hosts[ix].life != life || !self.hosts[ix].reachable() {
             return;

@@ -1,4 +1,4 @@
-//! Host aggregates and the availability zones they make.
+//! Host aggregates and availability zones.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -7,10 +7,9 @@ use uuid::Uuid;
 use crate::model::{HostIx, Refusal, State};
 use crate::region_time::RegionTime;
 
-/// The zone of hosts that are in no aggregate with a zone.
+/// The zone of hosts outside any aggregate with a zone.
 pub(crate) const DEFAULT_ZONE: &str = "nova";
 
-/// One aggregate.
 #[derive(Debug, Clone)]
 pub(crate) struct Aggregate {
     pub(crate) id: u64,
@@ -28,7 +27,6 @@ impl Aggregate {
     }
 }
 
-/// All aggregates.
 #[derive(Debug, Default)]
 pub(crate) struct Aggregates {
     rows: BTreeMap<u64, Aggregate>,
@@ -45,7 +43,6 @@ impl Aggregates {
         self.rows.get(&id)
     }
 
-    /// The availability zone of a host.
     pub(crate) fn zone_of(&self, ix: HostIx) -> &str {
         self.zones.get(&ix).map_or(DEFAULT_ZONE, String::as_str)
     }
@@ -138,7 +135,7 @@ impl State {
             let elsewhere = self.aggregates.iter().any(|other| {
                 other.zone().is_some_and(|other_zone| other_zone != zone) && other.hosts.contains(&ix)
             });
-            // Instances would change their zone under their owner's feet.
+            // Instances would change their zone without their owner's knowledge.
             if elsewhere || (current != zone && !self.world.hosts[ix].servers.is_empty()) {
                 return Err(Refusal::conflict(format!(
                     "Cannot add host to aggregate {id}. Reason: One or more hosts already in availability zone(s) \

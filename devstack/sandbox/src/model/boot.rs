@@ -1,4 +1,4 @@
-//! New servers: by the API, with a build that takes time, or in bulk, running at once.
+//! New servers: by the API, with a build that takes time, or in bulk and running at once.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use crate::model::host::GuestPower;
 use crate::model::server::{Server, TaskState, VmState};
 use crate::model::{Caller, HostIx, Refusal, ServerNo, State};
 
-/// A server to be made.
+/// A server to create.
 #[derive(Debug, Clone)]
 pub(crate) struct NewServer {
     pub(crate) name: String,
@@ -21,7 +21,7 @@ pub(crate) struct NewServer {
 }
 
 impl State {
-    /// Takes a server up for building.
+    /// Accepts a server for building.
     pub(crate) fn create_server(&mut self, caller: &Caller, new: NewServer) -> Result<Uuid, Refusal> {
         if let Some(zone) = &new.zone
             && !self
@@ -72,7 +72,7 @@ impl State {
         no
     }
 
-    /// Schedules and spawns.
+    /// Schedules and spawns a server.
     pub(crate) fn build(&mut self, no: ServerNo) {
         let Some(server) = self.world.servers.get(no) else {
             return;
@@ -91,7 +91,7 @@ impl State {
         }
     }
 
-    /// A server that is there at once, without scheduler and build.
+    /// Creates a server at once, without scheduler and build.
     pub(crate) fn boot_now(
         &mut self,
         ix: HostIx,

@@ -27,7 +27,7 @@ pub(crate) enum CastKind {
     Resume,
     Terminate,
     Rebuild(Order),
-    /// A live migration whose destination, and after it the source, has to be asked first.
+    /// A live migration whose destination, and then its source, must be queried first.
     LiveMigrate(Box<LiveMove>),
 }
 
@@ -57,7 +57,7 @@ impl RebuildOrder {
 }
 
 impl World {
-    /// Sends a message; it is queued when the host cannot take it.
+    /// Sends a message, which is queued while the host cannot consume it.
     pub(crate) fn cast(&mut self, ix: HostIx, cast: Cast) {
         let host = &mut self.hosts[ix];
         if host.reachable() {
@@ -80,7 +80,7 @@ impl World {
         }
     }
 
-    /// Hands out what has waited in the queue.
+    /// Delivers the queued messages.
     pub(crate) fn drain_queue(&mut self, ix: HostIx) {
         let waiting: Vec<Cast> = self.hosts[ix].queue.drain(..).collect();
         for cast in waiting {
@@ -88,7 +88,7 @@ impl World {
         }
     }
 
-    /// The message arrives, or goes back to the queue if the host has died or lost its link meanwhile.
+    /// Handles a message, or queues it again if the host has died or lost its link meanwhile.
     pub(crate) fn deliver(&mut self, ix: HostIx, life: u64, cast: Cast) {
         let host = &mut self.hosts[ix];
         if host.life != life || !host.reachable() {
@@ -169,8 +169,8 @@ impl World {
         }
     }
 
-    /// Powers off what is here; the save wants `powering-off`, or nothing if the guest was off already. Of a guest the
-    /// hypervisor no longer knows, nothing is saved unless the task is `powering-off`.
+    /// Powers the guest off. The save requires the task `powering-off`, or none if the guest was off already. For a guest that the
+    /// hypervisor does not know, nothing is saved unless the task is `powering-off`.
     pub(crate) fn stop_instance(&mut self, ix: HostIx, no: ServerNo, id: Uuid) {
         let found = self.hosts[ix].guest(no);
         if found.is_some() {
@@ -192,7 +192,7 @@ impl World {
         }
     }
 
-    /// Unlike a start, a reboot saves its task state first, and so does nothing to an instance that has gone on.
+    /// Unlike a start, a reboot saves its task state first, so it has no effect on an instance that has moved.
     pub(crate) fn reboot_instance(&mut self, ix: HostIx, no: ServerNo, id: Uuid, hard: bool) {
         let wanted = if hard {
             TaskState::RebootingHard
@@ -226,13 +226,12 @@ impl World {
         });
     }
 
-    /// Destroys the guest and the record.
     pub(crate) fn terminate_instance(&mut self, ix: HostIx, no: ServerNo) {
         self.hosts.destroy_guest(ix, no, self.now);
         self.forget_server(no);
     }
 
-    /// Removes Nova's record of a server with all that hangs on it. Guests stay where they are.
+    /// Removes Nova's record of a server with all dependent records. Guests are not touched.
     pub(crate) fn forget_server(&mut self, no: ServerNo) {
         let Some(server) = self.servers.remove(no) else {
             return;

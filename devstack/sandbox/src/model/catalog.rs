@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use uuid::Uuid;
 
-/// A flavor.
 #[derive(Debug, Clone)]
 pub(crate) struct Flavor {
     pub(crate) id: String,
@@ -16,21 +15,20 @@ pub(crate) struct Flavor {
 }
 
 impl Flavor {
-    /// The traits that are `required`, or `forbidden`.
+    /// Returns the traits with this value: `required` or `forbidden`.
     pub(crate) fn traits<'a>(&'a self, word: &'a str) -> impl Iterator<Item = &'a str> {
         let named = self.extra_specs.iter().filter(move |(_, value)| *value == word);
         named.filter_map(|(key, _)| key.strip_prefix("trait:"))
     }
 }
 
-/// An image.
 #[derive(Debug, Clone)]
 pub(crate) struct Image {
     pub(crate) id: Uuid,
     pub(crate) name: String,
 }
 
-/// The usual flavors.
+/// Returns the usual flavors of a devstack.
 pub(crate) fn flavors() -> Vec<Flavor> {
     [
         ("1", "m1.tiny", 1, 512, 1),

@@ -1,4 +1,4 @@
-//! Cold migrations: a stopped or running server moves to another host, and awaits its confirmation there.
+//! Cold migrations of stopped or running servers to another host, where they wait for confirmation.
 
 use uuid::Uuid;
 
@@ -68,7 +68,7 @@ impl State {
         Ok(())
     }
 
-    /// Confirms a finished migration: what the source has kept of the server is gone.
+    /// Confirms a finished migration, and removes the server's remains from the source.
     pub(crate) fn confirm_resize(&mut self, caller: &Caller, id: Uuid) -> Result<(), Refusal> {
         let no = self.find_server(caller, id)?;
         let Some(server) = self.world.servers.get(no) else {
@@ -110,7 +110,7 @@ impl State {
 }
 
 impl World {
-    /// The destination has the server. If either host has died meanwhile, the record stays as it is.
+    /// Finishes the move at the destination. If either host has died meanwhile, the record does not change.
     pub(crate) fn cold_arrive(&mut self, cold: &ColdMove) {
         let alive = self.hosts[cold.source].works_since(cold.source_life)
             && self.hosts[cold.dest].works_since(cold.dest_life);

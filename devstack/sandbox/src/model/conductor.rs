@@ -1,4 +1,4 @@
-//! nova-conductor: takes up evacuations and chooses their destination.
+//! nova-conductor: handles evacuations and chooses their destinations.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::model::server::{Fault, VmState};
 use crate::model::{HostIx, ServerNo, State, World};
 use crate::region_time::RegionTime;
 
-/// A control-plane service with a heartbeat and nothing else to it.
+/// A control-plane service, of which only the heartbeat is simulated.
 #[derive(Debug)]
 pub(crate) struct Controller {
     pub(crate) binary: &'static str,
@@ -28,16 +28,16 @@ pub(crate) struct Controller {
 pub(crate) struct Order {
     pub(crate) server: ServerNo,
     pub(crate) requested: Option<HostIx>,
-    /// Goes to `requested` without asking the scheduler (microversions 2.29 to 2.67).
+    /// True if the evacuation goes to `requested` without the scheduler.
     pub(crate) force: bool,
-    /// The instance is left stopped (microversion 2.95 and later).
+    /// True if the instance is left stopped (microversion 2.95 and later).
     pub(crate) leave_stopped: bool,
-    /// The record the conductor took for it.
+    /// The migration record that the conductor selected for it.
     pub(crate) migration: Option<u64>,
 }
 
 impl State {
-    /// The API's message to the conductor.
+    /// Sends the API's message to the conductor.
     pub(crate) fn order_evacuation(&mut self, server_id: Uuid, order: Order) {
         if self.world.faults.at_conductor(server_id, MoveFault::LostCast) {
             return;
@@ -71,7 +71,7 @@ impl State {
             .any(|row| row.binary == "nova-conductor" && row.up)
     }
 
-    /// Ends or starts a controller; a returning conductor works off what has waited.
+    /// Stops or starts a controller; a returning conductor handles the queued messages.
     pub(crate) fn set_controller(&mut self, name: &str, up: bool) -> bool {
         let (now, interval) = (self.world.now, self.world.settings.report_interval);
         let mut found = false;
@@ -89,7 +89,6 @@ impl State {
         found
     }
 
-    /// Chooses a destination and sends the rebuild there.
     pub(crate) fn conduct(&mut self, mut order: Order) {
         if !self.conductor_alive() {
             self.conductor_backlog.push_back(order);
@@ -99,7 +98,7 @@ impl State {
             return;
         };
         let (server_id, source) = (server.id, server.host);
-        // Nova takes the first record that is `accepted`, whatever its origin and purpose.
+        // Nova selects the first record that is `accepted`, whatever its origin and purpose.
         order.migration = self
             .world
             .migrations
@@ -138,7 +137,7 @@ impl State {
 }
 
 impl World {
-    /// Puts a server into `error` with a fault.
+    /// Sets a server to `error`, with a fault.
     pub(crate) fn fail_server(&mut self, no: ServerNo, message: &str) {
         let at: RegionTime = self.now;
         let message = message.to_owned();

@@ -7,7 +7,7 @@ use crate::model::migration::{Migration, MigrationKind, MigrationStatus};
 use crate::model::server::{TaskState, VmState};
 use crate::model::{Caller, Refusal, State};
 
-/// An evacuation as asked for.
+/// A requested evacuation.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct EvacuateRequest {
     pub(crate) host: Option<String>,
@@ -16,7 +16,7 @@ pub(crate) struct EvacuateRequest {
 }
 
 impl State {
-    /// Accepts an evacuation, in Nova's order of checks. Neither lock nor task state is looked at: a second evacuation
+    /// Accepts an evacuation, in Nova's order of checks. Neither lock nor task state is checked: a second evacuation
     /// of an instance that is being evacuated is accepted too.
     pub(crate) fn evacuate(
         &mut self,
@@ -41,7 +41,7 @@ impl State {
         let Some(server) = self.world.servers.get(no) else {
             return Err(no_such_server(id));
         };
-        // Without a target and without a host, none equals none.
+        // Without a target and without a host, Nova compares `None` with `None`.
         if server.host == requested {
             return Err(Refusal::bad_request("The target host can't be the same one."));
         }

@@ -1,4 +1,4 @@
-//! Faults of moves: what may go wrong between an accepted evacuation, or a live migration, and its end.
+//! Faults of moves: between the acceptance of an evacuation or live migration and its end.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use uuid::Uuid;
 #[serde(tag = "kind", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum MoveFault {
-    /// The conductor never sees the order: the record stays `accepted` for ever.
+    /// The conductor never receives the order: the record stays `accepted`.
     LostCast,
     /// The scheduler finds no host: migration `error`, instance `error`.
     NoValidHost,
@@ -25,15 +25,15 @@ pub enum MoveFault {
         /// Extra region time in milliseconds.
         millis: u64,
     },
-    /// Nova refuses the live migration at once, as it does for what has a device of the host's.
+    /// Nova refuses the live migration at once, as it does for an instance with a device of the host.
     LiveRefused,
-    /// The live migration is given up by its source: migration `error`, instance as before.
+    /// The source gives up the live migration: migration `error`, instance as before.
     LiveError,
-    /// The live migration copies for ever, until it is aborted.
+    /// The live migration copies until it is aborted.
     LiveHang,
     /// The start of an instance fails on the host named as destination: the instance stays stopped.
     StartFails,
-    /// The destination loses power this long after the rebuild began.
+    /// The destination loses power this long after the start of the rebuild.
     DestinationDies {
         /// Region time in milliseconds.
         millis: u64,
@@ -74,7 +74,7 @@ pub struct MoveFaultRule {
     /// Only this instance.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server: Option<Uuid>,
-    /// Only this destination (not for faults of the conductor, which strike before there is one).
+    /// Only this destination; without effect for faults of the conductor, which occur before there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dest: Option<String>,
     /// The number of uses; `None` is unlimited.
@@ -83,7 +83,7 @@ pub struct MoveFaultRule {
 }
 
 impl MoveFaultRule {
-    /// A rule that strikes every evacuation.
+    /// Creates a rule for every evacuation.
     pub fn always(fault: MoveFault) -> Self {
         Self {
             fault,
@@ -93,7 +93,7 @@ impl MoveFaultRule {
         }
     }
 
-    /// A rule that strikes once.
+    /// Creates a rule for one evacuation.
     pub fn once(fault: MoveFault) -> Self {
         Self {
             times: Some(1),
@@ -101,14 +101,14 @@ impl MoveFaultRule {
         }
     }
 
-    /// The same rule for one instance only.
+    /// Limits the rule to one instance.
     #[must_use]
     pub fn server(mut self, server: Uuid) -> Self {
         self.server = Some(server);
         self
     }
 
-    /// The same rule for one destination only.
+    /// Limits the rule to one destination.
     #[must_use]
     pub fn dest(mut self, dest: &str) -> Self {
         self.dest = Some(dest.to_owned());
@@ -135,13 +135,13 @@ impl MoveFaults {
         &self.rules
     }
 
-    /// The fault that strikes this evacuation at the API and the conductor.
+    /// Returns true if this fault affects the evacuation at the API or the conductor.
     pub(crate) fn at_conductor(&mut self, server: Uuid, fault: MoveFault) -> bool {
         self.strike(server, None, |candidate| candidate == fault)
             .is_some()
     }
 
-    /// The fault that strikes this evacuation on its destination.
+    /// Returns the fault that affects this evacuation on its destination.
     pub(crate) fn at_dest(&mut self, server: Uuid, dest: &str) -> Option<MoveFault> {
         self.strike(server, Some(dest), |fault| {
             !fault.strikes_at_conductor() && fault != MoveFault::StartFails

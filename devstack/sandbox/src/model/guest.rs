@@ -1,4 +1,4 @@
-//! The only writers of guests and of the ledger.
+//! Changes of guests and of the ledger; no other code writes them.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::model::{HostIx, ServerNo};
 use crate::region_time::RegionTime;
 
 impl Hosts {
-    /// Puts a guest into a power state on a machine, defining it there if need be.
+    /// Sets a guest's power state on a machine, and defines the guest there if necessary.
     pub(crate) fn set_guest(
         &mut self,
         ix: HostIx,
@@ -19,7 +19,7 @@ impl Hosts {
         now: RegionTime,
     ) {
         let host = &mut self[ix];
-        // A machine without power executes nothing, whatever was asked of it.
+        // A machine without power executes nothing, whatever was requested.
         let power = if host.power || !power.executes() {
             power
         } else {
@@ -34,7 +34,6 @@ impl Hosts {
         }
     }
 
-    /// Removes a guest from a machine.
     pub(crate) fn destroy_guest(&mut self, ix: HostIx, no: ServerNo, now: RegionTime) {
         let host = &mut self[ix];
         if let Some(guest) = host.guests.remove(&no) {
@@ -43,7 +42,7 @@ impl Hosts {
         }
     }
 
-    /// Ends a guest that executes, without anybody having asked for it.
+    /// Ends a running guest without a request.
     pub(crate) fn crash_guest(&mut self, ix: HostIx, no: ServerNo, now: RegionTime) {
         let running = self[ix]
             .guests

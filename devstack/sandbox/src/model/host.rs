@@ -15,14 +15,14 @@ use crate::model::maas::Machine;
 use crate::model::rivals::Rivals;
 use crate::region_time::RegionTime;
 
-/// A new host's disk: larger than anything that is put on it.
+/// Size of a new host's disk, which no test fills.
 const DISK_GB: u64 = 10_000;
 
-/// Position of a host in [`Hosts`]; hosts are never removed, so it stays good.
+/// Index of a host in [`Hosts`]. It stays valid, because hosts are never removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct HostIx(usize);
 
-/// A guest a machine knows of.
+/// A guest that a machine's hypervisor has defined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Guest {
     pub(crate) server_id: Uuid,
@@ -45,7 +45,7 @@ impl GuestPower {
         matches!(self, Self::Running | Self::Paused)
     }
 
-    /// Nova's power state number.
+    /// Returns Nova's number of the power state.
     pub(crate) fn power_state(self) -> u8 {
         match self {
             Self::Running => 1,
@@ -55,7 +55,7 @@ impl GuestPower {
     }
 }
 
-/// Heartbeats, computed from when they began instead of being written one by one.
+/// Heartbeats, computed from their first time instead of being written one by one.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Heartbeat {
     since: Option<RegionTime>,
@@ -63,7 +63,7 @@ pub(crate) struct Heartbeat {
 }
 
 impl Heartbeat {
-    /// Beats from `first` on.
+    /// Creates heartbeats that start at `first`.
     pub(crate) fn from(first: RegionTime) -> Self {
         Self {
             since: Some(first),
@@ -71,7 +71,7 @@ impl Heartbeat {
         }
     }
 
-    /// The last beat at or before `now`.
+    /// Returns the last heartbeat at or before `now`.
     pub(crate) fn last(&self, now: RegionTime, interval: Duration) -> RegionTime {
         let Some(since) = self.since.filter(|since| *since <= now) else {
             return self.last;
@@ -84,7 +84,7 @@ impl Heartbeat {
         )
     }
 
-    /// Begins or ends the beating.
+    /// Starts or stops the heartbeats.
     pub(crate) fn set(&mut self, beating: bool, now: RegionTime, interval: Duration) {
         match (beating, self.since) {
             (true, None) => self.since = Some(now),
@@ -120,15 +120,15 @@ pub(crate) struct Host {
     // The machine.
     pub(crate) power: bool,
     pub(crate) link: bool,
-    /// Since when nova-compute runs.
+    /// Start time of nova-compute.
     pub(crate) agent: Option<RegionTime>,
     /// True if nova-compute starts at boot.
     pub(crate) agent_at_boot: bool,
-    /// Counts nova-compute's ends: work planned in an earlier life is void.
+    /// Incremented when nova-compute ends: events planned for an earlier life are void.
     pub(crate) life: u64,
     pub(crate) guests: BTreeMap<ServerNo, Guest>,
     pub(crate) machine: Machine,
-    /// Unconsumed messages: the broker's queue `compute.<host>`.
+    /// Unconsumed messages, as in the broker's queue `compute.<host>`.
     pub(crate) queue: VecDeque<Cast>,
     pub(crate) rebuilding: usize,
     pub(crate) waiting: VecDeque<RebuildOrder>,
@@ -141,7 +141,7 @@ pub(crate) struct Host {
     pub(crate) disabled: bool,
     pub(crate) disabled_reason: Option<String>,
     pub(crate) forced_down: bool,
-    /// Nova's API cannot reach the database of its cell.
+    /// True if Nova's API cannot reach the database of the host's cell.
     pub(crate) cell_away: bool,
     pub(crate) servers: BTreeSet<ServerNo>,
     pub(crate) inventory: Inventory,
@@ -217,7 +217,7 @@ impl Host {
         self.heartbeat.set(beating, now, interval);
     }
 
-    /// All there is, as Placement has it.
+    /// Returns the totals that Placement has.
     pub(crate) fn total(&self) -> Amounts {
         Amounts {
             vcpus: self.vcpus,
@@ -235,7 +235,7 @@ impl Host {
     }
 }
 
-/// All hosts, with their indexes, and the ledger of what executes on them.
+/// All hosts, with their indexes, and the ledger of the guests that execute on them.
 #[derive(Debug, Default)]
 pub(crate) struct Hosts {
     pub(crate) ledger: Ledger,
@@ -312,7 +312,7 @@ mod tests {
     fn heartbeats_are_computed_not_written() {
         let mut heartbeat = Heartbeat::from(at(1));
         for (now, last) in [(0, 0), (1, 1), (2, 1), (3, 3), (4, 3), (1001, 1001)] {
-            assert_eq!(heartbeat.last(at(now), BEAT), at(last), "asked at {now}");
+            assert_eq!(heartbeat.last(at(now), BEAT), at(last), "at {now}");
         }
         heartbeat.set(false, at(6), BEAT);
         assert_eq!(

@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::model::ServerNo;
 
-/// One resource class, but for its total, which is the host's.
+/// One resource class without its total, which belongs to the host.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Terms {
-    /// Not for instances.
+    /// The amount that instances cannot use.
     pub(crate) reserved: u64,
     pub(crate) ratio: f64,
     pub(crate) min_unit: u64,
-    /// `None` is all there is.
+    /// The maximum amount of one allocation; `None` is no limit.
     pub(crate) max_unit: Option<u64>,
     pub(crate) step_size: u64,
 }
@@ -64,7 +64,7 @@ pub(crate) struct Inventory {
     pub(crate) traits: BTreeSet<String>,
     allocations: HashMap<ServerNo, Amounts>,
     used: Amounts,
-    /// Moves on with each change.
+    /// Incremented with each change.
     generation: u64,
 }
 
@@ -77,7 +77,7 @@ impl Inventory {
         self.generation
     }
 
-    /// Each class with its total.
+    /// Returns each class with its total.
     pub(crate) fn classes(&self, total: Amounts) -> BTreeMap<&'static str, (u64, Terms)> {
         BTreeMap::from([
             ("VCPU", (u64::from(total.vcpus), self.vcpus)),
@@ -95,7 +95,7 @@ impl Inventory {
                 .accepts(total.disk_gb, self.used.disk_gb, amounts.disk_gb)
     }
 
-    /// One allocation per server.
+    /// Adds the server's allocation, unless it has one.
     pub(crate) fn allocate(&mut self, server: ServerNo, amounts: Amounts) {
         if self.allocations.insert(server, amounts).is_none() {
             self.used.vcpus += amounts.vcpus;

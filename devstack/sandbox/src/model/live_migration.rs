@@ -1,4 +1,4 @@
-//! Live migrations, whole and caught half-way.
+//! Live migrations, complete and interrupted.
 
 use uuid::Uuid;
 
@@ -24,7 +24,7 @@ pub(crate) struct LiveMove {
 }
 
 impl State {
-    /// Aborts a live migration that copies. After the switch it is too late.
+    /// Aborts a live migration. After the switch to the destination it is refused.
     pub(crate) fn abort_live_migration(
         &mut self,
         caller: &Caller,
@@ -127,7 +127,8 @@ impl State {
             dest_life: self.world.hosts[dest].life,
             migration,
         });
-        // The conductor asks the destination first. One that has died unnoticed finds the question when it returns.
+        // The conductor queries the destination first. A destination that has died undetected finds the query in its queue
+        // when it returns.
         if self.world.hosts[dest].reachable() {
             self.world.start_copy(live);
         } else {
@@ -158,9 +159,9 @@ impl World {
         );
     }
 
-    /// A live migration that has waited in the queue is taken up: by the destination, which asks the source, and then
-    /// by the source. Nothing looks at whether the server has been evacuated meanwhile: it then ends in `error`, with
-    /// the destination of the live migration as its host, while the guest runs where the evacuation has put it.
+    /// Continues a live migration from the queue: at the destination, which queries the source, and then
+    /// at the source. No step checks if the server was evacuated meanwhile: it then ends in `error`, with
+    /// the destination of the live migration as its host, while the guest runs at the destination of the evacuation.
     pub(crate) fn resume_live_migration(&mut self, ix: HostIx, mut live: Box<LiveMove>) {
         let (no, source, dest) = (live.server, live.source, live.dest);
         let Some(server) = self.servers.get(no) else {
@@ -184,7 +185,7 @@ impl World {
         self.fail_server(no, "The live migration found the server elsewhere");
     }
 
-    /// The memory is copied: the guest continues on the destination.
+    /// Switches the guest to the destination, after its memory was copied.
     pub(crate) fn live_switch(&mut self, live: Box<LiveMove>) {
         let alive = self.hosts[live.source].works_since(live.source_life)
             && self.hosts[live.dest].works_since(live.dest_life);

@@ -1,4 +1,4 @@
-//! Machines as MAAS sees them: what it remembers, what its BMC answers, how it lies.
+//! Machines in MAAS: the cached power state, the answers of the BMCs, and false answers.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,22 +13,19 @@ use crate::model::{HostIx, World};
 pub enum PowerQuery {
     /// The real state.
     Truth,
-    /// Always this word.
+    /// Always this state.
     Says {
         /// `on`, `off`, `unknown` or `error`.
         state: String,
     },
-    /// These words in turn, then the truth.
-    Script {
-        /// The answers, in order.
-        states: Vec<String>,
-    },
+    /// These states in turn, then the real one.
+    Script { states: Vec<String> },
     /// An error status.
     Fails {
         /// HTTP status.
         status: u16,
     },
-    /// No answer at all.
+    /// No answer.
     Hangs,
 }
 
@@ -41,7 +38,7 @@ pub enum PowerCommand {
     Works,
     /// 200 with the machine, and nothing happens.
     Ignored,
-    /// 200 with `null`: MAAS cannot do it.
+    /// 200 with `null`: MAAS cannot execute it.
     Null,
     /// An error status, and nothing happens.
     Fails {
@@ -63,7 +60,7 @@ pub(crate) struct Machine {
     pub(crate) query_delay_millis: u64,
     pub(crate) command: PowerCommand,
     pub(crate) power_type: String,
-    /// MAAS has seen another board in its place.
+    /// True if MAAS has recorded another board for this machine.
     pub(crate) exchanged: bool,
 }
 
@@ -91,12 +88,12 @@ pub(crate) enum QueryAnswer {
 }
 
 impl Host {
-    /// Asks the BMC through MAAS.
+    /// Queries the BMC through MAAS.
     pub(crate) fn query_power(&mut self) -> QueryAnswer {
         let machine = &mut self.machine;
         let truth = if self.power { "on" } else { "off" };
         let said = match &mut machine.query {
-            // A BMC without power cannot answer; the lie is MAAS's, which may continue.
+            // A BMC without power cannot answer; false states come from MAAS, so they continue.
             PowerQuery::Truth if !machine.bmc_powered => return QueryAnswer::Status(503),
             PowerQuery::Truth => truth.to_owned(),
             PowerQuery::Says { state } => state.clone(),

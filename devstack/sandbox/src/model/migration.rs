@@ -8,23 +8,19 @@ use uuid::Uuid;
 use crate::model::ServerNo;
 use crate::region_time::RegionTime;
 
-/// The kind of a move, with Nova's names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum MigrationKind {
-    /// A rebuild away from a dead host.
+    /// A rebuild on another host after its host has died.
     Evacuation,
-    /// A move of a running guest.
     LiveMigration,
-    /// A cold move.
     Migration,
-    /// A cold move to another flavor.
     Resize,
 }
 
 impl MigrationKind {
-    /// Nova's word.
+    /// Returns Nova's name of the kind.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Evacuation => "evacuation",
@@ -71,7 +67,6 @@ impl MigrationStatus {
     }
 }
 
-/// One record.
 #[derive(Debug, Clone)]
 pub(crate) struct Migration {
     pub(crate) id: u64,
@@ -97,7 +92,7 @@ pub(crate) struct Migration {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct MigrationFilter {
     pub(crate) instance_uuid: Option<Uuid>,
-    /// Either side.
+    /// Matches source or destination.
     pub(crate) host: Option<String>,
     pub(crate) source_compute: Option<String>,
     pub(crate) status: Option<String>,
@@ -113,7 +108,7 @@ impl MigrationFilter {
         let is =
             |wanted: &Option<String>, value: &str| wanted.as_deref().is_none_or(|wanted| wanted == value);
         let host_matches = match (&self.host, &self.source_compute) {
-            // Nova looks at `source_compute` only where `host` was not asked for.
+            // Nova checks `source_compute` only if `host` is not given.
             (Some(host), _) => row.source_compute == *host || row.dest_compute.as_ref() == Some(host),
             (None, Some(source)) => row.source_compute == *source,
             (None, None) => true,
@@ -130,7 +125,6 @@ impl MigrationFilter {
     }
 }
 
-/// All records.
 #[derive(Debug, Default)]
 pub(crate) struct Migrations {
     rows: BTreeMap<u64, Migration>,
@@ -168,7 +162,7 @@ impl Migrations {
         }
     }
 
-    /// The destination's claim.
+    /// Records the destination's claim.
     pub(crate) fn set_dest(&mut self, id: u64, compute: &str, node: &str, ip: &str, now: RegionTime) {
         let Some(row) = self.rows.get_mut(&id) else { return };
         if let Some(old) = row.dest_compute.replace(compute.to_owned())
@@ -182,7 +176,7 @@ impl Migrations {
         self.by_dest.entry(compute.to_owned()).or_default().insert(id);
     }
 
-    /// Nova hides the records of a deleted instance.
+    /// Removes the records of a deleted instance, which Nova hides.
     pub(crate) fn forget_server(&mut self, server_id: Uuid) {
         for id in self.by_server.remove(&server_id).unwrap_or_default() {
             let Some(row) = self.rows.remove(&id) else {
@@ -212,7 +206,7 @@ impl Migrations {
         self.by_uuid.get(&uuid).copied()
     }
 
-    /// Records with this host as source, oldest first.
+    /// Returns the records with this host as source, oldest first.
     pub(crate) fn of_source(&self, source: &str) -> impl Iterator<Item = &Migration> {
         self.by_source
             .get(source)
@@ -221,7 +215,7 @@ impl Migrations {
             .filter_map(|id| self.rows.get(id))
     }
 
-    /// Records of this instance, oldest first.
+    /// Returns the records of this instance, oldest first.
     pub(crate) fn of_server(&self, server_id: Uuid) -> impl Iterator<Item = &Migration> {
         self.by_server
             .get(&server_id)
@@ -230,7 +224,7 @@ impl Migrations {
             .filter_map(|id| self.rows.get(id))
     }
 
-    /// Up to `limit` records that pass the filter, newest first, older than `marker`.
+    /// Returns up to `limit` records that pass the filter and are older than `marker`, newest first.
     pub(crate) fn list(
         &self,
         filter: &MigrationFilter,

@@ -5,7 +5,7 @@ use crate::model::host::GuestPower;
 use crate::model::{HostIx, ServerNo, World};
 
 impl World {
-    /// Takes the power away: guests and nova-compute end at once.
+    /// Cuts the power: guests and nova-compute end at once.
     pub(crate) fn power_off(&mut self, ix: HostIx) {
         if !self.hosts[ix].power {
             return;
@@ -24,7 +24,7 @@ impl World {
         self.end_agent(ix);
     }
 
-    /// Gives power; nova-compute starts after the boot. Nothing happens to a machine that is on.
+    /// Restores the power; nova-compute starts after the boot. Has no effect on a machine that is on.
     pub(crate) fn power_on(&mut self, ix: HostIx) {
         let host = &mut self.hosts[ix];
         if host.power {
@@ -37,7 +37,7 @@ impl World {
         }
     }
 
-    /// Stops nova-compute; guests run on if the machine does.
+    /// Stops nova-compute. Guests keep running if the machine does.
     pub(crate) fn end_agent(&mut self, ix: HostIx) {
         let (now, interval) = (self.now, self.settings.report_interval);
         let host = &mut self.hosts[ix];
@@ -55,7 +55,7 @@ impl World {
         host.refresh_heartbeat(now, interval);
     }
 
-    /// Cuts or mends the control network. Guests and nova-compute run on; heartbeat and messages stop.
+    /// Cuts or restores the link to the control network. Guests and nova-compute keep running; heartbeat and messages stop.
     pub(crate) fn set_link(&mut self, ix: HostIx, up: bool) {
         let (now, interval) = (self.now, self.settings.report_interval);
         let host = &mut self.hosts[ix];
@@ -66,7 +66,7 @@ impl World {
         }
     }
 
-    /// A rack loses its power; its BMCs with it.
+    /// Cuts the power of a rack, including its BMCs.
     pub(crate) fn lose_rack(&mut self, rack: &str) -> usize {
         let members: Vec<HostIx> = self
             .hosts
@@ -81,7 +81,7 @@ impl World {
         members.len()
     }
 
-    /// Restores the rack's power; machines stay off until they are switched on.
+    /// Restores the power of a rack; machines stay off until they are switched on.
     pub(crate) fn restore_rack(&mut self, rack: &str) {
         for ix in self.hosts.indexes() {
             let host = &mut self.hosts[ix];

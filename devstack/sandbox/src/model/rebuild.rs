@@ -27,7 +27,7 @@ pub(crate) struct Rebuild {
 }
 
 impl World {
-    /// The order has reached its destination.
+    /// Handles an order that has reached its destination.
     pub(crate) fn rebuild_instance(&mut self, dest: HostIx, server_id: Uuid, order: Order) {
         let limit = self.settings.rebuild_concurrency.unwrap_or(usize::MAX);
         let host = &mut self.hosts[dest];
@@ -62,7 +62,7 @@ impl World {
         let fault = self.faults.at_dest(server_id, &name);
         if fault == Some(MoveFault::LateFailure) {
             self.end_failed(dest, no, order.migration);
-            // A late claim failure rolls back: the instance keeps the state it had.
+            // A late claim failure rolls back: the instance keeps its earlier state.
             self.servers.edit(no, self.now, |server| server.task_state = None);
             return;
         }
@@ -189,7 +189,7 @@ impl World {
         self.free_slot(dest);
     }
 
-    /// The record fails, the destination's allocation goes, the slot is free.
+    /// Fails the record, and releases the destination's allocation and slot.
     fn end_failed(&mut self, dest: HostIx, no: ServerNo, migration: Option<u64>) {
         if let Some(id) = migration {
             self.migrations.set_status(id, MigrationStatus::Failed, self.now);

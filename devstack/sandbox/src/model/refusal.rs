@@ -48,7 +48,7 @@ pub(crate) struct Caller {
 }
 
 impl Caller {
-    /// Refuses everybody but admins.
+    /// Refuses every caller except admins.
     pub(crate) fn require_admin(&self, rule: &str) -> Result<(), Refusal> {
         if self.admin {
             Ok(())

@@ -1,9 +1,9 @@
-//! Two orders for one server that a destination takes up together.
+//! Two concurrent orders for one server at one destination.
 //!
-//! Nova takes an evacuation of a server that is being evacuated, so a destination may find both orders in its queue.
-//! Both read the server while its task is `rebuilding` and pass that check. The one behind meets the task state the
-//! first has left only when it saves `rebuild_block_device_mapping`, and the failure's handler then writes that task
-//! state together with `error`. Nova 34 was seen to do so after the first had ended: the record, which both work on,
+//! Nova accepts an evacuation of a server that is being evacuated, so a destination may find both orders in its queue.
+//! Both read the server while its task is `rebuilding` and pass that check. The second one meets the task state that the
+//! first has set only when it saves `rebuild_block_device_mapping`, and the failure's handler then writes that task
+//! state together with `error`. Nova 34 was observed to do so after the first had ended: the record, which both use,
 //! goes from `done` to `failed`.
 
 use std::collections::HashMap;
@@ -13,7 +13,7 @@ use crate::model::server::{Fault, TaskState, VmState};
 use crate::model::{HostIx, ServerNo, World};
 use crate::region_time::RegionTime;
 
-/// Running rebuilds of a destination, with the messages behind them.
+/// The running rebuilds of a destination, each with the later orders for the same server.
 #[derive(Debug, Default)]
 pub(crate) struct Rivals {
     begun: HashMap<ServerNo, Begun>,
@@ -22,12 +22,12 @@ pub(crate) struct Rivals {
 #[derive(Debug)]
 struct Begun {
     at: RegionTime,
-    /// The records of the orders behind; an order need not have one.
+    /// The migration records of the later orders; `None` for an order without one.
     behind: Vec<Option<u64>>,
 }
 
 impl Rivals {
-    /// Records a started rebuild. Messages behind an earlier one of the same server fail when this one ends.
+    /// Records a started rebuild. Later orders for the same server fail when this one ends.
     pub(crate) fn begin(&mut self, no: ServerNo, at: RegionTime) {
         self.begun
             .entry(no)
@@ -38,7 +38,7 @@ impl Rivals {
             .at = at;
     }
 
-    /// Adds a message behind a running rebuild of the same server; true if there is one.
+    /// Adds a later order to a running rebuild of the same server. Returns true if there is one.
     pub(crate) fn join(&mut self, no: ServerNo, migration: Option<u64>, now: RegionTime) -> bool {
         let Some(begun) = self.begun.get_mut(&no).filter(|begun| begun.at == now) else {
             return false;
@@ -47,7 +47,7 @@ impl Rivals {
         true
     }
 
-    /// The rebuild that began at `at` has ended; the orders behind it.
+    /// Ends the rebuild that started at `at`, and returns the later orders.
     fn end(&mut self, no: ServerNo, at: RegionTime) -> Vec<Option<u64>> {
         if self.begun.get(&no).is_none_or(|begun| begun.at != at) {
             return Vec::new();
@@ -62,7 +62,7 @@ impl Rivals {
 }
 
 impl World {
-    /// Fails the orders behind a rebuild that has ended, well or not.
+    /// Fails the later orders of a rebuild that has ended, with or without success.
     pub(crate) fn end_rivals(&mut self, dest: HostIx, no: ServerNo, began: RegionTime) {
         for migration in self.hosts[dest].rivals.end(no, began) {
             if let Some(id) = migration {

@@ -6,7 +6,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use uuid::Uuid;
 
-/// The region's one source of chance.
+/// The region's only random number generator.
 #[derive(Debug)]
 pub(crate) struct RegionRng(StdRng);
 
@@ -19,17 +19,16 @@ impl RegionRng {
         self.0.random()
     }
 
-    /// A random id.
     pub(crate) fn uuid(&mut self) -> Uuid {
         uuid::Builder::from_random_bytes(self.bytes()).into_uuid()
     }
 
-    /// A duration from zero up to `most`.
+    /// Returns a duration from zero up to `most`.
     pub(crate) fn up_to(&mut self, most: Duration) -> Duration {
         most.mul_f64(self.0.random::<f64>())
     }
 
-    /// A number below `count`, which is not zero.
+    /// Returns a number below `count`, which must not be zero.
     pub(crate) fn below(&mut self, count: usize) -> usize {
         self.0.random_range(0..count)
     }

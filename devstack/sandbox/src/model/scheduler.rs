@@ -1,6 +1,6 @@
-//! Host choice, as nova-scheduler does it with its usual filters, and with those for aggregates' metadata that are often added:
+//! Host selection, as by nova-scheduler with its usual filters, and with the common filters for aggregates' metadata:
 //! `ComputeFilter`, `ServerGroupAntiAffinityFilter`, `ServerGroupAffinityFilter`, `AggregateInstanceExtraSpecsFilter`,
-//! `AggregateMultiTenancyIsolation`, and Placement's for room, traits and isolated aggregates.
+//! `AggregateMultiTenancyIsolation`, and Placement's for capacity, traits and isolated aggregates.
 
 use std::collections::BTreeSet;
 
@@ -26,7 +26,7 @@ const TENANT: &str = "filter_tenant_id";
 pub(crate) enum GroupPolicy {
     /// All on one host.
     Affinity,
-    /// At most this many on one host.
+    /// Up to this number on one host.
     AntiAffinity { per_host: usize },
     /// A soft policy.
     Soft,
@@ -42,7 +42,7 @@ pub(crate) struct ServerGroup {
 }
 
 impl State {
-    /// The least loaded host that takes the server; ties are broken by the seed.
+    /// Returns the least loaded host that accepts the server; the seed breaks ties.
     pub(crate) fn schedule(&mut self, no: ServerNo, exclude: Option<HostIx>) -> Option<HostIx> {
         let mut best: Vec<HostIx> = Vec::new();
         let mut most_free = 0;
@@ -96,7 +96,7 @@ impl State {
         Some((server, self.flavors.get(server.flavor)?))
     }
 
-    /// Placement's allocation of the server on a host.
+    /// Records Placement's allocation of the server on a host.
     pub(crate) fn allocate(&mut self, ix: HostIx, no: ServerNo) {
         if let Some(amounts) = self
             .with_flavor(no)
@@ -109,7 +109,7 @@ impl State {
 
 fn aggregates_admit(state: &State, ix: HostIx, server: &Server, flavor: &Flavor) -> bool {
     let own = || state.aggregates.iter().filter(|row| row.hosts.contains(&ix));
-    // What the flavor asks of aggregates.
+    // The flavor's requirements on aggregates.
     let mut asked = flavor.extra_specs.iter().filter_map(|(key, value)| {
         let unscoped = !key.contains(':');
         key.strip_prefix(SCOPE)
@@ -117,7 +117,7 @@ fn aggregates_admit(state: &State, ix: HostIx, server: &Server, flavor: &Flavor)
             .map(|key| (key, value))
     });
     let granted = asked.all(|(key, value)| own().any(|row| row.metadata.get(key) == Some(value)));
-    // What aggregates are kept for.
+    // The flavors and projects to which aggregates are restricted.
     let is_open = own().flat_map(|row| &row.metadata).all(|(key, value)| {
         if let Some(name) = key.strip_prefix("trait:") {
             value != "required" || flavor.traits("required").any(|own| own == name)
@@ -133,7 +133,7 @@ fn aggregates_admit(state: &State, ix: HostIx, server: &Server, flavor: &Flavor)
     granted && is_open && (tenants.peek().is_none() || tenants.any(ours))
 }
 
-/// An instance that is on its way counts where it goes, by its allocation.
+/// True if the server groups permit the host. An instance in a move counts at its destination, by its allocation.
 fn groups_admit(state: &State, ix: HostIx, no: ServerNo) -> bool {
     let mut groups = state.server_groups.iter().filter(|row| row.members.contains(&no));
     groups.all(|row| {
@@ -156,7 +156,7 @@ fn groups_admit(state: &State, ix: HostIx, no: ServerNo) -> bool {
     })
 }
 
-/// A volume is none of the host's disk.
+/// Returns the required resources. A volume uses no disk of the host.
 fn amounts(server: &Server, flavor: &Flavor) -> Amounts {
     Amounts {
         vcpus: flavor.vcpus,

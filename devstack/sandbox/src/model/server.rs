@@ -1,4 +1,4 @@
-//! Servers as Nova's database has them, and the table they live in.
+//! Servers, as in Nova's database.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::model::HostIx;
 use crate::region_time::RegionTime;
 
-/// Nova's internal instance number; higher is younger.
+/// Nova's internal instance number, which increases.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct ServerNo(pub(crate) u64);
 
@@ -19,7 +19,7 @@ pub(crate) struct ServerNo(pub(crate) u64);
 pub enum VmState {
     /// Being built; never launched yet.
     Building,
-    /// Meant to run.
+    /// Should be running.
     Active,
     /// Shut down.
     Stopped,
@@ -38,7 +38,7 @@ pub enum VmState {
 }
 
 impl VmState {
-    /// Nova's word.
+    /// Returns Nova's name of the state.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Building => "building",
@@ -78,7 +78,7 @@ pub enum TaskState {
 }
 
 impl TaskState {
-    /// Nova's word.
+    /// Returns Nova's name of the state.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Scheduling => "scheduling",
@@ -136,7 +136,7 @@ pub(crate) struct Lock {
     pub(crate) reason: Option<String>,
 }
 
-/// The last failure Nova keeps of a server.
+/// The last fault of a server.
 #[derive(Debug, Clone)]
 pub(crate) struct Fault {
     pub(crate) message: String,
@@ -148,7 +148,7 @@ pub(crate) struct Fault {
 pub(crate) struct ActionEntry {
     pub(crate) action: &'static str,
     pub(crate) at: RegionTime,
-    /// The user who asked for it; `None` for Nova itself.
+    /// The user who requested it; `None` for Nova itself.
     pub(crate) user_id: Option<String>,
     pub(crate) project_id: Option<String>,
     pub(crate) request_id: String,
@@ -167,7 +167,7 @@ pub(crate) struct Server {
     pub(crate) flavor: usize,
     pub(crate) metadata: BTreeMap<String, String>,
     pub(crate) pinned_zone: Option<String>,
-    /// A host demanded at creation.
+    /// The host that was requested at creation.
     pub(crate) requested_host: Option<HostIx>,
     pub(crate) host: Option<HostIx>,
     pub(crate) vm_state: VmState,
@@ -187,7 +187,7 @@ impl Server {
     }
 }
 
-/// All servers, with the indexes that lists are answered from.
+/// All servers, with the indexes for lists.
 #[derive(Debug, Default)]
 pub(crate) struct Servers {
     rows: BTreeMap<ServerNo, Server>,
@@ -252,7 +252,7 @@ impl Servers {
         self.rows.values()
     }
 
-    /// Youngest first, below `marker`.
+    /// Returns the servers below `marker`, newest first.
     pub(crate) fn newest(&self, marker: Option<ServerNo>) -> Box<dyn Iterator<Item = ServerNo> + '_> {
         match marker {
             Some(marker) => Box::new(self.rows.range(..marker).rev().map(|(no, _)| *no)),
@@ -260,7 +260,6 @@ impl Servers {
         }
     }
 
-    /// The numbers of one project's servers.
     pub(crate) fn of_project(&self, project: &str) -> Option<&BTreeSet<ServerNo>> {
         self.by_project.get(project)
     }

@@ -33,7 +33,7 @@ impl State {
         self.world.now.since(last) <= self.world.settings.service_down_time
     }
 
-    /// `updated_at`: the last write of the row, be it a heartbeat or a change by the API that changed something.
+    /// Returns `updated_at`: the last write of the row, by a heartbeat or by an effective change through the API.
     pub(crate) fn service_updated(&self, ix: HostIx) -> RegionTime {
         let host = &self.world.hosts[ix];
         host.heartbeat
@@ -41,7 +41,7 @@ impl State {
             .max(host.edited)
     }
 
-    /// `host_status` of a server.
+    /// Returns a server's `host_status`.
     pub(crate) fn host_status(&self, host: Option<HostIx>) -> &'static str {
         let Some(ix) = host else { return "" };
         let row = &self.world.hosts[ix];
@@ -89,7 +89,7 @@ impl State {
             None => (host.disabled, host.disabled_reason.clone()),
         };
         let forced_down = change.forced_down.unwrap_or(host.forced_down);
-        // Nova saves only what differs, and a save of nothing leaves `updated_at` alone.
+        // Nova saves only differences, and a save without any does not change `updated_at`.
         if (disabled, &reason, forced_down) != (host.disabled, &host.disabled_reason, host.forced_down) {
             host.disabled = disabled;
             host.disabled_reason = reason;

@@ -1,4 +1,4 @@
-//! The state as a whole: how it begins and how time passes in it.
+//! The whole state: its start, and the passage of time.
 
 use std::collections::VecDeque;
 
@@ -14,7 +14,7 @@ use crate::model::world::World;
 use crate::region_time::RegionTime;
 use crate::settings::RegionSettings;
 
-/// Everything there is in the region: the machines, and Nova's API, conductor and scheduler above them.
+/// The state of the region: the machines, and Nova's API, conductor and scheduler above them.
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) world: World,
@@ -94,7 +94,7 @@ impl State {
                 .collect(),
             vcpus: self.world.settings.fleet.vcpus,
             ram_mb: self.world.settings.fleet.ram_mb,
-            // Spread over one interval: a fleet that beats in step would hide what depends on a heartbeat's age.
+            // Spread over one interval: simultaneous heartbeats would hide defects that depend on a heartbeat's age.
             first_beat: self
                 .world
                 .now
@@ -103,7 +103,7 @@ impl State {
         self.world.hosts.push(Host::new(host))
     }
 
-    /// Lets time pass; what is due happens at its own moment, in order.
+    /// Advances the time, and handles due events in order, each at its own time.
     pub(crate) fn advance(&mut self, to: RegionTime) {
         while let Some((at, event)) = self.world.agenda.pop_due(to) {
             self.world.now = self.world.now.max(at);

@@ -1,4 +1,4 @@
-//! Users and projects of the region; Keystone and Nova must agree on their ids.
+//! The users and projects of the region, with the same ids in Keystone and Nova.
 
 use uuid::Uuid;
 
@@ -18,7 +18,7 @@ pub(crate) struct Project {
     pub(crate) name: &'static str,
 }
 
-/// All of them.
+/// All users and projects.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Tenants {
     pub(crate) projects: Vec<Project>,
@@ -62,7 +62,7 @@ impl Tenants {
             .map(|project| project.id.as_str())
     }
 
-    /// A user who works in the project of this name.
+    /// Returns a user with a role in the project of this name.
     pub(crate) fn user_of(&self, project: &str) -> Option<&str> {
         self.users
             .iter()
@@ -71,7 +71,7 @@ impl Tenants {
     }
 }
 
-/// Ids that Keystone writes without dashes.
+/// Returns an id without dashes, as Keystone writes them.
 pub(crate) fn plain_id() -> String {
     Uuid::new_v4().simple().to_string()
 }

@@ -1,4 +1,4 @@
-//! Shared by the model's tests: a small region and words to push it about.
+//! Helpers for the model's tests: a small region, and operations on it.
 
 use std::time::Duration;
 
@@ -70,7 +70,7 @@ impl State {
         self.world.servers.no(id).expect("the server is there")
     }
 
-    /// Host, state and task, as the API would show them.
+    /// Returns host, state and task as the API shows them.
     pub(crate) fn shown(&self, id: Uuid) -> (String, &'static str, &'static str) {
         let server = self.world.servers.by_id(id).expect("the server is there");
         (
@@ -84,7 +84,7 @@ impl State {
         )
     }
 
-    /// Status of the server's migrations, oldest first.
+    /// Returns the statuses of the server's migrations, oldest first.
     pub(crate) fn records(&self, id: Uuid) -> Vec<&'static str> {
         self.world
             .migrations
@@ -93,7 +93,7 @@ impl State {
             .collect()
     }
 
-    /// Pulls a host's plug and waits until Nova has noticed.
+    /// Cuts a host's power, and waits until Nova shows it down.
     pub(crate) fn kill(&mut self, host: usize) {
         let ix = self.h(host);
         self.world.power_off(ix);

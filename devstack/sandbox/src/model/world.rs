@@ -1,4 +1,4 @@
-//! Machines with their nova-computes, and the rows of Nova that these write.
+//! Machines, their nova-compute services, and Nova's rows that these write.
 
 use crate::model::agenda::{Agenda, Event};
 use crate::model::fault::MoveFaults;
@@ -9,7 +9,7 @@ use crate::model::server::Servers;
 use crate::region_time::RegionTime;
 use crate::settings::RegionSettings;
 
-/// The state that machines and nova-computes change. It is independent of API, conductor and scheduler: messages
+/// The state that machines and their nova-compute services change. It is independent of API, conductor and scheduler: messages
 /// arrive ([`World::cast`]), and time passes.
 #[derive(Debug)]
 pub(crate) struct World {

@@ -13,7 +13,7 @@ use crate::model::Refusal;
 use crate::model::actions::GuestAction;
 use crate::model::evacuate::EvacuateRequest;
 
-/// Finds the action in the body and does it.
+/// Executes the action that the body names.
 pub(super) async fn act(
     context: Context,
     Path(id): Path<String>,
@@ -82,7 +82,7 @@ fn lock_reason(context: &Context, argument: &Value) -> Result<Option<String>, An
             Err(invalid("lock", "is not of type 'object', 'null'"))
         };
     };
-    // Before 2.73 whatever is given is ignored.
+    // Before 2.73 the value is ignored.
     if !context.version.at_least(73) {
         return Ok(None);
     }
@@ -121,7 +121,7 @@ fn evacuate(context: &Context, id: uuid::Uuid, argument: &Value) -> Result<Respo
     }
     let request = EvacuateRequest {
         host: text(options, "host")?.map(str::to_owned),
-        // Before 2.29 a host that is named is taken without asking the scheduler.
+        // Before 2.29 a requested host is used without the scheduler.
         force: if version.at_least(29) {
             boolean(options, "force")?.unwrap_or(false)
         } else {

@@ -1,4 +1,4 @@
-//! Errors in Nova's shape.
+//! Errors in Nova's format.
 
 use axum::Json;
 use axum::response::{IntoResponse, Response};

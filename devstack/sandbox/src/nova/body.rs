@@ -1,11 +1,10 @@
-//! Reading JSON bodies the way Nova's schemas do: what is not named is refused.
+//! Parsing of JSON bodies, as strict as Nova's schemas: unknown properties are refused.
 
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::answer::Answer;
 
-/// The object under `key`.
 pub(super) fn object<'a>(body: &'a Value, key: &str) -> Result<&'a Map<String, Value>, Answer> {
     body.get(key)
         .and_then(Value::as_object)
@@ -22,7 +21,7 @@ pub(super) fn only(object: &Map<String, Value>, known: &[&str]) -> Result<(), An
     }
 }
 
-/// A string property, if it is there.
+/// Returns an optional string property.
 pub(super) fn text<'a>(object: &'a Map<String, Value>, key: &str) -> Result<Option<&'a str>, Answer> {
     match object.get(key) {
         None => Ok(None),
@@ -31,7 +30,7 @@ pub(super) fn text<'a>(object: &'a Map<String, Value>, key: &str) -> Result<Opti
     }
 }
 
-/// A boolean in any of the spellings Nova takes.
+/// Returns an optional boolean in any of Nova's spellings.
 pub(super) fn boolean(object: &Map<String, Value>, key: &str) -> Result<Option<bool>, Answer> {
     match object.get(key) {
         None => Ok(None),
@@ -43,7 +42,7 @@ pub(super) fn boolean(object: &Map<String, Value>, key: &str) -> Result<Option<b
     }
 }
 
-/// Nova's words for true and false.
+/// Parses Nova's spellings of true and false.
 pub(super) fn truth(word: &str) -> Option<bool> {
     match word.trim().to_ascii_lowercase().as_str() {
         "1" | "t" | "true" | "on" | "y" | "yes" => Some(true),
@@ -52,7 +51,7 @@ pub(super) fn truth(word: &str) -> Option<bool> {
     }
 }
 
-/// Metadata: strings by name.
+/// Returns metadata: strings by name.
 pub(super) fn strings(value: &Value) -> Result<std::collections::BTreeMap<String, String>, Answer> {
     let object = value
         .as_object()
@@ -68,7 +67,7 @@ pub(super) fn strings(value: &Value) -> Result<std::collections::BTreeMap<String
         .collect()
 }
 
-/// An id that names nothing is nothing found, whether or not it is a UUID.
+/// Parses an id. Text that is not a UUID is answered like an unknown id: 404.
 pub(super) fn server_id(text: &str) -> Result<Uuid, Answer> {
     text.parse()
         .map_err(|_| Answer::not_found(format!("Instance {text} could not be found.")))

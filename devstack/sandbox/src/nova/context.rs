@@ -20,7 +20,7 @@ pub(super) struct Context {
 }
 
 impl Context {
-    /// Refuses everybody but admins.
+    /// Refuses every caller except admins.
     pub(super) fn admin(&self, rule: &str) -> Result<(), Refusal> {
         self.caller.require_admin(rule)
     }
@@ -39,7 +39,7 @@ impl FromRequestParts<SandboxState> for Context {
             .and_then(|id| app.keystone.token(id, now))
             .ok_or_else(|| unauthorized(app))?;
         let Some(project_id) = token.project_id() else {
-            // Nova's rules ask for a project; a token of the whole system is refused.
+            // Nova's rules require a project, so a system-scoped token is refused.
             let message = "Policy doesn't allow os_compute_api to be performed.".to_owned();
             return Err(Answer {
                 status: StatusCode::FORBIDDEN,

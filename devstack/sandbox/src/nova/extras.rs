@@ -1,4 +1,4 @@
-//! Small routes the command line asks for on its way.
+//! Minor routes that the command line requests.
 
 use axum::Json;
 use axum::extract::Path;
@@ -33,7 +33,7 @@ pub(super) async fn instance_actions(
     })
 }
 
-/// Answers only those who may see the server.
+/// Returns `body` if the caller may see the server.
 fn of_server(context: &Context, id: &str, body: Value) -> Result<Json<Value>, Answer> {
     let id = server_id(id)?;
     context
@@ -73,7 +73,7 @@ pub(super) async fn keypairs(_context: Context) -> Json<Value> {
     Json(json!({"keypairs": []}))
 }
 
-/// Of all projects; before 2.64 a policy is a list and has no rules.
+/// Lists server groups of all projects. Before 2.64 a policy is a list without rules.
 pub(super) async fn server_groups(context: Context) -> Json<Value> {
     let new = context.version.at_least(64);
     context.app.region.read(|state| {

@@ -14,7 +14,7 @@ use super::page::Page;
 use crate::model::migration::{Migration, MigrationFilter, MigrationKind, MigrationStatus};
 use crate::region_time::RegionTime;
 
-/// A time in any of the forms clients send; without a zone it is UTC.
+/// Parses a time in any of the formats that clients send; without a zone it is UTC.
 pub(super) fn time(context: &Context, text: &str) -> Option<RegionTime> {
     // An unencoded `+` arrives as a space.
     let text = text.replace(' ', "+");
@@ -65,7 +65,7 @@ fn view(context: &Context, row: &Migration) -> Value {
     shown
 }
 
-/// Unknown keys are refused from 2.59 on.
+/// Refuses unknown keys from 2.59 on.
 fn check_names(context: &Context, page: &Page) -> Result<(), Answer> {
     let version = context.version;
     if !version.at_least(59) {
@@ -217,7 +217,7 @@ pub(super) async fn of_server(context: Context, Path(id): Path<String>) -> Resul
                 shown["server_uuid"] = json!(row.server_id);
                 let taken = state.world.now.since(row.created).as_secs_f64();
                 let whole = state.world.settings.live_migration_time.as_secs_f64();
-                // One that takes longer copies the same pages again and again.
+                // A migration that takes longer copies the same pages repeatedly.
                 let part = (taken / whole.max(0.001)).min(0.97);
                 #[expect(
                     clippy::cast_possible_truncation,

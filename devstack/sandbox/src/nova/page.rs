@@ -16,7 +16,7 @@ impl Page {
         Self { pairs }
     }
 
-    /// The last value of this name.
+    /// Returns the last value of this name.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         self.pairs
             .iter()
@@ -39,7 +39,7 @@ impl Page {
         }
     }
 
-    /// The next link. Nova adds it to every full page, even when nothing follows.
+    /// Returns the next link. Nova adds it to every full page, even if it was the last one.
     pub(super) fn next(&self, url: &str, rows: usize, limit: usize, last: Option<String>) -> Option<Value> {
         let last = last.filter(|_| limit > 0 && rows == limit)?;
         let kept = self.pairs.iter().filter(|(key, _)| key != "marker");

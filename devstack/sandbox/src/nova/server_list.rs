@@ -23,7 +23,7 @@ type Pairs = Query<Vec<(String, String)>>;
 struct Filter {
     project: Option<String>,
     user: Option<String>,
-    /// The service host, by name; one that does not exist has no servers.
+    /// The service host's name; the list is empty for an unknown one.
     host: Option<String>,
     node: Option<String>,
     name: Option<String>,
@@ -50,7 +50,7 @@ impl Filter {
             context.admin("os_compute_api:servers:detail:get_all_tenants")?;
         }
         let admin = context.caller.admin;
-        // Filters on what only admins see are dropped for everybody else, as Nova does.
+        // Filters on fields of admins are ignored for other callers, as in Nova.
         let privileged = |name: &str| own(name).filter(|_| admin);
         let asked_project = privileged("project_id").or_else(|| privileged("tenant_id"));
         let time = |name: &str| match page.get(name) {
@@ -127,7 +127,7 @@ impl Filter {
     }
 }
 
-/// Nova hands the name to the database as a regular expression. Anchors are understood, anything else is literal.
+/// True if the name matches. Nova passes the pattern to the database as a regular expression; here only anchors are supported.
 fn name_matches(pattern: &str, name: &str) -> bool {
     let (head, pattern) = pattern
         .strip_prefix('^')
@@ -143,7 +143,7 @@ fn name_matches(pattern: &str, name: &str) -> bool {
     }
 }
 
-/// Candidates, youngest first, from the narrowest index there is.
+/// Returns the candidates, newest first, from the narrowest index.
 fn candidates<'a>(
     state: &'a State,
     filter: &Filter,

@@ -1,4 +1,4 @@
-//! A server as the API shows it.
+//! The JSON of a server.
 
 use serde_json::{Map, Value, json};
 
@@ -15,7 +15,7 @@ pub(super) struct ViewContext<'a> {
     admin: bool,
     base: &'a str,
     clock: &'a Clock,
-    /// A single server shows a little more than one in a list.
+    /// True for a single server, which has a few more fields than one in a list.
     single: bool,
 }
 
@@ -37,12 +37,12 @@ impl<'a> ViewContext<'a> {
         ])
     }
 
-    /// Id, name and links.
+    /// Returns id, name and links.
     pub(super) fn brief(&self, server: &Server) -> Value {
         json!({"id": server.id, "name": server.name, "links": self.links(server)})
     }
 
-    /// Everything.
+    /// Returns all fields.
     pub(super) fn full(&self, state: &State, server: &Server) -> Value {
         let status = server.status();
         let zone = server.host.map_or("", |ix| state.aggregates.zone_of(ix));
@@ -173,7 +173,7 @@ impl<'a> ViewContext<'a> {
         json!({"id": flavor.id, "links": [{"rel": "bookmark", "href": href}]})
     }
 
-    /// A server without an image has a volume; its id is the server's with the last bits turned.
+    /// Returns the volume's id of a server without an image: the server's id with the last bits inverted.
     fn volumes(&self, server: &Server) -> Value {
         if server.image.is_some() {
             return json!([]);

@@ -35,7 +35,7 @@ pub(super) async fn delete(context: Context, Path(id): Path<String>) -> Result<S
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// `PUT /servers/{id}`: the name.
+/// `PUT /servers/{id}`: changes the name.
 pub(super) async fn update(
     context: Context,
     Path(id): Path<String>,
@@ -115,7 +115,7 @@ pub(super) async fn create(context: Context, Json(body): Json<Value>) -> Result<
     Ok((StatusCode::ACCEPTED, [("location", href)], Json(body)).into_response())
 }
 
-/// `zone:host` pins the host and lets the zone go.
+/// Splits `zone:host`, which pins the host and omits the zone.
 fn split_zone(zone: Option<&str>) -> (Option<&str>, Option<&str>) {
     match zone.and_then(|zone| zone.split_once(':')) {
         Some((zone, host)) => (Some(zone), Some(host).filter(|host| !host.is_empty())),

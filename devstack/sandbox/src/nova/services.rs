@@ -124,7 +124,7 @@ pub(super) async fn list(
         let shown: Value = rows
             .iter()
             .filter(|row| binary.is_empty() || row.binary == binary)
-            // Before 2.69 what is in a cell that is away is left out.
+            // Before 2.69 services in an unreachable cell are omitted.
             .filter(|row| !row.cell_away || context.version.at_least(69))
             .map(|row| view(&context, row))
             .collect();

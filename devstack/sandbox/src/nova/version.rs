@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::answer::Answer;
 use crate::web::SandboxState;
 
-/// The newest minor version spoken.
+/// The newest supported minor version.
 const NEWEST: u16 = 100;
 
 /// A microversion `2.MINOR`.
@@ -33,7 +33,7 @@ impl Microversion {
         self.0 >= minor
     }
 
-    /// Parses the headers: the common one before Nova's old one, 2.1 if neither names compute.
+    /// Parses the headers: the common one before Nova's older one; 2.1 if neither names compute.
     pub(super) fn of(headers: &HeaderMap) -> Result<Self, Answer> {
         let common = headers
             .get_all("openstack-api-version")

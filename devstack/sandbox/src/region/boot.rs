@@ -1,4 +1,4 @@
-//! Servers in bulk, running at once.
+//! Bulk creation of running servers.
 
 use std::collections::BTreeMap;
 
@@ -18,13 +18,13 @@ use crate::model::{HostIx, State};
 pub struct Boot {
     /// The host; `None` spreads them over all hosts that are on.
     pub host: Option<String>,
-    /// Their number.
+    /// The number of servers.
     pub count: usize,
-    /// Names are this and a number.
+    /// The prefix of the names.
     pub name: String,
     /// True to append a number to the name.
     pub numbered: bool,
-    /// Metadata of each of them.
+    /// Metadata of each server.
     pub metadata: BTreeMap<String, String>,
     /// Project name: `demo`, `admin` or `service`.
     pub project: String,
@@ -32,7 +32,7 @@ pub struct Boot {
     pub flavor: String,
     /// True to boot from a volume instead of an image.
     pub volume_backed: bool,
-    /// Availability zone asked for at creation; evacuations stay inside it.
+    /// The requested availability zone; evacuations stay inside it.
     pub zone: Option<String>,
     /// The initial state.
     pub vm_state: VmState,
@@ -56,7 +56,7 @@ impl Default for Boot {
 }
 
 impl Boot {
-    /// `count` running servers, spread over the hosts.
+    /// Creates an order of `count` running servers, spread over the hosts.
     pub fn spread(count: usize) -> Self {
         Self {
             count,
@@ -64,7 +64,7 @@ impl Boot {
         }
     }
 
-    /// `count` running servers on one host.
+    /// Creates an order of `count` running servers on one host.
     pub fn on(host: &str, count: usize) -> Self {
         Self {
             host: Some(host.to_owned()),
@@ -80,21 +80,21 @@ impl Boot {
         self
     }
 
-    /// Begins in another state.
+    /// Sets the initial state.
     #[must_use]
     pub fn vm_state(mut self, vm_state: VmState) -> Self {
         self.vm_state = vm_state;
         self
     }
 
-    /// Names them differently.
+    /// Sets the prefix of the names.
     #[must_use]
     pub fn name(mut self, name: &str) -> Self {
         name.clone_into(&mut self.name);
         self
     }
 
-    /// Names them just so.
+    /// Sets the exact name, without a number.
     #[must_use]
     pub fn exact_name(mut self, name: &str) -> Self {
         name.clone_into(&mut self.name);
@@ -104,11 +104,11 @@ impl Boot {
 }
 
 impl Region {
-    /// Boots servers that are there at once, and returns their ids in order.
+    /// Creates running servers at once, and returns their ids in order.
     ///
     /// # Errors
     ///
-    /// When a name in `boot` is unknown, or no host has room.
+    /// A name in `boot` is unknown, or no host has capacity.
     pub fn boot(&self, boot: &Boot) -> Result<Vec<Uuid>, SandboxError> {
         self.change(|state| {
             let flavor = state
@@ -168,7 +168,7 @@ impl Region {
     }
 }
 
-/// Hosts in turn, so that booting fifty thousand servers does not ask the scheduler fifty thousand times.
+/// Returns hosts round-robin, so that fifty thousand servers need no fifty thousand calls of the scheduler.
 struct BootOrder {
     hosts: Vec<HostIx>,
     next: usize,

@@ -17,7 +17,7 @@ impl Region {
                     None => std::future::pending().await,
                 }
             };
-            // All three branches may be dropped: sleeping and waiting have no effect of their own, and a wake-up that
+            // All three branches may be dropped: sleeping and waiting have no side effects, and a wake-up that
             // is missed leaves its permit behind.
             tokio::select! {
                 () = stop.cancelled() => return,

@@ -1,4 +1,4 @@
-//! Pulling plugs and other mischief.
+//! Faults of the region: power, links, agents, moves, BMCs.
 
 use std::time::Duration;
 
@@ -20,19 +20,19 @@ impl From<Refusal> for SandboxError {
     }
 }
 
-/// Faults of the region: power, links, agents, moves, BMCs.
+/// The interface to the faults of a region.
 #[derive(Debug, Clone, Copy)]
 pub struct Faults<'a>(&'a Region);
 
 impl Region {
-    /// Lets things go wrong.
+    /// Returns the interface to the faults.
     pub fn faults(&self) -> Faults<'_> {
         Faults(self)
     }
 }
 
 impl Faults<'_> {
-    /// Pulls the plug of a host: guests and nova-compute end at once, the BMC keeps running.
+    /// Cuts the power of a host: guests and nova-compute end at once, the BMC keeps running.
     ///
     /// # Errors
     ///
@@ -45,16 +45,16 @@ impl Faults<'_> {
     ///
     /// # Errors
     ///
-    /// When there is no such host.
+    /// There is no such host.
     pub fn power_on(self, host: &str) -> Result<(), SandboxError> {
         self.0.on_host(host, |state, ix| state.world.power_on(ix))
     }
 
-    /// Cuts a host off the control network: guests run on, heartbeat and messages stop.
+    /// Isolates a host from the control network: guests keep running, heartbeat and messages stop.
     ///
     /// # Errors
     ///
-    /// When there is no such host.
+    /// There is no such host.
     pub fn link_loss(self, host: &str) -> Result<(), SandboxError> {
         self.0.on_host(host, |state, ix| state.world.set_link(ix, false))
     }
@@ -63,25 +63,25 @@ impl Faults<'_> {
     ///
     /// # Errors
     ///
-    /// When there is no such host.
+    /// There is no such host.
     pub fn link_restore(self, host: &str) -> Result<(), SandboxError> {
         self.0.on_host(host, |state, ix| state.world.set_link(ix, true))
     }
 
-    /// Stops nova-compute; guests run on.
+    /// Stops nova-compute; guests keep running.
     ///
     /// # Errors
     ///
-    /// When there is no such host.
+    /// There is no such host.
     pub fn agent_stop(self, host: &str) -> Result<(), SandboxError> {
         self.0.on_host(host, |state, ix| state.world.end_agent(ix))
     }
 
-    /// Starts nova-compute, with its cleanup. Nothing happens on a machine that is off.
+    /// Starts nova-compute, with its cleanup. Has no effect on a machine that is off.
     ///
     /// # Errors
     ///
-    /// When there is no such host.
+    /// There is no such host.
     pub fn agent_start(self, host: &str) -> Result<(), SandboxError> {
         self.0.on_host(host, |state, ix| state.world.start_agent(ix))
     }
@@ -90,7 +90,7 @@ impl Faults<'_> {
     ///
     /// # Errors
     ///
-    /// When there is no such host.
+    /// There is no such host.
     pub fn agent_at_boot(self, host: &str, starts: bool) -> Result<(), SandboxError> {
         self.0
             .on_host(host, |state, ix| state.world.hosts[ix].agent_at_boot = starts)
@@ -101,7 +101,7 @@ impl Faults<'_> {
     ///
     /// # Errors
     ///
-    /// When there is no such host.
+    /// There is no such host.
     pub fn purge_queue(self, host: &str) -> Result<usize, SandboxError> {
         self.0.on_host(host, |state, ix| {
             let count = state.world.hosts[ix].queue.len();
@@ -110,11 +110,11 @@ impl Faults<'_> {
         })
     }
 
-    /// Takes the power from a whole rack, BMCs included. Returns the number of affected hosts.
+    /// Cuts the power of a rack, including its BMCs. Returns the number of affected hosts.
     ///
     /// # Errors
     ///
-    /// When there is no such rack.
+    /// There is no such rack.
     pub fn rack_loss(self, rack: &str) -> Result<usize, SandboxError> {
         match self.0.change(|state| state.world.lose_rack(rack)) {
             0 => Err(SandboxError::NoSuchRack {
@@ -124,7 +124,7 @@ impl Faults<'_> {
         }
     }
 
-    /// Gives a rack its power back: BMCs answer again, machines stay off.
+    /// Restores the power of a rack: BMCs answer again, machines stay off.
     pub fn rack_restore(self, rack: &str) {
         self.0.change(|state| state.world.restore_rack(rack));
     }
@@ -133,7 +133,7 @@ impl Faults<'_> {
     ///
     /// # Errors
     ///
-    /// When there is none of this name.
+    /// There is no such controller.
     pub fn set_controller(self, name: &str, up: bool) -> Result<(), SandboxError> {
         if self.0.change(|state| state.set_controller(name, up)) {
             Ok(())
@@ -150,12 +150,12 @@ impl Faults<'_> {
         self.0.change(|state| state.world.faults.add(rule));
     }
 
-    /// The faults of evacuations in force.
+    /// Returns the faults of evacuations in force.
     pub fn move_faults(self) -> Vec<MoveFaultRule> {
         self.0.read(|state| state.world.faults.rules().to_vec())
     }
 
-    /// Removes every fault of evacuations, of MAAS and of the APIs. Powers and links stay as they are.
+    /// Removes every fault of evacuations, of MAAS and of the APIs. Power and links do not change.
     pub fn clear_faults(self) {
         self.0.api_faults().clear();
         self.0.change(|state| {
@@ -170,21 +170,21 @@ impl Faults<'_> {
         });
     }
 
-    /// Sets how MAAS answers power queries about a host.
+    /// Sets MAAS's answer to power queries about a host.
     ///
     /// # Errors
     ///
-    /// When there is no such host.
+    /// There is no such host.
     pub fn maas_query(self, host: &str, query: PowerQuery) -> Result<(), SandboxError> {
         self.0
             .on_host(host, |state, ix| state.world.hosts[ix].machine.query = query)
     }
 
-    /// Sets how long MAAS takes for a power query about a host, in real time.
+    /// Sets the duration of a power query about a host, in real time.
     ///
     /// # Errors
     ///
-    /// When there is no such host.
+    /// There is no such host.
     pub fn maas_query_delay(self, host: &str, delay: Duration) -> Result<(), SandboxError> {
         let millis = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
         self.0.on_host(host, |state, ix| {
@@ -192,54 +192,54 @@ impl Faults<'_> {
         })
     }
 
-    /// Sets what becomes of power commands to a host.
+    /// Sets the effect of power commands to a host.
     ///
     /// # Errors
     ///
-    /// When there is no such host.
+    /// There is no such host.
     pub fn maas_command(self, host: &str, command: PowerCommand) -> Result<(), SandboxError> {
         self.0
             .on_host(host, |state, ix| state.world.hosts[ix].machine.command = command)
     }
 
-    /// Takes the power from a host's BMC, or gives it back.
+    /// Cuts or restores the power of a host's BMC.
     ///
     /// # Errors
     ///
-    /// When there is no such host.
+    /// There is no such host.
     pub fn bmc_power(self, host: &str, on: bool) -> Result<(), SandboxError> {
         self.0
             .on_host(host, |state, ix| state.world.hosts[ix].machine.bmc_powered = on)
     }
 
-    /// Sets the power type MAAS knows a host by (`ipmi`, `redfish`, `manual`).
+    /// Sets a host's power type in MAAS (`ipmi`, `redfish`, `manual`).
     ///
     /// # Errors
     ///
-    /// When there is no such host.
+    /// There is no such host.
     pub fn maas_power_type(self, host: &str, power_type: &str) -> Result<(), SandboxError> {
         self.0.on_host(host, |state, ix| {
             power_type.clone_into(&mut state.world.hosts[ix].machine.power_type);
         })
     }
 
-    /// Another board is in the machine's place, by what MAAS has recorded, or its own again.
+    /// Sets whether MAAS has recorded another board for the machine.
     ///
     /// # Errors
     ///
-    /// When there is no such host.
+    /// There is no such host.
     pub fn maas_exchanged(self, host: &str, exchanged: bool) -> Result<(), SandboxError> {
         self.0.on_host(host, |state, ix| {
             state.world.hosts[ix].machine.exchanged = exchanged;
         })
     }
 
-    /// Takes the cell of a host away from Nova's API, or gives it back: of its service no more is shown than that. Its servers are shown
-    /// as they are, which a real Nova would not do.
+    /// Disconnects the cell of a host from Nova's API, or connects it again: its service is shown with minimal fields,
+    /// but its servers normally, unlike in a real Nova.
     ///
     /// # Errors
     ///
-    /// When there is no such host.
+    /// There is no such host.
     pub fn cell_away(self, host: &str, away: bool) -> Result<(), SandboxError> {
         self.0
             .on_host(host, |state, ix| state.world.hosts[ix].cell_away = away)
@@ -250,7 +250,7 @@ impl Faults<'_> {
     ///
     /// # Errors
     ///
-    /// When server or host do not exist, or the server has no host.
+    /// The server or the host does not exist, or the server has no host.
     pub fn half_move(
         self,
         server: Uuid,
@@ -267,11 +267,11 @@ impl Faults<'_> {
         })
     }
 
-    /// Writes states into Nova's record of a server; guests are not touched.
+    /// Sets the states in Nova's record of a server, without an effect on guests.
     ///
     /// # Errors
     ///
-    /// When there is no such server.
+    /// There is no such server.
     pub fn set_server_state(
         self,
         server: Uuid,
@@ -292,7 +292,7 @@ impl Faults<'_> {
     ///
     /// # Errors
     ///
-    /// When there is no such server.
+    /// There is no such server.
     pub fn crash_guest(self, server: Uuid) -> Result<(), SandboxError> {
         self.0.change(|state| {
             let no = Region::server_no(state, server)?;

@@ -1,4 +1,4 @@
-//! Changes by an operator of the cloud in Nova.
+//! Changes in Nova by an operator of the cloud.
 
 use uuid::Uuid;
 
@@ -11,18 +11,18 @@ use crate::model::service::{ServiceChange, ServiceStatus};
 pub struct Operator<'a>(&'a Region);
 
 impl Region {
-    /// Does what an operator does.
+    /// Returns the interface of an operator.
     pub fn operator(&self) -> Operator<'_> {
         Operator(self)
     }
 }
 
 impl Operator<'_> {
-    /// Enables or disables a compute service, as an operator does.
+    /// Enables or disables a compute service.
     ///
     /// # Errors
     ///
-    /// When there is no such host, or Nova refuses.
+    /// There is no such host, or Nova refuses.
     pub fn set_service(self, host: &str, enabled: bool, reason: Option<&str>) -> Result<(), SandboxError> {
         let change = ServiceChange {
             status: Some(if enabled {
@@ -43,7 +43,7 @@ impl Operator<'_> {
     ///
     /// # Errors
     ///
-    /// When server or host do not exist.
+    /// The server or the host does not exist.
     pub fn correct_host(self, server: Uuid, host: &str) -> Result<(), SandboxError> {
         self.0.change(|state| {
             let (no, ix) = (Region::server_no(state, server)?, Region::host_ix(state, host)?);
@@ -60,11 +60,11 @@ impl Operator<'_> {
         })
     }
 
-    /// Makes an aggregate that is no availability zone, with these hosts; gives its number.
+    /// Creates an aggregate with these hosts that is no availability zone. Returns its number.
     ///
     /// # Errors
     ///
-    /// When there is one of that name, or a host does not exist.
+    /// The name is in use, or a host does not exist.
     pub fn create_aggregate(self, name: &str, hosts: &[&str]) -> Result<u64, SandboxError> {
         self.0.change(|state| {
             let id = state.create_aggregate(name, None)?;
@@ -75,11 +75,11 @@ impl Operator<'_> {
         })
     }
 
-    /// Writes something on an aggregate.
+    /// Sets a metadata value of an aggregate.
     ///
     /// # Errors
     ///
-    /// When there is no such aggregate.
+    /// There is no such aggregate.
     pub fn set_aggregate_metadata(self, id: u64, key: &str, value: &str) -> Result<(), SandboxError> {
         let change = [(key.to_owned(), Some(value.to_owned()))].into();
         self.0.change(|state| state.set_aggregate_metadata(id, change))?;

@@ -11,7 +11,7 @@ use crate::model::migration::MigrationKind;
 use crate::model::server::{Server, TaskState, VmState};
 use crate::model::{HostIx, State};
 
-/// One server.
+/// A server.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ServerSnapshot {
     /// The id.
@@ -20,11 +20,11 @@ pub struct ServerSnapshot {
     pub name: String,
     /// Owner.
     pub project_id: String,
-    /// The host in Nova's record.
+    /// The host, by Nova's record.
     pub host: Option<String>,
-    /// Nova's state.
+    /// The VM state, by Nova's record.
     pub vm_state: VmState,
-    /// Nova's task.
+    /// The task state, by Nova's record.
     pub task_state: Option<TaskState>,
     /// True if it is locked.
     pub locked: bool,
@@ -32,11 +32,11 @@ pub struct ServerSnapshot {
     pub locked_reason: Option<String>,
     /// The metadata.
     pub metadata: BTreeMap<String, String>,
-    /// The hosts on which it executes, by the ledger.
+    /// The hosts that execute it, by the ledger.
     pub runs_on: Vec<String>,
 }
 
-/// One hypervisor.
+/// A hypervisor.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[allow(
     clippy::struct_excessive_bools,
@@ -65,37 +65,37 @@ pub struct HostSnapshot {
     pub up: bool,
     /// True if its service is enabled.
     pub enabled: bool,
-    /// The reason of disabling it.
+    /// The disable reason.
     pub disabled_reason: Option<String>,
     /// True if it is forced down.
     pub forced_down: bool,
-    /// Servers Nova has here.
+    /// Number of servers on it, by Nova's records.
     pub servers: usize,
-    /// Guests that execute here.
+    /// Number of guests that execute on it.
     pub running: usize,
     /// Number of unconsumed messages.
     pub queued: usize,
 }
 
-/// One migration record.
+/// A migration record.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct MigrationSnapshot {
-    /// Number.
+    /// The record's number.
     pub id: u64,
     /// The server.
     pub server: Uuid,
     /// The kind.
     pub kind: MigrationKind,
-    /// Nova's status word.
+    /// The status.
     pub status: String,
-    /// From.
+    /// The source.
     pub source: String,
-    /// To.
+    /// The destination.
     pub dest: Option<String>,
 }
 
 impl Region {
-    /// Every server, oldest first.
+    /// Returns every server, oldest first.
     pub fn snapshot(&self) -> Vec<ServerSnapshot> {
         self.read(|state| {
             state
@@ -107,17 +107,17 @@ impl Region {
         })
     }
 
-    /// One server.
+    /// Returns one server.
     ///
     /// # Errors
     ///
-    /// When there is no such server.
+    /// There is no such server.
     pub fn server(&self, id: Uuid) -> Result<ServerSnapshot, SandboxError> {
         self.read(|state| state.world.servers.by_id(id).map(|server| view(state, server)))
             .ok_or(SandboxError::NoSuchServer { id })
     }
 
-    /// Every hypervisor.
+    /// Returns every hypervisor.
     pub fn hosts(&self) -> Vec<HostSnapshot> {
         self.read(|state| {
             state
@@ -129,16 +129,16 @@ impl Region {
         })
     }
 
-    /// One hypervisor.
+    /// Returns one hypervisor.
     ///
     /// # Errors
     ///
-    /// When there is no such host.
+    /// There is no such host.
     pub fn host(&self, name: &str) -> Result<HostSnapshot, SandboxError> {
         self.read(|state| Self::host_ix(state, name).map(|ix| host_view(state, ix)))
     }
 
-    /// The migration records of one server, oldest first.
+    /// Returns the migration records of one server, oldest first.
     pub fn migrations(&self, server: Uuid) -> Vec<MigrationSnapshot> {
         self.read(|state| {
             let rows = state.world.migrations.of_server(server);

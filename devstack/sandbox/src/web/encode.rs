@@ -1,8 +1,8 @@
-//! Percent encoding, in the two places that need it: next links and OAuth headers.
+//! Percent encoding for next links and OAuth headers.
 
 use std::fmt::Write as _;
 
-/// Encodes everything but unreserved characters.
+/// Encodes everything except unreserved characters.
 pub(crate) fn encode(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {
@@ -16,7 +16,7 @@ pub(crate) fn encode(text: &str) -> String {
     out
 }
 
-/// Decodes `%XX`; what is no such pair stays as it is.
+/// Decodes `%XX`; leaves any other text unchanged.
 pub(crate) fn decode(text: &str) -> String {
     let bytes = text.as_bytes();
     let mut out = Vec::with_capacity(bytes.len());
@@ -37,7 +37,7 @@ pub(crate) fn decode(text: &str) -> String {
     String::from_utf8_lossy(&out).into_owned()
 }
 
-/// A query string from pairs.
+/// Returns a query string.
 pub(crate) fn query<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
     let parts: Vec<String> = pairs
         .into_iter()

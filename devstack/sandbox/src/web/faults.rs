@@ -1,4 +1,4 @@
-//! Faults of the APIs: errors, delays, silence, and answers that come too late for what they did.
+//! Faults of the APIs: errors, delays, missing answers, and effects without a matching answer.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 #[serde(tag = "effect", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum ApiEffect {
-    /// Answers with this status and does nothing.
+    /// Answers with this status, without executing the request.
     Status {
         /// HTTP status.
         status: u16,
@@ -17,28 +17,28 @@ pub enum ApiEffect {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         retry_after: Option<u32>,
     },
-    /// Does it, then answers with this status.
+    /// Executes the request, then answers with this status.
     StatusAfterAct {
         /// HTTP status.
         status: u16,
     },
-    /// Does it and breaks the connection instead of answering.
+    /// Executes the request, and breaks the connection instead of answering.
     BreakAfterAct,
-    /// Breaks the connection and does nothing.
+    /// Breaks the connection, without executing the request.
     Break,
-    /// Answers normally, later (real time).
+    /// Answers normally after a delay in real time.
     Delay {
         /// Milliseconds.
         millis: u64,
     },
-    /// Never answers and does nothing.
+    /// Never answers, and does not execute the request.
     Hang,
-    /// A time-out that takes effect later: 504 after `answer_millis` (never, if not given), and the act happens after
+    /// A timeout with a later effect: 504 after `answer_millis` (no answer if not given), and the execution after
     /// `act_millis` (real time).
     Late {
-        /// When the request is carried out, in milliseconds.
+        /// Delay of the execution, in milliseconds.
         act_millis: u64,
-        /// When the caller gets its 504, in milliseconds.
+        /// Delay of the answer 504, in milliseconds.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         answer_millis: Option<u64>,
     },
@@ -50,8 +50,8 @@ pub struct ApiFault {
     /// The effect.
     #[serde(flatten)]
     pub effect: ApiEffect,
-    /// Only routes whose name contains this, as in [`crate::RequestEntry::route`]: `#evacuate`, `GET /compute`,
-    /// `/MAAS`. Empty strikes everything but `/admin`.
+    /// Only routes whose name contains this text, see [`crate::RequestEntry::route`]: `#evacuate`, `GET /compute`,
+    /// `/MAAS`. An empty text matches everything except `/admin`.
     #[serde(default)]
     pub route: String,
     /// Number of requests to skip first.
@@ -63,7 +63,7 @@ pub struct ApiFault {
 }
 
 impl ApiFault {
-    /// Strikes every request on these routes.
+    /// Creates a fault of every request on these routes.
     pub fn always(route: &str, effect: ApiEffect) -> Self {
         Self {
             effect,
@@ -73,7 +73,7 @@ impl ApiFault {
         }
     }
 
-    /// Strikes the next `times` requests on these routes.
+    /// Creates a fault of the next `times` requests on these routes.
     pub fn next(times: u32, route: &str, effect: ApiEffect) -> Self {
         Self {
             times: Some(times),
@@ -93,12 +93,12 @@ impl ApiFaults {
         self.rules.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a fault; the first that fits strikes.
+    /// Adds a fault; the first match applies.
     pub fn add(&self, fault: ApiFault) {
         self.lock().push(fault);
     }
 
-    /// The faults in force.
+    /// Returns the faults in force.
     pub fn list(&self) -> Vec<ApiFault> {
         self.lock().clone()
     }

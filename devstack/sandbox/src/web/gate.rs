@@ -1,4 +1,4 @@
-//! Every request passes here: faults strike, the journal is written, `Date` is set to region time.
+//! The middleware of every request: applies faults, writes the journal, and sets `Date` to region time.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use super::SandboxState;
 use super::faults::ApiEffect;
 use super::requests::RequestEntry;
 
-/// The largest body anybody sends us.
+/// Limit of a request's body.
 const MAX_BODY_BYTES: usize = 4 << 20;
 
 /// The middleware around all services.
@@ -47,7 +47,7 @@ pub(crate) async fn pass(State(app): State<SandboxState>, request: Request, next
     let request = Request::from_parts(parts, Body::from(bytes));
     let effect = app.region.api_faults().strike(&route);
     let note = |app: &SandboxState, status: u16, at: f64| {
-        // A password has no place in a journal that tests print.
+        // The journal contains no passwords, because tests print it.
         let body = body.clone().filter(|_| !route.contains("/auth/tokens"));
         app.region.requests().note(RequestEntry {
             at_seconds: at,
@@ -73,7 +73,7 @@ pub(crate) async fn pass(State(app): State<SandboxState>, request: Request, next
     response
 }
 
-/// JSON as it is, and short forms as text.
+/// Returns a JSON body as it is, and a short form body as text.
 fn readable(bytes: &Bytes) -> Option<Value> {
     if let Ok(value) = serde_json::from_slice::<Value>(bytes) {
         return Some(value);
@@ -138,7 +138,7 @@ async fn answered(app: &SandboxState, effect: Option<ApiEffect>, request: Reques
     }
 }
 
-/// Carries a request out after its caller has given up.
+/// Executes a request after its caller has timed out.
 fn act_later(app: &SandboxState, millis: u64, request: Request, next: Next) {
     let stop = app.stop.clone();
     app.tasks.spawn(async move {
@@ -146,18 +146,18 @@ fn act_later(app: &SandboxState, millis: u64, request: Request, next: Next) {
             tokio::time::sleep(Duration::from_millis(millis)).await;
             next.run(request).await
         };
-        // Dropping the act half-way is right when the whole region ends.
+        // At the end of the region the request may be dropped at any point.
         tokio::select! { () = stop.cancelled() => {}, _ = act => {} }
     });
 }
 
-/// No answer until the region ends.
+/// Returns no answer until the region ends.
 pub(crate) async fn silence(app: &SandboxState) -> Response {
     app.stop.cancelled().await;
     error(504)
 }
 
-/// A response whose body ends in the middle, so that the client sees its connection break.
+/// Returns a response with a truncated body, so that the client sees a broken connection.
 pub(crate) fn broken() -> Response {
     let cut = stream::iter([
         Ok(Bytes::from_static(b"{")),
@@ -176,7 +176,7 @@ fn error(status: u16) -> Response {
     (status, axum::Json(body)).into_response()
 }
 
-/// The name of an action call: Nova's sits in the body, MAAS's in the query.
+/// Returns the name of an action: Nova's is in the body, MAAS's in the query.
 fn action_of(template: &str, body: Option<&Value>, query: Option<&str>) -> Option<String> {
     if template.ends_with("/action") {
         return body?.as_object()?.keys().next().cloned();
@@ -190,7 +190,7 @@ fn action_of(template: &str, body: Option<&Value>, query: Option<&str>) -> Optio
     None
 }
 
-/// Takes trailing slashes off, which some services print and others do not.
+/// Removes trailing slashes, which only some services use.
 pub(crate) fn trim_slash(mut request: Request) -> Request {
     let path = request.uri().path();
     if path.len() > 1 && path.ends_with('/') {

@@ -11,18 +11,18 @@ const MAX_REQUESTS: usize = 50_000;
 /// One answered request.
 #[derive(Debug, Clone, Serialize)]
 pub struct RequestEntry {
-    /// When it came: region time in seconds since the region began.
+    /// Arrival: region time in seconds since the start of the region.
     pub at_seconds: f64,
-    /// When its answer was ready.
+    /// Region time of the answer, in seconds.
     pub until_seconds: f64,
     /// Method and route template, with the action of an action call: `POST /compute/v2.1/servers/{id}/action#evacuate`.
     pub route: String,
     /// Path and query as sent.
     pub target: String,
-    /// The id that the caller gave to the work this is part of (`X-OpenStack-Request-ID`).
+    /// The caller's global request id (`X-OpenStack-Request-ID`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub global_request_id: Option<String>,
-    /// Status of the answer; 0 when the answer never came.
+    /// Status of the answer; 0 without an answer.
     pub status: u16,
     /// The request's JSON body, for requests that change something.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -35,7 +35,7 @@ struct Log {
     journal: VecDeque<RequestEntry>,
 }
 
-/// Counters and journal of everything asked of the APIs, `/admin` excepted.
+/// Counters and journal of all API requests except `/admin`.
 #[derive(Debug, Default)]
 pub struct RequestLog {
     log: Mutex<Log>,
@@ -55,12 +55,12 @@ impl RequestLog {
         log.journal.push_back(entry);
     }
 
-    /// Requests per route.
+    /// Returns the number of requests per route.
     pub fn counts(&self) -> BTreeMap<String, u64> {
         self.lock().counts.clone()
     }
 
-    /// Requests on routes that contain `part`.
+    /// Returns the number of requests on routes that contain `part`.
     pub fn count(&self, part: &str) -> u64 {
         self.lock()
             .counts
@@ -85,7 +85,7 @@ impl RequestLog {
             .unwrap_or(0)
     }
 
-    /// The last requests, in the order of their answers.
+    /// Returns the last requests, in the order of their answers.
     pub fn journal(&self) -> Vec<RequestEntry> {
         self.lock().journal.iter().cloned().collect()
     }

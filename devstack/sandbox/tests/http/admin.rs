@@ -1,4 +1,4 @@
-//! The sandbox's own interface: what shell tests use.
+//! The sandbox's admin interface, as used by shell tests.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -32,7 +32,7 @@ async fn the_key_or_an_admins_token_opens_it() {
     }
 }
 
-/// Asks `METHOD PATH BODY`, as a shell would with curl.
+/// Sends `METHOD PATH BODY`, as a shell does with curl.
 async fn ask(cloud: &Cloud, line: &str) -> Answer {
     let mut words = line.splitn(3, ' ');
     let method = words.next().unwrap().parse().unwrap();

@@ -6,7 +6,7 @@ use reqwest::{Client, Method, RequestBuilder, Response};
 use serde_json::{Value, json};
 use tachi_sandbox::{Fleet, Region, RegionSettings, Sandbox, SandboxOptions};
 
-/// Time to wait for something that should happen at once.
+/// Timeout of events that should happen at once.
 pub(crate) const WAIT_LIMIT: Duration = Duration::from_secs(20);
 
 /// An answer: status and body.
@@ -103,7 +103,7 @@ impl Cloud {
         self.http.post(url).json(body).send().await.unwrap()
     }
 
-    /// A request to Nova in microversion `2.minor`.
+    /// Sends a request to Nova in microversion `2.minor`.
     pub(crate) fn nova(&self, method: Method, minor: u16, path: &str) -> RequestBuilder {
         self.http
             .request(method, format!("{}{path}", self.sandbox.urls().compute))
@@ -141,7 +141,7 @@ impl Cloud {
         answer(self.nova(Method::DELETE, minor, path).send().await.unwrap()).await
     }
 
-    /// An action of a server.
+    /// Requests an action of a server.
     pub(crate) async fn act(&self, minor: u16, server: uuid::Uuid, body: Value) -> u16 {
         self.post(minor, &format!("/servers/{server}/action"), body)
             .await
@@ -155,20 +155,20 @@ impl Cloud {
         );
     }
 
-    /// Pulls a plug, and waits until Nova notices.
+    /// Cuts a host's power, and waits until Nova shows it down.
     pub(crate) async fn kill(&self, host: &str) {
         self.region().faults().power_loss(host).unwrap();
         self.unheard(host).await;
     }
 
-    /// Waits until Nova takes the host for down.
+    /// Waits until Nova shows the host down.
     pub(crate) async fn unheard(&self, host: &str) {
         self.wait("nova takes it for down", |region| !region.host(host).unwrap().up)
             .await;
     }
 }
 
-/// The ids in a list body.
+/// Returns the ids in a list body.
 pub(crate) fn ids(body: &Value, key: &str) -> Vec<String> {
     let rows = body[key]
         .as_array()

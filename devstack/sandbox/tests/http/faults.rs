@@ -70,7 +70,7 @@ async fn a_connection_that_breaks_after_the_act() {
         .iter()
         .filter(|entry| entry.status == 0)
         .count();
-    assert_eq!(unanswered, 2, "the journal tells answers that never came");
+    assert_eq!(unanswered, 2, "the journal shows missing answers");
 }
 
 #[tokio::test]

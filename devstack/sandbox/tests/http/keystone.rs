@@ -167,7 +167,7 @@ async fn validation_and_revocation() {
         ("one's own", Some(&demo), demo.as_str(), 200),
         ("another's", Some(&demo), cloud.token.as_str(), 403),
         ("an unknown one", Some(&cloud.token), "gAAAAnothing", 404),
-        ("nobody asks", None, demo.as_str(), 401),
+        ("without a token", None, demo.as_str(), 401),
     ] {
         for method in [Method::GET, Method::HEAD] {
             let (status, _) = tokens(&cloud, method.clone(), auth.map(String::as_str), subject).await;

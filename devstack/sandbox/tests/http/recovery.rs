@@ -1,4 +1,4 @@
-//! Whole recoveries by hand, over HTTP: with fencing, and without.
+//! Complete manual recoveries over HTTP, with and without fencing.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -76,7 +76,7 @@ async fn evacuating_an_isolated_host_without_fencing_is_caught_by_the_ledger() {
 
 #[tokio::test]
 async fn time_can_run_faster() {
-    // 200 region seconds per second: a rebuild of 100 s takes half a second, and heartbeats go as fast.
+    // 200 region seconds per second: a rebuild of 100 s takes half a second, and heartbeats are equally fast.
     let region = RegionSettings {
         clock_scale: 200.0,
         rebuild_time: std::time::Duration::from_secs(100),

@@ -85,7 +85,7 @@ async fn slow_fifty_thousand_servers_are_listed_page_by_page_and_one_host_at_onc
             .all(|row| row["state"] == "up")
     );
 
-    // And it still moves.
+    // An evacuation still works.
     let service = services["services"][0]["id"].as_str().unwrap();
     cloud.region().faults().power_loss("compute-001").unwrap();
     assert_eq!(

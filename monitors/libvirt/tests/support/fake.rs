@@ -319,7 +319,7 @@ impl Fake {
                         4 => guest.persistent,
                         8 => !guest.persistent,
                         16 => guest.state == 1,
-                        _ => panic!("a list nobody described: {flags}"),
+                        _ => panic!("an unsupported list: {flags}"),
                     })
                     .collect();
                 let count = u32::try_from(wanted.len()).unwrap().to_be_bytes();
@@ -347,7 +347,7 @@ impl Fake {
                         .map(text)
                         .ok_or((80, "no such metadata")),
                     14 => Ok(text(&guest.xml)),
-                    other => panic!("a call nobody described: {other}"),
+                    other => panic!("an unsupported call: {other}"),
                 }
             }
         }

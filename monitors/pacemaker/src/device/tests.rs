@@ -46,7 +46,7 @@ fn doubt(devices: Vec<Device>, levels: Vec<Level>, action: &str) -> Option<Strin
 fn which_nodes_a_device_is_for() {
     use Coverage::{Maybe, No, Yes};
     for (name, parameters, expected) in [
-        ("nothing said", &[][..], Maybe),
+        ("no parameter", &[][..], Maybe),
         ("in the list", &[("pcmk_host_list", "cmp1 cmp2")], Yes),
         (
             "an entry with more than a name",
@@ -220,7 +220,7 @@ fn a_device_that_does_not_switch_power_proves_nothing() {
             true,
         ),
         (
-            "Nova told, or power",
+            "reported to Nova, or power",
             vec![real.clone(), device("st-nova", "fence_compute", &[])],
             vec![
                 level(on("cmp1"), &["st-maas", "st-nova"]),
@@ -238,19 +238,19 @@ fn a_device_that_does_not_switch_power_proves_nothing() {
             true,
         ),
         (
-            "an agent that nobody knows",
+            "an unknown agent",
             vec![device("st-ours", "fence_ours", &[])],
             vec![],
             false,
         ),
         (
-            "one that the operator knows",
+            "one that the operator has declared",
             vec![device("st-theirs", "fence_theirs", &[])],
             vec![],
             true,
         ),
         (
-            "one of which the operator knows better",
+            "a known one that the operator has declared as null",
             vec![device("d", "fence_lies", &[])],
             vec![],
             false,
@@ -362,13 +362,13 @@ fn the_machine_that_was_turned_off_is_the_hosts() {
             false,
         ),
         (
-            "nothing is told, nothing need be",
+            "no argument is passed, none is needed",
             "fence_ipmilan",
             &[list("cmp1"), ("pcmk_host_argument", "none")],
             true,
         ),
         (
-            "told by an unknown argument",
+            "named by an unknown argument",
             "fence_ipmilan",
             &[list("cmp1"), ("pcmk_host_argument", "domain")],
             false,
@@ -471,19 +471,19 @@ fn the_machine_that_was_turned_off_is_the_hosts() {
             false,
         ),
         (
-            "a port that is told",
+            "a configured port",
             "fence_apc",
             &[list("cmp1 cmp2"), ("port", "dynamic")],
             true,
         ),
         (
-            "told as nodename, which it ignores",
+            "named by nodename, which it ignores",
             "fence_apc",
             &[list("cmp1"), ("pcmk_host_argument", "nodename")],
             false,
         ),
         (
-            "told nothing",
+            "no argument",
             "fence_apc",
             &[list("cmp1"), ("pcmk_host_argument", "none")],
             false,
@@ -514,7 +514,7 @@ fn the_machine_that_was_turned_off_is_the_hosts() {
     assert_eq!(
         doubt(vec![bare("d"), bare("e")], vec![level(on("cmp1"), &["d"])], "off"),
         None,
-        "a level says of which host it is"
+        "a level names its host"
     );
 }
 

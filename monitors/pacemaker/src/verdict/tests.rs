@@ -373,7 +373,7 @@ fn remotes() {
             Verdict::Keep,
         ),
         (
-            "a second older, nobody watched",
+            "a second older, not watched",
             Scene {
                 last_up: Some("2026-11-20 07:09:31Z"),
                 ..fenced()
@@ -409,7 +409,7 @@ fn remotes() {
             Verdict::Planned,
         ),
         (
-            "fenced and back while nobody watched, then taken out",
+            "fenced and back while not watched, then taken out",
             Scene {
                 watched: Some(""),
                 node_fenced: 0,
@@ -419,7 +419,7 @@ fn remotes() {
             Verdict::Planned,
         ),
         (
-            "newer by the clock, but told when it was up",
+            "newer by the clock, but in the history when it was up",
             Scene {
                 watched: Some("2026-11-20 07:09:30Z"),
                 ..fenced()

@@ -145,10 +145,7 @@ async fn without_an_answer_it_opens_after_two_minutes_and_not_before() {
     assert_eq!(code, out::DONE);
     assert!((120..=135).contains(&took), "{took} s");
     let asked = rig.asked.lock().unwrap().len();
-    assert!(
-        (8..=15).contains(&asked),
-        "with growing pauses: {asked} questions"
-    );
+    assert!((8..=15).contains(&asked), "with growing pauses: {asked} queries");
 }
 
 /// Covers R25.
@@ -186,7 +183,7 @@ async fn an_emptied_queue_opens_it_only_when_nothing_else_is_waited_for() {
     let rig = Rig::new();
     let early = rig.boot(vec![held(false)], &[(2, OperatorSignal::Emptied)]).await;
     assert_eq!(early, None, "its recovery is not over");
-    assert_eq!(rig.boot(vec![held(true)], &[]).await, None, "nobody says so");
+    assert_eq!(rig.boot(vec![held(true)], &[]).await, None, "without a signal");
     let said = rig.boot(vec![held(true)], &[(2, OperatorSignal::Emptied)]).await;
     assert_eq!(said, Some((out::DONE, 2)));
     assert!(
@@ -197,13 +194,13 @@ async fn an_emptied_queue_opens_it_only_when_nothing_else_is_waited_for() {
     let said = rig.boot(overtaken, &[(2, OperatorSignal::Emptied)]).await;
     assert_eq!(
         said, None,
-        "a new recovery has begun: what was emptied fills again"
+        "a new recovery has started: the emptied queue fills again"
     );
     let nobody = vec![held(true), silent(), held(true)];
     assert_eq!(
         rig.boot(nobody, &[(2, OperatorSignal::Emptied)]).await,
         None,
-        "said to nobody"
+        "a signal while the API does not answer"
     );
     assert!(
         rig.is_remembered_as_held(),

@@ -6,7 +6,7 @@ use tachi_pacemaker::parse_time;
 
 use super::*;
 
-/// A cluster of two control nodes and three remotes, as both programs would print it.
+/// A cluster of two control nodes and three remotes, as both programs print it.
 #[derive(Default)]
 struct Fake {
     state: Mutex<State>,
@@ -18,7 +18,7 @@ struct State {
     nodes: BTreeMap<String, Node>,
     no_quorum: bool,
     hung: bool,
-    /// The CIB's next output, since `crm_mon` was read a moment later.
+    /// The next output of the CIB, because `crm_mon` was read a moment later.
     late: Option<String>,
     attributes: HashMap<(String, String), String>,
     looks: usize,
@@ -33,7 +33,7 @@ struct State {
 enum Node {
     Pending,
     Fenced(i64),
-    /// Up again, with its fencing still in the history.
+    /// A node that is up again, with its fencing still in the history.
     Back(i64),
     Stopped,
 }
@@ -116,7 +116,7 @@ impl State {
     }
 }
 
-/// A node's view: attributes are set in its name.
+/// The cluster in the view of one node, which sets its own attributes.
 struct View(Arc<Fake>, &'static str);
 
 #[async_trait]
@@ -127,7 +127,7 @@ impl Cluster for View {
             state.hung
         });
         if hung {
-            // As the real one: it comes back when its limit is over.
+            // Like the real program, it returns after its timeout.
             let limit = Duration::from_secs(10);
             tokio::time::sleep(limit).await;
             return Err(ToolError::Slow {
@@ -257,7 +257,7 @@ impl World {
         }
     }
 
-    /// The second of the machine's clock in which something is fenced now.
+    /// Returns the current second of the machine's clock, in which a fencing happens.
     fn second() -> i64 {
         Clock::new().generated().micros() / 1_000_000
     }
@@ -291,7 +291,7 @@ async fn a_return_is_reported_after_it_held() {
     let world = World::new();
     let mut bridge = world.bridge("ctl1");
     world.looks(&mut bridge, 2).await;
-    // Long ago by the clock, so that the views have settled when it is up again.
+    // Long ago by the clock, so that the views agree when it is up again.
     world.cluster.set("cmp1", Node::Fenced(World::second()));
     world.looks(&mut bridge, 2).await;
     world.cluster.heal("cmp1");
@@ -353,7 +353,7 @@ async fn a_report_that_could_not_be_kept_is_repeated_to_the_letter() {
     world.looks(&mut bridge, 3).await;
     let told = bridge.memory.ledger.nodes["cmp1"].clone();
     assert!(!told.handed_over);
-    // Killed here: the next process has only the file.
+    // The process is killed here: the next one has only the file.
     drop(bridge);
     *world.post.full.lock().unwrap() = false;
     let mut bridge = world.bridge("ctl1");
@@ -398,7 +398,7 @@ async fn a_bridge_that_missed_a_fencing_does_not_report_it() {
     let world = World::new();
     let (mut awake, mut asleep) = (world.bridge("ctl1"), world.bridge("ctl2"));
     awake.look(&world.post, &world.health).await;
-    // The clock does not move here, and later dates are not trusted.
+    // The clock stands still here, and later dates are not trusted.
     let first = World::second() - 600;
     world.cluster.set("cmp1", Node::Fenced(first));
     world.looks(&mut awake, 2).await;
@@ -414,8 +414,8 @@ async fn a_bridge_that_missed_a_fencing_does_not_report_it() {
     let told = world.post.told();
     assert_eq!(told.len(), 4, "{told:?}");
     world.looks(&mut asleep, 60).await;
-    assert_eq!(world.post.told(), told, "it is back, and that was told");
-    // It has all state up to now: if the other dies, it reports the next event.
+    assert_eq!(world.post.told(), told, "its return was reported before");
+    // It is up to date: if the other bridge dies, it reports the next event.
     drop(awake);
     world.cluster.set("cmp1", Node::Fenced(first + 300));
     world.looks(&mut asleep, 20).await;
@@ -435,7 +435,7 @@ async fn a_bridge_that_died_is_stood_in_for() {
     assert!(world.post.told().is_empty(), "it still waits for the first");
     world.looks(&mut second, 3).await;
     assert_eq!(world.post.told(), [stopped("cmp1")]);
-    // The first returns and sees that it was reported.
+    // The first bridge returns, and finds that the loss was reported.
     let mut first = world.bridge("ctl1");
     world.looks(&mut first, 10).await;
     assert_eq!(world.post.told(), [stopped("cmp1")]);
@@ -455,15 +455,15 @@ async fn on_a_remote_the_cluster_is_polled_rarely_while_another_bridge_reports()
     assert_eq!((pause(&member), pause(&remote)), (1_000, 10_000));
     let asked = world.cluster.with(|state| state.asked) - asked;
     assert_eq!(asked, 1, "the line, once in ten seconds");
-    // The other has died silently: the report is delayed as usual, and sent.
+    // The other bridge has died undetected: the report is sent after the usual delay.
     drop(member);
     world.cluster.set("cmp1", Node::Fenced(World::second()));
     remote.look(&world.post, &world.health).await;
-    assert_eq!(pause(&remote), 1_000, "nobody has told it");
+    assert_eq!(pause(&remote), 1_000, "no bridge has reported it");
     world.looks(&mut remote, 20).await;
     assert_eq!(world.post.told(), [stopped("cmp1")]);
     assert_eq!(pause(&remote), 10_000);
-    // What it cannot see it asks for at the usual pace.
+    // Without a view of the cluster it polls at the usual rate.
     world.cluster.with(|state| state.hung = true);
     world.looks(&mut remote, 1).await;
     assert_eq!(pause(&remote), 1_000);
@@ -481,7 +481,7 @@ async fn of_remotes_alone_the_first_two_in_line_ask_and_the_others_stand_by() {
         }
     }
     assert_eq!(line.each_ref().map(pause), [1_000, 1_000, 10_000]);
-    // One ends: the next does its work.
+    // One bridge ends: the next takes over.
     let [first, _, mut third] = line;
     first.claims.leave(first.cluster.as_ref()).await;
     drop(first);
@@ -509,7 +509,7 @@ async fn that_the_api_has_answered_is_said_before_the_next_look() {
         while !said("spooled") {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        // The cluster's program hangs from now on; the API is back.
+        // From now on the cluster's program hangs, and the API is back.
         world.cluster.with(|state| state.hung = true);
         *world.post.away.lock().unwrap() = false;
         tokio::time::sleep(Duration::from_millis(300)).await;
@@ -531,7 +531,7 @@ async fn while_the_api_is_away_the_others_leave_it_to_the_one_who_has_it() {
     world.cluster.set("cmp1", Node::Fenced(World::second()));
     for second_of_ten_minutes in 0..600 {
         if second_of_ten_minutes == 300 {
-            // Killed with the report in its spool.
+            // The process is killed with the report in its spool.
             first = world.bridge("ctl1");
         }
         first.look(&world.post, &world.health).await;
@@ -626,19 +626,19 @@ fn what_must_be_on_the_disk_at_once() {
     assert_ne!(lasting(&memory), lasting(&later), "another verdict");
 }
 
-/// The guests of a host that was cut off from its storage run on.
+/// The guests of a host that lost its storage keep running.
 /// Covers F3.
 #[tokio::test(start_paused = true)]
 async fn a_host_whose_agent_does_not_switch_power_is_reported_as_unknown() {
     for (name, agent, status) in [
         ("storage", "fence_scsi", "UNKNOWN"),
-        ("Nova told", "fence_compute", "UNKNOWN"),
+        ("only reported to Nova", "fence_compute", "UNKNOWN"),
         (
             "cuts a network, and offers on, off and reboot",
             "fence_aws_vpc_net",
             "UNKNOWN",
         ),
-        ("nobody knows it", "fence_ours", "UNKNOWN"),
+        ("an unknown agent", "fence_ours", "UNKNOWN"),
         ("the operator knows it", "fence_theirs", "NORMAL"),
         ("power", "fence_ipmilan", "NORMAL"),
     ] {

@@ -75,7 +75,7 @@ async fn a_claim_dated_by_another_nodes_clock_is_a_claim_on_the_same_fencing() {
     }
 }
 
-/// A bridge whose machine was stopped for minutes wakes up with what it knew before.
+/// A bridge whose machine was suspended for minutes continues with its old state.
 /// Covers MW8.
 #[tokio::test(start_paused = true)]
 async fn what_another_bridge_has_reported_since_is_not_overwritten() {
@@ -145,7 +145,7 @@ async fn a_standby_bridge_takes_over_when_none_reports() {
     assert_eq!(
         whose(&mut second, "ctl2", &all, start + TURN),
         ReportingBridge::Wait,
-        "it says that it will"
+        "it announces its intention"
     );
     assert_eq!(second.value(true), "1;cmp2=fenced:7/intended/0");
     assert_eq!(
@@ -181,14 +181,14 @@ async fn a_bridge_that_waits_for_the_api_is_left_alone_while_it_lives() {
         );
         now += TURN / 2;
     }
-    // It died: its counter does not move.
+    // It died: its counter stands still.
     let claim = [("ctl1", "1;cmp2=fenced:7/spooled/19"), ("ctl2", "1")];
     assert_eq!(whose(&mut other, "ctl2", &claim, now), ReportingBridge::Wait);
     let later = now + TURN * 2;
     assert_eq!(
         whose(&mut other, "ctl2", &claim, later),
         ReportingBridge::Wait,
-        "it says so"
+        "it announces its intention"
     );
     assert_eq!(whose(&mut other, "ctl2", &claim, later), ReportingBridge::Mine);
 }
@@ -226,11 +226,11 @@ async fn without_an_answer_of_the_cluster_the_dc_goes_first() {
     assert_eq!(
         [word(), word()],
         [ReportingBridge::Wait, ReportingBridge::Mine],
-        "it says so first"
+        "it announces its intention first"
     );
 }
 
-/// Root on a hypervisor may write whatever he likes into his own bridge's attribute, before the host dies or after.
+/// Root on a hypervisor may write anything into the attribute of its own bridge, before the host dies or after.
 /// Covers T8.
 #[tokio::test(start_paused = true)]
 async fn a_remote_that_claims_to_have_reported_silences_no_bridge() {
@@ -245,15 +245,15 @@ async fn a_remote_that_claims_to_have_reported_silences_no_bridge() {
         let said = [("cmp1", lie), ("ctl1", "1"), ("ctl2", "1"), ("cmp3", "1")];
         let word = whose(&mut Claims::new(TURN), "ctl1", &said, start);
         assert_eq!(word, ReportingBridge::Mine, "{name}: the bridge on the DC");
-        // Those on members that are not the first report at their turn.
+        // The other bridges on members report at their turn.
         assert!(tells_within(&said, "ctl2", 2), "{name}: a member");
-        // With remotes only, the next in line waits a while longer, and reports.
+        // With remotes only, the next in line waits longer, and reports.
         let remotes = [("cmp1", lie), ("cmp3", "1")];
         assert!(tells_within(&remotes, "cmp3", 5), "{name}: a remote");
     }
 }
 
-/// A counter that moves for ever delays the others only for a limited time.
+/// A counter that rises without end delays the others only for a limited time.
 /// Covers T8.
 #[tokio::test(start_paused = true)]
 async fn a_remote_that_claims_to_work_on_it_for_ever_is_overtaken() {
@@ -264,7 +264,7 @@ async fn a_remote_that_claims_to_work_on_it_for_ever_is_overtaken() {
         let said = [("cmp1", claim.as_str()), ("cmp3", "1")];
         whose(&mut other, "cmp3", &said, start + TURN / 2 * *beat) == ReportingBridge::Mine
     });
-    assert!(told.is_some(), "it tells in the end");
+    assert!(told.is_some(), "it reports in the end");
 }
 
 /// A false attribute of the dead host, from any writer.

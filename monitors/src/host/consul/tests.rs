@@ -32,7 +32,7 @@ impl Nets {
             storage.address
         ));
         let health = Health::default();
-        // An API that knows nothing of planes, such as Masakari's.
+        // An API that does not support planes, such as Masakari's.
         health.planes(|planes| planes.answered(None));
         Self {
             sampler: Driver::monitor(&settings, &Clock::new()).unwrap(),
@@ -43,7 +43,7 @@ impl Nets {
         }
     }
 
-    /// The monitor is killed and started again.
+    /// Replaces the monitor by one that was killed and started again.
     fn restart(&mut self) {
         self.sampler = Driver::monitor(&self.settings, &Clock::new()).unwrap();
     }
@@ -165,7 +165,7 @@ async fn an_agent_that_is_away_hides_only_what_depends_on_it() {
     assert_eq!(
         nets.again().await,
         one(Change::Stopped),
-        "the storage network decides, whatever the others say"
+        "the storage network decides, whatever the others show"
     );
     let trouble = nets.health.trouble("consul").unwrap();
     assert!(
@@ -174,7 +174,7 @@ async fn an_agent_that_is_away_hides_only_what_depends_on_it() {
     );
     assert_eq!(nets.look([UP, UP, UP]).await, one(Change::Started));
     nets.servers[2].forget(PATH);
-    assert_eq!(nets.again().await, [], "nobody knows");
+    assert_eq!(nets.again().await, [], "no agent answers");
     assert!(
         nets.health
             .trouble("consul")
@@ -182,7 +182,7 @@ async fn an_agent_that_is_away_hides_only_what_depends_on_it() {
     );
 }
 
-/// The link of this machine is cut: all others look dead.
+/// The link of this machine is cut, so that all other hosts seem dead.
 /// Covers F2.
 #[tokio::test]
 async fn a_node_that_is_cut_off_itself_reports_no_other() {
@@ -198,7 +198,7 @@ async fn a_node_that_is_cut_off_itself_reports_no_other() {
     assert_eq!(nets.look([UP, UP, CMP1_FAILED]).await, one(Change::Stopped));
 }
 
-/// Too many at once for single failures, though most members are up.
+/// Too many hosts fail at once for independent failures, although most members are up.
 /// Covers F2.
 #[tokio::test]
 async fn more_than_a_share_of_the_hosts_at_once_is_an_alarm_and_no_report() {
@@ -218,7 +218,7 @@ async fn more_than_a_share_of_the_hosts_at_once_is_an_alarm_and_no_report() {
         (told.len(), nets.health.trouble(STORM).is_some())
     };
     assert_eq!(look(0).await, (0, false));
-    // Nine of eighteen hosts may fail; several small batches count together.
+    // Nine of eighteen hosts may fail; small batches in one window are added up.
     assert_eq!(look(5).await, (5, false));
     assert_eq!(look(8).await, (3, false));
     let mut nets = Nets::new().await;
@@ -235,7 +235,7 @@ async fn more_than_a_share_of_the_hosts_at_once_is_an_alarm_and_no_report() {
     assert_eq!(look(0, 20).await, (0, false));
     assert_eq!(look(8, 20).await, (0, true));
     assert_eq!(look(8, 20).await, (0, true), "for as long as it lasts");
-    assert_eq!(look(2, 20).await, (2, false), "what remains is told");
+    assert_eq!(look(2, 20).await, (2, false), "remaining failures are reported");
     assert_eq!(look(4, 20).await, (0, true), "with those of a moment ago");
 }
 
@@ -248,7 +248,7 @@ async fn a_list_without_anybody_is_no_list() {
     assert_eq!(nets.look([&[], &[], &[]]).await, []);
     let trouble = nets.health.trouble("consul").unwrap();
     assert!(trouble.contains("CONSUL_HTTP_TOKEN"), "{trouble}");
-    // Who vanishes from the list is unknown, not gone.
+    // A member that vanishes from the list is unknown, not failed.
     assert_eq!(nets.look([UP, UP, &[("me", 1)]]).await, []);
     assert_eq!(nets.look([UP, UP, CMP1_FAILED]).await, one(Change::Stopped));
     assert_eq!(nets.health.trouble("consul"), None);
@@ -322,7 +322,7 @@ async fn a_check_polls_the_agents_and_promises_a_time_only_if_all_answer() {
         1,
         "{findings:?}"
     );
-    // One that answers for nobody else.
+    // An agent that lists only itself.
     for server in &nets.servers {
         server.answer(PATH, &members(&[("me", 1)]));
     }

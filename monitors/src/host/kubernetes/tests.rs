@@ -49,7 +49,7 @@ impl Pod {
         Sampler::new(driver, settings).unwrap()
     }
 
-    /// The monitor is killed and started again.
+    /// Replaces the monitor by one that was killed and started again.
     fn restart(&mut self) {
         let token = self.account.path().join("token");
         self.sampler = Self::sampler(&self.server, &token, &self.settings);
@@ -165,7 +165,7 @@ async fn nodes_that_vanish_are_forgotten() {
     let mut pod = Pod::new(1).await;
     assert_eq!(pod.look(&[("a", "True")]).await, NOBODY);
     assert_eq!(pod.look(&[]).await, NOBODY);
-    assert_eq!(pod.look(&[("a", "False")]).await, NOBODY, "it begins anew");
+    assert_eq!(pod.look(&[("a", "False")]).await, NOBODY, "it is a new node");
 }
 
 #[tokio::test]

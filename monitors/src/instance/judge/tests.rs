@@ -134,7 +134,7 @@ async fn by_default_only_events_that_the_engine_handles_are_reported() {
             &["WATCHDOG_POWEROFF", "STOPPED_FAILED"],
         ),
         (
-            "disk error, told",
+            "disk error, reported to the guest",
             vec![
                 DomainEventKind::IoError(2),
                 DomainEventKind::IoErrorReason(2, String::new()),
@@ -341,7 +341,7 @@ async fn a_guest_of_which_libvirt_says_nothing_is_as_it_was() {
     assert_eq!(hear(&mut judge, &[failed()]), ["STOPPED_FAILED"]);
     hear(&mut judge, &[life(Lifecycle::Defined, 0), started(), failed()]);
     assert_eq!(look(&mut judge, &silent()), NOTHING);
-    assert_eq!(hear(&mut judge, &[failed()]), NOTHING, "told before");
+    assert_eq!(hear(&mut judge, &[failed()]), NOTHING, "reported before");
 }
 
 /// Covers MW5.
@@ -351,7 +351,7 @@ async fn a_running_guest_without_definition_that_vanished_is_reported_once() {
     hear(&mut judge, &[started()]);
     assert_eq!(look(&mut judge, &[]), ["STOPPED_FAILED"]);
     assert_eq!(look(&mut judge, &[]), NOTHING);
-    // One with a definition was moved or deleted by Nova, which removes the definition.
+    // A guest with a definition was moved or deleted by Nova, which removes the definition.
     hear(&mut judge, &[life(Lifecycle::Defined, 0), started()]);
     assert_eq!(look(&mut judge, &[]), NOTHING);
 }
@@ -386,7 +386,7 @@ async fn a_death_that_was_seen_twice_is_reported_once() {
         look(&mut judge, &[listed(ONE, DomainState::Shutoff, shutoff::CRASHED)]),
         ["STOPPED_FAILED"]
     );
-    // The event of the same death waited while all guests were looked at.
+    // The event of the same death waited while all guests were compared.
     assert_eq!(hear(&mut judge, &[failed()]), NOTHING);
     assert_eq!(
         hear(&mut judge, &[started(), failed()]),
@@ -413,7 +413,7 @@ async fn a_failure_whose_report_was_interrupted_is_reported_again_as_the_same() 
         panic!("{first:?} {again:?}");
     };
     assert_eq!((first.micros, again.micros), (77, 77));
-    // If it had been started meanwhile, there would be nothing to report.
+    // A guest that was started meanwhile is not reported.
     let mut alive = Judge::new(Rules::default(), before.inventory.clone(), false);
     let acts = alive.compare(&[listed(ONE, DomainState::Running, 1)], 99, Instant::now());
     assert_eq!(acts, [Act::Overtaken(ONE)]);
@@ -424,7 +424,7 @@ async fn a_start_overtakes_what_was_told_before() {
     let mut judge = judge(Rules::default());
     let acts = hear_at(&mut judge, ONE, &started(), 1, Instant::now());
     assert_eq!(acts, [Act::Overtaken(ONE)]);
-    // One whose memory only begins to come does not run here yet.
+    // A guest whose memory starts to arrive does not run here yet.
     let arrives = life(Lifecycle::Started, lifecycle::STARTED_MIGRATED);
     assert_eq!(hear_at(&mut judge, ONE, &arrives, 1, Instant::now()), []);
 }
@@ -456,7 +456,7 @@ async fn a_start_that_fails_is_no_death() {
     assert_eq!(
         hear(&mut judge, &[defined, failed()]),
         NOTHING,
-        "Nova was told by its own call"
+        "Nova knows it from its own call"
     );
 }
 
@@ -489,7 +489,7 @@ enum Step {
     Stop,
     Panic,
     ArriveAndFail,
-    /// libvirtd goes: no events until it is back.
+    /// libvirtd stops: no events until it is back.
     Away,
     /// libvirtd is back.
     Back,
@@ -511,9 +511,9 @@ struct World {
     reason: i32,
     deaths: usize,
     away: bool,
-    /// It died in this gap and was not polled since.
+    /// True if it died in this gap and was not polled since.
     unseen: bool,
-    /// It was dead when the gap began: another death in the gap cannot be distinguished from the first.
+    /// True if it was dead at the start of the gap: another death in the gap cannot be distinguished from the first.
     dead_before: bool,
     /// Times of the reports: the API treats equal ones as duplicates.
     told: std::collections::BTreeSet<i64>,

@@ -16,7 +16,7 @@ fn monitor(stage: &Stage, rules: Rules) -> Box<dyn Monitor> {
     })
 }
 
-/// A monitor that listens, of a host with `guests` that run.
+/// Starts a monitor of a host with this number of running guests, and waits until it receives events.
 async fn watched(rules: Rules, guests: u32) -> (Stage, RunningMonitor, Vec<Guest>) {
     let stage = Stage::set();
     let guests: Vec<Guest> = (1..=guests).map(guest).collect();
@@ -30,7 +30,7 @@ async fn watched(rules: Rules, guests: u32) -> (Stage, RunningMonitor, Vec<Guest
 
 async fn listening(stage: &Stage, running: &RunningMonitor) {
     running.until_part(LIBVIRT, true).await;
-    // Registered, listed, and idle: its guests were compared.
+    // It is registered for events, and has compared its guests.
     until(async || {
         stage.folder.path().join("instance/guests.json").exists() && !stage.fake.registered().is_empty()
     })
@@ -39,7 +39,7 @@ async fn listening(stage: &Stage, running: &RunningMonitor) {
     assert!(lists >= 2, "{lists}");
 }
 
-/// Its process exits.
+/// The guest's process exits.
 fn dies(stage: &Stage, guest: &Guest) {
     stage
         .fake
@@ -108,7 +108,7 @@ async fn a_death_while_libvirtd_was_down_is_reported_once_when_it_is_back() {
     stage.fake.start();
     stage.until_told(1).await;
     assert_eq!(stage.reports().await, [guests[0].uuid.to_string()]);
-    // The third, after it: a report about the second would have been before it.
+    // The third guest dies after the second, so a report about the second would have come first.
     running.until_part(LIBVIRT, true).await;
     dies(&stage, &guests[2]);
     stage.until_told(2).await;
@@ -185,7 +185,7 @@ async fn guests_of_others_are_not_told_and_asked_about_once() {
     dies(&stage, &guests[0]);
     stage.until_told(1).await;
     assert_eq!(stage.reports().await, [guests[0].uuid.to_string()]);
-    // Both namespaces of the pet's, one of the other's.
+    // Two queries for the foreign guest, one of each namespace, and one for Nova's.
     assert_eq!(stage.fake.calls(265), 3);
     running.stop().await;
 }

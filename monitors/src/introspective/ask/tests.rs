@@ -32,9 +32,9 @@ async fn watched(guests: u32) -> (Stage, RunningMonitor, Vec<Guest>) {
     (stage, running, guests)
 }
 
-/// Waits for this many whole rounds.
+/// Waits for this number of complete rounds.
 async fn rounds(stage: &Stage, count: usize) {
-    // A round begins with a list: the one that runs now is not counted.
+    // A round starts with a list; the current round is not counted.
     let begun = stage.fake.calls(273);
     until(async || stage.fake.calls(273) > begun + count).await;
 }
@@ -93,7 +93,7 @@ async fn guests_that_hang_are_all_reported_and_libvirtd_has_threads_left() {
     running.stop().await;
 }
 
-/// A storage that stalls silences every guest of a host, and a restart of them all would be the worst answer.
+/// A stalled storage silences every guest of a host, and a restart of all of them would be the worst reaction.
 /// Covers F1.
 #[tokio::test]
 async fn guests_that_fall_silent_together_are_one_event_of_the_host_and_none_is_reported() {
@@ -104,7 +104,7 @@ async fn guests_that_fall_silent_together_are_one_event_of_the_host_and_none_is_
     running.until_part(GUESTS, false).await;
     rounds(&stage, 8).await;
     assert_eq!(stage.reports().await, Vec::<String>::new());
-    // One does not recover with the others: its count restarts, and it is reported.
+    // One guest does not recover with the others: its count restarts, and it is reported.
     for guest in &guests[1..] {
         agent(&stage, guest, Agent::Answers);
     }
@@ -114,7 +114,7 @@ async fn guests_that_fall_silent_together_are_one_event_of_the_host_and_none_is_
     running.stop().await;
 }
 
-/// No permission, a lock that is not given, an internal error: not the guests' silence.
+/// No permission, a lock that is not granted, an internal error: no evidence of silent guests.
 /// Covers F1.
 #[tokio::test]
 async fn what_libvirt_refuses_is_no_silent_agent() {
@@ -125,7 +125,7 @@ async fn what_libvirt_refuses_is_no_silent_agent() {
     running.until_part(AGENTS, false).await;
     rounds(&stage, 12).await;
     assert_eq!(stage.reports().await, Vec::<String>::new());
-    // Newer daemons have words of their own for an agent that was asked in vain, and for one that answered with an error.
+    // Newer daemons have separate error codes for an agent without an answer and for one that answered with an error.
     agent(&stage, &guests[8], Agent::Refused(112));
     stage.until_told(1).await;
     assert_eq!(stage.reports().await, [guests[8].uuid.to_string()]);
@@ -151,10 +151,10 @@ async fn a_guest_that_answers_again_overtakes_what_was_not_delivered() {
 #[tokio::test]
 async fn guests_that_are_paused_reset_gone_or_without_agent_are_not_told() {
     let (stage, running, guests) = watched(4).await;
-    // Paused: not among those that run.
+    // A paused guest is not in the list of running ones.
     stage.fake.change(guests[0].uuid, |guest| guest.state = 3);
     stage.fake.remove(guests[1].uuid);
-    // Resets itself again and again, its agent is never there.
+    // A guest that resets repeatedly, without an agent.
     agent(&stage, &guests[2], Agent::NotConnected);
     let mut without = guest(9);
     without.xml = "<domain><devices/></domain>".to_owned();
@@ -165,7 +165,7 @@ async fn guests_that_are_paused_reset_gone_or_without_agent_are_not_told() {
         stage.fake.bare(&guests[2], 319);
     }
     assert_eq!(stage.reports().await, Vec::<String>::new());
-    // The fourth shows that the loop continues.
+    // The report about the fourth guest shows that the loop continues.
     agent(&stage, &guests[3], Agent::NotConnected);
     until(async || stage.reports().await.contains(&guests[3].uuid.to_string())).await;
     running.stop().await;

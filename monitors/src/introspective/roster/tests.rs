@@ -76,7 +76,7 @@ fn another_run_and_a_reset_begin_anew() {
     assert_eq!(
         roster.answered(uuid(1), false, 3),
         Transition::Nothing,
-        "asked before the reset"
+        "polled before the reset"
     );
     assert_eq!(round(&mut roster, 2, false), Transition::Nothing);
 }
@@ -97,7 +97,7 @@ fn received_heartbeats_outlive_the_monitor() {
     assert_eq!(told_after(&mut second, 1), Some(5));
     second.telling(uuid(1), 77);
     let mut third = restart(&mut second, "a");
-    assert_eq!(told_after(&mut third, 1), None, "told already");
+    assert_eq!(told_after(&mut third, 1), None, "reported already");
     assert_eq!(third.interrupted(), [(uuid(1), 77)], "or not yet");
     third.reported(uuid(1));
     assert_eq!(third.interrupted(), []);
@@ -124,8 +124,15 @@ fn how_many_are_too_many_at_once() {
         ("three of many", 30, 3, 0, 0, false),
         ("four of many", 30, 4, 0, 0, true),
         ("one after the other", 30, 2, 2, 0, true),
-        ("of whom some were told long ago", 30, 2, 2, STORM_ROUNDS, false),
-        ("nobody", 0, 0, 0, 0, false),
+        (
+            "of which some were reported long ago",
+            30,
+            2,
+            2,
+            STORM_ROUNDS,
+            false,
+        ),
+        ("no guest", 0, 0, 0, 0, false),
     ] {
         let mut roster = Roster::default();
         let all: Vec<(u8, i32)> = (1..=heard).map(|number| (number, i32::from(number))).collect();

@@ -60,7 +60,7 @@ fn deploy17_the_users_number_is_found() {
     assert_eq!(uid_of(passwd, "masakari"), None);
 }
 
-/// Lets start what is in its list.
+/// A polkit that permits the actions in its list.
 struct Authority(Vec<&'static str>);
 
 #[zbus::interface(name = "org.freedesktop.PolicyKit1.Authority")]

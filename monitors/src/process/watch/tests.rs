@@ -191,7 +191,7 @@ async fn a_process_that_cannot_be_restarted_is_reported_once_and_when_it_is_back
     assert_eq!(world.said(), ["back d"]);
     world.state.send_replace(down());
     seconds(3600).await;
-    assert_eq!(world.said(), ["gone d"], "the next failure counts anew");
+    assert_eq!(world.said(), ["gone d"], "the next failure is counted from zero");
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,4 +1,4 @@
-//! Each rule alone: a region of two hosts, one of which is left for the server of the other.
+//! Each rule alone, in a region of two hosts: is the second host accepted for the server of the first?
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! Messages, those that are carried out and those that wait.
+//! Messages: executed at once, or queued.
 
 use uuid::Uuid;
 
@@ -49,7 +49,7 @@ fn a_cast_to_a_dead_host_waits_and_runs_when_it_returns() {
     assert_eq!(state.world.hosts.ledger.runs_on(id), ["compute-001"]);
 }
 
-/// A stopped instance is started while its host is dead, then evacuated, started at its new place, and the source
+/// A stopped instance is started while its host is dead, then evacuated, started at its new host, and the source
 /// returns.
 fn started_late(purge: bool) -> (State, Uuid) {
     let mut state = region(2);

@@ -1,4 +1,4 @@
-//! Evacuations that go well, and what they look like on the way.
+//! Successful evacuations, with their intermediate states.
 
 use std::time::Duration;
 
@@ -63,7 +63,7 @@ fn an_evacuation_goes_through_its_states_and_switches_the_host_last() {
 
 #[test]
 fn the_end_state_depends_on_the_state_before_and_the_microversion() {
-    // `leave_stopped` is what microversions from 2.95 on ask for.
+    // `leave_stopped` is the behaviour of microversions from 2.95 on.
     for (before, leave_stopped, after, runs) in [
         (VmState::Active, false, "active", true),
         (VmState::Stopped, false, "stopped", false),
@@ -231,7 +231,7 @@ fn conductors_work_at_their_rate() {
             .filter(|id| state.records(**id) == ["pre-migrating"])
             .count()
     };
-    // The first after 50 ms, then one each 100 ms.
+    // The first starts after 50 ms, then one every 100 ms.
     state.pass(500);
     assert_eq!(under_way(&state), 5);
     state.pass(500);

@@ -1,4 +1,4 @@
-//! Evacuations that go wrong.
+//! Evacuations with faults.
 
 use uuid::Uuid;
 
@@ -101,7 +101,7 @@ fn slow_is_slow() {
 
 #[test]
 fn a_second_evacuation_is_accepted_and_spoils_the_first() {
-    // When the second call comes, in milliseconds after the first.
+    // Delay of the second call after the first, in milliseconds.
     for gap in [0, 30, 1_000] {
         let mut state = region(4);
         let id = state.put(1, VmState::Active);
@@ -135,7 +135,7 @@ fn two_orders_taken_up_together_work_on_the_older_record_and_the_second_spoils_i
 
         state.world.power_on(dest);
         if leaves {
-            // Dies while it works: both are lost, and nothing is written any more.
+            // It dies during the rebuilds: both are lost, and it writes nothing more.
             state.pass(1_000);
             state.world.power_off(dest);
             state.pass(10_000);
@@ -221,7 +221,7 @@ fn a_host_that_died_unnoticed_is_chosen_and_its_order_waits_in_the_queue() {
     state.world.power_off(dest);
     evacuate(&mut state, id);
     state.pass(60_000);
-    assert_eq!(state.records(id), ["accepted"], "nobody has taken it up");
+    assert_eq!(state.records(id), ["accepted"], "no conductor has handled it");
     assert_eq!(state.world.hosts[dest].queue.len(), 1);
     state.world.power_on(dest);
     state.pass(10_000);

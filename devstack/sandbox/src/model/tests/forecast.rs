@@ -21,7 +21,7 @@ use crate::model::{HostIx, ServerNo, State};
 
 const TRAIT: &str = "HW_CPU_X86_AVX2";
 
-/// A region of two to seven hosts that are full to some degree, with all that a scheduler looks at.
+/// Returns a region of two to seven partly full hosts, with everything that a scheduler checks.
 fn region(seed: u64) -> (State, StdRng) {
     let mut dice = StdRng::seed_from_u64(seed);
     let mut settings = settings(dice.random_range(2..8));
@@ -183,7 +183,7 @@ fn demand(state: &State, server: &Server) -> Demand {
     }
 }
 
-/// Converts to an engine's view.
+/// Converts the state to an engine's view.
 fn seen(state: &State) -> Cloud {
     let mut cloud = Cloud::default();
     for (ix, host) in state.world.hosts.iter() {
@@ -255,7 +255,7 @@ fn seen(state: &State) -> Cloud {
     cloud
 }
 
-/// Kills the hosts and evacuates all that was on them, in any order; how many found no host.
+/// Kills the hosts, and evacuates their servers in random order. Returns the number of servers without a destination.
 fn kill(state: &mut State, dice: &mut StdRng, lost: usize) -> usize {
     for number in 1..=lost {
         let ix = state.h(number);
@@ -281,13 +281,13 @@ fn kill(state: &mut State, dice: &mut StdRng, lost: usize) -> usize {
 struct Score {
     promised: usize,
     broken: Vec<u64>,
-    /// No promise, and all servers fitted.
+    /// Number of regions without a promise in which all servers fitted.
     careful: usize,
-    /// No promise, and some servers found no host.
+    /// Number of regions without a promise in which some servers found no host.
     right: usize,
 }
 
-/// Takes something away from what is seen.
+/// Removes a part of the data of a forecast.
 type Blind = fn(&mut Cloud);
 
 /// Scores forecasts from the data that `blind` leaves visible.
@@ -323,13 +323,13 @@ fn of_a_thousand_regions_none_breaks_a_promise() {
         score.broken, [0_u64; 0],
         "room was promised, and the scheduler found none"
     );
-    // One that promises nothing breaks nothing.
+    // A forecast that promises nothing would pass the check above.
     assert!(score.promised >= 200, "{score:?}");
     assert!(score.right >= 200, "{score:?}");
     assert!(score.careful <= 200, "{score:?}");
 }
 
-/// If the forecast did not look at one of these, the check above would see it.
+/// The check above detects a forecast that ignores one of these.
 #[test]
 fn a_forecast_that_overlooks_anything_breaks_its_word() {
     fn each(cloud: &mut Cloud, change: impl Fn(&mut Capacity)) {

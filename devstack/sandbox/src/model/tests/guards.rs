@@ -67,7 +67,7 @@ fn evacuate_preconditions() {
             409,
         ),
         (
-            "locked, and with a task: neither is looked at",
+            "locked, and with a task: neither is checked",
             |state, id| {
                 state.kill(1);
                 state.lock(&admin(), id, Some("mine".into())).unwrap();
@@ -217,7 +217,7 @@ fn locks_bind_owners_not_admins() {
         let id = state.put(1, VmState::Active);
         state.lock(&locks, id, None).unwrap();
         let row = format!(
-            "locked by admin: {}, asked by admin: {}",
+            "locked by admin: {}, requested by admin: {}",
             locks.admin, stops.admin
         );
         assert_eq!(code(state.act(&stops, id, GuestAction::Stop)), stop_code, "{row}");

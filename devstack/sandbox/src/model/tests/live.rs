@@ -1,4 +1,4 @@
-//! Live migrations, whole and broken.
+//! Live migrations, complete and interrupted.
 
 use crate::model::evacuate::EvacuateRequest;
 use crate::model::migration::MigrationKind;
@@ -44,7 +44,7 @@ fn a_source_that_dies_after_the_switch_leaves_a_guest_nova_does_not_know_of() {
     state.live_migrate(&admin(), id, Some("compute-002")).unwrap();
     state.pass(1_700);
     state.kill(1);
-    assert_eq!(state.shown(id).0, "compute-001", "nova still says source");
+    assert_eq!(state.shown(id).0, "compute-001", "nova still shows the source");
     assert_eq!(state.records(id), ["running"], "and the record never ends");
     assert_eq!(state.world.hosts.ledger.runs_on(id), ["compute-002"]);
     // Evacuated on the source's proof alone, it runs twice.
@@ -62,7 +62,7 @@ fn a_source_that_dies_after_the_switch_leaves_a_guest_nova_does_not_know_of() {
     assert_eq!(state.world.hosts.ledger.double_runs(), 1);
 }
 
-/// A live migration asked for when its destination has just died, unnoticed.
+/// Returns a live migration whose destination has died without Nova's knowledge.
 fn unanswered() -> (crate::model::State, uuid::Uuid) {
     let mut state = region(3);
     let id = state.put(1, VmState::Active);

@@ -1,4 +1,4 @@
-//! Power, racks and MAAS's view of them.
+//! Power, racks, and their state in MAAS.
 
 use crate::model::State;
 use crate::model::maas::{PowerCommand, PowerQuery, QueryAnswer};

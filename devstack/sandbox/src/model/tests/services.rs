@@ -1,4 +1,4 @@
-//! Compute services: heartbeat, changes, and what forbids them.
+//! Compute services: heartbeats, changes, and refused changes.
 
 use std::time::Duration;
 
