@@ -55,10 +55,7 @@ pub enum LoginWith {
         project_domain: String,
     },
     /// An application credential.
-    ApplicationCredential {
-        id: String,
-        secret: String,
-    },
+    ApplicationCredential { id: String, secret: String },
 }
 
 /// A login for users of the board.

@@ -45,9 +45,7 @@ pub enum BuildError {
     },
     /// The base path does not start with a slash.
     #[error("the base path {path:?} does not start with a slash")]
-    BasePath {
-        path: String,
-    },
+    BasePath { path: String },
 }
 
 /// Builds the whole API as one service.

@@ -61,18 +61,12 @@ pub enum Warning {
     #[error(
         "{place}: the rule {rule} refers to itself, directly or through other rules, and therefore denies access"
     )]
-    Circular {
-        place: RuleLocation,
-        rule: String,
-    },
+    Circular { place: RuleLocation, rule: String },
     /// The rule has no value, so it allows every caller.
     #[error(
         "{place}: the rule {rule} is empty and admits every caller with a valid token; write \"@\" if that is intended"
     )]
-    Empty {
-        place: RuleLocation,
-        rule: String,
-    },
+    Empty { place: RuleLocation, rule: String },
     /// A file defines the rule under an old name.
     #[error("{place}: the rule {old} has the name {rule} since {since}: {reason}")]
     OldName {

@@ -72,9 +72,7 @@ pub enum FormatError {
     },
     /// The name is unknown.
     #[error("unknown name `{name}`; valid names: {}", NAMES.map(|(name, _)| name).join(", "))]
-    Name {
-        name: String,
-    },
+    Name { name: String },
     /// A width or a precision exceeds the limit.
     #[error("the width or precision at character {at} exceeds {MAX_CHARS}")]
     Width {

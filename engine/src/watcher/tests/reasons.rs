@@ -88,10 +88,8 @@ async fn an_instance_that_nova_stopped_soon_after_the_boot_of_its_host_is_down()
         world.stop(*id, &[("stop", Actor::Nova), ("create", Actor::Person)]);
     }
     let mut recorded = world.orders.lock().unwrap();
-    recorded
-        .values_mut()
-        .flatten()
-        .for_each(|one| one.at = Some(world.wall()));
+    let stops = recorded.values_mut().flatten().filter(|one| one.action == "stop");
+    stops.for_each(|one| one.at = Some(world.wall()));
     drop(recorded);
     world.boots.lock().unwrap().insert("a".to_owned(), world.wall());
     let mut watcher = world.watcher("one");
