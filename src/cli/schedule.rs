@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::{ConfigArgs, ShapeArgs, SourceArgs};
-use crate::schedule::Job;
+use tachi_operator::Job;
 
 /// `tachi jobs`.
 #[derive(Debug, Subcommand)]

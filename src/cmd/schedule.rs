@@ -2,14 +2,14 @@
 
 use serde_json::json;
 use tachi_domain::situation::Severity;
-use tachi_operator::{JobView, Time};
+use tachi_operator::{Job, JobView, Time};
 
 use super::process_owner::who;
 use super::status::code;
 use super::{Failure, command_settings};
 use crate::cli::{ScheduleCommand, ScheduleListArgs, ScheduleRunArgs};
 use crate::out::{Cell, Column, TextTable, answer, waiting};
-use crate::schedule::{Job, JobRunner as _, MAX_RUN, Outcome, Worker, manual};
+use crate::schedule::{JobRunner as _, MAX_RUN, Outcome, Worker, manual};
 use crate::{source, wiring};
 
 pub(crate) async fn run(command: ScheduleCommand) -> Result<u8, Failure> {

@@ -62,8 +62,8 @@ mod tests {
     use tachi_domain::situation::Severity;
     use tachi_engine::ports::JobEnd;
 
-    use super::super::job_schedule::tests::{TestTimeZone, utc};
     use super::*;
+    use tachi_testkit::{TestTimeZone, utc};
 
     fn line(due: Option<&str>, begun: &str, ended: bool) -> JobLine {
         JobLine {

@@ -24,6 +24,7 @@ mod host_instances;
 mod host_return;
 mod host_view;
 mod job;
+mod job_schedule;
 pub mod maintenance;
 pub mod matching;
 mod monitor;
@@ -60,7 +61,8 @@ pub use history::{
 };
 pub use host_instances::{DiskView, EvidenceView, HostedView, LevelView};
 pub use host_view::{HostView, LevelSeenView};
-pub use job::JobView;
+pub use job::{Job, JobView};
+pub use job_schedule::{JobSchedule, moment};
 pub use maintenance::{ForgottenView, LiftedView, ReporterView, RetriedView, Upkeep};
 pub use monitor::{GuestsView, MonitorView, NoticeView};
 pub use past::{PastEngineView, PastFreezeView, PastRecoveryView, PastRefusalView, PastReportView, PastView};

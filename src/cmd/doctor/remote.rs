@@ -3,12 +3,11 @@
 
 use tachi_domain::Timestamp;
 use tachi_domain::situation::Severity;
-use tachi_operator::JobView;
 use tachi_operator::when::{ago, time};
+use tachi_operator::{Job, JobView};
 
 use super::checks::{self, Check, NOT_READ, Read, check};
 use crate::cmd::Failure;
-use crate::schedule::Job;
 use crate::source::Source;
 
 /// Details of a check that only a controller can make.

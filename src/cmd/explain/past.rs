@@ -5,13 +5,14 @@ use serde_json::json;
 use tachi_domain::Timestamp;
 use tachi_domain::count;
 use tachi_operator::past::{LONGEST, around};
-use tachi_operator::{PastFreezeView, PastRecoveryView, PastRefusalView, PastReportView, PastView, StepView};
+use tachi_operator::{
+    JobSchedule, PastFreezeView, PastRecoveryView, PastRefusalView, PastReportView, PastView, StepView,
+    moment,
+};
 
 use super::super::Failure;
 use crate::cli::ShowArgs;
 use crate::out::{View, answer};
-use crate::schedule::JobSchedule;
-use crate::schedule::job_schedule::moment;
 use crate::source::Source;
 
 /// Shows the past of a host.

@@ -4,11 +4,11 @@ use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 use async_trait::async_trait;
 use chrono::Utc;
 use tachi_engine::ports::JobEnd;
+use tachi_testkit::utc;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 use super::super::JobSchedule;
-use super::super::job_schedule::tests::utc;
 use super::*;
 
 /// A clock that goes with the runtime's, which is paused.

@@ -15,7 +15,7 @@ use tachi_engine::ports::past::{
 use uuid::Uuid;
 
 use super::*;
-use crate::schedule::job_schedule::tests::{TestTimeZone, utc};
+use tachi_testkit::{TestTimeZone, utc};
 
 const NIGHT: &str = "11-23T03:05";
 

@@ -8,7 +8,8 @@ use chrono::{
     Utc, Weekday,
 };
 use tachi_domain::Timestamp;
-use tachi_operator::when::span;
+
+use crate::when::span;
 
 /// Minimum interval: engines check four times as often.
 const MIN_INTERVAL: Duration = Duration::from_mins(1);
@@ -16,8 +17,9 @@ const MIN_INTERVAL: Duration = Duration::from_mins(1);
 /// Maximum interval.
 const MAX_INTERVAL: Duration = Duration::from_hours(24 * 366);
 
+/// The times of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum JobSchedule {
+pub enum JobSchedule {
     /// At this interval, counted from the time before.
     Every(Duration),
     /// Each day, or each week on a day.
@@ -30,7 +32,7 @@ impl JobSchedule {
     /// # Errors
     ///
     /// The text is not a schedule; the message is for people.
-    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+    pub fn parse(text: &str) -> Result<Self, String> {
         let words: Vec<&str> = text.split_whitespace().collect();
         let time = |text: &str| {
             // An hour of one digit is accepted as well.
@@ -57,7 +59,7 @@ impl JobSchedule {
     }
 
     /// Returns the last time at or before `now`; `None` for an interval.
-    pub(crate) fn before<Z: TimeZone>(self, now: Timestamp, zone: &Z) -> Option<Timestamp> {
+    pub fn before<Z: TimeZone>(self, now: Timestamp, zone: &Z) -> Option<Timestamp> {
         let today = day_of(now, zone)?;
         let days = (0..=8).filter_map(|back| {
             today
@@ -69,7 +71,7 @@ impl JobSchedule {
     }
 
     /// Returns the first time after `now`; `None` for an interval.
-    pub(super) fn after<Z: TimeZone>(self, now: Timestamp, zone: &Z) -> Option<Timestamp> {
+    pub fn after<Z: TimeZone>(self, now: Timestamp, zone: &Z) -> Option<Timestamp> {
         let today = day_of(now, zone)?;
         let days = (0..=9).filter_map(|on| {
             today
@@ -93,7 +95,7 @@ impl JobSchedule {
 }
 
 /// Returns the moment at which the clocks of `zone` show this time.
-pub(crate) fn moment<Z: TimeZone>(there: NaiveDateTime, zone: &Z) -> Option<Timestamp> {
+pub fn moment<Z: TimeZone>(there: NaiveDateTime, zone: &Z) -> Option<Timestamp> {
     let at = match zone.from_local_datetime(&there) {
         LocalResult::Single(at) => at,
         // In autumn an hour occurs twice: the first one counts.
@@ -132,65 +134,10 @@ impl fmt::Display for JobSchedule {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
-    use chrono::{FixedOffset, MappedLocalTime};
+mod tests {
+    use tachi_testkit::{TestTimeZone, utc};
 
     use super::*;
-
-    /// The time zone of Berlin in 2026: UTC+1, and UTC+2 from 29 March to 25 October, 01:00 UTC.
-    #[derive(Clone, Copy, Debug)]
-    pub(crate) struct TestTimeZone;
-
-    fn offset(hours: i32) -> FixedOffset {
-        FixedOffset::east_opt(hours * 3_600).unwrap()
-    }
-
-    impl TimeZone for TestTimeZone {
-        type Offset = FixedOffset;
-
-        fn from_offset(_: &FixedOffset) -> Self {
-            Self
-        }
-
-        fn offset_from_local_date(&self, _: &NaiveDate) -> MappedLocalTime<FixedOffset> {
-            unreachable!("days have no offset")
-        }
-
-        fn offset_from_local_datetime(&self, there: &NaiveDateTime) -> MappedLocalTime<FixedOffset> {
-            let fits = |hours| {
-                let offset = offset(hours);
-                (self.offset_from_utc_datetime(&(*there - offset)) == offset).then_some(offset)
-            };
-            match (fits(2), fits(1)) {
-                (Some(summer), Some(winter)) => LocalResult::Ambiguous(summer, winter),
-                (Some(one), None) | (None, Some(one)) => LocalResult::Single(one),
-                (None, None) => LocalResult::None,
-            }
-        }
-
-        fn offset_from_utc_date(&self, _: &NaiveDate) -> FixedOffset {
-            unreachable!("days have no offset")
-        }
-
-        fn offset_from_utc_datetime(&self, utc: &NaiveDateTime) -> FixedOffset {
-            let at = |month, day| {
-                NaiveDate::from_ymd_opt(2026, month, day)
-                    .unwrap()
-                    .and_hms_opt(1, 0, 0)
-                    .unwrap()
-            };
-            offset(if (at(3, 29)..at(10, 25)).contains(utc) {
-                2
-            } else {
-                1
-            })
-        }
-    }
-
-    pub(crate) fn utc(text: &str) -> Timestamp {
-        let at = format!("2026-{text}:00Z").parse::<DateTime<Utc>>().unwrap();
-        Timestamp::from_micros(at.timestamp_micros())
-    }
 
     #[test]
     fn it_is_read_and_written_as_people_do() {
