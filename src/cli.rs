@@ -24,7 +24,6 @@ mod renamed;
 mod reporter;
 mod runbook;
 mod schedule;
-mod shape;
 mod status;
 mod vmove;
 
@@ -33,6 +32,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tachi_config::LogArgs;
 
+pub(crate) use crate::out::{Format, ShapeArgs};
 pub(crate) use ack::AckArgs;
 pub(crate) use audit::{AuditCommand, AuditNewKeyArgs, AuditShowArgs, AuditVerifyArgs};
 pub(crate) use consent::ConsentArgs;
@@ -57,7 +57,6 @@ pub(crate) use region::SandboxArgs;
 pub(crate) use reporter::ReporterCommand;
 pub(crate) use runbook::WAY;
 pub(crate) use schedule::{ScheduleCommand, ScheduleListArgs, ScheduleRunArgs};
-pub(crate) use shape::{Format, ShapeArgs};
 pub(crate) use status::{
     ForecastArgs, HostCommand, HostDrainArgs, HostGivebackArgs, HostListArgs, HostReportDownArgs,
     HostReturnArgs, HostUndrainArgs, PlannedArgs, ShowArgs, StatusArgs, UpgradeCheckArgs, UpgradeCommand,

@@ -13,7 +13,6 @@ mod drill;
 mod engine;
 mod events;
 mod explain;
-mod failure;
 mod fence;
 pub(crate) mod fence_agent;
 mod forecast;
@@ -28,7 +27,6 @@ mod monitor;
 mod openapi;
 mod overview;
 mod policy;
-pub(crate) mod process_owner;
 mod recovery;
 mod reporter;
 mod sandbox;
@@ -39,20 +37,17 @@ mod upgrade;
 
 pub(crate) use consent::{asked, confirmed};
 pub(crate) use db::cutoff as purged_before;
-pub(crate) use failure::Failure;
 pub(crate) use fence::{switched_off, what_runs};
-pub(crate) use freeze::{after, before};
 pub(crate) use host::host_return;
 pub(crate) use init::proposal;
-pub(crate) use tachi_operator::is_alive as alive;
 
 use tachi_domain::policy::Policy;
-use tachi_operator::{downtime, when};
 use tokio::sync::watch;
 
 use crate::cli::{
     Cli, Command, ConfigArgs, Format, ShapeArgs, UpgradeCheckArgs, UpgradeCommand, WAY, check_scope,
 };
+use crate::failure::Failure;
 use crate::logging;
 use crate::out;
 use crate::settings::Settings;

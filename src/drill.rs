@@ -18,7 +18,7 @@ use tachi_openstack::Nova;
 use tachi_operator::is_alive;
 use tokio::time::{Instant, timeout};
 
-use crate::cmd::Failure;
+use crate::failure::Failure;
 use crate::out::plain;
 use crate::schedule::{MAX_DRILL, Outcome, manual};
 use crate::settings::Settings;

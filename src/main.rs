@@ -3,8 +3,10 @@
 mod cli;
 mod cmd;
 mod drill;
+mod failure;
 mod logging;
 mod out;
+mod process_owner;
 mod schedule;
 mod settings;
 mod source;

@@ -2,6 +2,7 @@
 
 pub(crate) mod answer;
 mod paint;
+mod shape;
 mod table;
 mod view;
 mod waiting;
@@ -9,6 +10,7 @@ mod waiting;
 use std::io::Write as _;
 use std::process::ExitCode;
 
+pub(crate) use shape::{Format, ShapeArgs};
 #[cfg(test)]
 pub(crate) use table::at_widths;
 pub(crate) use table::{Cell, Column, TextTable};
@@ -53,6 +55,14 @@ pub(crate) fn note(text: impl AsRef<str>) {
 pub(crate) fn fail(code: u8, why: &str) -> ExitCode {
     note(format!("tachi: {why}"));
     ExitCode::from(code)
+}
+
+/// Renders the progress of a count, as in `[███·····] 12/40`
+pub(crate) fn progress(back: u64, all: u64) -> String {
+    let full = usize::try_from(back.saturating_mul(8) / all.max(1))
+        .unwrap_or(8)
+        .min(8);
+    format!("[{}{}] {back}/{all}", "█".repeat(full), "·".repeat(8 - full))
 }
 
 #[cfg(test)]

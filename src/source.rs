@@ -21,7 +21,7 @@ use tachi_operator::{
 };
 
 use crate::cli::SourceArgs;
-use crate::cmd::Failure;
+use crate::failure::Failure;
 use crate::out;
 
 pub(crate) use database::Database;

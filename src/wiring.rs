@@ -1,5 +1,6 @@
 //! Wiring of adapters to the ports of engine and API.
 
+pub(crate) mod audited;
 mod audited_events;
 mod bus;
 mod cloud;
@@ -33,7 +34,7 @@ use tachi_store::{MigrationReport, SchemaStatus, Store, StoreError, StoreOptions
 use tokio::sync::watch;
 
 use crate::cli::ConfigArgs;
-use crate::cmd::Failure;
+use crate::failure::Failure;
 use crate::out::waiting;
 use crate::schedule::{Scheduler, Worker};
 use crate::settings::{AuthStrategy, Settings, WebBoard, database_folder};

@@ -5,7 +5,7 @@ use super::{
     AuditCommand, Command, ConfigArgs, ConfigCommand, DbCommand, FenceCommand, HostCommand, InitCommand,
     PolicyCommand, RecoveryCommand, ScheduleCommand, UpgradeCommand,
 };
-use crate::cmd::Failure;
+use crate::failure::Failure;
 use crate::out;
 
 /// The effect of a command that uses no API.

@@ -12,12 +12,13 @@ use tachi_engine::watcher::kind::ACKNOWLEDGED;
 use tachi_operator::Time;
 use tachi_operator::when::lasting;
 
-use super::freeze::{after, before};
-use super::{Failure, process_owner};
 use crate::cli::AckArgs;
+use crate::failure::Failure;
 use crate::out::{Cell, Column, TextTable, answer};
+use crate::process_owner;
 use crate::source::{Database, Source as _};
 use crate::wiring;
+use crate::wiring::audited::{after, before};
 
 const SHORTEST: Duration = Duration::from_mins(1);
 const LONGEST: Duration = Duration::from_hours(90 * 24);

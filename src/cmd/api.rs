@@ -2,8 +2,9 @@
 
 use tokio::sync::watch;
 
-use super::{Failure, service_settings};
+use super::service_settings;
 use crate::cli::ConfigArgs;
+use crate::failure::Failure;
 use crate::wiring::policy::PolicyFiles;
 use crate::wiring::{self, Bus, EventSetup, Process};
 

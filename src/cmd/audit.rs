@@ -11,8 +11,9 @@ use tachi_engine::SystemClock;
 use tachi_engine::ports::Clock as _;
 use tachi_operator::Time;
 
-use super::{Failure, command_settings};
+use super::command_settings;
 use crate::cli::{AuditCommand, AuditNewKeyArgs, AuditShowArgs, AuditVerifyArgs, ConfigArgs};
+use crate::failure::Failure;
 use crate::out::{self, Cell, Column, TextTable, answer};
 use crate::settings::audit_places;
 use crate::source::{self, Source as _};

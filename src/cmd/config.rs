@@ -3,8 +3,9 @@
 use serde_json::{Value, json};
 use tachi_config::{Effective, Origin, sample};
 
-use super::{Failure, command_settings};
+use super::command_settings;
 use crate::cli::{ConfigCommand, ConfigFormat};
+use crate::failure::Failure;
 use crate::out;
 use crate::settings::Settings;
 

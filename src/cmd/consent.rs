@@ -4,8 +4,8 @@
 
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 
-use super::Failure;
 use crate::cli::ConsentArgs;
+use crate::failure::Failure;
 use crate::out;
 
 /// Asks for the host's name, unless `--yes` is given, and for a reason, unless `--reason` is given. Returns the reason.

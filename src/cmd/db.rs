@@ -12,8 +12,9 @@ use tachi_engine::ports::Clock as _;
 use tachi_store::{MigrationReport, PurgeCounts, PurgeOptions, Store, StoreOptions};
 use tokio::time::Instant;
 
-use super::{Failure, command_settings};
+use super::command_settings;
 use crate::cli::{ConfigArgs, DbCommand, DbVersionArgs, PurgeArgs};
+use crate::failure::Failure;
 use crate::out::{self, Cell, Column, TextTable, answer, waiting};
 use crate::settings::Database;
 use crate::{logging, wiring};

@@ -16,10 +16,10 @@ use std::io::IsTerminal as _;
 use std::time::{Duration, Instant};
 
 use crate::cli::{DemoArgs, DemoFault};
+use crate::failure::Failure;
 use crate::logging;
 use crate::out;
 
-use super::Failure;
 use browser::stopped;
 use outcome::Outcome;
 use scene::Scene;

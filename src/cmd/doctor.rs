@@ -19,8 +19,9 @@ use tachi_engine::ports::Clock as _;
 use tachi_operator::SituationView;
 
 use super::status::code;
-use super::{Failure, upgrade};
+use super::upgrade;
 use crate::cli::{ConfigArgs, DoctorArgs};
+use crate::failure::Failure;
 use crate::out::{self, Cell, Column, TextTable, View, answer, waiting};
 use crate::schedule::Outcome;
 use crate::settings::Settings;

@@ -6,15 +6,16 @@ use tachi_engine::ports::Clock as _;
 
 use super::explain;
 use super::forecast::outcome;
-use super::process_owner::who;
 use super::status::code;
-use super::{Failure, command_settings, confirmed};
+use super::{command_settings, confirmed};
 use crate::cli::DrillArgs;
 use crate::drill::live::DrillRequest;
 use crate::drill::live::admission::{AdmittedHost, admit};
 use crate::drill::live::canaries::{self, Make};
 use crate::drill::{self, DrillSources};
+use crate::failure::Failure;
 use crate::out::{self, answer, waiting};
+use crate::process_owner::who;
 use crate::schedule::manual;
 use crate::source::{self, Database};
 use crate::wiring;

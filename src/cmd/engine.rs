@@ -2,8 +2,9 @@
 
 use tokio::sync::watch;
 
-use super::{Failure, service_settings};
+use super::service_settings;
 use crate::cli::EngineArgs;
+use crate::failure::Failure;
 use crate::wiring::{self, Bus, Devices, EventSetup, Process};
 
 /// Runs the engine until it is stopped.

@@ -3,11 +3,11 @@
 use serde_json::json;
 use tachi_domain::recovery::Life;
 use tachi_engine::ports::operator::RecoveryFilter;
+use tachi_operator::when::since;
 use tachi_operator::{FreezeView, RecoveryHistoryView, Time, one_line};
 
-use super::Failure;
-use super::when::since;
 use crate::cli::EventsArgs;
+use crate::failure::Failure;
 use crate::out::{self, Cell, Column, TextTable, answer};
 use crate::source;
 

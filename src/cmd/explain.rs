@@ -8,14 +8,15 @@ use tachi_domain::Timestamp;
 use tachi_domain::count;
 use tachi_domain::situation::{Need, Severity};
 use tachi_operator::waits::explained;
+use tachi_operator::when::ago;
 use tachi_operator::{ExplanationView, NeedView};
 
 use super::forecast::outcome;
+use super::recovery;
 use super::status::findings::{mark, since};
 use super::status::host;
-use super::when::ago;
-use super::{Failure, recovery};
 use crate::cli::ShowArgs;
+use crate::failure::Failure;
 use crate::out::{self, answer};
 use crate::source::{self, Source};
 

@@ -11,8 +11,9 @@ use tachi_engine::SystemClock;
 use tachi_engine::ports::Clock;
 use tachi_fence::Fencers;
 
-use super::{Failure, command_settings};
+use super::command_settings;
 use crate::cli::{ConfigArgs, FenceCommand};
+use crate::failure::Failure;
 use crate::settings::Settings;
 
 pub(crate) async fn run(command: FenceCommand) -> Result<u8, Failure> {

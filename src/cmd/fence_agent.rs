@@ -6,8 +6,8 @@ use std::path::Path;
 use clap::CommandFactory as _;
 use tachi_fence::agent::{self, Invocation};
 
-use super::Failure;
 use crate::cli::{Cli, FenceAgentArgs};
+use crate::failure::Failure;
 use crate::out;
 
 /// The environment variable with which Pacemaker's fencer marks the processes that it starts.

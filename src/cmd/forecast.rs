@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use serde_json::json;
 use tachi_domain::count;
 use tachi_domain::forecast::Room;
+use tachi_operator::when::ago;
 use tachi_operator::{ForecastView, OutcomeView, SegmentForecastView, headroom};
 
-use super::Failure;
-use super::when::ago;
 use crate::cli::ForecastArgs;
+use crate::failure::Failure;
 use crate::out::answer;
 use crate::source;
 

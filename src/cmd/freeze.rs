@@ -5,20 +5,18 @@
 
 mod list;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
 use tachi_domain::count;
 use tachi_domain::freeze::{Freeze, FreezeScope};
-use tachi_engine::ports::{AuditEntry, AuditSink};
 use tachi_operator::freezes::{FreezeRequest, InvalidFreeze, LIMIT, frozen};
 use tachi_operator::when::lasting;
 use tachi_operator::{FreezeView, FrozenView, members};
 
-use super::Failure;
 use super::recovery::note_if_no_engine_runs;
 use crate::cli::{FreezeArgs, FreezeCommand, ThawArgs, ThawCommand};
+use crate::failure::Failure;
 use crate::out::{View, answer};
 use crate::{out, source};
 
@@ -155,27 +153,4 @@ async fn end(scope: FreezeScope, name: &str, args: &ThawArgs) -> Result<u8, Fail
     )?;
     note_if_no_engine_runs(source.as_ref()).await;
     Ok(crate::DONE)
-}
-
-/// Writes the intent to the audit log, which must be on disk before anything is done.
-pub(crate) async fn before(
-    audit: &Arc<dyn AuditSink>,
-    entry: AuditEntry,
-    not_done: &str,
-) -> Result<(), Failure> {
-    let written = audit.write(entry).await;
-    written.map_err(|error| {
-        let source = error.source.to_string();
-        Failure::from_text(format!("{not_done}: {error}: {source}"))
-    })
-}
-
-/// Writes the outcome. A failed write is only a note, because the action itself has succeeded.
-pub(crate) async fn after(audit: &Arc<dyn AuditSink>, entry: AuditEntry) {
-    if let Err(error) = audit.write(entry).await {
-        out::note(format!(
-            "tachi: its outcome is not in the audit log: {error}: {}",
-            error.source
-        ));
-    }
 }

@@ -26,8 +26,9 @@ use tachi_store::Store;
 
 use self::checks::{Check, checks};
 use self::facts::Facts;
-use super::{Failure, command_settings};
+use super::command_settings;
 use crate::cli::{HostCommand, HostReturnArgs};
+use crate::failure::Failure;
 use crate::out::{answer, waiting};
 use crate::settings::Settings;
 use crate::source::{self, Source as _};

@@ -18,8 +18,9 @@ use tachi_keystone::{Credentials, Region, Scope};
 use tachi_openstack::{NamedResource, NewCredential, Options, Session};
 use uuid::Uuid;
 
-use super::{Failure, command_settings};
+use super::command_settings;
 use crate::cli::{InitCommand, InitMonitorsArgs};
+use crate::failure::Failure;
 use crate::out::answer::{self, ProgressReporter};
 use crate::settings::Settings;
 use crate::{out, wiring};

@@ -9,10 +9,10 @@ use tachi_domain::situation::Protection;
 use tachi_domain::{Timestamp, WaitsFor};
 use tachi_operator::{DiskView, HostedView, VmoveView, WaitView};
 
-use super::Failure;
 use super::consent::asked;
 use super::recovery::note_if_no_engine_runs;
 use crate::cli::{InstanceCommand, InstanceListArgs, ResolveArgs, VmoveCommand};
+use crate::failure::Failure;
 use crate::out::{Cell, Column, TextTable, answer};
 use crate::source::{self, ActionRequest, Source};
 

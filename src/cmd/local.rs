@@ -14,9 +14,9 @@ use tachi_engine::ports::{AuditEntry, AuditSink};
 use tokio::sync::watch;
 use tower::ServiceExt as _;
 
-use super::Failure;
-use super::freeze::{after, before};
+use crate::failure::Failure;
 use crate::settings::{Settings, WebBoard};
+use crate::wiring::audited::{after, before};
 use crate::wiring::policy::PolicyFiles;
 use crate::wiring::{self, AuthSetup, Base, Bus, EventSetup, Process};
 

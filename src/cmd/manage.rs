@@ -3,8 +3,9 @@
 use tachi_engine::SystemClock;
 use tachi_engine::ports::Clock as _;
 
-use super::{Failure, db};
+use super::db;
 use crate::cli::{ConfigArgs, ManageCategory, ManageDb, PurgeArgs, ShapeArgs};
+use crate::failure::Failure;
 use crate::out::{self, View};
 
 /// Runs the command.

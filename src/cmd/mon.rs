@@ -36,12 +36,11 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
-use super::Failure;
 use crate::cli::MonArgs;
+use crate::failure::Failure;
 use crate::out::Zone;
 use crate::{out, source};
 
-pub(super) use draw::progress;
 use feed::Want;
 use state::{Event, Key, Mon, MonAction, Options};
 

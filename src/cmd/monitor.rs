@@ -5,8 +5,9 @@ use tachi_domain::count;
 use tachi_domain::monitor::MonitorKind;
 use tachi_operator::{ForgottenView, MonitorView, members};
 
-use super::{Failure, reporter};
+use super::reporter;
 use crate::cli::{MonitorCommand, MonitorForgetArgs, MonitorListArgs};
+use crate::failure::Failure;
 use crate::out::{Cell, Column, TextTable, answer};
 use crate::source;
 

@@ -1,7 +1,7 @@
 //! `tachi openapi`.
 
-use super::Failure;
 use crate::cli::{OpenapiArgs, OpenapiFormat};
+use crate::failure::Failure;
 use crate::out;
 
 /// Prints the description of the API.

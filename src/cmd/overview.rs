@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use tachi_operator::counted;
 
-use super::Failure;
 use crate::cli::{SourceArgs, overview};
+use crate::failure::Failure;
 use crate::{out, source};
 
 /// Timeout for the state: help must not wait for a region that is down.

@@ -4,8 +4,9 @@ use tachi_api::{Identity, Policy, policy_rules};
 use tachi_engine::SystemClock;
 use tachi_engine::ports::Clock as _;
 
-use super::{Failure, command_settings};
+use super::command_settings;
 use crate::cli::{PolicyCheckArgs, PolicyCommand, ShapeArgs};
+use crate::failure::Failure;
 use crate::out::{self, Cell, Column, TextTable, answer};
 use crate::wiring;
 

@@ -8,8 +8,8 @@ mod report;
 mod show;
 pub(super) mod story;
 
-use super::Failure;
 use crate::cli::RecoveryCommand;
+use crate::failure::Failure;
 use crate::out;
 use crate::source::Source;
 

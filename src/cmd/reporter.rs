@@ -3,8 +3,8 @@
 use serde_json::json;
 use tachi_operator::{LiftedView, ReporterView, members};
 
-use super::Failure;
 use crate::cli::{MonitorListArgs, MuteArgs, ReporterCommand};
+use crate::failure::Failure;
 use crate::out::{Cell, Column, TextTable, answer};
 use crate::source;
 

@@ -9,8 +9,8 @@ use std::time::Duration;
 use tachi_sandbox::{Boot, Fleet, RegionSettings, Sandbox, SandboxOptions};
 use tempfile::TempDir;
 
-use super::Failure;
 use crate::cli::SandboxArgs;
+use crate::failure::Failure;
 use crate::logging;
 use crate::out;
 use crate::wiring::Process;

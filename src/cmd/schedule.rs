@@ -4,11 +4,12 @@ use serde_json::json;
 use tachi_domain::situation::Severity;
 use tachi_operator::{Job, JobView, Time};
 
-use super::process_owner::who;
+use super::command_settings;
 use super::status::code;
-use super::{Failure, command_settings};
 use crate::cli::{ScheduleCommand, ScheduleListArgs, ScheduleRunArgs};
+use crate::failure::Failure;
 use crate::out::{Cell, Column, TextTable, answer, waiting};
+use crate::process_owner::who;
 use crate::schedule::{JobRunner as _, MAX_RUN, Outcome, Worker, manual};
 use crate::{source, wiring};
 

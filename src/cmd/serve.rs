@@ -10,13 +10,15 @@ use tokio::sync::watch;
 
 use super::init::protect_all;
 use super::sandbox::{self, Region, RegionPlan};
-use super::{Failure, service_settings};
+use super::service_settings;
 use crate::cli::{ConfigArgs, ServeArgs, UpstreamArgs};
+use crate::failure::Failure;
 use crate::logging;
 use crate::out;
 use crate::settings::Settings;
 use crate::wiring::policy::PolicyFiles;
 use crate::wiring::{self, Base, Bus, Devices, EventSetup, Process};
+
 use monitors::Monitors;
 
 /// Schedule of the jobs in a simulated region.

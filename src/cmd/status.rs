@@ -13,8 +13,8 @@ use serde_json::{Value, json};
 use tachi_domain::situation::Severity;
 use tachi_operator::{ExplanationView, SituationView};
 
-use super::Failure;
 use crate::cli::StatusArgs;
+use crate::failure::Failure;
 use crate::out::{View, answer};
 use crate::source::Source;
 use crate::{out, source};

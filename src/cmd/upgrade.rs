@@ -13,8 +13,9 @@ use tachi_openstack::Nova;
 use tachi_operator::is_alive;
 use tachi_store::Store;
 
-use super::{Failure, command_settings};
+use super::command_settings;
 use crate::cli::{ConfigArgs, ShapeArgs};
+use crate::failure::Failure;
 use crate::out::{self, answer, waiting};
 use crate::settings::Settings;
 use crate::wiring;

@@ -4,7 +4,7 @@ use serde::Serialize;
 use tachi_domain::recovery::RecoveryKind;
 use tachi_engine::ports::operator::RecoveryFilter;
 
-use crate::cmd::Failure;
+use crate::failure::Failure;
 use crate::source::Source;
 
 /// Limit of the recoveries that are searched.

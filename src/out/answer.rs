@@ -5,9 +5,9 @@ use tachi_domain::Timestamp;
 
 use super::table::{Cell, Column, TextTable, folded, member};
 use super::view::View;
+use super::{Format, ShapeArgs};
 use super::{line, note, plain};
-use crate::cli::{Format, ShapeArgs};
-use crate::cmd::Failure;
+use crate::failure::Failure;
 
 /// Prints a list; `none` is the text for people if it is empty.
 pub(crate) fn list<const N: usize>(

@@ -6,9 +6,9 @@ use chrono::{DateTime, FixedOffset, Local, Offset as _, Utc};
 use tachi_domain::Timestamp;
 use tachi_operator::when::ago;
 
+use super::ShapeArgs;
 use super::paint::painted;
 use super::plain;
-use crate::cli::ShapeArgs;
 
 /// Minimum width of a line.
 const MIN_WIDTH: usize = 20;

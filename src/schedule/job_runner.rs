@@ -6,8 +6,9 @@ use tachi_domain::situation::Severity;
 
 use super::Job;
 use crate::cli::ConfigArgs;
-use crate::cmd::{self, Failure};
+use crate::cmd;
 use crate::drill;
+use crate::failure::Failure;
 use crate::settings::Settings;
 use crate::wiring::{self, Base};
 

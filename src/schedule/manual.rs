@@ -9,7 +9,7 @@ use tachi_operator::Time;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Outcome, is_under_way};
-use crate::cmd::Failure;
+use crate::failure::Failure;
 use crate::out::plain;
 use crate::wiring::Base;
 

@@ -9,7 +9,7 @@ use tachi_config::{Reader, Refusal};
 use tachi_domain::policy::FencingMode;
 use tachi_fence::{MaasOptions, Source, Topology};
 
-use crate::cmd::Failure;
+use crate::failure::Failure;
 
 /// Default paths of the devices' file.
 const PLACES: [&str; 2] = ["/etc/tachi/fencing.toml", "/etc/masakari/fencing.toml"];

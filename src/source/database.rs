@@ -27,8 +27,10 @@ use tokio::sync::watch;
 
 use super::{ActionRequest, ActionResult, Source};
 use crate::cli::ConfigArgs;
-use crate::cmd::{Failure, process_owner, what_runs};
+use crate::cmd::what_runs;
+use crate::failure::Failure;
 use crate::out;
+use crate::process_owner;
 use crate::schedule;
 use crate::settings::Settings;
 use crate::wiring::region_service::RegionDatabase;

@@ -26,7 +26,7 @@ use tachi_operator::{
 };
 
 use super::{ActionRequest, ActionResult, Source};
-use crate::cmd::Failure;
+use crate::failure::Failure;
 use crate::out::waiting;
 
 /// An API's answer for a path that it does not know.

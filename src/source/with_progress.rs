@@ -14,7 +14,7 @@ use tachi_operator::{
 };
 
 use super::{ActionRequest, ActionResult, Source};
-use crate::cmd::Failure;
+use crate::failure::Failure;
 use crate::out::waiting;
 
 pub(super) struct WithProgress<S> {

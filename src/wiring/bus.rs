@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Base, Process};
 use crate::cli::UpstreamArgs;
-use crate::cmd::Failure;
+use crate::failure::Failure;
 use crate::settings::{Messaging, Settings};
 
 /// Time that a consumer of upstream's queue gets to disappear, such as an engine that is being stopped.

@@ -22,7 +22,7 @@ pub(crate) use self_test::{SelfTest, self_test};
 
 use super::Base;
 use super::file_backed::{self, FileBacked};
-use crate::cmd::Failure;
+use crate::failure::Failure;
 use crate::settings::{Fencing, Settings};
 
 const UP: &str = "tachi_fence_device_up";

@@ -6,7 +6,7 @@ use listenfd::ListenFd;
 use rustix::net::sockopt;
 use tokio::net::TcpListener;
 
-use crate::cmd::Failure;
+use crate::failure::Failure;
 use crate::settings::Settings;
 
 /// Opens the API's listener, and returns its address for people.

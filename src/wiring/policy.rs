@@ -10,7 +10,7 @@ use tachi_policy::{LoadReport, Source};
 use tokio_util::sync::CancellationToken;
 
 use super::file_backed::{self, FileBacked};
-use crate::cmd::Failure;
+use crate::failure::Failure;
 use crate::settings::PolicySettings;
 
 /// Maximum size of a file, in bytes.

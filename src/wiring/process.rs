@@ -24,7 +24,7 @@ use super::freezes::Tender;
 use super::manager::Manager;
 use super::situation::SituationMetrics;
 use super::{Base, cloud, listen};
-use crate::cmd::Failure;
+use crate::failure::Failure;
 use crate::settings::Settings;
 use crate::wiring::policy::PolicyFiles;
 

@@ -6,7 +6,8 @@ use tachi_engine::SystemClock;
 use tachi_store::{Role, Store, grants};
 
 use crate::cli::GrantsArgs;
-use crate::cmd::{Failure, command_settings};
+use crate::cmd::command_settings;
+use crate::failure::Failure;
 use crate::out;
 
 /// Prints the grants that each user needs, or applies them.

@@ -5,7 +5,7 @@ use std::io::{IsTerminal as _, Write as _};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
-use crate::cmd::Failure;
+use crate::failure::Failure;
 
 /// Address and login of the board.
 pub(super) struct Board {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tachi_sandbox::Credentials;
 
-use crate::cmd::Failure;
+use crate::failure::Failure;
 
 /// A logged-in client of the Instance-HA API.
 pub(super) struct Client {

@@ -8,7 +8,7 @@ use tachi_clouds::ProcessEnvironment;
 use tachi_keystone::{Keystone, Options};
 
 use crate::cli::{DemoCommand, DemoHostArgs};
-use crate::cmd::Failure;
+use crate::failure::Failure;
 use crate::out;
 
 /// The cloud that `tachi serve --sandbox` writes into clouds.yaml. No other cloud is used: its hosts may be real.

@@ -6,8 +6,8 @@ use tachi_sandbox::ServerSnapshot;
 use uuid::Uuid;
 
 use crate::cli::{DemoArgs, DemoFault};
-use crate::cmd::Failure;
 use crate::cmd::sandbox::Region;
+use crate::failure::Failure;
 
 /// One instance on a host that is to fail.
 pub(super) struct CoveredInstance {

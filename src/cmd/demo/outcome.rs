@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tachi_operator::downtime;
 use uuid::Uuid;
 
-use super::super::downtime;
 use super::scene::SceneArgs;
 use crate::cli::DemoArgs;
 

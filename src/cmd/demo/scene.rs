@@ -21,7 +21,8 @@ use super::outcome::{Instance, Outcome};
 use super::progress::{DemoNotification, DemoSnapshot};
 use crate::cli::{DemoArgs, DemoFault, Method, UpstreamArgs};
 use crate::cmd::sandbox::{Region, RegionPlan, SHORT_TIMEOUTS, free_port};
-use crate::cmd::{Failure, recovery, serve};
+use crate::cmd::{recovery, serve};
+use crate::failure::Failure;
 use crate::wiring::{Base, Process};
 
 pub(super) struct Scene {

@@ -1,11 +1,11 @@
 //! Result table of a demo.
 
 use comfy_table::{CellAlignment, Table, presets};
+use tachi_domain::count;
+use tachi_operator::downtime;
 
-use super::super::downtime;
 use super::outcome::{Instance, Outcome};
 use crate::out;
-use tachi_domain::count;
 
 /// Prints the instances, the proof, and the verdict.
 pub(super) fn print(outcome: &Outcome) {

@@ -10,16 +10,17 @@ use tachi_domain::situation::Severity;
 use tachi_engine::ports::AuditEntry;
 use tachi_engine::ports::audit::{AuditPhase, AuditResult};
 
-use super::super::freeze::{after, before};
+use super::super::command_settings;
 use super::super::init::missing;
-use super::super::process_owner::who;
 use super::super::status::code;
-use super::super::{Failure, command_settings};
 use super::checks::{self, Check};
 use super::{lines, named, read};
 use crate::cli::DoctorArgs;
+use crate::failure::Failure;
 use crate::out;
+use crate::process_owner::who;
 use crate::settings::Settings;
+use crate::wiring::audited::{after, before};
 use crate::wiring::{self, Base};
 
 /// Name of this command in the audit log.

@@ -7,7 +7,7 @@ use tachi_operator::when::{ago, time};
 use tachi_operator::{Job, JobView};
 
 use super::checks::{self, Check, NOT_READ, Read, check};
-use crate::cmd::Failure;
+use crate::failure::Failure;
 use crate::source::Source;
 
 /// Details of a check that only a controller can make.

@@ -10,8 +10,8 @@ use tachi_operator::{
     moment,
 };
 
-use super::super::Failure;
 use crate::cli::ShowArgs;
+use crate::failure::Failure;
 use crate::out::{View, answer};
 use crate::source::Source;
 

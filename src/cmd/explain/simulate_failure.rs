@@ -8,14 +8,14 @@ use serde::Serialize;
 use serde_json::json;
 use tachi_domain::situation::{Need, Protection};
 use tachi_domain::{Timestamp, count};
+use tachi_operator::when::ago;
 use tachi_operator::{ExplanationView, ForecastView, LandingView, LevelView, OutcomeView, one_line};
 
-use super::super::Failure;
 use super::super::forecast::outcome;
-use super::super::when::ago;
 use super::need_lines;
 use crate::cli::ShowArgs;
 use crate::drill::{self, Prediction};
+use crate::failure::Failure;
 use crate::out::answer;
 use crate::source::Source;
 

@@ -15,7 +15,7 @@ use tachi_fence::{Fencers, Report};
 use super::machines::{Book, Lines};
 use super::{devices, machines};
 use crate::cli::{FenceHostArgs, FenceTestArgs, ShapeArgs};
-use crate::cmd::Failure;
+use crate::failure::Failure;
 use crate::out::{self, Cell, Column, TextTable, answer};
 use crate::settings::Settings;
 use crate::wiring;

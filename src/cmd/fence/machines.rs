@@ -19,11 +19,13 @@ use tachi_engine::ports::{
 use tachi_engine::watcher::kind;
 use tachi_engine::{MachineCheckedFencer, SystemClock};
 use tachi_fence::{Fencers, Report};
+use tachi_operator::when;
 
 use super::devices;
 use super::switch::registered;
 use crate::cli::FenceTrustArgs;
-use crate::cmd::{Failure, confirmed, when};
+use crate::cmd::confirmed;
+use crate::failure::Failure;
 use crate::logging;
 use crate::out::{
     self,
@@ -201,7 +203,7 @@ pub(super) async fn confirm(mut args: FenceTrustArgs) -> Result<u8, Failure> {
     let (settings, fencers) = devices(&args.config)?;
     // The engine logs warnings about the devices' configuration; a command does not print them before its question.
     logging::start_with_warnings();
-    let by = crate::cmd::process_owner::who(args.consent.reason.as_deref())?;
+    let by = crate::process_owner::who(args.consent.reason.as_deref())?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let audit = wiring::audit(&settings, &clock, &by)?;
     let book = Book::open(&settings, &fencers).await?;

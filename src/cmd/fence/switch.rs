@@ -24,7 +24,8 @@ use super::check::word;
 use super::devices;
 use super::machines::Book;
 use crate::cli::{ConfigArgs, ConsentArgs, FenceSwitchArgs, ShapeArgs};
-use crate::cmd::{Failure, asked};
+use crate::cmd::asked;
+use crate::failure::Failure;
 use crate::logging;
 use crate::out::answer::{self, ProgressReporter};
 use crate::settings::Settings;
@@ -96,7 +97,7 @@ impl Ready {
 
     /// Creates the sender of commands, once the operator has confirmed.
     fn hand(self, verb: &str, reason: &str) -> Result<AuditedSwitch, Failure> {
-        let who = crate::cmd::process_owner::who(Some(reason))?;
+        let who = crate::process_owner::who(Some(reason))?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         Ok(AuditedSwitch {
             audit: wiring::audit(&self.settings, &clock, &who)?,

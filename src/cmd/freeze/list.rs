@@ -7,8 +7,8 @@ use tachi_domain::freeze::Freeze;
 use tachi_operator::FreezeView;
 use tachi_operator::when::lasting;
 
-use super::super::Failure;
 use crate::cli::FreezeListArgs;
+use crate::failure::Failure;
 use crate::out::{Cell, Column, TextTable, answer};
 use crate::source;
 

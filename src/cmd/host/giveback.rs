@@ -9,10 +9,10 @@ use tachi_operator::planning::MAX_RETURNED;
 use tachi_operator::when::ago;
 use tachi_operator::{AwayView, GivebackView, RecoveryView, members, one_line};
 
-use super::super::Failure;
 use super::super::consent::confirmed;
 use super::planned::{begun, wish};
 use crate::cli::{HostGivebackArgs, ShapeArgs};
+use crate::failure::Failure;
 use crate::out::answer::{self, ProgressReporter};
 use crate::{out, source};
 

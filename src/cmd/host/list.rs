@@ -6,8 +6,8 @@ use serde_json::json;
 use tachi_domain::situation::Protection;
 use tachi_operator::{HostView, SituationView};
 
-use super::super::Failure;
 use crate::cli::HostListArgs;
+use crate::failure::Failure;
 use crate::out::{Cell, Column, TextTable, answer};
 use crate::source;
 

@@ -15,9 +15,10 @@ use tachi_operator::when::lasting;
 use tachi_operator::{InstanceView, PlannedView, RecoveryHistoryView, RecoveryView, members, one_line};
 
 use super::super::consent::confirmed;
+use super::super::recovery;
 use super::super::recovery::note_if_no_engine_runs;
-use super::super::{Failure, recovery};
 use crate::cli::{ConsentArgs, HostDrainArgs, PlannedArgs};
+use crate::failure::Failure;
 use crate::out;
 use crate::out::answer::{self, ProgressReporter};
 use crate::source::{self, Source};

@@ -4,10 +4,10 @@
 use serde_json::json;
 use tachi_operator::{FailedView, members};
 
-use super::super::Failure;
 use super::super::consent::asked;
 use super::super::recovery::note_if_no_engine_runs;
 use crate::cli::HostReportDownArgs;
+use crate::failure::Failure;
 use crate::out::answer;
 use crate::{out, source};
 

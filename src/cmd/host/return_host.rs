@@ -14,17 +14,18 @@ use tachi_engine::ports::audit::{AuditPhase, AuditResult};
 use tachi_engine::ports::compute::ServiceChange;
 use tachi_engine::ports::{AuditEntry, Clock as _, CloudLists as _, Compute as _};
 
+use super::super::command_settings;
 use super::super::consent::confirmed;
-use super::super::freeze::{after, before};
 use super::super::local::{LocalController, LocalOperation};
-use super::super::process_owner::who;
-use super::super::{Failure, command_settings};
 use super::checks::checks;
 use super::facts::Facts;
 use super::{facts, is_ready};
 use crate::cli::{HostReturnArgs, SourceArgs};
+use crate::failure::Failure;
 use crate::out::answer::{self, ProgressReporter};
+use crate::process_owner::who;
 use crate::settings::Settings;
+use crate::wiring::audited::{after, before};
 use crate::wiring::{self, Base};
 use crate::{out, wiring::audit};
 

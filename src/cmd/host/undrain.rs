@@ -3,10 +3,10 @@
 use tachi_domain::freeze::FreezeScope;
 use tachi_operator::{RecoveryView, members};
 
-use super::super::Failure;
 use super::super::consent::confirmed;
 use super::{giveback, return_host};
 use crate::cli::{HostGivebackArgs, HostReturnArgs, HostUndrainArgs};
+use crate::failure::Failure;
 use crate::out::answer::{self, ProgressReporter};
 use crate::source;
 

@@ -23,10 +23,11 @@ use tachi_operator::{FromNovaView, members};
 use tachi_store::Store;
 
 use crate::cli::{DEFAULT_ZONE, FromNovaArgs, Method as RecoveryMethod, SegmentRule};
+use crate::cmd::command_settings;
 use crate::cmd::local::{LocalController, LocalOperation};
-use crate::cmd::process_owner::who;
-use crate::cmd::{Failure, command_settings};
+use crate::failure::Failure;
 use crate::out::answer::{self, ProgressReporter};
+use crate::process_owner::who;
 use crate::settings::{Fencing, Settings};
 use crate::source::Source as _;
 use crate::wiring::{Base, failure_domains};

@@ -7,7 +7,7 @@ use tachi_domain::situation::Protection;
 use tachi_engine::ports::operator::RecoveryFilter;
 use tachi_operator::{HostedView, RecoveryHistoryView, RecoveryView};
 
-use crate::cmd::Failure;
+use crate::failure::Failure;
 use crate::source::Source;
 
 /// Limit of the recoveries of a host that are read: a retry has only the instances that the recovery before it gave up.

@@ -15,7 +15,6 @@ mod canvas;
 mod hosts;
 
 use canvas::Canvas;
-pub(in crate::cmd) use hosts::progress;
 use hosts::{WIDE, matrix};
 
 /// Minimum size of a frame.

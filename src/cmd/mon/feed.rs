@@ -8,7 +8,7 @@ use tachi_engine::ports::operator::RecoveryFilter;
 use tachi_operator::{ExplanationView, RecoveryHistoryView, SituationView, UnderwayView};
 use tokio::sync::{mpsc, watch};
 
-use super::super::Failure;
+use crate::failure::Failure;
 use crate::source::Source;
 
 /// Interval between an answer and the next query.

@@ -7,13 +7,13 @@ use tachi_domain::RecoveryId;
 use tachi_domain::count;
 use tachi_domain::recovery::Life;
 use tachi_domain::situation::{FindingCode, Protection, Severity};
+use tachi_operator::when::ago;
 use tachi_operator::{
     FindingView, Flags, HostView, RecoveryHistoryView, RegisteredView, SituationView, UnderwayView, WaitView,
     counted, one_line,
 };
 
 use super::super::status::{findings, tree};
-use super::super::when::ago;
 use crate::out::{View, Zone, plain};
 
 /// Severity of a sign.

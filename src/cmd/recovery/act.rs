@@ -11,10 +11,10 @@ use tachi_operator::{
     RecoveryHistoryView, RetriedView, SituationView, WaitView, consequence, members, one_line,
 };
 
-use super::super::Failure;
 use super::super::consent::asked;
 use super::{action, domain, named, note_if_no_engine_runs, unknown};
 use crate::cli::{ActionArgs, ApproveArgs, ConfirmOffArgs, ConsentArgs, ShapeArgs, WaitOrNull};
+use crate::failure::Failure;
 use crate::out::answer;
 use crate::source::{self, ActionRequest, Database, Source};
 

@@ -4,7 +4,7 @@ use serde_json::Value;
 use tachi_domain::RecoveryId;
 use tachi_domain::count;
 
-use crate::cmd::Failure;
+use crate::failure::Failure;
 
 /// The recoveries that are on hold because a failure domain was lost as a whole.
 #[derive(Debug)]

@@ -5,11 +5,11 @@ use tachi_domain::WaitsFor;
 use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::recovery::Life;
 use tachi_engine::ports::operator::{RecoveryFilter, RecoveryState};
+use tachi_operator::when::since;
 use tachi_operator::{RecoveryView, progress_of};
 
-use super::super::Failure;
-use super::super::when::since;
 use crate::cli::{RecoveryListArgs, StateWord};
+use crate::failure::Failure;
 use crate::out::{Cell, Column, TextTable, answer};
 use crate::source;
 

@@ -7,10 +7,10 @@ use tachi_domain::recovery::{Life, RecoveryKind};
 use tachi_domain::situation::SHORTEST_ID;
 use tachi_engine::ports::operator::RecoveryFilter;
 use tachi_operator::matching::{best_matches, could_be};
+use tachi_operator::when::time;
 use tachi_operator::{RecoveryView, VmoveView};
 
-use super::super::Failure;
-use super::super::when::time;
+use crate::failure::Failure;
 use crate::out;
 use crate::source::Source;
 

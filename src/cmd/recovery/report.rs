@@ -5,9 +5,9 @@ use std::path::Path;
 use serde_json::json;
 use tachi_operator::report::RecoveryReport;
 
-use super::super::Failure;
 use super::{named, unknown};
 use crate::cli::{ReportArgs, ReportFormat};
+use crate::failure::Failure;
 use crate::out;
 use crate::source;
 

@@ -8,9 +8,9 @@ use tachi_domain::RecoveryId;
 use tachi_domain::recovery::Life;
 use tachi_operator::{RecoveryHistoryView, progress_of};
 
-use super::super::Failure;
 use super::{named, story, unknown};
 use crate::cli::{RecoveryShowArgs, ShapeArgs};
+use crate::failure::Failure;
 use crate::out::{self, View, answer};
 use crate::source::{self, Source};
 

@@ -17,8 +17,8 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use crate::cmd::Failure;
 use crate::cmd::sandbox::Region;
+use crate::failure::Failure;
 
 /// Interval at which hosts are checked.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);

@@ -5,9 +5,9 @@ use tachi_domain::situation::{Aspect, FindingCode, Severity};
 use tachi_domain::wait::WaitsFor;
 use tachi_operator::consequence::{self, SuggestedCommand};
 use tachi_operator::waits::explained;
+use tachi_operator::when::ago;
 use tachi_operator::{FindingView, SituationView, WaitingRecoveryView, counted};
 
-use super::super::when::ago;
 use super::seen::instances;
 
 /// Limit of the subjects of a finding that are named.

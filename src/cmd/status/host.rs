@@ -2,13 +2,13 @@
 
 use tachi_domain::count;
 use tachi_domain::situation::{Aspect, FindingCode, Protection, Severity};
+use tachi_operator::when::ago;
 use tachi_operator::{ExplanationView, Flags, HostView, HostedView, RegisteredView, SituationView, flags};
 
-use super::super::Failure;
-use super::super::when::ago;
 use super::findings::{self, mark};
 use super::part::{Part, running};
 use super::tree::{n_plus, note, waits};
+use crate::failure::Failure;
 use crate::source::Source;
 
 /// Renders a part of the region.

@@ -7,8 +7,8 @@ use tachi_domain::situation::Severity;
 use tachi_operator::matching::{MatchQuality, best_matches};
 use tachi_operator::{CountsView, ExplanationView, FindingView, HostView, SegmentView, SituationView};
 
-use super::super::Failure;
 use super::findings::NAMED;
+use crate::failure::Failure;
 use crate::out;
 
 /// The part of a region that is shown.

@@ -5,15 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use tachi_domain::recovery::Life;
 use tachi_domain::situation::Protection;
 use tachi_domain::{Timestamp, count};
+use tachi_operator::when::ago;
 use tachi_operator::{
     HostView, RegisteredView, SegmentView, SituationView, UnderwayView, counted, progress_of,
 };
 
-use super::super::mon::progress;
-use super::super::when::ago;
 use super::findings;
 use super::seen::host_is_out;
-use crate::out::View;
+use crate::out::{View, progress};
 
 /// Limit of the hosts of a segment that are listed one by one, unless `--all-hosts` is given.
 const HOSTS: usize = 10;
@@ -113,11 +112,11 @@ fn running(seen: &SituationView, segment: &SegmentView) -> Vec<String> {
     let own = open.filter(|row| hosts.contains(row.host.as_str()));
     own.map(|row| {
         let id = row.id.to_string();
-        let progress = match row.moves.total {
+        let done = match row.moves.total {
             0 => String::new(),
             all => format!(" {}", progress(row.moves.succeeded, all)),
         };
-        format!("{} {}{progress}", id.get(..8).unwrap_or(&id), row.host)
+        format!("{} {}{done}", id.get(..8).unwrap_or(&id), row.host)
     })
     .collect()
 }

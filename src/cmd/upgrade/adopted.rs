@@ -12,8 +12,8 @@ use tachi_domain::recovery::Life;
 use tachi_engine::ports::OperatorJournal as _;
 use tachi_store::Store;
 
-use super::super::Failure;
 use super::{Check, CheckGrade, NAMED, check};
+use crate::failure::Failure;
 use crate::settings::{AuthStrategy, Settings};
 use crate::wiring;
 

@@ -17,8 +17,8 @@ use tachi_operator::report_host;
 
 use super::is_ours_to_open;
 use crate::cli::ConfigArgs;
-use crate::cmd::Failure;
 use crate::drill::Shadow;
+use crate::failure::Failure;
 use crate::out::plain;
 use crate::source::{Database, Source as _};
 use crate::wiring::Base;

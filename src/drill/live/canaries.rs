@@ -10,7 +10,7 @@ use tachi_openstack::{CanaryOrder, Networks, Nova};
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
-use crate::cmd::Failure;
+use crate::failure::Failure;
 
 /// Prefix of a canary's name.
 const PREFIX: &str = "tachi-canary-";

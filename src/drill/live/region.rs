@@ -10,9 +10,10 @@ use tachi_engine::ports::{AuditEntry, AuditSink, CallError, Compute as _};
 use tachi_openstack::{CanaryOrder, Nova};
 
 use super::{canaries, change_to};
-use crate::cmd::{Failure, after, before};
+use crate::failure::Failure;
 use crate::source::Database;
 use crate::wiring;
+use crate::wiring::audited::{after, before};
 
 /// Name of this command in the audit log.
 const COMMAND: &str = "tachi drill --live";

@@ -10,7 +10,7 @@ use tachi_domain::nova::Service;
 use tachi_engine::ports::Compute as _;
 
 use super::{Drill, admission};
-use crate::cmd::Failure;
+use crate::failure::Failure;
 use crate::out::plain;
 
 /// The drill's change of the service; set right before each call, because a call without an answer may have taken effect.

@@ -10,8 +10,9 @@ use tachi_operator::maintenance::{Done, Upkeep};
 use tachi_operator::{ForgottenView, LiftedView, RetriedView};
 
 use super::Database;
-use crate::cmd::{Failure, process_owner};
+use crate::failure::Failure;
 use crate::out;
+use crate::process_owner;
 use crate::wiring;
 
 /// The operator at the keyboard, and the audit log of the actions.

@@ -14,8 +14,9 @@ use tachi_operator::planning::{self, Away, HostService, PlanRequest, Planner};
 use tachi_operator::{AwayView, FailurePreview, GivebackView, PlannedView, report_host};
 
 use super::Database;
-use crate::cmd::{Failure, process_owner};
+use crate::failure::Failure;
 use crate::out;
+use crate::process_owner;
 use crate::wiring;
 
 /// A host, and its data.

@@ -5,7 +5,7 @@ use tachi_operator::{AuditView, FromNovaView, ReturnView};
 
 use super::{Act, MAX_PAGES, NO_PATH, Remote};
 use crate::cli::SegmentRule;
-use crate::cmd::Failure;
+use crate::failure::Failure;
 use crate::out::waiting;
 
 /// Lines of the audit logs of one machine, the newest first.

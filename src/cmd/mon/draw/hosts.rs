@@ -7,6 +7,7 @@ use textwrap::core::display_width;
 use super::super::region::{Host, Region, StatusMark};
 use super::super::state::Mon;
 use super::canvas::Canvas;
+use crate::out::progress;
 
 /// Positions of the columns of the hosts.
 struct Columns {
@@ -204,12 +205,4 @@ fn row(mon: &Mon, pen: &mut Canvas, y: u16, columns: &Columns, host: &Host, chos
     }
     let room = pen.width.saturating_sub(x);
     sign(pen, x, &host.state, room);
-}
-
-/// `[███·····] 12/40`
-pub(in crate::cmd) fn progress(back: u64, all: u64) -> String {
-    let full = usize::try_from(back.saturating_mul(8) / all.max(1))
-        .unwrap_or(8)
-        .min(8);
-    format!("[{}{}] {back}/{all}", "█".repeat(full), "·".repeat(8 - full))
 }

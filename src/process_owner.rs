@@ -4,7 +4,7 @@ use std::path::Path;
 
 use tachi_operator::actions::signed;
 
-use super::Failure;
+use crate::failure::Failure;
 
 /// The kernel's login id of a process without a login.
 const NO_LOGIN: u32 = u32::MAX;
