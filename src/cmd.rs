@@ -47,6 +47,7 @@ use tokio::sync::watch;
 use crate::cli::{
     Cli, Command, ConfigArgs, Format, ShapeArgs, UpgradeCheckArgs, UpgradeCommand, WAY, check_scope,
 };
+use crate::database::DatabaseController;
 use crate::failure::Failure;
 use crate::logging;
 use crate::out;
@@ -55,6 +56,7 @@ use crate::settings::Settings;
 /// Runs a command; returns the exit code.
 pub(crate) async fn run(cli: Cli) -> Result<u8, Failure> {
     check_scope(&cli.command)?;
+    let controller = &DatabaseController;
     match cli.command {
         Command::Demo(args) => demo::run(args).await,
         Command::Serve(args) => Box::pin(serve::run(args)).await,
@@ -63,31 +65,31 @@ pub(crate) async fn run(cli: Cli) -> Result<u8, Failure> {
         Command::Sandbox(args) => sandbox::run(args).await,
         Command::Setup(command) => Box::pin(init::run(command)).await,
         Command::Db(command) => Box::pin(db::run(command)).await,
-        Command::Recovery(command) => Box::pin(recovery::run(command)).await,
-        Command::Instance(command) => Box::pin(instance::run(command)).await,
-        Command::Vmove(command) => Box::pin(instance::of_vmove(command)).await,
-        Command::Monitor(command) => Box::pin(monitor::run(command)).await,
-        Command::Reporter(command) => Box::pin(reporter::of_reporter(command)).await,
-        Command::Events(args) => Box::pin(events::run(args)).await,
+        Command::Recovery(command) => Box::pin(recovery::run(command, controller)).await,
+        Command::Instance(command) => Box::pin(instance::run(command, controller)).await,
+        Command::Vmove(command) => Box::pin(instance::of_vmove(command, controller)).await,
+        Command::Monitor(command) => Box::pin(monitor::run(command, controller)).await,
+        Command::Reporter(command) => Box::pin(reporter::of_reporter(command, controller)).await,
+        Command::Events(args) => Box::pin(events::run(args, controller)).await,
         Command::Config(command) => config::run(command),
         Command::Policy(command) => policy::run(command),
         Command::Openapi(args) => openapi::run(&args),
         Command::Fence(command) => Box::pin(fence::run(command)).await,
         Command::Ack(args) => Box::pin(ack::run(args)).await,
-        Command::Freeze(command) => Box::pin(freeze::run(command)).await,
-        Command::Thaw(command) => Box::pin(freeze::thaw(command)).await,
-        Command::Host(command) => Box::pin(host::run(command)).await,
+        Command::Freeze(command) => Box::pin(freeze::run(command, controller)).await,
+        Command::Thaw(command) => Box::pin(freeze::thaw(command, controller)).await,
+        Command::Host(command) => Box::pin(host::run(command, controller)).await,
         Command::Audit(command) => Box::pin(audit::run(command)).await,
-        Command::Show(args) => Box::pin(explain::run(args)).await,
-        Command::Forecast(args) => Box::pin(forecast::run(args)).await,
-        Command::Status(args) => Box::pin(status::run(args)).await,
-        Command::Mon(args) => Box::pin(mon::run(args)).await,
-        Command::Drill(args) => Box::pin(drill::run(args)).await,
-        Command::Jobs(command) => Box::pin(schedule::run(command)).await,
+        Command::Show(args) => Box::pin(explain::run(args, controller)).await,
+        Command::Forecast(args) => Box::pin(forecast::run(args, controller)).await,
+        Command::Status(args) => Box::pin(status::run(args, controller)).await,
+        Command::Mon(args) => Box::pin(mon::run(args, controller)).await,
+        Command::Drill(args) => Box::pin(drill::run(args, controller)).await,
+        Command::Jobs(command) => Box::pin(schedule::run(command, controller)).await,
         Command::Doctor(args) if args.upgrade => {
             Ok(Box::pin(upgrade::run(&args.source.config, &args.shape)).await)
         }
-        Command::Doctor(args) => Box::pin(doctor::run(args)).await,
+        Command::Doctor(args) => Box::pin(doctor::run(args, controller)).await,
         Command::Upgrade(UpgradeCommand::Check(UpgradeCheckArgs { config, shape })) => {
             Ok(Box::pin(upgrade::run(&config, &shape)).await)
         }
@@ -96,7 +98,7 @@ pub(crate) async fn run(cli: Cli) -> Result<u8, Failure> {
             out::line(WAY);
             Ok(crate::DONE)
         }
-        Command::Overview => Ok(Box::pin(overview::run()).await),
+        Command::Overview => Ok(Box::pin(overview::run(controller)).await),
         Command::FenceAgent(args) => Box::pin(fence_agent::run(args)).await,
         Command::Manage(config, category) => Box::pin(manage::run(config, category)).await,
         Command::MasakariStatus(config, json) => {

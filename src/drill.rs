@@ -2,7 +2,6 @@
 //! nothing but its own row. A live drill powers off a host that holds only instances of the drill.
 
 pub(crate) mod live;
-mod prediction;
 mod shown;
 
 use std::future::Future;
@@ -25,7 +24,6 @@ use crate::settings::Settings;
 use crate::wiring::failure_domains::FailureDomains;
 use crate::wiring::{self, Base, Devices};
 
-pub(crate) use prediction::{Prediction, predicted};
 pub(crate) use shown::{lines, object};
 
 /// Limit of the instances that are named in a line.

@@ -2,10 +2,12 @@
 
 mod cli;
 mod cmd;
+mod database;
 mod drill;
 mod failure;
 mod logging;
 mod out;
+mod prediction;
 mod process_owner;
 mod schedule;
 mod settings;

@@ -1,7 +1,6 @@
-//! Data source and action target of operator commands: the database, on a controller, or the API, from
-//! anywhere. Both return the views that the API answers with, so that commands show the same for both.
+//! Data source and action target of operator commands: the API, from anywhere, or what a controller opens. Both return the views that
+//! the API answers with, so that commands show the same for both.
 
-mod database;
 mod remote;
 mod with_progress;
 
@@ -20,11 +19,10 @@ use tachi_operator::{
     ReporterView, RetriedView, SituationView, VmoveView, WaitView,
 };
 
-use crate::cli::SourceArgs;
+use crate::cli::{ConfigArgs, SourceArgs};
 use crate::failure::Failure;
 use crate::out;
 
-pub(crate) use database::Database;
 pub(crate) use remote::Remote;
 use with_progress::WithProgress;
 
@@ -121,7 +119,7 @@ pub(crate) trait Source: Send + Sync {
 }
 
 /// Prints a notice while engines have not read a freeze yet.
-fn waits_for_engines(recoveries: &[String]) {
+pub(crate) fn waits_for_engines(recoveries: &[String]) {
     out::note(format!(
         "tachi: the freeze is stored; waiting until the engines of these recoveries have read it: {}",
         recoveries.join(", ")
@@ -133,23 +131,29 @@ pub(crate) fn cloud(args: &SourceArgs) -> Result<Option<Remote>, Failure> {
     args.cloud().map(|name| Remote::open(&name)).transpose()
 }
 
+/// A machine with a configuration, whose region can be read and changed with every API process dead.
+#[async_trait]
+pub(crate) trait Controller: Send + Sync {
+    /// Opens the region of the configuration. The text names the source: `the database FILE`.
+    async fn open(&self, config: &ConfigArgs) -> Result<(Box<dyn Source>, String), Failure>;
+}
+
 /// Opens the selected source, without a notice about waiting: for full-screen programs, and for short timeouts.
-pub(crate) async fn open_quiet(args: &SourceArgs) -> Result<Box<dyn Source>, Failure> {
+pub(crate) async fn open_quiet(
+    args: &SourceArgs,
+    controller: &dyn Controller,
+) -> Result<Box<dyn Source>, Failure> {
     match args.cloud() {
         Some(name) => Ok(Box::new(Remote::open(&name)?)),
-        None => Ok(Box::new(Database::open(&args.config).await?)),
+        None => Ok(controller.open(&args.config).await?.0),
     }
 }
 
 /// Opens the selected source, with a notice about waiting.
-pub(crate) async fn open(args: &SourceArgs) -> Result<Box<dyn Source>, Failure> {
-    if let Some(name) = args.cloud() {
-        return Ok(Box::new(WithProgress {
-            inner: Remote::open(&name)?,
-            what: format!("the API of cloud {name}"),
-        }));
-    }
-    let inner = Database::open(&args.config).await?;
-    let what = format!("the database {}", inner.settings.database);
+pub(crate) async fn open(args: &SourceArgs, controller: &dyn Controller) -> Result<Box<dyn Source>, Failure> {
+    let (inner, what): (Box<dyn Source>, String) = match args.cloud() {
+        Some(name) => (Box::new(Remote::open(&name)?), format!("the API of cloud {name}")),
+        None => controller.open(&args.config).await?,
+    };
     Ok(Box::new(WithProgress { inner, what }))
 }

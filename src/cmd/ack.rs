@@ -13,10 +13,11 @@ use tachi_operator::Time;
 use tachi_operator::when::lasting;
 
 use crate::cli::AckArgs;
+use crate::database::Database;
 use crate::failure::Failure;
 use crate::out::{Cell, Column, TextTable, answer};
 use crate::process_owner;
-use crate::source::{Database, Source as _};
+use crate::source::Source as _;
 use crate::wiring;
 use crate::wiring::audited::{after, before};
 

@@ -21,11 +21,12 @@ use tachi_operator::SituationView;
 use super::status::code;
 use super::upgrade;
 use crate::cli::{ConfigArgs, DoctorArgs};
+use crate::database::Database;
 use crate::failure::Failure;
 use crate::out::{self, Cell, Column, TextTable, View, answer, waiting};
 use crate::schedule::Outcome;
 use crate::settings::Settings;
-use crate::source::{self, Database, Source as _};
+use crate::source::{self, Controller, Source as _};
 use crate::wiring;
 
 use checks::{Check, Read};
@@ -35,13 +36,13 @@ use detection_latency::Rules;
 const NAMED: usize = 5;
 
 /// Runs the checks, or the fixes.
-pub(crate) async fn run(args: DoctorArgs) -> Result<u8, Failure> {
+pub(crate) async fn run(args: DoctorArgs, controller: &dyn Controller) -> Result<u8, Failure> {
     if args.fix {
         return Box::pin(fixes::run(&args)).await;
     }
     let began = Instant::now();
     let all = if args.source.cloud().is_some() {
-        remote::all(source::open(&args.source).await?.as_ref()).await?
+        remote::all(source::open(&args.source, controller).await?.as_ref()).await?
     } else {
         let work = Box::pin(read(&args.source.config));
         checks::all(&waiting("the database, Keystone, Nova and fence devices", work).await)

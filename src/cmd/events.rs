@@ -9,7 +9,7 @@ use tachi_operator::{FreezeView, RecoveryHistoryView, Time, one_line};
 use crate::cli::EventsArgs;
 use crate::failure::Failure;
 use crate::out::{self, Cell, Column, TextTable, answer};
-use crate::source;
+use crate::source::{self, Controller};
 
 /// Limit of the recoveries whose histories are read.
 const RECOVERIES: u64 = 100;
@@ -23,8 +23,8 @@ struct Event {
 }
 
 /// Lists the events.
-pub(crate) async fn run(args: EventsArgs) -> Result<u8, Failure> {
-    let source = source::open(&args.source).await?;
+pub(crate) async fn run(args: EventsArgs, controller: &dyn Controller) -> Result<u8, Failure> {
+    let source = source::open(&args.source, controller).await?;
     let from = since(&args.since, source.now()).map_err(Failure::usage)?;
     let filter = RecoveryFilter {
         closed: true,

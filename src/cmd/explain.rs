@@ -18,11 +18,11 @@ use super::status::host;
 use crate::cli::ShowArgs;
 use crate::failure::Failure;
 use crate::out::{self, answer};
-use crate::source::{self, Source};
+use crate::source::{self, Controller, Source};
 
 /// Explains every host and instance of that name, else the recovery of that id.
-pub(crate) async fn run(args: ShowArgs) -> Result<u8, Failure> {
-    let source = source::open(&args.source).await?;
+pub(crate) async fn run(args: ShowArgs, controller: &dyn Controller) -> Result<u8, Failure> {
+    let source = source::open(&args.source, controller).await?;
     if let Some(at) = &args.at {
         return past::run(source.as_ref(), &args, at).await;
     }

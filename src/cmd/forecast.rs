@@ -11,11 +11,11 @@ use tachi_operator::{ForecastView, OutcomeView, SegmentForecastView, headroom};
 use crate::cli::ForecastArgs;
 use crate::failure::Failure;
 use crate::out::answer;
-use crate::source;
+use crate::source::{self, Controller};
 
 /// Shows the forecast.
-pub(crate) async fn run(args: ForecastArgs) -> Result<u8, Failure> {
-    let source = source::open(&args.source).await?;
+pub(crate) async fn run(args: ForecastArgs, controller: &dyn Controller) -> Result<u8, Failure> {
+    let source = source::open(&args.source, controller).await?;
     let lose: Vec<String> = args.lose.iter().map(|name| name.trim().to_owned()).collect();
     let seen = source.forecast(args.segment.as_deref(), &lose).await?;
     answer::object(&args.shape, source.now(), || json!(seen), |_| lines(&seen))?;

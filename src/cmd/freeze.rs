@@ -17,21 +17,27 @@ use tachi_operator::{FreezeView, FrozenView, members};
 use super::recovery::note_if_no_engine_runs;
 use crate::cli::{FreezeArgs, FreezeCommand, ThawArgs, ThawCommand};
 use crate::failure::Failure;
+use crate::out;
 use crate::out::{View, answer};
-use crate::{out, source};
+use crate::source::{self, Controller};
 
-pub(crate) async fn run(command: FreezeCommand) -> Result<u8, Failure> {
+pub(crate) async fn run(command: FreezeCommand, controller: &dyn Controller) -> Result<u8, Failure> {
     let (scope, name, args) = match command {
-        FreezeCommand::List(args) => return list::run(args).await,
+        FreezeCommand::List(args) => return list::run(args, controller).await,
         FreezeCommand::Region(args) => (FreezeScope::Region, String::new(), args),
         FreezeCommand::Segment(named) => (FreezeScope::Segment, named.name, named.args),
         FreezeCommand::Host(named) => (FreezeScope::Host, named.name, named.args),
         FreezeCommand::Instance(named) => (FreezeScope::Instance, named.name, named.args),
     };
-    freeze(scope, name, args).await
+    freeze(scope, name, args, controller).await
 }
 
-async fn freeze(scope: FreezeScope, name: String, args: FreezeArgs) -> Result<u8, Failure> {
+async fn freeze(
+    scope: FreezeScope,
+    name: String,
+    args: FreezeArgs,
+    controller: &dyn Controller,
+) -> Result<u8, Failure> {
     answer::accepts(&args.shape, members::<FrozenView>())?;
     let wish = FreezeRequest {
         scope,
@@ -50,7 +56,7 @@ async fn freeze(scope: FreezeScope, name: String, args: FreezeArgs) -> Result<u8
     if scope != FreezeScope::Region && wish.name.is_empty() {
         return Err(Failure::usage(format!("name the {scope}, by its id or name")));
     }
-    let source = source::open(&args.source).await?;
+    let source = source::open(&args.source, controller).await?;
     let frozen = source.freeze(&wish).await?;
     answer::object(
         &args.shape,
@@ -116,19 +122,24 @@ fn left(freeze: &FreezeView) -> Duration {
     Duration::from_secs(freeze.left_seconds)
 }
 
-pub(crate) async fn thaw(command: ThawCommand) -> Result<u8, Failure> {
+pub(crate) async fn thaw(command: ThawCommand, controller: &dyn Controller) -> Result<u8, Failure> {
     let (scope, name, args) = match command {
         ThawCommand::Region(args) => (FreezeScope::Region, String::new(), args),
         ThawCommand::Segment(named) => (FreezeScope::Segment, named.name, named.args),
         ThawCommand::Host(named) => (FreezeScope::Host, named.name, named.args),
         ThawCommand::Instance(named) => (FreezeScope::Instance, named.name, named.args),
     };
-    end(scope, &name, &args).await
+    end(scope, &name, &args, controller).await
 }
 
-async fn end(scope: FreezeScope, name: &str, args: &ThawArgs) -> Result<u8, Failure> {
+async fn end(
+    scope: FreezeScope,
+    name: &str,
+    args: &ThawArgs,
+    controller: &dyn Controller,
+) -> Result<u8, Failure> {
     answer::accepts(&args.shape, members::<FreezeView>())?;
-    let source = source::open(&args.source).await?;
+    let source = source::open(&args.source, controller).await?;
     let listed = source.freezes().await?;
     let wanted = frozen(scope, name, &listed)?;
     let thawed = source.thaw(&wanted).await?;

@@ -31,19 +31,19 @@ use crate::cli::{HostCommand, HostReturnArgs};
 use crate::failure::Failure;
 use crate::out::{answer, waiting};
 use crate::settings::Settings;
-use crate::source::{self, Source as _};
+use crate::source::{self, Controller, Source as _};
 use crate::wiring::{self, Base};
 
 /// Number of the host's last closed recoveries of each kind that are checked for instances that still need an operator.
 const CHECKED_RECOVERIES: u64 = 5;
 
-pub(crate) async fn run(command: HostCommand) -> Result<u8, Failure> {
+pub(crate) async fn run(command: HostCommand, controller: &dyn Controller) -> Result<u8, Failure> {
     match command {
-        HostCommand::List(args) => list::run(args).await,
-        HostCommand::ReportDown(args) => Box::pin(report_down::run(args)).await,
-        HostCommand::Undrain(args) => Box::pin(undrain::run(args)).await,
-        HostCommand::Drain(args) => Box::pin(planned::drain(args)).await,
-        HostCommand::Giveback(args) => Box::pin(giveback::run(args)).await,
+        HostCommand::List(args) => list::run(args, controller).await,
+        HostCommand::ReportDown(args) => Box::pin(report_down::run(args, controller)).await,
+        HostCommand::Undrain(args) => Box::pin(undrain::run(args, controller)).await,
+        HostCommand::Drain(args) => Box::pin(planned::drain(args, controller)).await,
+        HostCommand::Giveback(args) => Box::pin(giveback::run(args, controller)).await,
         HostCommand::Return(args) if args.put_back => Box::pin(return_host::run(args)).await,
         HostCommand::Return(args) => come_back(args).await,
     }

@@ -14,25 +14,25 @@ use super::recovery::note_if_no_engine_runs;
 use crate::cli::{InstanceCommand, InstanceListArgs, ResolveArgs, VmoveCommand};
 use crate::failure::Failure;
 use crate::out::{Cell, Column, TextTable, answer};
-use crate::source::{self, ActionRequest, Source};
+use crate::source::{self, ActionRequest, Controller, Source};
 
-pub(crate) async fn run(command: InstanceCommand) -> Result<u8, Failure> {
+pub(crate) async fn run(command: InstanceCommand, controller: &dyn Controller) -> Result<u8, Failure> {
     match command {
-        InstanceCommand::List(args) => list(args).await,
-        InstanceCommand::Resolve(args) => resolve(args).await,
+        InstanceCommand::List(args) => list(args, controller).await,
+        InstanceCommand::Resolve(args) => resolve(args, controller).await,
     }
 }
 
 /// Runs the commands under their old names.
-pub(crate) async fn of_vmove(command: VmoveCommand) -> Result<u8, Failure> {
+pub(crate) async fn of_vmove(command: VmoveCommand, controller: &dyn Controller) -> Result<u8, Failure> {
     match command {
-        VmoveCommand::List(args) => list(args.into()).await,
-        VmoveCommand::Recover(args) => resolve(args.into()).await,
+        VmoveCommand::List(args) => list(args.into(), controller).await,
+        VmoveCommand::Recover(args) => resolve(args.into(), controller).await,
     }
 }
 
-async fn list(args: InstanceListArgs) -> Result<u8, Failure> {
-    let source = source::open(&args.source).await?;
+async fn list(args: InstanceListArgs, controller: &dyn Controller) -> Result<u8, Failure> {
+    let source = source::open(&args.source, controller).await?;
     let now = source.now();
     if !args.waiting && !args.recovering {
         let (found, none) = hosted(source.as_ref(), &args).await?;
@@ -173,10 +173,10 @@ async fn is_known(source: &dyn Source, wanted: &str) -> Result<bool, Failure> {
     Ok(!found.is_empty())
 }
 
-async fn resolve(args: ResolveArgs) -> Result<u8, Failure> {
+async fn resolve(args: ResolveArgs, controller: &dyn Controller) -> Result<u8, Failure> {
     answer::accepts(&args.shape, ["word", "instance", "recovery", "by", "seen_to"])?;
     let (word, on) = args.resolution();
-    let source = source::open(&args.source).await?;
+    let source = source::open(&args.source, controller).await?;
     let mut reason = args.consent.reason.clone();
     // This is the only resolution that starts an instance while another copy of it may run.
     if args.not_running || args.not_running_on.is_some() {

@@ -38,8 +38,9 @@ use tokio::time::Instant;
 
 use crate::cli::MonArgs;
 use crate::failure::Failure;
+use crate::out;
 use crate::out::Zone;
-use crate::{out, source};
+use crate::source::{self, Controller};
 
 use feed::Want;
 use state::{Event, Key, Mon, MonAction, Options};
@@ -54,7 +55,7 @@ const KEY_POLL_INTERVAL: Duration = Duration::from_millis(50);
 const FRAME_SIZE: (u16, u16) = (100, 30);
 
 /// Watches until it is stopped.
-pub(crate) async fn run(args: MonArgs) -> Result<u8, Failure> {
+pub(crate) async fn run(args: MonArgs, controller: &dyn Controller) -> Result<u8, Failure> {
     let is_screen = std::io::stdout().is_terminal();
     if !args.once && !is_screen {
         return Err(Failure::usage(
@@ -63,9 +64,9 @@ pub(crate) async fn run(args: MonArgs) -> Result<u8, Failure> {
     }
     // A notice would be written over the screen.
     let source = if args.once {
-        source::open(&args.source).await?
+        source::open(&args.source, controller).await?
     } else {
-        source::open_quiet(&args.source).await?
+        source::open_quiet(&args.source, controller).await?
     };
     let colours = is_screen && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let mut mon = Mon::new(Options {

@@ -9,19 +9,19 @@ use super::reporter;
 use crate::cli::{MonitorCommand, MonitorForgetArgs, MonitorListArgs};
 use crate::failure::Failure;
 use crate::out::{Cell, Column, TextTable, answer};
-use crate::source;
+use crate::source::{self, Controller};
 
-pub(crate) async fn run(command: MonitorCommand) -> Result<u8, Failure> {
+pub(crate) async fn run(command: MonitorCommand, controller: &dyn Controller) -> Result<u8, Failure> {
     match command {
-        MonitorCommand::List(args) if args.muted => reporter::list(args).await,
-        MonitorCommand::List(args) => list(args).await,
-        MonitorCommand::Unmute(args) => reporter::unmute(args).await,
-        MonitorCommand::Forget(args) => forget(args).await,
+        MonitorCommand::List(args) if args.muted => reporter::list(args, controller).await,
+        MonitorCommand::List(args) => list(args, controller).await,
+        MonitorCommand::Unmute(args) => reporter::unmute(args, controller).await,
+        MonitorCommand::Forget(args) => forget(args, controller).await,
     }
 }
 
-async fn list(args: MonitorListArgs) -> Result<u8, Failure> {
-    let source = source::open(&args.source).await?;
+async fn list(args: MonitorListArgs, controller: &dyn Controller) -> Result<u8, Failure> {
+    let source = source::open(&args.source, controller).await?;
     let monitors = source.situation().await?.monitors;
     let none = "no monitor has ever sent a heartbeat: those of Masakari do not, and those of Tachi need an API of this version and a host \
         in a segment";
@@ -58,9 +58,9 @@ fn sheet(monitors: Vec<MonitorView>) -> TextTable<7> {
     })
 }
 
-async fn forget(args: MonitorForgetArgs) -> Result<u8, Failure> {
+async fn forget(args: MonitorForgetArgs, controller: &dyn Controller) -> Result<u8, Failure> {
     answer::accepts(&args.shape, members::<ForgottenView>())?;
-    let source = source::open(&args.source).await?;
+    let source = source::open(&args.source, controller).await?;
     let removed = source.forget(&args.host, args.kind.into()).await?;
     answer::object(
         &args.shape,

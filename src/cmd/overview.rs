@@ -6,14 +6,15 @@ use tachi_operator::counted;
 
 use crate::cli::{SourceArgs, overview};
 use crate::failure::Failure;
-use crate::{out, source};
+use crate::out;
+use crate::source::{self, Controller};
 
 /// Timeout for the state: help must not wait for a region that is down.
 const LIMIT: Duration = Duration::from_secs(2);
 
 /// Prints the state and the overview.
-pub(crate) async fn run() -> u8 {
-    if let Ok(Ok(sentence)) = tokio::time::timeout(LIMIT, sentence()).await {
+pub(crate) async fn run(controller: &dyn Controller) -> u8 {
+    if let Ok(Ok(sentence)) = tokio::time::timeout(LIMIT, sentence(controller)).await {
         out::print(sentence);
         out::line("");
     }
@@ -22,8 +23,8 @@ pub(crate) async fn run() -> u8 {
 }
 
 /// Returns the first line of `tachi status`.
-async fn sentence() -> Result<String, Failure> {
-    let source = source::open_quiet(&SourceArgs::default()).await?;
+async fn sentence(controller: &dyn Controller) -> Result<String, Failure> {
+    let source = source::open_quiet(&SourceArgs::default(), controller).await?;
     let seen = source.situation().await?;
     let grade = seen.grade.as_str().to_ascii_uppercase();
     let counted = counted(seen.instances, seen.being_recovered());

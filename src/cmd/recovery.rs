@@ -11,22 +11,22 @@ pub(super) mod story;
 use crate::cli::RecoveryCommand;
 use crate::failure::Failure;
 use crate::out;
-use crate::source::Source;
+use crate::source::{Controller, Source};
 
 pub(super) use act::{ABORT, act};
 use named::named;
 pub(super) use show::show;
 
-pub(crate) async fn run(command: RecoveryCommand) -> Result<u8, Failure> {
+pub(crate) async fn run(command: RecoveryCommand, controller: &dyn Controller) -> Result<u8, Failure> {
     match command {
-        RecoveryCommand::List(args) => list::run(args).await,
-        RecoveryCommand::Show(args) => show::run(args).await,
-        RecoveryCommand::Report(args) => report::run(args).await,
-        RecoveryCommand::Retry(args) => Box::pin(act::retry(args)).await,
-        RecoveryCommand::Approve(args) => Box::pin(act::approve(args, act::APPROVE)).await,
-        RecoveryCommand::Reject(args) => Box::pin(act::approve(args, act::REJECT)).await,
-        RecoveryCommand::Abort(args) => Box::pin(act::abort(args)).await,
-        RecoveryCommand::ConfirmOff(args) => Box::pin(act::confirm_off(args)).await,
+        RecoveryCommand::List(args) => list::run(args, controller).await,
+        RecoveryCommand::Show(args) => show::run(args, controller).await,
+        RecoveryCommand::Report(args) => report::run(args, controller).await,
+        RecoveryCommand::Retry(args) => Box::pin(act::retry(args, controller)).await,
+        RecoveryCommand::Approve(args) => Box::pin(act::approve(args, act::APPROVE, controller)).await,
+        RecoveryCommand::Reject(args) => Box::pin(act::approve(args, act::REJECT, controller)).await,
+        RecoveryCommand::Abort(args) => Box::pin(act::abort(args, controller)).await,
+        RecoveryCommand::ConfirmOff(args) => Box::pin(act::confirm_off(args, controller)).await,
     }
 }
 

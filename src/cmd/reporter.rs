@@ -6,18 +6,21 @@ use tachi_operator::{LiftedView, ReporterView, members};
 use crate::cli::{MonitorListArgs, MuteArgs, ReporterCommand};
 use crate::failure::Failure;
 use crate::out::{Cell, Column, TextTable, answer};
-use crate::source;
+use crate::source::{self, Controller};
 
 /// Runs the commands under their old name.
-pub(crate) async fn of_reporter(command: ReporterCommand) -> Result<u8, Failure> {
+pub(crate) async fn of_reporter(
+    command: ReporterCommand,
+    controller: &dyn Controller,
+) -> Result<u8, Failure> {
     match command {
-        ReporterCommand::List(args) => list(args.into()).await,
-        ReporterCommand::Lift(args) => unmute(args).await,
+        ReporterCommand::List(args) => list(args.into(), controller).await,
+        ReporterCommand::Lift(args) => unmute(args, controller).await,
     }
 }
 
-pub(super) async fn list(args: MonitorListArgs) -> Result<u8, Failure> {
-    let source = source::open(&args.source).await?;
+pub(super) async fn list(args: MonitorListArgs, controller: &dyn Controller) -> Result<u8, Failure> {
+    let source = source::open(&args.source, controller).await?;
     let listed = source.reporters().await?;
     answer::list(&args.shape, source.now(), &sheet(&listed), "no reporter is muted")?;
     Ok(crate::DONE)
@@ -53,9 +56,9 @@ fn sheet(listed: &[ReporterView]) -> TextTable<6> {
     })
 }
 
-pub(super) async fn unmute(args: MuteArgs) -> Result<u8, Failure> {
+pub(super) async fn unmute(args: MuteArgs, controller: &dyn Controller) -> Result<u8, Failure> {
     answer::accepts(&args.shape, members::<LiftedView>())?;
-    let source = source::open(&args.source).await?;
+    let source = source::open(&args.source, controller).await?;
     let unmuted = source.unmute(&args.reporter, args.reason.as_deref()).await?;
     answer::object(
         &args.shape,

@@ -11,17 +11,18 @@ use crate::failure::Failure;
 use crate::out::{Cell, Column, TextTable, answer, waiting};
 use crate::process_owner::who;
 use crate::schedule::{JobRunner as _, MAX_RUN, Outcome, Worker, manual};
-use crate::{source, wiring};
+use crate::source::{self, Controller};
+use crate::wiring;
 
-pub(crate) async fn run(command: ScheduleCommand) -> Result<u8, Failure> {
+pub(crate) async fn run(command: ScheduleCommand, controller: &dyn Controller) -> Result<u8, Failure> {
     match command {
-        ScheduleCommand::List(args) => list(args).await,
+        ScheduleCommand::List(args) => list(args, controller).await,
         ScheduleCommand::Run(args) => now(args).await,
     }
 }
 
-async fn list(args: ScheduleListArgs) -> Result<u8, Failure> {
-    let source = source::open(&args.source).await?;
+async fn list(args: ScheduleListArgs, controller: &dyn Controller) -> Result<u8, Failure> {
+    let source = source::open(&args.source, controller).await?;
     let rows = source.schedule().await?;
     let none = "nothing is scheduled: write [schedule] doctor = daily 03:00 into the engines' configuration";
     answer::list(&args.shape, source.now(), &sheet(&rows), none)?;

@@ -15,9 +15,9 @@ use tachi_operator::{ExplanationView, SituationView};
 
 use crate::cli::StatusArgs;
 use crate::failure::Failure;
+use crate::out;
 use crate::out::{View, answer};
-use crate::source::Source;
-use crate::{out, source};
+use crate::source::{self, Controller, Source};
 
 use part::{Part, running};
 
@@ -28,9 +28,9 @@ const POLL_INTERVAL: Duration = Duration::from_secs(2);
 const CLEAR: &str = "\u{1b}[H\u{1b}[2J";
 
 /// Shows what is protected, what is not and why, and what is in progress.
-pub(crate) async fn run(args: StatusArgs) -> Result<u8, Failure> {
+pub(crate) async fn run(args: StatusArgs, controller: &dyn Controller) -> Result<u8, Failure> {
     let check = args.check;
-    match shown(args).await {
+    match shown(args, controller).await {
         // With `--check` a failed read is an unknown state, neither good nor bad.
         Err(error) if check => {
             out::note(format!("tachi: {}", error.chain()));
@@ -93,8 +93,8 @@ impl StatusView {
     }
 }
 
-async fn shown(args: StatusArgs) -> Result<u8, Failure> {
-    let source = source::open(&args.source).await?;
+async fn shown(args: StatusArgs, controller: &dyn Controller) -> Result<u8, Failure> {
+    let source = source::open(&args.source, controller).await?;
     let is_screen = std::io::stdout().is_terminal();
     loop {
         let looked = StatusView::at(source.as_ref(), args.name.as_deref()).await;

@@ -30,12 +30,13 @@ use self::canaries::Make;
 use self::region::Region;
 use self::service::Made;
 use crate::cmd::switched_off;
-use crate::drill::Prediction;
+use crate::database::Database;
 use crate::failure::Failure;
 use crate::out;
 use crate::out::plain;
+use crate::prediction::{Prediction, predicted};
 use crate::schedule::{Outcome, is_under_way, manual};
-use crate::source::{Database, Source as _};
+use crate::source::Source as _;
 
 pub(crate) use drill_report::{lines, object};
 pub(crate) use measured::Live;
@@ -233,7 +234,7 @@ impl Drill<'_> {
     /// Checks again right before the power-off. Returns the host's earlier recoveries, and how long recoveries took before.
     async fn last_look(&self, ready: &Ready) -> Result<(BTreeSet<RecoveryId>, Option<Prediction>), Failure> {
         let known = self.known().await?;
-        let predicted = super::predicted(self.database).await?;
+        let predicted = predicted(self.database).await?;
         admission::still(self.database, self.host).await?;
         self.alone(ready).await?;
         Ok((known, predicted))

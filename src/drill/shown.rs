@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 use tachi_domain::situation::Severity;
 
-use super::{GradedAnswer, NAMED, Prediction, Shadow, text};
+use super::{GradedAnswer, NAMED, Shadow, text};
+use crate::prediction::Prediction;
 
 /// Renders the result as lines.
 pub(crate) fn lines(shadow: &Shadow, predicted: Option<&Prediction>) -> Vec<String> {

@@ -17,14 +17,14 @@ use super::{ActionRequest, ActionResult, Source};
 use crate::failure::Failure;
 use crate::out::waiting;
 
-pub(super) struct WithProgress<S> {
-    pub(super) inner: S,
+pub(super) struct WithProgress {
+    pub(super) inner: Box<dyn Source>,
     /// Description of the inner source: `the database FILE`, `the API of cloud NAME`.
     pub(super) what: String,
 }
 
 #[async_trait]
-impl<S: Source> Source for WithProgress<S> {
+impl Source for WithProgress {
     fn now(&self) -> Timestamp {
         self.inner.now()
     }

@@ -14,9 +14,9 @@ use tachi_operator::{ExplanationView, ForecastView, LandingView, LevelView, Outc
 use super::super::forecast::outcome;
 use super::need_lines;
 use crate::cli::ShowArgs;
-use crate::drill::{self, Prediction};
 use crate::failure::Failure;
 use crate::out::answer;
+use crate::prediction::{Prediction, predicted};
 use crate::source::Source;
 
 /// Limit of the instances that are named of each class.
@@ -85,7 +85,7 @@ pub(super) async fn run(source: &dyn Source, args: &ShowArgs) -> Result<u8, Fail
             "no host or instance named {name:?}: --if-fails knows those that engines have read; `tachi status --all-hosts` lists hosts"
         )));
     }
-    let predicted = drill::predicted(source).await?;
+    let predicted = predicted(source).await?;
     let fencing = source.situation().await?;
     // A region whose engine accepts another system's report as proof has no levels of ours.
     let word = (fencing.fencing_mode != "engine").then_some(fencing.fencing);

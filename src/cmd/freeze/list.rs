@@ -10,10 +10,10 @@ use tachi_operator::when::lasting;
 use crate::cli::FreezeListArgs;
 use crate::failure::Failure;
 use crate::out::{Cell, Column, TextTable, answer};
-use crate::source;
+use crate::source::{self, Controller};
 
-pub(super) async fn run(args: FreezeListArgs) -> Result<u8, Failure> {
-    let source = source::open(&args.source).await?;
+pub(super) async fn run(args: FreezeListArgs, controller: &dyn Controller) -> Result<u8, Failure> {
+    let source = source::open(&args.source, controller).await?;
     let listed = source.freezes().await?;
     answer::list(&args.shape, source.now(), &sheet(&listed), "nothing is frozen")?;
     Ok(crate::DONE)

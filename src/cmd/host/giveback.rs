@@ -13,11 +13,12 @@ use super::super::consent::confirmed;
 use super::planned::{begun, wish};
 use crate::cli::{HostGivebackArgs, ShapeArgs};
 use crate::failure::Failure;
+use crate::out;
 use crate::out::answer::{self, ProgressReporter};
-use crate::{out, source};
+use crate::source::{self, Controller};
 
 /// Moves instances back to a host, or with `--dry-run` shows which would be moved.
-pub(super) async fn run(args: HostGivebackArgs) -> Result<u8, Failure> {
+pub(super) async fn run(args: HostGivebackArgs, controller: &dyn Controller) -> Result<u8, Failure> {
     let wish = wish(
         RecoveryKind::Giveback,
         &args.planned,
@@ -30,7 +31,7 @@ pub(super) async fn run(args: HostGivebackArgs) -> Result<u8, Failure> {
     } else {
         answer::accepts(shape, members::<RecoveryView>())?;
     }
-    let source = source::open(&args.source).await?;
+    let source = source::open(&args.source, controller).await?;
     let preview = source.giveback_outlook(&args.host, wish.with_locked).await?;
     let host = &preview.host;
     if preview.against.is_none() || args.dry_run {

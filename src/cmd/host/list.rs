@@ -9,11 +9,11 @@ use tachi_operator::{HostView, SituationView};
 use crate::cli::HostListArgs;
 use crate::failure::Failure;
 use crate::out::{Cell, Column, TextTable, answer};
-use crate::source;
+use crate::source::{self, Controller};
 
 /// Lists hosts, worst first.
-pub(super) async fn run(args: HostListArgs) -> Result<u8, Failure> {
-    let source = source::open(&args.source).await?;
+pub(super) async fn run(args: HostListArgs, controller: &dyn Controller) -> Result<u8, Failure> {
+    let source = source::open(&args.source, controller).await?;
     let seen = source.situation().await?;
     if let Some(segment) = &args.segment
         && seen.segments.iter().all(|one| one.name != *segment)

@@ -21,7 +21,7 @@ use crate::cli::{ConsentArgs, HostDrainArgs, PlannedArgs};
 use crate::failure::Failure;
 use crate::out;
 use crate::out::answer::{self, ProgressReporter};
-use crate::source::{self, Source};
+use crate::source::{self, Controller, Source};
 
 /// Interval between two polls of a plan that is followed.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
@@ -33,13 +33,13 @@ const MAX_ATTEMPTS: u32 = 600;
 const INTERRUPTED: u8 = 130;
 
 /// Drains a host, or ends its drain.
-pub(super) async fn drain(args: HostDrainArgs) -> Result<u8, Failure> {
+pub(super) async fn drain(args: HostDrainArgs, controller: &dyn Controller) -> Result<u8, Failure> {
     let Some(lasts) = args.lasts else {
-        return abort(args).await;
+        return abort(args, controller).await;
     };
     let wish = wish(RecoveryKind::Drain, &args.planned, args.reason, lasts)?;
     answer::accepts(&args.planned.shape, members::<RecoveryView>())?;
-    let source = source::open(&args.source).await?;
+    let source = source::open(&args.source, controller).await?;
     let meanwhile = ProgressReporter::of(&args.planned.shape, source.now());
     let preview = source.drain_outlook(&args.host).await?;
     let host = &preview.host;
@@ -58,8 +58,8 @@ pub(super) async fn drain(args: HostDrainArgs) -> Result<u8, Failure> {
 }
 
 /// Ends the running drain of a host.
-async fn abort(args: HostDrainArgs) -> Result<u8, Failure> {
-    let source = source::open(&args.source).await?;
+async fn abort(args: HostDrainArgs, controller: &dyn Controller) -> Result<u8, Failure> {
+    let source = source::open(&args.source, controller).await?;
     let of_host = RecoveryFilter {
         host: Some(args.host.clone()),
         ..RecoveryFilter::default()

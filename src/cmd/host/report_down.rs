@@ -8,12 +8,13 @@ use super::super::consent::asked;
 use super::super::recovery::note_if_no_engine_runs;
 use crate::cli::HostReportDownArgs;
 use crate::failure::Failure;
+use crate::out;
 use crate::out::answer;
-use crate::{out, source};
+use crate::source::{self, Controller};
 
-pub(super) async fn run(args: HostReportDownArgs) -> Result<u8, Failure> {
+pub(super) async fn run(args: HostReportDownArgs, controller: &dyn Controller) -> Result<u8, Failure> {
     answer::accepts(&args.shape, members::<FailedView>())?;
-    let source = source::open(&args.source).await?;
+    let source = source::open(&args.source, controller).await?;
     let preview = source.preview(&args.host).await?;
     let host = &preview.host;
     let mut consent = args.consent.clone();

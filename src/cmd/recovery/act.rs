@@ -16,7 +16,7 @@ use super::{action, domain, named, note_if_no_engine_runs, unknown};
 use crate::cli::{ActionArgs, ApproveArgs, ConfirmOffArgs, ConsentArgs, ShapeArgs, WaitOrNull};
 use crate::failure::Failure;
 use crate::out::answer;
-use crate::source::{self, ActionRequest, Database, Source};
+use crate::source::{self, ActionRequest, Controller, Source};
 
 /// Output fields of a single action, and of each of several.
 const ONE: [&str; 4] = ["word", "recovery", "by", "already"];
@@ -243,9 +243,9 @@ async fn each(
 }
 
 /// `tachi recovery abort`.
-pub(super) async fn abort(args: ActionArgs) -> Result<u8, Failure> {
+pub(super) async fn abort(args: ActionArgs, controller: &dyn Controller) -> Result<u8, Failure> {
     answer::accepts(&args.shape, members_of(args.recoveries.len()))?;
-    let source = source::open(&args.source).await?;
+    let source = source::open(&args.source, controller).await?;
     act(
         source.as_ref(),
         &args.recoveries,
@@ -257,7 +257,11 @@ pub(super) async fn abort(args: ActionArgs) -> Result<u8, Failure> {
 }
 
 /// `tachi recovery approve`, and the old `reject`.
-pub(super) async fn approve(args: ApproveArgs, action: Action) -> Result<u8, Failure> {
+pub(super) async fn approve(
+    args: ApproveArgs,
+    action: Action,
+    controller: &dyn Controller,
+) -> Result<u8, Failure> {
     let ApproveArgs {
         source,
         recoveries,
@@ -269,7 +273,7 @@ pub(super) async fn approve(args: ApproveArgs, action: Action) -> Result<u8, Fai
     } = args;
     let is_list = all_held || domain.is_some();
     answer::accepts(&shape, members_of(if is_list { 2 } else { recoveries.len() }))?;
-    let source = source::open(&source).await?;
+    let source = source::open(&source, controller).await?;
     if !is_list {
         let mut all = matching_recoveries(source.as_ref(), &recoveries).await?;
         if let Some(WaitOrNull(shown)) = waits {
@@ -320,7 +324,7 @@ async fn held(source: &dyn Source) -> Result<Vec<Meant>, Failure> {
 }
 
 /// `tachi recovery confirm-off`. Refuses a mismatch of recovery and host: confirming the wrong host off destroys disks.
-pub(super) async fn confirm_off(args: ConfirmOffArgs) -> Result<u8, Failure> {
+pub(super) async fn confirm_off(args: ConfirmOffArgs, controller: &dyn Controller) -> Result<u8, Failure> {
     let ConfirmOffArgs {
         config,
         recovery,
@@ -329,8 +333,8 @@ pub(super) async fn confirm_off(args: ConfirmOffArgs) -> Result<u8, Failure> {
         shape,
     } = args;
     answer::accepts(&shape, ONE)?;
-    let database = Database::open(&config).await?;
-    let all = matching_recoveries(&database, std::slice::from_ref(&recovery)).await?;
+    let (database, _) = controller.open(&config).await?;
+    let all = matching_recoveries(database.as_ref(), std::slice::from_ref(&recovery)).await?;
     for one in &all {
         let id = one.id;
         if one.story.summary.kind != RecoveryKind::Host {
@@ -350,13 +354,13 @@ pub(super) async fn confirm_off(args: ConfirmOffArgs) -> Result<u8, Failure> {
             None => {}
         }
     }
-    each(&database, &all, CONFIRM_OFF, &consent, &shape, None).await
+    each(database.as_ref(), &all, CONFIRM_OFF, &consent, &shape, None).await
 }
 
 /// `tachi recovery retry`.
-pub(super) async fn retry(args: ActionArgs) -> Result<u8, Failure> {
+pub(super) async fn retry(args: ActionArgs, controller: &dyn Controller) -> Result<u8, Failure> {
     answer::accepts(&args.shape, members::<RetriedView>())?;
-    let source = source::open(&args.source).await?;
+    let source = source::open(&args.source, controller).await?;
     let all = matching_recoveries(source.as_ref(), &args.recoveries).await?;
     let text = with_hosts(
         &all,

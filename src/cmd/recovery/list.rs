@@ -11,11 +11,11 @@ use tachi_operator::{RecoveryView, progress_of};
 use crate::cli::{RecoveryListArgs, StateWord};
 use crate::failure::Failure;
 use crate::out::{Cell, Column, TextTable, answer};
-use crate::source;
+use crate::source::{self, Controller};
 
 /// Lists recoveries.
-pub(super) async fn run(args: RecoveryListArgs) -> Result<u8, Failure> {
-    let source = source::open(&args.source).await?;
+pub(super) async fn run(args: RecoveryListArgs, controller: &dyn Controller) -> Result<u8, Failure> {
+    let source = source::open(&args.source, controller).await?;
     let opened_since = args
         .since
         .as_deref()

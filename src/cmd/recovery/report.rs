@@ -9,12 +9,12 @@ use super::{named, unknown};
 use crate::cli::{ReportArgs, ReportFormat};
 use crate::failure::Failure;
 use crate::out;
-use crate::source;
+use crate::source::{self, Controller};
 
 /// Writes the report of one recovery.
-pub(super) async fn run(args: ReportArgs) -> Result<u8, Failure> {
+pub(super) async fn run(args: ReportArgs, controller: &dyn Controller) -> Result<u8, Failure> {
     let format = form(args.format, args.out.as_deref());
-    let source = source::open(&args.source).await?;
+    let source = source::open(&args.source, controller).await?;
     let id = named(source.as_ref(), &args.recovery).await?;
     let story = source.recovery(id).await?.ok_or_else(|| unknown(id))?;
     let report = RecoveryReport::of(&story);

@@ -12,7 +12,7 @@ use super::{named, story, unknown};
 use crate::cli::{RecoveryShowArgs, ShapeArgs};
 use crate::failure::Failure;
 use crate::out::{self, View, answer};
-use crate::source::{self, Source};
+use crate::source::{self, Controller, Source};
 
 /// Interval between two polls of `--follow`.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
@@ -21,8 +21,8 @@ const POLL_INTERVAL: Duration = Duration::from_secs(1);
 const MAX_ATTEMPTS: u32 = 300;
 
 /// Shows one recovery.
-pub(super) async fn run(args: RecoveryShowArgs) -> Result<u8, Failure> {
-    let source = source::open(&args.source).await?;
+pub(super) async fn run(args: RecoveryShowArgs, controller: &dyn Controller) -> Result<u8, Failure> {
+    let source = source::open(&args.source, controller).await?;
     show(source.as_ref(), &args.recovery, args.follow, &args.shape).await
 }
 

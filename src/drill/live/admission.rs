@@ -17,10 +17,11 @@ use tachi_operator::report_host;
 
 use super::is_ours_to_open;
 use crate::cli::ConfigArgs;
+use crate::database::Database;
 use crate::drill::Shadow;
 use crate::failure::Failure;
 use crate::out::plain;
-use crate::source::{Database, Source as _};
+use crate::source::Source as _;
 use crate::wiring::Base;
 
 /// Number of the host's last closed recoveries of each kind that are checked.

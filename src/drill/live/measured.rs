@@ -8,8 +8,8 @@ use tachi_domain::situation::Severity;
 use tachi_domain::{RecoveryId, ServerId, Timestamp};
 use tachi_operator::RecoveryHistoryView;
 
-use crate::drill::Prediction;
 use crate::out::plain;
+use crate::prediction::Prediction;
 
 /// The result for a canary.
 #[derive(Clone, Debug, PartialEq, Serialize)]

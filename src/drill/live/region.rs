@@ -10,8 +10,8 @@ use tachi_engine::ports::{AuditEntry, AuditSink, CallError, Compute as _};
 use tachi_openstack::{CanaryOrder, Nova};
 
 use super::{canaries, change_to};
+use crate::database::Database;
 use crate::failure::Failure;
-use crate::source::Database;
 use crate::wiring;
 use crate::wiring::audited::{after, before};
 

@@ -25,7 +25,6 @@ use tachi_operator::{
 };
 use tokio::sync::watch;
 
-use super::{ActionRequest, ActionResult, Source};
 use crate::cli::ConfigArgs;
 use crate::cmd::what_runs;
 use crate::failure::Failure;
@@ -33,6 +32,7 @@ use crate::out;
 use crate::process_owner;
 use crate::schedule;
 use crate::settings::Settings;
+use crate::source::{ActionRequest, ActionResult, Controller, Source, waits_for_engines};
 use crate::wiring::region_service::RegionDatabase;
 use crate::wiring::{self, Base};
 
@@ -78,6 +78,18 @@ impl Database {
 
     fn wrong(&self, error: JournalError) -> Failure {
         Failure::new(format!("reading the database {}", self.settings.database), error)
+    }
+}
+
+/// This machine, whose configuration names the database.
+pub(crate) struct DatabaseController;
+
+#[async_trait]
+impl Controller for DatabaseController {
+    async fn open(&self, config: &ConfigArgs) -> Result<(Box<dyn Source>, String), Failure> {
+        let database = Database::open(config).await?;
+        let what = format!("the database {}", database.settings.database);
+        Ok((Box::new(database), what))
     }
 }
 
@@ -208,7 +220,7 @@ impl Source for Database {
         })?;
         wiring::socket_poke(&self.settings)?.notify();
         let desk = self.base.store.desk();
-        let waited = freezes::wait(desk, &what, freezes::LIMIT, super::waits_for_engines).await;
+        let waited = freezes::wait(desk, &what, freezes::LIMIT, waits_for_engines).await;
         let waited = waited.map_err(|error| {
             Failure::new(
                 "the freeze is stored, but it is not known if engines have read it: see `tachi freeze list` and `tachi recovery list`: \
