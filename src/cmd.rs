@@ -1,56 +1,46 @@
-//! The subcommands, one file each.
+//! The commands that need the configuration, the database or the services of a controller; `tachi-cli` has the others.
 
 mod ack;
 mod api;
 mod audit;
-mod completions;
 mod config;
-mod consent;
 mod db;
 mod demo;
 pub(crate) mod doctor;
 mod drill;
 mod engine;
-mod events;
-mod explain;
 mod fence;
 pub(crate) mod fence_agent;
-mod forecast;
-mod freeze;
 mod host;
 mod init;
-mod instance;
 mod local;
 mod manage;
-mod mon;
-mod monitor;
 mod openapi;
-mod overview;
 mod policy;
-mod recovery;
-mod reporter;
 mod sandbox;
 mod schedule;
 mod serve;
-mod status;
 mod upgrade;
 
-pub(crate) use consent::{asked, confirmed};
 pub(crate) use db::cutoff as purged_before;
 pub(crate) use fence::{switched_off, what_runs};
 pub(crate) use host::host_return;
 pub(crate) use init::proposal;
 
+use tachi_cli::arguments::{
+    Cli, Command, ConfigArgs, Format, ShapeArgs, UpgradeCheckArgs, UpgradeCommand, WAY, check_scope,
+};
+use tachi_cli::failure::Failure;
+use tachi_cli::out;
+use tachi_cli::{
+    completions, events, explain, forecast, freeze, instance, mon, monitor, overview, recovery, reporter,
+    status,
+};
 use tachi_domain::policy::Policy;
 use tokio::sync::watch;
 
-use crate::cli::{
-    Cli, Command, ConfigArgs, Format, ShapeArgs, UpgradeCheckArgs, UpgradeCommand, WAY, check_scope,
-};
 use crate::database::DatabaseController;
-use crate::failure::Failure;
 use crate::logging;
-use crate::out;
 use crate::settings::Settings;
 
 /// Runs a command; returns the exit code.

@@ -8,6 +8,11 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tachi_cli::arguments::ConfigArgs;
+use tachi_cli::failure::Failure;
+use tachi_cli::out;
+use tachi_cli::process_owner;
+use tachi_cli::source::{ActionRequest, ActionResult, Controller, Source, waits_for_engines};
 use tachi_domain::monitor::MonitorKind;
 use tachi_domain::recovery::ResolutionKind;
 use tachi_domain::{ApprovedWait, RecoveryId, Reporter, Timestamp};
@@ -25,14 +30,9 @@ use tachi_operator::{
 };
 use tokio::sync::watch;
 
-use crate::cli::ConfigArgs;
 use crate::cmd::what_runs;
-use crate::failure::Failure;
-use crate::out;
-use crate::process_owner;
 use crate::schedule;
 use crate::settings::Settings;
-use crate::source::{ActionRequest, ActionResult, Controller, Source, waits_for_engines};
 use crate::wiring::region_service::RegionDatabase;
 use crate::wiring::{self, Base};
 

@@ -8,6 +8,8 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tachi_cli::failure::Failure;
+use tachi_cli::out::plain;
 use tachi_domain::HostId;
 use tachi_domain::situation::Severity;
 use tachi_engine::Ports;
@@ -17,8 +19,6 @@ use tachi_openstack::Nova;
 use tachi_operator::is_alive;
 use tokio::time::{Instant, timeout};
 
-use crate::failure::Failure;
-use crate::out::plain;
 use crate::schedule::{MAX_DRILL, Outcome, manual};
 use crate::settings::Settings;
 use crate::wiring::failure_domains::FailureDomains;

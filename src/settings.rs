@@ -24,13 +24,12 @@ use std::time::Duration;
 
 use secrecy::ExposeSecret as _;
 use tachi_api::BindingOptions;
+use tachi_cli::arguments::ConfigArgs;
 use tachi_config::{
     ConfigErrors, ConfigReport, Effective, Ini, KnownOptions, Origin, Reader, Refusal, default_search,
 };
 use tachi_domain::policy::Policy;
 use tachi_log::LogSettings;
-
-use crate::cli::ConfigArgs;
 
 pub(crate) use audit::{Audit, places as audit_places};
 pub(crate) use database::{Database, folder as database_folder};

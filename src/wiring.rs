@@ -25,6 +25,9 @@ use std::time::Duration;
 use tachi_api::RefusalCounter;
 use tachi_audit::AuditLog;
 use tachi_bus::{Fanout, InProcess, SocketNotifier, SocketWake};
+use tachi_cli::arguments::ConfigArgs;
+use tachi_cli::failure::Failure;
+use tachi_cli::out::waiting;
 use tachi_domain::policy::{BareNormal, FencingMode, Policy};
 use tachi_engine::ports::{AuditSink, Clock, Events, Hooks, Jobs, NoAudit, Notifier, Registry, Wakeups};
 use tachi_engine::{Engine, EngineOptions, Ports, SystemClock};
@@ -33,9 +36,6 @@ use tachi_openstack::{Nova, Session};
 use tachi_store::{MigrationReport, SchemaStatus, Store, StoreError, StoreOptions};
 use tokio::sync::watch;
 
-use crate::cli::ConfigArgs;
-use crate::failure::Failure;
-use crate::out::waiting;
 use crate::schedule::{Scheduler, Worker};
 use crate::settings::{AuthStrategy, Settings, WebBoard, database_folder};
 

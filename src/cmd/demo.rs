@@ -15,10 +15,11 @@ mod view;
 use std::io::IsTerminal as _;
 use std::time::{Duration, Instant};
 
-use crate::cli::{DemoArgs, DemoFault};
-use crate::failure::Failure;
+use tachi_cli::arguments::{DemoArgs, DemoFault};
+use tachi_cli::failure::Failure;
+use tachi_cli::out;
+
 use crate::logging;
-use crate::out;
 
 use browser::stopped;
 use outcome::Outcome;

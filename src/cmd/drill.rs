@@ -1,25 +1,27 @@
 //! `tachi drill`: a rehearsal of a host failure.
 
 use serde_json::json;
+use tachi_cli::arguments::{CanaryNetwork, DrillArgs};
+use tachi_cli::consent::confirmed;
+use tachi_cli::explain;
+use tachi_cli::failure::Failure;
+use tachi_cli::forecast::outcome;
+use tachi_cli::out::{self, answer, waiting};
+use tachi_cli::prediction::predicted;
+use tachi_cli::process_owner::who;
+use tachi_cli::source::{self, Controller};
+use tachi_cli::status::code;
 use tachi_engine::SystemClock;
 use tachi_engine::ports::Clock as _;
+use tachi_openstack::Networks;
 
-use super::explain;
-use super::forecast::outcome;
-use super::status::code;
-use super::{command_settings, confirmed};
-use crate::cli::DrillArgs;
+use super::command_settings;
 use crate::database::Database;
 use crate::drill::live::DrillRequest;
 use crate::drill::live::admission::{AdmittedHost, admit};
 use crate::drill::live::canaries::{self, Make};
 use crate::drill::{self, DrillSources};
-use crate::failure::Failure;
-use crate::out::{self, answer, waiting};
-use crate::prediction::predicted;
-use crate::process_owner::who;
 use crate::schedule::manual;
-use crate::source::{self, Controller};
 use crate::wiring;
 
 /// Runs the drill that the options ask for.
@@ -50,7 +52,11 @@ async fn live(args: &DrillArgs) -> Result<u8, Failure> {
             count,
             image: image.clone(),
             flavor: flavor.clone(),
-            networks: args.canaries.network.clone(),
+            networks: match args.canaries.network.clone() {
+                CanaryNetwork::None => Networks::None,
+                CanaryNetwork::Auto => Networks::Auto,
+                CanaryNetwork::Of(id) => Networks::Of(id),
+            },
             ha_key: database.settings.policy.ha_key.clone(),
         },
         notice: args.canaries.notice,

@@ -12,9 +12,9 @@ use tachi_engine::ports::Clock;
 use tachi_fence::Fencers;
 
 use super::command_settings;
-use crate::cli::{ConfigArgs, FenceCommand};
-use crate::failure::Failure;
 use crate::settings::Settings;
+use tachi_cli::arguments::{ConfigArgs, FenceCommand};
+use tachi_cli::failure::Failure;
 
 pub(crate) async fn run(command: FenceCommand) -> Result<u8, Failure> {
     match command {

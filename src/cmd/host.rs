@@ -3,15 +3,16 @@
 mod blocking_evacuations;
 mod checks;
 mod facts;
-mod giveback;
-mod list;
-mod planned;
-mod report_down;
 mod return_host;
 mod steps;
 mod undrain;
 
 use serde_json::json;
+use tachi_cli::arguments::{HostCommand, HostReturnArgs};
+use tachi_cli::failure::Failure;
+use tachi_cli::host::{giveback, list, planned, report_down};
+use tachi_cli::out::{answer, waiting};
+use tachi_cli::source::{self, Controller, Source as _};
 use tachi_domain::Timestamp;
 use tachi_domain::freeze::FreezeScope;
 use tachi_domain::recovery::{Life, RecoveryKind};
@@ -27,11 +28,7 @@ use tachi_store::Store;
 use self::checks::{Check, checks};
 use self::facts::Facts;
 use super::command_settings;
-use crate::cli::{HostCommand, HostReturnArgs};
-use crate::failure::Failure;
-use crate::out::{answer, waiting};
 use crate::settings::Settings;
-use crate::source::{self, Controller, Source as _};
 use crate::wiring::{self, Base};
 
 /// Number of the host's last closed recoveries of each kind that are checked for instances that still need an operator.

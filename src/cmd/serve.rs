@@ -4,6 +4,9 @@ mod monitors;
 
 use std::time::Duration;
 
+use tachi_cli::arguments::{ConfigArgs, ServeArgs, UpstreamArgs};
+use tachi_cli::failure::Failure;
+use tachi_cli::out;
 use tachi_domain::count;
 use tachi_domain::policy::Policy;
 use tokio::sync::watch;
@@ -11,10 +14,7 @@ use tokio::sync::watch;
 use super::init::protect_all;
 use super::sandbox::{self, Region, RegionPlan};
 use super::service_settings;
-use crate::cli::{ConfigArgs, ServeArgs, UpstreamArgs};
-use crate::failure::Failure;
 use crate::logging;
-use crate::out;
 use crate::settings::Settings;
 use crate::wiring::policy::PolicyFiles;
 use crate::wiring::{self, Base, Bus, Devices, EventSetup, Process};

@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 
+use tachi_cli::failure::Failure;
+use tachi_cli::out;
+use tachi_cli::process_owner;
 use tachi_domain::RecoveryId;
 use tachi_domain::monitor::MonitorKind;
 use tachi_engine::ports::AuditSink;
@@ -10,9 +13,6 @@ use tachi_operator::maintenance::{Done, Upkeep};
 use tachi_operator::{ForgottenView, LiftedView, RetriedView};
 
 use super::Database;
-use crate::failure::Failure;
-use crate::out;
-use crate::process_owner;
 use crate::wiring;
 
 /// The operator at the keyboard, and the audit log of the actions.

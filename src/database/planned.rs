@@ -3,6 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use tachi_cli::failure::Failure;
+use tachi_cli::out;
+use tachi_cli::process_owner;
 use tachi_domain::ServerId;
 use tachi_domain::nova::{Server, VmState};
 use tachi_domain::recovery::RecoveryKind;
@@ -14,9 +17,6 @@ use tachi_operator::planning::{self, Away, HostService, PlanRequest, Planner};
 use tachi_operator::{AwayView, FailurePreview, GivebackView, PlannedView, report_host};
 
 use super::Database;
-use crate::failure::Failure;
-use crate::out;
-use crate::process_owner;
 use crate::wiring;
 
 /// A host, and its data.

@@ -16,6 +16,11 @@ use std::collections::BTreeSet;
 use std::future::Future;
 use std::time::Duration;
 
+use tachi_cli::failure::Failure;
+use tachi_cli::out;
+use tachi_cli::out::plain;
+use tachi_cli::prediction::{Prediction, predicted};
+use tachi_cli::source::Source as _;
 use tachi_domain::count;
 use tachi_domain::nova::Service;
 use tachi_domain::recovery::planned_mark;
@@ -31,12 +36,7 @@ use self::region::Region;
 use self::service::Made;
 use crate::cmd::switched_off;
 use crate::database::Database;
-use crate::failure::Failure;
-use crate::out;
-use crate::out::plain;
-use crate::prediction::{Prediction, predicted};
 use crate::schedule::{Outcome, is_under_way, manual};
-use crate::source::Source as _;
 
 pub(crate) use drill_report::{lines, object};
 pub(crate) use measured::Live;

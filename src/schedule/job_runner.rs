@@ -1,14 +1,14 @@
 //! The work of the jobs, and their results.
 
 use async_trait::async_trait;
+use tachi_cli::arguments::ConfigArgs;
+use tachi_cli::failure::Failure;
 use tachi_domain::count;
 use tachi_domain::situation::Severity;
 
 use super::Job;
-use crate::cli::ConfigArgs;
 use crate::cmd;
 use crate::drill;
-use crate::failure::Failure;
 use crate::settings::Settings;
 use crate::wiring::{self, Base};
 

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use tachi_cli::arguments::{DemoArgs, DemoFault};
+use tachi_cli::failure::Failure;
 use tachi_sandbox::ServerSnapshot;
 use uuid::Uuid;
 
-use crate::cli::{DemoArgs, DemoFault};
 use crate::cmd::sandbox::Region;
-use crate::failure::Failure;
 
 /// One instance on a host that is to fail.
 pub(super) struct CoveredInstance {

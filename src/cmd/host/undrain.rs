@@ -1,14 +1,15 @@
 //! `tachi host undrain`: the end of a drain in one command. Each step does what its own command does.
 
+use tachi_cli::arguments::{HostGivebackArgs, HostReturnArgs, HostUndrainArgs};
+use tachi_cli::consent::confirmed;
+use tachi_cli::failure::Failure;
+use tachi_cli::host::giveback;
+use tachi_cli::out::answer::{self, ProgressReporter};
+use tachi_cli::source::{self, Controller};
 use tachi_domain::freeze::FreezeScope;
 use tachi_operator::{RecoveryView, members};
 
-use super::super::consent::confirmed;
-use super::{giveback, return_host};
-use crate::cli::{HostGivebackArgs, HostReturnArgs, HostUndrainArgs};
-use crate::failure::Failure;
-use crate::out::answer::{self, ProgressReporter};
-use crate::source::{self, Controller};
+use super::return_host;
 
 /// Ends the drain's freeze, enables the service, and moves back the instances that the drain has moved away. Refuses before the first step if
 /// a later one would be refused, such as enabling a service that Tachi has not disabled: the host would be left without its freeze. An

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tachi_cli::failure::Failure;
 use tachi_domain::monitor::MonitorKind;
 use tachi_engine::SystemClock;
 use tachi_engine::ports::Clock as _;
@@ -18,7 +19,6 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use crate::cmd::sandbox::Region;
-use crate::failure::Failure;
 
 /// Interval at which hosts are checked.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);

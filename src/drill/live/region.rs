@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tachi_cli::failure::Failure;
 use tachi_domain::ServerId;
 use tachi_domain::nova::Service;
 use tachi_engine::ports::audit::{AuditPhase, AuditResult};
@@ -11,7 +12,6 @@ use tachi_openstack::{CanaryOrder, Nova};
 
 use super::{canaries, change_to};
 use crate::database::Database;
-use crate::failure::Failure;
 use crate::wiring;
 use crate::wiring::audited::{after, before};
 
