@@ -24,7 +24,6 @@ mod upgrade;
 
 pub(crate) use db::cutoff as purged_before;
 pub(crate) use fence::{switched_off, what_runs};
-pub(crate) use host::host_return;
 pub(crate) use init::proposal;
 
 use tachi_cli::arguments::{

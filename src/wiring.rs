@@ -11,6 +11,7 @@ pub(crate) mod failure_domains;
 pub(crate) mod fencing;
 mod file_backed;
 mod freezes;
+pub(crate) mod host_return;
 mod identity;
 pub(crate) mod listen;
 mod manager;

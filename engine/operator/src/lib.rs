@@ -35,6 +35,7 @@ mod proof;
 mod recovery;
 pub mod report;
 pub mod report_host;
+pub mod return_to_service;
 mod schema;
 mod situation;
 mod snapshot;

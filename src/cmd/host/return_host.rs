@@ -19,12 +19,11 @@ use tachi_engine::SystemClock;
 use tachi_engine::ports::audit::{AuditPhase, AuditResult};
 use tachi_engine::ports::compute::ServiceChange;
 use tachi_engine::ports::{AuditEntry, Clock as _, CloudLists as _, Compute as _};
+use tachi_operator::return_to_service::{Facts, checks, is_ready};
 
 use super::super::command_settings;
 use super::super::local::{LocalController, LocalOperation};
-use super::checks::checks;
-use super::facts::Facts;
-use super::{facts, is_ready};
+use super::facts;
 use crate::settings::Settings;
 use crate::wiring::audit;
 use crate::wiring::audited::{after, before};

@@ -7,10 +7,10 @@
 use tachi_domain::entity::host::MaintenanceReason;
 use tachi_domain::nova::MigrationType;
 use tachi_domain::recovery::is_drained;
-use tachi_operator::ReturnStepView;
 
 use super::blocking_evacuations::BlockingEvacuations;
 use super::facts::Facts;
+use crate::ReturnStepView;
 
 /// Number of the last steps, which are all that a running host needs if nothing is left of a failure.
 const OF_A_RUNNING_HOST: usize = 2;
@@ -42,17 +42,6 @@ impl StepState {
             Self::Done => Some(true),
             Self::Open => Some(false),
             Self::NotChecked => None,
-        }
-    }
-}
-
-/// Returns the text behind the step.
-const fn words(done: Option<bool>) -> &'static str {
-    match done {
-        Some(true) => " (done)",
-        Some(false) => "",
-        None => {
-            " (not checked: nova-compute is running again, and it is not visible from here if this was done before)"
         }
     }
 }
@@ -166,16 +155,6 @@ fn nothing_to_clean_up(facts: &Facts) -> bool {
         || facts.view.why == Some(MaintenanceReason::Recovery)
         || facts.open.as_ref().is_some_and(|open| !open.kind.is_planned());
     runs && !evacuated && !recovered
-}
-
-/// Renders the steps as lines.
-pub(super) fn lines(steps: &[ReturnStepView]) -> Vec<String> {
-    let mut lines = Vec::new();
-    for (number, step) in steps.iter().enumerate() {
-        lines.push(format!("{}. {}{}", number + 1, step.text, words(step.done)));
-        lines.extend(step.commands.iter().map(|command| format!("     {command}")));
-    }
-    lines
 }
 
 fn starts(often: usize) -> Vec<String> {
@@ -323,7 +302,7 @@ mod tests {
         ] {
             let known = back[place(&back, part)].known;
             assert_eq!(known, StepState::NotChecked, "{part}");
-            assert!(words(known.done()).contains("not checked"), "{part}");
+            assert_eq!(known.done(), None, "{part}");
         }
         // Before nova-compute is up these steps are open.
         if let Ok(Some(service)) = &mut facts.service {

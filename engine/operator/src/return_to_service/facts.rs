@@ -8,43 +8,43 @@ use tachi_engine::ports::FreezeLine;
 use tachi_engine::ports::operator::{HostView, RecoverySummary};
 
 /// Facts about a host. Data from Nova may be an error.
-pub(super) struct Facts {
-    pub(super) view: HostView,
+pub struct Facts {
+    pub view: HostView,
     /// The host's open recovery.
-    pub(super) open: Option<RecoverySummary>,
+    pub open: Option<RecoverySummary>,
     /// True if an engine waits for the host's nova-compute.
-    pub(super) watched: bool,
-    pub(super) engine_runs: bool,
+    pub watched: bool,
+    pub engine_runs: bool,
     /// The instances of the host's last recovery.
-    pub(super) vmoves: Vec<Vmove>,
+    pub vmoves: Vec<Vmove>,
     /// The instances of its last recoveries: a retry has only those that the recovery before it gave up.
-    pub(super) moved: Vec<Vmove>,
+    pub moved: Vec<Vmove>,
     /// The freezes that cover the host.
-    pub(super) freezes: Vec<FreezeLine>,
+    pub freezes: Vec<FreezeLine>,
     /// Instances of the host, or that may run on it, that wait for an operator.
-    pub(super) waiting: Vec<String>,
-    pub(super) service: Result<Option<Service>, String>,
-    pub(super) migrations: Result<Vec<Migration>, String>,
-    pub(super) servers: Result<Vec<Server>, String>,
+    pub waiting: Vec<String>,
+    pub service: Result<Option<Service>, String>,
+    pub migrations: Result<Vec<Migration>, String>,
+    pub servers: Result<Vec<Server>, String>,
 }
 
 impl Facts {
     /// Returns the evacuations from the host that are in one of these states.
-    pub(super) fn evacuations(&self, states: &[MigrationStatus]) -> Vec<&Migration> {
+    pub fn evacuations(&self, states: &[MigrationStatus]) -> Vec<&Migration> {
         let of = self.migrations.as_deref().unwrap_or_default().iter();
         of.filter(|record| record.is_evacuation_from(&self.view.host.name) && states.contains(&record.status))
             .collect()
     }
 
     /// True if Nova listed the host's instances and this one is not among them.
-    pub(super) fn is_elsewhere(&self, server: ServerId) -> bool {
+    pub fn is_elsewhere(&self, server: ServerId) -> bool {
         self.servers
             .as_ref()
             .is_ok_and(|here| here.iter().all(|one| one.id != server))
     }
 
     /// True if one of the host's last recoveries has moved the migration's instance since the migration started, and it is not on the host.
-    pub(super) fn was_overtaken(&self, record: &Migration) -> bool {
+    pub fn was_overtaken(&self, record: &Migration) -> bool {
         let id = record.server.to_string();
         let moved = |one: &Vmove| {
             one.instance_uuid == id
@@ -58,7 +58,7 @@ impl Facts {
     }
 
     /// Returns Nova's record of the host, if it is known.
-    pub(super) fn service(&self) -> Option<&Service> {
+    pub fn service(&self) -> Option<&Service> {
         self.service.as_ref().ok()?.as_ref()
     }
 }

@@ -5,17 +5,17 @@ use tachi_domain::entity::host::MaintenanceReason;
 use tachi_domain::entity::vmove::VmoveStatus;
 use tachi_domain::nova::{Migration, MigrationType};
 use tachi_domain::recovery::{is_drained, is_marked};
-use tachi_operator::progress;
 
 use super::blocking_evacuations::BlockingEvacuations;
 use super::facts::Facts;
+use crate::progress;
 
 /// Limit of the names in a line; the rest is counted.
 const NAMED: usize = 10;
 
 /// Result of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum CheckResult {
+pub enum CheckResult {
     /// The check passed.
     Good,
     /// The check neither blocks nor passes, but should be read.
@@ -27,7 +27,7 @@ pub(super) enum CheckResult {
 }
 
 impl CheckResult {
-    pub(super) const fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Good => "ok",
             Self::Note => "note",
@@ -39,19 +39,19 @@ impl CheckResult {
 
 /// A check and its result.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Check {
-    pub(super) verdict: CheckResult,
-    pub(super) text: String,
+pub struct Check {
+    pub verdict: CheckResult,
+    pub text: String,
 }
 
 impl Check {
-    pub(super) const fn is_against(&self) -> bool {
+    pub const fn is_against(&self) -> bool {
         matches!(self.verdict, CheckResult::Bad | CheckResult::Unknown)
     }
 }
 
 /// Makes all checks. They alone decide whether the host is shown as ready and whether it is returned to service.
-pub(super) fn checks(facts: &Facts) -> Vec<Check> {
+pub fn checks(facts: &Facts) -> Vec<Check> {
     let mut all = Vec::new();
     let mut say = |verdict, text: String| all.push(Check { verdict, text });
     recovery(facts, &mut say);
