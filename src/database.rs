@@ -23,6 +23,7 @@ use tachi_operator::actions::{self, WordEffect};
 use tachi_operator::freezes::{self, FreezeDesk, FreezeRequest, FreezeTarget};
 use tachi_operator::planning::PlanRequest;
 use tachi_operator::report_host::{self, FailureReport};
+use tachi_operator::schedule;
 use tachi_operator::{
     ExplanationView, FailedView, FailurePreview, ForecastView, ForgottenView, FreezeView, FrozenView,
     GivebackView, JobView, LiftedView, PastView, PlannedView, RecoveryHistoryView, RecoveryView,
@@ -31,7 +32,6 @@ use tachi_operator::{
 use tokio::sync::watch;
 
 use crate::cmd::what_runs;
-use crate::schedule;
 use crate::settings::Settings;
 use crate::wiring::region_service::RegionDatabase;
 use crate::wiring::{self, Base};
@@ -203,7 +203,8 @@ impl Source for Database {
     async fn schedule(&self) -> Result<Vec<JobView>, Failure> {
         let schedule = &self.settings.schedule;
         let every = self.settings.fencing.self_test.map(|pauses| pauses.watching);
-        let listed = schedule::listed(&self.base.store, schedule, every, self.now()).await;
+        let store = &self.base.store;
+        let listed = schedule::listed((store.jobs(), store.facts()), schedule, every, self.now()).await;
         converted(&listed.map_err(|error| self.wrong(error))?)
     }
 

@@ -17,9 +17,10 @@ use tachi_engine::dry_run::{Answer, DryRun, rehearse};
 use tachi_engine::ports::{EngineRegistry as _, OperatorJournal as _, Rooms as _};
 use tachi_openstack::Nova;
 use tachi_operator::is_alive;
+use tachi_operator::schedule::{MAX_DRILL, Outcome};
 use tokio::time::{Instant, timeout};
 
-use crate::schedule::{MAX_DRILL, Outcome, manual};
+use crate::schedule::manual;
 use crate::settings::Settings;
 use crate::wiring::failure_domains::FailureDomains;
 use crate::wiring::{self, Base, Devices};

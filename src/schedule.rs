@@ -1,32 +1,6 @@
-//! Scheduled jobs of engines: `[schedule]`. Each engine has the schedule of its own configuration. A row in the database records the start,
-//! so that only one engine runs a job at each time.
+//! The scheduled jobs of this engine: their work, and runs by hand.
 
 mod job_runner;
-mod list;
 pub(crate) mod manual;
-mod next_run;
-mod scheduler;
 
-pub(crate) use job_runner::{JobRunner, Outcome, Worker};
-pub(crate) use list::listed;
-pub(crate) use next_run::{MAX_DRILL, MAX_RUN, begins_at, is_under_way};
-pub(crate) use scheduler::Scheduler;
-
-use tachi_operator::{Job, JobSchedule};
-
-/// `[schedule]`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Schedule {
-    /// The schedule of each job. A job that is missing runs only by hand.
-    pub(crate) jobs: Vec<(Job, JobSchedule)>,
-    /// Age in days from which on finished objects are purged.
-    pub(crate) purge_age_in_days: i64,
-}
-
-impl Schedule {
-    /// Returns the schedule of a job; `None` for one that runs only by hand.
-    pub(crate) fn when(&self, job: Job) -> Option<JobSchedule> {
-        let found = self.jobs.iter().find(|(one, _)| *one == job);
-        found.map(|(_, when)| *when)
-    }
-}
+pub(crate) use job_runner::Worker;

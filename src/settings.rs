@@ -100,7 +100,7 @@ pub(crate) struct Settings {
     /// Inputs of the guards besides Nova and the database.
     pub(crate) surroundings: SurroundingSettings,
     /// Schedule of the engine's jobs.
-    pub(crate) schedule: crate::schedule::Schedule,
+    pub(crate) schedule: tachi_operator::schedule::Schedule,
     /// The audit log of power commands.
     pub(crate) audit: Audit,
     /// The log.

@@ -34,10 +34,11 @@ use tachi_engine::ports::{AuditSink, Clock, Events, Hooks, Jobs, NoAudit, Notifi
 use tachi_engine::{Engine, EngineOptions, Ports, SystemClock};
 use tachi_hooks::Runner;
 use tachi_openstack::{Nova, Session};
+use tachi_operator::schedule::Scheduler;
 use tachi_store::{MigrationReport, SchemaStatus, Store, StoreError, StoreOptions};
 use tokio::sync::watch;
 
-use crate::schedule::{Scheduler, Worker};
+use crate::schedule::Worker;
 use crate::settings::{AuthStrategy, Settings, WebBoard, database_folder};
 
 pub(crate) use bus::{Bus, upstream_engines_now};

@@ -14,10 +14,10 @@ use tachi_cli::out::waiting;
 use tachi_cli::source::{self, Controller, Source as _};
 use tachi_domain::policy::FencingMode;
 use tachi_operator::SituationView;
+use tachi_operator::schedule::Outcome;
 
 use super::upgrade;
 use crate::database::Database;
-use crate::schedule::Outcome;
 use crate::settings::Settings;
 use crate::wiring;
 

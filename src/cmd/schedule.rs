@@ -9,9 +9,10 @@ use tachi_cli::source::Controller;
 use tachi_cli::status::code;
 use tachi_domain::situation::Severity;
 use tachi_operator::Job;
+use tachi_operator::schedule::{JobRunner as _, MAX_RUN, Outcome};
 
 use super::command_settings;
-use crate::schedule::{JobRunner as _, MAX_RUN, Outcome, Worker, manual};
+use crate::schedule::{Worker, manual};
 use crate::wiring;
 
 pub(crate) async fn run(command: ScheduleCommand, controller: &dyn Controller) -> Result<u8, Failure> {

@@ -28,6 +28,7 @@ use tachi_domain::{RecoveryId, ServerId, Timestamp};
 use tachi_engine::ports::compute::ServiceChange;
 use tachi_engine::ports::{Compute as _, JobLine, Jobs as _};
 use tachi_operator::RecoveryHistoryView;
+use tachi_operator::schedule::{Outcome, is_under_way};
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
@@ -36,7 +37,7 @@ use self::region::Region;
 use self::service::Made;
 use crate::cmd::switched_off;
 use crate::database::Database;
-use crate::schedule::{Outcome, is_under_way, manual};
+use crate::schedule::manual;
 
 pub(crate) use drill_report::{lines, object};
 pub(crate) use measured::Live;

@@ -8,9 +8,9 @@ use tachi_cli::out::plain;
 use tachi_domain::situation::Severity;
 use tachi_engine::ports::Jobs as _;
 use tachi_operator::Time;
+use tachi_operator::schedule::{Outcome, is_under_way};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{Outcome, is_under_way};
 use crate::wiring::Base;
 
 /// Records that `row` starts; returns the number of the run. Refused while another run is in progress.

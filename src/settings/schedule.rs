@@ -1,9 +1,8 @@
 //! `[schedule]`: scheduled jobs of engines. There are none by default.
 
 use tachi_config::{Reader, Refusal};
+use tachi_operator::schedule::Schedule;
 use tachi_operator::{Job, JobSchedule};
-
-use crate::schedule::Schedule;
 
 const G: &str = "schedule";
 

@@ -36,6 +36,7 @@ mod recovery;
 pub mod report;
 pub mod report_host;
 pub mod return_to_service;
+pub mod schedule;
 mod schema;
 mod situation;
 mod snapshot;

@@ -6,19 +6,19 @@ use chrono::TimeZone;
 use tachi_domain::Timestamp;
 use tachi_engine::ports::JobLine;
 
-use super::JobSchedule;
+use crate::JobSchedule;
 
 /// Maximum duration of a run, after which it is stopped.
-pub(crate) const MAX_RUN: Duration = Duration::from_mins(30);
+pub const MAX_RUN: Duration = Duration::from_mins(30);
 
 /// Maximum duration of the drill of one host.
-pub(crate) const MAX_DRILL: Duration = Duration::from_mins(2);
+pub const MAX_DRILL: Duration = Duration::from_mins(2);
 
 /// Maximum difference between the clocks of engines. A row from further ahead was written by a clock that was set back since.
 const MAX_CLOCK_SKEW: Duration = Duration::from_hours(1);
 
 /// True if the job is running.
-pub(crate) fn is_under_way(line: &JobLine, now: Timestamp) -> bool {
+pub fn is_under_way(line: &JobLine, now: Timestamp) -> bool {
     let longest = if line.name.starts_with("drill ") {
         MAX_DRILL
     } else {
@@ -31,7 +31,7 @@ pub(crate) fn is_under_way(line: &JobLine, now: Timestamp) -> bool {
 
 /// Returns the due time of the next run: the last one that has passed without a run, else the next one. Several missed times are
 /// made up for by one run. `started` is when this engine started: a job that never ran has missed nothing before that.
-pub(crate) fn begins_at<Z: TimeZone>(
+pub fn begins_at<Z: TimeZone>(
     when: JobSchedule,
     line: Option<&JobLine>,
     started: Timestamp,

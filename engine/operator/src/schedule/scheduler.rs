@@ -13,14 +13,15 @@ use tachi_engine::ports::{Clock, JobLine, Jobs, JournalError};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::{Job, JobRunner, MAX_RUN, Outcome, Schedule, begins_at, is_under_way};
+use super::{JobRunner, MAX_RUN, Outcome, Schedule, begins_at, is_under_way};
+use crate::Job;
 
 /// Interval at which each engine checks.
 const CHECK_INTERVAL: Duration = Duration::from_secs(15);
 
 const GOOD: &str = "tachi_job_last_success_timestamp_seconds";
 
-pub(crate) struct Scheduler<Z> {
+pub struct Scheduler<Z> {
     jobs: Arc<dyn Jobs>,
     work: Arc<dyn JobRunner>,
     clock: Arc<dyn Clock>,
@@ -35,7 +36,7 @@ pub(crate) struct Scheduler<Z> {
 
 impl<Z: TimeZone> Scheduler<Z> {
     /// Creates a scheduler that starts checking now, under a unique name.
-    pub(crate) fn new(
+    pub fn new(
         jobs: Arc<dyn Jobs>,
         work: Arc<dyn JobRunner>,
         clock: Arc<dyn Clock>,
@@ -61,7 +62,7 @@ impl<Z: TimeZone> Scheduler<Z> {
     }
 
     /// Checks until `stop`. A job that is running then is dropped halfway: it can be repeated.
-    pub(crate) async fn run(mut self, stop: CancellationToken) {
+    pub async fn run(mut self, stop: CancellationToken) {
         if self.schedule.jobs.is_empty() {
             return;
         }

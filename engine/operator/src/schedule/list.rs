@@ -5,27 +5,26 @@ use std::time::Duration;
 use chrono::Local;
 use tachi_domain::Timestamp;
 use tachi_domain::situation::{DeviceTest, Severity};
-use tachi_engine::ports::{FactStore as _, JobLine, Jobs as _, JournalError};
+use tachi_engine::ports::{FactStore, JobLine, Jobs, JournalError};
 use tachi_engine::watcher::kind;
-use tachi_operator::when::lasting;
-use tachi_operator::{JobView, Time};
-use tachi_store::Store;
 
-use super::{Job, JobSchedule, Schedule, begins_at, is_under_way};
+use super::{Schedule, begins_at, is_under_way};
+use crate::when::lasting;
+use crate::{Job, JobSchedule, JobView, Time};
 
 /// Lists all jobs of `schedule`, and the tests of fence devices, which run at the interval `every`.
 ///
 /// # Errors
 ///
 /// The database failed, or contains something unexpected.
-pub(crate) async fn listed(
-    store: &Store,
+pub async fn listed(
+    (jobs, facts): (&dyn Jobs, &dyn FactStore),
     schedule: &Schedule,
     every: Option<Duration>,
     now: Timestamp,
 ) -> Result<Vec<JobView>, JournalError> {
-    let lines = store.jobs().jobs().await?;
-    let facts = store.facts().facts(Some(kind::TESTS)).await?;
+    let lines = jobs.jobs().await?;
+    let facts = facts.facts(Some(kind::TESTS)).await?;
     let tests: Vec<DeviceTest> = match facts.first() {
         Some(fact) => serde_json::from_str(&fact.value)
             .map_err(|error| JournalError::new("reading the tests of devices", error))?,

@@ -8,8 +8,8 @@ use tachi_testkit::utc;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
-use super::super::JobSchedule;
 use super::*;
+use crate::JobSchedule;
 
 /// A clock that goes with the runtime's, which is paused.
 struct Wall {
