@@ -1,65 +1,51 @@
-//! The subcommands, one file each.
+//! The commands that need the configuration, the database or the services of a controller; `tachi-cli` has the others.
 
 mod ack;
 mod api;
 mod audit;
-mod completions;
 mod config;
-mod consent;
 mod db;
 mod demo;
 pub(crate) mod doctor;
 mod drill;
 mod engine;
-mod events;
-mod explain;
-mod failure;
 mod fence;
 pub(crate) mod fence_agent;
-mod forecast;
-mod freeze;
 mod host;
 mod init;
-mod instance;
 mod local;
 mod manage;
-mod mon;
-mod monitor;
 mod openapi;
-mod overview;
 mod policy;
-pub(crate) mod process_owner;
-mod recovery;
-mod reporter;
 mod sandbox;
 mod schedule;
 mod serve;
-mod status;
 mod upgrade;
 
-pub(crate) use consent::{asked, confirmed};
 pub(crate) use db::cutoff as purged_before;
-pub(crate) use failure::Failure;
 pub(crate) use fence::{switched_off, what_runs};
-pub(crate) use freeze::{after, before};
-pub(crate) use host::host_return;
 pub(crate) use init::proposal;
-pub(crate) use tachi_operator::is_alive as alive;
 
-use tachi_domain::policy::Policy;
-use tachi_operator::{downtime, when};
-use tokio::sync::watch;
-
-use crate::cli::{
+use tachi_cli::arguments::{
     Cli, Command, ConfigArgs, Format, ShapeArgs, UpgradeCheckArgs, UpgradeCommand, WAY, check_scope,
 };
+use tachi_cli::failure::Failure;
+use tachi_cli::out;
+use tachi_cli::{
+    completions, events, explain, forecast, freeze, instance, mon, monitor, overview, recovery, reporter,
+    status,
+};
+use tachi_domain::policy::Policy;
+use tokio::sync::watch;
+
+use crate::database::DatabaseController;
 use crate::logging;
-use crate::out;
 use crate::settings::Settings;
 
 /// Runs a command; returns the exit code.
 pub(crate) async fn run(cli: Cli) -> Result<u8, Failure> {
     check_scope(&cli.command)?;
+    let controller = &DatabaseController;
     match cli.command {
         Command::Demo(args) => demo::run(args).await,
         Command::Serve(args) => Box::pin(serve::run(args)).await,
@@ -68,31 +54,31 @@ pub(crate) async fn run(cli: Cli) -> Result<u8, Failure> {
         Command::Sandbox(args) => sandbox::run(args).await,
         Command::Setup(command) => Box::pin(init::run(command)).await,
         Command::Db(command) => Box::pin(db::run(command)).await,
-        Command::Recovery(command) => Box::pin(recovery::run(command)).await,
-        Command::Instance(command) => Box::pin(instance::run(command)).await,
-        Command::Vmove(command) => Box::pin(instance::of_vmove(command)).await,
-        Command::Monitor(command) => Box::pin(monitor::run(command)).await,
-        Command::Reporter(command) => Box::pin(reporter::of_reporter(command)).await,
-        Command::Events(args) => Box::pin(events::run(args)).await,
+        Command::Recovery(command) => Box::pin(recovery::run(command, controller)).await,
+        Command::Instance(command) => Box::pin(instance::run(command, controller)).await,
+        Command::Vmove(command) => Box::pin(instance::of_vmove(command, controller)).await,
+        Command::Monitor(command) => Box::pin(monitor::run(command, controller)).await,
+        Command::Reporter(command) => Box::pin(reporter::of_reporter(command, controller)).await,
+        Command::Events(args) => Box::pin(events::run(args, controller)).await,
         Command::Config(command) => config::run(command),
         Command::Policy(command) => policy::run(command),
         Command::Openapi(args) => openapi::run(&args),
         Command::Fence(command) => Box::pin(fence::run(command)).await,
         Command::Ack(args) => Box::pin(ack::run(args)).await,
-        Command::Freeze(command) => Box::pin(freeze::run(command)).await,
-        Command::Thaw(command) => Box::pin(freeze::thaw(command)).await,
-        Command::Host(command) => Box::pin(host::run(command)).await,
+        Command::Freeze(command) => Box::pin(freeze::run(command, controller)).await,
+        Command::Thaw(command) => Box::pin(freeze::thaw(command, controller)).await,
+        Command::Host(command) => Box::pin(host::run(command, controller)).await,
         Command::Audit(command) => Box::pin(audit::run(command)).await,
-        Command::Show(args) => Box::pin(explain::run(args)).await,
-        Command::Forecast(args) => Box::pin(forecast::run(args)).await,
-        Command::Status(args) => Box::pin(status::run(args)).await,
-        Command::Mon(args) => Box::pin(mon::run(args)).await,
-        Command::Drill(args) => Box::pin(drill::run(args)).await,
-        Command::Jobs(command) => Box::pin(schedule::run(command)).await,
+        Command::Show(args) => Box::pin(explain::run(args, controller)).await,
+        Command::Forecast(args) => Box::pin(forecast::run(args, controller)).await,
+        Command::Status(args) => Box::pin(status::run(args, controller)).await,
+        Command::Mon(args) => Box::pin(mon::run(args, controller)).await,
+        Command::Drill(args) => Box::pin(drill::run(args, controller)).await,
+        Command::Jobs(command) => Box::pin(schedule::run(command, controller)).await,
         Command::Doctor(args) if args.upgrade => {
             Ok(Box::pin(upgrade::run(&args.source.config, &args.shape)).await)
         }
-        Command::Doctor(args) => Box::pin(doctor::run(args)).await,
+        Command::Doctor(args) => Box::pin(doctor::run(args, controller)).await,
         Command::Upgrade(UpgradeCommand::Check(UpgradeCheckArgs { config, shape })) => {
             Ok(Box::pin(upgrade::run(&config, &shape)).await)
         }
@@ -101,7 +87,7 @@ pub(crate) async fn run(cli: Cli) -> Result<u8, Failure> {
             out::line(WAY);
             Ok(crate::DONE)
         }
-        Command::Overview => Ok(Box::pin(overview::run()).await),
+        Command::Overview => Ok(Box::pin(overview::run(controller)).await),
         Command::FenceAgent(args) => Box::pin(fence_agent::run(args)).await,
         Command::Manage(config, category) => Box::pin(manage::run(config, category)).await,
         Command::MasakariStatus(config, json) => {

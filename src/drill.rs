@@ -2,13 +2,14 @@
 //! nothing but its own row. A live drill powers off a host that holds only instances of the drill.
 
 pub(crate) mod live;
-mod prediction;
 mod shown;
 
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tachi_cli::failure::Failure;
+use tachi_cli::out::plain;
 use tachi_domain::HostId;
 use tachi_domain::situation::Severity;
 use tachi_engine::Ports;
@@ -16,16 +17,14 @@ use tachi_engine::dry_run::{Answer, DryRun, rehearse};
 use tachi_engine::ports::{EngineRegistry as _, OperatorJournal as _, Rooms as _};
 use tachi_openstack::Nova;
 use tachi_operator::is_alive;
+use tachi_operator::schedule::{MAX_DRILL, Outcome};
 use tokio::time::{Instant, timeout};
 
-use crate::cmd::Failure;
-use crate::out::plain;
-use crate::schedule::{MAX_DRILL, Outcome, manual};
+use crate::schedule::manual;
 use crate::settings::Settings;
 use crate::wiring::failure_domains::FailureDomains;
 use crate::wiring::{self, Base, Devices};
 
-pub(crate) use prediction::{Prediction, predicted};
 pub(crate) use shown::{lines, object};
 
 /// Limit of the instances that are named in a line.

@@ -10,7 +10,7 @@ const NAME: &str = "tachi";
 // The broker client logs every "no such queue" as an error; the bus itself logs the real ones.
 const SERVICE: Levels = Levels {
     normal: "info,sqlx=warn,sea_orm=warn,sea_orm_migration=warn,osauth=warn,lapin=off",
-    debug: "info,tachi=debug,tachi_engine=debug,tachi_api=debug,tachi_openstack=debug,tachi_fence=debug,tachi_store=debug",
+    debug: "info,tachi=debug,tachi_engine=debug,tachi_api=debug,tachi_openstack=debug,tachi_operator=debug,tachi_fence=debug,tachi_store=debug",
 };
 const WARNINGS: &str = "warn,lapin=off";
 

@@ -1,33 +1,18 @@
-//! The `tachi` binary: one thin file per subcommand, and the wiring of adapters to the engine and the API.
+//! The `tachi` binary: the commands of a controller, and the wiring of adapters to the engine and the API.
 
-mod cli;
 mod cmd;
+mod database;
 mod drill;
 mod logging;
-mod out;
 mod schedule;
 mod settings;
-mod source;
 mod wiring;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use crate::cli::{Cli, Command, DropIn, FenceAgentArgs};
-
-/// Version of the build. Packages set `TACHI_VERSION`, which names the commit; a plain `cargo build` omits it, so that a new commit
-/// rebuilds nothing.
-const VERSION: &str = match option_env!("TACHI_VERSION") {
-    Some(version) => version,
-    None => env!("CARGO_PKG_VERSION"),
-};
-
-/// Exit code of success.
-const DONE: u8 = 0;
-/// Exit code of a failure.
-const FAILED: u8 = 1;
-/// Exit code of wrong usage or configuration.
-const USAGE: u8 = 2;
+use tachi_cli::arguments::{self, Cli, Command, DropIn, FenceAgentArgs};
+use tachi_cli::{DONE, FAILED, USAGE, VERSION, out};
 
 fn main() -> ExitCode {
     // With two TLS stacks rustls would panic at run time; there is only one, and it is installed here.
@@ -72,7 +57,7 @@ fn command_line(given: &[OsString]) -> Cli {
         None if given.len() <= 1 => Cli {
             command: Command::Overview,
         },
-        None => cli::parse(given).unwrap_or_else(|error| error.exit()),
+        None => arguments::parse(given).unwrap_or_else(|error| error.exit()),
         Some(agent) => Cli {
             command: Command::FenceAgent(FenceAgentArgs {
                 name: agent.to_owned(),

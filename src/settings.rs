@@ -24,13 +24,12 @@ use std::time::Duration;
 
 use secrecy::ExposeSecret as _;
 use tachi_api::BindingOptions;
+use tachi_cli::arguments::ConfigArgs;
 use tachi_config::{
     ConfigErrors, ConfigReport, Effective, Ini, KnownOptions, Origin, Reader, Refusal, default_search,
 };
 use tachi_domain::policy::Policy;
 use tachi_log::LogSettings;
-
-use crate::cli::ConfigArgs;
 
 pub(crate) use audit::{Audit, places as audit_places};
 pub(crate) use database::{Database, folder as database_folder};
@@ -101,7 +100,7 @@ pub(crate) struct Settings {
     /// Inputs of the guards besides Nova and the database.
     pub(crate) surroundings: SurroundingSettings,
     /// Schedule of the engine's jobs.
-    pub(crate) schedule: crate::schedule::Schedule,
+    pub(crate) schedule: tachi_operator::schedule::Schedule,
     /// The audit log of power commands.
     pub(crate) audit: Audit,
     /// The log.

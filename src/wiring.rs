@@ -1,5 +1,6 @@
 //! Wiring of adapters to the ports of engine and API.
 
+pub(crate) mod audited;
 mod audited_events;
 mod bus;
 mod cloud;
@@ -10,6 +11,7 @@ pub(crate) mod failure_domains;
 pub(crate) mod fencing;
 mod file_backed;
 mod freezes;
+pub(crate) mod host_return;
 mod identity;
 pub(crate) mod listen;
 mod manager;
@@ -24,18 +26,19 @@ use std::time::Duration;
 use tachi_api::RefusalCounter;
 use tachi_audit::AuditLog;
 use tachi_bus::{Fanout, InProcess, SocketNotifier, SocketWake};
+use tachi_cli::arguments::ConfigArgs;
+use tachi_cli::failure::Failure;
+use tachi_cli::out::waiting;
 use tachi_domain::policy::{BareNormal, FencingMode, Policy};
 use tachi_engine::ports::{AuditSink, Clock, Events, Hooks, Jobs, NoAudit, Notifier, Registry, Wakeups};
 use tachi_engine::{Engine, EngineOptions, Ports, SystemClock};
 use tachi_hooks::Runner;
 use tachi_openstack::{Nova, Session};
+use tachi_operator::schedule::Scheduler;
 use tachi_store::{MigrationReport, SchemaStatus, Store, StoreError, StoreOptions};
 use tokio::sync::watch;
 
-use crate::cli::ConfigArgs;
-use crate::cmd::Failure;
-use crate::out::waiting;
-use crate::schedule::{Scheduler, Worker};
+use crate::schedule::Worker;
 use crate::settings::{AuthStrategy, Settings, WebBoard, database_folder};
 
 pub(crate) use bus::{Bus, upstream_engines_now};

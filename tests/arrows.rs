@@ -70,6 +70,19 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "tachi-spool",
         ],
     ),
+    // The commands as people see them. They know neither the server's code nor the database.
+    (
+        "tachi-cli",
+        &[
+            "tachi-clouds",
+            "tachi-config",
+            "tachi-domain",
+            "tachi-engine",
+            "tachi-instance-ha",
+            "tachi-keystone",
+            "tachi-operator",
+        ],
+    ),
     // The binary wires them.
     (
         "tachi",
@@ -77,6 +90,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "tachi-api",
             "tachi-audit",
             "tachi-bus",
+            "tachi-cli",
             "tachi-clouds",
             "tachi-config",
             "tachi-domain",

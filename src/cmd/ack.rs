@@ -4,6 +4,11 @@ use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::json;
+use tachi_cli::arguments::AckArgs;
+use tachi_cli::failure::Failure;
+use tachi_cli::out::{Cell, Column, TextTable, answer};
+use tachi_cli::process_owner;
+use tachi_cli::source::Source as _;
 use tachi_domain::situation::{Acknowledgement, FindingCode, name_in_command};
 use tachi_engine::ports::audit::{AuditPhase, AuditResult};
 use tachi_engine::ports::{AuditEntry, Fact, FactStore as _};
@@ -12,12 +17,9 @@ use tachi_engine::watcher::kind::ACKNOWLEDGED;
 use tachi_operator::Time;
 use tachi_operator::when::lasting;
 
-use super::freeze::{after, before};
-use super::{Failure, process_owner};
-use crate::cli::AckArgs;
-use crate::out::{Cell, Column, TextTable, answer};
-use crate::source::{Database, Source as _};
+use crate::database::Database;
 use crate::wiring;
+use crate::wiring::audited::{after, before};
 
 const SHORTEST: Duration = Duration::from_mins(1);
 const LONGEST: Duration = Duration::from_hours(90 * 24);
@@ -206,7 +208,7 @@ mod tests {
     use clap::Parser as _;
 
     use super::*;
-    use crate::cli::{Cli, Command};
+    use tachi_cli::arguments::{Cli, Command};
 
     #[tokio::test]
     async fn wrong_options_are_refused_before_the_database_is_opened() {

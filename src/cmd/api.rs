@@ -1,9 +1,10 @@
 //! `tachi api`.
 
+use tachi_cli::arguments::ConfigArgs;
+use tachi_cli::failure::Failure;
 use tokio::sync::watch;
 
-use super::{Failure, service_settings};
-use crate::cli::ConfigArgs;
+use super::service_settings;
 use crate::wiring::policy::PolicyFiles;
 use crate::wiring::{self, Bus, EventSetup, Process};
 

@@ -6,16 +6,16 @@ use serde_json::{Map, Value, json};
 use tachi_audit::Keys;
 use tachi_audit::read::{LineQuery, newest};
 use tachi_audit::verify::{LogReport, logs, verify};
+use tachi_cli::arguments::{AuditCommand, AuditNewKeyArgs, AuditShowArgs, AuditVerifyArgs, ConfigArgs};
+use tachi_cli::failure::Failure;
+use tachi_cli::out::{self, answer};
+use tachi_cli::source::{self, Source as _};
 use tachi_domain::count;
 use tachi_engine::SystemClock;
 use tachi_engine::ports::Clock as _;
-use tachi_operator::Time;
 
-use super::{Failure, command_settings};
-use crate::cli::{AuditCommand, AuditNewKeyArgs, AuditShowArgs, AuditVerifyArgs, ConfigArgs};
-use crate::out::{self, Cell, Column, TextTable, answer};
+use super::command_settings;
 use crate::settings::audit_places;
-use crate::source::{self, Source as _};
 
 /// Checks or shows the log, or makes a new key.
 pub(crate) async fn run(command: AuditCommand) -> Result<u8, Failure> {
@@ -207,7 +207,7 @@ async fn show(args: &AuditShowArgs) -> Result<u8, Failure> {
     } else {
         None
     };
-    let (mut lines, unread, now) = match api {
+    let (lines, unread, now) = match api {
         None => {
             let (lines, unread) = here(args, recovery)?;
             (lines, unread, SystemClock.wall())
@@ -223,17 +223,7 @@ async fn show(args: &AuditShowArgs) -> Result<u8, Failure> {
             (rows.lines, rows.unread, api.now())
         }
     };
-    lines.reverse();
-    let none = "no line of the log matches";
-    answer::list(&args.shape, now, &sheet(&lines), none)?;
-    for why in &unread {
-        out::note(out::plain(&format!("tachi: a log could not be read: {why}")));
-    }
-    Ok(if unread.is_empty() {
-        crate::DONE
-    } else {
-        crate::FAILED
-    })
+    tachi_cli::audit::show(&args.shape, now, lines, &unread)
 }
 
 /// Merges the logs of this machine's engines by time, as far as their clocks agree; newest first.
@@ -248,75 +238,4 @@ fn here(args: &AuditShowArgs, recovery: Option<String>) -> Result<Found, Failure
     let unread = page.unread.iter();
     let unread = unread.map(|(path, why)| format!("{}: {why}", path.display()));
     Ok((page.lines, unread.collect()))
-}
-
-fn sheet(lines: &[Map<String, Value>]) -> TextTable<7> {
-    let columns = [
-        Column::of("time", "ts"),
-        Column::new("host"),
-        Column::new("action"),
-        Column::new("result"),
-        Column::new("device"),
-        Column::new("actor"),
-        Column::of("what", "text"),
-    ];
-    TextTable::new(columns, lines, |line| {
-        let action = match (text(line, "from"), text(line, "to")) {
-            (from, to) if !to.is_empty() => format!("{from} -> {to}"),
-            _ => format!("{} {}", text(line, "action"), text(line, "phase")),
-        };
-        let actor = match text(line, "operator") {
-            operator if operator.is_empty() => text(line, "actor"),
-            operator => operator,
-        };
-        let at: Option<Time> = line
-            .get("ts")
-            .and_then(|at| serde_json::from_value(at.clone()).ok());
-        let cells = [
-            at.map_or_else(|| Cell::text(text(line, "ts")), |at| Cell::Time(at.0)),
-            Cell::text(text(line, "host")),
-            Cell::text(action.trim()),
-            Cell::text(text(line, "result")),
-            Cell::prose(text(line, "device")),
-            Cell::prose(actor),
-            Cell::prose(text(line, "text")),
-        ];
-        (cells, Value::Object((*line).clone()))
-    })
-}
-
-/// Returns a field as text. Control characters that a device has sent must not move the cursor.
-fn text(line: &Map<String, Value>, key: &str) -> String {
-    let text = line.get(key).and_then(Value::as_str).unwrap_or_default();
-    text.chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-    use tachi_domain::Timestamp;
-
-    use super::*;
-    use crate::out::at_widths;
-
-    /// Regression test: the table was once 409 columns wide on a terminal of 100.
-    #[test]
-    fn the_audit_log_fits_the_terminal() {
-        let lines = [
-            json!({
-                "ts": "2023-11-14T22:13:20.123Z", "host": "compute-001.az-1.example.org", "action": "power_off", "phase": "intent",
-                "device": "redfish https://10.0.0.1/redfish/v1 system 1", "actor": "ctl-1:4711:a1b2c3d4",
-                "text": "ForceOff, because the host was reported dead by two monitors and does not answer any more",
-            }),
-            json!({
-                "ts": "no time", "host": "compute-002", "action": "word", "phase": "outcome", "result": "ok",
-                "operator": "alice, uid 1000, as root (smoke in rack 7)", "text": "evil\u{1b}[2J\nERR",
-            }),
-        ];
-        let now = Timestamp::from_micros(1_700_000_240_000_000);
-        let lines = lines.map(|line| line.as_object().unwrap().clone());
-        insta::assert_snapshot!(at_widths(&sheet(&lines), now));
-    }
 }

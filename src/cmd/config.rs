@@ -1,11 +1,12 @@
 //! `tachi config`.
 
 use serde_json::{Value, json};
+use tachi_cli::arguments::{ConfigCommand, ConfigFormat};
+use tachi_cli::failure::Failure;
+use tachi_cli::out;
 use tachi_config::{Effective, Origin, sample};
 
-use super::{Failure, command_settings};
-use crate::cli::{ConfigCommand, ConfigFormat};
-use crate::out;
+use super::command_settings;
 use crate::settings::Settings;
 
 /// Prints the configuration in effect, whose INI form can be read back as a file, or a sample of one.

@@ -5,6 +5,9 @@ mod grants;
 use std::time::Duration;
 
 use serde_json::json;
+use tachi_cli::arguments::{ConfigArgs, DbCommand, DbVersionArgs, PurgeArgs};
+use tachi_cli::failure::Failure;
+use tachi_cli::out::{self, Cell, Column, TextTable, answer, waiting};
 use tachi_domain::Timestamp;
 use tachi_domain::count;
 use tachi_engine::SystemClock;
@@ -12,9 +15,7 @@ use tachi_engine::ports::Clock as _;
 use tachi_store::{MigrationReport, PurgeCounts, PurgeOptions, Store, StoreOptions};
 use tokio::time::Instant;
 
-use super::{Failure, command_settings};
-use crate::cli::{ConfigArgs, DbCommand, DbVersionArgs, PurgeArgs};
-use crate::out::{self, Cell, Column, TextTable, answer, waiting};
+use super::command_settings;
 use crate::settings::Database;
 use crate::{logging, wiring};
 

@@ -15,11 +15,12 @@ mod view;
 use std::io::IsTerminal as _;
 use std::time::{Duration, Instant};
 
-use crate::cli::{DemoArgs, DemoFault};
-use crate::logging;
-use crate::out;
+use tachi_cli::arguments::{DemoArgs, DemoFault};
+use tachi_cli::failure::Failure;
+use tachi_cli::out;
 
-use super::Failure;
+use crate::logging;
+
 use browser::stopped;
 use outcome::Outcome;
 use scene::Scene;

@@ -1,28 +1,33 @@
 //! `tachi drill`: a rehearsal of a host failure.
 
 use serde_json::json;
+use tachi_cli::arguments::{CanaryNetwork, DrillArgs};
+use tachi_cli::consent::confirmed;
+use tachi_cli::explain;
+use tachi_cli::failure::Failure;
+use tachi_cli::forecast::outcome;
+use tachi_cli::out::{self, answer, waiting};
+use tachi_cli::prediction::predicted;
+use tachi_cli::process_owner::who;
+use tachi_cli::source::{self, Controller};
+use tachi_cli::status::code;
 use tachi_engine::SystemClock;
 use tachi_engine::ports::Clock as _;
+use tachi_openstack::Networks;
 
-use super::explain;
-use super::forecast::outcome;
-use super::process_owner::who;
-use super::status::code;
-use super::{Failure, command_settings, confirmed};
-use crate::cli::DrillArgs;
+use super::command_settings;
+use crate::database::Database;
 use crate::drill::live::DrillRequest;
 use crate::drill::live::admission::{AdmittedHost, admit};
 use crate::drill::live::canaries::{self, Make};
 use crate::drill::{self, DrillSources};
-use crate::out::{self, answer, waiting};
 use crate::schedule::manual;
-use crate::source::{self, Database};
 use crate::wiring;
 
 /// Runs the drill that the options ask for.
-pub(crate) async fn run(args: DrillArgs) -> Result<u8, Failure> {
+pub(crate) async fn run(args: DrillArgs, controller: &dyn Controller) -> Result<u8, Failure> {
     if args.paper {
-        paper(&args).await
+        paper(&args, controller).await
     } else if args.live {
         Box::pin(live(&args)).await
     } else if args.clean_up {
@@ -47,7 +52,11 @@ async fn live(args: &DrillArgs) -> Result<u8, Failure> {
             count,
             image: image.clone(),
             flavor: flavor.clone(),
-            networks: args.canaries.network.clone(),
+            networks: match args.canaries.network.clone() {
+                CanaryNetwork::None => Networks::None,
+                CanaryNetwork::Auto => Networks::Auto,
+                CanaryNetwork::Of(id) => Networks::Of(id),
+            },
             ha_key: database.settings.policy.ha_key.clone(),
         },
         notice: args.canaries.notice,
@@ -140,8 +149,8 @@ async fn clean_up(args: &DrillArgs) -> Result<u8, Failure> {
 
 /// Shows what is known already: why the host is protected or not, whether its instances fit elsewhere, and how long earlier recoveries
 /// took.
-async fn paper(args: &DrillArgs) -> Result<u8, Failure> {
-    let source = source::open(&args.source).await?;
+async fn paper(args: &DrillArgs, controller: &dyn Controller) -> Result<u8, Failure> {
+    let source = source::open(&args.source, controller).await?;
     let found = source.explanations(&args.host).await?;
     let host = found
         .into_iter()
@@ -150,7 +159,7 @@ async fn paper(args: &DrillArgs) -> Result<u8, Failure> {
         return Err(drill::unregistered(&args.host));
     }
     let forecast = source.forecast(None, std::slice::from_ref(&args.host)).await?;
-    let predicted = drill::predicted(source.as_ref()).await?;
+    let predicted = predicted(source.as_ref()).await?;
     let now = source.now();
     let object = json!({
         "host": args.host, "kind": "paper", "explanation": host, "forecast": forecast.lost, "predicted": predicted,
@@ -190,7 +199,7 @@ async fn shadow(args: &DrillArgs) -> Result<u8, Failure> {
     let asked = DrillSources::open(&database.settings, &database.base).await?;
     let work = Box::pin(asked.shadow(&args.host, &by, manual::ctrl_c()?));
     let shadow = waiting("Keystone, Nova, Placement and fence devices", work).await?;
-    let predicted = drill::predicted(&database).await?;
+    let predicted = predicted(&database).await?;
     let object = drill::object(&shadow, predicted.as_ref());
     answer::object(
         &args.shape,

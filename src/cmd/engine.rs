@@ -1,9 +1,10 @@
 //! `tachi engine`.
 
+use tachi_cli::arguments::EngineArgs;
+use tachi_cli::failure::Failure;
 use tokio::sync::watch;
 
-use super::{Failure, service_settings};
-use crate::cli::EngineArgs;
+use super::service_settings;
 use crate::wiring::{self, Bus, Devices, EventSetup, Process};
 
 /// Runs the engine until it is stopped.

@@ -11,9 +11,10 @@ use tachi_engine::SystemClock;
 use tachi_engine::ports::Clock;
 use tachi_fence::Fencers;
 
-use super::{Failure, command_settings};
-use crate::cli::{ConfigArgs, FenceCommand};
+use super::command_settings;
 use crate::settings::Settings;
+use tachi_cli::arguments::{ConfigArgs, FenceCommand};
+use tachi_cli::failure::Failure;
 
 pub(crate) async fn run(command: FenceCommand) -> Result<u8, Failure> {
     match command {

@@ -4,11 +4,10 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use clap::CommandFactory as _;
+use tachi_cli::arguments::{Cli, FenceAgentArgs};
+use tachi_cli::failure::Failure;
+use tachi_cli::out;
 use tachi_fence::agent::{self, Invocation};
-
-use super::Failure;
-use crate::cli::{Cli, FenceAgentArgs};
-use crate::out;
 
 /// The environment variable with which Pacemaker's fencer marks the processes that it starts.
 const SERVICE: (&str, &str) = ("PCMK_service", "pacemaker-fenced");

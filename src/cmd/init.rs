@@ -12,17 +12,19 @@ use std::sync::Arc;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 use tachi_api::BindingOptions;
+use tachi_cli::arguments::{InitCommand, InitMonitorsArgs};
+use tachi_cli::failure::Failure;
+use tachi_cli::out;
+use tachi_cli::out::answer::{self, ProgressReporter};
 use tachi_engine::SystemClock;
 use tachi_engine::ports::{CallError, Clock as _, OperatorJournal as _};
 use tachi_keystone::{Credentials, Region, Scope};
 use tachi_openstack::{NamedResource, NewCredential, Options, Session};
 use uuid::Uuid;
 
-use super::{Failure, command_settings};
-use crate::cli::{InitCommand, InitMonitorsArgs};
-use crate::out::answer::{self, ProgressReporter};
+use super::command_settings;
 use crate::settings::Settings;
-use crate::{out, wiring};
+use crate::wiring;
 
 pub(crate) use from_nova::proposal;
 pub(super) use from_nova::{missing, protect_all};

@@ -9,14 +9,14 @@ use axum::body::{Body, to_bytes};
 use axum::http::{Method, Request};
 use serde_json::Value;
 use tachi_api::{Identity, TokenValidator, Unavailable};
+use tachi_cli::failure::Failure;
 use tachi_engine::ports::audit::{AuditPhase, AuditResult};
 use tachi_engine::ports::{AuditEntry, AuditSink};
 use tokio::sync::watch;
 use tower::ServiceExt as _;
 
-use super::Failure;
-use super::freeze::{after, before};
 use crate::settings::{Settings, WebBoard};
+use crate::wiring::audited::{after, before};
 use crate::wiring::policy::PolicyFiles;
 use crate::wiring::{self, AuthSetup, Base, Bus, EventSetup, Process};
 

@@ -1,11 +1,12 @@
 //! `masakari-manage`, for operators who use it in their scripts: the same output and the same exit codes.
 
+use tachi_cli::arguments::{ConfigArgs, ManageCategory, ManageDb, PurgeArgs, ShapeArgs};
+use tachi_cli::failure::Failure;
+use tachi_cli::out::{self, View};
 use tachi_engine::SystemClock;
 use tachi_engine::ports::Clock as _;
 
-use super::{Failure, db};
-use crate::cli::{ConfigArgs, ManageCategory, ManageDb, PurgeArgs, ShapeArgs};
-use crate::out::{self, View};
+use super::db;
 
 /// Runs the command.
 pub(crate) async fn run(config: ConfigArgs, category: Option<ManageCategory>) -> Result<u8, Failure> {

@@ -1,8 +1,8 @@
 //! `tachi openapi`.
 
-use super::Failure;
-use crate::cli::{OpenapiArgs, OpenapiFormat};
-use crate::out;
+use tachi_cli::arguments::{OpenapiArgs, OpenapiFormat};
+use tachi_cli::failure::Failure;
+use tachi_cli::out;
 
 /// Prints the description of the API.
 pub(crate) fn run(args: &OpenapiArgs) -> Result<u8, Failure> {

@@ -1,12 +1,13 @@
 //! `tachi policy`.
 
 use tachi_api::{Identity, Policy, policy_rules};
+use tachi_cli::arguments::{PolicyCheckArgs, PolicyCommand, ShapeArgs};
+use tachi_cli::failure::Failure;
+use tachi_cli::out::{self, Cell, Column, TextTable, answer};
 use tachi_engine::SystemClock;
 use tachi_engine::ports::Clock as _;
 
-use super::{Failure, command_settings};
-use crate::cli::{PolicyCheckArgs, PolicyCommand, ShapeArgs};
-use crate::out::{self, Cell, Column, TextTable, answer};
+use super::command_settings;
 use crate::wiring;
 
 /// Shows the rules, or checks them.

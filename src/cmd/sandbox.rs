@@ -6,13 +6,13 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use tachi_cli::arguments::SandboxArgs;
+use tachi_cli::failure::Failure;
+use tachi_cli::out;
 use tachi_sandbox::{Boot, Fleet, RegionSettings, Sandbox, SandboxOptions};
 use tempfile::TempDir;
 
-use super::Failure;
-use crate::cli::SandboxArgs;
 use crate::logging;
-use crate::out;
 use crate::wiring::Process;
 
 /// Short timeouts: simulated machines react within a second, so one that does not, or a broken BMC, is found within seconds.

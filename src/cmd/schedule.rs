@@ -1,56 +1,25 @@
 //! `tachi jobs`: the scheduled jobs of engines.
 
 use serde_json::json;
+use tachi_cli::arguments::{ScheduleCommand, ScheduleRunArgs};
+use tachi_cli::failure::Failure;
+use tachi_cli::out::{answer, waiting};
+use tachi_cli::process_owner::who;
+use tachi_cli::source::Controller;
+use tachi_cli::status::code;
 use tachi_domain::situation::Severity;
-use tachi_operator::{JobView, Time};
+use tachi_operator::Job;
+use tachi_operator::schedule::{JobRunner as _, MAX_RUN, Outcome};
 
-use super::process_owner::who;
-use super::status::code;
-use super::{Failure, command_settings};
-use crate::cli::{ScheduleCommand, ScheduleListArgs, ScheduleRunArgs};
-use crate::out::{Cell, Column, TextTable, answer, waiting};
-use crate::schedule::{Job, JobRunner as _, MAX_RUN, Outcome, Worker, manual};
-use crate::{source, wiring};
+use super::command_settings;
+use crate::schedule::{Worker, manual};
+use crate::wiring;
 
-pub(crate) async fn run(command: ScheduleCommand) -> Result<u8, Failure> {
+pub(crate) async fn run(command: ScheduleCommand, controller: &dyn Controller) -> Result<u8, Failure> {
     match command {
-        ScheduleCommand::List(args) => list(args).await,
+        ScheduleCommand::List(args) => tachi_cli::schedule::list(args, controller).await,
         ScheduleCommand::Run(args) => now(args).await,
     }
-}
-
-async fn list(args: ScheduleListArgs) -> Result<u8, Failure> {
-    let source = source::open(&args.source).await?;
-    let rows = source.schedule().await?;
-    let none = "nothing is scheduled: write [schedule] doctor = daily 03:00 into the engines' configuration";
-    answer::list(&args.shape, source.now(), &sheet(&rows), none)?;
-    Ok(crate::DONE)
-}
-
-fn sheet(rows: &[JobView]) -> TextTable<7> {
-    let columns = [
-        Column::new("job"),
-        Column::new("when"),
-        Column::of("last", "last_at"),
-        Column::of("took", "took_seconds"),
-        Column::new("grade"),
-        Column::new("result"),
-        Column::of("next", "next_at"),
-    ];
-    TextTable::new(columns, rows, |row| {
-        let time = |at: Option<Time>| at.map_or_else(|| Cell::text("-"), |Time(at)| Cell::Time(at));
-        let took = row.took_seconds.map(|took| format!("{took:.1} s"));
-        let cells = [
-            Cell::text(&row.job),
-            Cell::text(&row.when),
-            time(row.last_at),
-            Cell::text(took.unwrap_or_else(|| "-".to_owned())),
-            Cell::text(row.grade.map_or("-", Severity::as_str)),
-            Cell::prose(&row.result),
-            time(row.next_at),
-        ];
-        (cells, json!(row))
-    })
 }
 
 /// Output fields of a job that was run.

@@ -4,19 +4,21 @@ mod monitors;
 
 use std::time::Duration;
 
+use tachi_cli::arguments::{ConfigArgs, ServeArgs, UpstreamArgs};
+use tachi_cli::failure::Failure;
+use tachi_cli::out;
 use tachi_domain::count;
 use tachi_domain::policy::Policy;
 use tokio::sync::watch;
 
 use super::init::protect_all;
 use super::sandbox::{self, Region, RegionPlan};
-use super::{Failure, service_settings};
-use crate::cli::{ConfigArgs, ServeArgs, UpstreamArgs};
+use super::service_settings;
 use crate::logging;
-use crate::out;
 use crate::settings::Settings;
 use crate::wiring::policy::PolicyFiles;
 use crate::wiring::{self, Base, Bus, Devices, EventSetup, Process};
+
 use monitors::Monitors;
 
 /// Schedule of the jobs in a simulated region.

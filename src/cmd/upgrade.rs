@@ -1,10 +1,13 @@
 //! `tachi upgrade check`: the checks of `masakari-status upgrade check`, and the further needs of this version.
 
 mod adopted;
-mod shown;
 
 use std::sync::Arc;
 
+use tachi_cli::arguments::{ConfigArgs, ShapeArgs};
+use tachi_cli::failure::Failure;
+use tachi_cli::out::{self, waiting};
+use tachi_cli::upgrade::{self, Check, CheckGrade, NAMED, check};
 use tachi_domain::count;
 use tachi_domain::policy::FencingMode;
 use tachi_engine::SystemClock;
@@ -13,68 +16,12 @@ use tachi_openstack::Nova;
 use tachi_operator::is_alive;
 use tachi_store::Store;
 
-use super::{Failure, command_settings};
-use crate::cli::{ConfigArgs, ShapeArgs};
-use crate::out::{self, answer, waiting};
+use super::command_settings;
 use crate::settings::Settings;
 use crate::wiring;
 
 /// Exit code if the checks could not be made at all.
 const UNEXPECTED: u8 = 255;
-
-/// Result of a check; also the exit code.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum CheckGrade {
-    Success = 0,
-    Warning = 1,
-    Failure = 2,
-}
-
-impl CheckGrade {
-    const fn code(self) -> u8 {
-        match self {
-            Self::Success => 0,
-            Self::Warning => 1,
-            Self::Failure => 2,
-        }
-    }
-}
-
-/// A check and its result.
-pub(super) struct Check {
-    pub(super) name: &'static str,
-    pub(super) grade: CheckGrade,
-    pub(super) details: Option<String>,
-}
-
-pub(super) fn check(name: &'static str, grade: CheckGrade, details: impl Into<Option<String>>) -> Check {
-    Check {
-        name,
-        grade,
-        details: details.into(),
-    }
-}
-
-/// Names of all checks, in the order of the table, which omits checks that cannot be made yet.
-pub(super) const NAMES: [&str; 14] = [
-    "Policy File JSON to YAML Migration",
-    "Options Without Effect",
-    "CA Files",
-    "Reports Without Evidence",
-    "Database Revision",
-    "Fencing",
-    "Masakari's Engine",
-    "Open Work",
-    "Reserved Hosts",
-    "Reporter Binding",
-    "Engines",
-    "Nova",
-    "Rights in Nova",
-    "Host Names",
-];
-
-/// Limit of the names in a line; the rest is counted.
-const NAMED: usize = 5;
 
 /// Makes all checks and prints the table; returns the worst result as the exit code.
 pub(super) async fn run(config: &ConfigArgs, shape: &ShapeArgs) -> u8 {
@@ -82,23 +29,11 @@ pub(super) async fn run(config: &ConfigArgs, shape: &ShapeArgs) -> u8 {
         Ok(settings) => waiting("the database, Keystone and Nova", Box::pin(checks(&settings))).await,
         Err(error) => Err(error),
     };
-    let read = checked.and_then(|checks| {
-        let object = shown::as_json(&checks);
-        answer::object(shape, SystemClock.wall(), || object, |_| shown::table(&checks))?;
-        Ok(worst(&checks).code())
-    });
+    let read = checked.and_then(|checks| upgrade::show(shape, SystemClock.wall(), &checks));
     read.unwrap_or_else(|error| {
         out::note(format!("tachi: {}", error.chain()));
         UNEXPECTED
     })
-}
-
-fn worst(checks: &[Check]) -> CheckGrade {
-    checks
-        .iter()
-        .map(|check| check.grade)
-        .max()
-        .unwrap_or(CheckGrade::Success)
 }
 
 pub(super) async fn checks(settings: &Settings) -> Result<Vec<Check>, Failure> {
@@ -256,27 +191,4 @@ async fn names(store: &Store, nova: &Nova) -> Check {
         missing.join(", ")
     );
     check(NAME, CheckGrade::Failure, details)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_worst_check_is_the_exit_code() {
-        let graded = |grades: &[CheckGrade]| -> Vec<Check> {
-            grades.iter().map(|grade| check("a", *grade, None)).collect()
-        };
-        for (grades, code) in [
-            (&[][..], 0),
-            (&[CheckGrade::Success], 0),
-            (&[CheckGrade::Success, CheckGrade::Warning], 1),
-            (
-                &[CheckGrade::Failure, CheckGrade::Warning, CheckGrade::Success],
-                2,
-            ),
-        ] {
-            assert_eq!(worst(&graded(grades)).code(), code, "{grades:?}");
-        }
-    }
 }

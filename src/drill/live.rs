@@ -16,6 +16,11 @@ use std::collections::BTreeSet;
 use std::future::Future;
 use std::time::Duration;
 
+use tachi_cli::failure::Failure;
+use tachi_cli::out;
+use tachi_cli::out::plain;
+use tachi_cli::prediction::{Prediction, predicted};
+use tachi_cli::source::Source as _;
 use tachi_domain::count;
 use tachi_domain::nova::Service;
 use tachi_domain::recovery::planned_mark;
@@ -23,18 +28,16 @@ use tachi_domain::{RecoveryId, ServerId, Timestamp};
 use tachi_engine::ports::compute::ServiceChange;
 use tachi_engine::ports::{Compute as _, JobLine, Jobs as _};
 use tachi_operator::RecoveryHistoryView;
+use tachi_operator::schedule::{Outcome, is_under_way};
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
 use self::canaries::Make;
 use self::region::Region;
 use self::service::Made;
-use crate::cmd::{Failure, switched_off};
-use crate::drill::Prediction;
-use crate::out;
-use crate::out::plain;
-use crate::schedule::{Outcome, is_under_way, manual};
-use crate::source::{Database, Source as _};
+use crate::cmd::switched_off;
+use crate::database::Database;
+use crate::schedule::manual;
 
 pub(crate) use drill_report::{lines, object};
 pub(crate) use measured::Live;
@@ -232,7 +235,7 @@ impl Drill<'_> {
     /// Checks again right before the power-off. Returns the host's earlier recoveries, and how long recoveries took before.
     async fn last_look(&self, ready: &Ready) -> Result<(BTreeSet<RecoveryId>, Option<Prediction>), Failure> {
         let known = self.known().await?;
-        let predicted = super::predicted(self.database).await?;
+        let predicted = predicted(self.database).await?;
         admission::still(self.database, self.host).await?;
         self.alone(ready).await?;
         Ok((known, predicted))

@@ -1,9 +1,10 @@
 //! Output of a shadow drill.
 
 use serde_json::{Value, json};
+use tachi_cli::prediction::Prediction;
 use tachi_domain::situation::Severity;
 
-use super::{GradedAnswer, NAMED, Prediction, Shadow, text};
+use super::{GradedAnswer, NAMED, Shadow, text};
 
 /// Renders the result as lines.
 pub(crate) fn lines(shadow: &Shadow, predicted: Option<&Prediction>) -> Vec<String> {

@@ -1,31 +1,17 @@
-//! The work of the jobs, and their results.
+//! The work of the jobs.
 
 use async_trait::async_trait;
+use tachi_cli::arguments::ConfigArgs;
+use tachi_cli::failure::Failure;
 use tachi_domain::count;
 use tachi_domain::situation::Severity;
+use tachi_operator::Job;
+use tachi_operator::schedule::{JobRunner, Outcome};
 
-use super::Job;
-use crate::cli::ConfigArgs;
-use crate::cmd::{self, Failure};
+use crate::cmd;
 use crate::drill;
 use crate::settings::Settings;
 use crate::wiring::{self, Base};
-
-/// The result of a job.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Outcome {
-    /// The grade of the result.
-    pub(crate) grade: Severity,
-    /// Description of the result in a line, for people.
-    pub(crate) details: String,
-}
-
-/// Executor of jobs.
-#[async_trait]
-pub(crate) trait JobRunner: Send + Sync {
-    /// Runs a job; `run` is the number of the run. The future may be dropped at any time.
-    async fn run(&self, job: Job, run: u64) -> Outcome;
-}
 
 /// Runs each job as the command of that name does, with the configuration as it is now, read again for each run.
 pub(crate) struct Worker(pub(crate) ConfigArgs);

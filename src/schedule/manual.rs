@@ -3,14 +3,14 @@
 use std::fmt;
 use std::future::Future;
 
+use tachi_cli::failure::Failure;
+use tachi_cli::out::plain;
 use tachi_domain::situation::Severity;
 use tachi_engine::ports::Jobs as _;
 use tachi_operator::Time;
+use tachi_operator::schedule::{Outcome, is_under_way};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{Outcome, is_under_way};
-use crate::cmd::Failure;
-use crate::out::plain;
 use crate::wiring::Base;
 
 /// Records that `row` starts; returns the number of the run. Refused while another run is in progress.

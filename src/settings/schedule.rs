@@ -1,8 +1,8 @@
 //! `[schedule]`: scheduled jobs of engines. There are none by default.
 
 use tachi_config::{Reader, Refusal};
-
-use crate::schedule::{Job, JobSchedule, Schedule};
+use tachi_operator::schedule::Schedule;
+use tachi_operator::{Job, JobSchedule};
 
 const G: &str = "schedule";
 
@@ -14,7 +14,7 @@ pub(super) fn schedule(r: &mut Reader<'_>) -> Schedule {
                 .map_err(|why| Refusal::new(why, "write daily 03:00, weekly sun 04:00 or every 6h"))
         };
         let when = r.parsed(G, job.as_str(), parse, ToString::to_string);
-        let when = when.unit("time").help(job.help()).optional();
+        let when = when.unit("time").help(help(job)).optional();
         when.map(|when| (job, when))
     };
     let jobs = Job::ALL.into_iter().filter_map(&mut when).collect();
@@ -27,6 +27,20 @@ pub(super) fn schedule(r: &mut Reader<'_>) -> Schedule {
             .unit("days")
             .help("age after which ended and deleted rows are removed")
             .get(),
+    }
+}
+
+/// Returns the help of the job's option.
+const fn help(job: Job) -> &'static str {
+    match job {
+        Job::Doctor => {
+            "when an engine makes all checks of `tachi doctor`: `daily 03:00`, `weekly sun 04:00`, `every 6h` \
+             ([drills.md](../drills.md))"
+        }
+        Job::Purge => "when an engine removes old rows, as `tachi db purge` does",
+        Job::Drill => {
+            "when an engine makes a shadow [drill](../drills.md) of one host of each segment: it only reads"
+        }
     }
 }
 

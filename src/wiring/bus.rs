@@ -7,14 +7,14 @@ use tachi_bus::amqp::{
     AmqpNotifier, Consumers, Ends, LinkState, LinkStatus, Listener, Publisher, PublisherTask, Upstream,
 };
 use tachi_bus::{Fanout, InProcess};
+use tachi_cli::arguments::UpstreamArgs;
+use tachi_cli::failure::Failure;
 use tachi_engine::ports::{Notifier, Wakeups};
 use tachi_store::Store;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::{Base, Process};
-use crate::cli::UpstreamArgs;
-use crate::cmd::Failure;
 use crate::settings::{Messaging, Settings};
 
 /// Time that a consumer of upstream's queue gets to disappear, such as an engine that is being stopped.

@@ -10,12 +10,14 @@ use tachi_audit::verify::logs;
 use tachi_engine::ports::Clock;
 use tachi_openstack::Nova;
 use tachi_operator::actions::ActionError;
+use tachi_operator::return_to_service::view;
 use tachi_operator::{AuditRequest, AuditView, FromNovaView, ReturnView};
 use tachi_store::Store;
 use tokio::sync::Mutex;
 
 use super::Base;
-use crate::cmd::{host_return, proposal};
+use super::host_return;
+use crate::cmd::proposal;
 use crate::settings::{Fencing, Settings, audit_places};
 
 pub(crate) struct LocalController {
@@ -87,8 +89,8 @@ impl Controller for LocalController {
 
     async fn host_return(&self, host: &str) -> Result<ReturnView, QueryError> {
         let _one = self.asking.lock().await;
-        let steps = host_return(&self.store, &self.nova, self.clock.wall(), host).await;
-        steps.map_err(|unsaid| match unsaid {
+        let facts = host_return::read(&self.store, &self.nova, self.clock.wall(), host).await;
+        facts.map(|facts| view(&facts)).map_err(|unsaid| match unsaid {
             ActionError::Unknown(text) => QueryError::Unknown(text),
             ActionError::Refused(text) | ActionError::Ambiguous(text) => QueryError::Refused(text),
             ActionError::Unaudited { not_done, source } => QueryError::Away {

@@ -13,10 +13,9 @@ use tachi_domain::recovery::{Life, RecoveryKind};
 use tachi_engine::Liveness;
 use tachi_engine::ports::engine_registry::{Backlog, EngineSignature};
 use tachi_engine::ports::{Clock, EngineRegistry};
+use tachi_operator::is_alive;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
-
-use crate::cmd::alive;
 
 /// Interval of an engine's heartbeat.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(5);
@@ -134,7 +133,7 @@ impl Signer {
             .map_err(|_| "the database does not answer".to_owned())?
             .map_err(|error| format!("{error}: {}", error.source))?;
         let now = self.clock.wall();
-        let alive = engines.iter().filter(|line| alive(line, now)).count();
+        let alive = engines.iter().filter(|line| is_alive(line, now)).count();
         gauge!(ALIVE).set(f64::from(u32::try_from(alive).unwrap_or(u32::MAX)));
         measure(&backlog, now);
         Ok(())

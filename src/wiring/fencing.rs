@@ -22,8 +22,8 @@ pub(crate) use self_test::{SelfTest, self_test};
 
 use super::Base;
 use super::file_backed::{self, FileBacked};
-use crate::cmd::Failure;
 use crate::settings::{Fencing, Settings};
+use tachi_cli::failure::Failure;
 
 const UP: &str = "tachi_fence_device_up";
 const FAULTS: &str = "tachi_fence_device_faults";

@@ -4,9 +4,9 @@ use std::net::SocketAddr;
 
 use listenfd::ListenFd;
 use rustix::net::sockopt;
+use tachi_cli::failure::Failure;
 use tokio::net::TcpListener;
 
-use crate::cmd::Failure;
 use crate::settings::Settings;
 
 /// Opens the API's listener, and returns its address for people.

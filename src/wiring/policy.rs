@@ -6,11 +6,11 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use tachi_api::Policy;
+use tachi_cli::failure::Failure;
 use tachi_policy::{LoadReport, Source};
 use tokio_util::sync::CancellationToken;
 
 use super::file_backed::{self, FileBacked};
-use crate::cmd::Failure;
 use crate::settings::PolicySettings;
 
 /// Maximum size of a file, in bytes.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use axum::Router;
 use tachi_api::{Metrics, ServeOptions};
+use tachi_cli::failure::Failure;
 use tachi_engine::Engine;
 use tachi_engine::ports::{Events, freezes, operator, plans};
 use tachi_engine::watcher::{Sources, Watcher};
@@ -24,7 +25,6 @@ use super::freezes::Tender;
 use super::manager::Manager;
 use super::situation::SituationMetrics;
 use super::{Base, cloud, listen};
-use crate::cmd::Failure;
 use crate::settings::Settings;
 use crate::wiring::policy::PolicyFiles;
 

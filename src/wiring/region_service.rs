@@ -9,6 +9,7 @@ use tachi_api::RegionService;
 use tachi_domain::policy::Policy;
 use tachi_engine::ports::{Clock, FactStore as _, JournalError};
 use tachi_engine::situation::CloudSnapshot;
+use tachi_operator::schedule::{self, Schedule};
 use tachi_operator::{Fencing, Forecasts, JobView, RegionSnapshot, SnapshotSource};
 use tachi_store::Store;
 use tokio::sync::{Mutex, watch};
@@ -16,7 +17,6 @@ use tokio::time::Instant;
 
 use super::Base;
 use super::situation::{configured, tables};
-use crate::schedule::{self, Schedule};
 use crate::settings::{self, Settings};
 
 /// Time that a reading is cached for streams, heartbeats of monitors and the later parts of one answer.
@@ -160,7 +160,12 @@ impl RegionService for RegionDatabase {
             self.fencing.self_test.map(|pauses| pauses.watching),
             self.clock.wall(),
         );
-        let read = schedule::listed(&self.store, &self.schedule, every, now);
+        let read = schedule::listed(
+            (self.store.jobs(), self.store.facts()),
+            &self.schedule,
+            every,
+            now,
+        );
         self.jobs.fresh(read).await
     }
 }

@@ -1,5 +1,7 @@
 //! Scheduled jobs, as the API shows them.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use tachi_domain::situation::Severity;
 use utoipa::ToSchema;
@@ -29,4 +31,35 @@ pub struct JobView {
     /// The start of the next run; null for a job that is only run by hand.
     #[schema(required)]
     pub next_at: Option<Time>,
+}
+
+/// A job that can be scheduled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Job {
+    /// All checks of `tachi doctor`.
+    Doctor,
+    /// A purge, as `tachi db purge`.
+    Purge,
+    /// A shadow drill of one host of each segment.
+    Drill,
+}
+
+impl Job {
+    /// All jobs.
+    pub const ALL: [Self; 3] = [Self::Doctor, Self::Purge, Self::Drill];
+
+    /// Returns the name in the configuration, the database and on the command line.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Doctor => "doctor",
+            Self::Purge => "purge",
+            Self::Drill => "drill",
+        }
+    }
+}
+
+impl fmt::Display for Job {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
 }

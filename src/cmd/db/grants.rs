@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use tachi_cli::arguments::GrantsArgs;
+use tachi_cli::failure::Failure;
+use tachi_cli::out;
 use tachi_engine::SystemClock;
 use tachi_store::{Role, Store, grants};
 
-use crate::cli::GrantsArgs;
-use crate::cmd::{Failure, command_settings};
-use crate::out;
+use crate::cmd::command_settings;
 
 /// Prints the grants that each user needs, or applies them.
 pub(super) async fn run(args: &GrantsArgs) -> Result<(), Failure> {

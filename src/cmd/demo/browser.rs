@@ -2,10 +2,9 @@
 
 use std::io::{IsTerminal as _, Write as _};
 
+use tachi_cli::failure::Failure;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
-
-use crate::cmd::Failure;
 
 /// Address and login of the board.
 pub(super) struct Board {

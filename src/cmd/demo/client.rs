@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tachi_cli::failure::Failure;
 use tachi_sandbox::Credentials;
-
-use crate::cmd::Failure;
 
 /// A logged-in client of the Instance-HA API.
 pub(super) struct Client {

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use tachi_cli::arguments::{DemoArgs, DemoFault};
+use tachi_cli::failure::Failure;
 use tachi_sandbox::ServerSnapshot;
 use uuid::Uuid;
 
-use crate::cli::{DemoArgs, DemoFault};
-use crate::cmd::Failure;
 use crate::cmd::sandbox::Region;
 
 /// One instance on a host that is to fail.

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tachi_cli::arguments::DemoArgs;
+use tachi_operator::downtime;
 use uuid::Uuid;
 
-use super::super::downtime;
 use super::scene::SceneArgs;
-use crate::cli::DemoArgs;
 
 /// One instance of a failed host.
 pub(super) struct Instance {

@@ -5,6 +5,9 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use serde_json::json;
+use tachi_cli::arguments::{DemoArgs, DemoFault, Method, UpstreamArgs};
+use tachi_cli::failure::Failure;
+use tachi_cli::recovery;
 use tachi_domain::recovery::OperatorCommand;
 use tachi_domain::{ApprovedWait, Timestamp, Wait};
 use tachi_engine::SystemClock;
@@ -19,9 +22,8 @@ use super::client::{Client, text};
 use super::lost::{self, CoveredInstance};
 use super::outcome::{Instance, Outcome};
 use super::progress::{DemoNotification, DemoSnapshot};
-use crate::cli::{DemoArgs, DemoFault, Method, UpstreamArgs};
 use crate::cmd::sandbox::{Region, RegionPlan, SHORT_TIMEOUTS, free_port};
-use crate::cmd::{Failure, recovery, serve};
+use crate::cmd::serve;
 use crate::wiring::{Base, Process};
 
 pub(super) struct Scene {

@@ -1,11 +1,11 @@
 //! Result table of a demo.
 
 use comfy_table::{CellAlignment, Table, presets};
-
-use super::super::downtime;
-use super::outcome::{Instance, Outcome};
-use crate::out;
+use tachi_cli::out;
 use tachi_domain::count;
+use tachi_operator::downtime;
+
+use super::outcome::{Instance, Outcome};
 
 /// Prints the instances, the proof, and the verdict.
 pub(super) fn print(outcome: &Outcome) {

@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
+use tachi_cli::arguments::DemoFault;
+use tachi_cli::out;
+use tachi_domain::count;
 
 use super::browser::Board;
 use super::progress::{DemoNotification, DemoSnapshot};
 use super::scene::Scene;
-use crate::cli::DemoFault;
-use crate::out;
-use tachi_domain::count;
 
 pub(super) struct View {
     silent: bool,

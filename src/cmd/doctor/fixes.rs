@@ -5,50 +5,28 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
+use tachi_cli::arguments::DoctorArgs;
+use tachi_cli::doctor::checks::{self, Check};
+use tachi_cli::doctor::mend::{Mend, is_mended};
+use tachi_cli::doctor::{lines, named};
+use tachi_cli::failure::Failure;
+use tachi_cli::out;
+use tachi_cli::process_owner::who;
+use tachi_cli::status::code;
 use tachi_domain::count;
 use tachi_domain::situation::Severity;
 use tachi_engine::ports::AuditEntry;
 use tachi_engine::ports::audit::{AuditPhase, AuditResult};
 
-use super::super::freeze::{after, before};
+use super::super::command_settings;
 use super::super::init::missing;
-use super::super::process_owner::who;
-use super::super::status::code;
-use super::super::{Failure, command_settings};
-use super::checks::{self, Check};
-use super::{lines, named, read};
-use crate::cli::DoctorArgs;
-use crate::out;
+use super::read;
 use crate::settings::Settings;
+use crate::wiring::audited::{after, before};
 use crate::wiring::{self, Base};
 
 /// Name of this command in the audit log.
 const COMMAND: &str = "tachi doctor --fix";
-
-/// A fix for a check.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Mend {
-    /// Puts hosts of Nova into segments.
-    Segments,
-    /// Closes files with secrets to others.
-    Files,
-}
-
-impl Mend {
-    /// Returns the fix for the check of this name, if there is one.
-    fn of(check: &str) -> Option<Self> {
-        match check {
-            "no-hosts" | "host-not-in-segment" => Some(Self::Segments),
-            "configuration" => Some(Self::Files),
-            _ => None,
-        }
-    }
-}
-
-/// True if there is a fix for the check.
-pub(super) fn is_mended(check: &str) -> bool {
-    Mend::of(check).is_some()
-}
 
 /// Fixes the named check, or all that can be fixed.
 pub(super) async fn run(args: &DoctorArgs) -> Result<u8, Failure> {
@@ -166,22 +144,7 @@ fn close(file: &Path) -> std::io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
-    use super::super::finding_checks;
     use super::*;
-
-    #[test]
-    fn what_is_mended_are_checks_that_there_are() {
-        let mut names: BTreeSet<String> = finding_checks::codes().map(finding_checks::name_of).collect();
-        names.insert("configuration".to_owned());
-        let mended: Vec<&str> = names
-            .iter()
-            .map(String::as_str)
-            .filter(|name| Mend::of(name).is_some())
-            .collect();
-        assert_eq!(mended, ["configuration", "host-not-in-segment", "no-hosts"]);
-    }
 
     #[test]
     fn closing_a_file_takes_nothing_from_its_owner_and_group() {

@@ -6,6 +6,9 @@ use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
+use tachi_cli::arguments::{FenceHostArgs, FenceTestArgs, ShapeArgs};
+use tachi_cli::failure::Failure;
+use tachi_cli::out::{self, Cell, Column, TextTable, answer};
 use tachi_domain::count;
 use tachi_domain::power::Power;
 use tachi_engine::SystemClock;
@@ -14,9 +17,6 @@ use tachi_fence::{Fencers, Report};
 
 use super::machines::{Book, Lines};
 use super::{devices, machines};
-use crate::cli::{FenceHostArgs, FenceTestArgs, ShapeArgs};
-use crate::cmd::Failure;
-use crate::out::{self, Cell, Column, TextTable, answer};
 use crate::settings::Settings;
 use crate::wiring;
 
@@ -237,7 +237,7 @@ mod tests {
     }
 
     fn render(reports: &[Report], lines: &Lines) -> String {
-        let view = crate::out::View::bare(Timestamp::from_micros(0));
+        let view = tachi_cli::out::View::bare(Timestamp::from_micros(0));
         sheet(reports, lines).table(&[], &view).unwrap()
     }
 
@@ -268,7 +268,7 @@ mod tests {
             "redfish: GET /redfish/v1/Systems/1 was answered 500 Internal Server Error: Unable to reach the BMC of this machine",
         ));
         let sheet = sheet(&[report(None), bad], &Lines::new());
-        insta::assert_snapshot!(crate::out::at_widths(&sheet, Timestamp::from_micros(0)));
+        insta::assert_snapshot!(tachi_cli::out::at_widths(&sheet, Timestamp::from_micros(0)));
     }
 
     /// Covers T9.

@@ -5,6 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tachi_cli::arguments::FenceTrustArgs;
+use tachi_cli::consent::confirmed;
+use tachi_cli::failure::Failure;
+use tachi_cli::out::{
+    self,
+    answer::{self, ProgressReporter},
+};
 use tachi_domain::Timestamp;
 use tachi_domain::entity::Host;
 use tachi_domain::level::Target;
@@ -19,16 +26,11 @@ use tachi_engine::ports::{
 use tachi_engine::watcher::kind;
 use tachi_engine::{MachineCheckedFencer, SystemClock};
 use tachi_fence::{Fencers, Report};
+use tachi_operator::when;
 
 use super::devices;
 use super::switch::registered;
-use crate::cli::FenceTrustArgs;
-use crate::cmd::{Failure, confirmed, when};
 use crate::logging;
-use crate::out::{
-    self,
-    answer::{self, ProgressReporter},
-};
 use crate::settings::Settings;
 use crate::wiring::fencing::machines::{DirectQueries, examine};
 use crate::wiring::fencing::{by_command, named};
@@ -201,7 +203,7 @@ pub(super) async fn confirm(mut args: FenceTrustArgs) -> Result<u8, Failure> {
     let (settings, fencers) = devices(&args.config)?;
     // The engine logs warnings about the devices' configuration; a command does not print them before its question.
     logging::start_with_warnings();
-    let by = crate::cmd::process_owner::who(args.consent.reason.as_deref())?;
+    let by = tachi_cli::process_owner::who(args.consent.reason.as_deref())?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let audit = wiring::audit(&settings, &clock, &by)?;
     let book = Book::open(&settings, &fencers).await?;

@@ -4,6 +4,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
+use tachi_cli::arguments::{ConfigArgs, ConsentArgs, FenceSwitchArgs, ShapeArgs};
+use tachi_cli::consent::asked;
+use tachi_cli::failure::Failure;
+use tachi_cli::out;
+use tachi_cli::out::answer::{self, ProgressReporter};
 use tachi_domain::Timestamp;
 use tachi_domain::count;
 use tachi_domain::entity::Host;
@@ -23,13 +28,10 @@ use tachi_operator::report_host;
 use super::check::word;
 use super::devices;
 use super::machines::Book;
-use crate::cli::{ConfigArgs, ConsentArgs, FenceSwitchArgs, ShapeArgs};
-use crate::cmd::{Failure, asked};
 use crate::logging;
-use crate::out::answer::{self, ProgressReporter};
 use crate::settings::Settings;
+use crate::wiring;
 use crate::wiring::Base;
-use crate::{out, wiring};
 
 /// Number of the host's last closed recoveries of each kind that are checked for commands that may still take effect.
 const CHECKED_RECOVERIES: u64 = 5;
@@ -96,7 +98,7 @@ impl Ready {
 
     /// Creates the sender of commands, once the operator has confirmed.
     fn hand(self, verb: &str, reason: &str) -> Result<AuditedSwitch, Failure> {
-        let who = crate::cmd::process_owner::who(Some(reason))?;
+        let who = tachi_cli::process_owner::who(Some(reason))?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         Ok(AuditedSwitch {
             audit: wiring::audit(&self.settings, &clock, &who)?,

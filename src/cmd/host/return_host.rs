@@ -7,26 +7,27 @@
 
 use axum::http::Method;
 use serde_json::json;
+use tachi_cli::arguments::{HostReturnArgs, SourceArgs};
+use tachi_cli::consent::confirmed;
+use tachi_cli::failure::Failure;
+use tachi_cli::out;
+use tachi_cli::out::answer::{self, ProgressReporter};
+use tachi_cli::process_owner::who;
 use tachi_domain::entity::Host;
 use tachi_domain::nova::Service;
 use tachi_engine::SystemClock;
 use tachi_engine::ports::audit::{AuditPhase, AuditResult};
 use tachi_engine::ports::compute::ServiceChange;
 use tachi_engine::ports::{AuditEntry, Clock as _, CloudLists as _, Compute as _};
+use tachi_operator::return_to_service::{Facts, checks, is_ready};
 
-use super::super::consent::confirmed;
-use super::super::freeze::{after, before};
+use super::super::command_settings;
 use super::super::local::{LocalController, LocalOperation};
-use super::super::process_owner::who;
-use super::super::{Failure, command_settings};
-use super::checks::checks;
-use super::facts::Facts;
-use super::{facts, is_ready};
-use crate::cli::{HostReturnArgs, SourceArgs};
-use crate::out::answer::{self, ProgressReporter};
+use super::facts;
 use crate::settings::Settings;
+use crate::wiring::audit;
+use crate::wiring::audited::{after, before};
 use crate::wiring::{self, Base};
-use crate::{out, wiring::audit};
 
 /// Name of this command in the audit log.
 const COMMAND: &str = "tachi host return";

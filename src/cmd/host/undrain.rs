@@ -1,19 +1,20 @@
 //! `tachi host undrain`: the end of a drain in one command. Each step does what its own command does.
 
+use tachi_cli::arguments::{HostGivebackArgs, HostReturnArgs, HostUndrainArgs};
+use tachi_cli::consent::confirmed;
+use tachi_cli::failure::Failure;
+use tachi_cli::host::giveback;
+use tachi_cli::out::answer::{self, ProgressReporter};
+use tachi_cli::source::{self, Controller};
 use tachi_domain::freeze::FreezeScope;
 use tachi_operator::{RecoveryView, members};
 
-use super::super::Failure;
-use super::super::consent::confirmed;
-use super::{giveback, return_host};
-use crate::cli::{HostGivebackArgs, HostReturnArgs, HostUndrainArgs};
-use crate::out::answer::{self, ProgressReporter};
-use crate::source;
+use super::return_host;
 
 /// Ends the drain's freeze, enables the service, and moves back the instances that the drain has moved away. Refuses before the first step if
 /// a later one would be refused, such as enabling a service that Tachi has not disabled: the host would be left without its freeze. An
 /// operator's freeze of the host refuses it, too: only its operator knows if that work is done.
-pub(super) async fn run(args: HostUndrainArgs) -> Result<u8, Failure> {
+pub(super) async fn run(args: HostUndrainArgs, controller: &dyn Controller) -> Result<u8, Failure> {
     let HostUndrainArgs {
         source: wanted,
         host,
@@ -33,7 +34,7 @@ pub(super) async fn run(args: HostUndrainArgs) -> Result<u8, Failure> {
     planned.yes = true;
     // The operator may have taken a while to answer.
     let host = return_host::admit_undrain(&wanted, &host).await?;
-    let source = source::open(&wanted).await?;
+    let source = source::open(&wanted, controller).await?;
     let meanwhile = ProgressReporter::of(&planned.shape, source.now());
     let id = host.id.to_string();
     for freeze in source.freezes().await? {
@@ -52,11 +53,14 @@ pub(super) async fn run(args: HostUndrainArgs) -> Result<u8, Failure> {
         shape: planned.shape.clone(),
     };
     Box::pin(return_host::put_back(&back, meanwhile)).await?;
-    giveback::run(HostGivebackArgs {
-        source: wanted,
-        host: id,
-        dry_run: false,
-        planned,
-    })
+    giveback::run(
+        HostGivebackArgs {
+            source: wanted,
+            host: id,
+            dry_run: false,
+            planned,
+        },
+        controller,
+    )
     .await
 }

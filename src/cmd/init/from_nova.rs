@@ -11,6 +11,12 @@ use axum::http::Method;
 use clap::ValueEnum as _;
 use serde_json::{Value, json};
 use tachi_api::QueryError;
+use tachi_cli::arguments::{DEFAULT_ZONE, FromNovaArgs, Method as RecoveryMethod, SegmentRule};
+use tachi_cli::failure::Failure;
+use tachi_cli::out::answer::{self, ProgressReporter};
+use tachi_cli::process_owner::who;
+use tachi_cli::source;
+use tachi_cli::source::Source as _;
 use tachi_domain::guard::matches;
 use tachi_domain::reserved::Aggregate;
 use tachi_domain::{Timestamp, count};
@@ -22,15 +28,11 @@ use tachi_openstack::Nova;
 use tachi_operator::{FromNovaView, members};
 use tachi_store::Store;
 
-use crate::cli::{DEFAULT_ZONE, FromNovaArgs, Method as RecoveryMethod, SegmentRule};
+use crate::cmd::command_settings;
 use crate::cmd::local::{LocalController, LocalOperation};
-use crate::cmd::process_owner::who;
-use crate::cmd::{Failure, command_settings};
-use crate::out::answer::{self, ProgressReporter};
 use crate::settings::{Fencing, Settings};
-use crate::source::Source as _;
+use crate::wiring;
 use crate::wiring::{Base, failure_domains};
-use crate::{source, wiring};
 
 use plan::{Plan, lines};
 

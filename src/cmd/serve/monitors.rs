@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tachi_cli::failure::Failure;
 use tachi_domain::monitor::MonitorKind;
 use tachi_engine::SystemClock;
 use tachi_engine::ports::Clock as _;
@@ -17,7 +18,6 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use crate::cmd::Failure;
 use crate::cmd::sandbox::Region;
 
 /// Interval at which hosts are checked.

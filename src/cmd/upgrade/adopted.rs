@@ -5,6 +5,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use tachi_api::BindingMode;
+use tachi_cli::failure::Failure;
+use tachi_cli::upgrade::{Check, CheckGrade, NAMED, check};
 use tachi_config::{ConfigReport, Warning};
 use tachi_domain::count;
 use tachi_domain::policy::{BareNormal, FencingMode};
@@ -12,8 +14,6 @@ use tachi_domain::recovery::Life;
 use tachi_engine::ports::OperatorJournal as _;
 use tachi_store::Store;
 
-use super::super::Failure;
-use super::{Check, CheckGrade, NAMED, check};
 use crate::settings::{AuthStrategy, Settings};
 use crate::wiring;
 

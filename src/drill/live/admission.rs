@@ -2,6 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use tachi_cli::arguments::ConfigArgs;
+use tachi_cli::failure::Failure;
+use tachi_cli::out::plain;
+use tachi_cli::source::Source as _;
 use tachi_domain::forecast::Room;
 use tachi_domain::freeze::FreezeScope;
 use tachi_domain::nova::Service;
@@ -16,11 +20,8 @@ use tachi_openstack::Nova;
 use tachi_operator::report_host;
 
 use super::is_ours_to_open;
-use crate::cli::ConfigArgs;
-use crate::cmd::Failure;
+use crate::database::Database;
 use crate::drill::Shadow;
-use crate::out::plain;
-use crate::source::{Database, Source as _};
 use crate::wiring::Base;
 
 /// Number of the host's last closed recoveries of each kind that are checked.

@@ -3,14 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use tachi_cli::failure::Failure;
 use tachi_domain::ServerId;
 use tachi_domain::nova::{Server, VmState};
 use tachi_engine::ports::Compute as _;
 use tachi_openstack::{CanaryOrder, Networks, Nova};
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
-
-use crate::cmd::Failure;
 
 /// Prefix of a canary's name.
 const PREFIX: &str = "tachi-canary-";

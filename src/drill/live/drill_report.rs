@@ -1,9 +1,9 @@
 //! Output of a live drill.
 
 use serde_json::{Value, json};
+use tachi_cli::out::plain;
 
 use super::measured::Live;
-use crate::out::plain;
 
 /// Renders the result as lines.
 pub(crate) fn lines(live: &Live) -> Vec<String> {

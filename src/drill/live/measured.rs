@@ -1,15 +1,14 @@
 //! Measurements of a live drill, beside the expected values.
 
-use serde::Serialize;
 use std::time::Duration;
 
+use serde::Serialize;
+use tachi_cli::out::plain;
+use tachi_cli::prediction::Prediction;
 use tachi_domain::nova::{Server, VmState};
 use tachi_domain::situation::Severity;
 use tachi_domain::{RecoveryId, ServerId, Timestamp};
 use tachi_operator::RecoveryHistoryView;
-
-use crate::drill::Prediction;
-use crate::out::plain;
 
 /// The result for a canary.
 #[derive(Clone, Debug, PartialEq, Serialize)]

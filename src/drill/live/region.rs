@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tachi_cli::failure::Failure;
 use tachi_domain::ServerId;
 use tachi_domain::nova::Service;
 use tachi_engine::ports::audit::{AuditPhase, AuditResult};
@@ -10,9 +11,9 @@ use tachi_engine::ports::{AuditEntry, AuditSink, CallError, Compute as _};
 use tachi_openstack::{CanaryOrder, Nova};
 
 use super::{canaries, change_to};
-use crate::cmd::{Failure, after, before};
-use crate::source::Database;
+use crate::database::Database;
 use crate::wiring;
+use crate::wiring::audited::{after, before};
 
 /// Name of this command in the audit log.
 const COMMAND: &str = "tachi drill --live";

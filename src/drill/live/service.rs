@@ -5,13 +5,13 @@
 
 use std::collections::BTreeSet;
 
+use tachi_cli::failure::Failure;
+use tachi_cli::out::plain;
 use tachi_domain::RecoveryId;
 use tachi_domain::nova::Service;
 use tachi_engine::ports::Compute as _;
 
 use super::{Drill, admission};
-use crate::cmd::Failure;
-use crate::out::plain;
 
 /// The drill's change of the service; set right before each call, because a call without an answer may have taken effect.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -158,7 +158,7 @@ impl Drill<'_> {
     /// what could not be undone.
     pub(super) async fn undo(&self, why: Failure, made: &Made, before: &BTreeSet<RecoveryId>) -> Failure {
         let host = plain(&self.host.name);
-        crate::out::note(format!(
+        tachi_cli::out::note(format!(
             "nothing was switched off: {}; undoing the drill",
             why.chain()
         ));

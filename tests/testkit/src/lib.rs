@@ -1,5 +1,5 @@
 //! Test helpers for several crates: a manual clock, an event recorder, rows as the API accepts them, a scripted server,
-//! and free ports.
+//! free ports, and a time zone.
 //!
 //! A crate's own tests cannot use a helper that implements a trait of that crate: it is compiled a second time for
 //! them.
@@ -9,8 +9,10 @@ mod events;
 mod http;
 mod ports;
 pub mod rows;
+mod time_zone;
 
 pub use clock::{BOOTED, HandClock};
 pub use events::Ear;
 pub use http::{FakeHttp, RecordedRequest, Reply};
 pub use ports::free_port;
+pub use time_zone::{TestTimeZone, utc};

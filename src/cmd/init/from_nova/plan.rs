@@ -2,12 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use tachi_cli::arguments::{Method, SegmentRule};
 use tachi_domain::SegmentId;
 use tachi_domain::reserved::Aggregate;
 use tachi_engine::ports::operator::SegmentView;
 use tachi_operator::{FromNovaLeftView, FromNovaSegmentView, FromNovaView};
-
-use crate::cli::{Method, SegmentRule};
 
 /// A segment, and the hosts to be put into it.
 #[derive(Clone, Debug, PartialEq, Eq)]

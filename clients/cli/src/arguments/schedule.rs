@@ -1,0 +1,57 @@
+//! `tachi jobs`.
+
+use clap::{Args, Subcommand, ValueEnum};
+use tachi_operator::Job;
+
+use super::{ConfigArgs, ShapeArgs, SourceArgs};
+
+/// `tachi jobs`.
+#[derive(Debug, Subcommand)]
+pub enum ScheduleCommand {
+    /// List scheduled jobs: the last run, its result, the next run
+    List(ScheduleListArgs),
+    /// Run a job here and now; its result is kept as if an engine had run it
+    Run(ScheduleRunArgs),
+}
+
+/// `tachi jobs list`.
+#[derive(Debug, Args)]
+pub struct ScheduleListArgs {
+    #[command(flatten)]
+    pub source: SourceArgs,
+    #[command(flatten)]
+    pub shape: ShapeArgs,
+}
+
+/// `tachi jobs run`.
+#[derive(Debug, Args)]
+pub struct ScheduleRunArgs {
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// The job
+    #[arg(value_enum)]
+    pub job: JobWord,
+    #[command(flatten)]
+    pub shape: ShapeArgs,
+}
+
+/// A job.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum JobWord {
+    /// Everything that `tachi doctor` checks
+    Doctor,
+    /// The rows that `tachi db purge` removes, by the age of `[schedule] purge_age_in_days`
+    Purge,
+    /// A shadow drill of one host of each segment, with each run the next
+    Drill,
+}
+
+impl From<JobWord> for Job {
+    fn from(word: JobWord) -> Self {
+        match word {
+            JobWord::Doctor => Self::Doctor,
+            JobWord::Purge => Self::Purge,
+            JobWord::Drill => Self::Drill,
+        }
+    }
+}

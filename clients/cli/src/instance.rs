@@ -1,0 +1,226 @@
+//! `tachi instance`: the instances of the region and of recoveries, and an operator's resolution of one.
+
+mod dismissal;
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+use tachi_domain::situation::Protection;
+use tachi_domain::{Timestamp, WaitsFor};
+use tachi_operator::{DiskView, HostedView, VmoveView, WaitView};
+
+use super::consent::asked;
+use super::recovery::note_if_no_engine_runs;
+use crate::arguments::{InstanceCommand, InstanceListArgs, ResolveArgs, VmoveCommand};
+use crate::failure::Failure;
+use crate::out::{Cell, Column, TextTable, answer};
+use crate::source::{self, ActionRequest, Controller, Source};
+
+pub async fn run(command: InstanceCommand, controller: &dyn Controller) -> Result<u8, Failure> {
+    match command {
+        InstanceCommand::List(args) => list(args, controller).await,
+        InstanceCommand::Resolve(args) => resolve(args, controller).await,
+    }
+}
+
+/// Runs the commands under their old names.
+pub async fn of_vmove(command: VmoveCommand, controller: &dyn Controller) -> Result<u8, Failure> {
+    match command {
+        VmoveCommand::List(args) => list(args.into(), controller).await,
+        VmoveCommand::Recover(args) => resolve(args.into(), controller).await,
+    }
+}
+
+async fn list(args: InstanceListArgs, controller: &dyn Controller) -> Result<u8, Failure> {
+    let source = source::open(&args.source, controller).await?;
+    let now = source.now();
+    if !args.waiting && !args.recovering {
+        let (found, none) = hosted(source.as_ref(), &args).await?;
+        let dismissed = dismissal::of(source.as_ref(), &found).await?;
+        answer::list(&args.shape, now, &hosted_sheet(&found, &dismissed), none)?;
+        return Ok(crate::DONE);
+    }
+    let mut found = source.instances(args.waiting).await?;
+    if let Some(host) = &args.host {
+        found.retain(|one| one.host == *host);
+    }
+    let none = if args.waiting {
+        "no instance waits for an operator"
+    } else {
+        "no recovery with instances is open"
+    };
+    answer::list(&args.shape, now, &sheet(found, now), none)?;
+    Ok(crate::DONE)
+}
+
+/// Returns the instances on the requested hosts, with their hosts; and the text for an empty list.
+async fn hosted(
+    source: &dyn Source,
+    args: &InstanceListArgs,
+) -> Result<(Vec<(String, HostedView)>, &'static str), Failure> {
+    let seen = source.situation().await?;
+    if let Some(host) = &args.host
+        && seen.hosts.iter().all(|one| one.name != *host)
+    {
+        return Err(Failure::from_text(format!(
+            "no host is named {host}: see `tachi host list`"
+        )));
+    }
+    let is_asked_for = |name: &str| args.host.as_deref().is_none_or(|host| host == name);
+    let mut found = Vec::new();
+    for host in seen.hosts.iter().filter(|one| is_asked_for(&one.name)) {
+        let has = host.instances.map_or(0, |counts| {
+            if args.down {
+                counts.down
+            } else {
+                counts.included() + counts.not_meant
+            }
+        });
+        if has == 0 {
+            continue;
+        }
+        let explained = source.explanations(&host.name).await?;
+        let explained = explained
+            .into_iter()
+            .find(|one| one.kind == "host" && one.name == host.name);
+        let all = explained.and_then(|one| one.hosted).unwrap_or_default();
+        let wanted = all
+            .into_iter()
+            .filter(|one| !args.down || one.protection == Protection::Down);
+        found.extend(wanted.map(|one| (host.name.clone(), one)));
+    }
+    let none = match (seen.instances, args.down) {
+        (None, _) => "no engine has read Nova's instances yet",
+        (Some(_), true) => "no instance is down",
+        (Some(_), false) => "there are no instances",
+    };
+    Ok((found, none))
+}
+
+fn hosted_sheet(found: &[(String, HostedView)], dismissed: &BTreeMap<String, String>) -> TextTable<6> {
+    let columns = [
+        Column::new("name"),
+        Column::of("instance", "id"),
+        Column::new("host"),
+        Column::of("state", "protection"),
+        Column::new("disk"),
+        Column::of("why", "reasons"),
+    ];
+    TextTable::new(columns, found, |(host, one)| {
+        let reasons: Vec<&str> = one.reasons.iter().map(|code| code.meaning()).collect();
+        let dismissed_by = dismissed.get(&one.id);
+        let why = match (&one.waits, dismissed_by, &one.left) {
+            (Some(wait), ..) => wait.about(),
+            (None, Some(by), _) => format!("dismissed by {by}"),
+            (None, None, Some(left)) => left.clone(),
+            (None, None, None) => reasons.join("; "),
+        };
+        let cells = [
+            Cell::text(&one.name),
+            Cell::id(&one.id),
+            Cell::text(host),
+            Cell::text(one.protection.as_str()),
+            Cell::text(one.disk.as_ref().map_or_else(String::new, DiskView::short)),
+            Cell::prose(why),
+        ];
+        let mut object = json!(one);
+        if let Value::Object(members) = &mut object {
+            members.insert("host".into(), json!(host));
+            members.insert("dismissed_by".into(), json!(dismissed_by));
+        }
+        (cells, object)
+    })
+}
+
+fn sheet(found: Vec<VmoveView>, now: Timestamp) -> TextTable<9> {
+    let columns = [
+        Column::new("instance"),
+        Column::new("name"),
+        Column::new("host"),
+        Column::new("to"),
+        Column::new("state"),
+        Column::new("recovery"),
+        Column::of("waits for", "waits"),
+        Column::of("what is known", "known"),
+        Column::of("what ends the wait", "commands"),
+    ];
+    let waits = |wait: &Option<WaitView>| {
+        let wait = wait.as_ref().filter(|wait| wait.what != WaitsFor::Nothing);
+        wait.map_or_else(String::new, |wait| wait.sentence(now))
+    };
+    TextTable::new(columns, found, |one| {
+        let cells = [
+            Cell::id(&one.instance),
+            Cell::text(&one.name),
+            Cell::text(&one.host),
+            Cell::text(one.to.clone().unwrap_or_default()),
+            Cell::text(&one.state),
+            Cell::id(&one.recovery),
+            Cell::prose(waits(&one.waits)),
+            Cell::prose(one.known.clone().unwrap_or_default()),
+            Cell::prose(one.commands.join("; ")),
+        ];
+        (cells, json!(one))
+    })
+}
+
+/// True if an instance with this name or id prefix is in a recovery, or was given up by one.
+async fn is_known(source: &dyn Source, wanted: &str) -> Result<bool, Failure> {
+    let mut all = source.instances(false).await?;
+    all.extend(source.instances(true).await?);
+    let (_, found) =
+        tachi_operator::matching::best_matches(wanted, all, |one| (one.instance.clone(), one.name.clone()));
+    Ok(!found.is_empty())
+}
+
+async fn resolve(args: ResolveArgs, controller: &dyn Controller) -> Result<u8, Failure> {
+    answer::accepts(&args.shape, ["word", "instance", "recovery", "by", "seen_to"])?;
+    let (word, on) = args.resolution();
+    let source = source::open(&args.source, controller).await?;
+    let mut reason = args.consent.reason.clone();
+    // This is the only resolution that starts an instance while another copy of it may run.
+    if args.not_running || args.not_running_on.is_some() {
+        // An unknown instance is refused before the operator is asked for a reason or for the confirmation.
+        if !is_known(source.as_ref(), &args.instance).await? {
+            return Err(Failure::from_text(format!(
+                "no open recovery has an instance {:?} (a name, or the beginning of an id), and none has given it up: see `tachi instance \
+                 list --recovering`",
+                args.instance
+            )));
+        }
+        let (name, what) = on.map_or_else(
+            || {
+                (
+                    args.instance.as_str(),
+                    "confirm that no evacuation can complete for".to_owned(),
+                )
+            },
+            |host| (host, format!("confirm that {} does not run on", args.instance)),
+        );
+        let consequence = "it may be started elsewhere; if it is running after all, it runs twice and its disks are destroyed.";
+        reason = Some(asked(name, &args.consent, &what, consequence)?);
+    }
+    let request = ActionRequest::OfInstance(&args.instance, word, on);
+    let outcome = source.submit(request, reason.as_deref()).await?;
+    let (name, by) = (&args.instance, &outcome.by);
+    let object = || json!({"word": word.as_str(), "instance": name, "recovery": outcome.recovery, "by": by, "seen_to": outcome.seen_to});
+    answer::object(&args.shape, source.now(), object, |_| {
+        let what = match (&args.running_on, &args.not_running_on) {
+            (Some(host), _) => format!("{name} runs on {host}"),
+            (None, Some(host)) => format!("{name} is not running on {host}; it may be started elsewhere"),
+            (None, None) if args.not_running => format!("{name} runs nowhere; it may be started elsewhere"),
+            (None, None) if args.retry => format!("{name} is to be evacuated again"),
+            (None, None) if outcome.seen_to => format!("{name} is acknowledged"),
+            (None, None) => format!("{name} is left as it is"),
+        };
+        let mut lines = vec![format!("Recorded: {what}, by {by}")];
+        if !outcome.seen_to {
+            lines.push(format!("Follow: tachi recovery show {name} --follow"));
+        }
+        lines
+    })?;
+    if !outcome.seen_to {
+        note_if_no_engine_runs(source.as_ref()).await;
+    }
+    Ok(crate::DONE)
+}

@@ -1,0 +1,422 @@
+//! Operator actions on recoveries: approve, abort, retry, and confirm a host off. Each starts or ends a recovery, so each
+//! asks for the host's name and a reason.
+
+use serde_json::{Value, json};
+use tachi_domain::count;
+use tachi_domain::recovery::{Life, OperatorCommand, RecoveryKind};
+use tachi_domain::{RecoveryId, Wait};
+use tachi_engine::ports::operator::{RecoveryFilter, RecoveryState};
+use tachi_operator::when::time;
+use tachi_operator::{
+    RecoveryHistoryView, RetriedView, SituationView, WaitView, consequence, members, one_line,
+};
+
+use super::super::consent::asked;
+use super::{action, domain, named, note_if_no_engine_runs, unknown};
+use crate::arguments::{ActionArgs, ApproveArgs, ConfirmOffArgs, ConsentArgs, ShapeArgs, WaitOrNull};
+use crate::failure::Failure;
+use crate::out::answer;
+use crate::source::{self, ActionRequest, Controller, Source};
+
+/// Output fields of a single action, and of each of several.
+const ONE: [&str; 4] = ["word", "recovery", "by", "already"];
+const EACH: [&str; 5] = ["word", "recovery", "host", "by", "already"];
+
+/// An action on a recovery.
+#[derive(Clone, Copy)]
+pub(crate) struct Action {
+    word: OperatorCommand,
+    /// The name of the command.
+    name: &'static str,
+    consequence: &'static str,
+}
+
+pub(super) const APPROVE: Action = Action {
+    word: OperatorCommand::Approve,
+    name: "approve",
+    consequence: consequence::APPROVE,
+};
+pub(crate) const ABORT: Action = Action {
+    word: OperatorCommand::Reject,
+    name: "abort",
+    consequence: consequence::ABORT,
+};
+pub(super) const REJECT: Action = Action {
+    name: "reject",
+    ..ABORT
+};
+const CONFIRM_OFF: Action = Action {
+    word: OperatorCommand::HostIsOff,
+    name: "confirm-off",
+    consequence: consequence::CONFIRM_OFF,
+};
+
+/// A recovery that the operator has named.
+struct Meant {
+    id: RecoveryId,
+    story: RecoveryHistoryView,
+}
+
+impl Meant {
+    fn host(&self) -> &str {
+        &self.story.summary.host
+    }
+
+    /// Returns the consequence of an approval, after the wait that it is for.
+    fn with_wait(&self, consequence: &str) -> String {
+        self.story.summary.waits.as_ref().map_or_else(
+            || consequence.to_owned(),
+            |wait| format!("{}. If approved, {consequence}", wait.about()),
+        )
+    }
+
+    /// Describes who has ended the recovery by the same action, and when; `None` if the action is still needed.
+    fn already(&self, command: Action) -> Option<String> {
+        let previous = self.story.word.as_ref()?;
+        let is_finished = self.story.summary.life != Life::Open;
+        (is_finished && previous.word == command.word.as_str()).then(|| {
+            format!(
+                "the recovery of {} was already {} at {} by {}",
+                self.host(),
+                past(action(&previous.word)),
+                time(previous.at.0),
+                one_line(&previous.by)
+            )
+        })
+    }
+}
+
+fn past(action: &str) -> &str {
+    match action {
+        "approve" => "approved",
+        "abort" => "aborted",
+        _ => "confirmed off",
+    }
+}
+
+async fn matching_recoveries(source: &dyn Source, wanted: &[String]) -> Result<Vec<Meant>, Failure> {
+    let mut all: Vec<Meant> = Vec::new();
+    for one in wanted {
+        let id = named(source, one).await?;
+        if all.iter().all(|other| other.id != id) {
+            let story = source.recovery(id).await?.ok_or_else(|| unknown(id))?;
+            all.push(Meant { id, story });
+        }
+    }
+    Ok(all)
+}
+
+/// Returns the text to be typed as confirmation: the host's name, or the number of recoveries.
+fn token(all: &[Meant]) -> String {
+    match all {
+        [one] => one.host().to_owned(),
+        several => count(several.len(), "recovery", "recoveries"),
+    }
+}
+
+/// Returns the consequence, with the hosts if there are several.
+fn with_hosts(all: &[Meant], text: &str) -> String {
+    if all.len() == 1 {
+        return text.to_owned();
+    }
+    let hosts: Vec<&str> = all.iter().map(Meant::host).collect();
+    format!("of {}: {text}", hosts.join(", "))
+}
+
+/// Takes the action on each named recovery or host.
+pub(crate) async fn act(
+    source: &dyn Source,
+    wanted: &[String],
+    action: Action,
+    consent: &ConsentArgs,
+    shape: &ShapeArgs,
+) -> Result<u8, Failure> {
+    answer::accepts(shape, members_of(wanted.len()))?;
+    let all = matching_recoveries(source, wanted).await?;
+    each(source, &all, action, consent, shape, None).await
+}
+
+/// Returns the lines with what is known of these hosts. An approval must be possible although that cannot be read.
+fn evidence<'a>(hosts: impl Iterator<Item = &'a str>, seen: &Result<SituationView, Failure>) -> String {
+    match seen {
+        Ok(seen) => hosts
+            .filter_map(|host| Some(format!("\n{host}: {}", seen.evidence(host)?)))
+            .collect(),
+        Err(error) => format!("\nthe evidence cannot be read: {}", error.chain()),
+    }
+}
+
+/// Puts the completed actions before an error.
+fn after(error: Failure, done: &[String]) -> Failure {
+    if done.is_empty() {
+        error
+    } else {
+        error.below(&done.join("\n"))
+    }
+}
+
+fn members_of(number: usize) -> Vec<&'static str> {
+    if number == 1 { ONE.to_vec() } else { EACH.to_vec() }
+}
+
+async fn each(
+    source: &dyn Source,
+    all: &[Meant],
+    action: Action,
+    consent: &ConsentArgs,
+    shape: &ShapeArgs,
+    domain: Option<&str>,
+) -> Result<u8, Failure> {
+    let mut consent = consent.clone();
+    // If no recovery is open, the action cannot affect the wrong host.
+    consent.yes |= all.iter().all(|one| one.story.summary.life != Life::Open);
+    let mut text = match all {
+        [one] if action.word == OperatorCommand::Approve => one.with_wait(action.consequence),
+        all => with_hosts(all, action.consequence),
+    };
+    if action.word == OperatorCommand::Approve && !consent.yes {
+        text.push_str(&evidence(all.iter().map(Meant::host), &source.situation().await));
+    }
+    let reason = asked(
+        &token(all),
+        &consent,
+        &format!("{} the recovery of", action.name),
+        &text,
+    )?;
+    let (mut objects, mut lines) = (Vec::new(), Vec::new());
+    for one in all {
+        let (id, host) = (one.id, one.host());
+        let (by, already) = if let Some(already) = one.already(action) {
+            lines.push(format!("{already}: nothing was written"));
+            (
+                one.story
+                    .word
+                    .as_ref()
+                    .map_or_else(String::new, |word| word.by.clone()),
+                true,
+            )
+        } else {
+            match source
+                .submit(
+                    ActionRequest::OfRecovery(id, action.word, one.story.summary.waits.as_ref()),
+                    Some(&reason),
+                )
+                .await
+            {
+                Ok(outcome) => {
+                    let name = action.name;
+                    lines.push(if outcome.already {
+                        format!("{name} of {host} was requested before: nothing was written")
+                    } else {
+                        let by = one_line(&outcome.by);
+                        format!(
+                            "{name} of {host} requested by {by}. Follow: tachi recovery show {host} --follow"
+                        )
+                    });
+                    (outcome.by, outcome.already)
+                }
+                Err(error) => {
+                    // A recovery that cannot be read now counts as open, so that the first error is reported.
+                    let story = source.recovery(id).await.ok().flatten();
+                    // A recovery of the domain that has finished meanwhile needs no action.
+                    if domain.is_none() || story.is_none_or(|story| story.summary.life == Life::Open) {
+                        return Err(after(error, &lines));
+                    }
+                    continue;
+                }
+            }
+        };
+        objects
+            .push(json!({"word": action.name, "recovery": id, "host": host, "by": by, "already": already}));
+    }
+    let is_list = domain.is_some() || all.len() != 1;
+    let object = || match objects.pop() {
+        Some(Value::Object(mut one)) if !is_list => {
+            one.remove("host");
+            Value::Object(one)
+        }
+        last => Value::Array(objects.into_iter().chain(last).collect()),
+    };
+    answer::object(shape, source.now(), object, |_| lines)?;
+    note_if_no_engine_runs(source).await;
+    Ok(crate::DONE)
+}
+
+/// `tachi recovery abort`.
+pub(super) async fn abort(args: ActionArgs, controller: &dyn Controller) -> Result<u8, Failure> {
+    answer::accepts(&args.shape, members_of(args.recoveries.len()))?;
+    let source = source::open(&args.source, controller).await?;
+    act(
+        source.as_ref(),
+        &args.recoveries,
+        ABORT,
+        &args.consent,
+        &args.shape,
+    )
+    .await
+}
+
+/// `tachi recovery approve`, and the old `reject`.
+pub(super) async fn approve(
+    args: ApproveArgs,
+    action: Action,
+    controller: &dyn Controller,
+) -> Result<u8, Failure> {
+    let ApproveArgs {
+        source,
+        recoveries,
+        domain,
+        all_held,
+        waits,
+        consent,
+        shape,
+    } = args;
+    let is_list = all_held || domain.is_some();
+    answer::accepts(&shape, members_of(if is_list { 2 } else { recoveries.len() }))?;
+    let source = source::open(&source, controller).await?;
+    if !is_list {
+        let mut all = matching_recoveries(source.as_ref(), &recoveries).await?;
+        if let Some(WaitOrNull(shown)) = waits {
+            let ([one], OperatorCommand::Approve) = (&mut all[..], action.word) else {
+                return Err(Failure::usage(
+                    "--waits: only for the approval of a single recovery",
+                ));
+            };
+            one.story.summary.waits = shown.map(|wait| WaitView::from(&Wait::from(wait)));
+        }
+        return each(source.as_ref(), &all, action, &consent, &shape, None).await;
+    }
+    let mut held = held(source.as_ref()).await?;
+    let mut missing = None;
+    if let Some(domain) = &domain {
+        let states = held
+            .iter()
+            .map(|one| (one.id, one.host().to_owned(), one.story.state.clone()));
+        let of_domain = domain::held_by(domain, states.collect())?;
+        held.retain(|one| of_domain.recoveries.iter().any(|(id, _)| *id == one.id));
+        missing = of_domain.missing(domain);
+    }
+    if held.is_empty() {
+        return Err(Failure::from_text("no recovery is on hold"));
+    }
+    let name = domain.as_deref().unwrap_or("all that are on hold");
+    let code = each(source.as_ref(), &held, action, &consent, &shape, Some(name)).await?;
+    if let Some(missing) = missing {
+        crate::out::note(format!("tachi: {missing}"));
+    }
+    Ok(code)
+}
+
+/// Returns every recovery that is on hold.
+async fn held(source: &dyn Source) -> Result<Vec<Meant>, Failure> {
+    let filter = RecoveryFilter {
+        state: Some(RecoveryState::Held),
+        ..RecoveryFilter::default()
+    };
+    let mut held = Vec::new();
+    for row in source.recoveries(&filter).await? {
+        let id = row.recovery;
+        if let Some(story) = source.recovery(id).await? {
+            held.push(Meant { id, story });
+        }
+    }
+    Ok(held)
+}
+
+/// `tachi recovery confirm-off`. Refuses a mismatch of recovery and host: confirming the wrong host off destroys disks.
+pub(super) async fn confirm_off(args: ConfirmOffArgs, controller: &dyn Controller) -> Result<u8, Failure> {
+    let ConfirmOffArgs {
+        config,
+        recovery,
+        off,
+        mut consent,
+        shape,
+    } = args;
+    answer::accepts(&shape, ONE)?;
+    let (database, _) = controller.open(&config).await?;
+    let all = matching_recoveries(database.as_ref(), std::slice::from_ref(&recovery)).await?;
+    for one in &all {
+        let id = one.id;
+        if one.story.summary.kind != RecoveryKind::Host {
+            return Err(Failure::from_text(format!(
+                "recovery {id} is not a recovery of a failed host: there is nothing to confirm"
+            )));
+        }
+        match &off {
+            Some(off) if off != one.host() => {
+                return Err(Failure::from_text(format!(
+                    "recovery {id} is of host {}, not of {off}: nothing was written",
+                    one.host()
+                )));
+            }
+            // The operator has typed the name as an option.
+            Some(_) => consent.yes = true,
+            None => {}
+        }
+    }
+    each(database.as_ref(), &all, CONFIRM_OFF, &consent, &shape, None).await
+}
+
+/// `tachi recovery retry`.
+pub(super) async fn retry(args: ActionArgs, controller: &dyn Controller) -> Result<u8, Failure> {
+    answer::accepts(&args.shape, members::<RetriedView>())?;
+    let source = source::open(&args.source, controller).await?;
+    let all = matching_recoveries(source.as_ref(), &args.recoveries).await?;
+    let text = with_hosts(
+        &all,
+        "another attempt starts: it may cut the power of the host, and start its instances elsewhere.",
+    );
+    let reason = asked(&token(&all), &args.consent, "retry the recovery of", &text)?;
+    let (mut objects, mut lines) = (Vec::new(), Vec::new());
+    for one in &all {
+        let retried = source.retry(one.id, Some(&reason)).await;
+        let retried = retried.map_err(|error| after(error, &lines))?;
+        if retried.already {
+            lines.push(format!(
+                "{} requested the same within the last minute: nothing was written",
+                retried.by
+            ));
+        }
+        lines.push(format!("recovery      {}", retried.recovery));
+        lines.push(format!("notification  {}", retried.notification));
+        lines.push(format!(
+            "follow it     tachi recovery show {} --follow",
+            one.host()
+        ));
+        objects.push(json!(retried));
+    }
+    let is_list = objects.len() != 1;
+    let object = || match objects.pop() {
+        Some(one) if !is_list => one,
+        last => Value::Array(objects.into_iter().chain(last).collect()),
+    };
+    answer::object(&args.shape, source.now(), object, |_| lines)?;
+    note_if_no_engine_runs(source.as_ref()).await;
+    Ok(crate::DONE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn evidence_that_cannot_be_read_is_a_line_of_the_prompt_and_no_error() {
+        let failed = Failure::from_text("the database is locked").below("reading the monitors");
+        assert_eq!(
+            evidence(["a", "b"].into_iter(), &Err(failed)),
+            "\nthe evidence cannot be read: reading the monitors: the database is locked"
+        );
+    }
+
+    #[test]
+    fn an_error_in_the_middle_of_several_says_what_was_done_before() {
+        let error = || Failure::from_text("recovery 2 has ended: nothing was written");
+        let done = ["approve of a requested by root".to_owned()];
+        let told = after(error(), &done).chain();
+        assert_eq!(
+            told,
+            "approve of a requested by root: recovery 2 has ended: nothing was written"
+        );
+        assert_eq!(after(error(), &[]).chain(), error().chain());
+    }
+}

@@ -1,0 +1,156 @@
+//! Data source and action target of operator commands: the API, from anywhere, or what a controller opens. Both return the views that
+//! the API answers with, so that commands show the same for both.
+
+mod remote;
+mod with_progress;
+
+use async_trait::async_trait;
+use serde::Serialize;
+use tachi_domain::monitor::MonitorKind;
+use tachi_domain::recovery::{OperatorCommand, ResolutionKind};
+use tachi_domain::{RecoveryId, Timestamp};
+use tachi_engine::ports::operator::RecoveryFilter;
+use tachi_engine::ports::past::Span;
+use tachi_operator::freezes::FreezeRequest;
+use tachi_operator::planning::PlanRequest;
+use tachi_operator::{
+    ExplanationView, FailedView, FailurePreview, ForecastView, ForgottenView, FreezeView, FrozenView,
+    GivebackView, JobView, LiftedView, PastView, PlannedView, RecoveryHistoryView, RecoveryView,
+    ReporterView, RetriedView, SituationView, VmoveView, WaitView,
+};
+
+use crate::arguments::{ConfigArgs, SourceArgs};
+use crate::failure::Failure;
+use crate::out;
+
+pub use remote::Remote;
+use with_progress::WithProgress;
+
+/// An operator's action.
+#[derive(Clone, Copy, Debug)]
+pub enum ActionRequest<'a> {
+    /// An action on a recovery, which had this wait when the operator decided on the action.
+    OfRecovery(RecoveryId, OperatorCommand, Option<&'a WaitView>),
+    /// A resolution of an instance, given by id or name, with a host.
+    OfInstance(&'a str, ResolutionKind, Option<&'a str>),
+}
+
+/// An action that was recorded.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ActionResult {
+    /// The recovery of the action, or of its instance.
+    pub recovery: RecoveryId,
+    /// The recorded operator.
+    pub by: String,
+    /// True if no engine has to process the action.
+    pub seen_to: bool,
+    /// True if the same action was recorded before, and nothing was written.
+    pub already: bool,
+}
+
+#[async_trait]
+pub trait Source: Send + Sync {
+    /// Returns the current time of the source.
+    fn now(&self) -> Timestamp;
+
+    /// Returns the situation of the region.
+    async fn situation(&self) -> Result<SituationView, Failure>;
+
+    /// Estimates the capacity of all segments or one, and the outcome of losing these hosts.
+    async fn forecast(&self, segment: Option<&str>, lose: &[String]) -> Result<ForecastView, Failure>;
+
+    /// Explains the protection of the hosts and instances of this name.
+    async fn explanations(&self, name: &str) -> Result<Vec<ExplanationView>, Failure>;
+
+    /// Returns what happened to a host in a time span; `None` if there is no record of a host of that name.
+    async fn past(&self, host: &str, span: Span) -> Result<Option<PastView>, Failure>;
+
+    /// Returns the recoveries that match the filter, newest first.
+    async fn recoveries(&self, filter: &RecoveryFilter) -> Result<Vec<RecoveryView>, Failure>;
+
+    /// Returns one recovery; `None` if it does not exist.
+    async fn recovery(&self, id: RecoveryId) -> Result<Option<RecoveryHistoryView>, Failure>;
+
+    /// Returns the instances that are being recovered, or wait for an operator.
+    async fn instances(&self, needs_person: bool) -> Result<Vec<VmoveView>, Failure>;
+
+    /// Records an operator's action, with the reason if one was given.
+    async fn submit(&self, request: ActionRequest<'_>, reason: Option<&str>)
+    -> Result<ActionResult, Failure>;
+
+    /// Returns the freezes, by end time.
+    async fn freezes(&self) -> Result<Vec<FreezeView>, Failure>;
+
+    /// Returns the scheduled jobs of engines, and their results.
+    async fn schedule(&self) -> Result<Vec<JobView>, Failure>;
+
+    /// Starts a freeze, and waits a while until engines have read it. The request has been validated.
+    async fn freeze(&self, wish: &FreezeRequest) -> Result<FrozenView, Failure>;
+
+    /// Ends a freeze; returns how much of it was left.
+    async fn thaw(&self, freeze: &FreezeView) -> Result<FreezeView, Failure>;
+
+    /// Previews the report of a host as down.
+    async fn preview(&self, host: &str) -> Result<FailurePreview, Failure>;
+
+    /// Previews the drain of a host.
+    async fn drain_outlook(&self, host: &str) -> Result<FailurePreview, Failure>;
+
+    /// Previews which instances would move back to a host; on a controller by Nova's current data.
+    async fn giveback_outlook(&self, host: &str, with_locked: bool) -> Result<GivebackView, Failure>;
+
+    /// Plans a drain or a giveback. The request has been validated.
+    async fn plan(&self, host: &str, wish: &PlanRequest) -> Result<PlannedView, Failure>;
+
+    /// Returns the reporters that are quarantined, or should be.
+    async fn reporters(&self) -> Result<Vec<ReporterView>, Failure>;
+
+    /// Ends a reporter's quarantine, by its number or the host that it is bound to.
+    async fn unmute(&self, reporter: &str, reason: Option<&str>) -> Result<LiftedView, Failure>;
+
+    /// Deletes a monitor that was decommissioned.
+    async fn forget(&self, host: &str, kind: MonitorKind) -> Result<ForgottenView, Failure>;
+
+    /// Starts another attempt at a failed recovery.
+    async fn retry(&self, id: RecoveryId, reason: Option<&str>) -> Result<RetriedView, Failure>;
+
+    /// Reports a host as down.
+    async fn fail(&self, host: &str, reason: &str) -> Result<FailedView, Failure>;
+}
+
+/// Prints a notice while engines have not read a freeze yet.
+pub fn waits_for_engines(recoveries: &[String]) {
+    out::note(format!(
+        "tachi: the freeze is stored; waiting until the engines of these recoveries have read it: {}",
+        recoveries.join(", ")
+    ));
+}
+
+/// Opens the API that the options select; `None` if they select the database.
+pub fn cloud(args: &SourceArgs) -> Result<Option<Remote>, Failure> {
+    args.cloud().map(|name| Remote::open(&name)).transpose()
+}
+
+/// A machine with a configuration, whose region can be read and changed with every API process dead.
+#[async_trait]
+pub trait Controller: Send + Sync {
+    /// Opens the region of the configuration. The text names the source: `the database FILE`.
+    async fn open(&self, config: &ConfigArgs) -> Result<(Box<dyn Source>, String), Failure>;
+}
+
+/// Opens the selected source, without a notice about waiting: for full-screen programs, and for short timeouts.
+pub async fn open_quiet(args: &SourceArgs, controller: &dyn Controller) -> Result<Box<dyn Source>, Failure> {
+    match args.cloud() {
+        Some(name) => Ok(Box::new(Remote::open(&name)?)),
+        None => Ok(controller.open(&args.config).await?.0),
+    }
+}
+
+/// Opens the selected source, with a notice about waiting.
+pub async fn open(args: &SourceArgs, controller: &dyn Controller) -> Result<Box<dyn Source>, Failure> {
+    let (inner, what): (Box<dyn Source>, String) = match args.cloud() {
+        Some(name) => (Box::new(Remote::open(&name)?), format!("the API of cloud {name}")),
+        None => controller.open(&args.config).await?,
+    };
+    Ok(Box::new(WithProgress { inner, what }))
+}

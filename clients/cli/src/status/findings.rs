@@ -1,0 +1,164 @@
+//! Findings, as lines.
+
+use tachi_domain::Timestamp;
+use tachi_domain::situation::{Aspect, FindingCode, Severity};
+use tachi_domain::wait::WaitsFor;
+use tachi_operator::consequence::{self, SuggestedCommand};
+use tachi_operator::waits::explained;
+use tachi_operator::when::ago;
+use tachi_operator::{FindingView, SituationView, WaitingRecoveryView, counted};
+
+use super::seen::instances;
+
+/// Limit of the subjects of a finding that are named.
+pub(super) const NAMED: usize = 5;
+
+/// Limit of the instances that are listed one by one.
+const MAX_LISTED: usize = 10;
+
+/// Returns the grade in a line, then each finding with the command to type.
+pub(super) fn lines(seen: &SituationView) -> Vec<String> {
+    let word = seen.grade.as_str().to_ascii_uppercase();
+    let counted = counted(seen.instances, seen.being_recovered());
+    let mut lines = vec![format!("{word}  {counted} ({})", looked(seen))];
+    lines.extend(each(seen));
+    lines.extend(not_assessed(seen));
+    lines
+}
+
+/// Describes the age of the Nova data.
+pub(super) fn looked(seen: &SituationView) -> String {
+    seen.looked_at.map_or_else(
+        || "no engine has read Nova yet".to_owned(),
+        |at| format!("Nova read {}", ago(at.0, seen.at.0)),
+    )
+}
+
+/// Returns the aspects for which no data is collected.
+pub(super) fn not_assessed(seen: &SituationView) -> Option<String> {
+    let aspects: Vec<&str> = seen.not_assessed.iter().copied().map(Aspect::as_str).collect();
+    (!aspects.is_empty()).then(|| format!("  not assessed: {}", aspects.join(", ")))
+}
+
+/// Returns each finding with the command to type.
+pub(super) fn each(seen: &SituationView) -> Vec<String> {
+    let held = |host: &String| seen.needs_person.recoveries.iter().any(|one| one.host == *host);
+    let mut lines = Vec::new();
+    for finding in &seen.findings {
+        // The line about the recovery on hold shows this already.
+        if finding.code == FindingCode::HostUnderRecovery && finding.subjects.iter().all(held) {
+            continue;
+        }
+        lines.push(line(finding, seen.at.0));
+        let ways = ways(seen, finding);
+        let fix = finding.typed().map(|fix| format!("-> {fix}"));
+        let fixes = if ways.is_empty() {
+            fix.into_iter().collect()
+        } else {
+            ways
+        };
+        lines.extend(fixes.into_iter().map(|fixes| format!("      {fixes}")));
+    }
+    lines
+}
+
+/// Returns the choices of an operator who has to decide: each command, and its meaning.
+fn ways(seen: &SituationView, finding: &FindingView) -> Vec<String> {
+    let is_subject = |name: &String| finding.subjects.contains(name);
+    let needs = &seen.needs_person;
+    if [FindingCode::MoveNeedsPerson, FindingCode::MoveFailed].contains(&finding.code) {
+        let own: Vec<_> = needs
+            .instances
+            .iter()
+            .filter(|one| is_subject(&one.name))
+            .collect();
+        let mut lines = Vec::new();
+        for one in own.iter().take(MAX_LISTED) {
+            if own.len() > 1 {
+                lines.push(format!("{} of {}", one.name, one.host));
+            }
+            lines.extend(one.commands.iter().map(|way| format!("-> {}", explained(way))));
+        }
+        if own.len() > MAX_LISTED {
+            let more = instances(own.len() - MAX_LISTED);
+            lines.push(format!("and {more} more: tachi instance list --waiting"));
+        }
+        return lines;
+    }
+    let held = needs.recoveries.iter();
+    let own = held.filter(|one| finding.code == FindingCode::RecoveryHeld && is_subject(&one.host));
+    decision(seen, &own.collect::<Vec<_>>())
+}
+
+/// Returns what an operator needs to decide on recoveries on hold: the reason of each cause, the evidence of each host, the commands and
+/// what they do.
+fn decision(seen: &SituationView, own: &[&WaitingRecoveryView]) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut before = None;
+    for one in own.iter().take(MAX_LISTED).filter(|one| one.is_about_host()) {
+        if before != one.cause() {
+            lines.push(format!("why: {}", seen.reason(one)));
+            before = one.cause();
+        }
+        lines.push(format!("{}: {}", one.host, one.evidence.summary(seen.at.0)));
+    }
+    // That command approves every recovery on hold: it is offered only if all of them are on hold for the same guards.
+    let all = &seen.needs_person.recoveries;
+    let first = own.first().and_then(|one| one.cause());
+    let is_approval = first.is_some_and(|(what, _)| what == WaitsFor::Approval);
+    if all.len() > 1 && is_approval && all.iter().all(|one| one.cause() == first) {
+        lines.push(format!(
+            "-> tachi recovery approve --all-held    # {}",
+            consequence::APPROVE
+        ));
+    }
+    for (number, one) in own.iter().enumerate() {
+        for way in SuggestedCommand::all(&one.commands) {
+            let meaning = Some(way.meaning).filter(|meaning| number == 0 && !meaning.is_empty());
+            let meaning = meaning.map_or_else(String::new, |meaning| format!("    # {meaning}"));
+            lines.push(format!("-> {}{meaning}", way.command));
+        }
+    }
+    lines
+}
+
+/// Returns the grade's symbol at the head of a line.
+pub(crate) const fn mark(grade: Severity) -> &'static str {
+    match grade {
+        Severity::Err => "✗",
+        Severity::Warn => "!",
+        Severity::Unknown => "?",
+        Severity::Ok | Severity::Info => "·",
+    }
+}
+
+/// Returns the duration of a finding, for the end of a line.
+pub(crate) fn since(finding: &FindingView, now: Timestamp) -> String {
+    finding
+        .since
+        .map_or_else(String::new, |since| format!(" ({})", ago(since.0, now)))
+}
+
+/// Renders a finding as a line.
+pub(crate) fn line(finding: &FindingView, now: Timestamp) -> String {
+    let mut subjects: Vec<&str> = finding.subjects.iter().take(NAMED).map(String::as_str).collect();
+    let more = format!("{} more", finding.subjects.len().saturating_sub(NAMED));
+    if finding.subjects.len() > NAMED {
+        subjects.push(&more);
+    }
+    let subjects = match subjects.as_slice() {
+        [] => String::new(),
+        subjects => format!("{}: ", subjects.join(", ")),
+    };
+    let instances = match finding.instances {
+        0 => String::new(),
+        count => format!("{count} inst  "),
+    };
+    format!(
+        "  {} {}  {instances}{subjects}{}{}",
+        mark(finding.grade),
+        finding.code,
+        finding.text,
+        since(finding, now)
+    )
+}

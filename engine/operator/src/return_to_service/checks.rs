@@ -1,0 +1,356 @@
+//! Checks before a recovered host returns to service.
+
+use tachi_domain::count;
+use tachi_domain::entity::host::MaintenanceReason;
+use tachi_domain::entity::vmove::VmoveStatus;
+use tachi_domain::nova::{Migration, MigrationType};
+use tachi_domain::recovery::{is_drained, is_marked};
+
+use super::blocking_evacuations::BlockingEvacuations;
+use super::facts::Facts;
+use crate::progress;
+
+/// Limit of the names in a line; the rest is counted.
+const NAMED: usize = 10;
+
+/// Result of a check.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CheckResult {
+    /// The check passed.
+    Good,
+    /// The check neither blocks nor passes, but should be read.
+    Note,
+    /// The check blocks the return.
+    Bad,
+    /// The check could not be made, which blocks the return too.
+    Unknown,
+}
+
+impl CheckResult {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Good => "ok",
+            Self::Note => "note",
+            Self::Bad => "WAIT",
+            Self::Unknown => "ASK",
+        }
+    }
+}
+
+/// A check and its result.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Check {
+    pub verdict: CheckResult,
+    pub text: String,
+}
+
+impl Check {
+    pub const fn is_against(&self) -> bool {
+        matches!(self.verdict, CheckResult::Bad | CheckResult::Unknown)
+    }
+}
+
+/// Makes all checks. They alone decide whether the host is shown as ready and whether it is returned to service.
+pub fn checks(facts: &Facts) -> Vec<Check> {
+    let mut all = Vec::new();
+    let mut say = |verdict, text: String| all.push(Check { verdict, text });
+    recovery(facts, &mut say);
+    withheld(facts, &mut say);
+    evacuations(facts, &mut say);
+    service(facts, &mut say);
+    instances(facts, &mut say);
+    all
+}
+
+fn recovery(facts: &Facts, say: &mut impl FnMut(CheckResult, String)) {
+    match &facts.open {
+        Some(open) if open.kind.is_planned() => say(
+            CheckResult::Bad,
+            format!(
+                "{} {} of the host has not ended: `tachi recovery abort {}` ends it",
+                open.kind, open.id, open.id
+            ),
+        ),
+        Some(open) => {
+            let progress = progress(open.moves).unwrap_or_else(|| "no instance is moved yet".into());
+            let message = open
+                .message
+                .as_deref()
+                .map_or(String::new(), |text| format!("; {text}"));
+            say(
+                CheckResult::Bad,
+                format!(
+                    "recovery {} is open ({progress}{message}): keep the host off",
+                    open.id
+                ),
+            );
+        }
+        None => say(CheckResult::Good, "no recovery of the host is open".into()),
+    }
+    if facts.watched {
+        let text = if facts.engine_runs {
+            "an engine waits for the host's return, and then closes the recovery"
+        } else {
+            "no engine is running, so forced_down is not cleared when nova-compute is back: start one"
+        };
+        say(CheckResult::Bad, text.into());
+    }
+}
+
+/// Checks for a freeze or a maintenance that an operator has started and has to end.
+fn withheld(facts: &Facts, say: &mut impl FnMut(CheckResult, String)) {
+    for freeze in facts.freezes.iter().map(|line| &line.freeze) {
+        let text = format!("{}: `{}` ends it", freeze.sentence(), freeze.thaw());
+        say(CheckResult::Bad, text);
+    }
+    // A maintenance from before Tachi has no known reason: it counts as an operator's.
+    let host = &facts.view.host;
+    if host.on_maintenance && matches!(facts.view.why, Some(MaintenanceReason::Operator) | None) {
+        let text = format!(
+            "in maintenance, set by an operator; clear it with `openstack segment host update \
+             --on_maintenance False {} {}`",
+            tachi_domain::freeze::typed(&host.segment.name),
+            host.name
+        );
+        say(CheckResult::Bad, text);
+    }
+}
+
+fn evacuations(facts: &Facts, say: &mut impl FnMut(CheckResult, String)) {
+    if let Err(error) = &facts.migrations {
+        say(
+            CheckResult::Unknown,
+            format!("Nova's migrations cannot be read: {error}"),
+        );
+        return;
+    }
+    let BlockingEvacuations {
+        under_way,
+        left_over,
+        not_closed,
+        starts,
+    } = BlockingEvacuations::of(facts);
+    if under_way.is_empty() && not_closed.is_empty() {
+        say(
+            CheckResult::Good,
+            "every evacuation from the host is closed".into(),
+        );
+    }
+    if !under_way.is_empty() {
+        let ids = names(under_way.iter().map(|record| record.server.to_string()));
+        say(
+            CheckResult::Bad,
+            format!(
+                "{} evacuations from the host are under way: a nova-compute that starts now destroys what is left of \
+                 those instances even if their evacuation fails; keep the host off: {ids}",
+                under_way.len()
+            ),
+        );
+    }
+    if !left_over.is_empty() {
+        let ids = names(left_over.iter().map(|record| record.server.to_string()));
+        say(
+            CheckResult::Note,
+            format!(
+                "{} evacuations from the host were never picked up, and others have moved their instances since; a start of \
+                 its nova-compute closes them: {ids}",
+                left_over.len()
+            ),
+        );
+    }
+    if !not_closed.is_empty() {
+        let often = if starts > 1 {
+            format!(
+                "; it closes one of each instance at a time, so forced_down stays refused until it has started {starts} \
+                 times"
+            )
+        } else {
+            String::new()
+        };
+        say(
+            CheckResult::Bad,
+            format!(
+                "{} evacuations from the host are done and not closed: a start of its nova-compute removes the old \
+                 copies and closes them{often}",
+                not_closed.len()
+            ),
+        );
+    }
+    migrations(facts, say);
+}
+
+/// Checks migrations that never finished. A migration of an instance that was evacuated later proves nothing about this host: the host was
+/// confirmed off, so no guest on it survived.
+fn migrations(facts: &Facts, say: &mut impl FnMut(CheckResult, String)) {
+    let all = facts.migrations.as_deref().unwrap_or_default().iter();
+    let unfinished =
+        all.filter(|record| record.kind != MigrationType::Evacuation && !record.status.is_finished());
+    let (over, open): (Vec<_>, Vec<_>) = unfinished.partition(|record| facts.was_overtaken(record));
+    let named = |records: &[&Migration]| {
+        names(
+            records
+                .iter()
+                .map(|record| format!("{} ({})", record.server, record.status)),
+        )
+    };
+    if !over.is_empty() {
+        say(
+            CheckResult::Note,
+            format!(
+                "migrations with the host that never ended, of instances that have been recovered elsewhere since: {}",
+                named(&over)
+            ),
+        );
+    }
+    if !open.is_empty() {
+        say(
+            CheckResult::Bad,
+            format!(
+                "{}: {}: `tachi show` of each shows what to do, or end them in Nova",
+                count(
+                    open.len(),
+                    "other migration with the host is unfinished, so this instance may run on two hosts",
+                    "other migrations with the host are unfinished, so these instances may run on two hosts",
+                ),
+                named(&open)
+            ),
+        );
+    }
+}
+
+fn service(facts: &Facts, say: &mut impl FnMut(CheckResult, String)) {
+    let name = &facts.view.host.name;
+    let service = match &facts.service {
+        Err(error) => {
+            let text = format!("Nova's record of the host cannot be read: {error}");
+            return say(CheckResult::Unknown, text);
+        }
+        Ok(None) => {
+            return say(
+                CheckResult::Bad,
+                format!("Nova has no compute service on a host named {name}"),
+            );
+        }
+        Ok(Some(service)) => service,
+    };
+    if service.forced_down {
+        let text = if facts.watched {
+            "forced_down is set: an engine clears it once nova-compute is back and its evacuations are closed"
+        } else {
+            "forced_down is set, and no engine waits for the host: clear it by hand once nova-compute is back"
+        };
+        say(CheckResult::Bad, text.into());
+    } else if service.up {
+        say(CheckResult::Good, "nova-compute is up".into());
+    } else {
+        say(CheckResult::Bad, "nova-compute is not up".into());
+    }
+    if !service.enabled {
+        let reason = service.disabled_reason.as_deref().unwrap_or("no reason given");
+        if is_drained(reason) {
+            let text = format!("the service is disabled by a drain ({reason}): the return enables it");
+            say(CheckResult::Note, text);
+        } else if is_marked(reason) {
+            let text = format!("the service is disabled by a recovery ({reason}): the last step enables it");
+            say(CheckResult::Note, text);
+        } else {
+            let text = format!(
+                "the service was not disabled by Tachi ({reason}): enable it once that reason is gone"
+            );
+            say(CheckResult::Bad, text);
+        }
+    }
+}
+
+fn instances(facts: &Facts, say: &mut impl FnMut(CheckResult, String)) {
+    match &facts.servers {
+        Err(error) => say(
+            CheckResult::Unknown,
+            format!("the host's instances cannot be read: {error}"),
+        ),
+        Ok(servers) => {
+            let busy: Vec<String> = servers
+                .iter()
+                .filter_map(|server| {
+                    let task = server.task_state.as_deref()?;
+                    Some(format!("{} ({}, {task})", server.name, server.id))
+                })
+                .collect();
+            if !busy.is_empty() {
+                say(
+                    CheckResult::Bad,
+                    format!(
+                        "{} a task under way; before nova-compute starts, such tasks wait in the queue of the host, which must be purged: \
+                         {}",
+                        count(
+                            busy.len(),
+                            "instance that Nova keeps on the host has",
+                            "instances that Nova keeps on the host have",
+                        ),
+                        names(busy)
+                    ),
+                );
+            }
+            if !servers.is_empty() {
+                say(
+                    CheckResult::Note,
+                    format!(
+                        "{} still on the host as Nova sees it: {}",
+                        count(servers.len(), "instance is", "instances are"),
+                        names(
+                            servers
+                                .iter()
+                                .map(|server| format!("{} ({})", server.name, server.id))
+                        )
+                    ),
+                );
+            }
+        }
+    }
+    if !facts.waiting.is_empty() {
+        let text = format!(
+            "{} an operator: {}: `tachi instance list --waiting`",
+            count(facts.waiting.len(), "instance waits for", "instances wait for"),
+            names(facts.waiting.iter().cloned())
+        );
+        say(CheckResult::Bad, text);
+    }
+    let needy: Vec<String> = facts
+        .vmoves
+        .iter()
+        .filter(|one| one.status == Some(VmoveStatus::Failed))
+        .map(|one| {
+            let why = one.message.as_deref().unwrap_or("see the vmove");
+            format!("{} ({}): {why}", one.instance_name, one.instance_uuid)
+        })
+        .collect();
+    if !needy.is_empty() {
+        let text = format!(
+            "{} an operator: {}",
+            count(
+                needy.len(),
+                "instance of the last recovery needs",
+                "instances of the last recovery need",
+            ),
+            names(needy)
+        );
+        say(CheckResult::Note, text);
+    }
+}
+
+fn names(all: impl IntoIterator<Item = String>) -> String {
+    let mut all: Vec<String> = all.into_iter().collect();
+    let count = all.len();
+    if count > NAMED {
+        all.truncate(NAMED);
+        all.push(format!("and {} more", count - NAMED));
+    }
+    let joined = all.join(", ");
+    joined
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect()
+}
+
+#[cfg(test)]
+pub(super) mod tests;

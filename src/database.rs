@@ -1,0 +1,328 @@
+//! The database as a source, on a controller.
+
+mod maintenance;
+mod planned;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tachi_cli::arguments::ConfigArgs;
+use tachi_cli::failure::Failure;
+use tachi_cli::out;
+use tachi_cli::process_owner;
+use tachi_cli::source::{ActionRequest, ActionResult, Controller, Source, waits_for_engines};
+use tachi_domain::monitor::MonitorKind;
+use tachi_domain::recovery::ResolutionKind;
+use tachi_domain::{ApprovedWait, RecoveryId, Reporter, Timestamp};
+use tachi_engine::ports::operator::{MoveFilter, RecoveryFilter};
+use tachi_engine::ports::past::Span;
+use tachi_engine::ports::{AuditSink, Freezes as _, JournalError, OperatorJournal as _};
+use tachi_operator::actions::{self, WordEffect};
+use tachi_operator::freezes::{self, FreezeDesk, FreezeRequest, FreezeTarget};
+use tachi_operator::planning::PlanRequest;
+use tachi_operator::report_host::{self, FailureReport};
+use tachi_operator::schedule;
+use tachi_operator::{
+    ExplanationView, FailedView, FailurePreview, ForecastView, ForgottenView, FreezeView, FrozenView,
+    GivebackView, JobView, LiftedView, PastView, PlannedView, RecoveryHistoryView, RecoveryView,
+    RegionSnapshot, ReporterView, RetriedView, ShownWait, SituationView, VmoveLine, VmoveView,
+};
+use tokio::sync::watch;
+
+use crate::cmd::what_runs;
+use crate::settings::Settings;
+use crate::wiring::region_service::RegionDatabase;
+use crate::wiring::{self, Base};
+
+pub(crate) struct Database {
+    pub(crate) settings: Settings,
+    pub(crate) base: Base,
+    tower: RegionDatabase,
+}
+
+impl Database {
+    pub(crate) async fn open(args: &ConfigArgs) -> Result<Self, Failure> {
+        let settings = Settings::load(args).map_err(|errors| Failure::config(&errors))?;
+        let base = wiring::existing(&settings).await.map_err(|error| {
+            let what = format!("the database {} was used", settings.database);
+            error.below(&what)
+        })?;
+        Ok(Self::of(settings, base))
+    }
+
+    pub(crate) fn of(settings: Settings, base: Base) -> Self {
+        let (_, policy) = watch::channel(settings.policy.clone());
+        Self {
+            tower: RegionDatabase::new(&settings, &base, policy),
+            settings,
+            base,
+        }
+    }
+
+    /// Returns the operator at the keyboard, for freezes.
+    fn hand<'a>(&'a self, audit: &'a dyn AuditSink) -> Result<FreezeDesk<'a>, Failure> {
+        Ok(FreezeDesk {
+            freezes: self.base.store.freezes(),
+            audit,
+            by: process_owner::who(None)?,
+            request: None,
+        })
+    }
+
+    /// Reads the whole situation; several reads of a command within a second share one.
+    async fn look(&self) -> Result<Arc<RegionSnapshot>, Failure> {
+        self.tower.look_here().await.map_err(|error| self.wrong(error))
+    }
+
+    fn wrong(&self, error: JournalError) -> Failure {
+        Failure::new(format!("reading the database {}", self.settings.database), error)
+    }
+}
+
+/// This machine, whose configuration names the database.
+pub(crate) struct DatabaseController;
+
+#[async_trait]
+impl Controller for DatabaseController {
+    async fn open(&self, config: &ConfigArgs) -> Result<(Box<dyn Source>, String), Failure> {
+        let database = Database::open(config).await?;
+        let what = format!("the database {}", database.settings.database);
+        Ok((Box::new(database), what))
+    }
+}
+
+/// Converts a view as an answer of the API does: times to the millisecond, and only the fields of the answer.
+fn converted<T: Serialize + DeserializeOwned>(view: &T) -> Result<T, Failure> {
+    // A conversion through text takes a third of the time of one through a tree of values.
+    let passed = serde_json::to_vec(view).and_then(|text| serde_json::from_slice(&text));
+    passed.map_err(|error| Failure::new("converting the database's data", error))
+}
+
+#[async_trait]
+impl Source for Database {
+    fn now(&self) -> Timestamp {
+        self.base.clock.wall()
+    }
+
+    async fn situation(&self) -> Result<SituationView, Failure> {
+        converted(&SituationView::from(self.look().await?.as_ref()))
+    }
+
+    async fn forecast(&self, segment: Option<&str>, lose: &[String]) -> Result<ForecastView, Failure> {
+        let seen = self.look().await?;
+        let lose: Vec<&str> = lose.iter().map(String::as_str).collect();
+        converted(&ForecastView::of(&seen, segment, &lose).map_err(|why| Failure::usage(why.into_text()))?)
+    }
+
+    async fn explanations(&self, name: &str) -> Result<Vec<ExplanationView>, Failure> {
+        let seen = self.look().await?;
+        let found = seen.situation.explain(name);
+        let views: Vec<_> = found.iter().map(|one| ExplanationView::of(&seen, one)).collect();
+        converted(&views)
+    }
+
+    async fn past(&self, host: &str, span: Span) -> Result<Option<PastView>, Failure> {
+        let past = self.base.store.desk().past(host, span).await;
+        let past = past.map_err(|error| self.wrong(error))?;
+        converted(&past.map(|past| PastView::of(&past, span)))
+    }
+
+    async fn recoveries(&self, filter: &RecoveryFilter) -> Result<Vec<RecoveryView>, Failure> {
+        let rows = self.base.store.desk().find_recoveries(filter).await;
+        let rows = rows.map_err(|error| self.wrong(error))?;
+        converted(&rows.iter().map(RecoveryView::from).collect())
+    }
+
+    async fn recovery(&self, id: RecoveryId) -> Result<Option<RecoveryHistoryView>, Failure> {
+        let story = self.base.store.desk().story(id).await;
+        let story = story.map_err(|error| self.wrong(error))?;
+        converted(&story.as_ref().map(RecoveryHistoryView::from))
+    }
+
+    async fn instances(&self, needs_person: bool) -> Result<Vec<VmoveView>, Failure> {
+        let filter = if needs_person {
+            MoveFilter::NeedsPerson
+        } else {
+            MoveFilter::Unsettled
+        };
+        let lines = self.base.store.desk().moves(filter).await;
+        let lines = lines.map_err(|error| self.wrong(error))?;
+        let views = lines
+            .into_iter()
+            .map(|line| VmoveView::from(&VmoveLine::from(line)));
+        converted(&views.collect())
+    }
+
+    async fn submit(
+        &self,
+        request: ActionRequest<'_>,
+        reason: Option<&str>,
+    ) -> Result<ActionResult, Failure> {
+        let by = process_owner::who(reason)?;
+        let desk = self.base.store.desk();
+        let (recovery, seen_to, already) = match request {
+            ActionRequest::OfRecovery(id, word, waits) => {
+                let story = desk.story(id).await.map_err(|error| self.wrong(error))?;
+                let already = story.is_some_and(|story| actions::is_said(&story, word));
+                if !already {
+                    let shown = ApprovedWait::Shown(waits.map(|wait| ShownWait::from(wait).into()));
+                    actions::submit(desk, id, word, &shown, &by).await?;
+                }
+                (id, false, already)
+            }
+            ActionRequest::OfInstance(instance, word, on) => {
+                let found = actions::instance(desk, instance).await?;
+                found.accepts(word, on)?;
+                if let (ResolutionKind::Success, Some(host)) = (word, on) {
+                    actions::is_shown_on(&*self.look().await?, &found, host)?;
+                }
+                let effect =
+                    actions::resolve_instance(desk, &found, word, on.map(str::to_owned), &by).await?;
+                (found.line.recovery, effect == WordEffect::SeenTo, false)
+            }
+        };
+        if !seen_to && !already {
+            wiring::socket_poke(&self.settings)?.notify();
+        }
+        Ok(ActionResult {
+            recovery,
+            by,
+            seen_to,
+            already,
+        })
+    }
+
+    async fn freezes(&self) -> Result<Vec<FreezeView>, Failure> {
+        let listed = self.base.store.freezes().freezes().await;
+        let listed = listed.map_err(|error| Failure::new("listing freezes", error))?;
+        converted(&listed.iter().map(FreezeView::from).collect())
+    }
+
+    async fn schedule(&self) -> Result<Vec<JobView>, Failure> {
+        let schedule = &self.settings.schedule;
+        let every = self.settings.fencing.self_test.map(|pauses| pauses.watching);
+        let store = &self.base.store;
+        let listed = schedule::listed((store.jobs(), store.facts()), schedule, every, self.now()).await;
+        converted(&listed.map_err(|error| self.wrong(error))?)
+    }
+
+    async fn freeze(&self, wish: &FreezeRequest) -> Result<FrozenView, Failure> {
+        let seen = self.look().await?;
+        let what = FreezeTarget::find(wish.scope, &wish.name, &seen)?;
+        let audit = wiring::audit(&self.settings, &self.base.clock, "tachi freeze")?;
+        let hand = self.hand(audit.as_ref())?;
+        let written = hand.freeze(&what, wish, &seen).await.map_err(|unsaid| {
+            Failure::unsaid(
+                "storing the freeze (it may be stored: see `tachi freeze list`)",
+                unsaid,
+            )
+        })?;
+        wiring::socket_poke(&self.settings)?.notify();
+        let desk = self.base.store.desk();
+        let waited = freezes::wait(desk, &what, freezes::LIMIT, waits_for_engines).await;
+        let waited = waited.map_err(|error| {
+            Failure::new(
+                "the freeze is stored, but it is not known if engines have read it: see `tachi freeze list` and `tachi recovery list`: \
+                 reading recoveries",
+                error,
+            )
+        })?;
+        converted(&freezes::render_frozen(&written, &what, &waited, &seen))
+    }
+
+    async fn thaw(&self, freeze: &FreezeView) -> Result<FreezeView, Failure> {
+        let audit = wiring::audit(&self.settings, &self.base.clock, "tachi thaw")?;
+        let hand = self.hand(audit.as_ref())?;
+        let (thawed, unaudited) = hand.thaw(freeze).await.map_err(|unsaid| {
+            Failure::unsaid(
+                "ending the freeze (it may have ended: see `tachi freeze list`)",
+                unsaid,
+            )
+        })?;
+        if let Some(why) = unaudited {
+            out::note(format!("tachi: {why}"));
+        }
+        wiring::socket_poke(&self.settings)?.notify();
+        converted(&thawed)
+    }
+
+    async fn drain_outlook(&self, host: &str) -> Result<FailurePreview, Failure> {
+        planned::drain_outlook(self, host).await
+    }
+
+    async fn giveback_outlook(&self, host: &str, with_locked: bool) -> Result<GivebackView, Failure> {
+        planned::giveback_outlook(self, host, with_locked).await
+    }
+
+    async fn plan(&self, host: &str, wish: &PlanRequest) -> Result<PlannedView, Failure> {
+        planned::plan(self, host, wish).await
+    }
+
+    async fn preview(&self, host: &str) -> Result<FailurePreview, Failure> {
+        let wrong = |unsaid| Failure::unsaid("reading the database", unsaid);
+        let view = report_host::named(self.base.store.desk(), host)
+            .await
+            .map_err(wrong)?;
+        let nova = what_runs(&self.settings, &view.host.name).await;
+        let mode = self.settings.policy.fencing;
+        let preview = report_host::preview(self.base.store.freezes(), &view, mode, nova).await;
+        preview.map_err(wrong)
+    }
+
+    async fn reporters(&self) -> Result<Vec<ReporterView>, Failure> {
+        let listed = self.base.store.desk().muted_reporters().await;
+        let listed = listed.map_err(|error| self.wrong(error))?;
+        converted(&listed.iter().map(ReporterView::from).collect::<Vec<_>>())
+    }
+
+    async fn unmute(&self, reporter: &str, reason: Option<&str>) -> Result<LiftedView, Failure> {
+        maintenance::unmute(self, reporter, reason).await
+    }
+
+    async fn forget(&self, host: &str, kind: MonitorKind) -> Result<ForgottenView, Failure> {
+        maintenance::forget(self, host, kind).await
+    }
+
+    async fn retry(&self, id: RecoveryId, reason: Option<&str>) -> Result<RetriedView, Failure> {
+        maintenance::retry(self, id, reason).await
+    }
+
+    async fn fail(&self, host: &str, reason: &str) -> Result<FailedView, Failure> {
+        let Self { settings, base, .. } = self;
+        let by = process_owner::who(Some(reason))?;
+        let view = report_host::named(base.store.desk(), host).await?;
+        let now = base.clock.wall();
+        let mut new = report_host::notification(&view.host.name, now);
+        let reporter = Reporter {
+            user_id: process_owner::who(None)?,
+            user_name: Some(by.clone()),
+            ..Reporter::default()
+        };
+        settings
+            .binding
+            .judge(reporter, || true, &mut new)
+            .map_err(|why| Failure::from_text(format!("nothing was reported: {why}")))?;
+        let audit = wiring::audit(settings, &base.clock, "tachi host report-down")?;
+        let failing = FailureReport {
+            desk: base.store.desk(),
+            reports: base.store.registry(),
+            audit: audit.as_ref(),
+            by,
+            request: None,
+            window: settings.duplicate_window_seconds,
+        };
+        let report = failing.report(&view, new, now).await.map_err(|unsaid| {
+            Failure::unsaid(
+                "reporting the host (the report may be stored: see `tachi recovery list`)",
+                unsaid,
+            )
+        })?;
+        if let Some(why) = report.unaudited {
+            out::note(format!("tachi: {why}"));
+        }
+        wiring::socket_poke(settings)?.notify();
+        Ok(report.view)
+    }
+}
