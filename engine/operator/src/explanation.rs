@@ -31,7 +31,7 @@ impl<'a> Underway<'a> {
     /// Finds the work on `subject`.
     fn of(seen: &'a RegionSnapshot, subject: HostOrInstance<'_>) -> Self {
         let waiting = match subject {
-            HostOrInstance::Instance(one) => seen.tables.waiting.iter().find(|line| line.server == one.id),
+            HostOrInstance::Instance(one) => seen.waiting().find(|line| line.server == one.id),
             HostOrInstance::Host(_) => None,
         };
         let recovery = seen.tables.recoveries.iter().find(|row| match waiting {
@@ -303,9 +303,7 @@ mod tests {
     use std::sync::Arc;
 
     use tachi_domain::guard::WouldHold;
-    use tachi_domain::situation::{
-        ComputeService, Instances, Rooms, TimedFact, assess, forecast_region,
-    };
+    use tachi_domain::situation::{ComputeService, Instances, Rooms, TimedFact, assess, forecast_region};
 
     use super::*;
     use crate::freezes::tests::fine;
