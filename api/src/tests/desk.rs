@@ -464,6 +464,8 @@ impl OperatorJournal for FakeDesk {
                 text: "held".to_owned(),
             }],
             proofs: Vec::new(),
+            later: None,
+            has_reserve: false,
         }))
     }
 

@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tachi_domain::Reporter;
 use tachi_domain::entity::Vmove;
+use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::entity::notification::NotificationType;
 use tachi_domain::entity::vmove::VmoveStatus;
-use tachi_domain::recovery::{DISMISSED, Life, RecoveryKind};
+use tachi_domain::host_recovery::{ExcludedStart, ReservationEnd, ReservationStep, StartEnd};
+use tachi_domain::recovery::{DISMISSED, Life, RecoveryKind, StepKind, Task};
+use tachi_domain::{RecoveryId, Reporter, Timestamp};
 use tachi_engine::ports::operator::{MoveCounts, RecoveryHistory, RecoverySummary, StepLine, StoryMove};
 use utoipa::ToSchema;
 
@@ -114,6 +116,9 @@ fn to_be_moved(counts: MoveCounts) -> String {
 fn waits_for(story: &RecoveryHistory) -> String {
     let summary = &story.summary;
     let head = head(story);
+    if let (Life::Closed, Some(later)) = (summary.life, story.later) {
+        return format!("nothing: it has ended, and `tachi recovery show {later}` is a later attempt");
+    }
     match summary.life {
         Life::Closed if summary.status == "failed" && summary.kind.is_planned() => {
             return format!(
@@ -200,8 +205,65 @@ pub(crate) fn down(summary: &RecoverySummary, one: &Vmove) -> Option<Duration> {
     if one.status != Some(VmoveStatus::Succeeded) || summary.kind.is_planned() {
         return None;
     }
-    let lasted = one.end_time?.micros_since(summary.first_reported_at);
-    Some(Duration::from_micros(u64::try_from(lasted).unwrap_or_default()))
+    Some(since_report(summary, one.end_time?))
+}
+
+fn since_report(summary: &RecoverySummary, at: Timestamp) -> Duration {
+    let lasted = at.micros_since(summary.first_reported_at);
+    Duration::from_micros(u64::try_from(lasted).unwrap_or_default())
+}
+
+/// Returns when an excluded instance was started after its host's return; its move ended as ignored long before.
+fn started_at(story: &RecoveryHistory, one: &Vmove, stored: &StoredMove<'_>) -> Option<Timestamp> {
+    let start = stored.state.get("start").cloned().unwrap_or(Value::Null);
+    let start: ExcludedStart = serde_json::from_value(start).ok()?;
+    if start.end != Some(StartEnd::Started) {
+        return None;
+    }
+    let end = |step: &&StepLine| {
+        step.task == Task::StartInstance.name()
+            && step.kind == StepKind::Outcome.as_str()
+            && step.server.as_deref() == Some(one.instance_uuid.as_str())
+    };
+    Some(story.steps.iter().rfind(end)?.at)
+}
+
+/// Returns the downtime of the instance of a recovery without moves: it was restarted, or moved by a cold migration.
+fn down_until_restart(story: &RecoveryHistory) -> Option<Duration> {
+    let summary = &story.summary;
+    let is_active = head(story).get("active").and_then(Value::as_bool) == Some(true);
+    if summary.kind != RecoveryKind::Vm
+        || summary.status != NotificationStatus::Finished.as_str()
+        || !is_active
+        || !story.vmoves.is_empty()
+    {
+        return None;
+    }
+    let outcome = |step: &&StepLine| step.kind == StepKind::Outcome.as_str();
+    Some(since_report(summary, story.steps.iter().rfind(outcome)?.at))
+}
+
+/// The part of a stored reservation that displays need; other versions may store the rest in another form.
+#[derive(Deserialize)]
+struct StoredReservation {
+    name: String,
+    step: ReservationStep,
+    consumed: bool,
+}
+
+/// Returns the names of the reserved hosts that the recovery has used up, while the segment has no other one in reserve.
+fn used_reserve(story: &RecoveryHistory) -> Vec<String> {
+    if story.has_reserve {
+        return Vec::new();
+    }
+    let hosts = head(story).pointer("/reserve/hosts").cloned();
+    let hosts: Vec<StoredReservation> = hosts
+        .and_then(|hosts| serde_json::from_value(hosts).ok())
+        .unwrap_or_default();
+    let is_used = |one: &StoredReservation| {
+        one.consumed && one.step != ReservationStep::Over(ReservationEnd::GivenBack)
+    };
+    hosts.into_iter().filter(is_used).map(|one| one.name).collect()
 }
 
 fn instance(story: &RecoveryHistory, one: &Vmove, stored: Option<&StoredMove<'_>>) -> InstanceView {
@@ -209,7 +271,12 @@ fn instance(story: &RecoveryHistory, one: &Vmove, stored: Option<&StoredMove<'_>
     // An instance that an operator has dealt with waits for nothing.
     let wait = stored.filter(|stored| stored.one.seen_to.is_none());
     let wait = wait.and_then(|stored| stored.one.wait.as_ref());
+    let of_row = InstanceView::of(&story.summary, one);
+    let started = stored.and_then(|stored| started_at(story, one, stored));
+    let of_start = || Some(rounded(since_report(&story.summary, started?).as_secs_f64()));
     InstanceView {
+        down_seconds: of_row.down_seconds.or_else(of_start),
+        over_at: started.map(Time).or(of_row.over_at),
         proof: state("proof").and_then(Value::as_u64),
         ha_enabled: state("tagged").and_then(Value::as_bool),
         failures: state("failures").and_then(Value::as_u64),
@@ -218,7 +285,7 @@ fn instance(story: &RecoveryHistory, one: &Vmove, stored: Option<&StoredMove<'_>
             waits::of_move(wait, &one.instance_uuid, story.summary.id)
         }),
         seen_to: stored.and_then(|stored| stored.one.seen_to.clone()),
-        ..InstanceView::of(&story.summary, one)
+        ..of_row
     }
 }
 
@@ -281,6 +348,14 @@ pub struct RecoveryHistoryView {
     pub proofs: Vec<ProofView>,
     /// The recovery's instances, in the order in which they are moved.
     pub instances: Vec<InstanceView>,
+    /// The newest later recovery of the same host or instance, if this one has failed; null if there is none.
+    #[serde(default)]
+    #[schema(required, value_type = Option<String>)]
+    pub later: Option<RecoveryId>,
+    /// The reserved hosts that the recovery has used up. Empty once the segment has a reserved host again.
+    #[serde(default)]
+    #[schema(required)]
+    pub reserve_used: Vec<String>,
 }
 
 /// The content of a recovery's notification.
@@ -355,7 +430,8 @@ pub struct InstanceView {
     /// When its evacuation was requested from Nova; null if it was not.
     #[schema(required)]
     pub asked_at: Option<Time>,
-    /// When the move finished, with or without success; null if it has not.
+    /// When the move finished, with or without success; for an excluded instance that was started after its host's return, when it
+    /// ran again. Null if it has not.
     #[schema(required)]
     pub over_at: Option<Time>,
     /// True if the instance is marked for high availability; null if unknown.
@@ -397,7 +473,13 @@ impl From<&RecoveryHistory> for RecoveryHistoryView {
         let lasted: Vec<_> = story
             .vmoves
             .iter()
-            .filter_map(|one| Some((marked(one) == Some(true), down(&story.summary, one)?)))
+            .filter_map(|one| {
+                let start = || started_at(story, one, stored.get(one.id.to_string().as_str())?);
+                let of_start = || Some(since_report(&story.summary, start()?));
+                let lasted = down(&story.summary, one).or_else(of_start)?;
+                Some((marked(one) == Some(true), lasted))
+            })
+            .chain(down_until_restart(story).map(|lasted| (false, lasted)))
             .collect();
         Self {
             summary: RecoveryView::from(&story.summary),
@@ -429,6 +511,8 @@ impl From<&RecoveryHistory> for RecoveryHistoryView {
                 .iter()
                 .map(|one| instance(story, one, stored.get(one.id.to_string().as_str())))
                 .collect(),
+            later: story.later,
+            reserve_used: used_reserve(story),
         }
     }
 }
@@ -443,6 +527,7 @@ pub fn one_line(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
+    use tachi_domain::entity::Stamps;
 
     use super::*;
 
@@ -501,6 +586,127 @@ mod tests {
             (Value::Null, None),
         ] {
             assert_eq!(stage(&state).as_deref(), expected, "{state}");
+        }
+    }
+
+    const AT: Timestamp = Timestamp::from_micros(1_795_155_308_000_000);
+    const SERVER: &str = "00000000-0000-4000-8000-000000000001";
+
+    fn history(kind: RecoveryKind, status: &str, state: &Value) -> RecoveryHistory {
+        let id = "e241c4a2-0000-4000-8000-000000000001";
+        let step = |seconds: i64, task: Task| StepLine {
+            at: AT.minus_seconds(-seconds),
+            epoch: 1,
+            task: task.name().to_owned(),
+            kind: StepKind::Outcome.as_str().to_owned(),
+            server: (kind == RecoveryKind::Host).then(|| SERVER.to_owned()),
+            text: "Started instance".to_owned(),
+        };
+        RecoveryHistory {
+            summary: RecoverySummary {
+                id: id.parse().unwrap(),
+                notification: id.parse().unwrap(),
+                kind,
+                host: "compute-001".to_owned(),
+                host_id: id.parse().unwrap(),
+                segment: None,
+                moves: MoveCounts::default(),
+                life: Life::Closed,
+                status: status.to_owned(),
+                wait: None,
+                message: None,
+                owner: None,
+                opened_at: AT,
+                first_reported_at: AT.minus_seconds(60),
+            },
+            notification: None,
+            reporters: Vec::new(),
+            epoch: 1,
+            beat: 1,
+            elapsed: tachi_domain::Elapsed::ZERO,
+            word: None,
+            unheard: Vec::new(),
+            state: Some(state.to_string()),
+            moves: Vec::new(),
+            move_words: Vec::new(),
+            vmoves: Vec::new(),
+            steps: vec![step(3, Task::StopInstance), step(9, Task::StartInstance)],
+            proofs: Vec::new(),
+            later: None,
+            has_reserve: false,
+        }
+    }
+
+    /// Covers D1.
+    #[test]
+    fn an_instance_that_was_restarted_has_a_downtime_from_the_first_report() {
+        for (status, active, expected) in [
+            ("finished", true, Some(69.0)),
+            // It was stopped by its owner, or is not marked.
+            ("finished", false, None),
+            ("failed", true, None),
+        ] {
+            let story = history(RecoveryKind::Vm, status, &json!({"active": active}));
+            let view = RecoveryHistoryView::from(&story);
+            assert_eq!(view.downtime.all.last, expected, "{status}, {active}");
+        }
+    }
+
+    /// Covers D1, P5.
+    #[test]
+    fn an_excluded_instance_counts_as_back_once_it_was_started_on_return() {
+        for (end, expected) in [("started", Some(69.0)), ("not_started", None)] {
+            let mut story = history(RecoveryKind::Host, "finished", &json!({}));
+            let id = SERVER.parse().unwrap();
+            story.vmoves.push(Vmove {
+                row: 1,
+                id,
+                notification: story.summary.notification,
+                instance_uuid: SERVER.to_owned(),
+                instance_name: "web".to_owned(),
+                source_host: Some("compute-001".to_owned()),
+                dest_host: None,
+                start_time: None,
+                end_time: Some(AT),
+                kind: None,
+                status: Some(VmoveStatus::Ignored),
+                message: None,
+                stamps: Stamps {
+                    created_at: AT,
+                    updated_at: None,
+                },
+            });
+            story.moves.push(StoryMove {
+                vmove: SERVER.to_owned(),
+                wait: None,
+                seen_to: None,
+                state: json!({"start": {"tries": 1, "end": end}}).to_string(),
+            });
+            let view = RecoveryHistoryView::from(&story);
+            assert_eq!(view.instances[0].down_seconds, expected, "{end}");
+            assert_eq!(view.downtime.all.last, expected, "{end}");
+        }
+    }
+
+    /// Covers D2.
+    #[test]
+    fn a_reserved_host_is_named_while_something_runs_on_it_and_the_segment_has_no_other() {
+        let taken = |consumed: bool, step: Value| json!({"reserve": {"hosts": [{"name": "spare-1", "step": step, "consumed": consumed}]}});
+        for (state, has_reserve, expected) in [
+            (taken(true, json!({"over": "used"})), false, &["spare-1"][..]),
+            (taken(true, json!("ready")), false, &["spare-1"]),
+            (taken(true, json!({"over": "used"})), true, &[]),
+            (taken(true, json!({"over": "given_back"})), false, &[]),
+            (taken(false, json!({"over": "given_back"})), false, &[]),
+            (json!({}), false, &[]),
+        ] {
+            let mut story = history(RecoveryKind::Host, "finished", &state);
+            story.has_reserve = has_reserve;
+            assert_eq!(
+                RecoveryHistoryView::from(&story).reserve_used,
+                expected,
+                "{state}"
+            );
         }
     }
 
