@@ -435,7 +435,6 @@ mod tests {
         }
     }
 
-    /// Covers D1.
     #[test]
     fn downtime_counts_from_the_first_report_through_all_attempts() {
         let at = |seconds: i64| Timestamp::from_micros(seconds * 1_000_000);

@@ -309,7 +309,7 @@ mod tests {
     use crate::freezes::tests::fine;
 
     /// A program that reads the outcome for a host must see the guards that the forecast names.
-    /// Covers C4, R24.
+    /// Covers R24.
     #[test]
     fn the_outcome_for_a_host_names_the_guards_that_would_hold_its_recovery() {
         let mut seen = fine();

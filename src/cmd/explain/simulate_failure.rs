@@ -487,7 +487,7 @@ mod tests {
     }
 
     /// The guards decide when the host fails, whatever its protection is called.
-    /// Covers C4, R24.
+    /// Covers R24.
     #[test]
     fn a_recovery_that_the_guards_would_hold_or_that_lacks_room_is_not_promised() {
         let why = "G11 protected: it is listed";

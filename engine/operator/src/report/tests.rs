@@ -135,7 +135,7 @@ fn a_failure_without_an_instance_is_left_to_do_with_its_commands() {
 
 /// A start is refused for an instance that is active, in error or resized, and R12 forbids it on a host that is being recovered. None of
 /// these ends shows in the recovery alone.
-/// Covers D4, R12.
+/// Covers R12.
 #[test]
 fn no_failure_of_an_instance_proposes_a_start_that_its_state_may_refuse() {
     for message in [
@@ -160,7 +160,6 @@ fn no_failure_of_an_instance_proposes_a_start_that_its_state_may_refuse() {
 }
 
 /// The first attempt goes on to propose a retry that would be another power-off.
-/// Covers D1, D2.
 #[test]
 fn an_attempt_that_was_repeated_names_the_later_one_and_no_retry() {
     let mut story = story();
@@ -181,7 +180,6 @@ fn an_attempt_that_was_repeated_names_the_later_one_and_no_retry() {
     }
 }
 
-/// Covers D2.
 #[test]
 fn a_reserved_host_that_was_used_up_is_left_to_do_until_the_segment_has_one() {
     let mut story = story();
@@ -203,7 +201,6 @@ fn a_reserved_host_that_was_used_up_is_left_to_do_until_the_segment_has_one() {
     }
 }
 
-/// Covers D2.
 #[test]
 fn an_excluded_instance_that_was_started_on_return_is_back() {
     let mut story = story();
