@@ -148,7 +148,11 @@ impl Source for Database {
             MoveFilter::Unsettled
         };
         let lines = self.base.store.desk().moves(filter).await;
-        let lines = lines.map_err(|error| self.wrong(error))?;
+        let mut lines = lines.map_err(|error| self.wrong(error))?;
+        if needs_person && !lines.is_empty() {
+            let seen = self.look().await?;
+            lines.retain(|line| seen.still_waits(line));
+        }
         let views = lines
             .into_iter()
             .map(|line| VmoveView::from(&VmoveLine::from(line)));

@@ -79,7 +79,7 @@ impl Driver {
             rules: shared.rules.clone(),
             document: DocumentContext::new(&claimed, &claimed.owner),
             holding: ClaimGuard::since(ports.clock.clone(), sent),
-            numbers: Numbers::begin(claimed.kind, &*state, claimed.state.is_none()),
+            numbers: Numbers::begin(&claimed, &*state),
             calls: JoinSet::new(),
             answers,
             inbox,

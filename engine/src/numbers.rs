@@ -12,10 +12,10 @@ use tachi_domain::entity::vmove::VmoveStatus;
 use tachi_domain::fault::{Fault, FaultClass};
 use tachi_domain::hooks::HookVerdict;
 use tachi_domain::recovery::{DISMISSED, DecisionTime, Observation, Record, RecoveryKind, shown_status};
-use tachi_domain::{Elapsed, ServerId, WaitsFor};
+use tachi_domain::{Elapsed, ServerId, Timestamp, WaitsFor};
 
 use crate::ports::JournalError;
-use crate::ports::journal::{PeerClaim, WriteOutcome};
+use crate::ports::journal::{ClaimedRecovery, PeerClaim, WriteOutcome};
 use tachi_driver::Recovery;
 
 const CLAIMS: &str = "tachi_engine_claims_total";
@@ -88,7 +88,7 @@ pub(crate) fn describe() {
     );
     describe_histogram!(
         DOWNTIME,
-        "Time from the start of a recovery until an instance runs again"
+        "Time from the first report until an instance runs again, through all attempts"
     );
     describe_counter!(
         SWEEPS_FAILED,
@@ -272,6 +272,8 @@ pub(crate) fn alarmed(held_by: &[&'static str]) {
 /// The metrics of one recovery while an engine drives it. Dropping this resets its gauges.
 pub(crate) struct Numbers {
     kind: RecoveryKind,
+    /// The opening of the first attempt, from which downtime counts.
+    first_reported_at: Timestamp,
     stage: String,
     /// The start of the stage, in the recovery's elapsed time; `None` if another owner started it.
     entered: Option<Elapsed>,
@@ -284,15 +286,18 @@ pub(crate) struct Numbers {
 }
 
 impl Numbers {
-    /// Starts the metrics of a recovery that was just claimed. `fresh` is true if it never had an owner.
-    pub(crate) fn begin(kind: RecoveryKind, state: &dyn Recovery, fresh: bool) -> Self {
+    /// Starts the metrics of a recovery that was just claimed.
+    pub(crate) fn begin(claimed: &ClaimedRecovery, state: &dyn Recovery) -> Self {
+        let kind = claimed.kind;
         let (held_by, waits_for) = state.held_by();
         let numbers = Self {
             held_by,
             waits_for,
             kind,
+            first_reported_at: claimed.first_reported_at,
             stage: state.stage(),
-            entered: fresh.then_some(Elapsed::ZERO),
+            // It had no owner before.
+            entered: claimed.state.is_none().then_some(Elapsed::ZERO),
             held: state.is_held(),
             in_flight: state.in_flight(),
             over: state.over_moves().collect(),
@@ -343,10 +348,8 @@ impl Numbers {
                 {
                     counter!(MOVES, "status" => one.status().as_str()).increment(1);
                     if one.status() == VmoveStatus::Succeeded {
-                        // The lock is removed after the instance is back, so the time since then is subtracted.
-                        let since = one.over_at.map_or(0, |over| at.wall.micros_since(over));
-                        let since = Duration::from_micros(u64::try_from(since).unwrap_or_default());
-                        let down = now.since(Elapsed::ZERO).saturating_sub(since);
+                        // The lock is removed after the instance is back.
+                        let down = downtime(self.first_reported_at, one.over_at.unwrap_or(at.wall));
                         let marked = if one.tagged { "true" } else { "false" };
                         histogram!(DOWNTIME, "ha_enabled" => marked).record(down);
                     }
@@ -382,6 +385,13 @@ impl Drop for Numbers {
     }
 }
 
+/// Returns the downtime of an instance, from the first report through all attempts, as reports show it.
+fn downtime(first_reported_at: Timestamp, back_at: Timestamp) -> Duration {
+    // The clocks of two machines may differ.
+    let micros = back_at.micros_since(first_reported_at);
+    Duration::from_micros(u64::try_from(micros).unwrap_or_default())
+}
+
 fn change(gauge: &'static str, guards: &[&'static str], by: f64) {
     for guard in guards {
         gauge!(gauge, "guard" => *guard).increment(by);
@@ -396,6 +406,7 @@ fn count(number: usize) -> f64 {
 mod tests {
     use tachi_domain::RecoveryId;
     use tachi_domain::level::Target;
+    use tachi_domain::policy::Policy;
     use tachi_domain::recovery::{Command, Life};
     use uuid::Uuid;
 
@@ -422,6 +433,20 @@ mod tests {
         ] {
             assert_eq!(how(&view(epoch, owner), "me"), expected);
         }
+    }
+
+    #[test]
+    fn downtime_counts_from_the_first_report_through_all_attempts() {
+        let at = |seconds: i64| Timestamp::from_micros(seconds * 1_000_000);
+        let mut claimed = tachi_testkit::rows::claimed(RecoveryKind::Host, at(150));
+        claimed.first_reported_at = at(0);
+        let state = tachi_driver::open(&claimed, &Policy::default()).unwrap();
+        let numbers = Numbers::begin(&claimed, &*state);
+        assert_eq!(
+            downtime(numbers.first_reported_at, at(155)),
+            Duration::from_secs(155)
+        );
+        assert_eq!(downtime(at(1), at(0)), Duration::ZERO, "clocks differ");
     }
 
     #[test]

@@ -39,6 +39,12 @@ async fn a_host_whose_recovery_the_guards_would_hold_is_named_in_every_view() {
             "{words:?}: {text}"
         );
     }
+    let (_, text, _) = run(&stage, &["show", "compute-001", "--if-fails"]);
+    let head = "if compute-001 failed now, its recovery, with 1 instance, would wait for an operator\n";
+    assert!(text.starts_with(head), "{text}");
+    let told = json(&stage, &["show", "compute-001", "--if-fails"]);
+    assert!(told[0]["recovered"].is_null(), "{told}");
+    assert!(told[0]["held"][0].as_str().unwrap().contains("G11"), "{told}");
     let (_, text, _) = run(&stage, &["status"]);
     assert!(text.contains("RECOVERY_WOULD_HOLD"), "{text}");
     until("the forecast to know it", LIMIT, async || {

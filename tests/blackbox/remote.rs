@@ -229,7 +229,7 @@ fn assert_report(stage: &Stage, id: &str, evil: &str) {
         "| confirmed off | 2",
         "| disabled and forced down in Nova | 2",
         "| last instance back | 2",
-        "| HA_Enabled | 3 |",
+        "| marked | 3 |",
         "read \"off\"",
         "no operator has acted",
         "- fencing = engine",

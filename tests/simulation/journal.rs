@@ -494,6 +494,7 @@ impl Journal {
             state,
             moves,
             opened_at: stamp(row.opened),
+            first_reported_at: stamp(row.opened),
             pulse: self.pulse(rec),
             restarts,
         })

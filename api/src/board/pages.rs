@@ -136,7 +136,7 @@ impl PageRequest<'_> {
         else {
             return String::new();
         };
-        let waits = seen.held().count() + seen.tables.waiting.len();
+        let waits = seen.held().count() + seen.waiting().count();
         let role = if rights.act { "operator" } else { "read only" };
         format!(
             "<p id=\"state\" hidden data-grade=\"{}\" data-waits=\"{waits}\" data-who=\"{}\" data-roles=\"{}\"></p>",

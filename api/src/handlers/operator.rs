@@ -145,7 +145,11 @@ pub(crate) async fn instances(State(app): State<ApiState>, params: Params, _: Au
     } else {
         MoveFilter::Unsettled
     };
-    let lines = app.desk.moves(filter).await.map_err(away)?;
+    let mut lines = app.desk.moves(filter).await.map_err(away)?;
+    if filter == MoveFilter::NeedsPerson && !lines.is_empty() {
+        let seen = app.lookout.look().await.map_err(away)?;
+        lines.retain(|line| seen.still_waits(line));
+    }
     let lines = lines.into_iter().map(VmoveLine::from);
     let views: Vec<_> = lines.map(|line| VmoveView::from(&line)).collect();
     reply::ok("instances", &views)

@@ -461,6 +461,8 @@ impl OperatorJournal for FakeDesk {
                 text: "held".to_owned(),
             }],
             proofs: Vec::new(),
+            later: None,
+            has_reserve: false,
         }))
     }
 

@@ -50,6 +50,7 @@ pub use room::{
 };
 pub use segments::SegmentSituation;
 
+use crate::id::ServerId;
 use crate::nova::StopReason;
 use crate::recovery::{Life, RecoveryKind};
 use crate::string_enum::string_enum;
@@ -119,6 +120,9 @@ pub struct Situation {
     /// Every known instance; `None` until the instances have been listed.
     #[serde(skip)]
     pub instances: Option<Vec<InstanceSituation>>,
+    /// The instances that were given up and need no operator any more: they were deleted, or run on another host.
+    #[serde(skip)]
+    pub resolved: BTreeSet<ServerId>,
     /// The number of instances by protection.
     pub counts: Option<Counts>,
     /// The parts that are not assessed.
@@ -214,7 +218,8 @@ pub fn assess_with(facts: &Facts, forecast: &Forecast, now: Timestamp) -> Situat
     for assessed in &mut hosts {
         assessed.standing.and(&all);
     }
-    let instances = instances::assess(&look, &hosts, &mut found);
+    let resolved = instances::resolved(&look);
+    let instances = instances::assess(&look, &hosts, &resolved, &mut found);
     let segments = segments
         .into_iter()
         .map(|(segment, range)| {
@@ -238,6 +243,7 @@ pub fn assess_with(facts: &Facts, forecast: &Forecast, now: Timestamp) -> Situat
         findings,
         hosts,
         segments,
+        resolved,
         counts,
         instances,
         not_assessed: not_assessed(&look, &room),

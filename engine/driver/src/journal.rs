@@ -86,6 +86,8 @@ pub struct ClaimedRecovery {
     pub moves: Vec<String>,
     /// The time at which the notification was accepted, by the wall clock of the API's machine.
     pub opened_at: Timestamp,
+    /// The opening of the first attempt; differs from `opened_at` only for a later one.
+    pub first_reported_at: Timestamp,
     /// The data that an operator may have changed.
     pub pulse: OperatorState,
     /// The ages of restarts of the instance by other VM recoveries; at most [`RESTARTS`].

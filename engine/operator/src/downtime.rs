@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use tachi_domain::downtime::Downtime;
 use utoipa::ToSchema;
 
-const MARKED: &str = "HA_Enabled";
+const MARKED: &str = "marked";
 const OTHER_LABEL: &str = "the rest";
 
 /// Splits the downtimes into the marked instances and the rest, each with its name. Instances without a mark count as the rest.
@@ -64,7 +64,7 @@ pub struct DowntimeView {
     /// The figures for all instances.
     #[serde(flatten)]
     pub all: Figures,
-    /// The figures for the instances that are marked `HA_Enabled`.
+    /// The figures for the instances that are marked for high availability.
     pub ha_enabled: Figures,
     /// The figures for the other instances.
     pub rest: Figures,

@@ -10,7 +10,7 @@ use tachi_engine::ports::operator::{MoveLine, RecoverySummary};
 use utoipa::ToSchema;
 
 use crate::finding::FindingView;
-use crate::forecast::OutcomeView;
+use crate::forecast::{GuardAnswers, OutcomeView};
 use crate::host_instances::{DiskView, HostedView, LevelView};
 use crate::monitor::MonitorView;
 use crate::schema;
@@ -31,7 +31,7 @@ impl<'a> Underway<'a> {
     /// Finds the work on `subject`.
     fn of(seen: &'a RegionSnapshot, subject: HostOrInstance<'_>) -> Self {
         let waiting = match subject {
-            HostOrInstance::Instance(one) => seen.tables.waiting.iter().find(|line| line.server == one.id),
+            HostOrInstance::Instance(one) => seen.waiting().find(|line| line.server == one.id),
             HostOrInstance::Host(_) => None,
         };
         let recovery = seen.tables.recoveries.iter().find(|row| match waiting {
@@ -171,7 +171,9 @@ impl RoomView {
             as_of: Time(rooms.as_of),
             hosts: fit.map(|fit| fit.hosts as u64),
             of: fit.map(|fit| fit.of as u64),
-            outcome: own.next().map(OutcomeView::from),
+            outcome: own
+                .next()
+                .map(|one| GuardAnswers::of(&seen.facts).of_outcome(one)),
         })
     }
 }
@@ -293,5 +295,63 @@ impl ExplanationView {
             needs: needs.collect(),
             room: RoomView::of(seen, one.subject),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use tachi_domain::guard::WouldHold;
+    use tachi_domain::situation::{ComputeService, Instances, Rooms, TimedFact, assess, forecast_region};
+
+    use super::*;
+    use crate::freezes::tests::fine;
+
+    /// A program that reads the outcome for a host must see the guards that the forecast names.
+    /// Covers R24.
+    #[test]
+    fn the_outcome_for_a_host_names_the_guards_that_would_hold_its_recovery() {
+        let mut seen = fine();
+        let compute = |host: &str| ComputeService {
+            host: host.to_owned(),
+            up: true,
+            enabled: true,
+            cell_down: false,
+            drained: false,
+            since: seen.now,
+        };
+        let as_of = seen.now;
+        seen.facts.computes = Some(TimedFact {
+            as_of,
+            value: ["a", "b"].map(compute).into(),
+        });
+        seen.facts.instances = Some(TimedFact {
+            as_of,
+            value: Instances {
+                complete: true,
+                ..Instances::default()
+            },
+        });
+        seen.facts.rooms = Some(TimedFact {
+            as_of,
+            value: Rooms::default(),
+        });
+        let why = "G11 protected: it is listed".to_owned();
+        seen.facts.holds = Some(TimedFact {
+            as_of,
+            value: vec![WouldHold {
+                host: "a".to_owned(),
+                why: vec![why.clone()],
+            }],
+        });
+        seen.forecast = Arc::new(forecast_region(&seen.facts, seen.now));
+        seen.situation = assess(&seen.facts, seen.now);
+        let held = |host: &str| {
+            let view = ExplanationView::of(&seen, &seen.situation.explain(host)[0]);
+            view.room.unwrap().outcome.unwrap().held
+        };
+        assert_eq!(held("a"), [why]);
+        assert!(held("b").is_empty());
     }
 }

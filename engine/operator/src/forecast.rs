@@ -286,13 +286,13 @@ impl ForecastView {
 }
 
 /// The recoveries that the guards would hold, as an engine has asked them: by the code that will decide then.
-struct GuardAnswers<'a> {
+pub(crate) struct GuardAnswers<'a> {
     facts: &'a Facts,
     alone: BTreeMap<&'a str, &'a [String]>,
 }
 
 impl<'a> GuardAnswers<'a> {
-    fn of(facts: &'a Facts) -> Self {
+    pub(crate) fn of(facts: &'a Facts) -> Self {
         let holds = facts.holds.iter().flat_map(|known| &known.value);
         Self {
             facts,
@@ -316,7 +316,7 @@ impl<'a> GuardAnswers<'a> {
             .find(|one| one.domain.is_none() && is_of(&one.host))
     }
 
-    fn of_outcome(&self, outcome: &Outcome) -> OutcomeView {
+    pub(crate) fn of_outcome(&self, outcome: &Outcome) -> OutcomeView {
         let mut view = OutcomeView::from(outcome);
         let mut why: BTreeSet<&String> = BTreeSet::new();
         for host in &outcome.lost {

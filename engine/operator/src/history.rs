@@ -1,16 +1,21 @@
 //! Full history of one recovery.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tachi_domain::Reporter;
 use tachi_domain::entity::Vmove;
+use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::entity::notification::NotificationType;
 use tachi_domain::entity::vmove::VmoveStatus;
-use tachi_domain::recovery::{DISMISSED, Life, RecoveryKind};
+use tachi_domain::host_recovery::{ExcludedStart, ReservationEnd, ReservationStep, StartEnd};
+use tachi_domain::recovery::{DISMISSED, Life, RecoveryKind, StepKind, Task};
+use tachi_domain::{RecoveryId, Reporter, Timestamp};
 use tachi_engine::ports::operator::{MoveCounts, RecoveryHistory, RecoverySummary, StepLine, StoryMove};
 use utoipa::ToSchema;
 
@@ -114,6 +119,9 @@ fn to_be_moved(counts: MoveCounts) -> String {
 fn waits_for(story: &RecoveryHistory) -> String {
     let summary = &story.summary;
     let head = head(story);
+    if let (Life::Closed, Some(later)) = (summary.life, story.later) {
+        return format!("nothing: it has ended, and `tachi recovery show {later}` is a later attempt");
+    }
     match summary.life {
         Life::Closed if summary.status == "failed" && summary.kind.is_planned() => {
             return format!(
@@ -200,8 +208,65 @@ pub(crate) fn down(summary: &RecoverySummary, one: &Vmove) -> Option<Duration> {
     if one.status != Some(VmoveStatus::Succeeded) || summary.kind.is_planned() {
         return None;
     }
-    let lasted = one.end_time?.micros_since(summary.first_reported_at);
-    Some(Duration::from_micros(u64::try_from(lasted).unwrap_or_default()))
+    Some(since_report(summary, one.end_time?))
+}
+
+fn since_report(summary: &RecoverySummary, at: Timestamp) -> Duration {
+    let lasted = at.micros_since(summary.first_reported_at);
+    Duration::from_micros(u64::try_from(lasted).unwrap_or_default())
+}
+
+/// Returns when an excluded instance was started after its host's return; its move ended as ignored long before.
+fn started_at(story: &RecoveryHistory, one: &Vmove, stored: &StoredMove<'_>) -> Option<Timestamp> {
+    let start = stored.state.get("start").cloned().unwrap_or(Value::Null);
+    let start: ExcludedStart = serde_json::from_value(start).ok()?;
+    if start.end != Some(StartEnd::Started) {
+        return None;
+    }
+    let end = |step: &&StepLine| {
+        step.task == Task::StartInstance.name()
+            && step.kind == StepKind::Outcome.as_str()
+            && step.server.as_deref() == Some(one.instance_uuid.as_str())
+    };
+    Some(story.steps.iter().rfind(end)?.at)
+}
+
+/// Returns the downtime of the instance of a recovery without moves: it was restarted, or moved by a cold migration.
+fn down_until_restart(story: &RecoveryHistory) -> Option<Duration> {
+    let summary = &story.summary;
+    let is_active = head(story).get("active").and_then(Value::as_bool) == Some(true);
+    if summary.kind != RecoveryKind::Vm
+        || summary.status != NotificationStatus::Finished.as_str()
+        || !is_active
+        || !story.vmoves.is_empty()
+    {
+        return None;
+    }
+    let outcome = |step: &&StepLine| step.kind == StepKind::Outcome.as_str();
+    Some(since_report(summary, story.steps.iter().rfind(outcome)?.at))
+}
+
+/// The part of a stored reservation that displays need; other versions may store the rest in another form.
+#[derive(Deserialize)]
+struct StoredReservation {
+    name: String,
+    step: ReservationStep,
+    consumed: bool,
+}
+
+/// Returns the names of the reserved hosts that the recovery has used up, while the segment has no other one in reserve.
+fn used_reserve(story: &RecoveryHistory) -> Vec<String> {
+    if story.has_reserve {
+        return Vec::new();
+    }
+    let hosts = head(story).pointer("/reserve/hosts").cloned();
+    let hosts: Vec<StoredReservation> = hosts
+        .and_then(|hosts| serde_json::from_value(hosts).ok())
+        .unwrap_or_default();
+    let is_used = |one: &StoredReservation| {
+        one.consumed && one.step != ReservationStep::Over(ReservationEnd::GivenBack)
+    };
+    hosts.into_iter().filter(is_used).map(|one| one.name).collect()
 }
 
 fn instance(story: &RecoveryHistory, one: &Vmove, stored: Option<&StoredMove<'_>>) -> InstanceView {
@@ -209,7 +274,12 @@ fn instance(story: &RecoveryHistory, one: &Vmove, stored: Option<&StoredMove<'_>
     // An instance that an operator has dealt with waits for nothing.
     let wait = stored.filter(|stored| stored.one.seen_to.is_none());
     let wait = wait.and_then(|stored| stored.one.wait.as_ref());
+    let of_row = InstanceView::of(&story.summary, one);
+    let started = stored.and_then(|stored| started_at(story, one, stored));
+    let of_start = || Some(rounded(since_report(&story.summary, started?).as_secs_f64()));
     InstanceView {
+        down_seconds: of_row.down_seconds.or_else(of_start),
+        over_at: started.map(Time).or(of_row.over_at),
         proof: state("proof").and_then(Value::as_u64),
         ha_enabled: state("tagged").and_then(Value::as_bool),
         failures: state("failures").and_then(Value::as_u64),
@@ -218,7 +288,7 @@ fn instance(story: &RecoveryHistory, one: &Vmove, stored: Option<&StoredMove<'_>
             waits::of_move(wait, &one.instance_uuid, story.summary.id)
         }),
         seen_to: stored.and_then(|stored| stored.one.seen_to.clone()),
-        ..InstanceView::of(&story.summary, one)
+        ..of_row
     }
 }
 
@@ -281,6 +351,14 @@ pub struct RecoveryHistoryView {
     pub proofs: Vec<ProofView>,
     /// The recovery's instances, in the order in which they are moved.
     pub instances: Vec<InstanceView>,
+    /// The newest later recovery of the same host or instance, if this one has failed; null if there is none.
+    #[serde(default)]
+    #[schema(required, value_type = Option<String>)]
+    pub later: Option<RecoveryId>,
+    /// The reserved hosts that the recovery has used up. Empty once the segment has a reserved host again.
+    #[serde(default)]
+    #[schema(required)]
+    pub reserve_used: Vec<String>,
 }
 
 /// The content of a recovery's notification.
@@ -355,7 +433,8 @@ pub struct InstanceView {
     /// When its evacuation was requested from Nova; null if it was not.
     #[schema(required)]
     pub asked_at: Option<Time>,
-    /// When the move finished, with or without success; null if it has not.
+    /// When the move finished, with or without success; for an excluded instance that was started after its host's return, when it
+    /// ran again. Null if it has not.
     #[schema(required)]
     pub over_at: Option<Time>,
     /// True if the instance is marked for high availability; null if unknown.
@@ -397,7 +476,13 @@ impl From<&RecoveryHistory> for RecoveryHistoryView {
         let lasted: Vec<_> = story
             .vmoves
             .iter()
-            .filter_map(|one| Some((marked(one) == Some(true), down(&story.summary, one)?)))
+            .filter_map(|one| {
+                let start = || started_at(story, one, stored.get(one.id.to_string().as_str())?);
+                let of_start = || Some(since_report(&story.summary, start()?));
+                let lasted = down(&story.summary, one).or_else(of_start)?;
+                Some((marked(one) == Some(true), lasted))
+            })
+            .chain(down_until_restart(story).map(|lasted| (false, lasted)))
             .collect();
         Self {
             summary: RecoveryView::from(&story.summary),
@@ -429,6 +514,8 @@ impl From<&RecoveryHistory> for RecoveryHistoryView {
                 .iter()
                 .map(|one| instance(story, one, stored.get(one.id.to_string().as_str())))
                 .collect(),
+            later: story.later,
+            reserve_used: used_reserve(story),
         }
     }
 }
@@ -438,74 +525,4 @@ pub fn one_line(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() { ' ' } else { c })
         .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn what_is_still_to_be_moved_is_told_of_none_one_and_many() {
-        let counts = |pending, ongoing| MoveCounts {
-            pending,
-            ongoing,
-            succeeded: 7,
-            ..MoveCounts::default()
-        };
-        for (counts, expected) in [
-            (counts(0, 0), "its last steps: every instance is moved or stays"),
-            (counts(1, 0), "1 instance to be moved"),
-            (counts(0, 1), "1 instance to be moved, which is in progress"),
-            (counts(1, 1), "2 instances to be moved, 1 of them under way"),
-            (counts(3, 0), "3 instances to be moved, 0 of them under way"),
-        ] {
-            assert_eq!(to_be_moved(counts), expected);
-        }
-    }
-
-    #[test]
-    fn progress_tells_what_there_is_and_nothing_else() {
-        let counts = |pending, ongoing, succeeded, failed, ignored| MoveCounts {
-            pending,
-            ongoing,
-            succeeded,
-            failed,
-            ignored,
-        };
-        for (counts, expected) in [
-            (counts(0, 0, 0, 0, 0), None),
-            (
-                counts(25, 3, 12, 0, 0),
-                Some("12/40 instances back, 3 in flight, 25 to come"),
-            ),
-            (counts(0, 0, 40, 0, 0), Some("40/40 instances back")),
-            (
-                counts(0, 0, 1, 1, 2),
-                Some("1/4 instances back, 2 left where they were, 1 needs an operator"),
-            ),
-        ] {
-            assert_eq!(progress(counts).as_deref(), expected);
-        }
-    }
-
-    #[test]
-    fn a_stage_is_read_however_it_is_written() {
-        for (state, expected) in [
-            (json!({"stage": "moving"}), Some("moving")),
-            (json!({"stage": {"at": "waiting", "since": 3}}), Some("waiting")),
-            (json!({"stage": {"stopping": {"since": 3}}}), Some("stopping")),
-            (json!({"stage": 7}), None),
-            (json!({}), None),
-            (Value::Null, None),
-        ] {
-            assert_eq!(stage(&state).as_deref(), expected, "{state}");
-        }
-    }
-
-    #[test]
-    fn foreign_text_stays_on_its_line() {
-        assert_eq!(one_line("a\nb\u{1b}[2Jc"), "a b [2Jc");
-    }
 }

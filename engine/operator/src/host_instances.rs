@@ -220,7 +220,7 @@ impl HostedView {
             .collect();
         let here = all.iter().filter(|one| *one.host == *host);
         let view = here.map(|one| {
-            let waiting = seen.tables.waiting.iter().find(|line| line.server == one.id);
+            let waiting = seen.waiting().find(|line| line.server == one.id);
             Self {
                 id: one.id.to_string(),
                 name: one.name.to_string(),

@@ -78,7 +78,8 @@ pub struct RecoveryView {
     pub first_reported_at: Option<Time>,
     /// The number of instances by the status of their moves.
     pub moves: MovesView,
-    /// The total downtime in seconds of the instances that are back. Null unless the query asks for `downtime`, and for a planned recovery.
+    /// The total downtime in seconds of the instances that are back. Null unless the query asks for `downtime`, for a planned
+    /// recovery, and for one of an instance or a process.
     #[serde(default)]
     #[schema(required)]
     pub down_seconds: Option<f64>,
@@ -93,7 +94,8 @@ impl RecoveryView {
     #[must_use]
     pub fn with(mut self, row: &RecoverySummary, moved: &[Vmove], instance: Option<&str>) -> Self {
         let own = || moved.iter().filter(|one| one.notification == row.notification);
-        if !row.kind.is_planned() {
+        // A list does not read the end of a recovery without moves; its history shows the downtime.
+        if !row.kind.is_planned() && (row.kind == RecoveryKind::Host || own().next().is_some()) {
             let lasted: Downtime = own().filter_map(|one| down(row, one)).collect();
             self.down_seconds = Some(rounded(lasted.total().as_secs_f64()));
         }

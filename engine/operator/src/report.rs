@@ -96,7 +96,7 @@ impl<'a> RecoveryReport<'a> {
             title: title(story),
             sentence: sentence(story),
             moments: moments(story),
-            left: story.instances.iter().filter_map(left).collect(),
+            left: left_to_do(story),
             said: operator_actions(story),
             tachi: env!("CARGO_PKG_VERSION"),
             recovery: story,
@@ -145,6 +145,9 @@ impl<'a> RecoveryReport<'a> {
     /// Returns the message of a recovery that has failed without an instance that shows it.
     fn failure(&self) -> Option<&str> {
         let summary = &self.recovery.summary;
+        if self.recovery.later.is_some() {
+            return None;
+        }
         let is_closed = summary.life == Life::Closed && !summary.kind.is_planned();
         let is_shown = self.recovery.instances.iter().any(|one| match one.status {
             Some(VmoveStatus::Succeeded | VmoveStatus::Ignored) => false,
@@ -160,9 +163,40 @@ impl<'a> RecoveryReport<'a> {
     fn after_failure(&self) -> Vec<String> {
         let payload = self.recovery.reported.as_ref().map(|one| &one.payload);
         let instance = payload.and_then(|payload| payload.get("instance_uuid"));
-        let start = instance.map(|id| format!("openstack server start {id}"));
+        // The right command depends on the state that the instance has now; on a host that is being recovered there is none (R12).
+        let show = instance.map(|id| format!("tachi show {id}"));
         let retry = format!("tachi recovery retry {}", self.recovery.summary.recovery);
-        start.into_iter().chain([retry]).collect()
+        show.into_iter().chain([retry]).collect()
+    }
+
+    /// Returns the later attempt that shows what this one has left to do.
+    fn later(&self) -> Option<String> {
+        let later = self.recovery.later?;
+        Some(format!("tachi recovery report {later}"))
+    }
+
+    /// Describes the reserved hosts that the recovery has used up, with the commands that make the failed host the new reserve.
+    fn reserve_used(&self) -> Option<(String, Vec<String>)> {
+        let used = &self.recovery.reserve_used;
+        let summary = &self.recovery.summary;
+        let host = &summary.host;
+        let (was, it) = match used.len() {
+            0 => return None,
+            1 => ("reserved host was", "it is an ordinary host"),
+            _ => ("reserved hosts were", "they are ordinary hosts"),
+        };
+        let text = format!(
+            "the segment has no reserved host: its {was} used up, and {it} now ({}); once {host} is back and empty, make it the new reserve",
+            used.join(", ")
+        );
+        let segment = summary
+            .segment
+            .map_or_else(|| "SEGMENT".to_owned(), |id| id.to_string());
+        let commands = [
+            format!("openstack compute service set --disable {host} nova-compute"),
+            format!("openstack segment host update {segment} {host} --reserved True --on_maintenance False"),
+        ];
+        Some((text, commands.into()))
     }
 
     /// True if no operator has anything left to do.
@@ -171,6 +205,8 @@ impl<'a> RecoveryReport<'a> {
             && !self.waits_for_person()
             && self.host_return().is_none()
             && self.failure().is_none()
+            && self.later().is_none()
+            && self.recovery.reserve_used.is_empty()
     }
 
     /// Returns the figures of each group with its name. Instances that are still down do not count in them.
@@ -242,7 +278,11 @@ fn title(story: &RecoveryHistoryView) -> String {
 
 fn sentence(story: &RecoveryHistoryView) -> String {
     let summary = &story.summary;
-    let moves = summary.moves;
+    let mut moves = summary.moves;
+    // An excluded instance that was started after its host's return is back.
+    let started = story.instances.iter().filter(|one| is_started(one)).count();
+    let started = u64::try_from(started).unwrap_or_default().min(moves.ignored);
+    (moves.succeeded, moves.ignored) = (moves.succeeded + started, moves.ignored - started);
     let mut text = match (moves.total, summary.kind, moves.succeeded == moves.total) {
         (_, RecoveryKind::Drain | RecoveryKind::Giveback, _) => {
             let message = summary.message.as_deref();
@@ -294,6 +334,11 @@ fn sentence(story: &RecoveryHistoryView) -> String {
         Life::Closed => {}
     }
     text
+}
+
+/// True if the instance was excluded, and was started after its host's return.
+fn is_started(one: &InstanceView) -> bool {
+    one.status == Some(VmoveStatus::Ignored) && one.down_seconds.is_some()
 }
 
 fn needs_person(one: &InstanceView) -> bool {
@@ -356,7 +401,7 @@ fn moments(story: &RecoveryHistoryView) -> Vec<Milestone> {
     let back = story
         .instances
         .iter()
-        .filter(|one| one.status == Some(VmoveStatus::Succeeded));
+        .filter(|one| one.status == Some(VmoveStatus::Succeeded) || is_started(one));
     let mut back: Vec<_> = back
         .filter_map(|one| Some((one.over_at?, one.name.clone())))
         .collect();
@@ -381,6 +426,17 @@ fn seconds_since(at: Timestamp, opened: Timestamp) -> f64 {
     rounded(millis / 1_000.0) + 0.0
 }
 
+/// Returns the instances that are not as they were before. Once there is a later attempt, that has their commands.
+fn left_to_do(story: &RecoveryHistoryView) -> Vec<Left<'_>> {
+    let mut all: Vec<Left<'_>> = story.instances.iter().filter_map(left).collect();
+    if story.later.is_some() {
+        for one in &mut all {
+            one.commands = &[];
+        }
+    }
+    all
+}
+
 /// Returns the entry of an instance that is not as it was before, whatever the reason.
 fn left(one: &InstanceView) -> Option<Left<'_>> {
     let how = match one.status {
@@ -389,6 +445,7 @@ fn left(one: &InstanceView) -> Option<Left<'_>> {
         }
         Some(VmoveStatus::Succeeded) if one.message.is_none() => return None,
         Some(VmoveStatus::Succeeded) => "back, with a message".to_owned(),
+        Some(VmoveStatus::Ignored) if is_started(one) => return None,
         Some(VmoveStatus::Ignored) => "left where it was".to_owned(),
         Some(VmoveStatus::Failed) => "not back".to_owned(),
         Some(VmoveStatus::Ongoing) => "being moved".to_owned(),

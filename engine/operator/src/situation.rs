@@ -529,7 +529,7 @@ impl From<&RegionSnapshot> for SituationView {
                     .held()
                     .map(|row| WaitingRecoveryView::of(seen, row))
                     .collect(),
-                instances: tables.waiting.iter().map(WaitingInstanceView::from).collect(),
+                instances: seen.waiting().map(WaitingInstanceView::from).collect(),
             },
             grade: seen.situation.grade,
             looked_at: seen.looked_at.map(Time),

@@ -9,7 +9,7 @@ use tachi_domain::situation::{
     DeviceTest, Facts, Forecast, MAX_FACT_AGE, ROOM_COUNTS_FOR, Situation, assess_with,
 };
 use tachi_engine::ports::engine_registry::EngineRow;
-use tachi_engine::ports::operator::RecoverySummary;
+use tachi_engine::ports::operator::{MoveLine, RecoverySummary};
 use tachi_engine::situation::{CloudSnapshot, ConfiguredFacts, Tables};
 
 use crate::forecast::Forecasts;
@@ -134,6 +134,16 @@ impl RegionSnapshot {
         }
     }
 
+    /// True if the instance of a recovery still waits. One that was given up does not once it was deleted, or runs on another host.
+    pub fn still_waits(&self, line: &MoveLine) -> bool {
+        !self.situation.resolved.contains(&line.server)
+    }
+
+    /// Returns the instances that need an operator. Every view and count shows this list.
+    pub fn waiting(&self) -> impl Iterator<Item = &MoveLine> {
+        self.tables.waiting.iter().filter(|line| self.still_waits(line))
+    }
+
     /// Returns the recoveries that are on hold.
     pub fn held(&self) -> impl Iterator<Item = &RecoverySummary> {
         let open = self.tables.recoveries.iter().filter(|row| row.life == Life::Open);
@@ -165,4 +175,47 @@ fn ages(watched: &CloudSnapshot) -> Vec<Age> {
     ];
     ages.extend(rooms);
     ages
+}
+
+#[cfg(test)]
+mod tests {
+    use tachi_domain::{RecoveryId, ServerId, Wait, WaitsFor};
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::freezes::tests::fine;
+    use crate::situation::SituationView;
+
+    /// The findings and the lists must name the same instances.
+    /// Covers R36.
+    #[test]
+    fn an_instance_that_was_given_up_and_deleted_needs_no_operator_in_any_list() {
+        let mut seen = fine();
+        let server = ServerId(Uuid::from_u128(2));
+        seen.tables.waiting.push(MoveLine {
+            recovery: RecoveryId(Uuid::from_u128(1)),
+            host: "a".into(),
+            life: Life::Closed,
+            opened_at: seen.now,
+            server,
+            name: "web".into(),
+            rank: 0,
+            dest: None,
+            wait: Some(Wait {
+                what: WaitsFor::GivenUp,
+                on: [].into(),
+                since: seen.now,
+            }),
+            may_run: [].into(),
+            message: None,
+            state: "{}".into(),
+        });
+        let listed = |seen: &RegionSnapshot| {
+            let view = SituationView::from(seen);
+            (seen.waiting().count(), view.needs_person.instances.len())
+        };
+        assert_eq!(listed(&seen), (1, 1));
+        seen.situation.resolved.insert(server);
+        assert_eq!(listed(&seen), (0, 0));
+    }
 }

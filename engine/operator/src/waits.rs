@@ -113,15 +113,18 @@ pub fn to_end_recovery(row: &RecoverySummary) -> Vec<String> {
     if what(row.wait.as_ref()) == WaitsFor::LocalDisk {
         return vec!["tachi instance list --recovering".to_owned()];
     }
+    let segment = row
+        .segment
+        .map_or_else(|| "SEGMENT".to_owned(), |id| id.to_string());
     let ways = what(row.wait.as_ref()).ended_by().iter();
     ways.map(|by| match by {
         EndedBy::Approve => format!("tachi recovery approve {name}"),
         EndedBy::Abort => format!("tachi recovery abort {name}"),
         EndedBy::ConfirmOff => format!("tachi recovery confirm-off {host} --reason ..."),
         EndedBy::EnableFencing => "set [fencing] enabled = true".to_owned(),
-        EndedBy::EnableSegment => "openstack segment update --is_enabled True SEGMENT".to_owned(),
+        EndedBy::EnableSegment => format!("openstack segment update --is_enabled True {segment}"),
         EndedBy::EndMaintenance => {
-            format!("openstack segment host update --on_maintenance False SEGMENT {host}")
+            format!("openstack segment host update --on_maintenance False {segment} {host}")
         }
         EndedBy::Thaw => "tachi freeze list, then tachi thaw".to_owned(),
         EndedBy::Upgrade => "start an engine of the version that wrote it".to_owned(),
@@ -238,5 +241,36 @@ mod tests {
             format!("tachi recovery retry {}", Uuid::from_u128(1))
         );
         assert!(to_end_move(&line(WaitsFor::Nothing, &[])).is_empty());
+    }
+
+    #[test]
+    fn commands_name_the_segment_of_the_recovery() {
+        let id = Uuid::from_u128(7);
+        let mut row = RecoverySummary {
+            id: RecoveryId(id),
+            notification: tachi_domain::NotificationId(id),
+            kind: RecoveryKind::Host,
+            host: "compute-001".into(),
+            host_id: tachi_domain::HostId(id),
+            segment: Some(tachi_domain::SegmentId(id)),
+            moves: tachi_engine::ports::operator::MoveCounts::default(),
+            life: Life::Open,
+            status: "running".into(),
+            wait: None,
+            message: None,
+            owner: None,
+            opened_at: Timestamp::from_micros(0),
+            first_reported_at: Timestamp::from_micros(0),
+        };
+        for what in WaitsFor::ALL {
+            row.wait = Some(Wait {
+                what: *what,
+                on: BTreeSet::new(),
+                since: Timestamp::from_micros(0),
+            });
+            for way in to_end_recovery(&row) {
+                assert!(!way.contains("SEGMENT"), "{what}: {way}");
+            }
+        }
     }
 }

@@ -82,10 +82,12 @@ pub struct HostRecords {
     pub processes: Vec<HostIncidentRow>,
 }
 
-/// The instances whose reported failure no recovery has repaired, and the boots of hosts, which end the guests there.
+/// The instances whose reported failure no recovery has repaired, those that the recovery of a host has given up, and the boots of hosts,
+/// which end the guests there.
 #[async_trait]
 pub trait FailedInstances: Send + Sync {
-    /// Returns the instances with an open recovery, each with its start, and those whose last recovery has failed, with its end.
+    /// Returns the instances with an open recovery, each with its start, and those whose last recovery has failed or that were given up,
+    /// with its end.
     ///
     /// # Errors
     ///

@@ -204,6 +204,10 @@ pub struct RecoveryHistory {
     pub steps: Vec<StepLine>,
     /// The proofs, oldest first.
     pub proofs: Vec<ProofLine>,
+    /// The newest later recovery of the same host or instance, if this one has failed; it continues what this one left to do.
+    pub later: Option<RecoveryId>,
+    /// True if the segment has a reserved host that is not in maintenance.
+    pub has_reserve: bool,
 }
 
 /// A host and its current recovery.

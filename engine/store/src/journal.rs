@@ -7,6 +7,7 @@ mod commit;
 pub(crate) mod failed_instances;
 mod frozen;
 mod given_up;
+mod given_up_moves;
 mod host_and_segment;
 mod host_records;
 mod moves;
@@ -225,9 +226,18 @@ impl Journal for JournalTables {
 impl FailedInstances for JournalTables {
     #[instrument(name = "store::failed_instances", level = "debug", skip_all)]
     async fn failed_instances(&self) -> Result<BTreeMap<ServerId, Timestamp>, JournalError> {
-        let read = failed_instances::failures(self.db.reader()).await;
-        let read = read.map(|all| all.into_iter().map(|(id, one)| (id, one.at)).collect());
-        read.map_err(|stop| stop.journal("reading the instances whose recovery has failed"))
+        let read = async {
+            let mut found = given_up_moves::all(self.db.reader()).await?;
+            // The latest failure counts.
+            for (server, one) in failed_instances::failures(self.db.reader()).await? {
+                let at = one.at;
+                let known = found.entry(server).or_insert(at);
+                *known = at.max(*known);
+            }
+            Ok::<_, Stop>(found)
+        };
+        read.await
+            .map_err(|stop| stop.journal("reading the instances whose recovery has failed"))
     }
 
     #[instrument(name = "store::host_boots", level = "debug", skip_all)]
@@ -238,8 +248,11 @@ impl FailedInstances for JournalTables {
 
     #[instrument(name = "store::forget_instances", level = "debug", skip_all, fields(count = gone.len()))]
     async fn forget_instances(&self, gone: &BTreeMap<ServerId, Timestamp>) -> Result<(), JournalError> {
-        let removed = self.db.write(&failed_instances::Forget { gone }).await;
-        removed.map_err(|stop| {
+        let removed = async {
+            self.db.write(&failed_instances::Forget { gone }).await?;
+            self.db.write(&given_up_moves::Acknowledge { gone }).await
+        };
+        removed.await.map_err(|stop| {
             stop.journal("removing instances whose recovery had failed and that run again or are deleted")
         })
     }

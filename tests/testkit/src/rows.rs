@@ -80,6 +80,7 @@ pub fn claimed(kind: RecoveryKind, at: Timestamp) -> ClaimedRecovery {
         state: None,
         moves: Vec::new(),
         opened_at: at,
+        first_reported_at: at,
         pulse: OperatorState::CALM,
         restarts: Vec::new(),
     }

@@ -79,7 +79,7 @@ fn board_shows_the_possible_target_hosts() {
         "2 of 3 hosts",
         "✗ none of 3 hosts",
         "? asks for a GPU",
-        "first (HA_Enabled)",
+        "first (marked)",
         "No segment is enabled",
         "Its oldest data was read: never.",
     ] {

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 use serde_json::json;
-use tachi_domain::situation::{Need, Protection};
+use tachi_domain::situation::{FindingCode, Need, Protection};
 use tachi_domain::{Timestamp, count};
 use tachi_operator::when::ago;
 use tachi_operator::{ExplanationView, ForecastView, LandingView, LevelView, OutcomeView, one_line};
@@ -34,8 +34,10 @@ struct IfDies {
     id: Option<String>,
     host: String,
     protection: Protection,
-    /// True if it would be recovered; null if that is unknown.
+    /// True if it would be recovered; null if that is unknown, if an operator would decide, or if some may have no room.
     recovered: Option<bool>,
+    /// The guards that would put the recovery on hold, each with its reason.
+    held: Vec<String>,
     /// The means of confirming the host off, for people.
     proven_off: String,
     /// Instances in the order of their classes; for an instance only itself.
@@ -45,6 +47,8 @@ struct IfDies {
     room: Option<OutcomeView>,
     /// Times of earlier recoveries.
     predicted: Option<Prediction>,
+    #[serde(skip)]
+    fate: Fate,
     #[serde(skip)]
     why: Vec<String>,
     #[serde(skip)]
@@ -127,7 +131,45 @@ pub(super) async fn run(source: &dyn Source, args: &ShowArgs) -> Result<u8, Fail
     Ok(crate::DONE)
 }
 
-/// Returns true if something with this protection would be recovered; `None` if that is unknown.
+/// The outcome of a simulated failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    Recovered,
+    /// The guards would put the recovery on hold.
+    OnHold,
+    /// Other hosts may lack capacity.
+    NotAll,
+    Lost,
+    Unknown,
+}
+
+impl Fate {
+    fn of(protection: Protection, home: Option<&ExplanationView>) -> Self {
+        let findings = home.into_iter().flat_map(|home| &home.needs);
+        let codes: Vec<FindingCode> = findings
+            .flat_map(|need| &need.findings)
+            .map(|one| one.code)
+            .collect();
+        match recovered(protection) {
+            Some(true) if codes.contains(&FindingCode::RecoveryWouldHold) => Self::OnHold,
+            Some(true) if codes.contains(&FindingCode::NoRoom) => Self::NotAll,
+            Some(true) => Self::Recovered,
+            Some(false) => Self::Lost,
+            None => Self::Unknown,
+        }
+    }
+
+    const fn recovered(self) -> Option<bool> {
+        match self {
+            Self::Recovered => Some(true),
+            Self::Lost => Some(false),
+            Self::OnHold | Self::NotAll | Self::Unknown => None,
+        }
+    }
+}
+
+/// Returns true if something with this protection would be recovered, unless the guards hold it or there is no room; `None` if that is
+/// unknown.
 const fn recovered(protection: Protection) -> Option<bool> {
     match protection {
         Protection::Protected | Protection::Degraded => Some(true),
@@ -176,6 +218,13 @@ impl IfDies {
             moved.retain(|other| other.id == *id);
             left.retain(|other| other.id == *id);
         }
+        let room = forecast.and_then(|forecast| forecast.lost.clone());
+        let fate = Fate::of(one.protection, home);
+        let held = if fate == Fate::OnHold {
+            reasons(home, room.as_ref())
+        } else {
+            Vec::new()
+        };
         let against = one.needs.iter().filter(|need| !need.findings.is_empty());
         Self {
             kind: one.kind.clone(),
@@ -183,11 +232,13 @@ impl IfDies {
             id: one.id.clone(),
             host: one.host.clone().unwrap_or_else(|| one.name.clone()),
             protection: one.protection,
-            recovered: recovered(one.protection),
+            recovered: fate.recovered(),
+            held,
+            fate,
             proven_off: word.map_or_else(|| proven_off(levels, now), str::to_owned),
             moved,
             left,
-            room: forecast.and_then(|forecast| forecast.lost.clone()),
+            room,
             predicted: predicted.cloned(),
             why: against
                 // An instance that policy excludes has a line of its own.
@@ -211,7 +262,7 @@ impl IfDies {
         if self.left.len() > NAMED {
             lines.push(format!("  stays      and {} more", self.left.len() - NAMED));
         }
-        if self.recovered != Some(true) {
+        if matches!(self.fate, Fate::Lost | Fate::Unknown) {
             return lines;
         }
         lines.push(format!("  confirmed off {}", self.proven_off));
@@ -222,30 +273,46 @@ impl IfDies {
             });
             lines.push(format!("  room       {}{seen}", outcome(room)));
         }
-        lines.push(match &self.predicted {
-            Some(predicted) => format!("  takes      {}", predicted.sentence()),
-            None => "  takes      unknown: no host has been recovered yet".to_owned(),
+        lines.push(match (self.fate, &self.predicted) {
+            (Fate::OnHold, _) => "  takes      unknown: until an operator approves it".to_owned(),
+            (_, Some(predicted)) => format!("  takes      {}", predicted.sentence()),
+            (_, None) => "  takes      unknown: no host has been recovered yet".to_owned(),
         });
         lines
     }
 
     fn head(&self) -> String {
         if self.id.is_none() {
-            let then = match (self.recovered, self.moved.len(), self.left.len()) {
-                (Some(true), 0, 0) => "there is nothing on it to recover".to_owned(),
-                (Some(true), moved, 0) => {
+            let then = match (self.fate, self.moved.len(), self.left.len()) {
+                (Fate::OnHold, 0, _) => "its recovery would wait for an operator".to_owned(),
+                (Fate::OnHold, moved, _) => format!(
+                    "its recovery, with {}, would wait for an operator",
+                    count(moved, "instance", "instances")
+                ),
+                (Fate::NotAll, moved, left) => {
+                    let all = count(moved + left, "instance", "instances");
+                    format!("not all of its {all} would be recovered: other hosts lack room")
+                }
+                (Fate::Recovered, 0, 0) => "there is nothing on it to recover".to_owned(),
+                (Fate::Recovered, moved, 0) => {
                     format!("{} would be recovered", count(moved, "instance", "instances"))
                 }
-                (Some(true), moved, left) => {
+                (Fate::Recovered, moved, left) => {
                     format!("{moved} of {} instances would be recovered", moved + left)
                 }
-                (Some(false), ..) => "nothing of it would be recovered".to_owned(),
-                (None, ..) => "it is not known if anything would be recovered".to_owned(),
+                (Fate::Lost, ..) => "nothing of it would be recovered".to_owned(),
+                (Fate::Unknown, ..) => "it is not known if anything would be recovered".to_owned(),
             };
             return format!("if {} failed now, {then}", self.name);
         }
         let word = self.protection.as_str().to_ascii_uppercase();
         let then = match (self.protection, &self.predicted) {
+            (Protection::Protected | Protection::Degraded, _) if self.fate == Fate::OnHold => {
+                "if that failed now it would wait for an operator".to_owned()
+            }
+            (Protection::Protected | Protection::Degraded, _) if self.fate == Fate::NotAll => {
+                "if that failed now it might stay down: other hosts lack room for all of that host".to_owned()
+            }
             (Protection::Protected | Protection::Degraded, Some(predicted)) => format!(
                 "if that failed now it would be back in about {:.0} s",
                 predicted.median_seconds.max(1.0)
@@ -265,13 +332,11 @@ impl IfDies {
     fn order(&self) -> Vec<String> {
         if let ("instance", [own]) = (self.kind.as_str(), self.moved.as_slice()) {
             let order = match own.is_marked() {
-                Some(true) => "it is marked HA_Enabled, and moved among the first".to_owned(),
-                Some(false) if self.marked_before == 0 => {
-                    "nothing on its host is marked HA_Enabled".to_owned()
-                }
+                Some(true) => "it is marked, and moved among the first".to_owned(),
+                Some(false) if self.marked_before == 0 => "nothing on its host is marked".to_owned(),
                 Some(false) => format!(
-                    "after {} marked HA_Enabled",
-                    count(self.marked_before, "instance", "instances")
+                    "after {}",
+                    count(self.marked_before, "marked instance", "marked instances")
                 ),
                 None => return Vec::new(),
             };
@@ -294,7 +359,7 @@ impl IfDies {
                 self.moved.iter().filter(|one| one.is_marked() == class).collect();
             for one in all.iter().take(NAMED) {
                 let name = one_line(&one.name);
-                let mark = if class == Some(true) { " (HA_Enabled)" } else { "" };
+                let mark = if class == Some(true) { " (marked)" } else { "" };
                 let lands = one.landing.as_ref().map(|one| format!(": {}", lands(one)));
                 lines.push(format!("  {word:<10} {name}{mark}{}", lands.unwrap_or_default()));
             }
@@ -304,6 +369,18 @@ impl IfDies {
         }
         lines
     }
+}
+
+/// Returns the reasons for which the guards would hold the recovery: those of the forecast, else the finding.
+fn reasons(home: Option<&ExplanationView>, room: Option<&OutcomeView>) -> Vec<String> {
+    let held = room.map(|room| room.held.clone()).unwrap_or_default();
+    if !held.is_empty() {
+        return held;
+    }
+    let needs = home.into_iter().flat_map(|home| &home.needs);
+    let found = needs.flat_map(|need| &need.findings);
+    let found = found.filter(|one| one.code == FindingCode::RecoveryWouldHold);
+    found.map(|one| one.text.clone()).collect()
 }
 
 /// Describes where an instance may land.
@@ -370,7 +447,7 @@ fn proven_off(levels: &[LevelView], now: Timestamp) -> String {
 
 #[cfg(test)]
 mod tests {
-    use tachi_operator::Time;
+    use tachi_operator::{FindingView, Time};
 
     use super::super::super::status::seen::tests::fine;
     use super::*;
@@ -407,6 +484,53 @@ mod tests {
             "not by level 1, bmc: was not tested lately; so by none"
         );
         assert!(told(&[]).starts_with("by no tested fence device"));
+    }
+
+    /// The guards decide when the host fails, whatever its protection is called.
+    /// Covers R24.
+    #[test]
+    fn a_recovery_that_the_guards_would_hold_or_that_lacks_room_is_not_promised() {
+        let why = "G11 protected: it is listed";
+        let predicted = Prediction {
+            recoveries: 2,
+            median_seconds: 8.7,
+            worst_seconds: 20.0,
+        };
+        for (code, head, of_instance, held) in [
+            (
+                FindingCode::RecoveryWouldHold,
+                "if a failed now, its recovery would wait for an operator",
+                "vm is DEGRADED on a; if that failed now it would wait for an operator",
+                vec![why.to_owned()],
+            ),
+            (
+                FindingCode::NoRoom,
+                "if a failed now, not all of its 0 instances would be recovered: other hosts lack room",
+                "vm is DEGRADED on a; if that failed now it might stay down: other hosts lack room for all of that host",
+                Vec::new(),
+            ),
+        ] {
+            let seen = fine();
+            let mut home = ExplanationView::of(&seen, &seen.situation.explain("a")[0]);
+            home.protection = Protection::Degraded;
+            let finding = tachi_domain::situation::Finding::new(code, why);
+            let need = home.needs.iter_mut().find(|one| one.need == code.need());
+            need.unwrap()
+                .findings
+                .push(FindingView::from(&finding.about("a", 1)));
+            let told = |view: &ExplanationView| {
+                IfDies::of(view, Some(&home), None, Some(&predicted), None, seen.now)
+            };
+            let of_host = told(&home);
+            assert_eq!(of_host.head(), head);
+            assert_eq!((of_host.recovered, of_host.held), (None, held), "{code}");
+            let mut instance = home.clone();
+            instance.kind = "instance".to_owned();
+            instance.name = "vm".to_owned();
+            (instance.id, instance.host) = (Some("1".to_owned()), Some("a".to_owned()));
+            let of_it = told(&instance);
+            assert_eq!((of_it.head().as_str(), of_it.recovered), (of_instance, None));
+        }
     }
 
     #[test]

@@ -39,14 +39,15 @@ pub(super) fn numbers(facts: &Facts) -> BTreeMap<&str, u64> {
     on.map(|(host, all)| (host.as_str(), all.len() as u64)).collect()
 }
 
-/// Assesses all instances, by host. Instances that wait for an operator are reported even if no engine has listed any.
+/// Assesses all instances, by host. Instances that wait for an operator are reported even if no engine has listed any; those that are
+/// `resolved` no longer wait.
 pub(super) fn assess(
     look: &AssessContext<'_>,
     hosts: &[AssessedHost<'_>],
+    resolved: &BTreeSet<ServerId>,
     found: &mut Findings,
 ) -> Option<Vec<InstanceSituation>> {
-    let gone = deleted(look);
-    waiting(look, &gone, found);
+    waiting(look, resolved, found);
     let Some(known) = &look.facts.instances else {
         let text = "no engine has listed Nova's instances yet";
         found.note(Finding::new(FindingCode::InstancesNotListed, text));
@@ -66,7 +67,7 @@ pub(super) fn assess(
         .facts
         .waiting
         .iter()
-        .filter(|one| !gone.contains(&one.server))
+        .filter(|one| !resolved.contains(&one.server))
         .map(|one| (one.server, one))
         .collect();
     let treatments = local_disk::treatments(look);
@@ -342,9 +343,10 @@ fn about(wait: Option<&Wait>) -> String {
     }
 }
 
-/// Returns the instances that were given up and that Nova does not have any more: a complete list of all cells that is younger than the
-/// end of the move lacks them.
-fn deleted(look: &AssessContext<'_>) -> BTreeSet<ServerId> {
+/// Returns the instances that were given up and need no operator any more, by a complete list of all cells that is younger than the end
+/// of the move: Nova does not have them, or shows them running on another host that is up. That a guest runs on the host that failed is
+/// no proof: Nova shows it as active until it notices that the guest is gone.
+pub(super) fn resolved(look: &AssessContext<'_>) -> BTreeSet<ServerId> {
     let Some(known) = &look.facts.instances else {
         return BTreeSet::new();
     };
@@ -354,25 +356,33 @@ fn deleted(look: &AssessContext<'_>) -> BTreeSet<ServerId> {
     }
     let given_up = |wait: &Wait| wait.what == WaitsFor::GivenUp && wait.since < known.as_of;
     let waiting = look.facts.waiting.iter();
-    let mut gone: BTreeSet<ServerId> = waiting
+    let mut found: BTreeMap<ServerId, &str> = waiting
         .filter(|one| one.wait.as_ref().is_some_and(given_up))
-        .map(|one| one.server)
+        .map(|one| (one.server, one.host.as_str()))
         .collect();
-    if !gone.is_empty() {
-        for one in known.value.on.values().flat_map(|all| all.iter()) {
-            gone.remove(&one.id);
+    if found.is_empty() {
+        return BTreeSet::new();
+    }
+    for (host, all) in &known.value.on {
+        for one in all.iter() {
+            let runs_elsewhere = |failed: &str| {
+                failed != host && one.rest.is_none() && !one.moving && look.is_up(host) == Some(true)
+            };
+            if found.get(&one.id).is_some_and(|failed| !runs_elsewhere(failed)) {
+                found.remove(&one.id);
+            }
         }
     }
-    gone
+    found.into_keys().collect()
 }
 
 /// Reports the instances that wait for an operator, and the recoveries that are on hold.
-fn waiting(look: &AssessContext<'_>, gone: &BTreeSet<ServerId>, found: &mut Findings) {
+fn waiting(look: &AssessContext<'_>, resolved: &BTreeSet<ServerId>, found: &mut Findings) {
     for one in look
         .facts
         .waiting
         .iter()
-        .filter(|one| !gone.contains(&one.server))
+        .filter(|one| !resolved.contains(&one.server))
     {
         let finding = Finding::new(code(one), about(one.wait.as_ref()));
         found.note(

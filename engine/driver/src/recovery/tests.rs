@@ -25,6 +25,7 @@ pub(crate) fn claimed(kind: RecoveryKind) -> ClaimedRecovery {
         state: None,
         moves: Vec::new(),
         opened_at: at,
+        first_reported_at: at,
         pulse: OperatorState::CALM,
         restarts: Vec::new(),
     }

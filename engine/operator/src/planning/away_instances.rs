@@ -57,7 +57,8 @@ pub async fn seen_away(
 ) -> Result<Vec<Away>, JournalError> {
     let moved = plans.moved_away(host).await?;
     let needy = desk.moves(MoveFilter::NeedsPerson).await?;
-    let needy: BTreeSet<ServerId> = needy.into_iter().map(|line| line.server).collect();
+    let needy = needy.into_iter().filter(|line| seen.still_waits(line));
+    let needy: BTreeSet<ServerId> = needy.map(|line| line.server).collect();
     let on = seen.facts.instances.iter().flat_map(|known| &known.value.on);
     let at: BTreeMap<ServerId, (&str, bool)> = on
         .flat_map(|(host, all)| all.iter().map(move |one| (one.id, (host.as_str(), one.moving))))

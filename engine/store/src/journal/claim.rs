@@ -287,6 +287,7 @@ impl<'a> Reading<'a> {
             elapsed: Elapsed::from_millis(recovery_cell(&row, "elapsed_ms").count(row.elapsed_ms)?),
             moves: self.moves.remove(&row.id).unwrap_or_default(),
             opened_at: Timestamp::from_micros(row.opened_at),
+            first_reported_at: Timestamp::from_micros(row.first_reported_at.unwrap_or(row.opened_at)),
             pulse: OperatorState {
                 clock: self.clock,
                 ..pulse

@@ -258,6 +258,7 @@ mod tests {
             assert_eq!(old.summary.status, "failed");
             let last = &old.steps.last().unwrap().text;
             assert_eq!(last, "another attempt requested by alice");
+            assert_eq!((old.later, story.later), (Some(recovery), None), "{life}");
         }
     }
 
@@ -287,6 +288,12 @@ mod tests {
             };
             failed = written(&bench, &write).await;
         }
+        bench.store.desk().retry(failed, "alice").await.unwrap();
+        let claimed = bench.claim_newest("engine").await;
+        assert_eq!(
+            claimed.first_reported_at, reported.0,
+            "the engine's metric counts from it"
+        );
     }
 
     /// The report of the test fixture is NORMAL, without evidence.

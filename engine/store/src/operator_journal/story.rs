@@ -2,15 +2,20 @@
 
 use std::collections::BTreeMap;
 
-use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _};
+use sea_orm::{
+    ColumnTrait as _, EntityTrait as _, PaginatorTrait as _, QueryFilter as _, QueryOrder as _,
+    QuerySelect as _, QueryTrait as _,
+};
+use tachi_domain::entity::Notification;
+use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::recovery::RecoveryKind;
 use tachi_domain::{Elapsed, RecoveryId, Timestamp};
-use tachi_engine::ports::operator::{ProofLine, RecoveryHistory, StoryMove};
+use tachi_engine::ports::operator::{ProofLine, RecoveryHistory, RecoverySummary, StoryMove};
 
 use super::{find, steps_of};
 use crate::convert::{self, Cell, recovery_cell};
 use crate::database::Database;
-use crate::entity::{notification, recovery, recovery_move, recovery_proof, vmove};
+use crate::entity::{host, notification, recovery, recovery_move, recovery_proof, vmove};
 use crate::error::{Failure, Stop};
 use crate::journal;
 use crate::waits::WaitColumns;
@@ -59,6 +64,8 @@ pub(super) async fn story(db: &Database, id: RecoveryId) -> Result<Option<Recove
     }
     let vmoves = rows.into_iter().map(convert::vmove).collect::<Result<_, _>>()?;
     Ok(Some(RecoveryHistory {
+        later: later(db, &row, &summary, notification.as_ref()).await?,
+        has_reserve: has_reserve(db, &summary).await?,
         summary,
         notification,
         reporters: convert::reporters(&row)?,
@@ -78,6 +85,65 @@ pub(super) async fn story(db: &Database, id: RecoveryId) -> Result<Option<Recove
         steps: steps_of(db, row.id).await?,
         proofs: proofs(db, row.id).await?,
     }))
+}
+
+/// Returns the newest recovery of the same host or instance after one that has failed.
+async fn later(
+    db: &Database,
+    row: &recovery::Model,
+    summary: &RecoverySummary,
+    notification: Option<&Notification>,
+) -> Result<Option<RecoveryId>, Stop> {
+    if summary.status != NotificationStatus::Failed.as_str() {
+        return Ok(None);
+    }
+    let newer = recovery::Entity::find()
+        .filter(recovery::Column::Id.gt(row.id))
+        .filter(recovery::Column::Kind.eq(&row.kind))
+        .order_by_desc(recovery::Column::Id);
+    let instance = notification.and_then(|one| one.payload.get("instance_uuid"));
+    let wanted = match (summary.kind, instance) {
+        (RecoveryKind::Host, _) => newer.filter(recovery::Column::HostUuid.eq(&row.host_uuid)),
+        (RecoveryKind::Vm, Some(instance)) => {
+            let of_it = notification::Entity::find()
+                .select_only()
+                .column(notification::Column::NotificationUuid)
+                .filter(notification::Column::Payload.contains(instance))
+                .into_query();
+            newer.filter(recovery::Column::NotificationUuid.in_subquery(of_it))
+        }
+        (RecoveryKind::Vm | RecoveryKind::Process | RecoveryKind::Drain | RecoveryKind::Giveback, _) => {
+            return Ok(None);
+        }
+    };
+    let found: Option<String> = wanted
+        .select_only()
+        .column(recovery::Column::Uuid)
+        .into_tuple()
+        .one(db.reader())
+        .await?;
+    let cell = |row: &str| {
+        Cell {
+            table: "recovery",
+            row,
+            column: "uuid",
+        }
+        .id(row)
+    };
+    Ok(found.as_deref().map(cell).transpose()?)
+}
+
+/// True if the recovery's segment has a reserved host that is not in maintenance.
+async fn has_reserve(db: &Database, summary: &RecoverySummary) -> Result<bool, Stop> {
+    let Some(segment) = summary.segment else {
+        return Ok(false);
+    };
+    let ready = host::Entity::find()
+        .filter(host::Column::FailoverSegmentId.eq(segment.to_string()))
+        .filter(host::Column::Reserved.eq(true))
+        .filter(host::Column::OnMaintenance.eq(false))
+        .filter(host::Column::Deleted.eq(0));
+    Ok(ready.count(db.reader()).await? > 0)
 }
 
 fn stored_move(row: recovery_move::Model) -> Result<StoryMove, Failure> {

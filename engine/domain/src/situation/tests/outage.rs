@@ -88,6 +88,31 @@ pub(super) fn cases() -> Vec<Case> {
             ALL_WELL,
         ),
         (
+            "one that was given up, and that runs on another host since",
+            |facts| {
+                facts.waiting.push(waiting(1, WaitsFor::GivenUp));
+                facts.waiting[0].host = "b".into();
+            },
+            &[],
+            ALL_WELL,
+        ),
+        (
+            "one that was given up, and that Nova shows as active on the host that failed",
+            |facts| facts.waiting.push(waiting(1, WaitsFor::GivenUp)),
+            &[(FindingCode::MoveFailed, "vm-1", "it was given up")],
+            [5, 0, 0, 0, 1, 0],
+        ),
+        (
+            "one that was given up, and that is stopped on another host",
+            |facts| {
+                facts.waiting.push(waiting(1, WaitsFor::GivenUp));
+                facts.waiting[0].host = "b".into();
+                rest(facts, StopReason::Due, 10);
+            },
+            &[(FindingCode::MoveFailed, "vm-1", "it was given up")],
+            [5, 0, 0, 0, 1, 0],
+        ),
+        (
             "one that was given up, and that may be in a cell that does not answer",
             |facts| {
                 facts.waiting.push(waiting(77, WaitsFor::GivenUp));
