@@ -95,7 +95,11 @@ fn resource<'t>(
         .get("class")
         .is_some_and(|class| class.eq_ignore_ascii_case("stonith"));
     if fences || lost.is_some() {
-        let (parameters, unclear) = Attributes::read("instance_attributes", own(), index).resolved();
+        let mut all = Attributes::read("instance_attributes", own(), index);
+        for holder in around {
+            all.inherit(Attributes::read("instance_attributes", [*holder], index));
+        }
+        let (parameters, unclear) = all.resolved();
         let missing = lost.map(|template| format!("uses the template {template:?}, which does not exist"));
         cib.devices.push(Device {
             id,

@@ -106,6 +106,66 @@ fn devices_are_seen_wherever_they_are_written() {
 
 /// Covers F3.
 #[test]
+fn a_device_inherits_what_is_set_around_it() {
+    let set = |id: &str, pairs: &[(&str, &str)]| {
+        let pairs: Vec<String> = pairs
+            .iter()
+            .map(|(name, value)| format!(r#"<nvpair id="{id}-{name}" name="{name}" value="{value}"/>"#))
+            .collect();
+        format!(
+            r#"<instance_attributes id="{id}">{}</instance_attributes>"#,
+            pairs.concat()
+        )
+    };
+    let primitive = |inside: &str| {
+        format!(r#"<primitive id="f1" class="stonith" type="fence_ipmilan">{inside}</primitive>"#)
+    };
+    let monitor = [("pcmk_off_action", "monitor")];
+    let off = [("pcmk_off_action", "off")];
+    let group = |outer: &str, inner: &str| format!(r#"<group id="g">{outer}{inner}</group>"#);
+    for (name, text, expected) in [
+        (
+            "of its group",
+            group(&set("g", &monitor), &primitive("")),
+            Some("monitor"),
+        ),
+        (
+            "of its clone",
+            format!(r#"<clone id="c">{}{}</clone>"#, set("c", &monitor), primitive("")),
+            Some("monitor"),
+        ),
+        (
+            "its own first",
+            group(&set("g", &monitor), &primitive(&set("i", &off))),
+            Some("off"),
+        ),
+        (
+            "the group's before the clone's",
+            format!(
+                r#"<clone id="c">{}{}</clone>"#,
+                set("c", &off),
+                group(&set("g", &monitor), &primitive(""))
+            ),
+            Some("monitor"),
+        ),
+        (
+            "of a group beside it",
+            group(&set("g", &monitor), "") + &primitive(""),
+            None,
+        ),
+    ] {
+        let cib = resources(&text);
+        let device = cib.devices.first().unwrap();
+        let action = device.parameters.get("pcmk_off_action").map(String::as_str);
+        assert_eq!((action, device.unclear.as_deref()), (expected, None), "{name}");
+    }
+    let rule = r#"<instance_attributes id="r"><rule id="u" score="1"/></instance_attributes>"#;
+    let unclear = resources(&group(rule, &primitive("")));
+    assert!(unclear.devices.iter().all(|device| device.unclear.is_some()));
+}
+
+/// Covers F3.
+#[test]
 fn what_cannot_be_read_is_unclear() {
     let device = |inside: &str| {
         format!(r#"<primitive id="f1" class="stonith" type="fence_ipmilan">{inside}</primitive>"#)

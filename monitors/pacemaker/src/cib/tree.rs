@@ -131,6 +131,14 @@ impl Attributes {
         }
     }
 
+    /// Adds the names that are not set yet, as Pacemaker does with the attributes of a group or clone around a resource.
+    pub(super) fn inherit(&mut self, outer: Self) {
+        for (name, values) in outer.values {
+            self.values.entry(name).or_insert(values);
+        }
+        self.unclear = self.unclear.take().or(outer.unclear);
+    }
+
     /// Returns the value of this name if there is exactly one.
     pub(super) fn one(&self, name: &str) -> Option<&str> {
         let values = self.values.get(name)?;
