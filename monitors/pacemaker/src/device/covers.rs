@@ -100,8 +100,8 @@ pub(super) fn names(device: &Device) -> Vec<&str> {
         .collect()
 }
 
-/// Splits a list of nodes as the fencer does: it ends a name at a character that it does not expect in one, and the
-/// line at a name that begins with one.
+/// Splits a list of nodes as the fencer does: it ends a name at a character that it does not expect in one, and skips an
+/// entry that begins with one.
 fn words(text: &str) -> Vec<&str> {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
     let mut words = Vec::new();
@@ -110,10 +110,8 @@ fn words(text: &str) -> Vec<&str> {
         let entries = line.split(|c: char| c.is_ascii_whitespace() || c == ',' || c == ';');
         for entry in entries.filter(|entry| !entry.is_empty()) {
             let word = entry.split(|c| !plain(c)).next().unwrap_or_default();
-            if word.is_empty() {
-                break;
-            }
-            if !["on", "off"].iter().any(|state| word.eq_ignore_ascii_case(state)) {
+            let state = ["on", "off"].iter().any(|state| word.eq_ignore_ascii_case(state));
+            if !word.is_empty() && !state {
                 words.push(word);
             }
         }

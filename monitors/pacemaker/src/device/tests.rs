@@ -53,11 +53,13 @@ fn which_nodes_a_device_is_for() {
             &[("pcmk_host_list", "cmp1:1")],
             Yes,
         ),
+        // The fencer skips such an entry alone.
         (
-            "an entry that ends the line",
+            "after an entry that is no name",
             &[("pcmk_host_list", "ctl1,/dev/x,cmp1")],
-            No,
+            Yes,
         ),
+        ("itself no name", &[("pcmk_host_list", "\"ctl1 \"cmp1")], No),
         (
             "a line that is a complaint",
             &[("pcmk_host_list", "invalid cmp1\nctl1")],
