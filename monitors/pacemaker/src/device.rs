@@ -134,7 +134,6 @@ impl Fencing<'_> {
     /// switches the power is enough.
     fn level(&self, level: &Level) -> Option<String> {
         let many = level.devices.len() > 1;
-        let by_name = matches!(&level.target, Target::Name(name) if same_node(name, self.node));
         let mut doubts = Vec::new();
         for id in &level.devices {
             let known: Vec<_> = self
@@ -159,7 +158,7 @@ impl Fencing<'_> {
                 };
                 match unfit {
                     Some(why) => doubts.push(format!("{} ({}), {why}", device.id, device.agent)),
-                    None => doubts.push(self.device(device, many, by_name)?),
+                    None => doubts.push(self.device(device, many, self.is_leveled_alone(device))?),
                 }
             }
         }
@@ -169,8 +168,9 @@ impl Fencing<'_> {
         ))
     }
 
-    /// Returns the reason why a success of this device does not prove that the node's power is off.
-    fn device(&self, device: &Device, many: bool, by_name: bool) -> Option<String> {
+    /// Returns the reason why a success of this device does not prove that the node's power is off. `many` is true in a
+    /// level of several devices, `alone` if the configuration shows that the device is this node's only.
+    fn device(&self, device: &Device, many: bool, alone: bool) -> Option<String> {
         let named = |why: String| format!("{} ({}), {why}", device.id, device.agent);
         if let Some(why) = &device.unclear {
             return Some(named(format!("which {why}")));
@@ -199,8 +199,14 @@ impl Fencing<'_> {
                 "which does not name this remote node in pcmk_host_list".to_owned(),
             ));
         }
-        let alone = by_name || self.cib.devices.len() == 1;
         aim::doubt(device, self.node, alone).map(named)
+    }
+
+    /// True if every level with this device is under the name of this node: an operator has declared its host.
+    fn is_leveled_alone(&self, device: &Device) -> bool {
+        let levels = self.cib.levels.iter();
+        let mut with = levels.filter(|level| level.devices.contains(&device.id));
+        with.all(|level| matches!(&level.target, Target::Name(name) if same_node(name, self.node)))
     }
 
     fn is_remote(&self) -> bool {

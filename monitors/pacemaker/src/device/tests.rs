@@ -508,7 +508,8 @@ fn the_machine_that_was_turned_off_is_the_hosts() {
         assert_eq!(doubt.is_none(), proves, "{name}: {doubt:?}");
     }
     let bare = |id| device(id, "fence_ipmilan", &[("ip", "b1")]);
-    assert_eq!(doubt(vec![bare("d")], vec![], "off"), None, "the only device");
+    // A cluster with one power controller and several hosts turns off the same machine for each of them.
+    assert!(doubt(vec![bare("d")], vec![], "off").is_some(), "the only device");
     assert!(
         doubt(vec![bare("d"), bare("e")], vec![], "off").is_some(),
         "either may have been it"
@@ -518,6 +519,15 @@ fn the_machine_that_was_turned_off_is_the_hosts() {
         None,
         "a level says of which host it is"
     );
+    for (name, other, proves) in [
+        ("another host's level too", on("cmp2"), false),
+        ("a pattern's too", Target::Pattern("^cmp".to_owned()), false),
+        ("this host's, in another case", on("CMP1"), true),
+    ] {
+        let levels = vec![level(on("cmp1"), &["d"]), level(other, &["d"])];
+        let told = doubt(vec![bare("d")], levels, "off");
+        assert_eq!(told.is_none(), proves, "{name}: {told:?}");
+    }
 }
 
 /// Covers F3.

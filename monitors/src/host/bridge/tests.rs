@@ -108,7 +108,7 @@ impl State {
             ));
         }
         let notes = notes.concat();
-        let agent = self.agent.unwrap_or("fence_ipmilan");
+        let agent = self.agent.unwrap_or("fence_apc");
         let device = format!(r#"<primitive id="st" class="stonith" type="{agent}"/>"#);
         format!(
             r#"<cib have-quorum="1"><configuration><resources>{device}</resources></configuration><status>{notes}</status></cib>"#
@@ -640,7 +640,7 @@ async fn a_host_whose_agent_does_not_switch_power_is_reported_as_unknown() {
         ),
         ("nobody knows it", "fence_ours", "UNKNOWN"),
         ("the operator knows it", "fence_theirs", "NORMAL"),
-        ("power", "fence_ipmilan", "NORMAL"),
+        ("power", "fence_apc", "NORMAL"),
     ] {
         let world = World::new();
         world.cluster.with(|state| state.agent = Some(agent));
