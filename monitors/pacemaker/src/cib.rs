@@ -55,6 +55,17 @@ pub enum Target {
     Unreadable,
 }
 
+impl Target {
+    /// Returns the key of the target's levels in the fencer's table.
+    pub(crate) fn key(&self) -> Option<String> {
+        match self {
+            Self::Name(key) | Self::Pattern(key) => Some(key.clone()),
+            Self::Attribute { name, value } => Some(format!("{name}={value}")),
+            Self::Unreadable => None,
+        }
+    }
+}
+
 /// One level of a fencing topology.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Level {

@@ -133,7 +133,11 @@ impl Fencing<'_> {
     /// Returns the reason why a success of this level proves nothing. All of its devices must succeed, so one that
     /// switches the power is enough.
     fn level(&self, level: &Level) -> Option<String> {
-        let many = level.devices.len() > 1;
+        let many: &[bool] = match level.devices.as_slice() {
+            [_, _, ..] => &[true],
+            _ if self.has_equal(level) => &[false, true],
+            _ => &[false],
+        };
         let mut doubts = Vec::new();
         for id in &level.devices {
             let known: Vec<_> = self
@@ -158,7 +162,11 @@ impl Fencing<'_> {
                 };
                 match unfit {
                     Some(why) => doubts.push(format!("{} ({}), {why}", device.id, device.agent)),
-                    None => doubts.push(self.device(device, many, self.is_leveled_alone(device))?),
+                    None => {
+                        let alone = self.is_leveled_alone(device);
+                        let mut each = many.iter();
+                        doubts.push(each.find_map(|many| self.device(device, *many, alone))?);
+                    }
                 }
             }
         }
@@ -200,6 +208,13 @@ impl Fencing<'_> {
             ));
         }
         aim::doubt(device, self.node, alone).map(named)
+    }
+
+    /// True if another level has the same target and index. The fencer adds the devices of such a level to the first
+    /// when it is created, and replaces them when it reads the whole topology again.
+    fn has_equal(&self, level: &Level) -> bool {
+        let same = |other: &&Level| other.index == level.index && other.target.key() == level.target.key();
+        self.cib.levels.iter().filter(same).count() > 1
     }
 
     /// True if every level with this device is under the name of this node: an operator has declared its host.

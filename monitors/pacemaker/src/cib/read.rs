@@ -31,15 +31,7 @@ pub(super) fn configuration(tree: &Tag, cib: &mut Cib) {
         }
     }
     for topology in tree.all("fencing-topology") {
-        for level in topology.all("fencing-level").filter_map(level) {
-            // The fencer adds the devices of equal levels to one.
-            let mut before = cib.levels.iter_mut();
-            let equal = |before: &&mut Level| before.target == level.target && before.index == level.index;
-            match before.find(equal) {
-                Some(before) => before.devices.extend(level.devices),
-                None => cib.levels.push(level),
-            }
-        }
+        cib.levels.extend(topology.all("fencing-level").filter_map(level));
     }
     for nodes in tree.all("nodes") {
         for node in nodes.all("node") {

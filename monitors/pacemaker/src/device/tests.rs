@@ -532,6 +532,36 @@ fn the_machine_that_was_turned_off_is_the_hosts() {
 
 /// Covers F3.
 #[test]
+fn each_of_two_equal_levels_proves_by_itself() {
+    let host = ("pcmk_host_list", "cmp1");
+    let devices = || {
+        vec![
+            device("bmc", "fence_ipmilan", &[host]),
+            device("pdu", "fence_apc", &[host]),
+            device("odd", "fence_apc", &[host, ("pcmk_off_action", "status")]),
+            device("disk", "fence_scsi", &[host]),
+        ]
+    };
+    for (name, second, action, proves) in [
+        ("two devices that prove", "pdu", "off", true),
+        ("one of them does not", "disk", "off", false),
+        (
+            "in a level of several its reboot is an off",
+            "odd",
+            "reboot",
+            false,
+        ),
+    ] {
+        let levels = vec![level(on("cmp1"), &["bmc"]), level(on("cmp1"), &[second])];
+        let told = doubt(devices(), levels, action);
+        assert_eq!(told.is_none(), proves, "{name}: {told:?}");
+    }
+    let alone = doubt(devices(), vec![level(on("cmp1"), &["odd"])], "reboot");
+    assert_eq!(alone, None, "its reboot proves in a level of its own");
+}
+
+/// Covers F3.
+#[test]
 fn levels_by_pattern_and_by_attribute_are_for_the_nodes_they_match() {
     let devices = || {
         vec![
