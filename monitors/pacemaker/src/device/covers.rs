@@ -77,7 +77,7 @@ fn own_list(device: &Device) -> Option<Vec<&str>> {
 }
 
 /// Returns the node's name at the device.
-fn mapped_to<'d>(device: &'d Device, node: &str) -> Option<&'d str> {
+pub(super) fn mapped_to<'d>(device: &'d Device, node: &str) -> Option<&'d str> {
     let mut aliases = aliases(device);
     aliases
         .find(|(name, _)| same_node(name, node))

@@ -562,6 +562,76 @@ fn each_of_two_equal_levels_proves_by_itself() {
 
 /// Covers F3.
 #[test]
+fn the_slot_that_was_written_is_the_nodes() {
+    let list = ("pcmk_host_list", "cmp1");
+    let none = ("pcmk_host_argument", "none");
+    for (name, agent, parameters, proves) in [
+        ("its name", "fence_sbd", &[list][..], true),
+        ("no list", "fence_sbd", &[], true),
+        (
+            "the list of all nodes",
+            "fence_sbd",
+            &[("pcmk_host_list", "cmp1 cmp2")],
+            true,
+        ),
+        (
+            "its full name",
+            "fence_sbd",
+            &[("pcmk_host_map", "cmp1:cmp1.example")],
+            true,
+        ),
+        (
+            "another's in the map",
+            "fence_sbd",
+            &[("pcmk_host_map", "cmp1:cmp2")],
+            false,
+        ),
+        (
+            "a plug of its own",
+            "fence_sbd",
+            &[list, ("plug", "CMP1"), none],
+            true,
+        ),
+        ("another's plug", "fence_sbd", &[list, ("plug", "cmp2")], false),
+        ("another's port", "fence_sbd", &[list, ("port", "cmp2")], false),
+        (
+            "a plug that is told",
+            "fence_sbd",
+            &[list, ("plug", "dynamic")],
+            true,
+        ),
+        (
+            "another's plug, and nothing told",
+            "fence_sbd",
+            &[list, none, ("plug", "ctl1")],
+            false,
+        ),
+        ("nothing told", "fence_sbd", &[list, none], false),
+        (
+            "told as something else",
+            "fence_sbd",
+            &[list, ("pcmk_host_argument", "nodename")],
+            false,
+        ),
+        ("a plugin's", "external/sbd", &[list], true),
+        (
+            "a plugin's, another's in the map",
+            "external/sbd",
+            &[("pcmk_host_map", "cmp1:cmp2")],
+            false,
+        ),
+    ] {
+        let devices = vec![
+            device("d", agent, parameters),
+            device("e", "fence_apc", &[("pcmk_host_list", "x")]),
+        ];
+        let told = doubt(devices, vec![], "off");
+        assert_eq!(told.is_none(), proves, "{name}: {told:?}");
+    }
+}
+
+/// Covers F3.
+#[test]
 fn levels_by_pattern_and_by_attribute_are_for_the_nodes_they_match() {
     let devices = || {
         vec![
