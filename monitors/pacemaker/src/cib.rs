@@ -38,7 +38,8 @@ pub struct Device {
     pub parameters: BTreeMap<String, String>,
     /// The reason why some parameters are unknown; completes "which ...".
     pub unclear: Option<String>,
-    /// True if the `target-role` is `Stopped`: the fencer does not use the device.
+    /// True if the fencer does not use the device: the `target-role` is `Stopped`, or it is a watchdog's device that
+    /// the fencer ignores.
     pub disabled: bool,
 }
 

@@ -17,7 +17,7 @@ use crate::{Cib, Rules};
 pub(crate) use covers::{Coverage, coverage};
 
 /// Name of the device that represents the nodes' watchdogs.
-const WATCHDOG: &str = "watchdog";
+pub(crate) const WATCHDOG: &str = "watchdog";
 
 /// Returns the reason why a fencing of this node by `action` proves nothing: a device that does not switch power may have done it, or no
 /// device can.

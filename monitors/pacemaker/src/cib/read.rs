@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::tree::{Attributes, Index, Tag};
 use super::{Cib, Device, Level, MONITOR, Target, span};
+use crate::device::WATCHDOG;
 
 /// Reads everything from the configuration.
 pub(super) fn configuration(tree: &Tag, cib: &mut Cib) {
@@ -93,12 +94,13 @@ fn resource<'t>(
         }
         let (parameters, unclear) = all.resolved();
         let missing = lost.map(|template| format!("uses the template {template:?}, which does not exist"));
+        let agent = kind.get("type").unwrap_or_default().to_owned();
         cib.devices.push(Device {
+            disabled: stopped || ignored_watchdog(&id, &agent, cib.watchdog),
             id,
-            agent: kind.get("type").unwrap_or_default().to_owned(),
+            agent,
             parameters,
             unclear: missing.or(unclear),
-            disabled: stopped,
         });
     } else if kind.get("type") == Some("remote") {
         cib.connections.push(id.clone());
@@ -115,6 +117,13 @@ fn resource<'t>(
             }
         }
     }
+}
+
+/// True if the fencer ignores this device as a watchdog's: it must have this id and this agent, and nodes that rely on
+/// their watchdogs.
+fn ignored_watchdog(id: &str, agent: &str, watchdog: bool) -> bool {
+    let (by_id, by_agent) = (id == WATCHDOG, ["fence_watchdog", "#watchdog"].contains(&agent));
+    (by_id || by_agent) && !(by_id && by_agent && watchdog)
 }
 
 /// Reads a level; `None` if the fencer ignores it.

@@ -166,6 +166,47 @@ fn a_device_inherits_what_is_set_around_it() {
 
 /// Covers F3.
 #[test]
+fn a_watchdogs_device_that_the_fencer_ignores_is_disabled() {
+    let have = r#"<nvpair id="h" name="have-watchdog" value="true"/>"#;
+    let waits = r#"<nvpair id="t" name="stonith-watchdog-timeout" value="10"/>"#;
+    for (name, options, id, agent, disabled) in [
+        (
+            "as the fencer wants it",
+            [have, waits],
+            "watchdog",
+            "fence_watchdog",
+            false,
+        ),
+        ("under another id", [have, waits], "wd", "fence_watchdog", true),
+        ("with another agent", [have, waits], "watchdog", "fence_apc", true),
+        (
+            "without a timeout",
+            [have, ""],
+            "watchdog",
+            "fence_watchdog",
+            true,
+        ),
+        (
+            "without watchdogs",
+            ["", waits],
+            "watchdog",
+            "fence_watchdog",
+            true,
+        ),
+        ("another device", ["", ""], "apc", "fence_apc", false),
+    ] {
+        let options = options.concat();
+        let cib = cib(&format!(
+            r#"<crm_config><cluster_property_set id="o">{options}</cluster_property_set></crm_config>
+            <resources><primitive id="{id}" class="stonith" type="{agent}"/></resources>"#
+        ));
+        let found: Vec<_> = cib.devices.iter().map(|device| device.disabled).collect();
+        assert_eq!(found, [disabled], "{name}");
+    }
+}
+
+/// Covers F3.
+#[test]
 fn what_cannot_be_read_is_unclear() {
     let device = |inside: &str| {
         format!(r#"<primitive id="f1" class="stonith" type="fence_ipmilan">{inside}</primitive>"#)
