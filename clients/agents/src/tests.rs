@@ -249,11 +249,17 @@ fn flags_are_read_as_the_agents_library_reads_them() {
     for (given, set) in [
         (("port_as_ip", "1"), true),
         (("port-as-ip", "True"), true),
-        (("port_as_ip", "0"), false),
+        // It asks whether the flag is there.
+        (("port_as_ip", "0"), true),
+        (("port_as_ip", "No"), true),
+        // It ignores every other word.
+        (("port_as_ip", "2"), false),
         (("port_as_ip", ""), false),
         (("port", "1"), false),
     ] {
         assert_eq!(is_set(&options(&[given]), "port_as_ip"), set, "{given:?}");
+        let by_no = ["0", "No"].contains(&given.1);
+        assert_eq!(is_set_by_no(&options(&[given]), "port_as_ip"), by_no, "{given:?}");
     }
 }
 

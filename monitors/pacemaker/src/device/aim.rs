@@ -1,6 +1,6 @@
 //! The check that the machine that a device turned off is the node's.
 
-use tachi_agents::{Aim, aim, is_set};
+use tachi_agents::{Aim, aim, is_set, is_set_by_no};
 
 use super::covers::{aliases, mapped_to, names};
 use super::same_node;
@@ -37,6 +37,12 @@ pub(super) fn doubt(device: &Device, node: &str, alone: bool) -> Option<String> 
         return Some(format!(
             "which gets the host by pcmk_host_argument={name}: the machine that it turns off is not known"
         ));
+    }
+    if aim == Aim::Machine && is_set_by_no(&device.parameters, "port_as_ip") {
+        return Some(
+            "which takes the address from the plug, although port_as_ip is no: remove the parameter, or set it to 1"
+                .to_owned(),
+        );
     }
     // Agents that have a `uuid` prefer it to the plug.
     let plug = ["plug", "port", "uuid"]

@@ -352,6 +352,12 @@ fn the_machine_that_was_turned_off_is_the_hosts() {
             true,
         ),
         (
+            "another address by the map than the one that is set",
+            "fence_ipmilan",
+            &[("pcmk_host_map", "cmp1:b9"), ("ip", "b1"), ("port_as_ip", "0")],
+            false,
+        ),
+        (
             "addresses by the argument",
             "fence_ipmilan",
             &[("pcmk_host_map", "cmp1:b1;cmp2:b2"), ("pcmk_host_argument", "ip")],
