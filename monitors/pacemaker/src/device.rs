@@ -179,6 +179,23 @@ impl Fencing<'_> {
     /// Returns the reason why a success of this device does not prove that the node's power is off. `many` is true in a
     /// level of several devices, `alone` if the configuration shows that the device is this node's only.
     fn device(&self, device: &Device, many: bool, alone: bool) -> Option<String> {
+        let each = device.each();
+        let mut each = each.iter().map(|device| self.with_one_value(device, many, alone));
+        let first = each.next()?;
+        if each.all(|other| other == first) {
+            return first;
+        }
+        let names: Vec<_> = device.several.keys().map(String::as_str).collect();
+        Some(format!(
+            "{} ({}), which has several values of {}",
+            device.id,
+            device.agent,
+            names.join(", ")
+        ))
+    }
+
+    /// Judges a device that has one value of each parameter.
+    fn with_one_value(&self, device: &Device, many: bool, alone: bool) -> Option<String> {
         let named = |why: String| format!("{} ({}), {why}", device.id, device.agent);
         if let Some(why) = &device.unclear {
             return Some(named(format!("which {why}")));

@@ -92,7 +92,8 @@ fn resource<'t>(
         for holder in around {
             all.inherit(Attributes::read("instance_attributes", [*holder], index));
         }
-        let (parameters, unclear) = all.resolved();
+        let unclear = all.unclear.take();
+        let (parameters, several) = all.resolved();
         let missing = lost.map(|template| format!("uses the template {template:?}, which does not exist"));
         let agent = kind.get("type").unwrap_or_default().to_owned();
         cib.devices.push(Device {
@@ -100,6 +101,7 @@ fn resource<'t>(
             id,
             agent,
             parameters,
+            several,
             unclear: missing.or(unclear),
         });
     } else if kind.get("type") == Some("remote") {

@@ -220,10 +220,6 @@ fn what_cannot_be_read_is_unclear() {
             device(&set("i", &format!(r#"<rule id="r" score="1"/>{}"#, pair("hyp7")))),
         ),
         (
-            "two values",
-            device(&(set("i", &pair("hyp7")) + &set("j", &pair("hyp8")))),
-        ),
-        (
             "a set that is not there",
             device(r#"<instance_attributes id-ref="gone"/>"#),
         ),
@@ -242,6 +238,18 @@ fn what_cannot_be_read_is_unclear() {
             "{name}: {cib:?}"
         );
     }
+    // Pacemaker takes one of them, so the device is judged with each.
+    let two = resources(&device(&(set("i", &pair("hyp7")) + &set("j", &pair("hyp8")))));
+    let two = two.devices.first().unwrap();
+    let each: Vec<_> = two
+        .each()
+        .into_iter()
+        .filter_map(|device| device.parameters.get("pcmk_host_list").cloned())
+        .collect();
+    assert_eq!(
+        (each, two.unclear.as_deref()),
+        (vec!["hyp7".to_owned(), "hyp8".to_owned()], None)
+    );
     let twice = resources(&device(&(set("i", &pair("hyp7")) + &set("j", &pair("hyp7")))));
     assert_eq!(
         devices(&twice),

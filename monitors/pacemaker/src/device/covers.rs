@@ -17,6 +17,16 @@ const LISTS: [&str; 4] = ["hostlist", "hostnames", "hostname", "nodename"];
 
 /// Returns whether Pacemaker may use this device to fence this node.
 pub(crate) fn coverage(device: &Device, node: &str) -> Coverage {
+    if !device.several.is_empty() {
+        let each = device.each();
+        let mut each = each.iter().map(|device| coverage(device, node));
+        let first = each.next().unwrap_or(Coverage::Maybe);
+        return if each.all(|other| other == first) {
+            first
+        } else {
+            Coverage::Maybe
+        };
+    }
     if device.unclear.is_some() {
         return Coverage::Maybe;
     }

@@ -638,6 +638,64 @@ fn the_slot_that_was_written_is_the_nodes() {
 
 /// Covers F3.
 #[test]
+fn a_device_with_two_values_is_judged_with_each() {
+    let two = |name: &str, values: [&str; 2]| {
+        let mut device = device("d", "fence_ipmilan", &[("pcmk_host_list", "cmp1"), ("ip", "b1")]);
+        let [first, _] = values;
+        device.parameters.insert(name.to_owned(), first.to_owned());
+        device
+            .several
+            .insert(name.to_owned(), values.map(str::to_owned).into());
+        device
+    };
+    for (name, odd, action, proves) in [
+        ("what changes nothing", two("lanplus", ["0", "1"]), "off", true),
+        (
+            "its host or another",
+            two("pcmk_host_list", ["cmp1", "cmp2"]),
+            "off",
+            false,
+        ),
+        (
+            "an off or a reading",
+            two("pcmk_off_action", ["off", "status"]),
+            "off",
+            false,
+        ),
+        (
+            "an off or a cycle",
+            two("method", ["cycle", "onoff"]),
+            "reboot",
+            false,
+        ),
+        (
+            "the same, of an action that is not used",
+            two("method", ["cycle", "onoff"]),
+            "off",
+            true,
+        ),
+        (
+            "of others alone",
+            two("pcmk_host_list", ["cmp2", "cmp3"]),
+            "off",
+            true,
+        ),
+    ] {
+        let real = device("e", "external/maas", &[("hostnames", "cmp1")]);
+        let told = doubt(vec![odd, real], vec![], action);
+        assert_eq!(told.is_none(), proves, "{name}: {told:?}");
+    }
+    let mut wild = device("d", "fence_apc", &[("pcmk_host_list", "cmp1")]);
+    for name in ["a", "b", "c", "d", "e", "f", "g"] {
+        let values = ["0", "1"].map(str::to_owned).into();
+        wild.several.insert(name.to_owned(), values);
+    }
+    let told = doubt(vec![wild], vec![], "off").unwrap();
+    assert!(told.contains("several values"), "{told}");
+}
+
+/// Covers F3.
+#[test]
 fn levels_by_pattern_and_by_attribute_are_for_the_nodes_they_match() {
     let devices = || {
         vec![
