@@ -224,14 +224,21 @@ fn value<'o>(options: &'o BTreeMap<String, String>, name: &str) -> Option<&'o st
         .map(|(_, value)| value.trim())
 }
 
-/// True if this option is set to yes.
+/// True if the agents' library takes this flag as set: with any of its words, also one for no.
 pub fn is_set(options: &BTreeMap<String, String>, name: &str) -> bool {
-    let yes = |value: &str| {
-        ["1", "yes", "on", "true"]
-            .iter()
-            .any(|word| value.eq_ignore_ascii_case(word))
-    };
-    value(options, name).is_some_and(yes)
+    value(options, name).is_some_and(|value| word(&YES, value) || word(&NO, value))
+}
+
+/// True if this flag has one of the library's words for no, although the library only asks whether it is there.
+pub fn is_set_by_no(options: &BTreeMap<String, String>, name: &str) -> bool {
+    value(options, name).is_some_and(|value| word(&NO, value))
+}
+
+const YES: [&str; 4] = ["1", "yes", "on", "true"];
+const NO: [&str; 4] = ["0", "no", "off", "false"];
+
+fn word(words: &[&str], value: &str) -> bool {
+    words.iter().any(|word| value.eq_ignore_ascii_case(word))
 }
 
 #[cfg(test)]

@@ -52,8 +52,8 @@ fn the_table_agrees_with_the_makers_metadata() {
             assert!(!maker.lets_in, "{name} lets a node in again: it cuts hosts off");
             let cycles = maker.method == "cycle";
             assert_eq!(cycles, table::CYCLE_BY_DEFAULT.contains(&name), "{name}: method");
-            // These two have port_as_ip, but still select one of many machines by plug.
-            let named = ["fence_powerman", "fence_vmware"].contains(&name);
+            // It has port_as_ip, but still selects one of many machines by plug.
+            let named = name == "fence_powerman";
             let expected = if maker.aim == "own" && !named {
                 Aim::Machine
             } else {
@@ -149,8 +149,15 @@ fn agent_options_and_action_decide_if_the_power_is_off() {
         ("fence_azure_arm", "off", &[("network_fencing", "0")], false),
         ("fence_bladecenter", "off", &[("missing_as_off", "1")], false),
         ("fence_bladecenter", "off", &[("missing-as-off", "true")], false),
-        ("fence_vmware", "off", &[], true),
-        ("fence_vmware", "off", &[("vmware_type", "server1")], false),
+        ("fence_vmware", "off", &[], false),
+        ("fence_ilo_ssh", "off", &[], false),
+        ("fence_ilo5_ssh", "reboot", &[], false),
+        ("fence_ilo_mp", "off", &[], false),
+        ("fence_wti", "off", &[], false),
+        ("fence_nutanix_ahv", "off", &[], false),
+        // Their devices have two states.
+        ("fence_ilo", "off", &[], true),
+        ("fence_ilo5", "off", &[], true),
         ("fence_apc_snmp", "off", &[], true),
         ("fence_apc_snmp", "off", &[("snmp_version", "1")], true),
         ("fence_apc_snmp", "off", &[("snmp_version", "2c")], false),
@@ -193,6 +200,8 @@ fn an_operators_exception_covers_the_agent_and_not_its_options() {
         ("fence_ours", &[][..], "off", true),
         ("fence_scsi", &[], "off", true),
         ("fence_ipdu", &[], "off", true),
+        ("fence_vmware", &[], "off", true),
+        ("fence_vmware", &[("vmware_type", "server1")], "off", false),
         ("external/ipmi", &[], "off", true),
         ("external/ipmi", &[], "reboot", false),
         ("fence_ours", &[("method", "cycle")], "reboot", false),
@@ -240,11 +249,17 @@ fn flags_are_read_as_the_agents_library_reads_them() {
     for (given, set) in [
         (("port_as_ip", "1"), true),
         (("port-as-ip", "True"), true),
-        (("port_as_ip", "0"), false),
+        // It asks whether the flag is there.
+        (("port_as_ip", "0"), true),
+        (("port_as_ip", "No"), true),
+        // It ignores every other word.
+        (("port_as_ip", "2"), false),
         (("port_as_ip", ""), false),
         (("port", "1"), false),
     ] {
         assert_eq!(is_set(&options(&[given]), "port_as_ip"), set, "{given:?}");
+        let by_no = ["0", "No"].contains(&given.1);
+        assert_eq!(is_set_by_no(&options(&[given]), "port_as_ip"), by_no, "{given:?}");
     }
 }
 

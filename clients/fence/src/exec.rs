@@ -166,6 +166,12 @@ impl Exec {
         {
             checked_name(name)?;
         }
+        if tachi_agents::is_set_by_no(&options.params, "port_as_ip") {
+            return Err(ExecError::Parameter {
+                name: "port_as_ip".to_owned(),
+                why: "fence agents take any value as yes; remove it, or set it to 1",
+            });
+        }
         let secrets = options
             .secrets
             .iter()

@@ -7,7 +7,7 @@ mod read;
 mod tree;
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::Error;
@@ -36,10 +36,44 @@ pub struct Device {
     pub agent: String,
     /// The parameters. They may contain passwords: never log them.
     pub parameters: BTreeMap<String, String>,
+    /// All values of the parameters that have several, as where a primitive sets one of its template's: Pacemaker takes
+    /// one by score and order, and `parameters` has the first.
+    pub several: BTreeMap<String, BTreeSet<String>>,
     /// The reason why some parameters are unknown; completes "which ...".
     pub unclear: Option<String>,
-    /// True if the `target-role` is `Stopped`: the fencer does not use the device.
+    /// True if the fencer does not use the device: the `target-role` is `Stopped`, or it is a watchdog's device that
+    /// the fencer ignores.
     pub disabled: bool,
+}
+
+/// Limit of the devices that one with several values of its parameters may be.
+const MAX_EACH: usize = 64;
+
+impl Device {
+    /// Returns the device with each of its values, where parameters have several.
+    pub fn each(&self) -> Vec<Self> {
+        let plain = Self {
+            several: BTreeMap::new(),
+            ..self.clone()
+        };
+        let mut all = vec![plain.clone()];
+        for (name, values) in &self.several {
+            if all.len().saturating_mul(values.len()) > MAX_EACH {
+                let unclear = Some(format!("has several values of {name}"));
+                return vec![Self { unclear, ..plain }];
+            }
+            let with = |device: &Self, value: &String| {
+                let mut device = device.clone();
+                device.parameters.insert(name.clone(), value.clone());
+                device
+            };
+            let each = all
+                .iter()
+                .flat_map(|device| values.iter().map(|value| with(device, value)));
+            all = each.collect();
+        }
+        all
+    }
 }
 
 /// The nodes that a level of a fencing topology is for.
@@ -53,6 +87,17 @@ pub enum Target {
     Attribute { name: String, value: String },
     /// The level uses an unknown form.
     Unreadable,
+}
+
+impl Target {
+    /// Returns the key of the target's levels in the fencer's table.
+    pub(crate) fn key(&self) -> Option<String> {
+        match self {
+            Self::Name(key) | Self::Pattern(key) => Some(key.clone()),
+            Self::Attribute { name, value } => Some(format!("{name}={value}")),
+            Self::Unreadable => None,
+        }
+    }
 }
 
 /// One level of a fencing topology.

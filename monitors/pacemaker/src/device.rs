@@ -17,7 +17,7 @@ use crate::{Cib, Rules};
 pub(crate) use covers::{Coverage, coverage};
 
 /// Name of the device that represents the nodes' watchdogs.
-const WATCHDOG: &str = "watchdog";
+pub(crate) const WATCHDOG: &str = "watchdog";
 
 /// Returns the reason why a fencing of this node by `action` proves nothing: a device that does not switch power may have done it, or no
 /// device can.
@@ -133,8 +133,11 @@ impl Fencing<'_> {
     /// Returns the reason why a success of this level proves nothing. All of its devices must succeed, so one that
     /// switches the power is enough.
     fn level(&self, level: &Level) -> Option<String> {
-        let many = level.devices.len() > 1;
-        let by_name = matches!(&level.target, Target::Name(name) if same_node(name, self.node));
+        let many: &[bool] = match level.devices.as_slice() {
+            [_, _, ..] => &[true],
+            _ if self.has_equal(level) => &[false, true],
+            _ => &[false],
+        };
         let mut doubts = Vec::new();
         for id in &level.devices {
             let known: Vec<_> = self
@@ -159,7 +162,11 @@ impl Fencing<'_> {
                 };
                 match unfit {
                     Some(why) => doubts.push(format!("{} ({}), {why}", device.id, device.agent)),
-                    None => doubts.push(self.device(device, many, by_name)?),
+                    None => {
+                        let alone = self.is_leveled_alone(device);
+                        let mut each = many.iter();
+                        doubts.push(each.find_map(|many| self.device(device, *many, alone))?);
+                    }
                 }
             }
         }
@@ -169,8 +176,26 @@ impl Fencing<'_> {
         ))
     }
 
-    /// Returns the reason why a success of this device does not prove that the node's power is off.
-    fn device(&self, device: &Device, many: bool, by_name: bool) -> Option<String> {
+    /// Returns the reason why a success of this device does not prove that the node's power is off. `many` is true in a
+    /// level of several devices, `alone` if the configuration shows that the device is this node's only.
+    fn device(&self, device: &Device, many: bool, alone: bool) -> Option<String> {
+        let each = device.each();
+        let mut each = each.iter().map(|device| self.with_one_value(device, many, alone));
+        let first = each.next()?;
+        if each.all(|other| other == first) {
+            return first;
+        }
+        let names: Vec<_> = device.several.keys().map(String::as_str).collect();
+        Some(format!(
+            "{} ({}), which has several values of {}",
+            device.id,
+            device.agent,
+            names.join(", ")
+        ))
+    }
+
+    /// Judges a device that has one value of each parameter.
+    fn with_one_value(&self, device: &Device, many: bool, alone: bool) -> Option<String> {
         let named = |why: String| format!("{} ({}), {why}", device.id, device.agent);
         if let Some(why) = &device.unclear {
             return Some(named(format!("which {why}")));
@@ -199,8 +224,21 @@ impl Fencing<'_> {
                 "which does not name this remote node in pcmk_host_list".to_owned(),
             ));
         }
-        let alone = by_name || self.cib.devices.len() == 1;
         aim::doubt(device, self.node, alone).map(named)
+    }
+
+    /// True if another level has the same target and index. The fencer adds the devices of such a level to the first
+    /// when it is created, and replaces them when it reads the whole topology again.
+    fn has_equal(&self, level: &Level) -> bool {
+        let same = |other: &&Level| other.index == level.index && other.target.key() == level.target.key();
+        self.cib.levels.iter().filter(same).count() > 1
+    }
+
+    /// True if every level with this device is under the name of this node: an operator has declared its host.
+    fn is_leveled_alone(&self, device: &Device) -> bool {
+        let levels = self.cib.levels.iter();
+        let mut with = levels.filter(|level| level.devices.contains(&device.id));
+        with.all(|level| matches!(&level.target, Target::Name(name) if same_node(name, self.node)))
     }
 
     fn is_remote(&self) -> bool {

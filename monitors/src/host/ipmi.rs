@@ -32,9 +32,14 @@ pub(crate) struct PowerCheck {
 pub(crate) const MAX_TOTAL: Duration = Duration::from_secs(15);
 
 impl PowerCheck {
-    /// Reads the power controller of this node; `None` if it has none or does not answer.
+    /// Reads the power controller of this node after an off; `None` if it has none, or several, or does not answer.
     pub(crate) async fn ask(&self, cib: &Cib, node: &str) -> Option<Power> {
-        let call = cib.devices.iter().find_map(|device| call(device, node))?;
+        let devices = cib.devices.iter().flat_map(Device::each);
+        let mut calls = devices.filter_map(|device| call(&device, node));
+        let call = calls.next()?;
+        if calls.any(|other| other != call) {
+            return None;
+        }
         let attempts = async {
             for attempt in 0..=self.retries {
                 if attempt > 0 {
@@ -73,6 +78,10 @@ struct Call {
 }
 
 fn call(device: &Device, node: &str) -> Option<Call> {
+    let off = device.parameters.get("pcmk_off_action");
+    if device.disabled || device.unclear.is_some() || off.is_some_and(|action| action != "off") {
+        return None;
+    }
     let one_of = |names: &[&str]| {
         names
             .iter()
@@ -229,6 +238,57 @@ mod tests {
             check(script, folder.path()).ask(&cib(), "cmp1").await,
             Some(Power::Off)
         );
+    }
+
+    /// Covers MW21.
+    #[tokio::test]
+    async fn a_host_without_one_known_power_controller_is_not_asked() {
+        let folder = tempfile::tempdir().unwrap();
+        let check = check("echo Chassis Power is on", folder.path());
+        let with = |name: &'static str, value: &'static str| {
+            let mut all = UPSTREAM.to_vec();
+            all.retain(|(other, _)| *other != name);
+            all.push((name, value));
+            device("external/ipmi", &all)
+        };
+        let own = || device("external/ipmi", &UPSTREAM);
+        for (name, devices, expected) in [
+            ("one", vec![own()], Some(Power::On)),
+            ("the same twice", vec![own(), own()], Some(Power::On)),
+            ("two addresses", vec![own(), with("ipaddr", "10.0.0.2")], None),
+            (
+                "another host's beside it",
+                vec![own(), with("hostname", "cmp2")],
+                Some(Power::On),
+            ),
+            (
+                "disabled",
+                vec![Device {
+                    disabled: true,
+                    ..own()
+                }],
+                None,
+            ),
+            (
+                "unclear",
+                vec![Device {
+                    unclear: Some("has attributes that depend on a rule".to_owned()),
+                    ..own()
+                }],
+                None,
+            ),
+            (
+                "its off is a reboot",
+                vec![with("pcmk_off_action", "reboot")],
+                None,
+            ),
+        ] {
+            let cib = Cib {
+                devices,
+                ..Cib::default()
+            };
+            assert_eq!(check.ask(&cib, "cmp1").await, expected, "{name}");
+        }
     }
 
     #[tokio::test]

@@ -128,8 +128,8 @@ pub(super) fn host(r: &mut Reader<'_>) -> HostSettings {
         normal_without_proof: r.bool(G, "report_normal_without_proof").default(false).help("Consul, Kubernetes: reports a host that does \
             not answer as NORMAL, which means off, instead of UNKNOWN").get(),
         disable_ipmi_check: r.bool(G, "disable_ipmi_check").default(false).help("reports a fenced host without a check of its own power \
-            controller. Otherwise the monitor asks that (`ipmitool`), if the CIB holds a device `external/ipmi` or `fence_ipmilan` for \
-            that node alone: if it reads *on*, nothing is reported; if it does not answer, the cluster's result counts").get(),
+            controller. Otherwise the monitor asks that (`ipmitool`) after an off, if the CIB holds a device `external/ipmi` or \
+            `fence_ipmilan` for that node alone: if it reads *on*, nothing is reported; if it does not answer, the cluster's result counts").get(),
         restrict_to_remotes: r.bool(G, "restrict_to_remotes").default(false).help("only nodes that run pacemaker-remoted are hosts").get(),
         ipmi_timeout: Number {
             section: G,

@@ -532,10 +532,24 @@ fn an_agent_of_one_machine_is_not_given_to_many_hosts_by_its_plug() {
         ),
         ("endpoints = { c1 = \"10.0.0.7\", c2 = \"10.0.0.8\" }", true),
         ("plug = \"{host}.bmc\"\nparameters = { port_as_ip = \"1\" }", true),
+        // The agent takes the address from the plug here too.
+        (
+            "endpoint = \"{host}.bmc\"\nparameters = { port_as_ip = \"0\" }",
+            false,
+        ),
+        (
+            "endpoint = \"{host}.bmc\"\nparameters = { \"port-as-ip\" = \"no\" }",
+            false,
+        ),
     ] {
         let parsed = parse(&file(more));
         assert_eq!(parsed.is_ok(), good, "{more}: {:?}", parsed.err());
     }
+    let no = parse(&file(
+        "endpoint = \"{host}.bmc\"\nparameters = { port_as_ip = \"0\" }",
+    ))
+    .unwrap_err();
+    assert!(no.concat().contains("port_as_ip"), "{no:?}");
     // An iDRAC has one machine; a chassis has one for each plug.
     for (version, good) in [("DRAC 5", false), ("DRAC CMC", true)] {
         let more = format!(

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::tree::{Attributes, Index, Tag};
 use super::{Cib, Device, Level, MONITOR, Target, span};
+use crate::device::WATCHDOG;
 
 /// Reads everything from the configuration.
 pub(super) fn configuration(tree: &Tag, cib: &mut Cib) {
@@ -31,15 +32,7 @@ pub(super) fn configuration(tree: &Tag, cib: &mut Cib) {
         }
     }
     for topology in tree.all("fencing-topology") {
-        for level in topology.all("fencing-level").filter_map(level) {
-            // The fencer adds the devices of equal levels to one.
-            let mut before = cib.levels.iter_mut();
-            let equal = |before: &&mut Level| before.target == level.target && before.index == level.index;
-            match before.find(equal) {
-                Some(before) => before.devices.extend(level.devices),
-                None => cib.levels.push(level),
-            }
-        }
+        cib.levels.extend(topology.all("fencing-level").filter_map(level));
     }
     for nodes in tree.all("nodes") {
         for node in nodes.all("node") {
@@ -95,14 +88,21 @@ fn resource<'t>(
         .get("class")
         .is_some_and(|class| class.eq_ignore_ascii_case("stonith"));
     if fences || lost.is_some() {
-        let (parameters, unclear) = Attributes::read("instance_attributes", own(), index).resolved();
+        let mut all = Attributes::read("instance_attributes", own(), index);
+        for holder in around {
+            all.inherit(Attributes::read("instance_attributes", [*holder], index));
+        }
+        let unclear = all.unclear.take();
+        let (parameters, several) = all.resolved();
         let missing = lost.map(|template| format!("uses the template {template:?}, which does not exist"));
+        let agent = kind.get("type").unwrap_or_default().to_owned();
         cib.devices.push(Device {
+            disabled: stopped || ignored_watchdog(&id, &agent, cib.watchdog),
             id,
-            agent: kind.get("type").unwrap_or_default().to_owned(),
+            agent,
             parameters,
+            several,
             unclear: missing.or(unclear),
-            disabled: stopped,
         });
     } else if kind.get("type") == Some("remote") {
         cib.connections.push(id.clone());
@@ -119,6 +119,13 @@ fn resource<'t>(
             }
         }
     }
+}
+
+/// True if the fencer ignores this device as a watchdog's: it must have this id and this agent, and nodes that rely on
+/// their watchdogs.
+fn ignored_watchdog(id: &str, agent: &str, watchdog: bool) -> bool {
+    let (by_id, by_agent) = (id == WATCHDOG, ["fence_watchdog", "#watchdog"].contains(&agent));
+    (by_id || by_agent) && !(by_id && by_agent && watchdog)
 }
 
 /// Reads a level; `None` if the fencer ignores it.

@@ -106,6 +106,107 @@ fn devices_are_seen_wherever_they_are_written() {
 
 /// Covers F3.
 #[test]
+fn a_device_inherits_what_is_set_around_it() {
+    let set = |id: &str, pairs: &[(&str, &str)]| {
+        let pairs: Vec<String> = pairs
+            .iter()
+            .map(|(name, value)| format!(r#"<nvpair id="{id}-{name}" name="{name}" value="{value}"/>"#))
+            .collect();
+        format!(
+            r#"<instance_attributes id="{id}">{}</instance_attributes>"#,
+            pairs.concat()
+        )
+    };
+    let primitive = |inside: &str| {
+        format!(r#"<primitive id="f1" class="stonith" type="fence_ipmilan">{inside}</primitive>"#)
+    };
+    let monitor = [("pcmk_off_action", "monitor")];
+    let off = [("pcmk_off_action", "off")];
+    let group = |outer: &str, inner: &str| format!(r#"<group id="g">{outer}{inner}</group>"#);
+    for (name, text, expected) in [
+        (
+            "of its group",
+            group(&set("g", &monitor), &primitive("")),
+            Some("monitor"),
+        ),
+        (
+            "of its clone",
+            format!(r#"<clone id="c">{}{}</clone>"#, set("c", &monitor), primitive("")),
+            Some("monitor"),
+        ),
+        (
+            "its own first",
+            group(&set("g", &monitor), &primitive(&set("i", &off))),
+            Some("off"),
+        ),
+        (
+            "the group's before the clone's",
+            format!(
+                r#"<clone id="c">{}{}</clone>"#,
+                set("c", &off),
+                group(&set("g", &monitor), &primitive(""))
+            ),
+            Some("monitor"),
+        ),
+        (
+            "of a group beside it",
+            group(&set("g", &monitor), "") + &primitive(""),
+            None,
+        ),
+    ] {
+        let cib = resources(&text);
+        let device = cib.devices.first().unwrap();
+        let action = device.parameters.get("pcmk_off_action").map(String::as_str);
+        assert_eq!((action, device.unclear.as_deref()), (expected, None), "{name}");
+    }
+    let rule = r#"<instance_attributes id="r"><rule id="u" score="1"/></instance_attributes>"#;
+    let unclear = resources(&group(rule, &primitive("")));
+    assert!(unclear.devices.iter().all(|device| device.unclear.is_some()));
+}
+
+/// Covers F3.
+#[test]
+fn a_watchdogs_device_that_the_fencer_ignores_is_disabled() {
+    let have = r#"<nvpair id="h" name="have-watchdog" value="true"/>"#;
+    let waits = r#"<nvpair id="t" name="stonith-watchdog-timeout" value="10"/>"#;
+    for (name, options, id, agent, disabled) in [
+        (
+            "as the fencer wants it",
+            [have, waits],
+            "watchdog",
+            "fence_watchdog",
+            false,
+        ),
+        ("under another id", [have, waits], "wd", "fence_watchdog", true),
+        ("with another agent", [have, waits], "watchdog", "fence_apc", true),
+        (
+            "without a timeout",
+            [have, ""],
+            "watchdog",
+            "fence_watchdog",
+            true,
+        ),
+        (
+            "without watchdogs",
+            ["", waits],
+            "watchdog",
+            "fence_watchdog",
+            true,
+        ),
+        ("another device", ["", ""], "apc", "fence_apc", false),
+    ] {
+        let options = options.concat();
+        let cib = cib(&format!(
+            r#"<crm_config><cluster_property_set id="o">{options}</cluster_property_set></crm_config>
+            <resources><primitive id="{id}" class="stonith" type="{agent}"/></resources>"#
+        ));
+        let found: Vec<_> = cib.devices.iter().map(|device| device.disabled).collect();
+        assert_eq!(found, [disabled], "{name}");
+    }
+}
+
+/// Covers F3.
+#[test]
 fn what_cannot_be_read_is_unclear() {
     let device = |inside: &str| {
         format!(r#"<primitive id="f1" class="stonith" type="fence_ipmilan">{inside}</primitive>"#)
@@ -117,10 +218,6 @@ fn what_cannot_be_read_is_unclear() {
         (
             "a rule",
             device(&set("i", &format!(r#"<rule id="r" score="1"/>{}"#, pair("hyp7")))),
-        ),
-        (
-            "two values",
-            device(&(set("i", &pair("hyp7")) + &set("j", &pair("hyp8")))),
         ),
         (
             "a set that is not there",
@@ -141,6 +238,18 @@ fn what_cannot_be_read_is_unclear() {
             "{name}: {cib:?}"
         );
     }
+    // Pacemaker takes one of them, so the device is judged with each.
+    let two = resources(&device(&(set("i", &pair("hyp7")) + &set("j", &pair("hyp8")))));
+    let two = two.devices.first().unwrap();
+    let each: Vec<_> = two
+        .each()
+        .into_iter()
+        .filter_map(|device| device.parameters.get("pcmk_host_list").cloned())
+        .collect();
+    assert_eq!(
+        (each, two.unclear.as_deref()),
+        (vec!["hyp7".to_owned(), "hyp8".to_owned()], None)
+    );
     let twice = resources(&device(&(set("i", &pair("hyp7")) + &set("j", &pair("hyp7")))));
     assert_eq!(
         devices(&twice),
@@ -292,9 +401,12 @@ fn levels_and_attributes_of_nodes() {
             },
             Target::Unreadable,
             Target::Name("cmp1".to_owned()),
+            Target::Name("cmp1".to_owned()),
         ]
     );
-    assert_eq!(cib.levels[0].devices, ["a", "b", "h"]);
+    // The fencer may have added the second of two equal levels to the first, or replaced it.
+    assert_eq!(cib.levels[0].devices, ["a", "b"]);
     assert_eq!(cib.levels[4].devices, ["g"]);
+    assert_eq!(cib.levels[5].devices, ["h"]);
     assert_eq!(cib.attributes["ctl1"], [("rack".to_owned(), "7".to_owned())]);
 }

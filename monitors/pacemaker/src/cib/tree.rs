@@ -131,18 +131,27 @@ impl Attributes {
         }
     }
 
+    /// Adds the names that are not set yet, as Pacemaker does with the attributes of a group or clone around a resource.
+    pub(super) fn inherit(&mut self, outer: Self) {
+        for (name, values) in outer.values {
+            self.values.entry(name).or_insert(values);
+        }
+        self.unclear = self.unclear.take().or(outer.unclear);
+    }
+
     /// Returns the value of this name if there is exactly one.
     pub(super) fn one(&self, name: &str) -> Option<&str> {
         let values = self.values.get(name)?;
         values.first().filter(|_| values.len() == 1).map(String::as_str)
     }
 
-    /// Returns one value of each name. A name with several values is unclear.
-    pub(super) fn resolved(mut self) -> (BTreeMap<String, String>, Option<String>) {
-        if let Some((name, _)) = self.values.iter().find(|(_, values)| values.len() > 1) {
-            self.unclear = Some(format!("has several values of {name}"));
-        }
-        let first = |(name, values): (String, BTreeSet<String>)| Some((name, values.into_iter().next()?));
-        (self.values.into_iter().filter_map(first).collect(), self.unclear)
+    /// Returns the first value of each name, and all values of the names that have several.
+    pub(super) fn resolved(self) -> (BTreeMap<String, String>, BTreeMap<String, BTreeSet<String>>) {
+        let first =
+            |(name, values): (&String, &BTreeSet<String>)| Some((name.clone(), values.first()?.clone()));
+        let parameters = self.values.iter().filter_map(first).collect();
+        let mut several = self.values;
+        several.retain(|_, values| values.len() > 1);
+        (parameters, several)
     }
 }

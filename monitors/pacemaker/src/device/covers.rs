@@ -17,6 +17,16 @@ const LISTS: [&str; 4] = ["hostlist", "hostnames", "hostname", "nodename"];
 
 /// Returns whether Pacemaker may use this device to fence this node.
 pub(crate) fn coverage(device: &Device, node: &str) -> Coverage {
+    if !device.several.is_empty() {
+        let each = device.each();
+        let mut each = each.iter().map(|device| coverage(device, node));
+        let first = each.next().unwrap_or(Coverage::Maybe);
+        return if each.all(|other| other == first) {
+            first
+        } else {
+            Coverage::Maybe
+        };
+    }
     if device.unclear.is_some() {
         return Coverage::Maybe;
     }
@@ -77,7 +87,7 @@ fn own_list(device: &Device) -> Option<Vec<&str>> {
 }
 
 /// Returns the node's name at the device.
-fn mapped_to<'d>(device: &'d Device, node: &str) -> Option<&'d str> {
+pub(super) fn mapped_to<'d>(device: &'d Device, node: &str) -> Option<&'d str> {
     let mut aliases = aliases(device);
     aliases
         .find(|(name, _)| same_node(name, node))
@@ -100,8 +110,8 @@ pub(super) fn names(device: &Device) -> Vec<&str> {
         .collect()
 }
 
-/// Splits a list of nodes as the fencer does: it ends a name at a character that it does not expect in one, and the
-/// line at a name that begins with one.
+/// Splits a list of nodes as the fencer does: it ends a name at a character that it does not expect in one, and skips an
+/// entry that begins with one.
 fn words(text: &str) -> Vec<&str> {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
     let mut words = Vec::new();
@@ -110,10 +120,8 @@ fn words(text: &str) -> Vec<&str> {
         let entries = line.split(|c: char| c.is_ascii_whitespace() || c == ',' || c == ';');
         for entry in entries.filter(|entry| !entry.is_empty()) {
             let word = entry.split(|c| !plain(c)).next().unwrap_or_default();
-            if word.is_empty() {
-                break;
-            }
-            if !["on", "off"].iter().any(|state| word.eq_ignore_ascii_case(state)) {
+            let state = ["on", "off"].iter().any(|state| word.eq_ignore_ascii_case(state));
+            if !word.is_empty() && !state {
                 words.push(word);
             }
         }

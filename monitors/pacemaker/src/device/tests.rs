@@ -53,11 +53,13 @@ fn which_nodes_a_device_is_for() {
             &[("pcmk_host_list", "cmp1:1")],
             Yes,
         ),
+        // The fencer skips such an entry alone.
         (
-            "an entry that ends the line",
+            "after an entry that is no name",
             &[("pcmk_host_list", "ctl1,/dev/x,cmp1")],
-            No,
+            Yes,
         ),
+        ("itself no name", &[("pcmk_host_list", "\"ctl1 \"cmp1")], No),
         (
             "a line that is a complaint",
             &[("pcmk_host_list", "invalid cmp1\nctl1")],
@@ -350,6 +352,12 @@ fn the_machine_that_was_turned_off_is_the_hosts() {
             true,
         ),
         (
+            "another address by the map than the one that is set",
+            "fence_ipmilan",
+            &[("pcmk_host_map", "cmp1:b9"), ("ip", "b1"), ("port_as_ip", "0")],
+            false,
+        ),
+        (
             "addresses by the argument",
             "fence_ipmilan",
             &[("pcmk_host_map", "cmp1:b1;cmp2:b2"), ("pcmk_host_argument", "ip")],
@@ -506,7 +514,8 @@ fn the_machine_that_was_turned_off_is_the_hosts() {
         assert_eq!(doubt.is_none(), proves, "{name}: {doubt:?}");
     }
     let bare = |id| device(id, "fence_ipmilan", &[("ip", "b1")]);
-    assert_eq!(doubt(vec![bare("d")], vec![], "off"), None, "the only device");
+    // A cluster with one power controller and several hosts turns off the same machine for each of them.
+    assert!(doubt(vec![bare("d")], vec![], "off").is_some(), "the only device");
     assert!(
         doubt(vec![bare("d"), bare("e")], vec![], "off").is_some(),
         "either may have been it"
@@ -516,6 +525,173 @@ fn the_machine_that_was_turned_off_is_the_hosts() {
         None,
         "a level names its host"
     );
+    for (name, other, proves) in [
+        ("another host's level too", on("cmp2"), false),
+        ("a pattern's too", Target::Pattern("^cmp".to_owned()), false),
+        ("this host's, in another case", on("CMP1"), true),
+    ] {
+        let levels = vec![level(on("cmp1"), &["d"]), level(other, &["d"])];
+        let told = doubt(vec![bare("d")], levels, "off");
+        assert_eq!(told.is_none(), proves, "{name}: {told:?}");
+    }
+}
+
+/// Covers F3.
+#[test]
+fn each_of_two_equal_levels_proves_by_itself() {
+    let host = ("pcmk_host_list", "cmp1");
+    let devices = || {
+        vec![
+            device("bmc", "fence_ipmilan", &[host]),
+            device("pdu", "fence_apc", &[host]),
+            device("odd", "fence_apc", &[host, ("pcmk_off_action", "status")]),
+            device("disk", "fence_scsi", &[host]),
+        ]
+    };
+    for (name, second, action, proves) in [
+        ("two devices that prove", "pdu", "off", true),
+        ("one of them does not", "disk", "off", false),
+        (
+            "in a level of several its reboot is an off",
+            "odd",
+            "reboot",
+            false,
+        ),
+    ] {
+        let levels = vec![level(on("cmp1"), &["bmc"]), level(on("cmp1"), &[second])];
+        let told = doubt(devices(), levels, action);
+        assert_eq!(told.is_none(), proves, "{name}: {told:?}");
+    }
+    let alone = doubt(devices(), vec![level(on("cmp1"), &["odd"])], "reboot");
+    assert_eq!(alone, None, "its reboot proves in a level of its own");
+}
+
+/// Covers F3.
+#[test]
+fn the_slot_that_was_written_is_the_nodes() {
+    let list = ("pcmk_host_list", "cmp1");
+    let none = ("pcmk_host_argument", "none");
+    for (name, agent, parameters, proves) in [
+        ("its name", "fence_sbd", &[list][..], true),
+        ("no list", "fence_sbd", &[], true),
+        (
+            "the list of all nodes",
+            "fence_sbd",
+            &[("pcmk_host_list", "cmp1 cmp2")],
+            true,
+        ),
+        (
+            "its full name",
+            "fence_sbd",
+            &[("pcmk_host_map", "cmp1:cmp1.example")],
+            true,
+        ),
+        (
+            "another's in the map",
+            "fence_sbd",
+            &[("pcmk_host_map", "cmp1:cmp2")],
+            false,
+        ),
+        (
+            "a plug of its own",
+            "fence_sbd",
+            &[list, ("plug", "CMP1"), none],
+            true,
+        ),
+        ("another's plug", "fence_sbd", &[list, ("plug", "cmp2")], false),
+        ("another's port", "fence_sbd", &[list, ("port", "cmp2")], false),
+        (
+            "a plug that is told",
+            "fence_sbd",
+            &[list, ("plug", "dynamic")],
+            true,
+        ),
+        (
+            "another's plug, and nothing told",
+            "fence_sbd",
+            &[list, none, ("plug", "ctl1")],
+            false,
+        ),
+        ("nothing told", "fence_sbd", &[list, none], false),
+        (
+            "told as something else",
+            "fence_sbd",
+            &[list, ("pcmk_host_argument", "nodename")],
+            false,
+        ),
+        ("a plugin's", "external/sbd", &[list], true),
+        (
+            "a plugin's, another's in the map",
+            "external/sbd",
+            &[("pcmk_host_map", "cmp1:cmp2")],
+            false,
+        ),
+    ] {
+        let devices = vec![
+            device("d", agent, parameters),
+            device("e", "fence_apc", &[("pcmk_host_list", "x")]),
+        ];
+        let told = doubt(devices, vec![], "off");
+        assert_eq!(told.is_none(), proves, "{name}: {told:?}");
+    }
+}
+
+/// Covers F3.
+#[test]
+fn a_device_with_two_values_is_judged_with_each() {
+    let two = |name: &str, values: [&str; 2]| {
+        let mut device = device("d", "fence_ipmilan", &[("pcmk_host_list", "cmp1"), ("ip", "b1")]);
+        let [first, _] = values;
+        device.parameters.insert(name.to_owned(), first.to_owned());
+        device
+            .several
+            .insert(name.to_owned(), values.map(str::to_owned).into());
+        device
+    };
+    for (name, odd, action, proves) in [
+        ("what changes nothing", two("lanplus", ["0", "1"]), "off", true),
+        (
+            "its host or another",
+            two("pcmk_host_list", ["cmp1", "cmp2"]),
+            "off",
+            false,
+        ),
+        (
+            "an off or a reading",
+            two("pcmk_off_action", ["off", "status"]),
+            "off",
+            false,
+        ),
+        (
+            "an off or a cycle",
+            two("method", ["cycle", "onoff"]),
+            "reboot",
+            false,
+        ),
+        (
+            "the same, of an action that is not used",
+            two("method", ["cycle", "onoff"]),
+            "off",
+            true,
+        ),
+        (
+            "of others alone",
+            two("pcmk_host_list", ["cmp2", "cmp3"]),
+            "off",
+            true,
+        ),
+    ] {
+        let real = device("e", "external/maas", &[("hostnames", "cmp1")]);
+        let told = doubt(vec![odd, real], vec![], action);
+        assert_eq!(told.is_none(), proves, "{name}: {told:?}");
+    }
+    let mut wild = device("d", "fence_apc", &[("pcmk_host_list", "cmp1")]);
+    for name in ["a", "b", "c", "d", "e", "f", "g"] {
+        let values = ["0", "1"].map(str::to_owned).into();
+        wild.several.insert(name.to_owned(), values);
+    }
+    let told = doubt(vec![wild], vec![], "off").unwrap();
+    assert!(told.contains("several values"), "{told}");
 }
 
 /// Covers F3.

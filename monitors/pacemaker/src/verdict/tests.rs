@@ -6,7 +6,7 @@ use crate::{Cib, CrmMon, parse_time};
 
 const NODE_XML: &str = r#"standby="false" maintenance="false" pending="false""#;
 
-const DEVICE: &str = r#"<configuration><resources><primitive id="st" class="stonith" type="fence_ipmilan"/></resources></configuration>"#;
+const DEVICE: &str = r#"<configuration><resources><primitive id="st" class="stonith" type="fence_apc"/></resources></configuration>"#;
 
 fn time(text: &str) -> Time {
     parse_time(text).unwrap()
@@ -46,7 +46,7 @@ fn gone() -> Scene {
         stonith: true,
         last_up: Some("2026-11-20 07:09:00Z"),
         watched: None,
-        device: "fence_ipmilan",
+        device: "fence_apc",
         at: "2026-11-20 07:10:00Z",
     }
 }

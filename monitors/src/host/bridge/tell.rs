@@ -78,12 +78,15 @@ impl Bridge {
         }
     }
 
-    /// Returns true if the host's own power controller reads on. A controller that does not answer contradicts
-    /// nothing.
+    /// Returns true if the host's own power controller reads on after an off. A controller that does not answer
+    /// contradicts nothing, and a host that was rebooted is on again.
     pub(super) async fn contradicted(&self, change: &Change, snapshot: &Snapshot, health: &Health) -> bool {
-        let (Some(check), ReportedState::Fenced) = (&self.power, change.report.state()) else {
+        let (Some(check), Report::Fenced(proof)) = (&self.power, &change.report) else {
             return false;
         };
+        if proof.action != "off" {
+            return false;
+        }
         let Some(cib) = &snapshot.cib else { return false };
         match check.ask(cib, &change.node).await {
             Some(Power::On) => {

@@ -1,8 +1,9 @@
 use std::collections::HashMap;
+use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Mutex;
 
 use base64::Engine as _;
-use tachi_pacemaker::parse_time;
+use tachi_pacemaker::{Change, Cib, CrmMon, Proof, Report, Snapshot, parse_time};
 
 use super::*;
 
@@ -108,7 +109,7 @@ impl State {
             ));
         }
         let notes = notes.concat();
-        let agent = self.agent.unwrap_or("fence_ipmilan");
+        let agent = self.agent.unwrap_or("fence_apc");
         let device = format!(r#"<primitive id="st" class="stonith" type="{agent}"/>"#);
         format!(
             r#"<cib have-quorum="1"><configuration><resources>{device}</resources></configuration><status>{notes}</status></cib>"#
@@ -640,7 +641,7 @@ async fn a_host_whose_agent_does_not_switch_power_is_reported_as_unknown() {
         ),
         ("an unknown agent", "fence_ours", "UNKNOWN"),
         ("the operator knows it", "fence_theirs", "NORMAL"),
-        ("power", "fence_ipmilan", "NORMAL"),
+        ("power", "fence_apc", "NORMAL"),
     ] {
         let world = World::new();
         world.cluster.with(|state| state.agent = Some(agent));
@@ -655,5 +656,58 @@ async fn a_host_whose_agent_does_not_switch_power_is_reported_as_unknown() {
             .map(|(_, _, status)| status)
             .collect();
         assert_eq!(told, [status], "{name}");
+    }
+}
+
+/// The cluster's default action is a reboot, after which the host is on again.
+/// Covers MW21.
+#[tokio::test]
+async fn a_power_controller_contradicts_an_off_and_no_reboot() {
+    let world = World::new();
+    let program = world.folder.path().join("ipmitool");
+    std::fs::write(&program, "#!/bin/sh\necho Chassis Power is on\n").unwrap();
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let mut bridge = world.bridge("ctl1");
+    bridge.power = Some(PowerCheck {
+        program: program.to_str().unwrap().to_owned(),
+        timeout: Duration::from_secs(20),
+        retries: 0,
+        interval: Duration::ZERO,
+    });
+    let mon = world.cluster.with(|state| state.mon());
+    let pairs: Vec<_> = [
+        ("hostname", "cmp2"),
+        ("ipaddr", "b2"),
+        ("userid", "u"),
+        ("passwd", "p"),
+    ]
+    .iter()
+    .map(|(name, value)| format!(r#"<nvpair id="{name}" name="{name}" value="{value}"/>"#))
+    .collect();
+    let cib = format!(
+        r#"<cib have-quorum="1"><configuration><resources><primitive id="st" class="stonith" type="external/ipmi">
+        <instance_attributes id="i">{}</instance_attributes></primitive></resources></configuration><status/></cib>"#,
+        pairs.concat()
+    );
+    let snapshot = Snapshot::new(CrmMon::parse(&mon).unwrap(), Some(Cib::parse(&cib).unwrap()));
+    for (action, contradicted) in [("off", true), ("reboot", false)] {
+        let change = Change {
+            node: "cmp2".to_owned(),
+            report: Report::Fenced(Proof {
+                target: "cmp2".to_owned(),
+                action: action.to_owned(),
+                completed: parse_time("2026-11-20T06:18:10Z").unwrap(),
+                delegate: None,
+                origin: None,
+                client: None,
+                by_operator: false,
+                node_fenced: None,
+                device: None,
+                agent: None,
+            }),
+            key: "k".to_owned(),
+        };
+        let told = bridge.contradicted(&change, &snapshot, &world.health).await;
+        assert_eq!(told, contradicted, "{action}");
     }
 }

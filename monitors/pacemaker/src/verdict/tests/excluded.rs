@@ -18,7 +18,7 @@ fn what_the_output_leaves_out_is_not_taken_for_disabled_or_removed() {
         };
         let cib = Cib::parse(&format!(
             r#"<cib have-quorum="1"><configuration><resources>
-            <primitive id="st" class="stonith" type="fence_ipmilan"/>{configuration}</configuration><status>
+            <primitive id="st" class="stonith" type="fence_apc"/>{configuration}</configuration><status>
             <node_state uname="cmp1" in_ccm="false" node_fenced="{fenced}"/></status></cib>"#
         ));
         let snapshot = Snapshot::new(mon.unwrap(), Some(cib.unwrap())).taken(time("2026-11-20 07:10:00Z"));
