@@ -17,7 +17,7 @@ use tachi_engine::dry_run::{Answer, DryRun, rehearse};
 use tachi_engine::ports::{EngineRegistry as _, OperatorJournal as _, Rooms as _};
 use tachi_openstack::Nova;
 use tachi_operator::is_alive;
-use tachi_operator::schedule::{MAX_DRILL, Outcome};
+use tachi_operator::schedule::{JobOutcome, MAX_DRILL};
 use tokio::time::{Instant, timeout};
 
 use crate::schedule::manual;
@@ -162,11 +162,11 @@ impl<'a> DrillSources<'a> {
         let work = timeout(MAX_DRILL, self.ask((id, name), written));
         let asked = manual::unless_stopped(work, stop).await;
         let outcome = match &asked {
-            Ok(Ok(shadow)) => Outcome {
+            Ok(Ok(shadow)) => JobOutcome {
                 grade: shadow.grade(),
                 details: shadow.sentence(),
             },
-            Ok(Err(_)) => Outcome {
+            Ok(Err(_)) => JobOutcome {
                 grade: Severity::Err,
                 details: format!("stopped: not finished after {} min", MAX_DRILL.as_secs() / 60),
             },
@@ -277,10 +277,10 @@ async fn levels(devices: &Devices, name: &str) -> Vec<GradedAnswer> {
 }
 
 /// Runs shadow drills as a scheduled job: of one host of each segment.
-pub(crate) async fn job(settings: &Settings, base: &Base, run: u64, by: &str) -> Result<Outcome, Failure> {
+pub(crate) async fn job(settings: &Settings, base: &Base, run: u64, by: &str) -> Result<JobOutcome, Failure> {
     let hosts = turns(base, run).await?;
     if hosts.is_empty() {
-        return Ok(Outcome {
+        return Ok(JobOutcome {
             grade: Severity::Err,
             details: "no enabled segment has a host: tachi setup import".to_owned(),
         });
@@ -295,7 +295,7 @@ pub(crate) async fn job(settings: &Settings, base: &Base, run: u64, by: &str) ->
         worst = worst.max(grade);
         told.push(text);
     }
-    Ok(Outcome {
+    Ok(JobOutcome {
         grade: worst,
         details: told.join("; "),
     })

@@ -14,7 +14,7 @@ use tachi_cli::out::waiting;
 use tachi_cli::source::{self, Controller, Source as _};
 use tachi_domain::policy::FencingMode;
 use tachi_operator::SituationView;
-use tachi_operator::schedule::Outcome;
+use tachi_operator::schedule::JobOutcome;
 
 use super::upgrade;
 use crate::database::Database;
@@ -37,10 +37,10 @@ pub(crate) async fn run(args: DoctorArgs, controller: &dyn Controller) -> Result
 }
 
 /// Runs the checks as a scheduled job; returns the findings in a line.
-pub(crate) async fn job(config: &ConfigArgs) -> Outcome {
+pub(crate) async fn job(config: &ConfigArgs) -> JobOutcome {
     let all = checks::all(&Box::pin(read(config)).await);
     let (grade, details) = summary(&all);
-    Outcome { grade, details }
+    JobOutcome { grade, details }
 }
 
 /// Reads the data of all checks. Data that cannot be read is a finding itself.

@@ -8,7 +8,7 @@ use tachi_cli::failure::Failure;
 use tachi_cli::host::{giveback, list, planned, readiness, report_down};
 use tachi_cli::out::waiting;
 use tachi_cli::source::{self, Controller, Source as _};
-use tachi_operator::return_to_service::{Facts, view};
+use tachi_operator::return_to_service::{ReturnFacts, view};
 
 use super::command_settings;
 use crate::settings::Settings;
@@ -40,7 +40,7 @@ async fn come_back(args: HostReturnArgs) -> Result<u8, Failure> {
 }
 
 /// Reads the facts about a host; shows what it waits for while Nova or the database does not answer.
-async fn facts(settings: &Settings, base: &Base, wanted: &str) -> Result<Facts, Failure> {
+async fn facts(settings: &Settings, base: &Base, wanted: &str) -> Result<ReturnFacts, Failure> {
     let work = async {
         let nova = wiring::nova(settings, &base.clock).await?;
         let read = host_return::read(&base.store, &nova, base.clock.wall(), wanted).await;

@@ -9,7 +9,7 @@ use tachi_cli::source::Controller;
 use tachi_cli::status::code;
 use tachi_domain::situation::Severity;
 use tachi_operator::Job;
-use tachi_operator::schedule::{JobRunner as _, MAX_RUN, Outcome};
+use tachi_operator::schedule::{JobOutcome, JobRunner as _, MAX_RUN};
 
 use super::command_settings;
 use crate::schedule::{Worker, manual};
@@ -38,14 +38,14 @@ async fn now(args: ScheduleRunArgs) -> Result<u8, Failure> {
     let what = format!("the job {job}");
     let work = waiting(&what, tokio::time::timeout(MAX_RUN, worker.run(job, run)));
     let outcome = match manual::unless_stopped(work, stop).await {
-        Ok(done) => done.unwrap_or_else(|_| Outcome {
+        Ok(done) => done.unwrap_or_else(|_| JobOutcome {
             grade: Severity::Err,
             details: format!("stopped: not finished after {} min", MAX_RUN.as_secs() / 60),
         }),
         Err(stopped) => stopped.into(),
     };
     manual::end(&base, job.as_str(), run, &outcome).await?;
-    let Outcome { grade, details } = outcome;
+    let JobOutcome { grade, details } = outcome;
     answer::object(
         &args.shape,
         base.clock.wall(),

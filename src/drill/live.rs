@@ -28,7 +28,7 @@ use tachi_domain::{RecoveryId, ServerId, Timestamp};
 use tachi_engine::ports::compute::ServiceChange;
 use tachi_engine::ports::{Compute as _, JobLine, Jobs as _};
 use tachi_operator::RecoveryHistoryView;
-use tachi_operator::schedule::{Outcome, is_under_way};
+use tachi_operator::schedule::{JobOutcome, is_under_way};
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
@@ -113,11 +113,11 @@ pub(crate) async fn live(
         Err(error) => Err(error),
     };
     let outcome = match &done {
-        Ok(live) => Outcome {
+        Ok(live) => JobOutcome {
             grade: live.grade(),
             details: live.sentence(),
         },
-        Err(error) => Outcome {
+        Err(error) => JobOutcome {
             grade: tachi_domain::situation::Severity::Err,
             details: error.chain(),
         },
@@ -379,7 +379,7 @@ pub(crate) async fn clean_up(
     else {
         return Ok(());
     };
-    let outcome = Outcome {
+    let outcome = JobOutcome {
         grade: tachi_domain::situation::Severity::Unknown,
         details: format!("not finished: cleaned up by {by}"),
     };

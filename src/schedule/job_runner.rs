@@ -6,7 +6,7 @@ use tachi_cli::failure::Failure;
 use tachi_domain::count;
 use tachi_domain::situation::Severity;
 use tachi_operator::Job;
-use tachi_operator::schedule::{JobRunner, Outcome};
+use tachi_operator::schedule::{JobOutcome, JobRunner};
 
 use crate::cmd;
 use crate::drill;
@@ -18,13 +18,13 @@ pub(crate) struct Worker(pub(crate) ConfigArgs);
 
 #[async_trait]
 impl JobRunner for Worker {
-    async fn run(&self, job: Job, run: u64) -> Outcome {
+    async fn run(&self, job: Job, run: u64) -> JobOutcome {
         let done = match job {
             Job::Doctor => Ok(Box::pin(cmd::doctor::job(&self.0)).await),
             Job::Purge => Box::pin(self.purge()).await,
             Job::Drill => Box::pin(self.drill(run)).await,
         };
-        done.unwrap_or_else(|error| Outcome {
+        done.unwrap_or_else(|error| JobOutcome {
             grade: Severity::Err,
             details: error.chain(),
         })
@@ -38,12 +38,12 @@ impl Worker {
         Ok((settings, base))
     }
 
-    async fn drill(&self, run: u64) -> Result<Outcome, Failure> {
+    async fn drill(&self, run: u64) -> Result<JobOutcome, Failure> {
         let (settings, base) = self.open().await?;
         drill::job(&settings, &base, run, &wiring::own_name(&settings)).await
     }
 
-    async fn purge(&self) -> Result<Outcome, Failure> {
+    async fn purge(&self) -> Result<JobOutcome, Failure> {
         let (settings, base) = self.open().await?;
         let before = cmd::purged_before(settings.schedule.purge_age_in_days, base.clock.wall())?;
         let purged = base
@@ -51,7 +51,7 @@ impl Worker {
             .purge(&tachi_store::PurgeOptions::before(before), |_| {})
             .await;
         let purged = purged.map_err(|error| Failure::new("purging", error))?;
-        Ok(Outcome {
+        Ok(JobOutcome {
             grade: Severity::Ok,
             details: count(purged.total(), "row", "rows"),
         })

@@ -8,7 +8,7 @@ use tachi_cli::out::plain;
 use tachi_domain::situation::Severity;
 use tachi_engine::ports::Jobs as _;
 use tachi_operator::Time;
-use tachi_operator::schedule::{Outcome, is_under_way};
+use tachi_operator::schedule::{JobOutcome, is_under_way};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::wiring::Base;
@@ -38,7 +38,7 @@ pub(crate) async fn begin(base: &Base, row: &str, by: &str) -> Result<u64, Failu
 }
 
 /// Records the result.
-pub(crate) async fn end(base: &Base, row: &str, run: u64, outcome: &Outcome) -> Result<(), Failure> {
+pub(crate) async fn end(base: &Base, row: &str, run: u64, outcome: &JobOutcome) -> Result<(), Failure> {
     let stored = base
         .store
         .jobs()
@@ -58,7 +58,7 @@ impl fmt::Display for Interruption {
     }
 }
 
-impl From<Interruption> for Outcome {
+impl From<Interruption> for JobOutcome {
     fn from(stopped: Interruption) -> Self {
         Self {
             grade: Severity::Unknown,

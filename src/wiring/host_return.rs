@@ -9,7 +9,7 @@ use tachi_engine::ports::{
 };
 use tachi_openstack::Nova;
 use tachi_operator::actions::ActionError;
-use tachi_operator::return_to_service::Facts;
+use tachi_operator::return_to_service::ReturnFacts;
 use tachi_operator::{is_alive, report_host};
 use tachi_store::Store;
 
@@ -22,7 +22,7 @@ pub(crate) async fn read(
     nova: &Nova,
     now: Timestamp,
     wanted: &str,
-) -> Result<Facts, ActionError> {
+) -> Result<ReturnFacts, ActionError> {
     let view = report_host::named(store.desk(), wanted).await?;
     let name = view.host.name.clone();
     let recoveries = store
@@ -50,7 +50,7 @@ pub(crate) async fn read(
     let waiting = waiting.map(|line| format!("{} ({})", line.name, line.server));
     let waiting = waiting.collect();
     let text = |error: tachi_engine::ports::CallError| error.to_string();
-    Ok(Facts {
+    Ok(ReturnFacts {
         engine_runs: engines.iter().any(|line| is_alive(line, now)),
         service: nova.service(&name).await.map_err(text),
         migrations: nova.migrations_touching(&name).await.map_err(text),

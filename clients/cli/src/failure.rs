@@ -70,16 +70,19 @@ impl Failure {
     }
 
     /// Turns it into a plain failure, for programs that do not distinguish usage from failure.
+    #[must_use]
     pub fn not_usage(self) -> Self {
         Self { usage: false, ..self }
     }
 
     /// Turns it into a mistake of usage or configuration.
+    #[must_use]
     pub fn of_usage(self) -> Self {
         Self { usage: true, ..self }
     }
 
     /// Prefixes it with what was being done.
+    #[must_use]
     pub fn below(mut self, what: &str) -> Self {
         self.what = format!("{what}: {}", self.what);
         self

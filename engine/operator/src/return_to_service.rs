@@ -6,12 +6,12 @@ mod facts;
 mod steps;
 
 pub use checks::{Check, CheckResult, checks};
-pub use facts::Facts;
+pub use facts::ReturnFacts;
 
 use crate::{ReturnCheckView, ReturnView};
 
 /// Returns the checks and steps.
-pub fn view(facts: &Facts) -> ReturnView {
+pub fn view(facts: &ReturnFacts) -> ReturnView {
     let checked = checks(facts);
     let host = &facts.view.host;
     ReturnView {

@@ -6,7 +6,7 @@ mod list;
 mod next_run;
 mod scheduler;
 
-pub use job_runner::{JobRunner, Outcome};
+pub use job_runner::{JobOutcome, JobRunner};
 pub use list::listed;
 pub use next_run::{MAX_DRILL, MAX_RUN, begins_at, is_under_way};
 pub use scheduler::Scheduler;

@@ -19,7 +19,7 @@ use tachi_engine::SystemClock;
 use tachi_engine::ports::audit::{AuditPhase, AuditResult};
 use tachi_engine::ports::compute::ServiceChange;
 use tachi_engine::ports::{AuditEntry, Clock as _, CloudLists as _, Compute as _};
-use tachi_operator::return_to_service::{Facts, checks, is_ready};
+use tachi_operator::return_to_service::{ReturnFacts, checks, is_ready};
 
 use super::super::command_settings;
 use super::super::local::{LocalController, LocalOperation};
@@ -118,11 +118,11 @@ pub(super) async fn admit_undrain(args: &SourceArgs, wanted: &str) -> Result<Hos
 }
 
 /// Reads the facts about the host; fails if they block its return.
-async fn admitted(settings: &Settings, base: &Base, wanted: &str) -> Result<Facts, Failure> {
+async fn admitted(settings: &Settings, base: &Base, wanted: &str) -> Result<ReturnFacts, Failure> {
     ready(facts(settings, base, wanted).await?)
 }
 
-fn ready(facts: Facts) -> Result<Facts, Failure> {
+fn ready(facts: ReturnFacts) -> Result<ReturnFacts, Failure> {
     let checked = checks(&facts);
     if is_ready(&checked) {
         return Ok(facts);
@@ -167,7 +167,12 @@ async fn enable(settings: &Settings, base: &Base, service: &Service, by: &str) -
     })
 }
 
-async fn off_maintenance(settings: Settings, base: &Base, facts: &Facts, by: &str) -> Result<(), Failure> {
+async fn off_maintenance(
+    settings: Settings,
+    base: &Base,
+    facts: &ReturnFacts,
+    by: &str,
+) -> Result<(), Failure> {
     let host = &facts.view.host;
     let doing = LocalOperation {
         by,

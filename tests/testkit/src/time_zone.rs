@@ -1,5 +1,7 @@
 //! A time zone with summer time, which does not depend on the machine.
 
+#![allow(clippy::unwrap_used, reason = "a test with a wrong date has failed")]
+
 use chrono::{DateTime, FixedOffset, LocalResult, MappedLocalTime, NaiveDate, NaiveDateTime, TimeZone, Utc};
 use tachi_domain::Timestamp;
 
@@ -54,6 +56,11 @@ impl TimeZone for TestTimeZone {
 }
 
 /// Returns the moment of `text`, such as `11-10T12:00`, in UTC of 2026.
+///
+/// # Panics
+///
+/// The text is no time.
+#[must_use]
 pub fn utc(text: &str) -> Timestamp {
     let at = format!("2026-{text}:00Z").parse::<DateTime<Utc>>().unwrap();
     Timestamp::from_micros(at.timestamp_micros())

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use tachi_domain::nova::{Migration, MigrationStatus};
 use tachi_domain::{MigrationId, ServerId};
 
-use super::facts::Facts;
+use super::facts::ReturnFacts;
 
 /// States of evacuations that Nova has not completed yet.
 const UNDER_WAY: &[MigrationStatus] = &[MigrationStatus::Accepted, MigrationStatus::PreMigrating];
@@ -33,7 +33,7 @@ pub(super) struct BlockingEvacuations<'a> {
 }
 
 impl<'a> BlockingEvacuations<'a> {
-    pub(super) fn of(facts: &'a Facts) -> Self {
+    pub(super) fn of(facts: &'a ReturnFacts) -> Self {
         let not_closed = facts.evacuations(NOT_CLOSED);
         let moved = facts.evacuations(&[MigrationStatus::Done, MigrationStatus::Completed]);
         let is_left_over = |record: &&Migration| {

@@ -7,7 +7,7 @@ use tachi_domain::nova::{Migration, MigrationType};
 use tachi_domain::recovery::{is_drained, is_marked};
 
 use super::blocking_evacuations::BlockingEvacuations;
-use super::facts::Facts;
+use super::facts::ReturnFacts;
 use crate::progress;
 
 /// Limit of the names in a line; the rest is counted.
@@ -51,7 +51,7 @@ impl Check {
 }
 
 /// Makes all checks. They alone decide whether the host is shown as ready and whether it is returned to service.
-pub fn checks(facts: &Facts) -> Vec<Check> {
+pub fn checks(facts: &ReturnFacts) -> Vec<Check> {
     let mut all = Vec::new();
     let mut say = |verdict, text: String| all.push(Check { verdict, text });
     recovery(facts, &mut say);
@@ -62,7 +62,7 @@ pub fn checks(facts: &Facts) -> Vec<Check> {
     all
 }
 
-fn recovery(facts: &Facts, say: &mut impl FnMut(CheckResult, String)) {
+fn recovery(facts: &ReturnFacts, say: &mut impl FnMut(CheckResult, String)) {
     match &facts.open {
         Some(open) if open.kind.is_planned() => say(
             CheckResult::Bad,
@@ -98,7 +98,7 @@ fn recovery(facts: &Facts, say: &mut impl FnMut(CheckResult, String)) {
 }
 
 /// Checks for a freeze or a maintenance that an operator has started and has to end.
-fn withheld(facts: &Facts, say: &mut impl FnMut(CheckResult, String)) {
+fn withheld(facts: &ReturnFacts, say: &mut impl FnMut(CheckResult, String)) {
     for freeze in facts.freezes.iter().map(|line| &line.freeze) {
         let text = format!("{}: `{}` ends it", freeze.sentence(), freeze.thaw());
         say(CheckResult::Bad, text);
@@ -116,7 +116,7 @@ fn withheld(facts: &Facts, say: &mut impl FnMut(CheckResult, String)) {
     }
 }
 
-fn evacuations(facts: &Facts, say: &mut impl FnMut(CheckResult, String)) {
+fn evacuations(facts: &ReturnFacts, say: &mut impl FnMut(CheckResult, String)) {
     if let Err(error) = &facts.migrations {
         say(
             CheckResult::Unknown,
@@ -181,7 +181,7 @@ fn evacuations(facts: &Facts, say: &mut impl FnMut(CheckResult, String)) {
 
 /// Checks migrations that never finished. A migration of an instance that was evacuated later proves nothing about this host: the host was
 /// confirmed off, so no guest on it survived.
-fn migrations(facts: &Facts, say: &mut impl FnMut(CheckResult, String)) {
+fn migrations(facts: &ReturnFacts, say: &mut impl FnMut(CheckResult, String)) {
     let all = facts.migrations.as_deref().unwrap_or_default().iter();
     let unfinished =
         all.filter(|record| record.kind != MigrationType::Evacuation && !record.status.is_finished());
@@ -218,7 +218,7 @@ fn migrations(facts: &Facts, say: &mut impl FnMut(CheckResult, String)) {
     }
 }
 
-fn service(facts: &Facts, say: &mut impl FnMut(CheckResult, String)) {
+fn service(facts: &ReturnFacts, say: &mut impl FnMut(CheckResult, String)) {
     let name = &facts.view.host.name;
     let service = match &facts.service {
         Err(error) => {
@@ -262,7 +262,7 @@ fn service(facts: &Facts, say: &mut impl FnMut(CheckResult, String)) {
     }
 }
 
-fn instances(facts: &Facts, say: &mut impl FnMut(CheckResult, String)) {
+fn instances(facts: &ReturnFacts, say: &mut impl FnMut(CheckResult, String)) {
     match &facts.servers {
         Err(error) => say(
             CheckResult::Unknown,

@@ -8,7 +8,7 @@ use tachi_engine::ports::FreezeLine;
 use tachi_engine::ports::operator::{HostView, RecoverySummary};
 
 /// Facts about a host. Data from Nova may be an error.
-pub struct Facts {
+pub struct ReturnFacts {
     pub view: HostView,
     /// The host's open recovery.
     pub open: Option<RecoverySummary>,
@@ -28,7 +28,7 @@ pub struct Facts {
     pub servers: Result<Vec<Server>, String>,
 }
 
-impl Facts {
+impl ReturnFacts {
     /// Returns the evacuations from the host that are in one of these states.
     pub fn evacuations(&self, states: &[MigrationStatus]) -> Vec<&Migration> {
         let of = self.migrations.as_deref().unwrap_or_default().iter();

@@ -9,7 +9,7 @@ use tachi_domain::nova::MigrationType;
 use tachi_domain::recovery::is_drained;
 
 use super::blocking_evacuations::BlockingEvacuations;
-use super::facts::Facts;
+use super::facts::ReturnFacts;
 use crate::ReturnStepView;
 
 /// Number of the last steps, which are all that a running host needs if nothing is left of a failure.
@@ -64,7 +64,7 @@ impl Step {
 }
 
 /// Returns all steps, in order.
-pub(super) fn steps(facts: &Facts) -> Vec<Step> {
+pub(super) fn steps(facts: &ReturnFacts) -> Vec<Step> {
     let host = &facts.view.host;
     let name = quoted(&host.name);
     let service = facts.service();
@@ -140,7 +140,7 @@ pub(super) fn steps(facts: &Facts) -> Vec<Step> {
 
 /// True if the host runs and nothing was evacuated from it, or if it was drained after it had returned from its last failure: only a
 /// running host is drained, and its nova-compute closes the evacuations when it starts. False if that is not known.
-fn nothing_to_clean_up(facts: &Facts) -> bool {
+fn nothing_to_clean_up(facts: &ReturnFacts) -> bool {
     let service = facts.service();
     let runs = service.is_some_and(|service| service.up && !service.forced_down);
     let drained = service.is_some_and(|service| service.disabled_reason.as_deref().is_some_and(is_drained));
@@ -190,7 +190,7 @@ mod tests {
     use super::super::checks::tests::{back, evacuation};
     use super::*;
 
-    fn done(facts: &Facts) -> Vec<Option<bool>> {
+    fn done(facts: &ReturnFacts) -> Vec<Option<bool>> {
         steps(facts).iter().map(|step| step.known.done()).collect()
     }
 
@@ -221,7 +221,7 @@ mod tests {
         let mut facts = back();
         facts.view.why = None;
         facts.migrations = Ok(vec![]);
-        let texts = |facts: &Facts| steps(facts).into_iter().map(|step| step.text).collect::<Vec<_>>();
+        let texts = |facts: &ReturnFacts| steps(facts).into_iter().map(|step| step.text).collect::<Vec<_>>();
         assert_eq!(
             texts(&facts),
             [

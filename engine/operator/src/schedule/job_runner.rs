@@ -7,7 +7,7 @@ use crate::Job;
 
 /// The result of a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Outcome {
+pub struct JobOutcome {
     /// The grade of the result.
     pub grade: Severity,
     /// Description of the result in a line, for people.
@@ -18,5 +18,5 @@ pub struct Outcome {
 #[async_trait]
 pub trait JobRunner: Send + Sync {
     /// Runs a job; `run` is the number of the run. The future may be dropped at any time.
-    async fn run(&self, job: Job, run: u64) -> Outcome;
+    async fn run(&self, job: Job, run: u64) -> JobOutcome;
 }

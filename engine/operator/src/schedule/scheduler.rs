@@ -13,7 +13,7 @@ use tachi_engine::ports::{Clock, JobLine, Jobs, JournalError};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::{JobRunner, MAX_RUN, Outcome, Schedule, begins_at, is_under_way};
+use super::{JobOutcome, JobRunner, MAX_RUN, Schedule, begins_at, is_under_way};
 use crate::Job;
 
 /// Interval at which each engine checks.
@@ -131,16 +131,16 @@ impl<Z: TimeZone> Scheduler<Z> {
     async fn carry_out(&self, job: Job, run: u64, stop: &CancellationToken) {
         tracing::info!(%job, run, "job started");
         let outcome = tokio::select! {
-            () = stop.cancelled() => Outcome {
+            () = stop.cancelled() => JobOutcome {
                 grade: Severity::Unknown,
                 details: "not finished: its engine was stopped".to_owned(),
             },
-            done = timeout(MAX_RUN, self.work.run(job, run)) => done.unwrap_or_else(|_| Outcome {
+            done = timeout(MAX_RUN, self.work.run(job, run)) => done.unwrap_or_else(|_| JobOutcome {
                 grade: Severity::Err,
                 details: format!("stopped: not finished after {} min", MAX_RUN.as_secs() / 60),
             }),
         };
-        let Outcome { grade, details } = outcome;
+        let JobOutcome { grade, details } = outcome;
         if matches!(grade, Severity::Err | Severity::Unknown) {
             tracing::warn!(%job, run, %grade, %details, "job finished");
         } else {

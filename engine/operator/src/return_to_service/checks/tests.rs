@@ -55,7 +55,7 @@ pub(in super::super) fn server(task: Option<&str>) -> Server {
 }
 
 /// A live migration that was begun at one second, and an evacuation of its instance that was asked for at another.
-fn overtaken(facts: &mut Facts, begun: i64, asked: i64) {
+fn overtaken(facts: &mut ReturnFacts, begun: i64, asked: i64) {
     let mut other = evacuation("running");
     other.kind = MigrationType::LiveMigration;
     other.created_at = Some(Timestamp::from_micros(begun * 1_000_000));
@@ -100,8 +100,8 @@ fn open() -> RecoverySummary {
 }
 
 /// A host that is back and was never enabled again.
-pub(in super::super) fn back() -> Facts {
-    Facts {
+pub(in super::super) fn back() -> ReturnFacts {
+    ReturnFacts {
         view: HostView {
             host: Host {
                 row: 1,
@@ -172,7 +172,7 @@ fn frozen() -> FreezeLine {
 #[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn blockers_of_a_return_are_shown() {
     use CheckResult::{Bad, Note, Unknown};
-    type Change = fn(&mut Facts);
+    type Change = fn(&mut ReturnFacts);
     let cases: &[(&str, Change, CheckResult, &str)] = &[
         ("back", |_| {}, Note, "disabled by a recovery"),
         (
@@ -363,7 +363,7 @@ fn blockers_of_a_return_are_shown() {
     }
 }
 
-fn set(facts: &mut Facts, change: impl FnOnce(&mut Service)) {
+fn set(facts: &mut ReturnFacts, change: impl FnOnce(&mut Service)) {
     if let Ok(Some(service)) = &mut facts.service {
         change(service);
     }

@@ -128,10 +128,10 @@ struct CountingJob {
 
 #[async_trait]
 impl JobRunner for CountingJob {
-    async fn run(&self, _: Job, _: u64) -> Outcome {
+    async fn run(&self, _: Job, _: u64) -> JobOutcome {
         self.begun.fetch_add(1, Ordering::Relaxed);
         sleep(self.takes).await;
-        Outcome {
+        JobOutcome {
             grade: Severity::Ok,
             details: "all is well".into(),
         }
