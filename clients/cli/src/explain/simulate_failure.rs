@@ -447,7 +447,7 @@ fn proven_off(levels: &[LevelView], now: Timestamp) -> String {
 
 #[cfg(test)]
 mod tests {
-    use tachi_operator::{FindingView, Time};
+    use tachi_operator::Time;
 
     use super::super::super::status::seen::tests::fine;
     use super::*;
@@ -513,11 +513,13 @@ mod tests {
             let seen = fine();
             let mut home = ExplanationView::of(&seen, &seen.situation.explain("a")[0]);
             home.protection = Protection::Degraded;
-            let finding = tachi_domain::situation::Finding::new(code, why);
+            let finding = json!({
+                "code": code, "grade": "warn", "subjects": ["a"], "instances": 1, "since": null, "text": why, "fix": null, "page": "",
+            });
             let need = home.needs.iter_mut().find(|one| one.need == code.need());
             need.unwrap()
                 .findings
-                .push(FindingView::from(&finding.about("a", 1)));
+                .push(serde_json::from_value(finding).unwrap());
             let told = |view: &ExplanationView| {
                 IfDies::of(view, Some(&home), None, Some(&predicted), None, seen.now)
             };

@@ -70,7 +70,7 @@ impl Transaction for Acknowledge<'_> {
 #[cfg(test)]
 mod tests {
     use tachi_domain::Wait;
-    use tachi_engine::ports::journal::Write;
+    use tachi_engine::ports::journal::{Write, WriteOutcome};
     use tachi_engine::ports::operator::MoveFilter;
     use tachi_engine::ports::{FailedInstances as _, OperatorJournal as _};
     use uuid::Uuid;
@@ -100,7 +100,7 @@ mod tests {
         };
         let journal = bench.store.journal();
         let written = journal.commit_at(claimed.id, claimed.epoch, &write).await;
-        written.unwrap();
+        assert!(matches!(written, Ok(WriteOutcome::Written(_))), "{written:?}");
         let waiting = async || bench.store.desk().moves(MoveFilter::NeedsPerson).await.unwrap();
         assert_eq!(journal.failed_instances().await.unwrap(), [(server, at)].into());
         let before = [(server, at.minus_seconds(1))].into();
