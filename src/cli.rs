@@ -196,11 +196,14 @@ pub(crate) struct FenceAgentArgs {
 /// Configuration files to read.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct ConfigArgs {
+    /// The order of the next two.
+    #[command(flatten)]
+    pub(crate) order: tachi_config::ConfigOrder,
     /// Read this file; may be repeated, later ones win. Default: /etc/tachi/tachi.conf, else
     /// /etc/masakari/masakari.conf
     #[arg(long, value_name = "FILE")]
     pub(crate) config_file: Vec<PathBuf>,
-    /// Read every *.conf in this folder, after the files; may be repeated
+    /// Read every *.conf in this folder; may be repeated, and the last of files and folders wins
     #[arg(long, value_name = "DIR")]
     pub(crate) config_dir: Vec<PathBuf>,
     /// Logging options of Masakari's command line, which has more than the files.
@@ -209,6 +212,25 @@ pub(crate) struct ConfigArgs {
     /// The Masakari program that the binary was started as.
     #[arg(skip)]
     pub(crate) program: Option<DropIn>,
+}
+
+impl ConfigArgs {
+    /// Returns the files and folders in the order in which the command line names them.
+    pub(crate) fn sources(&self) -> Vec<tachi_config::ConfigSource> {
+        self.order.sources(&self.config_file, &self.config_dir)
+    }
+
+    /// Reads the files and folders, and those that the command line does not replace. Under a name of Masakari's these are oslo.config's.
+    pub(crate) fn load(&self) -> Result<tachi_config::Ini, tachi_config::ConfigErrors> {
+        let folders = self
+            .program
+            .map(|program| tachi_config::default_folders("masakari", program.name()));
+        tachi_config::Ini::load(
+            &self.sources(),
+            &tachi_config::default_search(),
+            &folders.unwrap_or_default(),
+        )
+    }
 }
 
 /// Source of an operator command: an API or the database.

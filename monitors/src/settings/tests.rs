@@ -227,7 +227,7 @@ fn a_file_with_a_password_that_everybody_can_read_is_told_with_what_to_type() {
     let exposed = |text: &str, mode: u32| {
         std::fs::write(&path, text).unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
-        let ini = Ini::load(std::slice::from_ref(&path), &[], &[]).unwrap();
+        let ini = Ini::load(&[tachi_config::ConfigSource::File(path.clone())], &[], &[]).unwrap();
         Settings::read(&ini).unwrap().exposed()
     };
     let with = "[api]\nauth_url = http://127.0.0.1/v3\nusername = u\nproject_name = p\npassword = hunter2\n";
