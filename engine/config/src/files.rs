@@ -85,8 +85,8 @@ impl Ini {
 
     /// Reads what a command line names, in the order in which it is written there; later values win.
     ///
-    /// As oslo.config does, it first reads what the command line does not replace: without a named file the first file
-    /// of `search` that exists, and without a named folder the one of that file's name plus `.d`, or, with a named file,
+    /// First reads what the command line does not replace, in oslo.config's way: without a named file the first file of
+    /// `search` that exists, and without a named folder the one of that file's name plus `.d`, or, with a named file,
     /// each of `default_folders` that exists. It is no error if none exists: every option has a default.
     ///
     /// # Errors
@@ -316,7 +316,7 @@ mod tests {
         assert_eq!(ini.files().collect::<Vec<_>>(), at(&["d/10.conf", "d/20.conf"]));
     }
 
-    /// As oslo.config: what is named is read in the order of the command line, after the default folders.
+    /// oslo.config reads what is named in the order of the command line, after the default folders.
     #[test]
     fn the_command_lines_order_decides_after_the_default_folders() {
         let folder = numbered();
