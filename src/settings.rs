@@ -25,9 +25,7 @@ use std::time::Duration;
 use secrecy::ExposeSecret as _;
 use tachi_api::BindingOptions;
 use tachi_cli::arguments::ConfigArgs;
-use tachi_config::{
-    ConfigErrors, ConfigReport, Effective, Ini, KnownOptions, Origin, Reader, Refusal, default_search,
-};
+use tachi_config::{ConfigErrors, ConfigReport, Effective, Ini, KnownOptions, Origin, Reader, Refusal};
 use tachi_domain::policy::Policy;
 use tachi_log::LogSettings;
 
@@ -121,7 +119,7 @@ impl Settings {
     ///
     /// Every problem of every option, each with file, line and option.
     pub(crate) fn load(args: &ConfigArgs) -> Result<Self, ConfigErrors> {
-        let mut ini = Ini::load(&args.config_file, &args.config_dir, &default_search())?;
+        let mut ini = args.load()?;
         args.log.apply(&mut ini);
         let mut settings = Self::read(&ini.with_environment(std::env::vars_os()))?;
         settings.oslo_policy.folders = policy::folders(&args.config_file, &args.config_dir);
@@ -159,7 +157,7 @@ impl Settings {
 
     /// Returns the number of threads of `masakari_api_workers`. Errors of the configuration are reported later, by `load`.
     pub(crate) fn worker_threads(args: &ConfigArgs) -> Option<usize> {
-        let ini = Ini::load(&args.config_file, &args.config_dir, &default_search()).ok()?;
+        let ini = args.load().ok()?;
         let ini = ini.with_environment(std::env::vars_os());
         http::workers(&mut Reader::new(&ini, &KnownOptions::masakari()))
     }

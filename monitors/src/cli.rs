@@ -50,19 +50,22 @@ pub(crate) enum Command {
 /// Options that name the configuration files.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct ConfigArgs {
+    /// The order of the next two.
+    #[command(flatten)]
+    pub(crate) order: tachi_config::ConfigOrder,
     /// Read this file; may be repeated, later ones win. Default: the first of /etc/tachi/tachi-monitor.conf and
     /// masakarimonitors.conf in ~/.masakarimonitors, ~, /etc/masakarimonitors and /etc
     #[arg(long, value_name = "FILE")]
     pub(crate) config_file: Vec<PathBuf>,
-    /// Read every *.conf in this folder, after the files; may be repeated
+    /// Read every *.conf in this folder; may be repeated, and the last of files and folders wins
     #[arg(long, value_name = "DIR")]
     pub(crate) config_dir: Vec<PathBuf>,
     /// Masakari's command line options other than the files.
     #[arg(skip)]
     pub(crate) log: LogArgs,
-    /// True if the program was started under a name of Masakari's.
+    /// The name of Masakari's that the program was started under.
     #[arg(skip)]
-    pub(crate) masakari: bool,
+    pub(crate) program: Option<&'static str>,
 }
 
 /// Arguments of `tachi-monitor host`.

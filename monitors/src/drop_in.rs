@@ -32,10 +32,11 @@ pub(crate) fn parse(kind: Kind, words: &[OsString]) -> Result<ConfigArgs, u8> {
     let words = std::iter::once(OsString::from(kind.upstream())).chain(words.iter().cloned());
     let matched = Monitor::try_parse_from(words).map_err(|error| print_error(kind, &error))?;
     Ok(ConfigArgs {
+        order: matched.oslo.order,
         config_file: matched.oslo.config_file,
         config_dir: matched.oslo.config_dir,
         log: matched.oslo.log,
-        masakari: true,
+        program: Some(kind.upstream()),
     })
 }
 

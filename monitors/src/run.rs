@@ -131,7 +131,7 @@ pub(crate) fn made(kind: Kind, settings: &Settings, clock: &Clock) -> Result<Box
 
 async fn monitor(kind: Kind, args: &ConfigArgs) -> Result<u8, Failure> {
     let settings = Settings::load(args)?;
-    logging::start(&settings.log, kind, args.masakari);
+    logging::start(&settings.log, kind, args.program.is_some());
     for warning in &settings.report.warnings {
         if warning.is_notice() {
             tracing::debug!(%warning, "configuration warning");

@@ -84,7 +84,11 @@ pub(crate) struct DeliverySettings {
 impl Settings {
     /// Loads the files of the command line, or the default file.
     pub(crate) fn load(args: &ConfigArgs) -> Result<Self, Failure> {
-        let mut ini = Ini::load(&args.config_file, &args.config_dir, &search())
+        let named = args.order.sources(&args.config_file, &args.config_dir);
+        let folders = args
+            .program
+            .map(|program| tachi_config::default_folders("masakarimonitors", program));
+        let mut ini = Ini::load(&named, &search(), &folders.unwrap_or_default())
             .map_err(|errors| Failure::usage(errors.to_string()))?;
         args.log.apply(&mut ini);
         Self::read(&ini.with_environment(std::env::vars()))

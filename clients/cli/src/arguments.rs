@@ -195,11 +195,14 @@ pub struct FenceAgentArgs {
 /// Configuration files to read.
 #[derive(Clone, Debug, Default, Args)]
 pub struct ConfigArgs {
+    /// The order of the next two.
+    #[command(flatten)]
+    pub order: tachi_config::ConfigOrder,
     /// Read this file; may be repeated, later ones win. Default: /etc/tachi/tachi.conf, else
     /// /etc/masakari/masakari.conf
     #[arg(long, value_name = "FILE")]
     pub config_file: Vec<PathBuf>,
-    /// Read every *.conf in this folder, after the files; may be repeated
+    /// Read every *.conf in this folder; may be repeated, and the last of files and folders wins
     #[arg(long, value_name = "DIR")]
     pub config_dir: Vec<PathBuf>,
     /// Logging options of Masakari's command line, which has more than the files.
@@ -208,6 +211,25 @@ pub struct ConfigArgs {
     /// The Masakari program that the binary was started as.
     #[arg(skip)]
     pub program: Option<DropIn>,
+}
+
+impl ConfigArgs {
+    /// Returns the files and folders in the order in which the command line names them.
+    pub fn sources(&self) -> Vec<tachi_config::ConfigSource> {
+        self.order.sources(&self.config_file, &self.config_dir)
+    }
+
+    /// Reads the files and folders, and those that the command line does not replace. Under a name of Masakari's these are oslo.config's.
+    pub fn load(&self) -> Result<tachi_config::Ini, tachi_config::ConfigErrors> {
+        let folders = self
+            .program
+            .map(|program| tachi_config::default_folders("masakari", program.name()));
+        tachi_config::Ini::load(
+            &self.sources(),
+            &tachi_config::default_search(),
+            &folders.unwrap_or_default(),
+        )
+    }
 }
 
 /// Source of an operator command: an API or the database.

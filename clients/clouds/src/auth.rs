@@ -218,27 +218,12 @@ pub(crate) fn credentials(layers: &Layers<'_>, kind: Kind) -> Result<Credentials
     }
 }
 
-/// Reads the scope of the token. keystoneauth refuses more than one, too.
+/// Reads the scope of the token.
 fn scope(layers: &Layers<'_>, project: Option<ResourceRef>, of_project: bool) -> Result<Scope, String> {
-    let mut all: Vec<(&str, Scope)> = Vec::new();
-    all.extend(project.map(|project| ("a project", Scope::Project(project))));
-    if !of_project {
-        let domain = layers.domain(["domain_id", "domain_name"], &[])?;
-        all.extend(domain.map(|domain| ("a domain", Scope::Domain(domain))));
-    }
-    let trust = layers.get(&["trust_id"])?;
-    all.extend(trust.map(|trust| ("trust_id", Scope::Trust(trust.to_owned()))));
-    match layers.get(&["system_scope"])? {
-        None => {}
-        Some("all") => all.push(("system_scope", Scope::System)),
-        Some(_) => return Err("system_scope is not all".to_owned()),
-    }
-    let names: Vec<&str> = all.iter().map(|(name, _)| *name).collect();
-    match names.as_slice() {
-        [] | [_] => Ok(all.pop().map_or(Scope::Default, |(_, scope)| scope)),
-        several => Err(format!(
-            "a token has one scope, but it has {}; keep one of them",
-            several.join(" and ")
-        )),
-    }
+    let domain = match of_project {
+        true => None,
+        false => layers.domain(["domain_id", "domain_name"], &[])?,
+    };
+    let trust = layers.get(&["trust_id"])?.map(str::to_owned);
+    Scope::only(project, domain, trust, layers.get(&["system_scope"])?).map_err(|error| error.to_string())
 }

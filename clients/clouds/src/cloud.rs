@@ -22,6 +22,8 @@ pub struct Cloud {
     pub credentials: Credentials,
     /// The selected region.
     pub region: Region,
+    /// The way to name the region if it is unset, for messages.
+    pub region_option: &'static str,
     /// The endpoint interface to use from the catalogue.
     pub interface: Interface,
     /// Address of the API that overrides the catalogue.
@@ -78,6 +80,11 @@ pub(crate) fn assemble(found: &Found, region: &ChosenRegion) -> Result<Cloud, St
         auth_url: expanded(&config, "auth_url", layers.required(&["auth_url"])?)?,
         credentials: auth::credentials(&layers, auth::kind(&config)?)?,
         region: region_name.map_or(Region::Unset, Region::Named),
+        region_option: if region.ignored.is_some() {
+            "region_name for this cloud (OS_REGION_NAME is set, but belongs to the cloud of the other OS_* variables)"
+        } else {
+            "region_name for this cloud, or OS_REGION_NAME"
+        },
         interface: interface(&config)?,
         endpoint,
         tls: tls(&config, found.is_environment)?,

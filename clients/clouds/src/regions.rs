@@ -10,6 +10,8 @@ pub(crate) struct ChosenRegion {
     pub(crate) name: Option<String>,
     /// Settings of this region only.
     pub(crate) values: Map,
+    /// The value of `OS_REGION_NAME`, if it does not count because other variables define a cloud of their own.
+    pub(crate) ignored: Option<String>,
 }
 
 /// Selects the region. openstacksdk takes the first of several; this loader refuses.
@@ -18,28 +20,44 @@ pub(crate) fn choose(found: &Found, around: &ProcessEnvironment) -> Result<Chose
     if all.is_empty() {
         all = regions(&found.profile)?;
     }
-    let wanted = around.variable("OS_REGION_NAME").filter(|wanted| {
-        // If variables define the whole cloud, this variable is that cloud's setting.
-        let is_listed = all.iter().any(|one| one.name.as_deref() == Some(wanted));
-        !found.is_environment && (is_listed || !around.makes_cloud())
-    });
+    let is_listed = |wanted: &str| all.iter().any(|one| one.name.as_deref() == Some(wanted));
+    // If variables define the whole cloud, this variable is that cloud's setting.
+    let set = around
+        .variable("OS_REGION_NAME")
+        .filter(|_| !found.is_environment);
+    let counts = |wanted: &&str| is_listed(wanted) || !around.makes_cloud();
+    let (wanted, ignored) = (set.filter(counts), set.filter(|set| !counts(set)));
     let names: Vec<&str> = all.iter().filter_map(|one| one.name.as_deref()).collect();
     let listed = names.join(", ");
     match (all.as_slice(), wanted) {
-        ([], None) => Ok(ChosenRegion::default()),
+        ([], None) => Ok(ChosenRegion {
+            ignored: ignored.map(str::to_owned),
+            ..ChosenRegion::default()
+        }),
         ([], Some(wanted)) => Ok(ChosenRegion {
             name: Some(wanted.to_owned()),
-            values: Map::new(),
+            ..ChosenRegion::default()
         }),
-        ([one], None) => Ok(one.clone()),
+        ([one], None) if ignored.is_none() => Ok(one.clone()),
         (all, Some(wanted)) => match all.iter().find(|one| one.name.as_deref() == Some(wanted)) {
             Some(one) => Ok(one.clone()),
-            None => Err(format!(
-                "OS_REGION_NAME is {wanted}, but the cloud is in {listed}; unset OS_REGION_NAME, or select another cloud"
-            )),
+            None => Err(contradicted(wanted, &listed)),
         },
-        (_, None) => Err(format!("it is in several regions: {listed}. Set OS_REGION_NAME")),
+        (all, None) => Err(match ignored {
+            None => format!("it is in several regions: {listed}. Set OS_REGION_NAME"),
+            Some(ignored) if all.len() == 1 => contradicted(ignored, &listed),
+            Some(ignored) => format!(
+                "it is in several regions: {listed}. OS_REGION_NAME={ignored} does not count: it is none of them, and belongs to the \
+                 cloud of the other OS_* variables. Set it to one of them"
+            ),
+        }),
     }
+}
+
+fn contradicted(wanted: &str, listed: &str) -> String {
+    format!(
+        "OS_REGION_NAME is {wanted}, but the cloud is in {listed}; unset OS_REGION_NAME, or select another cloud"
+    )
 }
 
 /// Returns the regions that a cloud or a profile lists.
@@ -71,7 +89,7 @@ fn regions(map: &Map) -> Result<Vec<ChosenRegion>, String> {
     if listed.is_empty() {
         let named = |name: &&str| ChosenRegion {
             name: Some((*name).to_owned()),
-            values: Map::new(),
+            ..ChosenRegion::default()
         };
         return Ok(single.iter().map(named).collect());
     }
@@ -93,7 +111,7 @@ fn region(entry: &Node) -> Result<ChosenRegion, String> {
         let name = entry.as_text().ok_or(WRONG)?.to_owned();
         return Ok(ChosenRegion {
             name: Some(name),
-            values: Map::new(),
+            ..ChosenRegion::default()
         });
     };
     if map.keys().any(|key| key != "name" && key != "values") {
@@ -107,5 +125,6 @@ fn region(entry: &Node) -> Result<ChosenRegion, String> {
     Ok(ChosenRegion {
         name: Some(map.get("name").and_then(Node::as_text).ok_or(WRONG)?.to_owned()),
         values,
+        ignored: None,
     })
 }

@@ -25,6 +25,11 @@ const REFUSED: &[(&str, &str)] = &[
         "regions-and-region",
         "region_name is north, but regions lists south, north",
     ),
+    // The shell has another region, and it is unknown which of the two is meant.
+    (
+        "region-beside-openrc",
+        "OS_REGION_NAME is north, but the cloud is in south",
+    ),
     (
         "region-against-variable",
         "OS_REGION_NAME is north, but the cloud is in south",
@@ -180,6 +185,48 @@ fn clouds_are_read_as_openstacksdk_reads_them() {
     for (name, _) in REFUSED {
         assert!(names.contains(name), "{name} is no case");
     }
+}
+
+/// Covers R35.
+#[test]
+fn a_region_of_the_shells_other_cloud_is_not_dropped_without_a_word() {
+    let of = |regions: &str, name: &str| {
+        let folder = tempfile::tempdir().unwrap();
+        let auth = "auth: {auth_url: 'http://k', username: u, password: p}";
+        let text = format!("clouds: {{one: {{{auth}{regions}}}}}");
+        std::fs::write(folder.path().join("clouds.yaml"), text).unwrap();
+        let openrc = [("OS_AUTH_URL", "http://other"), ("OS_REGION_NAME", name)];
+        let variables = openrc.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let around = ProcessEnvironment {
+            variables: variables.into(),
+            folders: vec![folder.path().to_owned()],
+        };
+        read("one", &around)
+    };
+    let refusal = |regions, name| of(regions, name).unwrap_err().to_string();
+    let two = ", regions: [south, north]";
+    let several = refusal(two, "west");
+    assert!(
+        several.contains("OS_REGION_NAME=west does not count"),
+        "{several}"
+    );
+    let one = refusal(", region_name: south", "west");
+    assert!(
+        one.contains("OS_REGION_NAME is west, but the cloud is in south"),
+        "{one}"
+    );
+    assert_eq!(of(two, "north").unwrap().region.name(), Some("north"));
+    assert_eq!(
+        of(", region_name: south", "south").unwrap().region.name(),
+        Some("south")
+    );
+    let none = of("", "west").unwrap();
+    assert_eq!(none.region.name(), None);
+    assert!(
+        none.region_option.contains("belongs to the cloud"),
+        "{}",
+        none.region_option
+    );
 }
 
 #[test]

@@ -41,6 +41,53 @@ pub enum Scope {
     Default,
 }
 
+/// A reason why settings describe no single scope of a token.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ScopeError {
+    /// Several scopes are set. keystoneauth refuses this too.
+    #[error("a token has one scope, but it has {}; keep one of them", .0.join(" and "))]
+    Several(Vec<&'static str>),
+    /// The system scope is not the only one that exists.
+    #[error("system_scope is not all")]
+    System,
+}
+
+impl Scope {
+    /// Returns the only scope that is set, or the user's default one.
+    ///
+    /// # Errors
+    ///
+    /// Several are set, or another system scope than `all`.
+    pub fn only(
+        project: Option<ResourceRef>,
+        domain: Option<Domain>,
+        trust: Option<String>,
+        system: Option<&str>,
+    ) -> Result<Self, ScopeError> {
+        let system = match system {
+            None => None,
+            Some("all") => Some(Self::System),
+            Some(_) => return Err(ScopeError::System),
+        };
+        let mut all: Vec<_> = [
+            ("a project", project.map(Self::Project)),
+            ("a domain", domain.map(Self::Domain)),
+            ("trust_id", trust.map(Self::Trust)),
+            ("system_scope", system),
+        ]
+        .into_iter()
+        .filter_map(|(name, scope)| Some((name, scope?)))
+        .collect();
+        let scope = all.pop();
+        if all.is_empty() {
+            return Ok(scope.map_or(Self::Default, |(_, scope)| scope));
+        }
+        let names = all.into_iter().chain(scope).map(|(name, _)| name);
+        Err(ScopeError::Several(names.collect()))
+    }
+}
+
 /// Credentials for Keystone. `Debug` hides the secrets.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -155,6 +202,28 @@ impl Domain {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_token_has_one_scope() {
+        let project = || Some(ResourceRef::Id("p".to_owned()));
+        let domain = || Some(Domain::Id("d".to_owned()));
+        let text = |scope: Result<Scope, ScopeError>| scope.unwrap_err().to_string();
+        assert_eq!(Scope::only(None, None, None, None), Ok(Scope::Default));
+        assert_eq!(Scope::only(None, None, None, Some("all")), Ok(Scope::System));
+        assert!(matches!(
+            Scope::only(project(), None, None, None),
+            Ok(Scope::Project(_))
+        ));
+        assert!(text(Scope::only(project(), domain(), None, None)).contains("a project and a domain"));
+        assert!(text(Scope::only(project(), None, None, Some("all"))).contains("a project and system_scope"));
+        assert!(
+            text(Scope::only(None, domain(), Some("t".to_owned()), None)).contains("a domain and trust_id")
+        );
+        assert_eq!(
+            Scope::only(None, None, None, Some("some")),
+            Err(ScopeError::System)
+        );
+    }
 
     #[test]
     fn each_kind_of_credentials_has_its_body_and_shows_no_secret() {

@@ -21,7 +21,7 @@ pub mod settings;
 mod token;
 
 pub use catalog::{Catalog, CatalogError, ServiceEndpoint, ServiceQuery};
-pub use credentials::{ApplicationCredential, Credentials, Domain, ResourceRef, Scope};
+pub use credentials::{ApplicationCredential, Credentials, Domain, ResourceRef, Scope, ScopeError};
 pub use failure::{Cause, Failure, SetupError};
 pub use http::{BodyError, Tls, Trust, read_body};
 pub use keystone::{Keystone, Need};

@@ -31,6 +31,25 @@ const PROGRAM_FILES: [&str; 6] = [
     "masakari-processmonitor.conf",
 ];
 
+/// Returns the folders that a program of Masakari reads where none is named: the first `PROJECT.conf.d` and the first
+/// `PROGRAM.conf.d` in the places that oslo.config searches.
+pub fn default_folders(project: &str, program: &str) -> Vec<PathBuf> {
+    let home = std::env::var_os("HOME").map(PathBuf::from);
+    let home = home
+        .into_iter()
+        .flat_map(|home| [home.join(format!(".{project}")), home]);
+    let etc = [Path::new("/etc").join(project), PathBuf::from("/etc")];
+    folders_in(&home.chain(etc).collect::<Vec<_>>(), project, program)
+}
+
+fn folders_in(places: &[PathBuf], project: &str, program: &str) -> Vec<PathBuf> {
+    let first = |name: &str| {
+        let mut all = places.iter().map(|place| place.join(format!("{name}.conf.d")));
+        all.find(|path| path.is_dir())
+    };
+    [project, program].into_iter().filter_map(first).collect()
+}
+
 /// A file or a folder of configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ConfigSource {
@@ -57,66 +76,76 @@ impl Ini {
         let mut ini = Self::default();
         let mut problems = Vec::new();
         for source in sources {
-            match source {
-                ConfigSource::File(path) => add_file(&mut ini, path, &mut problems),
-                ConfigSource::Folder(path) => add_folder(&mut ini, path, &mut problems),
-            }
+            add(&mut ini, source, &mut problems);
         }
         ConfigErrors::check(problems)?;
         Ok(ini)
     }
 
-    /// Reads `config_files` in their order, then each of `config_dirs` (its `*.conf` by name); later values win.
+    /// Reads what a command line names, in the order in which it is written there; later values win.
     ///
-    /// Without `config_files` the first file of `search` that exists is read. Unless `config_dirs` are given, the
-    /// directory of the same name plus `.d` is read too. It is no error if none exists: every option has a default.
+    /// First reads what the command line does not replace, in oslo.config's way: without a named file the first file of
+    /// `search` that exists, and without a named folder the one of that file's name plus `.d`, or, with a named file,
+    /// each of `default_folders` that exists. It is no error if none exists: every option has a default.
     ///
     /// # Errors
     ///
-    /// All files that cannot be read or are not INI files, in one error. So are files of one program of Masakari beside a
-    /// file that was found: one process has several of these programs' options here.
+    /// All files that cannot be read or are not INI files, in one error. So are files and folders of one program of
+    /// Masakari beside a file that was found: one process has several of these programs' options here.
     pub fn load(
-        config_files: &[PathBuf],
-        config_dirs: &[PathBuf],
+        named: &[ConfigSource],
         search: &[PathBuf],
+        default_folders: &[PathBuf],
     ) -> Result<Self, ConfigErrors> {
         let mut ini = Self::default();
         let mut problems = Vec::new();
-        let found = search
-            .iter()
-            .find(|path| path.exists())
-            .filter(|_| config_files.is_empty());
-        for path in config_files.iter().chain(found) {
-            add_file(&mut ini, path, &mut problems);
-        }
+        let is_file = |source: &ConfigSource| matches!(source, ConfigSource::File(_));
+        let names_file = named.iter().any(is_file);
+        let names_folder = named.iter().any(|source| !is_file(source));
+        let found = search.iter().find(|path| path.exists()).filter(|_| !names_file);
         let masakari = |path: &&PathBuf| {
             let name = path.file_name().map(std::ffi::OsStr::as_encoded_bytes);
             name.is_some_and(|name| name.starts_with(b"masakari"))
         };
+        let of_programs = PROGRAM_FILES
+            .iter()
+            .flat_map(|name| [(*name).to_owned(), format!("{name}.d")]);
         for path in found
             .filter(masakari)
             .into_iter()
-            .flat_map(|path| PROGRAM_FILES.map(|name| path.with_file_name(name)))
+            .flat_map(|path| of_programs.clone().map(|name| path.with_file_name(name)))
             .filter(|path| path.exists())
         {
             problems.push(ConfigError::Content {
                 path,
                 line: 1,
-                why: "Masakari read this file, and Tachi does not".to_owned(),
+                why: "Masakari read this, and Tachi does not".to_owned(),
                 help: "move its options into the file beside it, or name all files with --config-file",
             });
         }
-        let beside = found.filter(|_| config_dirs.is_empty()).map(|path| {
-            let mut name = path.clone().into_os_string();
-            name.push(".d");
-            PathBuf::from(name)
-        });
-        let beside = beside.filter(|path| path.is_dir());
-        for folder in config_dirs.iter().chain(&beside) {
-            add_folder(&mut ini, folder, &mut problems);
+        let mut first: Vec<_> = found.cloned().map(ConfigSource::File).into_iter().collect();
+        if !names_folder {
+            let beside = found.map(|path| {
+                let mut name = path.clone().into_os_string();
+                name.push(".d");
+                PathBuf::from(name)
+            });
+            let defaults = default_folders.iter().filter(|_| names_file).cloned();
+            let folders = beside.into_iter().chain(defaults);
+            first.extend(folders.filter(|path| path.is_dir()).map(ConfigSource::Folder));
+        }
+        for source in first.iter().chain(named) {
+            add(&mut ini, source, &mut problems);
         }
         ConfigErrors::check(problems)?;
         Ok(ini)
+    }
+}
+
+fn add(ini: &mut Ini, source: &ConfigSource, problems: &mut Vec<ConfigError>) {
+    match source {
+        ConfigSource::File(path) => add_file(ini, path, problems),
+        ConfigSource::Folder(path) => add_folder(ini, path, problems),
     }
 }
 
@@ -232,6 +261,12 @@ mod tests {
     fn order_of_files() {
         let folder = numbered();
         let at = |names: &[&str]| names.iter().map(|name| folder.at(name)).collect::<Vec<_>>();
+        let of = |files: &[&str], dirs: &[&str]| -> Vec<ConfigSource> {
+            let files = at(files).into_iter().map(ConfigSource::File);
+            files
+                .chain(at(dirs).into_iter().map(ConfigSource::Folder))
+                .collect()
+        };
         for (name, files, dirs, search, expected) in [
             ("one", &["1.conf"][..], &[][..], &[][..], Some("1 1.conf:2")),
             ("later wins", &["1.conf", "2.conf"], &[], &[], Some("2 2.conf:2")),
@@ -273,11 +308,64 @@ mod tests {
             ),
             ("nothing found", &[], &[], &["0.conf"], None),
         ] {
-            let ini = Ini::load(&at(files), &at(dirs), &at(search)).unwrap();
+            let ini = Ini::load(&of(files, dirs), &at(search), &[]).unwrap();
             assert_eq!(folder.value(&ini).as_deref(), expected, "{name}");
         }
-        let ini = Ini::load(&[], &at(&["d"]), &[]).unwrap();
+        let ini = Ini::load(&of(&[], &["d"]), &[], &[]).unwrap();
         assert_eq!(ini.files().collect::<Vec<_>>(), at(&["d/10.conf", "d/20.conf"]));
+    }
+
+    /// oslo.config reads what is named in the order of the command line, after the default folders.
+    #[test]
+    fn the_command_lines_order_decides_after_the_default_folders() {
+        let folder = numbered();
+        let file = || ConfigSource::File(folder.at("1.conf"));
+        let dir = || ConfigSource::Folder(folder.at("d"));
+        let defaults = [folder.at("gone.conf.d"), folder.at("1.conf.d")];
+        for (name, named, expected) in [
+            ("a file before a folder", vec![file(), dir()], "20 d/20.conf:2"),
+            ("a folder before a file", vec![dir(), file()], "1 1.conf:2"),
+            ("a file over a default folder", vec![file()], "1 1.conf:2"),
+        ] {
+            let ini = Ini::load(&named, &[folder.at("2.conf")], &defaults).unwrap();
+            assert_eq!(folder.value(&ini).as_deref(), Some(expected), "{name}");
+            let reads = ini.files().any(|path| *path == folder.at("1.conf.d/x.conf"));
+            assert_eq!(
+                reads,
+                named.len() == 1,
+                "{name}: a named folder replaces the default ones"
+            );
+        }
+        let found = Ini::load(&[], &[folder.at("2.conf")], &defaults).unwrap();
+        assert_eq!(folder.value(&found).as_deref(), Some("2 2.conf:2"));
+    }
+
+    #[test]
+    fn the_first_default_folder_of_each_name_is_read() {
+        let folder = Folder::new(&[
+            ("home/masakari.conf.d/a.conf", b""),
+            ("etc/masakari.conf.d/a.conf", b""),
+            ("etc/masakari-engine.conf.d/a.conf", b""),
+            ("etc/masakari-api.conf.d/a.conf", b""),
+        ]);
+        let places = ["home", "etc"].map(|name| folder.at(name));
+        assert_eq!(
+            folders_in(&places, "masakari", "masakari-engine"),
+            ["home/masakari.conf.d", "etc/masakari-engine.conf.d"].map(|name| folder.at(name))
+        );
+    }
+
+    #[test]
+    fn a_folder_of_one_program_is_not_passed_over() {
+        let folder = Folder::new(&[
+            ("masakari.conf", b"[DEFAULT]\na = 1\n"),
+            ("masakari-engine.conf.d/x.conf", b"[DEFAULT]\na = 2\n"),
+        ]);
+        let refused = Ini::load(&[], &[folder.at("masakari.conf")], &[]).unwrap_err();
+        assert!(
+            refused.to_string().contains("masakari-engine.conf.d"),
+            "{refused}"
+        );
     }
 
     #[test]
@@ -287,7 +375,7 @@ mod tests {
             ("masakari-engine.conf", b"[DEFAULT]\na = 2\n"),
             ("tachi.conf", b"[DEFAULT]\na = 3\n"),
         ]);
-        let text = Ini::load(&[], &[], &[folder.at("masakari.conf")])
+        let text = Ini::load(&[], &[folder.at("masakari.conf")], &[])
             .unwrap_err()
             .to_string();
         assert!(
@@ -295,10 +383,13 @@ mod tests {
             "{text}"
         );
         for (files, search) in [
-            (vec![folder.at("masakari.conf")], vec![folder.at("masakari.conf")]),
+            (
+                vec![ConfigSource::File(folder.at("masakari.conf"))],
+                vec![folder.at("masakari.conf")],
+            ),
             (vec![], vec![folder.at("tachi.conf"), folder.at("masakari.conf")]),
         ] {
-            assert!(Ini::load(&files, &[], &search).is_ok(), "{files:?} {search:?}");
+            assert!(Ini::load(&files, &search, &[]).is_ok(), "{files:?} {search:?}");
         }
     }
 
@@ -308,10 +399,10 @@ mod tests {
             ("latin1.conf", b"[DEFAULT]\na = 1\nb = caf\xe9\n"),
             ("bad.conf", b"[DEFAULT]\nnonsense\n"),
         ]);
-        let files = ["gone.conf", "latin1.conf", "bad.conf"].map(|name| folder.at(name));
-        let text = Ini::load(&files, &[folder.at("gone.d")], &[])
-            .unwrap_err()
-            .to_string();
+        let files = ["gone.conf", "latin1.conf", "bad.conf"].map(|name| ConfigSource::File(folder.at(name)));
+        let mut named = files.to_vec();
+        named.push(ConfigSource::Folder(folder.at("gone.d")));
+        let text = Ini::load(&named, &[], &[]).unwrap_err().to_string();
         let text = text.replace(&format!("{}/", folder.0.path().display()), "");
         let lines: Vec<_> = text.lines().collect();
         assert_eq!(lines.len(), 4, "{text}");
@@ -336,7 +427,7 @@ mod tests {
 
     #[test]
     fn an_endless_file_is_refused() {
-        let text = Ini::load(&[PathBuf::from("/dev/zero")], &[], &[])
+        let text = Ini::load(&[ConfigSource::File(PathBuf::from("/dev/zero"))], &[], &[])
             .unwrap_err()
             .to_string();
         assert_eq!(

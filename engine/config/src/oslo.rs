@@ -2,15 +2,68 @@
 
 use std::path::PathBuf;
 
+use crate::files::ConfigSource;
 use crate::ini::Ini;
+
+/// The order in which a command line names files (`--config-file`) and folders (`--config-dir`). Flattened before the
+/// fields of these options, which take them out of clap's matches.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ConfigOrder(Vec<ConfigSource>);
+
+impl ConfigOrder {
+    /// Returns the sources in the order of the command line. Where none was read, as in a program's own arguments, the
+    /// files come first.
+    pub fn sources(&self, files: &[PathBuf], folders: &[PathBuf]) -> Vec<ConfigSource> {
+        if !self.0.is_empty() {
+            return self.0.clone();
+        }
+        let files = files.iter().cloned().map(ConfigSource::File);
+        files
+            .chain(folders.iter().cloned().map(ConfigSource::Folder))
+            .collect()
+    }
+}
+
+impl clap::FromArgMatches for ConfigOrder {
+    fn from_arg_matches(matches: &clap::ArgMatches) -> Result<Self, clap::Error> {
+        let of = |id: &'static str, source: fn(PathBuf) -> ConfigSource| {
+            let values = matches.get_many::<PathBuf>(id).into_iter().flatten().cloned();
+            let places = matches.indices_of(id).into_iter().flatten();
+            places.zip(values.map(source))
+        };
+        let mut all: Vec<_> = of("config_file", ConfigSource::File)
+            .chain(of("config_dir", ConfigSource::Folder))
+            .collect();
+        all.sort_by_key(|(place, _)| *place);
+        Ok(Self(all.into_iter().map(|(_, source)| source).collect()))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &clap::ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+impl clap::Args for ConfigOrder {
+    fn augment_args(command: clap::Command) -> clap::Command {
+        command
+    }
+
+    fn augment_args_for_update(command: clap::Command) -> clap::Command {
+        command
+    }
+}
 
 /// Options of every OpenStack service.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct OsloArgs {
+    /// The order of the next two.
+    #[command(flatten)]
+    pub order: ConfigOrder,
     /// Read this file; may be repeated, later ones win
     #[arg(long, value_name = "PATH")]
     pub config_file: Vec<PathBuf>,
-    /// Read every *.conf in this folder, after the files; may be repeated
+    /// Read every *.conf in this folder; may be repeated, and the last of files and folders wins
     #[arg(long, value_name = "DIR")]
     pub config_dir: Vec<PathBuf>,
     /// Options of the log.
@@ -150,6 +203,28 @@ mod tests {
     }
 
     #[test]
+    fn files_and_folders_keep_the_order_of_the_command_line() {
+        let file = |path: &str| ConfigSource::File(path.into());
+        let folder = |path: &str| ConfigSource::Folder(path.into());
+        for (words, expected) in [
+            ("", vec![]),
+            ("--config-file a", vec![file("a")]),
+            ("--config-dir d --config-file=a", vec![folder("d"), file("a")]),
+            (
+                "--config-file a --debug --config-dir=d --config-file b",
+                vec![file("a"), folder("d"), file("b")],
+            ),
+        ] {
+            let all = std::iter::once("masakari-engine").chain(words.split_whitespace());
+            let oslo = Service::try_parse_from(all).unwrap().oslo;
+            let sources = oslo.order.sources(&oslo.config_file, &oslo.config_dir);
+            assert_eq!(sources, expected, "{words}");
+        }
+        let own = ConfigOrder::default().sources(&["a".into()], &["d".into()]);
+        assert_eq!(own, [file("a"), folder("d")]);
+    }
+
+    #[test]
     fn deploy01_a_flag_beats_the_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("masakari.conf");
@@ -157,7 +232,7 @@ mod tests {
         let path = path.to_str().unwrap();
         let words = ["masakari-api", "--config-file", path, "--nodebug"];
         let oslo = Service::try_parse_from(words).unwrap().oslo;
-        let mut ini = Ini::load(&oslo.config_file, &oslo.config_dir, &[]).unwrap();
+        let mut ini = Ini::load(&oslo.order.sources(&oslo.config_file, &oslo.config_dir), &[], &[]).unwrap();
         oslo.log.apply(&mut ini);
         let known = crate::KnownOptions::masakari();
         let mut reader = crate::Reader::new(&ini, &known);

@@ -87,7 +87,8 @@ impl Names {
             let mut alike = nodes.clone().filter(|node| same_machine(node, host));
             alike.next().filter(|_| alike.next().is_none())
         };
-        exact.or_else(mapped).or_else(alike)
+        // An operator's entry decides before a node that has this host's name by chance.
+        mapped().or(exact).or_else(alike)
     }
 }
 
@@ -188,6 +189,12 @@ mod tests {
             ("short host name", &[], "cmp1", Some("cmp1.example.org")),
             ("full host name", &[], "cmp2.example.org", Some("cmp2")),
             ("map", &[("ctl1", "nova7")], "nova7", Some("ctl1")),
+            (
+                "map before the very name",
+                &[("ctl1", "cmp2")],
+                "cmp2",
+                Some("ctl1"),
+            ),
             ("stranger", &[], "elsewhere", None),
         ] {
             assert_eq!(names(map, &[]).node_of(host, &nodes), expected, "{name}");

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tachi_config::{Reader, Refusal};
 use tachi_instance_ha::Options;
 use tachi_keystone::settings::{Identity, credential_secret, domain, password, tls};
-use tachi_keystone::{ApplicationCredential, Credentials, Interface, ResourceRef, Scope};
+use tachi_keystone::{ApplicationCredential, Credentials, Domain, Interface, ResourceRef, Scope};
 
 const G: &str = "api";
 
@@ -67,13 +67,28 @@ fn credentials(r: &mut Reader<'_>, g: &str) -> Credentials {
         .optional();
     let secret = credential_secret(r, g).optional();
     let password = password(r, g).optional();
-    let others = identity.project.is_some() || of_domain.is_some() || kind == "v3applicationcredential";
-    if trust.is_some() && others {
+    let credential = kind == "v3applicationcredential";
+    let has_domain_id = of_domain
+        .as_ref()
+        .is_some_and(|domain| matches!(domain, Domain::Id(_)));
+    // A credential has its own project.
+    let project = identity.project.clone().filter(|_| !credential);
+    let option = match (&trust, &system) {
+        (Some(_), _) => "trust_id",
+        (None, Some(_)) => "system_scope",
+        (None, None) if has_domain_id => "domain_id",
+        (None, None) => "domain_name",
+    };
+    let scope = Scope::only(project, of_domain, trust, system.as_deref()).unwrap_or_else(|error| {
+        r.refuse(g, option, Refusal::new(error.to_string(), "write one of them"));
+        Scope::Default
+    });
+    if credential && scope != Scope::Default {
         let refusal = Refusal::new(
-            "is set together with a project, a domain or an application credential, but a token has one scope",
+            "is set together with an application credential, which has its own project",
             "write one of them",
         );
-        r.refuse(g, "trust_id", refusal);
+        r.refuse(g, option, refusal);
     }
     if kind == "v3applicationcredential" {
         if secret.is_none() {
@@ -104,13 +119,6 @@ fn credentials(r: &mut Reader<'_>, g: &str) -> Credentials {
     if identity.user.is_none() {
         r.miss(g, "username");
     }
-    let scope = match (identity.project, of_domain, trust) {
-        (Some(project), ..) => Scope::Project(project),
-        (None, Some(domain), _) => Scope::Domain(domain),
-        (None, None, Some(trust)) => Scope::Trust(trust),
-        (None, None, None) if system.as_deref() == Some("all") => Scope::System,
-        (None, None, None) => Scope::Default,
-    };
     Credentials::Password {
         user: identity.user.unwrap_or_else(|| ResourceRef::Id(String::new())),
         password: password.unwrap_or_default(),

@@ -182,13 +182,17 @@ pub(super) fn bridge(r: &mut Reader<'_>) -> BridgeSettings {
 fn pairs(text: &str) -> Result<Vec<(String, String)>, Refusal> {
     let wrong = || {
         let help = "write it like cmp1:cmp1.example.org,cmp2:cmp2.example.org";
-        Refusal::new("not a list of node:host, each node once", help)
+        Refusal::new("not a list of node:host, each node and each host once", help)
     };
     let mut pairs: Vec<(String, String)> = Vec::new();
     for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
         let (node, host) = part.split_once(':').ok_or_else(wrong)?;
         let (node, host) = (node.trim(), host.trim());
-        if node.is_empty() || host.is_empty() || pairs.iter().any(|(known, _)| known == node) {
+        // Pacemaker compares names of nodes ignoring case. Of two nodes of one host, either's fencing would be the host's.
+        let is_twice = |(known, other): &(String, String)| {
+            known.eq_ignore_ascii_case(node) || other.eq_ignore_ascii_case(host)
+        };
+        if node.is_empty() || host.is_empty() || pairs.iter().any(is_twice) {
             return Err(wrong());
         }
         pairs.push((node.to_owned(), host.to_owned()));
@@ -220,6 +224,9 @@ mod tests {
             ("cmp1:", None),
             (":nova1", None),
             ("cmp1:a,cmp1:b", None),
+            ("cmp1:a,CMP1:b", None),
+            ("cmp1:a,cmp2:a", None),
+            ("cmp1:a,cmp2:A", None),
         ] {
             assert_eq!(pairs(text).ok().map(|pairs| pairs.len()), expected, "{text:?}");
         }

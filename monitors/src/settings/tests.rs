@@ -205,6 +205,56 @@ fn health_is_served_on_loopback_and_may_be_off() {
     );
 }
 
+/// Covers R35.
+#[test]
+fn a_token_of_the_api_has_one_scope() {
+    let user = "[api]\nauth_url = http://k\nusername = u\npassword = p\n";
+    for (more, parts) in [
+        (
+            "project_name = p\ndomain_id = d\n",
+            ["a project and a domain", "domain_id"],
+        ),
+        (
+            "project_name = p\ndomain_name = d\n",
+            ["a project and a domain", "domain_name"],
+        ),
+        (
+            "project_name = p\nsystem_scope = all\n",
+            ["a project and system_scope", "system_scope"],
+        ),
+        (
+            "domain_id = d\ntrust_id = t\n",
+            ["a domain and trust_id", "trust_id"],
+        ),
+        (
+            "system_scope = some\n",
+            ["system_scope is not all", "system_scope"],
+        ),
+        (
+            "project_name = p\ntrust_id = t\n",
+            ["a project and trust_id", "trust_id"],
+        ),
+    ] {
+        let said = read(&format!("{user}{more}")).unwrap_err().chain();
+        assert!(parts.iter().all(|part| said.contains(part)), "{more}: {said}");
+    }
+    let credential = "[api]\nauth_url = http://k\nauth_type = v3applicationcredential\napplication_credential_id = i\n\
+        application_credential_secret = s\n";
+    for more in ["domain_id = d\n", "system_scope = all\n", "trust_id = t\n"] {
+        let said = read(&format!("{credential}{more}")).unwrap_err().chain();
+        assert!(said.contains("an application credential"), "{more}: {said}");
+    }
+    for good in [
+        "",
+        "system_scope = all\n",
+        "domain_id = d\n",
+        "trust_id = t\n",
+        "project_name = p\n",
+    ] {
+        assert!(read(&format!("{user}{good}")).is_ok(), "{good}");
+    }
+}
+
 #[test]
 fn another_section_may_hold_the_credentials() {
     let text =
@@ -227,7 +277,7 @@ fn a_file_with_a_password_that_everybody_can_read_is_told_with_what_to_type() {
     let exposed = |text: &str, mode: u32| {
         std::fs::write(&path, text).unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
-        let ini = Ini::load(std::slice::from_ref(&path), &[], &[]).unwrap();
+        let ini = Ini::load(&[tachi_config::ConfigSource::File(path.clone())], &[], &[]).unwrap();
         Settings::read(&ini).unwrap().exposed()
     };
     let with = "[api]\nauth_url = http://127.0.0.1/v3\nusername = u\nproject_name = p\npassword = hunter2\n";

@@ -58,6 +58,7 @@ impl DropIn {
     pub fn parse(self, words: &[OsString]) -> Result<Cli, clap::Error> {
         let words = std::iter::once(OsString::from(self.name())).chain(words.iter().cloned());
         let config = |oslo: OsloArgs| ConfigArgs {
+            order: oslo.order,
             config_file: oslo.config_file,
             config_dir: oslo.config_dir,
             log: oslo.log,

@@ -1,6 +1,7 @@
 //! `tachi mon`.
 
 use clap::Args;
+use tachi_config::ConfigSource;
 
 use super::SourceArgs;
 
@@ -26,11 +27,10 @@ impl SourceArgs {
         if let Some(cloud) = self.cloud() {
             return vec![format!("--os-cloud={cloud}")];
         }
-        let files = self.config.config_file.iter();
-        let files = files.map(|file| format!("--config-file={}", file.display()));
-        let folders = self.config.config_dir.iter();
-        files
-            .chain(folders.map(|folder| format!("--config-dir={}", folder.display())))
-            .collect()
+        let word = |source: ConfigSource| match source {
+            ConfigSource::File(file) => format!("--config-file={}", file.display()),
+            ConfigSource::Folder(folder) => format!("--config-dir={}", folder.display()),
+        };
+        self.config.sources().into_iter().map(word).collect()
     }
 }

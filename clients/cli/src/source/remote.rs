@@ -217,7 +217,7 @@ fn options(cloud: Cloud) -> Options {
     options.written_in = cloud.written_in;
     let keystone = &mut options.keystone;
     keystone.region = cloud.region;
-    keystone.region_option = "region_name for this cloud, or OS_REGION_NAME";
+    keystone.region_option = cloud.region_option;
     keystone.tls = cloud.tls;
     keystone.timeout = cloud.timeout.unwrap_or(keystone.timeout);
     keystone.connect_timeout = keystone.connect_timeout.min(keystone.timeout);
