@@ -19,9 +19,9 @@ use tachi_domain::{ApprovedWait, RecoveryId, Reporter, Timestamp};
 use tachi_engine::ports::operator::{MoveFilter, RecoveryFilter};
 use tachi_engine::ports::past::Span;
 use tachi_engine::ports::{AuditSink, Freezes as _, JournalError, OperatorJournal as _};
-use tachi_operator::actions::{self, WordEffect};
-use tachi_operator::freezes::{self, FreezeDesk, FreezeRequest, FreezeTarget};
-use tachi_operator::planning::PlanRequest;
+use tachi_operator::actions::{self, ResolutionEffect};
+use tachi_operator::freezes::{self, FreezeOperator, FreezeRequest, FreezeTarget};
+use tachi_operator::plans::PlanRequest;
 use tachi_operator::report_host::{self, FailureReport};
 use tachi_operator::schedule;
 use tachi_operator::{
@@ -62,8 +62,8 @@ impl Database {
     }
 
     /// Returns the operator at the keyboard, for freezes.
-    fn hand<'a>(&'a self, audit: &'a dyn AuditSink) -> Result<FreezeDesk<'a>, Failure> {
-        Ok(FreezeDesk {
+    fn freeze_operator<'a>(&'a self, audit: &'a dyn AuditSink) -> Result<FreezeOperator<'a>, Failure> {
+        Ok(FreezeOperator {
             freezes: self.base.store.freezes(),
             audit,
             by: process_owner::who(None)?,
@@ -124,21 +124,21 @@ impl Source for Database {
     }
 
     async fn past(&self, host: &str, span: Span) -> Result<Option<PastView>, Failure> {
-        let past = self.base.store.desk().past(host, span).await;
+        let past = self.base.store.operator_journal().past(host, span).await;
         let past = past.map_err(|error| self.wrong(error))?;
         converted(&past.map(|past| PastView::of(&past, span)))
     }
 
     async fn recoveries(&self, filter: &RecoveryFilter) -> Result<Vec<RecoveryView>, Failure> {
-        let rows = self.base.store.desk().find_recoveries(filter).await;
+        let rows = self.base.store.operator_journal().find_recoveries(filter).await;
         let rows = rows.map_err(|error| self.wrong(error))?;
         converted(&rows.iter().map(RecoveryView::from).collect())
     }
 
     async fn recovery(&self, id: RecoveryId) -> Result<Option<RecoveryHistoryView>, Failure> {
-        let story = self.base.store.desk().story(id).await;
-        let story = story.map_err(|error| self.wrong(error))?;
-        converted(&story.as_ref().map(RecoveryHistoryView::from))
+        let history = self.base.store.operator_journal().history(id).await;
+        let history = history.map_err(|error| self.wrong(error))?;
+        converted(&history.as_ref().map(RecoveryHistoryView::from))
     }
 
     async fn instances(&self, needs_person: bool) -> Result<Vec<VmoveView>, Failure> {
@@ -147,7 +147,7 @@ impl Source for Database {
         } else {
             MoveFilter::Unsettled
         };
-        let lines = self.base.store.desk().moves(filter).await;
+        let lines = self.base.store.operator_journal().moves(filter).await;
         let mut lines = lines.map_err(|error| self.wrong(error))?;
         if needs_person && !lines.is_empty() {
             let seen = self.look().await?;
@@ -165,26 +165,34 @@ impl Source for Database {
         reason: Option<&str>,
     ) -> Result<ActionResult, Failure> {
         let by = process_owner::who(reason)?;
-        let desk = self.base.store.desk();
+        let operator_journal = self.base.store.operator_journal();
         let (recovery, seen_to, already) = match request {
             ActionRequest::OfRecovery(id, word, waits) => {
-                let story = desk.story(id).await.map_err(|error| self.wrong(error))?;
-                let already = story.is_some_and(|story| actions::is_said(&story, word));
+                let history = operator_journal
+                    .history(id)
+                    .await
+                    .map_err(|error| self.wrong(error))?;
+                let already = history.is_some_and(|history| actions::is_repeated(&history, word));
                 if !already {
                     let shown = ApprovedWait::Shown(waits.map(|wait| ShownWait::from(wait).into()));
-                    actions::submit(desk, id, word, &shown, &by).await?;
+                    actions::submit(operator_journal, id, word, &shown, &by).await?;
                 }
                 (id, false, already)
             }
             ActionRequest::OfInstance(instance, word, on) => {
-                let found = actions::instance(desk, instance).await?;
+                let found = actions::instance(operator_journal, instance).await?;
                 found.accepts(word, on)?;
                 if let (ResolutionKind::Success, Some(host)) = (word, on) {
                     actions::is_shown_on(&*self.look().await?, &found, host)?;
                 }
                 let effect =
-                    actions::resolve_instance(desk, &found, word, on.map(str::to_owned), &by).await?;
-                (found.line.recovery, effect == WordEffect::SeenTo, false)
+                    actions::resolve_instance(operator_journal, &found, word, on.map(str::to_owned), &by)
+                        .await?;
+                (
+                    found.line.recovery,
+                    effect == ResolutionEffect::Acknowledged,
+                    false,
+                )
             }
         };
         if !seen_to && !already {
@@ -216,16 +224,25 @@ impl Source for Database {
         let seen = self.look().await?;
         let what = FreezeTarget::find(wish.scope, &wish.name, &seen)?;
         let audit = wiring::audit(&self.settings, &self.base.clock, "tachi freeze")?;
-        let hand = self.hand(audit.as_ref())?;
-        let written = hand.freeze(&what, wish, &seen).await.map_err(|unsaid| {
-            Failure::unsaid(
-                "storing the freeze (it may be stored: see `tachi freeze list`)",
-                unsaid,
-            )
-        })?;
+        let freeze_operator = self.freeze_operator(audit.as_ref())?;
+        let written = freeze_operator
+            .freeze(&what, wish, &seen)
+            .await
+            .map_err(|unsaid| {
+                Failure::unsaid(
+                    "storing the freeze (it may be stored: see `tachi freeze list`)",
+                    unsaid,
+                )
+            })?;
         wiring::socket_poke(&self.settings)?.notify();
-        let desk = self.base.store.desk();
-        let waited = freezes::wait(desk, &what, freezes::LIMIT, waits_for_engines).await;
+        let operator_journal = self.base.store.operator_journal();
+        let waited = freezes::wait(
+            operator_journal,
+            &what,
+            freezes::ENGINE_WAIT_TIMEOUT,
+            waits_for_engines,
+        )
+        .await;
         let waited = waited.map_err(|error| {
             Failure::new(
                 "the freeze is stored, but it is not known if engines have read it: see `tachi freeze list` and `tachi recovery list`: \
@@ -238,8 +255,8 @@ impl Source for Database {
 
     async fn thaw(&self, freeze: &FreezeView) -> Result<FreezeView, Failure> {
         let audit = wiring::audit(&self.settings, &self.base.clock, "tachi thaw")?;
-        let hand = self.hand(audit.as_ref())?;
-        let (thawed, unaudited) = hand.thaw(freeze).await.map_err(|unsaid| {
+        let freeze_operator = self.freeze_operator(audit.as_ref())?;
+        let (thawed, unaudited) = freeze_operator.thaw(freeze).await.map_err(|unsaid| {
             Failure::unsaid(
                 "ending the freeze (it may have ended: see `tachi freeze list`)",
                 unsaid,
@@ -266,7 +283,7 @@ impl Source for Database {
 
     async fn preview(&self, host: &str) -> Result<FailurePreview, Failure> {
         let wrong = |unsaid| Failure::unsaid("reading the database", unsaid);
-        let view = report_host::named(self.base.store.desk(), host)
+        let view = report_host::named(self.base.store.operator_journal(), host)
             .await
             .map_err(wrong)?;
         let nova = what_runs(&self.settings, &view.host.name).await;
@@ -276,7 +293,7 @@ impl Source for Database {
     }
 
     async fn reporters(&self) -> Result<Vec<ReporterView>, Failure> {
-        let listed = self.base.store.desk().muted_reporters().await;
+        let listed = self.base.store.operator_journal().muted_reporters().await;
         let listed = listed.map_err(|error| self.wrong(error))?;
         converted(&listed.iter().map(ReporterView::from).collect::<Vec<_>>())
     }
@@ -296,7 +313,7 @@ impl Source for Database {
     async fn fail(&self, host: &str, reason: &str) -> Result<FailedView, Failure> {
         let Self { settings, base, .. } = self;
         let by = process_owner::who(Some(reason))?;
-        let view = report_host::named(base.store.desk(), host).await?;
+        let view = report_host::named(base.store.operator_journal(), host).await?;
         let now = base.clock.wall();
         let mut new = report_host::notification(&view.host.name, now);
         let reporter = Reporter {
@@ -310,7 +327,7 @@ impl Source for Database {
             .map_err(|why| Failure::from_text(format!("nothing was reported: {why}")))?;
         let audit = wiring::audit(settings, &base.clock, "tachi host report-down")?;
         let failing = FailureReport {
-            desk: base.store.desk(),
+            operator_journal: base.store.operator_journal(),
             reports: base.store.registry(),
             audit: audit.as_ref(),
             by,

@@ -13,7 +13,7 @@ use tachi_cli::out::plain;
 use tachi_domain::HostId;
 use tachi_domain::situation::Severity;
 use tachi_engine::Ports;
-use tachi_engine::dry_run::{Answer, DryRun, rehearse};
+use tachi_engine::dry_run::{Answer, DryRun, dry_run_host};
 use tachi_engine::ports::{EngineRegistry as _, OperatorJournal as _, Rooms as _};
 use tachi_openstack::Nova;
 use tachi_operator::is_alive;
@@ -89,7 +89,7 @@ fn text(answer: &Answer) -> &str {
 
 /// Finds the registered host of this name.
 pub(crate) async fn registered(base: &Base, name: &str) -> Result<HostId, Failure> {
-    let region = base.store.desk().region().await;
+    let region = base.store.operator_journal().region().await;
     let region = region.map_err(|error| Failure::new("reading which hosts are registered", error))?;
     let mut hosts = region.iter().flat_map(|segment| &segment.hosts);
     let found = hosts.find(|one| one.host.name == name);
@@ -106,7 +106,7 @@ pub(crate) fn unregistered(name: &str) -> Failure {
 
 /// Returns one host of each enabled segment, round-robin over the runs.
 pub(crate) async fn turns(base: &Base, run: u64) -> Result<Vec<String>, Failure> {
-    let region = base.store.desk().region().await;
+    let region = base.store.operator_journal().region().await;
     let region = region.map_err(|error| Failure::new("reading which hosts are registered", error))?;
     let one = |hosts: Vec<String>| turn(hosts, run);
     let enabled = region.into_iter().filter(|segment| segment.segment.enabled);
@@ -187,7 +187,7 @@ impl<'a> DrillSources<'a> {
         let (settings, base) = (self.settings, self.base);
         let began = Instant::now();
         let surroundings = FailureDomains::new(settings.surroundings.clone());
-        let asked = rehearse(&self.ports, Arc::new(surroundings), &settings.policy, host).await;
+        let asked = dry_run_host(&self.ports, Arc::new(surroundings), &settings.policy, host).await;
         let mut answers = vec![GradedAnswer::of(written, Severity::Err)];
         answers.push(engines(base).await);
         // Without any of these there is no recovery.
@@ -208,7 +208,7 @@ impl<'a> DrillSources<'a> {
             let broker = Answer::of("broker", broker, |_| Ok("answers".to_owned())).await;
             answers.push(GradedAnswer::of(broker.0, Severity::Warn));
         }
-        if settings.policy.fencing.asks_devices() {
+        if settings.policy.fencing.queries_devices() {
             answers.extend(levels(&self.devices, host.1).await);
         }
         Shadow {
@@ -223,11 +223,13 @@ impl<'a> DrillSources<'a> {
 /// Checks that an engine runs that would recover the host.
 async fn engines(base: &Base) -> GradedAnswer {
     let now = base.clock.wall();
-    let answer = Answer::of("engines", base.store.roll().engines(), |all| {
-        match all.iter().filter(|line| is_alive(line, now)).count() {
-            0 => Err("none is running".to_owned()),
-            count => Ok(format!("{count} running")),
-        }
+    let answer = Answer::of("engines", base.store.engine_registry().engines(), |all| match all
+        .iter()
+        .filter(|line| is_alive(line, now))
+        .count()
+    {
+        0 => Err("none is running".to_owned()),
+        count => Ok(format!("{count} running")),
     });
     GradedAnswer::of(answer.await.0, Severity::Err)
 }

@@ -111,7 +111,7 @@ pub(crate) async fn migrated(
         .await
         .map_err(|error| Failure::new("opening the database", error))?;
     if schema.taken_over() {
-        tracing::info!(origin = ?schema.origin, holds = ?schema.holds, "took over a Masakari database");
+        tracing::info!(origin = ?schema.origin, row_counts = ?schema.row_counts, "took over a Masakari database");
     }
     Ok((base, schema))
 }
@@ -149,13 +149,13 @@ pub(crate) async fn existing(settings: &Settings) -> Result<Base, Failure> {
     }
     let what = format!("the database {}", settings.database);
     let options = settings.database.once();
-    let (base, stands) = waiting(&what, async {
+    let (base, schema_status) = waiting(&what, async {
         let base = Box::pin(open(&options)).await?;
-        let stands = Box::pin(base.store.stands()).await;
-        Ok::<_, Failure>((base, stands))
+        let schema_status = Box::pin(base.store.schema_status()).await;
+        Ok::<_, Failure>((base, schema_status))
     })
     .await?;
-    match stands.map_err(|error| Failure::new("opening the database", error))? {
+    match schema_status.map_err(|error| Failure::new("opening the database", error))? {
         SchemaStatus::UpToDate => Ok(base),
         SchemaStatus::Older { pending } => Err(Failure::from_text(format!(
             "the database has an older version, without {}: run `tachi db sync`, then restart the services",
@@ -308,8 +308,8 @@ fn hooks(settings: &Settings) -> Result<Arc<dyn Hooks>, Failure> {
         tracing::warn!(warning = %note, "configuration warning");
     }
     for hook in settings.policy.flows.hooks() {
-        if let Some(doubt) = tachi_hooks::doubt(hook) {
-            tracing::warn!(hook = %hook.name(), warning = %doubt, "hook configuration warning");
+        if let Some(precheck) = tachi_hooks::precheck(hook) {
+            tracing::warn!(hook = %hook.name(), warning = %precheck, "hook configuration warning");
         }
     }
     let runner = Runner::new(settings.hooks.ca_file.clone())
@@ -389,8 +389,8 @@ pub(crate) async fn router(
         notify,
         clock: base.clock.clone(),
         compute_hosts: Arc::new(identity::Hosts::new(nova.clone())),
-        lookout: Arc::new(region_service::RegionDatabase::new(settings, base, rules)),
-        desk: Arc::new(base.store.desk().clone()),
+        region: Arc::new(region_service::RegionDatabase::new(settings, base, rules)),
+        operator_journal: Arc::new(base.store.operator_journal().clone()),
         freezes: Arc::new(base.store.freezes().clone()),
         plans: Arc::new(base.store.plans().clone()),
         audit: audit.clone(),

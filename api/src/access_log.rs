@@ -30,7 +30,7 @@ use crate::routes;
 pub use self::format::{FormatError, LineFormat};
 
 /// Route label for a path without a route. Invented paths then create no new metric labels.
-const OTHER: &str = "other";
+const UNMATCHED_ROUTE: &str = "other";
 
 /// Logged status when the client disconnected before the answer. HTTP has no such status; proxies use 499.
 const CLIENT_GONE: u16 = 499;
@@ -119,7 +119,7 @@ pub(crate) async fn log(State(observer): State<Arc<Observer>>, mut request: Requ
         method: request.method().clone(),
         path: request.uri().path().to_owned(),
         version: request.version(),
-        began: Instant::now(),
+        started_at: Instant::now(),
         info: Arc::clone(&info),
         span: span.clone(),
         id,
@@ -128,7 +128,7 @@ pub(crate) async fn log(State(observer): State<Arc<Observer>>, mut request: Requ
         is_logged: false,
     };
     request.extensions_mut().insert(info);
-    let _in_flight = metrics::request_begins();
+    let _in_flight = metrics::request_started();
     // Calls to other services for this request carry the global request id, or else its own id.
     let correlation_id = Arc::from(entry.global.as_deref().unwrap_or(&entry.id));
     let work = correlation::under(correlation_id, next.run(request)).instrument(span.clone());
@@ -151,7 +151,7 @@ struct Entry {
     method: Method,
     path: String,
     version: Version,
-    began: Instant,
+    started_at: Instant,
     info: Arc<RequestInfo>,
     span: Span,
     id: String,
@@ -167,9 +167,9 @@ impl Entry {
 
     fn log(&mut self, status: u16, bytes: u64) {
         self.is_logged = true;
-        let took = self.began.elapsed();
-        let route = self.info.route.get().map_or(OTHER, String::as_str);
-        metrics::request_ended(&self.method, route, status, took);
+        let took = self.started_at.elapsed();
+        let route = self.info.route.get().map_or(UNMATCHED_ROUTE, String::as_str);
+        metrics::request_finished(&self.method, route, status, took);
         let identity = self.info.caller.get().map(|caller| &caller.identity);
         let user_id = identity.map(|identity| identity.user_id.as_str());
         let project_id = identity.and_then(|identity| identity.project_id.as_deref());
@@ -279,7 +279,7 @@ mod tests {
     use axum::routing::{get, put};
     use http::StatusCode;
     use tachi_domain::Timestamp;
-    use tachi_testkit::HandClock;
+    use tachi_testkit::ManualClock;
     use tower::ServiceExt;
     use tracing_subscriber::fmt::MakeWriter;
 
@@ -325,7 +325,7 @@ mod tests {
         let observer = Arc::new(Observer {
             form,
             forwarded_for: true,
-            clock: Arc::new(HandClock::at(Timestamp::from_micros(1_795_176_000_000_000))),
+            clock: Arc::new(ManualClock::at(Timestamp::from_micros(1_795_176_000_000_000))),
         });
         Router::new()
             .route("/right", get(|| async { "right" }))

@@ -53,7 +53,7 @@ fn claimed_identity(headers: &HeaderMap) -> Identity {
 
 /// Marks an answer to an authenticated caller, in the extensions of the answer.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct KnownCaller;
+pub(crate) struct AuthenticatedCaller;
 
 /// The middleware: adds a [`Caller`] to the request, or refuses the request.
 pub(crate) async fn authenticate(
@@ -81,6 +81,6 @@ pub(crate) async fn authenticate(
     caller.certificate = certificate.map(|name| name.0.clone());
     request.extensions_mut().insert(caller);
     let mut response = next.run(request).await;
-    response.extensions_mut().insert(KnownCaller);
+    response.extensions_mut().insert(AuthenticatedCaller);
     Ok(response)
 }

@@ -36,16 +36,16 @@ use assets::Asset;
 pub(crate) const BOARD: &str = "/board";
 
 /// The first request after a login. A user who may not read it cannot use the board.
-const FIRST: &str = "/operator/v1/situation";
+const FIRST_REQUEST_PATH: &str = "/operator/v1/situation";
 
 /// Maximum number of concurrent logins. Each sends a request to Keystone, and guessed passwords must not flood Keystone.
-const LOGINS_AT_ONCE: usize = 8;
+const MAX_CONCURRENT_LOGINS: usize = 8;
 
 /// The header that the board's own page sends with requests other than reads.
-const FROM_BOARD: &str = "x-tachi-board";
+const BOARD_HEADER: &str = "x-tachi-board";
 
 /// Security headers of every answer below `/board`.
-const GUARDS: &[(&str, &str)] = &[
+const SECURITY_HEADERS: &[(&str, &str)] = &[
     (
         "content-security-policy",
         "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'; object-src 'none'",
@@ -58,7 +58,7 @@ const GUARDS: &[(&str, &str)] = &[
 ];
 
 /// The headers that carry credentials. Below `/board` only the cookie does.
-const CLAIMS: &[&str] = &["x-auth-token", "x-storage-token", "x-service-token"];
+const CREDENTIAL_HEADERS: &[&str] = &["x-auth-token", "x-storage-token", "x-service-token"];
 
 /// Configuration of the board.
 #[derive(Clone)]
@@ -89,7 +89,7 @@ pub(crate) fn router(app: ApiState, board: Board, operators: Router) -> Router {
         app,
         login: board.login,
         operators,
-        logins: Arc::new(Semaphore::new(LOGINS_AT_ONCE)),
+        logins: Arc::new(Semaphore::new(MAX_CONCURRENT_LOGINS)),
         assets: assets::all().into(),
     };
     let mut router = Router::new();
@@ -130,7 +130,7 @@ async fn nothing_here() -> ApiError {
 async fn guard(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
-    for (name, value) in GUARDS {
+    for (name, value) in SECURITY_HEADERS {
         headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
     }
     headers
@@ -143,7 +143,7 @@ async fn guard(request: Request, next: Next) -> Response {
 /// `Sec-Fetch-Site`.
 fn check_page(headers: &HeaderMap) -> Result<(), ApiError> {
     let site = headers.get("sec-fetch-site").map(HeaderValue::as_bytes);
-    if headers.contains_key(FROM_BOARD) && site.is_none_or(|site| site == b"same-origin") {
+    if headers.contains_key(BOARD_HEADER) && site.is_none_or(|site| site == b"same-origin") {
         return Ok(());
     }
     Err(ApiError::NotYours {
@@ -174,12 +174,12 @@ async fn ask(State(state): State<BoardState>, request: Request) -> Response {
 impl BoardState {
     /// Forwards `request` to `path` of `/operator/v1`.
     async fn operators(&self, request: Request, path: &str, token: Option<&HeaderValue>) -> Response {
-        hand_on(&self.operators, request, path, token).await
+        forward(&self.operators, request, path, token).await
     }
 }
 
 /// Forwards a request to `path` of `router` with the cookie's token and no other credentials.
-async fn hand_on(router: &Router, mut request: Request, path: &str, token: Option<&HeaderValue>) -> Response {
+async fn forward(router: &Router, mut request: Request, path: &str, token: Option<&HeaderValue>) -> Response {
     let target = match request.uri().query() {
         Some(query) => format!("{path}?{query}"),
         None => path.to_owned(),
@@ -192,7 +192,7 @@ async fn hand_on(router: &Router, mut request: Request, path: &str, token: Optio
     request.extensions_mut().insert(OriginalUri(uri.clone()));
     *request.uri_mut() = uri;
     let headers = request.headers_mut();
-    for name in CLAIMS {
+    for name in CREDENTIAL_HEADERS {
         headers.remove(*name);
     }
     headers.remove(AUTHORIZATION);

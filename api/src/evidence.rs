@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::HeaderMap;
 use tachi_domain::entity::notification::{NewNotification, NotificationType};
-use tachi_domain::evidence::{EvidenceError, FenceEvidence, GivenEvidence, MOST_BYTES, says_off};
+use tachi_domain::evidence::{EvidenceError, FenceEvidence, GivenEvidence, MAX_EVIDENCE_BYTES, claims_off};
 
 use crate::auth::Caller;
 use crate::error::ApiError;
@@ -71,7 +71,7 @@ fn read(values: &[&[u8]], new: &NewNotification) -> Result<FenceEvidence, Header
     };
     // The size is checked before the evidence is decoded.
     let bytes = value.len() / 4 * 3;
-    if bytes > MOST_BYTES + 2 {
+    if bytes > MAX_EVIDENCE_BYTES + 2 {
         return Err(EvidenceError::TooLong { bytes }.into());
     }
     let json = STANDARD.decode(value).map_err(HeaderError::NoBase64)?;
@@ -81,7 +81,7 @@ fn read(values: &[&[u8]], new: &NewNotification) -> Result<FenceEvidence, Header
         .payload
         .get("event")
         .is_some_and(|event| event.eq_ignore_ascii_case("STOPPED"));
-    if new.kind != NotificationType::ComputeHost || !stopped || !says_off(&new.payload) {
+    if new.kind != NotificationType::ComputeHost || !stopped || !claims_off(&new.payload) {
         return Err(HeaderError::OtherReport);
     }
     Ok(evidence)

@@ -50,7 +50,7 @@ pub(crate) struct AuthorisedRequest<B = ()> {
     pub(crate) body: B,
     pub(crate) headers: HeaderMap,
     /// Emits the request's events; `None` if events are disabled or the request changes nothing.
-    pub(crate) story: Option<RequestEvents>,
+    pub(crate) events: Option<RequestEvents>,
 }
 
 impl<B: FromBody> FromRequest<ApiState> for AuthorisedRequest<B> {
@@ -80,7 +80,7 @@ impl<B: FromBody> FromRequest<ApiState> for AuthorisedRequest<B> {
                 return Err(ApiError::Forbidden { rule });
             }
         }
-        let story = if parts.method == Method::GET || parts.method == Method::HEAD {
+        let events = if parts.method == Method::GET || parts.method == Method::HEAD {
             None
         } else {
             let ids = access_log::request_ids(&parts.extensions).unwrap_or_default();
@@ -91,7 +91,7 @@ impl<B: FromBody> FromRequest<ApiState> for AuthorisedRequest<B> {
             version,
             body,
             headers: parts.headers,
-            story,
+            events,
         })
     }
 }

@@ -91,7 +91,7 @@ impl Default for HealthOptions {
 
 /// The result of a backend.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Finding {
+pub(crate) struct BackendResult {
     pub(crate) is_good: bool,
     /// A short reason.
     pub(crate) reason: &'static str,
@@ -116,12 +116,12 @@ impl Health {
     }
 
     /// Runs all backends for a request to `port`.
-    pub(crate) async fn look(
+    pub(crate) async fn run(
         &self,
         segments: &dyn Segments,
         notify: &dyn Notifier,
         port: Option<u16>,
-    ) -> Vec<Finding> {
+    ) -> Vec<BackendResult> {
         let mut findings = Vec::with_capacity(self.options.backends.len());
         for backend in &self.options.backends {
             let (is_good, reason, details) = match backend {
@@ -148,7 +148,7 @@ impl Health {
                     }
                 }
             };
-            findings.push(Finding {
+            findings.push(BackendResult {
                 is_good,
                 reason,
                 details,

@@ -4,7 +4,7 @@ use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue};
 
 /// Masakari's media type for JSON.
-const OWN: &str = "application/vnd.openstack.masakari+json";
+const MASAKARI_JSON: &str = "application/vnd.openstack.masakari+json";
 const JSON: &str = "application/json";
 
 /// True if the body's media type is supported. `text/plain` counts, because one WSGI server substituted it for a missing header
@@ -17,7 +17,7 @@ pub(crate) fn is_supported(headers: &HeaderMap) -> bool {
         return false;
     };
     let bare = value.split(';').next().unwrap_or_default().trim();
-    ["", JSON, OWN, "text/plain"]
+    ["", JSON, MASAKARI_JSON, "text/plain"]
         .iter()
         .any(|known| bare.eq_ignore_ascii_case(known))
 }
@@ -33,14 +33,14 @@ pub(crate) fn of_answer(headers: &HeaderMap) -> HeaderValue {
             let quality = parts
                 .find_map(|part| part.strip_prefix("q="))
                 .map_or(1.0_f32, |q| q.parse().unwrap_or(0.0));
-            if name.eq_ignore_ascii_case(OWN) {
+            if name.eq_ignore_ascii_case(MASAKARI_JSON) {
                 own = quality;
             } else if name.eq_ignore_ascii_case(JSON) || name == "*/*" || name == "application/*" {
                 json = quality.max(json);
             }
         }
     }
-    HeaderValue::from_static(if own > json { OWN } else { JSON })
+    HeaderValue::from_static(if own > json { MASAKARI_JSON } else { JSON })
 }
 
 /// Returns the offer that the client prefers; the first if it has no preference or accepts none.
@@ -105,7 +105,7 @@ pub(crate) fn requests_v1(headers: &HeaderMap) -> bool {
             .flat_map(|list| list.split(','))
             .filter(|range| {
                 let name = range.split(';').next().unwrap_or_default().trim();
-                name.eq_ignore_ascii_case(JSON) || name.eq_ignore_ascii_case(OWN)
+                name.eq_ignore_ascii_case(JSON) || name.eq_ignore_ascii_case(MASAKARI_JSON)
             })
             .any(|range| version(range) == Some("1"))
     })
@@ -138,7 +138,7 @@ mod tests {
             (Some(""), true),
             (Some("application/json"), true),
             (Some("application/json; charset=utf-8"), true),
-            (Some(OWN), true),
+            (Some(MASAKARI_JSON), true),
             (Some("text/plain"), true),
             (Some("application/xml"), false),
             (Some("text/html"), false),
@@ -155,10 +155,10 @@ mod tests {
             (None, JSON),
             (Some("*/*"), JSON),
             (Some("text/html"), JSON),
-            (Some(OWN), OWN),
+            (Some(MASAKARI_JSON), MASAKARI_JSON),
             (
                 Some("application/vnd.openstack.masakari+json;q=0.5, application/json;q=0.4"),
-                OWN,
+                MASAKARI_JSON,
             ),
             (Some("application/vnd.openstack.masakari+json;q=0.5, */*"), JSON),
             (Some("application/vnd.openstack.masakari+json;q=nonsense"), JSON),

@@ -51,7 +51,7 @@ const HISTOGRAM_SUFFIXES: [&str; 3] = [
 ];
 
 /// Interval of moving measurements into their buckets. Until then each measurement is stored separately.
-const UPKEEP: Duration = Duration::from_secs(5);
+const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 
 /// The metrics of this process.
 #[derive(Clone)]
@@ -76,7 +76,7 @@ impl Metrics {
         if let Some(metrics) = STARTED.get() {
             return Ok(metrics.clone());
         }
-        let (recorder, metrics) = Self::apart()?;
+        let (recorder, metrics) = Self::create_recorder()?;
         match metrics::set_global_recorder(recorder) {
             Ok(()) => {
                 describe(version);
@@ -90,7 +90,7 @@ impl Metrics {
     }
 
     /// Creates a recorder that is not installed for the process.
-    pub(crate) fn apart() -> Result<(PrometheusRecorder, Self), MetricsError> {
+    pub(crate) fn create_recorder() -> Result<(PrometheusRecorder, Self), MetricsError> {
         let wrong = |error| MetricsError {
             source: Box::new(error),
         };
@@ -107,7 +107,7 @@ impl Metrics {
 
     /// Moves measurements into buckets, which bounds the memory while no client reads `/metrics`. Never returns.
     pub async fn upkeep(self) {
-        let mut tick = tokio::time::interval(UPKEEP);
+        let mut tick = tokio::time::interval(UPKEEP_INTERVAL);
         loop {
             tick.tick().await;
             self.0.run_upkeep();
@@ -220,12 +220,12 @@ pub(crate) fn open_connection() -> GaugeGuard {
 }
 
 /// Counts a request in flight until the result is dropped.
-pub(crate) fn request_begins() -> GaugeGuard {
+pub(crate) fn request_started() -> GaugeGuard {
     GaugeGuard::new(IN_FLIGHT)
 }
 
 /// Records an answered request.
-pub(crate) fn request_ended(method: &Method, route: &str, status: u16, took: Duration) {
+pub(crate) fn request_finished(method: &Method, route: &str, status: u16, took: Duration) {
     let method = match method.as_str() {
         "GET" => "GET",
         "HEAD" => "HEAD",

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tachi_domain::monitor::{MonitorKind, Signature};
+use tachi_domain::monitor::{MonitorHeartbeat, MonitorKind};
 use tachi_engine::ports::{Monitors, ReceivedHeartbeat};
 use tokio::time::Instant;
 
@@ -57,9 +57,9 @@ impl HeartbeatWriter {
     }
 
     /// Queues a heartbeat and schedules a write.
-    pub(crate) fn take(&self, signature: Signature) -> Result<(), RejectedHeartbeat> {
+    pub(crate) fn take(&self, heartbeat: MonitorHeartbeat) -> Result<(), RejectedHeartbeat> {
         let mut state = self.state();
-        let key = (signature.host.clone(), signature.kind);
+        let key = (heartbeat.host.clone(), heartbeat.kind);
         if let Some(at) = state.unknown.get(&key) {
             if at.elapsed() < UNKNOWN_HOST_TTL {
                 return Err(RejectedHeartbeat::UnknownHost);
@@ -70,7 +70,7 @@ impl HeartbeatWriter {
             return Err(RejectedHeartbeat::TooMany(WRITE_INTERVAL * 10));
         }
         let received = ReceivedHeartbeat {
-            signature,
+            heartbeat,
             received: Instant::now(),
         };
         state.waiting.insert(key, received);
@@ -83,7 +83,7 @@ impl HeartbeatWriter {
 
     /// Writes until no heartbeat waits.
     async fn write(&self) {
-        let _busy = Busy(self);
+        let _busy = BusyReset(self);
         let mut failed = false;
         loop {
             tokio::time::sleep(WRITE_INTERVAL).await;
@@ -97,7 +97,7 @@ impl HeartbeatWriter {
                 }
                 batch
             };
-            match self.monitors.sign_monitors(&batch).await {
+            match self.monitors.store_heartbeats(&batch).await {
                 Ok(unknown) => {
                     failed = false;
                     let mut state = self.state();
@@ -117,7 +117,7 @@ impl HeartbeatWriter {
                     let mut state = self.state();
                     for one in batch {
                         // A heartbeat that arrived meanwhile is newer.
-                        let key = (one.signature.host.clone(), one.signature.kind);
+                        let key = (one.heartbeat.host.clone(), one.heartbeat.kind);
                         state.waiting.entry(key).or_insert(one);
                     }
                 }
@@ -127,9 +127,9 @@ impl HeartbeatWriter {
 }
 
 /// Resets `busy` if the writer panics. Otherwise no writer would be started again.
-struct Busy<'a>(&'a HeartbeatWriter);
+struct BusyReset<'a>(&'a HeartbeatWriter);
 
-impl Drop for Busy<'_> {
+impl Drop for BusyReset<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
             self.0.state().busy = false;

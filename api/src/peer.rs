@@ -40,7 +40,7 @@ pub(crate) fn is_within(extensions: &Extensions, ranges: &[IpNet]) -> bool {
 
 /// True if a header shows that the request passed through a proxy.
 pub(crate) fn is_proxied(headers: &HeaderMap) -> bool {
-    const MARKS: [&str; 8] = [
+    const PROXY_HEADERS: [&str; 8] = [
         "forwarded",
         "via",
         "x-forwarded",
@@ -50,7 +50,7 @@ pub(crate) fn is_proxied(headers: &HeaderMap) -> bool {
         "x-forwarded-proto",
         "x-real-ip",
     ];
-    MARKS.iter().any(|name| headers.contains_key(*name))
+    PROXY_HEADERS.iter().any(|name| headers.contains_key(*name))
 }
 
 #[cfg(test)]

@@ -37,7 +37,7 @@ pub trait TokenValidator: Send + Sync {
     /// # Errors
     ///
     /// The same errors as [`TokenValidator::validate`].
-    async fn validate_ended(&self, token: &str) -> Result<Option<Identity>, Unavailable>;
+    async fn validate_expired(&self, token: &str) -> Result<Option<Identity>, Unavailable>;
 }
 
 /// Credentials for a login. The names are Keystone's.
@@ -75,18 +75,18 @@ pub(crate) struct MeteredValidator(pub(crate) Arc<dyn TokenValidator>);
 #[async_trait]
 impl TokenValidator for MeteredValidator {
     async fn validate(&self, token: &str) -> Result<Option<Identity>, Unavailable> {
-        let began = tokio::time::Instant::now();
-        counted(began, self.0.validate(token).await)
+        let started_at = tokio::time::Instant::now();
+        counted(started_at, self.0.validate(token).await)
     }
 
-    async fn validate_ended(&self, token: &str) -> Result<Option<Identity>, Unavailable> {
-        let began = tokio::time::Instant::now();
-        counted(began, self.0.validate_ended(token).await)
+    async fn validate_expired(&self, token: &str) -> Result<Option<Identity>, Unavailable> {
+        let started_at = tokio::time::Instant::now();
+        counted(started_at, self.0.validate_expired(token).await)
     }
 }
 
 fn counted(
-    began: tokio::time::Instant,
+    started_at: tokio::time::Instant,
     answer: Result<Option<Identity>, Unavailable>,
 ) -> Result<Option<Identity>, Unavailable> {
     let outcome = match &answer {
@@ -94,7 +94,7 @@ fn counted(
         Ok(None) => "invalid",
         Err(_) => "failed",
     };
-    metrics::token_validated(outcome, began.elapsed());
+    metrics::token_validated(outcome, started_at.elapsed());
     answer
 }
 
@@ -117,15 +117,15 @@ pub trait RegionService: Send + Sync {
     /// # Errors
     ///
     /// The database failed.
-    async fn look(&self) -> Result<Arc<RegionSnapshot>, JournalError>;
+    async fn snapshot(&self) -> Result<Arc<RegionSnapshot>, JournalError>;
 
     /// Returns a state that may be one second old, for streams, which poll.
     ///
     /// # Errors
     ///
     /// The database failed.
-    async fn look_lately(&self) -> Result<Arc<RegionSnapshot>, JournalError> {
-        self.look().await
+    async fn cached_snapshot(&self) -> Result<Arc<RegionSnapshot>, JournalError> {
+        self.snapshot().await
     }
 
     /// Returns the scheduled jobs of the engines with their results, as read after the call.
@@ -168,7 +168,7 @@ pub trait Controller: Send + Sync {
     /// # Errors
     ///
     /// The marker is invalid, or the logs could not be read.
-    async fn audit(&self, wish: AuditRequest) -> Result<AuditView, QueryError>;
+    async fn audit(&self, request: AuditRequest) -> Result<AuditView, QueryError>;
 
     /// Returns the checks for returning a host, given by name or id, to service.
     ///
@@ -198,9 +198,9 @@ pub struct Ports {
     /// Checks host names in Nova.
     pub compute_hosts: Arc<dyn ComputeHosts>,
     /// Provides the state of the region.
-    pub lookout: Arc<dyn RegionService>,
+    pub region: Arc<dyn RegionService>,
     /// Queries and actions on recoveries.
-    pub desk: Arc<dyn OperatorJournal>,
+    pub operator_journal: Arc<dyn OperatorJournal>,
     pub freezes: Arc<dyn Freezes>,
     /// Stores drains and givebacks.
     pub plans: Arc<dyn Plans>,

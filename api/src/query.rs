@@ -29,11 +29,11 @@ impl FromRequestParts<ApiState> for Params {
 }
 
 /// The spellings of true in a query; case does not matter.
-pub(crate) const TRUE: &[&str] = &["1", "on", "t", "true", "y", "yes"];
+pub(crate) const TRUE_SPELLINGS: &[&str] = &["1", "on", "t", "true", "y", "yes"];
 /// The spellings of false.
-pub(crate) const FALSE: &[&str] = &["0", "f", "false", "n", "no", "off"];
+pub(crate) const FALSE_SPELLINGS: &[&str] = &["0", "f", "false", "n", "no", "off"];
 /// All spellings, in the list that clients know from Masakari.
-const ACCEPTED: &str = "'0', '1', 'f', 'false', 'n', 'no', 'off', 'on', 't', 'true', 'y', 'yes'";
+const BOOLEAN_SPELLINGS: &str = "'0', '1', 'f', 'false', 'n', 'no', 'off', 'on', 't', 'true', 'y', 'yes'";
 
 impl Params {
     /// Returns the value of `name`; the last one if there are several.
@@ -64,13 +64,13 @@ impl Params {
             return Ok(None);
         };
         let word = value.trim().to_ascii_lowercase();
-        if TRUE.contains(&word.as_str()) {
+        if TRUE_SPELLINGS.contains(&word.as_str()) {
             Ok(Some(true))
-        } else if FALSE.contains(&word.as_str()) {
+        } else if FALSE_SPELLINGS.contains(&word.as_str()) {
             Ok(Some(false))
         } else {
             Err(ApiError::bad_request(format!(
-                "Invalid value for {name}: Unrecognized value '{value}', acceptable values are: {ACCEPTED}"
+                "Invalid value for {name}: Unrecognized value '{value}', acceptable values are: {BOOLEAN_SPELLINGS}"
             )))
         }
     }

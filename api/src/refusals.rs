@@ -10,7 +10,7 @@ use std::time::Duration;
 use tachi_domain::entity::notification::{NewNotification, NotificationType};
 use tachi_domain::refusal::RefusalReason;
 use tachi_domain::{Reporter, Timestamp};
-use tachi_engine::ports::refusals::{LONGEST, RETENTION, SLOT};
+use tachi_engine::ports::refusals::{MAX_NAME_CHARS, RETENTION, SLOT_LENGTH};
 use tachi_engine::ports::{Clock, RefusalLog, Refusals, RegistryError};
 use uuid::Uuid;
 
@@ -59,7 +59,7 @@ struct Key {
 }
 
 struct Slot {
-    begins: Timestamp,
+    start: Timestamp,
     rows: HashMap<Key, Row>,
     of_reporter: HashMap<String, usize>,
 }
@@ -74,16 +74,16 @@ struct Row {
 }
 
 impl Slot {
-    fn of(begins: Timestamp) -> Self {
+    fn of(start: Timestamp) -> Self {
         Self {
-            begins,
+            start,
             rows: HashMap::new(),
             of_reporter: HashMap::new(),
         }
     }
 
     /// Returns the row for a key: its own, or else one shared by its reporter, or else one shared by all others.
-    fn place(&self, mut key: Key) -> Key {
+    fn row_key(&self, mut key: Key) -> Key {
         let is_there = |key: &Key| self.rows.contains_key(key);
         let of_one = self.of_reporter.get(&key.reporter).copied().unwrap_or(0);
         if !is_there(&key) && (self.rows.len() >= MAX_ROWS || of_one >= MAX_ROWS_PER_REPORTER) {
@@ -96,7 +96,7 @@ impl Slot {
     }
 
     fn count(&mut self, key: Key, at: Timestamp) {
-        let key = self.place(key);
+        let key = self.row_key(key);
         let Ok(number) = u32::try_from(self.rows.len()) else {
             return;
         };
@@ -140,7 +140,7 @@ impl RefusalCounter {
     /// Counts a refused report and schedules a write.
     pub(crate) fn count(&self, new: &NewNotification, reporter: &Reporter, reason: RefusalReason) {
         let at = self.clock.wall();
-        let begins = beginning(at);
+        let start = slot_start(at);
         let key = Key {
             host: name(&new.hostname),
             kind: new.kind,
@@ -148,14 +148,14 @@ impl RefusalCounter {
             reason,
         };
         let mut state = self.state();
-        if !state.slots.iter().any(|slot| slot.begins == begins) {
+        if !state.slots.iter().any(|slot| slot.start == start) {
             state.slots.retain(|slot| !slot.is_written());
             if state.slots.len() >= MAX_SLOTS {
                 state.slots.pop_front();
             }
-            state.slots.push_back(Slot::of(begins));
+            state.slots.push_back(Slot::of(start));
         }
-        if let Some(slot) = state.slots.iter_mut().find(|slot| slot.begins == begins) {
+        if let Some(slot) = state.slots.iter_mut().find(|slot| slot.start == start) {
             slot.count(key, at);
         }
         if !std::mem::replace(&mut state.busy, true) {
@@ -198,7 +198,7 @@ impl RefusalCounter {
     /// The database failed. Nothing is lost: the next call retries.
     pub async fn flush(&self) -> Result<(), tachi_engine::ports::JournalError> {
         let _one = self.writing.lock().await;
-        let rows = self.waiting();
+        let rows = self.take_unwritten();
         if rows.is_empty() {
             return Ok(());
         }
@@ -207,12 +207,12 @@ impl RefusalCounter {
             let unwritten: HashSet<_> = rows.iter().map(|row| (row.slot, row.number)).collect();
             for slot in &mut self.state().slots {
                 for row in slot.rows.values_mut() {
-                    row.new |= unwritten.contains(&(slot.begins, row.number));
+                    row.new |= unwritten.contains(&(slot.start, row.number));
                 }
             }
             return written;
         }
-        let slot = beginning(self.clock.wall());
+        let slot = slot_start(self.clock.wall());
         if self.state().pruned.replace(slot) != Some(slot) {
             let seconds = i64::try_from(RETENTION.as_secs()).unwrap_or(i64::MAX);
             self.log.forget_refusals(slot.minus_seconds(seconds)).await?;
@@ -221,13 +221,13 @@ impl RefusalCounter {
     }
 
     /// Returns the unwritten rows and marks them as written.
-    fn waiting(&self) -> Vec<Refusals> {
+    fn take_unwritten(&self) -> Vec<Refusals> {
         let mut rows = Vec::new();
         for slot in &mut self.state().slots {
             for (key, row) in slot.rows.iter_mut().filter(|(_, row)| row.new) {
                 row.new = false;
                 rows.push(Refusals {
-                    slot: slot.begins,
+                    slot: slot.start,
                     writer: self.writer,
                     number: row.number,
                     host: key.host.clone(),
@@ -258,15 +258,15 @@ pub(crate) fn reason(error: &RegistryError) -> RefusalReason {
 }
 
 /// Returns the start of the ten-minute slot of a time.
-fn beginning(at: Timestamp) -> Timestamp {
-    let slot = i64::try_from(SLOT.as_micros()).unwrap_or(i64::MAX);
+fn slot_start(at: Timestamp) -> Timestamp {
+    let slot = i64::try_from(SLOT_LENGTH.as_micros()).unwrap_or(i64::MAX);
     Timestamp::from_micros(at.micros() - at.micros().rem_euclid(slot))
 }
 
 /// Shortens a name so that it fits the column on every database.
 fn name(text: &str) -> String {
     let clean = text.chars().map(|one| if one.is_control() { ' ' } else { one });
-    clean.take(LONGEST).collect()
+    clean.take(MAX_NAME_CHARS).collect()
 }
 
 #[cfg(test)]

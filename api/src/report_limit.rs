@@ -59,7 +59,7 @@ impl ReportLimit {
     /// # Errors
     ///
     /// The limit is exceeded; the value is the time until the count is reset.
-    pub(crate) fn take(&self, new: &NewNotification, now: Duration) -> Result<(), Duration> {
+    pub(crate) fn count(&self, new: &NewNotification, now: Duration) -> Result<(), Duration> {
         let Some(most) = self.most else {
             return Ok(());
         };
@@ -155,17 +155,17 @@ mod tests {
             limit.remember(host, Some(segment(number)));
         }
         for host in ["a1", "a2", "a1", "b1"] {
-            assert_eq!(limit.take(&vm(host), at(0)), Ok(()), "{host}");
+            assert_eq!(limit.count(&vm(host), at(0)), Ok(()), "{host}");
         }
-        assert_eq!(limit.take(&vm("a2"), at(10)), Err(Duration::from_secs(50)));
-        assert_eq!(limit.take(&vm("b1"), at(10)), Ok(()));
+        assert_eq!(limit.count(&vm("a2"), at(10)), Err(Duration::from_secs(50)));
+        assert_eq!(limit.count(&vm("b1"), at(10)), Ok(()));
         assert_eq!(
-            limit.take(&vm("new"), at(10)),
+            limit.count(&vm("new"), at(10)),
             Ok(()),
             "its segment is not known yet"
         );
-        assert_eq!(limit.take(&vm("a2"), at(59)), Err(Duration::from_secs(1)));
-        assert_eq!(limit.take(&vm("a2"), at(60)), Ok(()));
+        assert_eq!(limit.count(&vm("a2"), at(59)), Err(Duration::from_secs(1)));
+        assert_eq!(limit.count(&vm("a2"), at(60)), Ok(()));
     }
 
     /// Covers T7.
@@ -173,9 +173,9 @@ mod tests {
     fn a_reporter_uses_up_only_its_own_count() {
         let limit = ReportLimit::new(2);
         limit.remember("a1", Some(segment(1)));
-        let taken = (0..100).filter(|_| limit.take(&of(Vm, "flood", "a1"), at(0)).is_ok());
+        let taken = (0..100).filter(|_| limit.count(&of(Vm, "flood", "a1"), at(0)).is_ok());
         assert_eq!(taken.count(), 2);
-        assert_eq!(limit.take(&of(Vm, "other", "a1"), at(0)), Ok(()));
+        assert_eq!(limit.count(&of(Vm, "other", "a1"), at(0)), Ok(()));
     }
 
     /// Covers T7.
@@ -185,11 +185,11 @@ mod tests {
         for host in ["a1", "a2"] {
             limit.remember(host, Some(segment(1)));
         }
-        while limit.take(&of(Process, "m", "a1"), at(0)).is_ok() {}
+        while limit.count(&of(Process, "m", "a1"), at(0)).is_ok() {}
         for host in ["a1", "a2"] {
-            assert_eq!(limit.take(&of(ComputeHost, "m", host), at(0)), Ok(()), "{host}");
+            assert_eq!(limit.count(&of(ComputeHost, "m", host), at(0)), Ok(()), "{host}");
             assert!(
-                limit.take(&of(ComputeHost, "m", host), at(1)).is_err(),
+                limit.count(&of(ComputeHost, "m", host), at(1)).is_err(),
                 "{host} again"
             );
         }
@@ -200,11 +200,11 @@ mod tests {
     fn a_host_that_moves_is_counted_where_it_is() {
         let limit = ReportLimit::new(1);
         limit.remember("a", Some(segment(1)));
-        assert_eq!(limit.take(&vm("a"), at(0)), Ok(()));
+        assert_eq!(limit.count(&vm("a"), at(0)), Ok(()));
         limit.remember("a", None);
-        assert!(limit.take(&vm("a"), at(1)).is_err());
+        assert!(limit.count(&vm("a"), at(1)).is_err());
         limit.remember("a", Some(segment(2)));
-        assert_eq!(limit.take(&vm("a"), at(1)), Ok(()));
+        assert_eq!(limit.count(&vm("a"), at(1)), Ok(()));
     }
 
     /// Covers R18.
@@ -212,16 +212,16 @@ mod tests {
     fn invented_names_cost_bounded_memory_and_displace_no_others() {
         let limit = ReportLimit::new(2);
         limit.remember("real", Some(segment(1)));
-        assert_eq!(limit.take(&vm("real"), at(0)), Ok(()));
+        assert_eq!(limit.count(&vm("real"), at(0)), Ok(()));
         let let_in = (0..MAX_NAMES * 2)
-            .filter(|number| limit.take(&vm(&format!("x{number}")), at(0)).is_ok())
+            .filter(|number| limit.count(&vm(&format!("x{number}")), at(0)).is_ok())
             .count();
         assert_eq!(let_in, MAX_NAMES - 1 + 2);
-        assert_eq!(limit.take(&vm("real"), at(0)), Ok(()));
+        assert_eq!(limit.count(&vm("real"), at(0)), Ok(()));
         for number in 0..MAX_NAMES * 2 {
             let host = format!("x{number}");
             limit.remember(&host, Some(segment(3)));
-            _ = limit.take(&of(ComputeHost, "m", &host), at(0));
+            _ = limit.count(&of(ComputeHost, "m", &host), at(0));
         }
         let counts = limit.counts.lock().unwrap();
         assert!(
@@ -234,6 +234,6 @@ mod tests {
     #[test]
     fn zero_is_no_limit() {
         let limit = ReportLimit::new(0);
-        assert!((0..10_000).all(|_| limit.take(&vm("a"), at(0)).is_ok()));
+        assert!((0..10_000).all(|_| limit.count(&vm("a"), at(0)).is_ok()));
     }
 }

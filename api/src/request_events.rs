@@ -25,7 +25,7 @@ pub(crate) struct RequestIds {
 #[derive(Clone, Debug)]
 pub(crate) struct RequestEvents {
     cause: Arc<Cause>,
-    began: Timestamp,
+    started_at: Timestamp,
 }
 
 impl RequestEvents {
@@ -50,7 +50,7 @@ impl RequestEvents {
         };
         Some(Self {
             cause: Arc::new(cause),
-            began: app.clock.wall(),
+            started_at: app.clock.wall(),
         })
     }
 
@@ -79,7 +79,7 @@ impl RequestEvents {
     }
 
     fn ended(&self, app: &ApiState, subject: Subject, phase: Phase, trouble: Option<FailureCause>) {
-        self.emit(app, subject.clone(), Phase::Start, self.began, None);
+        self.emit(app, subject.clone(), Phase::Start, self.started_at, None);
         self.emit(app, subject, phase, app.clock.wall(), trouble);
     }
 

@@ -14,10 +14,10 @@ use crate::access_log::Observer;
 use crate::auth::{AuthBackend, Identifier, TokenAuth, TokenOptions};
 use crate::binding::Binding;
 use crate::error::ApiError;
+use crate::event_streams::Streams;
 use crate::handlers::{healthcheck, metrics, versions};
 use crate::health::Health;
 use crate::links::Links;
-use crate::live::Streams;
 use crate::monitor_heartbeats::HeartbeatWriter;
 use crate::options::{Auth, Options};
 use crate::ports::{MeteredValidator, Ports};
@@ -79,12 +79,12 @@ pub fn router(options: Options, ports: Ports) -> Result<Router, BuildError> {
         notify: ports.notify,
         clock: ports.clock,
         compute_hosts: ports.compute_hosts,
-        lookout: ports.lookout,
-        desk: ports.desk,
+        region: ports.region,
+        operator_journal: ports.operator_journal,
         freezes: ports.freezes,
         plans: ports.plans,
         audit: ports.audit,
-        signs: HeartbeatWriter::new(Arc::clone(&ports.monitors)),
+        heartbeats: HeartbeatWriter::new(Arc::clone(&ports.monitors)),
         monitors: ports.monitors,
         controller: ports.controller,
         refusals: ports.refusals,

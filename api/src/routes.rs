@@ -4,8 +4,8 @@ use axum::routing::{MethodRouter, delete, get, post, put};
 use http::Method;
 
 use crate::handlers::{
-    actions, boot_guard, controller, extensions, failures, freezes, hosts, live, maintenance, monitors,
-    notifications, operator, plans, refused, segments, versions, vmoves,
+    actions, boot_guard, controller, event_streams, extensions, failures, freezes, hosts, maintenance,
+    monitors, not_allowed, notifications, operator, plans, segments, versions, vmoves,
 };
 use crate::policy::Rule;
 use crate::state::ApiState;
@@ -17,7 +17,7 @@ pub(crate) struct Route {
     /// The policy rule; `None` if every valid token is sufficient.
     pub(crate) rule: Option<Rule>,
     /// True if the route exists only to answer 405.
-    pub(crate) refused: bool,
+    pub(crate) not_allowed: bool,
     pub(crate) handler: MethodRouter<ApiState>,
 }
 
@@ -31,7 +31,7 @@ pub struct RouteInfo {
     /// The policy rule; `None` if every valid token is sufficient.
     pub rule: Option<&'static str>,
     /// True if the route exists only to answer 405.
-    pub refused: bool,
+    pub not_allowed: bool,
 }
 
 /// Returns all routes that need a token.
@@ -43,13 +43,13 @@ pub fn routes() -> Vec<RouteInfo> {
                  method,
                  path,
                  rule,
-                 refused,
+                 not_allowed,
                  ..
              }| RouteInfo {
                 method,
                 path,
                 rule: rule.map(|Rule(name)| name),
-                refused,
+                not_allowed,
             },
         )
         .collect()
@@ -125,7 +125,7 @@ pub(crate) fn table() -> Vec<Route> {
         ruled(Method::POST, "/operator/v1/reporters/{reporter}/lift", ACT, post(maintenance::unmute)),
         ruled(Method::DELETE, "/operator/v1/monitors/{hostname}/{kind}", ACT, delete(maintenance::forget)),
         ruled(Method::GET, "/operator/v1/schedule", READ, get(operator::schedule)),
-        ruled(Method::GET, "/operator/v1/events", READ, get(live::listen)),
+        ruled(Method::GET, "/operator/v1/events", READ, get(event_streams::listen)),
         ruled(Method::POST, "/operator/v1/words", ACT, post(actions::submit)),
         ruled(Method::GET, "/operator/v1/freezes", READ, get(freezes::list)),
         ruled(Method::POST, "/operator/v1/freezes", ACT, post(freezes::freeze)),
@@ -134,27 +134,27 @@ pub(crate) fn table() -> Vec<Route> {
         open(Method::GET, "/v1/", get(versions::show)),
         open(Method::GET, "/v1/versions/{id}", get(versions::show_by_id)),
         // Methods that are never allowed: 405 where Masakari's resource router answers 405, 404 everywhere else.
-        never(Method::GET, "/v1/versions", get(refused::index)),
-        never(Method::PUT, NOTIFICATION, put(refused::update)),
-        never(Method::DELETE, NOTIFICATION, delete(refused::delete)),
-        never(Method::POST, VMOVES, post(refused::create)),
-        never(Method::PUT, VMOVE, put(refused::update)),
-        never(Method::DELETE, VMOVE, delete(refused::delete)),
-        never(Method::POST, EXTENSIONS, post(refused::create)),
-        never(Method::PUT, EXTENSION, put(refused::update)),
-        never(Method::DELETE, EXTENSION, delete(refused::delete)),
-        never(Method::GET, "/v1/segments/new", get(refused::new)),
-        never(Method::GET, "/v1/segments/{segment}/edit", get(refused::edit)),
-        never(Method::POST, "/v1/segments/{segment}/action", post(refused::action)),
-        never(Method::GET, "/v1/segments/{segment}/hosts/new", get(refused::new)),
-        never(Method::GET, "/v1/segments/{segment}/hosts/{host}/edit", get(refused::edit)),
-        never(Method::GET, "/v1/notifications/new", get(refused::new)),
-        never(Method::GET, "/v1/notifications/{notification}/edit", get(refused::edit)),
-        never(Method::POST, "/v1/notifications/{notification}/action", post(refused::action)),
-        never(Method::GET, "/v1/notifications/{notification}/vmoves/new", get(refused::new)),
-        never(Method::GET, "/v1/notifications/{notification}/vmoves/{vmove}/edit", get(refused::edit)),
-        never(Method::GET, "/v1/extensions/new", get(refused::new)),
-        never(Method::GET, "/v1/extensions/{alias}/edit", get(refused::edit)),
+        never(Method::GET, "/v1/versions", get(not_allowed::index)),
+        never(Method::PUT, NOTIFICATION, put(not_allowed::update)),
+        never(Method::DELETE, NOTIFICATION, delete(not_allowed::delete)),
+        never(Method::POST, VMOVES, post(not_allowed::create)),
+        never(Method::PUT, VMOVE, put(not_allowed::update)),
+        never(Method::DELETE, VMOVE, delete(not_allowed::delete)),
+        never(Method::POST, EXTENSIONS, post(not_allowed::create)),
+        never(Method::PUT, EXTENSION, put(not_allowed::update)),
+        never(Method::DELETE, EXTENSION, delete(not_allowed::delete)),
+        never(Method::GET, "/v1/segments/new", get(not_allowed::new)),
+        never(Method::GET, "/v1/segments/{segment}/edit", get(not_allowed::edit)),
+        never(Method::POST, "/v1/segments/{segment}/action", post(not_allowed::action)),
+        never(Method::GET, "/v1/segments/{segment}/hosts/new", get(not_allowed::new)),
+        never(Method::GET, "/v1/segments/{segment}/hosts/{host}/edit", get(not_allowed::edit)),
+        never(Method::GET, "/v1/notifications/new", get(not_allowed::new)),
+        never(Method::GET, "/v1/notifications/{notification}/edit", get(not_allowed::edit)),
+        never(Method::POST, "/v1/notifications/{notification}/action", post(not_allowed::action)),
+        never(Method::GET, "/v1/notifications/{notification}/vmoves/new", get(not_allowed::new)),
+        never(Method::GET, "/v1/notifications/{notification}/vmoves/{vmove}/edit", get(not_allowed::edit)),
+        never(Method::GET, "/v1/extensions/new", get(not_allowed::new)),
+        never(Method::GET, "/v1/extensions/{alias}/edit", get(not_allowed::edit)),
     ]
 }
 
@@ -163,7 +163,7 @@ fn ruled(method: Method, path: &'static str, rule: &'static str, handler: Method
         method,
         path,
         rule: Some(Rule(rule)),
-        refused: false,
+        not_allowed: false,
         handler,
     }
 }
@@ -173,14 +173,14 @@ fn open(method: Method, path: &'static str, handler: MethodRouter<ApiState>) -> 
         method,
         path,
         rule: None,
-        refused: false,
+        not_allowed: false,
         handler,
     }
 }
 
 fn never(method: Method, path: &'static str, handler: MethodRouter<ApiState>) -> Route {
     Route {
-        refused: true,
+        not_allowed: true,
         ..open(method, path, handler)
     }
 }

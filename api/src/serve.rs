@@ -45,7 +45,7 @@ pub struct ServeOptions {
     /// The TLS configuration; `None` for plain HTTP.
     pub tls: Option<Tls>,
     /// Updated every second while the server accepts connections.
-    pub pulse: Liveness,
+    pub liveness: Liveness,
 }
 
 impl Default for ServeOptions {
@@ -60,7 +60,7 @@ impl Default for ServeOptions {
             max_head_bytes: 65_536,
             keep_alive: true,
             tls: None,
-            pulse: Liveness::default(),
+            liveness: Liveness::default(),
         }
     }
 }
@@ -81,7 +81,7 @@ pub async fn serve(
 ) -> bool {
     let connections = TaskTracker::new();
     let places = Connections::new(options.max_connections);
-    let cut = CancellationToken::new();
+    let cancellation = CancellationToken::new();
     let options = Arc::new(options);
     let port = listener.local_addr().map_or(0, |address| address.port());
     let mut beat = interval(LIVENESS_INTERVAL);
@@ -93,15 +93,15 @@ pub async fn serve(
         tokio::select! {
             () = shutdown.cancelled() => break,
             // Each tick also retries a waiting connection: a place may be idle now without having been freed.
-            _ = beat.tick() => options.pulse.beat(),
+            _ = beat.tick() => options.liveness.beat(),
             accepted = accept(&listener), if waiting.is_none() => waiting = Some(accepted),
-            () = places.freed(), if waiting.is_some() => {}
+            () = places.slot_released(), if waiting.is_some() => {}
         }
         let Some((stream, address)) = waiting.take() else {
             continue;
         };
         let place = match places.admit(address.ip().to_canonical()) {
-            Admission::Place(place) => place,
+            Admission::Admitted(place) => place,
             Admission::Refused => {
                 tracing::warn!(client = %address.ip(), "refused a connection: half of all active connections are from this address");
                 continue;
@@ -120,13 +120,13 @@ pub async fn serve(
             place.activity.clone(),
             shutdown.clone(),
         );
-        let cut = cut.clone();
+        let cancellation = cancellation.clone();
         connections.spawn(async move {
             let place = place;
             // Drops the connection when the drain timeout has passed or another connection needs the place.
             tokio::select! {
-                () = cut.cancelled() => {}
-                () = place.cut.cancelled() => tracing::debug!(client = %peer.address, "closing an idle connection for a new one"),
+                () = cancellation.cancelled() => {}
+                () = place.cancellation.cancelled() => tracing::debug!(client = %peer.address, "closing an idle connection for a new one"),
                 () = connection => {}
             }
         });
@@ -142,7 +142,7 @@ pub async fn serve(
             "requests did not finish in time; dropping them"
         );
     }
-    cut.cancel();
+    cancellation.cancel();
     connections.wait().await;
     drained
 }

@@ -10,9 +10,9 @@ use tachi_engine::ports::{
 use crate::auth::AuthBackend;
 use crate::binding::Binding;
 use crate::cors::Cors;
+use crate::event_streams::Streams;
 use crate::health::Health;
 use crate::links::Links;
-use crate::live::Streams;
 use crate::metrics::MetricsAccess;
 use crate::monitor_heartbeats::HeartbeatWriter;
 use crate::policy::Policy;
@@ -30,14 +30,14 @@ pub(crate) struct Components {
     pub(crate) notify: Arc<dyn Notifier>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) compute_hosts: Arc<dyn ComputeHosts>,
-    pub(crate) lookout: Arc<dyn RegionService>,
-    pub(crate) desk: Arc<dyn OperatorJournal>,
+    pub(crate) region: Arc<dyn RegionService>,
+    pub(crate) operator_journal: Arc<dyn OperatorJournal>,
     pub(crate) freezes: Arc<dyn Freezes>,
     pub(crate) plans: Arc<dyn Plans>,
     pub(crate) audit: Arc<dyn AuditSink>,
     pub(crate) monitors: Arc<dyn Monitors>,
     pub(crate) controller: Arc<dyn Controller>,
-    pub(crate) signs: HeartbeatWriter,
+    pub(crate) heartbeats: HeartbeatWriter,
     pub(crate) refusals: RefusalCounter,
     pub(crate) streams: Streams,
     pub(crate) events: Arc<dyn Events>,

@@ -6,16 +6,17 @@
     reason = "bodies are built where they are sent"
 )]
 
+mod actions;
 mod auth;
 mod bench;
 mod binding;
 mod board;
-mod board_words;
+mod board_actions;
 mod boot_guard;
 mod controller;
-mod desk;
 mod downtime;
 mod errors;
+mod event_streams;
 mod events;
 mod evidence;
 mod failures;
@@ -23,18 +24,17 @@ mod fake;
 mod freezes;
 mod fuzz;
 mod hosts;
-mod live;
+mod maintenance;
 mod monitors;
 #[cfg(test)]
 mod notifications;
 mod openapi;
 mod operations;
 mod operator;
+mod operator_journal;
 mod plans;
 mod policy;
 mod report_limit;
 mod segments;
-mod upkeep;
 mod versions;
 mod vmoves;
-mod words;

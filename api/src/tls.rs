@@ -158,14 +158,14 @@ fn certificates(what: &'static str, path: &Path) -> Result<Vec<CertificateDer<'s
 }
 
 fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
-    const WHAT: &str = "a private key without a passphrase";
+    const EXPECTED: &str = "a private key without a passphrase";
     PrivateKeyDer::from_pem_file(path).map_err(|source| {
         let path = path.to_owned();
         if matches!(source, pem::Error::NoItemsFound) {
-            TlsError::Nothing { what: WHAT, path }
+            TlsError::Nothing { what: EXPECTED, path }
         } else {
             TlsError::File {
-                what: WHAT,
+                what: EXPECTED,
                 path,
                 source,
             }

@@ -15,7 +15,7 @@ pub(crate) mod plan;
 mod repr;
 pub(crate) mod rules;
 pub(crate) mod segment;
-mod shown;
 pub(crate) mod vmove;
+mod word_schema;
 
 pub(crate) use fields::Problems;

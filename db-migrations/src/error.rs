@@ -91,12 +91,12 @@ fn is_forbidden(error: &DbErr) -> bool {
 }
 
 /// Adds the attempted operation to a database error.
-pub(crate) trait While<T> {
-    fn while_(self, operation: &'static str) -> Result<T, SyncError>;
+pub(crate) trait ErrorContext<T> {
+    fn during(self, operation: &'static str) -> Result<T, SyncError>;
 }
 
-impl<T> While<T> for Result<T, DbErr> {
-    fn while_(self, operation: &'static str) -> Result<T, SyncError> {
+impl<T> ErrorContext<T> for Result<T, DbErr> {
+    fn during(self, operation: &'static str) -> Result<T, SyncError> {
         self.map_err(|source| SyncError::Database { operation, source })
     }
 }

@@ -59,7 +59,7 @@ mod widen;
 pub use error::SyncError;
 pub use fill::FilledCounts;
 pub use origin::{Origin, Revision, origin};
-pub use sync::{Holds, Report, sync};
+pub use sync::{Report, RowCounts, sync};
 
 use sea_orm_migration::prelude::{
     ConnectionTrait, DbErr, DynIden, IntoIden, MigrationTrait, MigratorTrait, async_trait,

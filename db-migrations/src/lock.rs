@@ -14,7 +14,7 @@ use sea_orm_migration::sea_orm::{
     TransactionOptions, TransactionTrait as _,
 };
 
-use crate::error::{SyncError, While as _};
+use crate::error::{ErrorContext as _, SyncError};
 use crate::statement::number;
 
 /// Time to wait for another process, in seconds. Adopting a large database takes minutes.
@@ -41,7 +41,7 @@ impl Lock {
         let tx = db
             .begin_with_options(options)
             .await
-            .while_("starting the migration")?;
+            .during("starting the migration")?;
         let taken = match tx.get_database_backend() {
             // Waits for this lock even if the session's timeout for other locks is short.
             DbBackend::Postgres => tx
@@ -59,7 +59,7 @@ impl Lock {
             }
             DbBackend::Sqlite | _ => Ok(true),
         };
-        if taken.while_("waiting for the lock")? {
+        if taken.during("waiting for the lock")? {
             Ok(Self { tx })
         } else {
             Err(SyncError::Locked {

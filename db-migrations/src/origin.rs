@@ -2,7 +2,7 @@
 
 use sea_orm_migration::prelude::{ConnectionTrait, MigratorTrait as _};
 
-use crate::error::{SyncError, While as _};
+use crate::error::{ErrorContext as _, SyncError};
 use crate::inspect::{columns, tables};
 use crate::statement::texts;
 use crate::{Migrator, TABLE};
@@ -168,7 +168,7 @@ pub struct Origin {
 ///
 /// `Unknown` for another application's database or an unknown version, `Newer`, `Database`.
 pub async fn origin<C: ConnectionTrait>(db: &C) -> Result<Origin, SyncError> {
-    let there = tables(db).await.while_("listing the tables")?;
+    let there = tables(db).await.during("listing the tables")?;
     let has = |name: &str| there.iter().any(|table| table == name);
     let applied = if has(TABLE) {
         applied(db).await?
@@ -208,7 +208,7 @@ pub async fn origin<C: ConnectionTrait>(db: &C) -> Result<Origin, SyncError> {
                     "it has Masakari's tables, but no revision in {ALEMBIC} or {LEGACY}; the dump may be incomplete"
                 )));
             }
-            None => no_strangers(&there)?,
+            None => refuse_foreign_tables(&there)?,
         }
     }
     for table in MASAKARI_TABLES.iter().filter(|table| has(table.name)) {
@@ -228,7 +228,7 @@ pub async fn origin<C: ConnectionTrait>(db: &C) -> Result<Origin, SyncError> {
 async fn alembic(db: &impl ConnectionTrait) -> Result<Option<Revision>, SyncError> {
     let ids = texts(db, &format!("SELECT version_num FROM {ALEMBIC} ORDER BY 1"))
         .await
-        .while_("reading Masakari's revision")?;
+        .during("reading Masakari's revision")?;
     match ids.as_slice() {
         [] => Ok(None),
         [id] => Revision::from_id(id).map(Some).ok_or_else(|| {
@@ -248,7 +248,7 @@ async fn legacy(db: &impl ConnectionTrait) -> Result<Option<Revision>, SyncError
     // Read as text, because the three databases have integers of different sizes.
     let versions = texts(db, &format!("SELECT CAST(version AS CHAR(20)) FROM {LEGACY}"))
         .await
-        .while_("reading Masakari's version")?;
+        .during("reading Masakari's version")?;
     let version: i64 = match versions.as_slice() {
         [version] => version.trim().parse().unwrap_or(0),
         _ => 0,
@@ -269,7 +269,7 @@ async fn legacy(db: &impl ConnectionTrait) -> Result<Option<Revision>, SyncError
 async fn applied(db: &impl ConnectionTrait) -> Result<Vec<String>, SyncError> {
     let applied = texts(db, &format!("SELECT version FROM {TABLE} ORDER BY 1"))
         .await
-        .while_("reading the applied migrations")?;
+        .during("reading the applied migrations")?;
     let known: Vec<String> = Migrator::migrations()
         .iter()
         .map(|migration| migration.name().to_owned())
@@ -287,7 +287,7 @@ async fn applied(db: &impl ConnectionTrait) -> Result<Vec<String>, SyncError> {
 }
 
 /// Rejects a database with tables of a third party, which means that the URL is wrong. An empty database is a new one.
-fn no_strangers(there: &[String]) -> Result<(), SyncError> {
+fn refuse_foreign_tables(there: &[String]) -> Result<(), SyncError> {
     let strangers: Vec<&str> = there
         .iter()
         .map(String::as_str)
@@ -307,7 +307,7 @@ fn no_strangers(there: &[String]) -> Result<(), SyncError> {
 
 /// Checks that a table with one of Masakari's names has Masakari's columns.
 async fn shape(db: &impl ConnectionTrait, table: &MasakariTable) -> Result<(), SyncError> {
-    let found = columns(db, table.name).await.while_("reading the columns")?;
+    let found = columns(db, table.name).await.during("reading the columns")?;
     let missing: Vec<&str> = COMMON_COLUMNS
         .iter()
         .chain(table.columns)

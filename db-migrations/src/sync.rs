@@ -4,7 +4,7 @@ use sea_orm_migration::prelude::{ConnectionTrait, DbErr, MigratorTrait as _};
 use sea_orm_migration::sea_orm::sqlx::mysql::MySqlDatabaseError;
 use sea_orm_migration::sea_orm::{DatabaseConnection, RuntimeErr};
 
-use crate::error::{SyncError, While as _};
+use crate::error::{ErrorContext as _, SyncError};
 use crate::fill::{FilledCounts, fill, stamp};
 use crate::lock::Lock;
 use crate::origin::{Origin, origin};
@@ -24,7 +24,7 @@ pub struct Report {
     /// The numbers of filled-in values.
     pub filled: FilledCounts,
     /// The contents of the database now.
-    pub holds: Holds,
+    pub row_counts: RowCounts,
 }
 
 impl Report {
@@ -37,7 +37,7 @@ impl Report {
 /// The numbers of rows in Masakari's tables, including deleted ones.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Holds {
+pub struct RowCounts {
     pub segments: i64,
     pub hosts: i64,
     pub notifications: i64,
@@ -74,27 +74,27 @@ async fn once(db: &DatabaseConnection) -> Result<Report, SyncError> {
         let tx = lock.connection();
         async {
             let origin = origin(tx).await?;
-            let applied = pending(tx).await.while_("reading the pending migrations")?;
+            let applied = pending(tx).await.during("reading the pending migrations")?;
             // If no migration is pending, no object is created, so that a user who may not change the schema can start.
             if !applied.is_empty() {
                 let done = Migrator::up(tx, None).await;
                 done.map_err(|source| SyncError::migrating(source, &applied))?;
             }
-            let filled = fill(tx).await.while_("filling in missing values")?;
-            stamp(tx).await.while_("recording Masakari's revision")?;
-            let holds = holds(tx).await.while_("counting rows")?;
+            let filled = fill(tx).await.during("filling in missing values")?;
+            stamp(tx).await.during("recording Masakari's revision")?;
+            let row_counts = row_counts(tx).await.during("counting rows")?;
             Ok(Report {
                 origin,
                 applied,
                 filled,
-                holds,
+                row_counts,
             })
         }
         .await
     };
     match done {
         Ok(report) => {
-            lock.keep().await.while_("committing the migration")?;
+            lock.keep().await.during("committing the migration")?;
             Ok(report)
         }
         Err(error) => {
@@ -104,8 +104,8 @@ async fn once(db: &DatabaseConnection) -> Result<Report, SyncError> {
     }
 }
 
-async fn holds(db: &impl ConnectionTrait) -> Result<Holds, DbErr> {
-    Ok(Holds {
+async fn row_counts(db: &impl ConnectionTrait) -> Result<RowCounts, DbErr> {
+    Ok(RowCounts {
         segments: number(db, "SELECT COUNT(*) FROM failover_segments").await?,
         hosts: number(db, "SELECT COUNT(*) FROM hosts").await?,
         notifications: number(db, "SELECT COUNT(*) FROM notifications").await?,

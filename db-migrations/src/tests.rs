@@ -4,9 +4,9 @@ use sea_orm_migration::sea_orm::{Database, DatabaseConnection, DbBackend, Statem
 
 use super::*;
 
+mod adoption;
 pub(crate) mod crash;
 mod servers;
-mod taking_over;
 
 async fn memory() -> DatabaseConnection {
     Database::connect("sqlite::memory:").await.unwrap()
@@ -93,7 +93,7 @@ async fn running_twice_changes_nothing() {
 }
 
 #[tokio::test]
-async fn one_after_the_other_leads_to_the_same_schema() {
+async fn migrations_one_by_one_lead_to_the_same_schema() {
     let (whole, stepwise) = (memory().await, memory().await);
     Migrator::up(&whole, None).await.unwrap();
     for name in pending(&stepwise).await.unwrap() {

@@ -58,7 +58,7 @@ pub(crate) async fn widen(db: &impl ConnectionTrait, storage: &Storage) -> Resul
             for table in mine {
                 maria(db, table, &storage.collation).await?;
             }
-            tie_hosts(db, &there).await?;
+            restore_foreign_key(db, &there).await?;
         }
         DbBackend::Postgres => {
             for table in mine {
@@ -82,7 +82,7 @@ async fn maria(db: &impl ConnectionTrait, table: &str, collation: &str) -> Resul
         .collect();
     let mut found = columns.iter().filter_map(|column| column.collation.as_deref());
     if found.any(|found| found != collation) {
-        untie_hosts(db).await?;
+        drop_foreign_key(db).await?;
         parts.push(format!("CONVERT TO CHARACTER SET utf8mb4 COLLATE {collation}"));
     }
     if !engine.eq_ignore_ascii_case("InnoDB") {
@@ -109,7 +109,7 @@ const HOSTS_KEYS: &str = "SELECT CAST(constraint_name AS CHAR) FROM information_
                           AND column_name = 'failover_segment_id' AND referenced_table_name = 'failover_segments'";
 
 /// Drops the foreign key: its two columns cannot be converted while it exists, not even with checks switched off.
-async fn untie_hosts(db: &impl ConnectionTrait) -> Result<(), DbErr> {
+async fn drop_foreign_key(db: &impl ConnectionTrait) -> Result<(), DbErr> {
     for key in texts(db, HOSTS_KEYS).await? {
         change(db, &format!("ALTER TABLE hosts DROP FOREIGN KEY `{key}`")).await?;
     }
@@ -117,7 +117,7 @@ async fn untie_hosts(db: &impl ConnectionTrait) -> Result<(), DbErr> {
 }
 
 /// Restores the foreign key, even after a crash in between.
-async fn tie_hosts(db: &impl ConnectionTrait, there: &[String]) -> Result<(), DbErr> {
+async fn restore_foreign_key(db: &impl ConnectionTrait, there: &[String]) -> Result<(), DbErr> {
     if !there.iter().any(|table| table == "hosts") || !texts(db, HOSTS_KEYS).await?.is_empty() {
         return Ok(());
     }

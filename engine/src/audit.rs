@@ -19,7 +19,7 @@ pub(crate) struct Auditor {
     notification: String,
     reporter: Option<String>,
     /// True for recoveries of hosts: no other kind switches power.
-    wanted: bool,
+    is_host_recovery: bool,
     stage: String,
     held: Option<String>,
 }
@@ -31,7 +31,7 @@ impl Auditor {
             recovery: claimed.id.to_string(),
             notification: claimed.notification.id.to_string(),
             reporter: claimed.notification.reporter.as_ref().map(ToString::to_string),
-            wanted: claimed.kind == RecoveryKind::Host,
+            is_host_recovery: claimed.kind == RecoveryKind::Host,
             stage: state.stage(),
             held: state.held().map(str::to_owned),
         }
@@ -83,13 +83,13 @@ impl Auditor {
     pub(crate) fn committed(&mut self, state: &dyn Recovery, record: &Record, write: &Write) {
         let host = state.host();
         // Operator actions precede their effects in the log.
-        for applied in &record.words {
+        for applied in &record.processed_actions {
             let mut entry = self.entry(AuditAction::Word, AuditPhase::Outcome, host);
             entry.operator = Some(applied.by.clone());
             entry.text.clone_from(&applied.word);
             self.sink.note(entry);
         }
-        if !self.wanted {
+        if !self.is_host_recovery {
             return;
         }
         for (proof, written) in record.proofs.iter().zip(&write.proofs) {
@@ -131,9 +131,9 @@ fn power_of(command: &Command) -> Option<(AuditAction, &Target, &str)> {
     match command {
         Command::PowerOff { target, reason } => Some((AuditAction::PowerOff, target, reason)),
         Command::PowerOn { target, reason } => Some((AuditAction::PowerOn, target, reason)),
-        Command::CountHosts
+        Command::ScanHosts
         | Command::ReadService
-        | Command::LearnLevels
+        | Command::ReadLevels
         | Command::ReadPower(_)
         | Command::UpdateService { .. }
         | Command::TakeInventory { .. }

@@ -12,28 +12,28 @@ use crate::ports::Clock;
 #[derive(Clone)]
 pub(crate) struct ClaimGuard {
     clock: Arc<dyn Clock>,
-    beat_sent: Arc<AtomicU64>,
+    renewal_sent: Arc<AtomicU64>,
 }
 
 impl ClaimGuard {
     pub(crate) fn since(clock: Arc<dyn Clock>, sent: Duration) -> Self {
         let holding = Self {
             clock,
-            beat_sent: Arc::new(AtomicU64::new(0)),
+            renewal_sent: Arc::new(AtomicU64::new(0)),
         };
-        holding.beat_committed(sent);
+        holding.renewal_committed(sent);
         holding
     }
 
     /// Records that a renewal sent at `sent` has been committed.
-    pub(crate) fn beat_committed(&self, sent: Duration) {
+    pub(crate) fn renewal_committed(&self, sent: Duration) {
         let millis = u64::try_from(sent.as_millis()).unwrap_or(u64::MAX);
-        self.beat_sent.store(millis, Ordering::Release);
+        self.renewal_sent.store(millis, Ordering::Release);
     }
 
     /// True if an outside call may start now.
     pub(crate) fn may_act(&self, intent: Intent, is_write: bool) -> bool {
-        let beat_sent = Duration::from_millis(self.beat_sent.load(Ordering::Acquire));
-        may_act(self.clock.boot(), beat_sent, intent, is_write)
+        let renewal_sent = Duration::from_millis(self.renewal_sent.load(Ordering::Acquire));
+        may_act(self.clock.boot(), renewal_sent, intent, is_write)
     }
 }

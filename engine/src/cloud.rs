@@ -32,9 +32,9 @@ pub struct CloudCache {
 #[derive(Clone, Default)]
 struct CloudReading {
     /// Boot time at which Nova last answered.
-    answered: Option<Duration>,
+    answered_at: Option<Duration>,
     /// The error since then.
-    trouble: Option<String>,
+    problem: Option<String>,
     services: BTreeMap<String, Option<Service>>,
     cadences: Cadences,
 }
@@ -45,7 +45,7 @@ pub struct CloudView {
     /// Time since Nova last answered; `None` if it never has.
     pub age: Option<Duration>,
     /// The error of the last poll.
-    pub trouble: Option<String>,
+    pub problem: Option<String>,
     /// Every `nova-compute` record by its host; `None` for a record in a cell that is down.
     pub services: BTreeMap<String, Option<Service>>,
     /// The maximum age of heartbeats of running hosts; `None` until it is learnt.
@@ -64,9 +64,9 @@ impl CloudCache {
         let seen = self.seen.borrow().clone();
         CloudView {
             age: seen
-                .answered
-                .map(|answered| self.clock.boot().saturating_sub(answered)),
-            trouble: seen.trouble,
+                .answered_at
+                .map(|answered_at| self.clock.boot().saturating_sub(answered_at)),
+            problem: seen.problem,
             heartbeat_age: seen.cadences.usual(),
             services: seen.services,
         }
@@ -77,12 +77,12 @@ impl CloudCache {
         let seen = self.seen.borrow();
         Policy {
             watched: seen.cadences.watched(host, self.clock.boot()),
-            ..policy.hearing(&seen.cadences, host)
+            ..policy.with_heartbeat_ages(&seen.cadences, host)
         }
     }
 
     /// Waits for the end of the next poll. May be dropped at any time.
-    pub async fn looked(&self) {
+    pub async fn polled(&self) {
         // `self` holds the sender, so waiting cannot fail.
         let _ = self.seen.subscribe().changed().await;
     }
@@ -102,24 +102,24 @@ impl CloudCache {
     pub(crate) fn note(&self, answer: Result<BTreeMap<String, Option<Service>>, CallError>) {
         self.seen.send_modify(|seen| match answer {
             Ok(services) => {
-                if seen.trouble.take().is_some() {
+                if seen.problem.take().is_some() {
                     tracing::info!("Nova answers again");
                 }
                 let now = self.clock.boot();
-                seen.cadences.look(&services, now);
+                seen.cadences.observe(&services, now);
                 numbers::heartbeat_age(seen.cadences.usual());
                 seen.services = services;
-                seen.answered = Some(now);
+                seen.answered_at = Some(now);
             }
             Err(error) => {
                 let why = error.fault.text;
-                if seen.trouble.is_none() {
+                if seen.problem.is_none() {
                     tracing::warn!(
                         why,
                         "Nova does not answer; no host can be recovered until it does"
                     );
                 }
-                seen.trouble = Some(why);
+                seen.problem = Some(why);
             }
         });
     }
@@ -157,7 +157,7 @@ mod tests {
         let view = cloud.view();
         assert_eq!(view.age, Some(Duration::from_secs(50)));
         assert_eq!(
-            view.trouble.as_deref(),
+            view.problem.as_deref(),
             Some("GET /os-services: connection refused")
         );
         assert_eq!(view.services.len(), 1, "the last snapshot is kept");
@@ -166,6 +166,6 @@ mod tests {
 
         cloud.note(Ok(BTreeMap::new()));
         let view = cloud.view();
-        assert_eq!((view.age, view.trouble), (Some(Duration::ZERO), None));
+        assert_eq!((view.age, view.problem), (Some(Duration::ZERO), None));
     }
 }

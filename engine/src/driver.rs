@@ -37,7 +37,7 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 pub(crate) struct EngineContext {
     pub(crate) rate_controller: RateController,
     pub(crate) lists: SharedLists,
-    pub(crate) heart: LeaseRenewer,
+    pub(crate) renewals: LeaseRenewer,
     /// The current rules. Each recovery keeps a copy of its rules.
     pub(crate) rules: watch::Receiver<Policy>,
 }
@@ -45,20 +45,20 @@ pub(crate) struct EngineContext {
 pub(crate) struct Driver {
     machine: tachi_driver::Driver,
     ports: Ports,
-    heart: LeaseRenewer,
+    renewals: LeaseRenewer,
     lists: SharedLists,
-    seat: RateSlot,
+    slot: RateSlot,
     rules: watch::Receiver<Policy>,
     /// The facts that are passed to hooks.
     document: Arc<DocumentContext>,
     claimed: ClaimedRecovery,
-    holding: ClaimGuard,
+    claim_guard: ClaimGuard,
     numbers: Numbers,
     calls: JoinSet<()>,
     answers: mpsc::Sender<Observation>,
     inbox: mpsc::Receiver<Observation>,
     /// `None` if no event listener is configured.
-    teller: Option<EventEmitter>,
+    emitter: Option<EventEmitter>,
     auditor: Auditor,
 }
 
@@ -73,17 +73,17 @@ impl Driver {
     ) -> Self {
         let (answers, inbox) = mpsc::channel(256);
         Self {
-            heart: shared.heart.clone(),
+            renewals: shared.renewals.clone(),
             lists: shared.lists.clone(),
-            seat: shared.rate_controller.join(claimed.id),
+            slot: shared.rate_controller.join(claimed.id),
             rules: shared.rules.clone(),
             document: DocumentContext::new(&claimed, &claimed.owner),
-            holding: ClaimGuard::since(ports.clock.clone(), sent),
+            claim_guard: ClaimGuard::since(ports.clock.clone(), sent),
             numbers: Numbers::begin(&claimed, &*state),
             calls: JoinSet::new(),
             answers,
             inbox,
-            teller: None,
+            emitter: None,
             auditor: Auditor::new(ports.audit.clone(), &claimed, &*state),
             machine: tachi_driver::Driver::new(&claimed, state, sent),
             ports,
@@ -92,16 +92,16 @@ impl Driver {
     }
 
     /// Returns the driver, emitting events for its commits.
-    pub(crate) fn telling(self, teller: Option<EventEmitter>) -> Self {
-        Self { teller, ..self }
+    pub(crate) fn with_emitter(self, emitter: Option<EventEmitter>) -> Self {
+        Self { emitter, ..self }
     }
 
     /// Runs until the recovery is done, the claim is lost, or `stop`. Returns the claim as last known.
     pub(crate) async fn run(mut self, stop: CancellationToken) -> (DriverEnd, Claim) {
-        if let Some(teller) = &self.teller {
-            teller.claimed(self.ports.clock.wall());
+        if let Some(emitter) = &self.emitter {
+            emitter.claimed(self.ports.clock.wall());
         }
-        let mut event = Event::Observed(vec![Observation::Permits(self.seat.permits()), self.rules_now()]);
+        let mut event = Event::Observed(vec![Observation::Permits(self.slot.permits()), self.rules_now()]);
         loop {
             let time = Time {
                 boot: self.ports.clock.boot(),
@@ -109,7 +109,7 @@ impl Driver {
             };
             let mut next = None;
             for effect in self.machine.handle(event, time) {
-                self.holding.beat_committed(self.machine.beat_sent());
+                self.claim_guard.renewal_committed(self.machine.renewal_sent());
                 match self.carry_out(effect, &stop).await {
                     ControlFlow::Continue(answer) => next = answer,
                     ControlFlow::Break(ended) => {
@@ -142,7 +142,7 @@ impl Driver {
     ) -> ControlFlow<DriverEnd, Option<Event>> {
         ControlFlow::Continue(Some(match effect {
             Effect::Demand(demand, sight) => {
-                self.seat.update(demand, &sight);
+                self.slot.update(demand, &sight);
                 return ControlFlow::Continue(None);
             }
             Effect::Written(written) => {
@@ -161,7 +161,7 @@ impl Driver {
             Effect::Commit(claim, write) => self.commit(&claim, &write).await,
             Effect::Beat(beat) => self.beat(beat).await,
             Effect::Wait(until) => self.wait(until, stop).await,
-            Effect::LetGo => {
+            Effect::Release => {
                 self.release().await;
                 return ControlFlow::Break(DriverEnd::Released);
             }
@@ -176,7 +176,7 @@ impl Driver {
             biased;
             () = stop.cancelled() => return Event::Stop,
             Some(observation) = self.inbox.recv() => vec![observation],
-            permits = self.seat.changed() => vec![Observation::Permits(permits)],
+            permits = self.slot.changed() => vec![Observation::Permits(permits)],
             Ok(()) = self.rules.changed() => Vec::new(),
             () = sleep(pause) => vec![Observation::Tick],
         };
@@ -199,8 +199,8 @@ impl Driver {
     }
 
     async fn beat(&self, beat: LeaseRenewal) -> Event {
-        let beaten = self.heart.beat(beat).await;
-        self.journalled(beaten.sent, beaten.outcome)
+        let renewed = self.renewals.beat(beat).await;
+        self.journalled(renewed.sent, renewed.outcome)
     }
 
     fn journalled(&self, sent: Duration, outcome: Result<WriteOutcome, JournalError>) -> Event {
@@ -227,8 +227,8 @@ impl Driver {
         self.log_message(record);
         let state = self.machine.state();
         self.auditor.committed(state, record, write);
-        if let Some(teller) = &mut self.teller {
-            teller.committed(write, state.held(), now.wall);
+        if let Some(emitter) = &mut self.emitter {
+            emitter.committed(write, state.held(), now.wall);
         }
         self.numbers.decided(state, record, *now);
         if record.contradicted {
@@ -251,8 +251,8 @@ impl Driver {
         let minutes = now.micros_since(since) / 60_000_000;
         if held.is_some() {
             tracing::warn!(%recovery, host, minutes, %why, "recovery is on hold, waiting for an operator");
-            if let Some(teller) = self.teller.as_ref().filter(|_| again) {
-                teller.still_held(why, self.ports.clock.wall());
+            if let Some(emitter) = self.emitter.as_ref().filter(|_| again) {
+                emitter.still_held(why, self.ports.clock.wall());
             }
         } else {
             tracing::warn!(%recovery, host, minutes, %why, "recovery is waiting");
@@ -264,21 +264,21 @@ impl Driver {
     /// Starts the calls. Each call re-checks the claim and the intent's age right before its first byte.
     fn start(&mut self, calls: Calls) {
         let state = self.machine.state();
-        let share = self.seat.lists_are_shared();
+        let shares_records = self.slot.lists_are_shared();
         // Both commands read the list of all services, which includes the service of the host.
-        let lists_all = |command: &Command| matches!(command, Command::CountHosts | Command::ReadConductors);
-        let share_services = share || calls.commands.iter().any(lists_all);
+        let lists_all = |command: &Command| matches!(command, Command::ScanHosts | Command::ReadConductors);
+        let shares_services = shares_records || calls.commands.iter().any(lists_all);
         for command in calls.commands {
             let context = Context {
                 ports: self.ports.clone(),
                 host: state.host().to_owned(),
                 host_id: state.host_id(),
                 document: self.document.clone(),
-                holding: self.holding.clone(),
-                rate_controller: self.seat.rate_controller().clone(),
+                claim_guard: self.claim_guard.clone(),
+                rate_controller: self.slot.rate_controller().clone(),
                 lists: self.lists.clone(),
-                share,
-                share_services,
+                shares_records,
+                shares_services,
                 intent: calls.intent,
                 started: calls.started,
             };
@@ -343,7 +343,7 @@ impl Driver {
             DriverEnd::Uncertain(UncertainClaim::Refused) => {
                 tracing::error!(%recovery, "journal refused a write four times in a row; claiming the recovery again");
             }
-            DriverEnd::Uncertain(UncertainClaim::StoodStill) => tracing::warn!(
+            DriverEnd::Uncertain(UncertainClaim::ClocksStopped) => tracing::warn!(
                 %recovery,
                 "database clock advanced more than this machine's clock (the machine was suspended, or the database clock was set \
                  forward); claiming the recovery again"
@@ -356,7 +356,7 @@ impl Driver {
             DriverEnd::Uncertain(UncertainClaim::State) => {
                 tracing::error!(%recovery, "failed to serialize the state of the recovery");
             }
-            DriverEnd::Over
+            DriverEnd::Done
             | DriverEnd::Released
             | DriverEnd::Uncertain(
                 UncertainClaim::Journal | UncertainClaim::Joined | UncertainClaim::Failed,

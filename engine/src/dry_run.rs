@@ -36,9 +36,9 @@ impl Answer {
         asking: impl Future<Output = Result<T, E>>,
         say: impl FnOnce(&T) -> Result<String, String>,
     ) -> (Self, Option<T>) {
-        let began = Instant::now();
+        let started_at = Instant::now();
         let answer = asking.await;
-        let took = began.elapsed();
+        let took = started_at.elapsed();
         let result = match &answer {
             Ok(answer) => say(answer),
             Err(error) => Err(error.to_string()),
@@ -69,9 +69,9 @@ pub struct DryRun {
 }
 
 /// Runs all queries for the host of this id and name. `host` counts as down in Nova.
-pub async fn rehearse(
+pub async fn dry_run_host(
     ports: &Ports,
-    surroundings: Arc<dyn Witnesses>,
+    witness_source: Arc<dyn Witnesses>,
     policy: &Policy,
     (host, name): (HostId, &str),
 ) -> DryRun {
@@ -95,10 +95,10 @@ pub async fn rehearse(
     });
     all.answers.push(service.await.0);
     let (_, rules) = watch::channel(policy.clone());
-    let around = RegionScan::new(ports.clone(), Arc::new(Services::new(ports.clone())), rules);
-    around.set_witnesses(surroundings);
-    let look = async { around.look().await.map_err(|fault| fault.text) };
-    let (answer, region) = Answer::of("region", look, |region| match &region.nova {
+    let region_scan = RegionScan::new(ports.clone(), Arc::new(Services::new(ports.clone())), rules);
+    region_scan.set_witnesses(witness_source);
+    let scan = async { region_scan.scan().await.map_err(|fault| fault.text) };
+    let (answer, region) = Answer::of("region", scan, |region| match &region.nova {
         Ok(nova) => Ok(format!(
             "{}, {}",
             count(region.hosts.len(), "host", "hosts"),

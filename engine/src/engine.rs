@@ -65,49 +65,49 @@ pub struct EngineOptions {
 pub struct Engine {
     ports: Ports,
     options: EngineOptions,
-    pulse: Liveness,
+    liveness: Liveness,
     sweeper: Sweeper,
     shared: EngineContext,
     /// The task that renews the leases, until it is started.
-    beating: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    renewal_task: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     driven: BTreeSet<RecoveryId>,
     drivers: JoinSet<(DriverEnd, Claim)>,
     /// The recovery and epoch that each task drives.
     tasks: HashMap<task::Id, (RecoveryId, u64)>,
     events: Arc<dyn Events>,
-    around: Arc<RegionScan>,
+    region_scan: Arc<RegionScan>,
     cloud: CloudCache,
 }
 
 impl Engine {
     /// Creates an engine; [`Engine::run`] starts it.
     pub fn new(ports: Ports, options: EngineOptions) -> Self {
-        let (heart, beating) = LeaseRenewer::new(ports.journal.clone(), ports.clock.clone());
+        let (renewals, renewal_task) = LeaseRenewer::new(ports.journal.clone(), ports.clock.clone());
         let services = Arc::new(Services::new(ports.clone()));
-        let around = Arc::new(RegionScan::new(
+        let region_scan = Arc::new(RegionScan::new(
             ports.clone(),
             services.clone(),
             options.policy.clone(),
         ));
         let shared = EngineContext {
             rate_controller: RateController::new(&options.pace),
-            lists: SharedLists::new(ports.clone(), services, around.clone()),
-            heart,
+            lists: SharedLists::new(ports.clone(), services, region_scan.clone()),
+            renewals,
             rules: options.policy.clone(),
         };
         Self {
             cloud: CloudCache::new(ports.clock.clone()),
             ports,
             shared,
-            beating: Some(Box::pin(beating)),
+            renewal_task: Some(Box::pin(renewal_task)),
             options,
-            pulse: Liveness::default(),
+            liveness: Liveness::default(),
             sweeper: Sweeper::default(),
             driven: BTreeSet::new(),
             drivers: JoinSet::new(),
             tasks: HashMap::new(),
             events: Arc::new(NoEvents),
-            around,
+            region_scan,
         }
     }
 
@@ -123,8 +123,8 @@ impl Engine {
 
     /// Returns the engine with these witnesses for its guards.
     #[must_use]
-    pub fn with_witnesses(self, surroundings: Arc<dyn Witnesses>) -> Self {
-        self.around.set_witnesses(surroundings);
+    pub fn with_witnesses(self, witness_source: Arc<dyn Witnesses>) -> Self {
+        self.region_scan.set_witnesses(witness_source);
         self
     }
 
@@ -140,7 +140,7 @@ impl Engine {
 
     /// Returns a handle that evaluates the guards before a failure.
     pub fn preview(&self) -> Arc<dyn Preview> {
-        self.around.clone()
+        self.region_scan.clone()
     }
 
     pub fn policy(&self) -> watch::Receiver<Policy> {
@@ -149,8 +149,8 @@ impl Engine {
 
     /// Returns the liveness counter. Each sweep advances it: at least once per [`EngineOptions::sweep_interval`] while
     /// the database answers.
-    pub fn pulse(&self) -> Liveness {
-        self.pulse.clone()
+    pub fn liveness(&self) -> Liveness {
+        self.liveness.clone()
     }
 
     /// Runs until `stop`. Then releases the claims once running calls are answered, after five seconds at the latest.
@@ -162,14 +162,14 @@ impl Engine {
             "engine starts"
         );
         // Both tasks are aborted when the set is dropped: they have no work once the drivers have ended.
-        let mut heart = JoinSet::new();
-        if let Some(beating) = self.beating.take() {
-            heart.spawn(beating);
+        let mut renewals = JoinSet::new();
+        if let Some(renewal_task) = self.renewal_task.take() {
+            renewals.spawn(renewal_task);
         }
-        heart.spawn(self.cloud.clone().watch(self.ports.compute.clone()));
+        renewals.spawn(self.cloud.clone().watch(self.ports.compute.clone()));
         while !stop.is_cancelled() {
             self.sweep(&stop).await;
-            self.pulse.beat();
+            self.liveness.beat();
             let pause = if self.sweeper.is_watching() {
                 self.options.sweep_interval.min(CLAIM_POLL_INTERVAL)
             } else {
@@ -180,9 +180,9 @@ impl Engine {
             let pause = self
                 .shared
                 .rate_controller
-                .quiet_for()
+                .pause_left()
                 .map_or(pause, |quiet| pause.min(quiet));
-            self.rest(pause, &stop).await;
+            self.wait_for_sweep(pause, &stop).await;
         }
         while let Some(ended) = self.drivers.join_next_with_id().await {
             self.ended(ended);
@@ -191,7 +191,7 @@ impl Engine {
     }
 
     /// Waits until the next sweep is due: after `pause`, after a wake-up, or shortly after the end of a driver.
-    async fn rest(&mut self, pause: Duration, stop: &CancellationToken) {
+    async fn wait_for_sweep(&mut self, pause: Duration, stop: &CancellationToken) {
         let soon = Instant::now() + SWEEP_DELAY;
         let mut until = Instant::now() + pause;
         let wake = self.ports.wake.clone();
@@ -241,14 +241,14 @@ impl Engine {
 
     async fn sweep(&mut self, stop: &CancellationToken) {
         // First, because the guards need the time of the first start.
-        self.around.note_start().await;
+        self.region_scan.note_start().await;
         let views = match self.ports.journal.unsettled().await {
             Ok(views) => views,
             Err(error) => {
                 numbers::sweep_failed();
                 let source = error.source.to_string();
                 tracing::warn!(%error, source, "failed to read the database; retrying");
-                return self.sweeper.came_to_nothing();
+                return self.sweeper.claimed_nothing();
             }
         };
         let driven = &self.driven;
@@ -277,7 +277,7 @@ impl Engine {
             claimed |= self.claim(views, stop).await;
         }
         if !claimed {
-            self.sweeper.came_to_nothing();
+            self.sweeper.claimed_nothing();
         }
     }
 
@@ -324,21 +324,21 @@ impl Engine {
         let policy = self.cloud.rules_for(host, self.options.policy.borrow().clone());
         match tachi_driver::open(&claimed, &policy) {
             Ok(state) => {
-                let teller = EventEmitter::new(&self.events, &self.options.name, &claimed, Some(&*state));
+                let emitter = EventEmitter::new(&self.events, &self.options.name, &claimed, Some(&*state));
                 let driver =
-                    Driver::new(self.ports.clone(), claimed, state, sent, &self.shared).telling(teller);
+                    Driver::new(self.ports.clone(), claimed, state, sent, &self.shared).with_emitter(emitter);
                 let stop = stop.child_token();
                 self.driven.insert(id);
                 let task = self.drivers.spawn(driver.run(stop)).id();
                 self.tasks.insert(task, (id, epoch));
             }
-            Err(why) => self.give_up(&claimed, &why).await,
+            Err(why) => self.close_unusable(&claimed, &why).await,
         }
     }
 
     /// Closes a recovery that cannot be driven, with the reason. If this version cannot read its state, leaves it for a
     /// newer version.
-    async fn give_up(&mut self, claimed: &ClaimedRecovery, why: &Unusable) {
+    async fn close_unusable(&mut self, claimed: &ClaimedRecovery, why: &Unusable) {
         let source = std::error::Error::source(why)
             .map(ToString::to_string)
             .unwrap_or_default();
@@ -348,9 +348,10 @@ impl Engine {
         let write = why.write(claimed, message.clone(), now);
         match self.ports.journal.commit(&claimed.claim(), &write).await {
             Ok(WriteOutcome::Written(_)) => {
-                if let Some(mut teller) = EventEmitter::new(&self.events, &self.options.name, claimed, None) {
+                if let Some(mut emitter) = EventEmitter::new(&self.events, &self.options.name, claimed, None)
+                {
                     let held = write.life.is_none().then_some(message.as_str());
-                    teller.committed(&write, held, now);
+                    emitter.committed(&write, held, now);
                 }
             }
             Ok(other) => {

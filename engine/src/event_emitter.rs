@@ -10,8 +10,8 @@ use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::entity::vmove::VmoveStatus;
 use tachi_domain::entity::{Host, Notification};
 use tachi_domain::event::{
-    Cause, Change, Event, EventSnapshot, FailureCause, HandlingMethod, Phase, RecoveryEvent, RecoveryTold,
-    Subject, VmoveTold,
+    Cause, Change, Event, EventSnapshot, FailureCause, HandlingMethod, Phase, RecoveryEvent,
+    RecoverySnapshot, Subject, VmoveSnapshot,
 };
 use tachi_domain::recovery::{Life, RecoveryKind};
 use tachi_domain::{RecoveryId, ServerId, Timestamp};
@@ -40,7 +40,7 @@ pub(crate) struct EventEmitter {
     /// True if it ended as a false alarm.
     dismissed: bool,
     /// True if its start was emitted, by this engine or a former owner.
-    begun: bool,
+    start_emitted: bool,
     proven: bool,
     held: Option<String>,
     moves: BTreeMap<ServerId, VmoveStatus>,
@@ -79,11 +79,11 @@ impl EventEmitter {
             host: claimed.host.clone(),
             life: claimed.life,
             dismissed: false,
-            begun: claimed.state.is_some(),
+            start_emitted: claimed.state.is_some(),
             proven: state.and_then(<dyn Recovery>::is_proven_off).unwrap_or(false),
             held: state.and_then(|it| it.held()).map(str::to_owned),
             moves,
-            started: state.map(<dyn Recovery>::asked_for).unwrap_or_default(),
+            started: state.map(<dyn Recovery>::requested_instances).unwrap_or_default(),
             failures: VecDeque::new(),
             failed_task: None,
         })
@@ -91,7 +91,7 @@ impl EventEmitter {
 
     /// Emits a change of owner if another engine had started the recovery. Must be called after the commit of the claim.
     pub(crate) fn claimed(&self, at: Timestamp) {
-        if self.begun && self.life == Life::Open {
+        if self.start_emitted && self.life == Life::Open {
             self.recovery_event(RecoveryEvent::TakeOver, None, None, at);
         }
     }
@@ -105,8 +105,8 @@ impl EventEmitter {
         }
         let ends = was_open && !self.notification.status.is_open();
         self.note_failures(&write.steps);
-        if !self.begun && (write.state.is_some() || ends) {
-            self.begun = true;
+        if !self.start_emitted && (write.state.is_some() || ends) {
+            self.start_emitted = true;
             self.begin(at);
         }
         if write.host.is_some() {
@@ -156,7 +156,7 @@ impl EventEmitter {
 
     fn end(&self, at: Timestamp) {
         let status = self.notification.status;
-        let trouble = (status == NotificationStatus::Failed).then(|| self.trouble_of_recovery());
+        let trouble = (status == NotificationStatus::Failed).then(|| self.failure_of_recovery());
         let phase = if trouble.is_some() {
             Phase::Error
         } else {
@@ -201,9 +201,9 @@ impl EventEmitter {
             VmoveStatus::Ongoing if !self.started.insert(one.server) => return,
             VmoveStatus::Ongoing => (Phase::Start, None),
             VmoveStatus::Succeeded | VmoveStatus::Ignored => (Phase::End, None),
-            VmoveStatus::Failed => (Phase::Error, Some(trouble_of_move(one))),
+            VmoveStatus::Failed => (Phase::Error, Some(failure_of_move(one))),
         };
-        let summary = VmoveTold {
+        let summary = VmoveSnapshot {
             id: one.vmove,
             notification: self.notification.id,
             recovery: self.recovery,
@@ -243,7 +243,7 @@ impl EventEmitter {
         }
     }
 
-    fn trouble_of_recovery(&self) -> FailureCause {
+    fn failure_of_recovery(&self) -> FailureCause {
         let exception = match self.kind {
             RecoveryKind::Host => "HostRecoveryFailureException",
             RecoveryKind::Vm => "InstanceRecoveryFailureException",
@@ -279,7 +279,7 @@ impl EventEmitter {
         for status in self.moves.values() {
             *moves.entry(*status).or_insert(0_u64) += 1;
         }
-        let summary = RecoveryTold {
+        let summary = RecoverySnapshot {
             id: self.recovery,
             notification: self.notification.id,
             kind: self.kind,
@@ -309,7 +309,7 @@ impl EventEmitter {
     }
 }
 
-fn trouble_of_move(one: &MoveWrite) -> FailureCause {
+fn failure_of_move(one: &MoveWrite) -> FailureCause {
     FailureCause {
         exception: "InstanceEvacuationFailure".to_owned(),
         message: one.message.clone().unwrap_or_default(),

@@ -29,13 +29,13 @@ pub(crate) struct Context {
     pub(crate) host: String,
     pub(crate) host_id: Option<HostId>,
     pub(crate) document: Arc<DocumentContext>,
-    pub(crate) holding: ClaimGuard,
+    pub(crate) claim_guard: ClaimGuard,
     pub(crate) rate_controller: RateController,
     pub(crate) lists: SharedLists,
     /// True if evacuation records are read once for many recoveries.
-    pub(crate) share: bool,
+    pub(crate) shares_records: bool,
     /// True if services are read once: for many recoveries, or for a scan of all hosts requested at the same moment.
-    pub(crate) share_services: bool,
+    pub(crate) shares_services: bool,
     /// The transaction that wrote the intent.
     pub(crate) intent: Intent,
     /// The recovery's elapsed time when the decision was known to be durable.
@@ -59,7 +59,7 @@ pub(crate) async fn execute(command: Command, context: Context) -> Observation {
         None => None,
     };
     let waited = context.ports.clock.boot().saturating_sub(context.intent.durable);
-    if !context.holding.may_act(context.intent, command.is_write()) {
+    if !context.claim_guard.may_act(context.intent, command.is_write()) {
         tracing::info!(
             command = command.name(),
             host = context.host,
@@ -68,14 +68,14 @@ pub(crate) async fn execute(command: Command, context: Context) -> Observation {
         return Observation::NotSent(command);
     }
     match command {
-        Command::CountHosts => count_hosts(command, &context).await,
-        Command::ReadService if context.share_services => {
+        Command::ScanHosts => count_hosts(command, &context).await,
+        Command::ReadService if context.shares_services => {
             Observation::Service(context.lists.service(&context.host).await)
         }
         Command::ReadService => {
             Observation::Service(context.ports.compute.service(&context.host).await.map_err(fault))
         }
-        Command::LearnLevels => Observation::Levels(context.ports.fencer.levels(&context.host)),
+        Command::ReadLevels => Observation::Levels(context.ports.fencer.levels(&context.host)),
         Command::ReadPower(target) => {
             let fencer = &context.ports.fencer;
             let result = fencer.read_power(&context.host, &target).await.map_err(fault);
@@ -152,7 +152,7 @@ async fn call_about_server(command: Command, context: &Context) -> Observation {
         return Observation::NotSent(command);
     };
     let compute = &context.ports.compute;
-    let begun = tokio::time::Instant::now();
+    let started_at = tokio::time::Instant::now();
     let result = match &command {
         Command::Lock { reason, .. } => compute.lock(server, reason).await,
         Command::Unlock(_) => compute.unlock(server).await,
@@ -172,9 +172,9 @@ async fn call_about_server(command: Command, context: &Context) -> Observation {
         Command::Activate { to, .. } => compute.reset_state(server, to).await,
         Command::LiveMigrate { target, .. } => compute.live_migrate(server, target.as_deref()).await,
         Command::AbortMigration { migration, .. } => compute.abort_migration(server, *migration).await,
-        Command::CountHosts
+        Command::ScanHosts
         | Command::ReadService
-        | Command::LearnLevels
+        | Command::ReadLevels
         | Command::ReadPower(_)
         | Command::PowerOff { .. }
         | Command::PowerOn { .. }
@@ -190,7 +190,7 @@ async fn call_about_server(command: Command, context: &Context) -> Observation {
         | Command::RunHook(_)
         | Command::Reserve(_) => return Observation::NotSent(command),
     };
-    if let Some(feedback_of) = feedback_of(&result, begun.elapsed()) {
+    if let Some(feedback_of) = feedback_of(&result, started_at.elapsed()) {
         context
             .rate_controller
             .feedback(call == ServerCall::Evacuate, feedback_of);
@@ -266,7 +266,7 @@ pub(crate) fn fault(error: CallError) -> Fault {
 }
 
 async fn count_hosts(command: Command, context: &Context) -> Observation {
-    match context.lists.around().await {
+    match context.lists.region_scan().await {
         Ok(region) => Observation::Region(region),
         Err(fault) => {
             tracing::debug!(%fault, "failed to read all hosts");
@@ -357,7 +357,7 @@ async fn evacuations(
     context: &Context,
     since: Option<tachi_domain::Timestamp>,
 ) -> Result<Evacuations, Fault> {
-    if !context.share {
+    if !context.shares_records {
         let compute = &context.ports.compute;
         return Ok(Evacuations {
             started: context.started,

@@ -44,12 +44,12 @@ impl LeaseRenewer {
     ) -> (Self, impl Future<Output = ()> + Send + 'static) {
         let (orders, inbox) = mpsc::channel(1_024);
         let work = run(journal.clone(), clock.clone(), inbox);
-        let heart = Self {
+        let renewals = Self {
             orders,
             journal,
             clock,
         };
-        (heart, work)
+        (renewals, work)
     }
 
     /// Renews one lease.
@@ -60,9 +60,9 @@ impl LeaseRenewer {
             answer,
         };
         if self.orders.send(order).await.is_ok()
-            && let Ok(beaten) = answered.await
+            && let Ok(renewed) = answered.await
         {
-            return beaten;
+            return renewed;
         }
         // The task has already stopped: renew the lease directly.
         let sent = self.clock.boot();
@@ -86,7 +86,7 @@ async fn run(journal: Arc<dyn Journal>, clock: Arc<dyn Clock>, mut inbox: mpsc::
         together = orders.len();
         let beats: Vec<LeaseRenewal> = orders.iter().map(|order| order.beat.clone()).collect();
         let sent = clock.boot();
-        let mut outcomes = journal.beat_all(&beats).await.into_iter();
+        let mut outcomes = journal.renew_all(&beats).await.into_iter();
         for order in orders {
             let Some(outcome) = outcomes.next() else { break };
             // A driver that has ended needs no answer.

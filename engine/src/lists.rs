@@ -59,7 +59,7 @@ pub(crate) struct SharedLists {
     records: Arc<SharedReading<Records>>,
     services: Arc<Services>,
     memory: Arc<Mutex<Memory>>,
-    around: Arc<RegionScan>,
+    region_scan: Arc<RegionScan>,
 }
 
 pub(crate) struct Services {
@@ -93,7 +93,7 @@ pub(crate) struct SharedReading<T> {
 
 struct Latest<T> {
     /// The start of the read.
-    began: Instant,
+    started_at: Instant,
     outcome: Result<Arc<T>, Fault>,
 }
 
@@ -127,23 +127,23 @@ impl<T> SharedReading<T> {
         let _turn = self.turn.lock().await;
         let mut begins = asked + self.gather;
         let last = self.latest().as_ref().map(|latest| {
-            let fresh = (latest.began > asked).then(|| latest.outcome.clone());
-            (latest.began, fresh)
+            let fresh = (latest.started_at > asked).then(|| latest.outcome.clone());
+            (latest.started_at, fresh)
         });
-        if let Some((began, fresh)) = last {
+        if let Some((started_at, fresh)) = last {
             if let Some(outcome) = fresh {
                 return outcome;
             }
-            begins = begins.max(began + self.apart);
+            begins = begins.max(started_at + self.apart);
         }
         tokio::time::sleep_until(begins).await;
-        let began = Instant::now();
+        let started_at = Instant::now();
         let outcome = read.await.map(Arc::new).map_err(|error| {
             tracing::debug!(fault = %error.fault, "failed to read a shared list");
             error.fault
         });
         *self.latest() = Some(Latest {
-            began,
+            started_at,
             outcome: outcome.clone(),
         });
         outcome
@@ -151,9 +151,9 @@ impl<T> SharedReading<T> {
 }
 
 impl SharedLists {
-    pub(crate) fn new(ports: Ports, services: Arc<Services>, around: Arc<RegionScan>) -> Self {
+    pub(crate) fn new(ports: Ports, services: Arc<Services>, region_scan: Arc<RegionScan>) -> Self {
         Self {
-            around,
+            region_scan,
             ports,
             records: Arc::new(SharedReading::new(MIN_RECORDS_INTERVAL)),
             services,
@@ -190,8 +190,8 @@ impl SharedLists {
     }
 
     /// Returns all hosts, as scanned after this call.
-    pub(crate) async fn around(&self) -> Result<Arc<Region>, Fault> {
-        self.around.look().await
+    pub(crate) async fn region_scan(&self) -> Result<Arc<Region>, Fault> {
+        self.region_scan.scan().await
     }
 
     async fn read_records(&self) -> Result<Records, CallError> {
@@ -415,12 +415,12 @@ mod tests {
             let (one, two, three) = tokio::join!(shared.get(read()), shared.get(read()), shared.get(read()));
             [one, two, three].map(|outcome| *outcome.unwrap())
         };
-        let begun = Instant::now();
+        let started_at = Instant::now();
         let (first, later) = tokio::join!(first, later);
         assert_eq!(*first.unwrap(), 0);
         assert_eq!(later, [1, 1, 1]);
         assert_eq!(
-            begun.elapsed(),
+            started_at.elapsed(),
             Duration::from_millis(500),
             "reads start 400 ms apart"
         );

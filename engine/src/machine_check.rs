@@ -61,7 +61,7 @@ impl MachineCheckedFencer {
 
     /// Checks many devices like [`Self::judge`], each with its host and reported machine, with one read of the
     /// database. The results are in the order of `devices`.
-    pub async fn judge_all(
+    pub async fn check_all(
         &self,
         devices: &[(&str, String, Option<&MachineId>)],
     ) -> Vec<Result<Entry, CallError>> {
@@ -92,7 +92,7 @@ impl MachineCheckedFencer {
         answers: Option<&MachineId>,
     ) -> Result<Entry, CallError> {
         let Err(doubt) = entry.known.judge(answers) else {
-            self.is_well(host, device, &entry).await;
+            self.note_match(host, device, &entry).await;
             return Ok(entry);
         };
         let text = entry.known.sentence(&doubt, host, device, answers);
@@ -118,7 +118,7 @@ impl MachineCheckedFencer {
         }
     }
 
-    async fn is_well(&self, host: &str, device: &str, entry: &Entry) {
+    async fn note_match(&self, host: &str, device: &str, entry: &Entry) {
         if self.update(|logged| logged.remove(&(host.to_owned(), device.to_owned()))) {
             tracing::info!(host, device, "fence device passes its machine check again");
         }
@@ -139,7 +139,7 @@ impl MachineCheckedFencer {
 
     /// Makes the device identify its machine before a command. If this fails, no command is sent.
     async fn compare(&self, host: &str, target: &Target) -> Result<(), CallError> {
-        let begun = self.clock.boot();
+        let started_at = self.clock.boot();
         let named = timeout(MACHINE_CHECK_TIMEOUT, self.devices.machine(host, target)).await;
         let late = || {
             not_named(
@@ -157,7 +157,7 @@ impl MachineCheckedFencer {
         };
         self.judge(host, &target.to_string(), machine.as_ref()).await?;
         // A process that was stopped in between must not send a command that another engine may have repeated.
-        if self.clock.boot().saturating_sub(begun) > MACHINE_CHECK_TIMEOUT {
+        if self.clock.boot().saturating_sub(started_at) > MACHINE_CHECK_TIMEOUT {
             return Err(late());
         }
         Ok(())

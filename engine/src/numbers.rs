@@ -282,7 +282,7 @@ pub(crate) struct Numbers {
     waits_for: Vec<&'static str>,
     in_flight: usize,
     /// The moves that have been counted as done.
-    over: BTreeSet<ServerId>,
+    done: BTreeSet<ServerId>,
 }
 
 impl Numbers {
@@ -300,7 +300,7 @@ impl Numbers {
             entered: claimed.state.is_none().then_some(Elapsed::ZERO),
             held: state.is_held(),
             in_flight: state.in_flight(),
-            over: state.over_moves().collect(),
+            done: state.done_moves().collect(),
         };
         gauge!(RECOVERIES, "kind" => kind.as_str(), "stage" => numbers.stage.clone()).increment(1.0);
         gauge!(HELD).increment(f64::from(u8::from(numbers.held)));
@@ -344,7 +344,7 @@ impl Numbers {
             self.in_flight = in_flight;
             for server in &record.moves {
                 if let Some(one) = state.one_move(*server).filter(|one| one.is_finished())
-                    && self.over.insert(*server)
+                    && self.done.insert(*server)
                 {
                     counter!(MOVES, "status" => one.status().as_str()).increment(1);
                     if one.status() == VmoveStatus::Succeeded {

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use tachi_domain::RecoveryId;
 use tachi_domain::pace::{
-    Aimd, Bounds, Demand, EvacuationProgress, LookResult, Model, NovaFeedback, Permits,
+    Aimd, Bounds, Demand, EvacuationProgress, Model, NovaFeedback, Permits, PollResult,
 };
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -67,7 +67,7 @@ impl RateController {
             tick: options.tick,
             full: false,
             members: BTreeMap::new(),
-            many: false,
+            are_lists_shared: false,
             is_reported: false,
         };
         Self {
@@ -123,7 +123,7 @@ impl RateController {
     }
 
     /// Returns the time during which nothing new may be started, if Nova has pushed back.
-    pub(crate) fn quiet_for(&self) -> Option<Duration> {
+    pub(crate) fn pause_left(&self) -> Option<Duration> {
         let now = self.now();
         let until = self.lock().quiet_until();
         (until > now).then(|| until.saturating_sub(now))
@@ -183,9 +183,9 @@ impl RateSlot {
             return;
         }
         if looked {
-            let seen = LookResult {
+            let seen = PollResult {
                 taken: &progress.taken,
-                dry: demand.queued == 0,
+                is_queue_empty: demand.queued == 0,
                 busy: waiting,
                 full,
                 pause: inner.pause(),
@@ -218,7 +218,7 @@ impl RateSlot {
 
     /// True if lists are read for many recoveries together.
     pub(crate) fn lists_are_shared(&self) -> bool {
-        self.rate_controller.lock().many
+        self.rate_controller.lock().are_lists_shared
     }
 
     pub(crate) fn rate_controller(&self) -> &RateController {

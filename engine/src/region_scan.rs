@@ -28,7 +28,7 @@ const AGGREGATE_INTERVAL: Duration = Duration::from_secs(5);
 
 pub(crate) struct RegionScan {
     ports: Ports,
-    surroundings: Mutex<Arc<dyn Witnesses>>,
+    witness_source: Mutex<Arc<dyn Witnesses>>,
     policy: watch::Receiver<Policy>,
     services: Arc<Services>,
     region: SharedReading<Region>,
@@ -72,7 +72,7 @@ impl RegionScan {
         Self {
             ports,
             services,
-            surroundings: Mutex::new(Arc::new(NoWitnesses)),
+            witness_source: Mutex::new(Arc::new(NoWitnesses)),
             policy,
             region: SharedReading::new(MIN_SCAN_INTERVAL),
             ages: Mutex::default(),
@@ -80,8 +80,8 @@ impl RegionScan {
         }
     }
 
-    pub(crate) fn set_witnesses(&self, surroundings: Arc<dyn Witnesses>) {
-        *lock(&self.surroundings) = surroundings;
+    pub(crate) fn set_witnesses(&self, witness_source: Arc<dyn Witnesses>) {
+        *lock(&self.witness_source) = witness_source;
     }
 
     /// Records the cluster's first start, if this is the first. Scans fail until that is done.
@@ -103,7 +103,7 @@ impl RegionScan {
     }
 
     /// Returns all hosts, as scanned after this call.
-    pub(crate) async fn look(&self) -> Result<Arc<Region>, Fault> {
+    pub(crate) async fn scan(&self) -> Result<Arc<Region>, Fault> {
         self.region.get(self.read()).await
     }
 
@@ -115,12 +115,13 @@ impl RegionScan {
             let rules = &self.policy.borrow().guards;
             rules.window.max(rules.flap_window)
         };
-        let surroundings = lock(&self.surroundings).clone();
+        let witness_source = lock(&self.witness_source).clone();
         let standing = async {
             let standing = self.ports.journal.host_records(lately).await;
             standing.map_err(|error| unknown(format!("{error}: {}", error.source)))
         };
-        let (standing, nova, witnesses) = tokio::join!(standing, self.read_nova(), surroundings.witnesses());
+        let (standing, nova, witnesses) =
+            tokio::join!(standing, self.read_nova(), witness_source.witnesses());
         let mut standing = standing?;
         let mut names: BTreeSet<String> = standing.hosts.iter().map(|host| host.name.clone()).collect();
         if let Ok(nova) = &nova {
@@ -161,7 +162,7 @@ impl RegionScan {
             processes,
             nova: nova.map_err(|error| error.fault.text),
             witnesses,
-            domains: surroundings.domains(&names),
+            domains: witness_source.domains(&names),
         })
     }
 
@@ -190,7 +191,7 @@ impl RegionScan {
 #[async_trait]
 impl Preview for RegionScan {
     async fn would_hold(&self) -> Option<Holds> {
-        let region = self.look().await.ok()?;
+        let region = self.scan().await.ok()?;
         // Without Nova, the guards cannot be evaluated, and no power-off would be requested.
         region.nova.as_ref().ok()?;
         let rules = self.policy.borrow().clone();

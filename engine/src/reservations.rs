@@ -24,9 +24,9 @@ pub(crate) async fn execute(call: ReserveCall, context: &Context) -> Observation
             };
             ReserveAnswer::Survey(survey(rows, context).await.map_err(fault))
         }
-        ReserveCall::Look { host, servers } => {
-            let result = look(&host, servers, context).await.map_err(fault);
-            ReserveAnswer::Look { host, result }
+        ReserveCall::ReadHost { host, servers } => {
+            let result = read_reserved_host(&host, servers, context).await.map_err(fault);
+            ReserveAnswer::ReadHost { host, result }
         }
         ReserveCall::SetStatus {
             host,
@@ -91,10 +91,10 @@ async fn survey(
             service = compute.service(&row.name).await?;
             // Without Placement, Nova's scheduler decides by attempt. Placement need not be queried again for each
             // host.
-            if service.is_some() && survey.blind.is_none() {
+            if service.is_some() && survey.placement_error.is_none() {
                 match compute.room_on(&row.name).await {
                     Ok(found) => room = found,
-                    Err(error) => survey.blind = Some(fault(error).text),
+                    Err(error) => survey.placement_error = Some(fault(error).text),
                 }
             }
         }
@@ -109,7 +109,11 @@ async fn survey(
     Ok(survey)
 }
 
-async fn look(host: &str, servers: bool, context: &Context) -> Result<ReservedHostView, CallError> {
+async fn read_reserved_host(
+    host: &str,
+    servers: bool,
+    context: &Context,
+) -> Result<ReservedHostView, CallError> {
     let compute = &context.ports.compute;
     let servers = if servers {
         Some(compute.servers_on(host).await?.len())

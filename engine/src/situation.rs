@@ -1,6 +1,6 @@
 //! Combines our tables and an engine's observations of the cloud to the facts about a region.
 
-mod kept;
+mod stored;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -29,12 +29,12 @@ use crate::ports::{
 use crate::watcher::kind;
 
 /// True if the state that an engine reports for one of its parts is healthy.
-pub fn is_well(how: &str) -> bool {
+pub fn is_healthy(how: &str) -> bool {
     how.starts_with("ok")
 }
 
 /// Parts of an engine with separate facts. Only older engines report the second one.
-const JUDGED_ELSEWHERE: [&str; 2] = ["fencing", "hypervisors"];
+const PARTS_WITH_FACTS: [&str; 2] = ["fencing", "hypervisors"];
 
 /// Time after the end of a recovery after which every list of Nova contains its results.
 const LISTING_DELAY: Duration = Duration::from_mins(30);
@@ -114,25 +114,25 @@ impl Tables {
     ///
     /// The database failed.
     pub async fn read(
-        desk: &impl OperatorJournal,
-        roll: &impl EngineRegistry,
+        operator_journal: &impl OperatorJournal,
+        engine_registry: &impl EngineRegistry,
         machines: &impl Machines,
         freezes: &impl Freezes,
         monitors: &impl Monitors,
         facts: &impl FactStore,
         now: Timestamp,
     ) -> Result<Self, JournalError> {
-        let recoveries = desk.recoveries(false).await?;
+        let recoveries = operator_journal.recoveries(false).await?;
         let lately = recent_recoveries(&recoveries, now);
         Ok(Self {
-            segments: desk.region().await?,
-            moves: desk.moved(&lately).await?,
+            segments: operator_journal.region().await?,
+            moves: operator_journal.moved(&lately).await?,
             recoveries,
-            waiting: desk.moves(MoveFilter::NeedsPerson).await?,
-            engines: roll.engines().await?,
-            backlog: roll.backlog().await?,
-            muted_reporters: desk.muted_reporters().await?,
-            failed: desk.reported_failures().await?,
+            waiting: operator_journal.moves(MoveFilter::NeedsPerson).await?,
+            engines: engine_registry.engines().await?,
+            backlog: engine_registry.backlog().await?,
+            muted_reporters: operator_journal.muted_reporters().await?,
+            failed: operator_journal.reported_failures().await?,
             machines: machines.machines().await?,
             freezes: freezes.freezes().await?,
             monitors: monitors.monitors().await?,
@@ -162,7 +162,7 @@ impl Tables {
                 .collect(),
             recoveries: self.recoveries.iter().map(recovery).collect(),
             waiting: self.waiting.iter().map(waiting).collect(),
-            away: self.away(),
+            displaced_instances: self.displaced_instances(),
             muted_reporters: self.muted_reporters.clone(),
             failed: self.failed.clone(),
             freezes: self.freezes.iter().map(|line| self.active_freeze(line)).collect(),
@@ -187,7 +187,7 @@ impl Tables {
     }
 
     /// Returns the instances that open recoveries of hosts have not brought back.
-    fn away(&self) -> BTreeSet<ServerId> {
+    fn displaced_instances(&self) -> BTreeSet<ServerId> {
         let open = self.recoveries.iter().filter(|row| row.life == Life::Open);
         let open: BTreeSet<NotificationId> = open.map(|row| row.notification).collect();
         let under_way = self.moves.iter().filter(|one| {
@@ -269,17 +269,17 @@ fn recent_recoveries(recoveries: &[RecoverySummary], now: Timestamp) -> Vec<Noti
 }
 
 fn engine(line: &EngineRow) -> Engine {
-    let parts = line.signature.facts.iter();
-    let parts = parts.filter(|(name, _)| !JUDGED_ELSEWHERE.contains(&name.as_str()));
+    let parts = line.heartbeat.facts.iter();
+    let parts = parts.filter(|(name, _)| !PARTS_WITH_FACTS.contains(&name.as_str()));
     Engine {
-        name: line.signature.name.clone(),
-        started_at: line.signature.started_at,
+        name: line.heartbeat.name.clone(),
+        started_at: line.heartbeat.started_at,
         seen_at: line.seen_at,
-        keeps_freezes: line.signature.facts.contains_key(freezes::FREEZES_FACT),
+        supports_freezes: line.heartbeat.facts.contains_key(freezes::FREEZES_FACT),
         parts: parts
             .map(|(name, text)| {
                 let part = EnginePart {
-                    well: is_well(text),
+                    is_working: is_healthy(text),
                     text: text.clone(),
                 };
                 (name.clone(), part)

@@ -34,7 +34,7 @@ use crate::ports::{Clock, EngineRegistry, Fact, FactStore, FailedInstances, Inve
 use crate::situation::CloudSnapshot;
 pub use preview::{Holds, Preview};
 use rooms::Rooms;
-use roster::{Ask, Roster};
+use roster::{PageRequest, Roster};
 
 /// Time after which an unchanged turn is taken over: two rounds.
 const TURN_TIMEOUT: Duration = Duration::from_secs(31);
@@ -76,7 +76,7 @@ pub struct ListingProgress {
 pub struct Sources {
     pub facts: Arc<dyn FactStore>,
     /// The registry of engines, which shows if the owner of the turn still runs.
-    pub roll: Arc<dyn EngineRegistry>,
+    pub engine_registry: Arc<dyn EngineRegistry>,
     pub inventory: Arc<dyn Inventory>,
     /// The instances whose failure no recovery has repaired.
     pub failed: Arc<dyn FailedInstances>,
@@ -119,10 +119,10 @@ pub trait RoundObserver: Send + Sync {
     async fn seen(&self, watched: CloudSnapshot);
 
     /// Called when another engine polls.
-    async fn not_ours(&self);
+    async fn other_engine_polls(&self);
 
     /// Called when a round could not be stored, so that the earlier observations become stale.
-    async fn not_kept(&self);
+    async fn store_failed(&self);
 }
 
 /// The engine's poller of the cloud.
@@ -135,7 +135,7 @@ pub struct Watcher {
     holds: Option<TimedFact<Vec<WouldHold>>>,
     joint_losses: Option<TimedFact<Vec<JointLoss>>>,
     /// Boot time until which the queries for stop reasons pause.
-    reasons_due: Duration,
+    reasons_due_at: Duration,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -157,16 +157,16 @@ impl Watcher {
             computes: None,
             holds: None,
             joint_losses: None,
-            reasons_due: Duration::ZERO,
+            reasons_due_at: Duration::ZERO,
         }
     }
 
     /// Polls until `stop`. Calls to the observer may be dropped at any time.
     pub async fn run(mut self, stop: CancellationToken, observer: Arc<dyn RoundObserver>) {
-        let mut trouble = false;
+        let mut problem = false;
         let (cloud, tests) = (self.sources.cloud.clone(), self.sources.tests.clone());
         loop {
-            let mut looked = pin!(cloud.looked());
+            let mut polled = pin!(cloud.polled());
             loop {
                 let changed = async {
                     tests.changed().await;
@@ -175,7 +175,7 @@ impl Watcher {
                 // All branches only wait, or read.
                 tokio::select! {
                     () = stop.cancelled() => return,
-                    () = &mut looked => break,
+                    () = &mut polled => break,
                     () = changed => {}
                     () = self.query_reasons() => {}
                 }
@@ -195,18 +195,18 @@ impl Watcher {
             };
             match round {
                 Ok(true) => observer.seen(self.watched()).await,
-                Ok(false) => observer.not_ours().await,
+                Ok(false) => observer.other_engine_polls().await,
                 Err(error) => {
-                    if !trouble {
+                    if !problem {
                         let source = error.source.to_string();
                         tracing::warn!(%error, source, "failed to store the region snapshot; operators see stale data");
                     }
-                    trouble = true;
-                    observer.not_kept().await;
+                    problem = true;
+                    observer.store_failed().await;
                     continue;
                 }
             }
-            trouble = false;
+            problem = false;
         }
     }
 
@@ -218,13 +218,13 @@ impl Watcher {
         let now = self.sources.clock.wall();
         self.computes = services(&self.sources.cloud.view(), now, self.computes.take());
         let current = self.computes.as_ref().filter(|known| known.is_fresh(now));
-        let looked = current.is_some();
+        let polled = current.is_some();
         if let Some(known) = current {
             let down = known.value.iter().filter(|one| one.cell_down);
             self.roster.note_cells(down.map(|one| one.host.clone()).collect());
         }
         // A list of all instances would compete with evacuations for Nova's processors.
-        if looked && !(self.sources.moves.are_under_way() && self.can_wait(now)) {
+        if polled && !(self.sources.moves.are_under_way() && self.can_wait(now)) {
             self.list().await;
             self.read_failed(now).await;
             for _ in 0..MAX_REASONS_PER_ROUND {
@@ -232,9 +232,9 @@ impl Watcher {
                     break;
                 }
             }
-            self.rooms.look(self.sources.rooms.as_ref(), now).await;
+            self.rooms.poll(self.sources.rooms.as_ref(), now).await;
         }
-        if looked && let Some(value) = self.sources.preview.would_hold().await {
+        if polled && let Some(value) = self.sources.preview.would_hold().await {
             self.holds = Some(TimedFact {
                 as_of: now,
                 value: value.hosts,
@@ -309,11 +309,11 @@ impl Watcher {
 
     /// True if the data is fresh enough to stay valid until after the next round.
     fn can_wait(&self, now: Timestamp) -> bool {
-        let is_young =
+        let is_recent =
             |at: Timestamp| (0..=MAX_SKIP_AGE_SECONDS).contains(&(now.micros_since(at) / 1_000_000));
         self.roster.is_complete()
-            && self.roster.known_up_to().is_some_and(is_young)
-            && self.rooms.known_as_of().is_some_and(is_young)
+            && self.roster.known_up_to().is_some_and(is_recent)
+            && self.rooms.known_as_of().is_some_and(is_recent)
     }
 
     /// Stores the device tests at once if the turn is ours. Returns true if they are stored.
@@ -394,15 +394,15 @@ impl Watcher {
             let value: serde_json::Value = serde_json::from_str(&fact.value).ok()?;
             Some(value.get("by")?.as_str()?.to_owned())
         });
-        let engines = self.sources.roll.engines().await?;
+        let engines = self.sources.engine_registry.engines().await?;
         Ok(by.is_some_and(|by| {
-            by == self.sources.name || !engines.iter().any(|line| line.signature.name == by)
+            by == self.sources.name || !engines.iter().any(|line| line.heartbeat.name == by)
         }))
     }
 
     /// Resumes from the facts that the previous poller stored, if they are fresh enough.
     async fn resume(&mut self) -> Result<(), JournalError> {
-        let stored = CloudSnapshot::from_kept(&self.sources.facts.facts(None).await?);
+        let stored = CloudSnapshot::from_stored(&self.sources.facts.facts(None).await?);
         let now = self.sources.clock.wall();
         self.computes = stored.computes;
         self.holds = stored.holds;
@@ -442,13 +442,13 @@ impl Watcher {
 
     /// Reads a page, or all pages of changes up to a limit. With only one page per round, the data of a region where
     /// thousands of instances have just changed would be stale for minutes. Returns true if Nova answered.
-    async fn read(&mut self, ask: Ask) -> bool {
+    async fn read(&mut self, ask: PageRequest) -> bool {
         let mut answered = self.ask(ask).await;
         for _ in 1..MAX_CHANGE_PAGES {
             let more = self
                 .roster
                 .more_changes()
-                .filter(|_| matches!(ask, Ask::Changes(..)));
+                .filter(|_| matches!(ask, PageRequest::Changes(..)));
             match more {
                 Some(more) if answered => answered = self.ask(more).await,
                 Some(_) | None => break,
@@ -461,7 +461,7 @@ impl Watcher {
     /// an answer is repeated.
     async fn query_reasons(&mut self) {
         loop {
-            let paused = self.reasons_due.saturating_sub(self.sources.clock.boot());
+            let paused = self.reasons_due_at.saturating_sub(self.sources.clock.boot());
             sleep(paused.max(REASON_INTERVAL)).await;
             if matches!(self.turn, WatchTurn::Ours(_)) && !self.sources.moves.are_under_way() {
                 self.query_reason().await;
@@ -472,12 +472,12 @@ impl Watcher {
     /// Queries the reason why one instance is not running. Returns true if Nova answered.
     async fn query_reason(&mut self) -> bool {
         let (boot, now) = (self.sources.clock.boot(), self.sources.clock.wall());
-        if boot < self.reasons_due {
+        if boot < self.reasons_due_at {
             return false;
         }
-        let next = self.roster.next_why(now).or_else(|| {
-            self.reasons_due = boot.saturating_add(REASON_PAUSE);
-            self.roster.next_again()
+        let next = self.roster.next_unexplained(now).or_else(|| {
+            self.reasons_due_at = boot.saturating_add(REASON_PAUSE);
+            self.roster.next_recheck()
         });
         let Some(server) = next else {
             return false;
@@ -493,7 +493,7 @@ impl Watcher {
             }
             Err(error) => {
                 tracing::debug!(%error, "failed to read why an instance does not run");
-                self.reasons_due = boot.saturating_add(REASON_PAUSE);
+                self.reasons_due_at = boot.saturating_add(REASON_PAUSE);
                 return false;
             }
         };
@@ -501,11 +501,11 @@ impl Watcher {
         true
     }
 
-    async fn ask(&mut self, ask: Ask) -> bool {
+    async fn ask(&mut self, ask: PageRequest) -> bool {
         let asked = self.sources.clock.wall();
         let (after, since) = match ask {
-            Ask::Changes(since, after) => (after, Some(since)),
-            Ask::Walk(after) => (after, None),
+            PageRequest::Changes(since, after) => (after, Some(since)),
+            PageRequest::Walk(after) => (after, None),
         };
         match self.sources.inventory.servers(after, since).await {
             Ok(page) => {
@@ -516,7 +516,7 @@ impl Watcher {
             Err(error) => {
                 tracing::debug!(%error, "failed to read a page of instances");
                 if after.is_some() && error.fault.status == Some(400) {
-                    self.roster.lost(ask);
+                    self.roster.restart_list(ask);
                 }
                 false
             }
@@ -551,7 +551,7 @@ fn services(
     now: Timestamp,
     before: Option<TimedFact<Vec<ComputeService>>>,
 ) -> Option<TimedFact<Vec<ComputeService>>> {
-    let Some(age) = view.age.filter(|_| view.trouble.is_none()) else {
+    let Some(age) = view.age.filter(|_| view.problem.is_none()) else {
         return before;
     };
     let known: BTreeMap<&str, &ComputeService> = before

@@ -14,14 +14,14 @@ use serde::{Deserialize, Serialize};
 use tachi_instance_ha::{BootGuard, Client};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use self::wait::{Ask, Guard, Memory, OperatorSignal};
+use self::wait::{Guard, HoldQuery, Memory, OperatorSignal};
 use crate::cli::ConfigArgs;
 use crate::failure::Failure;
 use crate::settings::{self, Settings};
 use crate::{out, saved};
 
 /// Timeout of a request; the next request may reach another API.
-const DEADLINE: Duration = Duration::from_secs(10);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The state stored from one boot to the next.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,12 +68,12 @@ struct Api {
 }
 
 #[async_trait]
-impl Ask for Api {
-    async fn ask(&self) -> Result<BootGuard, String> {
-        match tokio::time::timeout(DEADLINE, self.client.boot_guard(&self.hostname)).await {
+impl HoldQuery for Api {
+    async fn query(&self) -> Result<BootGuard, String> {
+        match tokio::time::timeout(REQUEST_TIMEOUT, self.client.boot_guard(&self.hostname)).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(failed)) => Err(failed.text),
-            Err(_) => Err(format!("no answer within {} s", DEADLINE.as_secs())),
+            Err(_) => Err(format!("no answer within {} s", REQUEST_TIMEOUT.as_secs())),
         }
     }
 }
@@ -102,8 +102,8 @@ impl Signals {
 impl wait::SignalSource for Signals {
     async fn next(&mut self) -> OperatorSignal {
         tokio::select! {
-            _ = self.emptied.recv() => OperatorSignal::Emptied,
-            _ = self.anyway.recv() => OperatorSignal::Anyway,
+            _ = self.emptied.recv() => OperatorSignal::QueueEmpty,
+            _ = self.anyway.recv() => OperatorSignal::StartNow,
             _ = self.term.recv() => OperatorSignal::Stop,
             _ = self.int.recv() => OperatorSignal::Stop,
         }
@@ -118,7 +118,7 @@ fn announce(text: &str) {
 /// Runs `tachi-monitor boot-guard`.
 pub(crate) async fn run(args: &ConfigArgs) -> Result<u8, Failure> {
     match prepared(args) {
-        Ok((guard, mut words)) => Ok(guard.run(&mut words).await),
+        Ok((guard, mut signals)) => Ok(guard.run(&mut signals).await),
         Err(failure) => Ok(without_configuration(
             &failure,
             &File(
@@ -134,12 +134,12 @@ fn prepared(args: &ConfigArgs) -> Result<(Guard<Api, File>, Signals), Failure> {
     let settings = Settings::load(args)?;
     let client = Client::new(settings.api.clone()).map_err(|error| Failure::new("[api]", error))?;
     let file = settings.state_path.join("boot-guard").join("last.json");
-    let ask = Api {
+    let query = Api {
         client,
         hostname: settings.hostname.clone(),
     };
     Ok((
-        Guard::new(settings.hostname, ask, File(file), rand::random::<f64>),
+        Guard::new(settings.hostname, query, File(file), rand::random::<f64>),
         Signals::new()?,
     ))
 }

@@ -55,7 +55,7 @@ impl Finding {
     }
 
     /// Creates a finding about a failure that is noticed, and reported within `worst` as long as the API answers.
-    pub fn noticed(part: impl Into<String>, failure: impl Into<String>, worst: Duration) -> Self {
+    pub fn reported_within(part: impl Into<String>, failure: impl Into<String>, worst: Duration) -> Self {
         Self {
             worst_seconds: Some(worst.as_secs_f64()),
             ..Self::new(part, FindingLevel::Note, failure)
@@ -89,9 +89,9 @@ impl Finding {
 /// The check of one monitor's prerequisites.
 #[async_trait::async_trait]
 pub trait Check: Send + Sync {
-    /// Checks the monitor. Takes no longer than a few seconds, even if a checked part hangs. `registered` are the hosts
+    /// Checks the monitor. Takes no longer than a few seconds, even if a checked part hangs. `registered_hosts` are the hosts
     /// of all segments, if known.
-    async fn check(&self, settings: &Settings, registered: Option<&[RegisteredHost]>) -> Vec<Finding>;
+    async fn check(&self, settings: &Settings, registered_hosts: Option<&[RegisteredHost]>) -> Vec<Finding>;
 }
 
 /// Runs `tachi-monitor check`.
@@ -110,7 +110,7 @@ pub(crate) async fn run(args: &CheckArgs) -> Result<u8, Failure> {
     findings.extend(exposed.map(|text| Finding::note("configuration", text)));
     findings.extend(tempdir(&settings));
     findings.extend(guests(&settings).await);
-    let (level, registered) = api(&settings).await;
+    let (level, registered_hosts) = api(&settings).await;
     findings.extend(level);
     let kinds = if args.monitors.is_empty() {
         &Kind::ALL[..]
@@ -119,7 +119,7 @@ pub(crate) async fn run(args: &CheckArgs) -> Result<u8, Failure> {
     };
     for kind in kinds {
         findings.push(spool(&settings, *kind));
-        findings.extend(monitor(*kind, &settings, registered.as_deref()).await);
+        findings.extend(monitor(*kind, &settings, registered_hosts.as_deref()).await);
     }
     let good = findings
         .iter()
@@ -135,7 +135,11 @@ pub(crate) async fn run(args: &CheckArgs) -> Result<u8, Failure> {
 }
 
 /// Checks a monitor. If its own start-up fails, the reason is the only finding: it would notice nothing.
-async fn monitor(kind: Kind, settings: &Settings, registered: Option<&[RegisteredHost]>) -> Vec<Finding> {
+async fn monitor(
+    kind: Kind,
+    settings: &Settings,
+    registered_hosts: Option<&[RegisteredHost]>,
+) -> Vec<Finding> {
     if let Err(failure) = run::made(kind, settings, &Clock::new()) {
         return vec![Finding::wrong(kind.name(), failure.chain())];
     }
@@ -145,14 +149,14 @@ async fn monitor(kind: Kind, settings: &Settings, registered: Option<&[Registere
         Kind::Instance => Box::new(instance::Checks),
         Kind::Introspective => Box::new(introspective::Checks),
     };
-    check.check(settings, registered).await
+    check.check(settings, registered_hosts).await
 }
 
 /// Checks the guests' state at the boot of this host.
 async fn guests(settings: &Settings) -> Option<Finding> {
     const PART: &str = "guests";
     let nova = settings.nova.clone();
-    let found = tokio::task::spawn_blocking(move || guests::look(&nova))
+    let found = tokio::task::spawn_blocking(move || guests::read_guests(&nova))
         .await
         .ok()??;
     let by = &found.by;
@@ -223,7 +227,7 @@ async fn api(settings: &Settings) -> (Vec<Finding>, Option<Vec<RegisteredHost>>)
         "log-in",
         format!("the API is at {}", login.endpoint),
     )];
-    let hosts = client.registered().await;
+    let hosts = client.registered_hosts().await;
     findings.push(registration(settings, hosts.as_deref()));
     match client.skew_seconds().or(login.skew_seconds) {
         Some(skew) if skew.abs() > 2 => findings.push(Finding::wrong(
@@ -381,14 +385,14 @@ mod tests {
             ),
             (Err(failed(Class::Away, None)), FindingLevel::Wrong, "said"),
         ];
-        for (found, told, part) in cases {
+        for (found, expected_level, part) in cases {
             let finding = registration(&settings, found.as_deref());
             assert!(
-                finding.level == told && finding.text.contains(part),
+                finding.level == expected_level && finding.text.contains(part),
                 "{finding:?}"
             );
         }
-        let line = Finding::noticed("host", "a host dies", Duration::from_millis(1500)).line();
+        let line = Finding::reported_within("host", "a host dies", Duration::from_millis(1500)).line();
         assert_eq!(line, "time  host: a host dies: at most 1.5 s");
     }
 }

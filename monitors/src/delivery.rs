@@ -17,7 +17,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use self::choose::{Choice, Lane, Tries, choose};
+use self::choose::{Attempts, Choice, Lane, choose};
 pub(crate) use self::post::Post;
 pub(crate) use self::store::Store;
 use crate::clock::Clock;
@@ -57,7 +57,7 @@ pub(crate) struct DeliveryTask {
 /// The delivery's state between two reports.
 #[derive(Default)]
 struct Memory {
-    tries: HashMap<u64, Tries>,
+    attempts: HashMap<u64, Attempts>,
     /// The number of consecutive failures that would affect every other report too.
     failures: u32,
     /// Set while the API is unreachable or refuses the login.
@@ -87,7 +87,7 @@ impl DeliveryTask {
             dropped(why, 0);
         }
         loop {
-            self.health.beat_of("delivery");
+            self.health.tick_of("delivery");
             if last.is_none() && stop.is_cancelled() {
                 last = Some(Instant::now() + self.settings.drain);
             }
@@ -153,7 +153,7 @@ impl DeliveryTask {
             tokio::select! {
                 answer = &mut asked => return Some(answer),
                 () = &mut last => return None,
-                () = sleep(IDLE_INTERVAL) => self.health.beat_of("delivery"),
+                () = sleep(IDLE_INTERVAL) => self.health.tick_of("delivery"),
             }
         }
     }
@@ -161,7 +161,7 @@ impl DeliveryTask {
     /// Chooses the next report; drops those that are too old.
     async fn next(&self, memory: &Memory) -> Choice {
         let now = self.clock.stamp();
-        let (max_age, tries) = (self.settings.max_age, memory.tries.clone());
+        let (max_age, attempts) = (self.settings.max_age, memory.attempts.clone());
         let (hosts, others) = (memory.hosts_not_before, memory.others_not_before);
         let closed = move |lane| match lane {
             Lane::Hosts => hosts,
@@ -177,7 +177,7 @@ impl DeliveryTask {
                 let removed = spool.gone(&seqs);
                 let oldest = spool.iter().next().map(|record| now.since(&record.at));
                 (
-                    choose(&spool.iter(), &tries, closed, at),
+                    choose(&spool.iter(), &attempts, closed, at),
                     (old, removed),
                     spool.len(),
                     oldest,
@@ -209,7 +209,7 @@ impl DeliveryTask {
                 memory.failures = 0;
                 memory.not_before = None;
                 *memory.of(Lane::of(&record)) = None;
-                memory.tries.remove(&record.seq);
+                memory.attempts.remove(&record.seq);
                 self.health.good("api");
                 self.delivered(&record, &answer);
                 self.forget(record.seq).await;
@@ -244,9 +244,9 @@ impl DeliveryTask {
     async fn failed(&self, record: &Record, failed: CallFailure, memory: &mut Memory) {
         let class = failed.class;
         metrics::counter!("tachi_monitor_delivery_failures_total", "class" => class.as_str()).increment(1);
-        let tries = memory.tries.entry(record.seq).or_default();
-        tries.count = tries.count.saturating_add(1);
-        let count = tries.count;
+        let attempts = memory.attempts.entry(record.seq).or_default();
+        attempts.count = attempts.count.saturating_add(1);
+        let count = attempts.count;
         match class {
             Class::Rejected => {
                 let age = self.clock.stamp().since(&record.at);
@@ -256,7 +256,7 @@ impl DeliveryTask {
                         "API rejects a report; dropping it"
                     );
                     dropped("rejected", 1);
-                    memory.tries.remove(&record.seq);
+                    memory.attempts.remove(&record.seq);
                     self.forget(record.seq).await;
                     return;
                 }
@@ -269,12 +269,12 @@ impl DeliveryTask {
                 }
                 self.health.good("api");
                 memory.failures = 0;
-                tries.not_before = Some(Instant::now() + self.pause(count));
+                attempts.not_before = Some(Instant::now() + self.pause(count));
             }
             Class::Broken => {
                 tracing::warn!(subject = %record.subject, answer = %failed.text, "API failed on a report; retrying");
                 self.health.bad("api", failed.text);
-                tries.not_before = Some(Instant::now() + self.pause(count));
+                attempts.not_before = Some(Instant::now() + self.pause(count));
             }
             Class::Busy => {
                 let lane = Lane::of(record);

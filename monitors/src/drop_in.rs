@@ -17,20 +17,20 @@ pub(crate) fn started(given: &[OsString]) -> Option<(Kind, &[OsString])> {
         let name = Path::new(word).file_name()?;
         Kind::ALL.into_iter().find(|kind| name == kind.upstream())
     };
-    let (program, words) = given.split_first()?;
+    let (program, arguments) = given.split_first()?;
     if let Some(kind) = named(program) {
-        return Some((kind, words));
+        return Some((kind, arguments));
     }
-    let (first, words) = words.split_first()?;
+    let (first, arguments) = arguments.split_first()?;
     // A path as first argument would be a file, not a program name.
     let kind = named(first).filter(|kind| first == kind.upstream())?;
-    Some((kind, words))
+    Some((kind, arguments))
 }
 
 /// Parses the arguments; returns the exit code for help, version or an error.
-pub(crate) fn parse(kind: Kind, words: &[OsString]) -> Result<ConfigArgs, u8> {
-    let words = std::iter::once(OsString::from(kind.upstream())).chain(words.iter().cloned());
-    let matched = Monitor::try_parse_from(words).map_err(|error| print_error(kind, &error))?;
+pub(crate) fn parse(kind: Kind, arguments: &[OsString]) -> Result<ConfigArgs, u8> {
+    let arguments = std::iter::once(OsString::from(kind.upstream())).chain(arguments.iter().cloned());
+    let matched = Monitor::try_parse_from(arguments).map_err(|error| print_error(kind, &error))?;
     Ok(ConfigArgs {
         order: matched.oslo.order,
         config_file: matched.oslo.config_file,

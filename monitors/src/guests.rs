@@ -58,7 +58,7 @@ impl Guests {
 }
 
 /// Reads the setting; `None` if no nova-compute can be seen. Reads files of other processes, which may take a while.
-pub(crate) fn look(named: &[PathBuf]) -> Option<Guests> {
+pub(crate) fn read_guests(named: &[PathBuf]) -> Option<Guests> {
     if !named.is_empty() {
         let files: Vec<ConfigSource> = named.iter().cloned().map(ConfigSource::File).collect();
         return Some(read(&files));

@@ -14,10 +14,10 @@ use uuid::Uuid;
 use crate::planes::Planes;
 
 /// Time without progress after which a loop is stuck.
-const STUCK: Duration = Duration::from_secs(30);
+const STUCK_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The name of the monitor's own loop.
-const WATCHING: &str = "watching";
+const WATCH_LOOP: &str = "watching";
 
 /// Health of a monitor. Clones share it.
 #[derive(Debug, Clone)]
@@ -33,7 +33,7 @@ struct State {
     fed: Instant,
     status: String,
     watch: Watch,
-    misses_within: Option<Duration>,
+    detection_time: Option<Duration>,
     planes: Planes,
     /// The processes that could not be restarted, each with the time since when.
     processes_down: BTreeMap<String, Stamp>,
@@ -70,13 +70,13 @@ impl Health {
     pub(crate) fn new(watchdog: Option<Duration>) -> Self {
         let now = Instant::now();
         Self(Arc::new(Mutex::new(State {
-            loops: BTreeMap::from([(WATCHING, now)]),
+            loops: BTreeMap::from([(WATCH_LOOP, now)]),
             parts: BTreeMap::new(),
             watchdog,
             fed: now,
             status: String::new(),
             watch: Watch::default(),
-            misses_within: None,
+            detection_time: None,
             planes: Planes::default(),
             processes_down: BTreeMap::new(),
             local_disks: None,
@@ -88,19 +88,19 @@ impl Health {
     }
 
     /// Records a turn of the watching loop.
-    pub fn beat(&self) {
-        self.beat_of(WATCHING);
+    pub fn tick(&self) {
+        self.tick_of(WATCH_LOOP);
     }
 
     /// Records a turn of this loop.
-    pub(crate) fn beat_of(&self, name: &'static str) {
+    pub(crate) fn tick_of(&self, name: &'static str) {
         let now = Instant::now();
         let mut state = self.state();
         state.loops.insert(name, now);
         let Some(within) = state.watchdog else {
             return;
         };
-        let all = state.loops.values().all(|beat| now - *beat < within);
+        let all = state.loops.values().all(|tick| now - *tick < within);
         if all && now - state.fed >= within / 4 {
             state.fed = now;
             drop(state);
@@ -147,20 +147,23 @@ impl Health {
     }
 
     /// Sets the longest time until the cluster detects the loss of a host; `None` if unknown.
-    pub(crate) fn misses_within(&self, time: Option<Duration>) {
-        self.state().misses_within = time;
+    pub(crate) fn detection_time(&self, time: Option<Duration>) {
+        self.state().detection_time = time;
     }
 
     /// Returns the last value of [`Self::misses_within`].
-    pub(crate) fn missed_within(&self) -> Option<Duration> {
-        self.state().misses_within
+    pub(crate) fn last_detection_time(&self) -> Option<Duration> {
+        self.state().detection_time
     }
 
     /// Returns the watched hosts. A monitor with a stuck loop judges none.
     pub(crate) fn watch(&self) -> Watch {
         let now = Instant::now();
         let state = self.state();
-        let stuck = state.loops.get(WATCHING).is_some_and(|beat| now - *beat > STUCK);
+        let stuck = state
+            .loops
+            .get(WATCH_LOOP)
+            .is_some_and(|tick| now - *tick > STUCK_TIMEOUT);
         Watch {
             now: state.watch.now && !stuck,
             ..state.watch.clone()
@@ -168,8 +171,8 @@ impl Health {
     }
 
     /// Reads or changes the lost planes.
-    pub(crate) fn planes<T>(&self, act: impl FnOnce(&mut Planes) -> T) -> T {
-        act(&mut self.state().planes)
+    pub(crate) fn planes<T>(&self, update: impl FnOnce(&mut Planes) -> T) -> T {
+        update(&mut self.state().planes)
     }
 
     /// Sets the processes that could not be restarted.
@@ -193,7 +196,7 @@ impl Health {
     }
 
     /// Returns the problem of a subsystem.
-    pub(crate) fn trouble(&self, part: &str) -> Option<String> {
+    pub(crate) fn problem(&self, part: &str) -> Option<String> {
         self.state().parts.get(part).cloned().flatten()
     }
 
@@ -232,9 +235,9 @@ impl Health {
                 parts.insert(part, why.clone());
             }
         }
-        for (name, beat) in &state.loops {
-            let silent = now - *beat;
-            if silent > STUCK {
+        for (name, tick) in &state.loops {
+            let silent = now - *tick;
+            if silent > STUCK_TIMEOUT {
                 parts.insert(name, format!("has made no progress for {} s", silent.as_secs()));
             }
         }
@@ -277,16 +280,16 @@ mod tests {
         assert_eq!(condition.line(), "api: no answer");
         health.good("api");
         assert!(health.condition().healthy);
-        tokio::time::advance(STUCK + Duration::from_secs(1)).await;
+        tokio::time::advance(STUCK_TIMEOUT + Duration::from_secs(1)).await;
         assert_eq!(
             health.condition().line(),
             "watching: has made no progress for 31 s"
         );
-        health.beat();
+        health.tick();
         assert!(health.condition().healthy);
-        health.beat_of("delivery");
-        tokio::time::advance(STUCK + Duration::from_secs(1)).await;
-        health.beat();
+        health.tick_of("delivery");
+        tokio::time::advance(STUCK_TIMEOUT + Duration::from_secs(1)).await;
+        health.tick();
         assert_eq!(
             health.condition().line(),
             "delivery: has made no progress for 31 s"
@@ -299,9 +302,9 @@ mod tests {
         assert_eq!(health.watch(), Watch::default());
         health.watches(["cmp1".to_owned()]);
         assert!(health.watch().now);
-        tokio::time::advance(STUCK + Duration::from_secs(1)).await;
+        tokio::time::advance(STUCK_TIMEOUT + Duration::from_secs(1)).await;
         assert!(!health.watch().now && health.watch().hosts.contains("cmp1"));
-        health.beat();
+        health.tick();
         assert!(health.watch().now);
         health.is_blind();
         assert!(!health.watch().now && health.watch().hosts.contains("cmp1"));
@@ -320,19 +323,19 @@ mod tests {
         let health = Health::new(Some(Duration::from_secs(60)));
         let fed = |health: &Health| health.state().fed;
         let begin = fed(&health);
-        health.beat_of("delivery");
+        health.tick_of("delivery");
         for _ in 0..3 {
             tokio::time::advance(Duration::from_secs(15)).await;
-            health.beat();
+            health.tick();
         }
         let last = fed(&health);
         assert!(last > begin);
         for _ in 0..4 {
             tokio::time::advance(Duration::from_secs(15)).await;
-            health.beat();
+            health.tick();
         }
         assert_eq!(fed(&health), last, "the delivery is stuck");
-        health.beat_of("delivery");
+        health.tick_of("delivery");
         assert!(fed(&health) > last);
     }
 }

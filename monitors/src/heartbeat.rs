@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tachi_instance_ha::{CallFailure, Client, MonitorSignature};
+use tachi_instance_ha::{CallFailure, Client, MonitorHeartbeat};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -25,7 +25,7 @@ const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(10);
 const REFUSAL_PAUSE: Duration = Duration::from_secs(60);
 
 /// Time for which newer fields are omitted after a refusal: an older API refuses unknown fields.
-const OMITTED_FOR: Duration = Duration::from_mins(10);
+const OMISSION_TIMEOUT: Duration = Duration::from_mins(10);
 
 /// Timeout of a heartbeat. A single late answer of a slow region must not make the host count as silent.
 const SEND_TIMEOUT: Duration = Duration::from_secs(8);
@@ -59,7 +59,7 @@ pub(crate) trait HeartbeatSink: Send + Sync {
         &self,
         host: &str,
         kind: &str,
-        signature: &MonitorSignature,
+        heartbeat: &MonitorHeartbeat,
     ) -> Result<Vec<String>, CallFailure>;
 }
 
@@ -69,21 +69,21 @@ impl HeartbeatSink for Client {
         &self,
         host: &str,
         kind: &str,
-        signature: &MonitorSignature,
+        heartbeat: &MonitorHeartbeat,
     ) -> Result<Vec<String>, CallFailure> {
-        self.sign_monitor(host, kind, signature).await
+        self.send_heartbeat(host, kind, heartbeat).await
     }
 }
 
 /// Longest time from the power loss of a host to its report.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Notice {
+pub(crate) struct DetectionTime {
     /// The known part.
     pub(crate) within: Duration,
     /// The components of the known part.
     pub(crate) by: String,
     /// The component that must detect the loss first, if its time is unknown; empty if there is none.
-    pub(crate) unseen: String,
+    pub(crate) undetected_by: String,
     /// Additional components of unknown length; empty if there are none.
     pub(crate) beside: String,
 }
@@ -106,7 +106,7 @@ impl OmittedFields {
     fn current(self) -> Self {
         match self {
             Self::LocalDisks(since) | Self::Faults(since) | Self::FaultsAndBoot(since)
-                if since.elapsed() >= OMITTED_FOR =>
+                if since.elapsed() >= OMISSION_TIMEOUT =>
             {
                 Self::Nothing
             }
@@ -115,7 +115,7 @@ impl OmittedFields {
     }
 
     /// Returns what to omit after a refusal of this heartbeat; `None` if no field is left that the API may not know.
-    fn more(self, refused: &MonitorSignature) -> Option<Self> {
+    fn more(self, refused: &MonitorHeartbeat) -> Option<Self> {
         let has_faults = refused.planes.is_some() || !refused.processes_down.is_empty();
         match self {
             Self::Nothing if refused.local_disks.is_some() => Some(Self::LocalDisks(Instant::now())),
@@ -127,32 +127,32 @@ impl OmittedFields {
         }
     }
 
-    fn apply(self, signature: &mut MonitorSignature) {
+    fn apply(self, heartbeat: &mut MonitorHeartbeat) {
         if self == Self::Nothing {
             return;
         }
-        signature.local_disks = None;
+        heartbeat.local_disks = None;
         if let Self::Faults(_) | Self::FaultsAndBoot(_) = self {
-            signature.planes = None;
-            signature.processes_down.clear();
+            heartbeat.planes = None;
+            heartbeat.processes_down.clear();
         }
         if let Self::FaultsAndBoot(_) = self {
-            (signature.boot_id, signature.uptime_ms) = (None, None);
+            (heartbeat.boot_id, heartbeat.uptime_ms) = (None, None);
         }
     }
 }
 
 /// The heartbeat sender of one monitor.
 pub(crate) struct HeartbeatSource {
-    pub(crate) book: Arc<dyn HeartbeatSink>,
+    pub(crate) sink: Arc<dyn HeartbeatSink>,
     pub(crate) host: String,
     pub(crate) kind: Kind,
     pub(crate) health: Health,
     pub(crate) clock: Clock,
     /// Reads the guests' state at boot.
-    pub(crate) look: Arc<dyn Fn() -> Option<Guests> + Send + Sync>,
+    pub(crate) read_guests: Arc<dyn Fn() -> Option<Guests> + Send + Sync>,
     /// The longest time to a report, if it watches others.
-    pub(crate) notice: Option<Notice>,
+    pub(crate) report_latency: Option<DetectionTime>,
     /// Returns a random number between 0 and 1, so that hosts that start together do not send together.
     pub(crate) jitter: fn() -> f64,
 }
@@ -170,21 +170,21 @@ impl HeartbeatSource {
             .is_some()
         {
             if guests.1.is_none_or(|at| at.elapsed() >= GUEST_CHECK_INTERVAL) {
-                let look = Arc::clone(&self.look);
-                let look = tokio::task::spawn_blocking(move || look());
-                if let Ok(Ok(seen)) = tokio::time::timeout(GUEST_CHECK_TIMEOUT, look).await {
+                let read_guests = Arc::clone(&self.read_guests);
+                let read_guests = tokio::task::spawn_blocking(move || read_guests());
+                if let Ok(Ok(seen)) = tokio::time::timeout(GUEST_CHECK_TIMEOUT, read_guests).await {
                     guests.0 = seen;
                 }
                 guests.1 = Some(Instant::now());
             }
             omitted = omitted.current();
-            let mut signature = self.signature(guests.0.as_ref());
-            omitted.apply(&mut signature);
-            let signed = self.book.send(&self.host, self.kind.name(), &signature);
-            let signed = tokio::time::timeout(SEND_TIMEOUT, signed).await;
-            let (next, trouble) = match signed {
+            let mut heartbeat = self.heartbeat(guests.0.as_ref());
+            omitted.apply(&mut heartbeat);
+            let outcome = self.sink.send(&self.host, self.kind.name(), &heartbeat);
+            let outcome = tokio::time::timeout(SEND_TIMEOUT, outcome).await;
+            let (next, problem) = match outcome {
                 Ok(Ok(down_in_nova)) => {
-                    let accepted = signature.planes.is_some().then_some(down_in_nova);
+                    let accepted = heartbeat.planes.is_some().then_some(down_in_nova);
                     self.health.planes(|planes| {
                         // Before the first check a heartbeat has no data about the guests.
                         if accepted.is_some() || planes.report().is_some() {
@@ -198,7 +198,7 @@ impl HeartbeatSource {
                     if !matches!(failed.status, Some(401 | 408 | 429)) {
                         self.health.planes(|planes| planes.answered(None));
                     }
-                    let more = omitted.more(&signature).filter(|_| failed.status == Some(400));
+                    let more = omitted.more(&heartbeat).filter(|_| failed.status == Some(400));
                     omitted = more.unwrap_or(omitted);
                     let next = if more.is_some() {
                         HEARTBEAT_INTERVAL
@@ -214,27 +214,27 @@ impl HeartbeatSource {
                 ),
             };
             pause = next;
-            match (&logged, &trouble) {
+            match (&logged, &problem) {
                 (Some(_), None) => tracing::info!("heartbeats reach the API again"),
                 (before, Some(why)) if before.as_ref() != Some(why) => tracing::info!(
                     %why, "failed to send heartbeat; operators may see this monitor as silent, and reports are not affected"
                 ),
                 _ => {}
             }
-            logged = trouble;
+            logged = problem;
         }
     }
 
-    fn signature(&self, guests: Option<&Guests>) -> MonitorSignature {
+    fn heartbeat(&self, guests: Option<&Guests>) -> MonitorHeartbeat {
         let watch = self.health.watch();
-        let notice = self
-            .notice
+        let report_latency = self
+            .report_latency
             .as_ref()
-            .map(|one| one.with(self.health.missed_within()));
+            .map(|one| one.with(self.health.last_detection_time()));
         let troubles = self.health.condition().parts;
         let stamp = self.clock.stamp();
         let has_boot = !stamp.boot.is_empty();
-        MonitorSignature {
+        MonitorHeartbeat {
             version: crate::VERSION.to_owned(),
             troubles: troubles
                 .into_iter()
@@ -244,9 +244,9 @@ impl HeartbeatSource {
             watching: watch.now,
             guests_resume: guests.map(|one| one.resume.word()),
             guests_by: guests.map(|one| short(&one.by)),
-            notice_seconds: notice.as_ref().map(|one| whole(one.within)),
-            notice_by: notice.as_ref().map(|one| short(&one.by)),
-            notice_beside: notice.as_ref().map(|one| short(&one.told_beside())),
+            notice_seconds: report_latency.as_ref().map(|one| ceil_seconds(one.within)),
+            notice_by: report_latency.as_ref().map(|one| short(&one.by)),
+            notice_beside: report_latency.as_ref().map(|one| short(&one.extra_components())),
             planes: self.health.planes(|planes| planes.report()),
             processes_down: self
                 .health
@@ -265,7 +265,7 @@ impl HeartbeatSource {
     }
 }
 
-impl Notice {
+impl DetectionTime {
     /// Returns the notice with the detection time of the cluster, once that is known.
     fn with(&self, missed: Option<Duration>) -> Self {
         let Some(missed) = missed else {
@@ -273,14 +273,14 @@ impl Notice {
         };
         Self {
             within: self.within.saturating_add(missed),
-            by: format!("missed within {} s, {}", whole(missed), self.by),
-            unseen: String::new(),
+            by: format!("missed within {} s, {}", ceil_seconds(missed), self.by),
+            undetected_by: String::new(),
             beside: self.beside.clone(),
         }
     }
 
-    fn told_beside(&self) -> String {
-        let all = [&self.unseen, &self.beside]
+    fn extra_components(&self) -> String {
+        let all = [&self.undetected_by, &self.beside]
             .into_iter()
             .filter(|text| !text.is_empty());
         all.map(String::as_str).collect::<Vec<_>>().join(", ")
@@ -288,7 +288,7 @@ impl Notice {
 }
 
 /// Returns whole seconds, rounded up.
-fn whole(time: Duration) -> u32 {
+fn ceil_seconds(time: Duration) -> u32 {
     let seconds = time.as_secs() + u64::from(time.subsec_nanos() > 0);
     u32::try_from(seconds).unwrap_or(MAX_SECONDS).min(MAX_SECONDS)
 }
@@ -306,7 +306,7 @@ mod tests {
 
     #[derive(Default)]
     struct RecordedHeartbeats {
-        written: Mutex<Vec<MonitorSignature>>,
+        written: Mutex<Vec<MonitorHeartbeat>>,
         answer: Mutex<Option<CallFailure>>,
         down_in_nova: Mutex<Vec<String>>,
     }
@@ -326,45 +326,45 @@ mod tests {
             &self,
             host: &str,
             kind: &str,
-            signature: &MonitorSignature,
+            heartbeat: &MonitorHeartbeat,
         ) -> Result<Vec<String>, CallFailure> {
             assert_eq!((host, kind), ("cmp1", "host"));
-            self.written.lock().unwrap().push(signature.clone());
+            self.written.lock().unwrap().push(heartbeat.clone());
             let answer = self.answer.lock().unwrap().clone();
             answer.map_or_else(|| Ok(self.down_in_nova.lock().unwrap().clone()), Err)
         }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn it_signs_every_ten_seconds_and_seldom_where_nobody_takes_it() {
+    async fn heartbeats_are_sent_every_ten_seconds_and_rarely_after_a_refusal() {
         let (paper, health, stop) = (
             Arc::<RecordedHeartbeats>::default(),
             Health::default(),
             CancellationToken::new(),
         );
-        let signing = HeartbeatSource {
-            book: paper.clone(),
+        let heartbeats = HeartbeatSource {
+            sink: paper.clone(),
             host: "cmp1".to_owned(),
             kind: Kind::Host,
             health: health.clone(),
             clock: Clock::new(),
-            look: Arc::new(|| {
+            read_guests: Arc::new(|| {
                 Some(Guests {
                     resume: Resume::Yes,
                     by: "/etc/nova/nova.conf:2".to_owned(),
                 })
             }),
-            notice: Some(Notice {
+            report_latency: Some(DetectionTime {
                 within: Duration::from_millis(6_001),
                 by: "looks".to_owned(),
-                unseen: "until it is missed".to_owned(),
+                undetected_by: "until it is missed".to_owned(),
                 beside: String::new(),
             }),
             jitter: || 0.5,
         };
         health.watches(["cmp2".to_owned()]);
         health.bad("pacemaker", "x".repeat(1_000));
-        let task = tokio::spawn(signing.run(stop.clone()));
+        let task = tokio::spawn(heartbeats.run(stop.clone()));
         let after = async |seconds| {
             tokio::time::sleep(Duration::from_secs(seconds)).await;
             paper.written.lock().unwrap().len()
@@ -384,7 +384,7 @@ mod tests {
             assert_eq!(written[2].boot_id.as_deref(), Some(boot.trim()));
             assert!(written[2].uptime_ms >= written[0].uptime_ms && written[0].uptime_ms.is_some());
         }
-        health.misses_within(Some(Duration::from_secs(30)));
+        health.detection_time(Some(Duration::from_secs(30)));
         *paper.answer.lock().unwrap() = Some(failed(Some(404)));
         assert_eq!(after(10).await, 4);
         {
@@ -406,7 +406,7 @@ mod tests {
             let has_boot = |at: usize| written[at].boot_id.is_some() && written[at].uptime_ms.is_some();
             assert_eq!([6, 7, 65, 66].map(has_boot), [true, false, false, true]);
         }
-        health.planes(|planes| planes.see(crate::planes::LostPlanes::new()));
+        health.planes(|planes| planes.observe(crate::planes::LostPlanes::new()));
         *paper.answer.lock().unwrap() = Some(failed(Some(400)));
         assert_eq!(after(20).await, 69);
         *paper.answer.lock().unwrap() = None;
@@ -420,13 +420,16 @@ mod tests {
                 [(true, true), (false, true), (false, false)]
             );
             assert!(
-                health.planes(|planes| planes.suffice("cmp3")) != Some(true),
+                health.planes(|planes| planes.heartbeat_suffices("cmp3")) != Some(true),
                 "the API takes no planes"
             );
         }
         assert_eq!(after(610).await, 131, "it may have been upgraded");
         assert_eq!(
-            health.planes(|planes| (planes.suffice("cmp3"), planes.suffice("cmp2"))),
+            health.planes(|planes| (
+                planes.heartbeat_suffices("cmp3"),
+                planes.heartbeat_suffices("cmp2")
+            )),
             (Some(true), Some(false))
         );
         stop.cancel();
@@ -434,19 +437,19 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_older_api_is_told_what_it_knows_without_the_newest_field_first() {
+    async fn an_older_api_gets_heartbeats_without_the_newest_fields() {
         let paper = Arc::<RecordedHeartbeats>::default();
         let (health, stop) = (Health::default(), CancellationToken::new());
-        health.planes(|planes| planes.see(crate::planes::LostPlanes::new()));
+        health.planes(|planes| planes.observe(crate::planes::LostPlanes::new()));
         health.set_local_disks([uuid::Uuid::from_u128(1)].into());
         let sending = HeartbeatSource {
-            book: paper.clone(),
+            sink: paper.clone(),
             host: "cmp1".to_owned(),
             kind: Kind::Host,
             health,
             clock: Clock::new(),
-            look: Arc::new(|| None),
-            notice: None,
+            read_guests: Arc::new(|| None),
+            report_latency: None,
             jitter: || 0.5,
         };
         *paper.answer.lock().unwrap() = Some(failed(Some(400)));
@@ -454,7 +457,7 @@ mod tests {
         tokio::time::sleep(Duration::from_secs(36)).await;
         {
             let written = paper.written.lock().unwrap();
-            let sent = |one: &MonitorSignature| {
+            let sent = |one: &MonitorHeartbeat| {
                 let fields = (one.local_disks.is_some(), one.planes.is_some());
                 (fields, one.boot_id.is_some())
             };

@@ -30,7 +30,7 @@ use tachi_pacemaker::{Brake, Names, Pace, Rules};
 use crate::cli::HostCommand;
 use crate::clock::Clock;
 use crate::failure::Failure;
-use crate::heartbeat::Notice;
+use crate::heartbeat::DetectionTime;
 use crate::kind::Kind;
 use crate::monitor::Monitor;
 use crate::settings::Settings;
@@ -45,7 +45,7 @@ use ipmi::PowerCheck;
 use tools::Programs;
 
 /// Timeout for reading attributes, which only decide which bridge reports first.
-const ATTRIBUTES: Duration = Duration::from_secs(2);
+const ATTRIBUTE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Creates the monitor.
 pub(crate) fn monitor(settings: &Settings, clock: &Clock) -> Result<Box<dyn Monitor>, Failure> {
@@ -60,7 +60,7 @@ fn pacemaker(settings: &Settings, clock: &Clock) -> Result<Box<dyn Monitor>, Fai
     let file = state::File::open(&settings.folder(Kind::Host));
     let cluster = Arc::new(Programs {
         limit: settings.bridge.limit,
-        short: ATTRIBUTES,
+        short: ATTRIBUTE_TIMEOUT,
     });
     let power = (!settings.host.disable_ipmi_check).then(|| PowerCheck {
         program: "ipmitool".to_owned(),
@@ -80,11 +80,11 @@ fn pacemaker(settings: &Settings, clock: &Clock) -> Result<Box<dyn Monitor>, Fai
 }
 
 /// Returns the longest time until a host that has lost its power is reported.
-pub(crate) fn notice(settings: &Settings) -> Notice {
+pub(crate) fn report_latency(settings: &Settings) -> DetectionTime {
     match settings.host.driver {
-        "consul" => consul::notice(settings),
-        "kubernetes" => kubernetes::notice(settings),
-        _ => checks::notice(settings),
+        "consul" => consul::report_latency(settings),
+        "kubernetes" => kubernetes::report_latency(settings),
+        _ => checks::report_latency(settings),
     }
 }
 

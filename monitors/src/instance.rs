@@ -63,7 +63,7 @@ impl Check for Checks {
             ),
             ("libvirtd is frozen, from its silence", LIBVIRT_TIMEOUT),
         ] {
-            findings.push(Finding::noticed(PART, failure, worst));
+            findings.push(Finding::reported_within(PART, failure, worst));
         }
         findings
     }
@@ -79,20 +79,20 @@ mod tests {
     #[tokio::test]
     async fn no_time_is_promised_of_a_libvirt_that_cannot_be_asked() {
         let folder = tempfile::tempdir().unwrap();
-        let nobody = format!("qemu+unix:///system?socket={}/none", folder.path().display());
-        for uri in ["qemu+tcp://127.0.0.1/system", "qemu://other/system", &nobody] {
+        let unreachable = format!("qemu+unix:///system?socket={}/none", folder.path().display());
+        for uri in ["qemu+tcp://127.0.0.1/system", "qemu://other/system", &unreachable] {
             let settings = crate::settings::tests::settings(&format!("[libvirt]\nconnection_uri = {uri}\n"));
             let findings = Checks.check(&settings, None).await;
-            let told: Vec<_> = findings
+            let levels_and_times: Vec<_> = findings
                 .iter()
                 .map(|one| (one.level, one.worst_seconds))
                 .collect();
-            assert_eq!(told, [(FindingLevel::Wrong, None)], "{uri}");
+            assert_eq!(levels_and_times, [(FindingLevel::Wrong, None)], "{uri}");
         }
     }
 
     #[test]
-    fn the_times_that_are_told_are_those_that_are_set() {
+    fn reported_times_follow_the_settings() {
         let keepalive = Keepalive::default();
         assert_eq!(keepalive.interval * (keepalive.count + 1), LIBVIRT_TIMEOUT);
     }

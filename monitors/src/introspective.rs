@@ -5,20 +5,20 @@
 //! ```
 
 mod agent_state;
-mod ask;
 mod channel;
+mod poll;
 mod roster;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tachi_instance_ha::RegisteredHost;
-use tachi_libvirt::{AGENT_SYNC, Address, Keepalive};
+use tachi_libvirt::{AGENT_SYNC_TIMEOUT, Address, Keepalive};
 
 use crate::check::{Check, Finding, FindingLevel};
 use crate::clock::Clock;
 use crate::failure::Failure;
-use crate::introspective::ask::IntrospectiveMonitor;
+use crate::introspective::poll::IntrospectiveMonitor;
 use crate::kind::Kind;
 use crate::monitor::Monitor;
 use crate::settings::Settings;
@@ -70,7 +70,7 @@ impl Check for Checks {
         }
         let at_once = u32::try_from(guest.at_once).unwrap_or(u32::MAX);
         for hung in BTreeSet::from([1, at_once]) {
-            findings.push(Finding::noticed(
+            findings.push(Finding::reported_within(
                 PART,
                 format!("the agents of {hung} guests hang, to the last"),
                 worst(guest.interval, guest.timeout, guest.threshold, hung),
@@ -82,8 +82,8 @@ impl Check for Checks {
 
 /// Returns the longest time until the last of `hung` guests that hang at once is reported.
 fn worst(interval: Duration, timeout: Duration, threshold: u32, hung: u32) -> Duration {
-    let at_once = u32::try_from(ask::MAX_CALLS).unwrap_or(u32::MAX);
-    let round = timeout.max(AGENT_SYNC) * hung.div_ceil(at_once);
+    let at_once = u32::try_from(poll::MAX_CALLS).unwrap_or(u32::MAX);
+    let round = timeout.max(AGENT_SYNC_TIMEOUT) * hung.div_ceil(at_once);
     interval.max(round) * agent_state::needed(threshold) + round
 }
 
@@ -94,8 +94,8 @@ mod tests {
     #[tokio::test]
     async fn a_libvirt_that_cannot_be_reached_is_wrong_and_gets_no_time() {
         let folder = tempfile::tempdir().unwrap();
-        let nobody = format!("qemu+unix:///system?socket={}/none", folder.path().display());
-        for uri in ["qemu+tcp://127.0.0.1/system", "qemu://other/system", &nobody] {
+        let unreachable = format!("qemu+unix:///system?socket={}/none", folder.path().display());
+        for uri in ["qemu+tcp://127.0.0.1/system", "qemu://other/system", &unreachable] {
             let settings = crate::settings::tests::settings(&format!("[libvirt]\nconnection_uri = {uri}\n"));
             let findings = Checks.check(&settings, None).await;
             let shown: Vec<_> = findings

@@ -47,7 +47,7 @@ mod status_server;
 #[path = "../libvirt/tests/support/fake.rs"]
 mod fake_libvirt;
 #[cfg(test)]
-mod stage;
+mod harness;
 
 /// The version. Packages build with `TACHI_VERSION`, which names the commit; a plain `cargo build` has the number
 /// alone, so that a new commit recompiles nothing.

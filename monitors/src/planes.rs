@@ -24,8 +24,8 @@ pub(crate) type LostPlanes = BTreeMap<String, BTreeMap<String, Instant>>;
 pub(crate) struct Planes {
     /// `None` until the monitor has judged the planes.
     lost: Option<LostPlanes>,
-    /// The time of the first call of `suffice`.
-    asked_at: Option<Instant>,
+    /// The time of the first call of `heartbeat_suffices`.
+    first_query_at: Option<Instant>,
     /// True if the API has accepted the last report of planes; `None` before its first answer.
     accepted: Option<bool>,
     /// The hosts that Nova shows down.
@@ -34,7 +34,7 @@ pub(crate) struct Planes {
 
 impl Planes {
     /// Records the planes that are lost now.
-    pub(crate) fn see(&mut self, lost: LostPlanes) {
+    pub(crate) fn observe(&mut self, lost: LostPlanes) {
         self.lost = Some(lost);
     }
 
@@ -58,10 +58,10 @@ impl Planes {
 
     /// True if the heartbeat replaces a report of this host: the API accepts planes, and Nova does not show the host down. `None` while
     /// waiting for the API's first answer.
-    pub(crate) fn suffice(&mut self, host: &str) -> Option<bool> {
-        let asked_at = *self.asked_at.get_or_insert_with(Instant::now);
+    pub(crate) fn heartbeat_suffices(&mut self, host: &str) -> Option<bool> {
+        let first_query_at = *self.first_query_at.get_or_insert_with(Instant::now);
         match self.accepted {
-            None if asked_at.elapsed() < FIRST_ANSWER_TIMEOUT => None,
+            None if first_query_at.elapsed() < FIRST_ANSWER_TIMEOUT => None,
             accepted => Some(accepted == Some(true) && !self.down_in_nova.contains(host)),
         }
     }
@@ -76,20 +76,23 @@ mod tests {
         let mut planes = Planes::default();
         assert_eq!(planes.report(), None);
         let storage = BTreeMap::from([("storage".to_owned(), Instant::now())]);
-        planes.see(LostPlanes::from([("cmp1".to_owned(), storage)]));
+        planes.observe(LostPlanes::from([("cmp1".to_owned(), storage)]));
         tokio::time::advance(Duration::from_secs(70)).await;
         assert_eq!(planes.report().unwrap()["cmp1"]["storage"], 70);
-        assert_eq!(planes.suffice("cmp1"), None, "no answer yet");
+        assert_eq!(planes.heartbeat_suffices("cmp1"), None, "no answer yet");
         tokio::time::advance(FIRST_ANSWER_TIMEOUT).await;
-        assert_eq!(planes.suffice("cmp1"), Some(false), "no answer at all");
+        assert_eq!(planes.heartbeat_suffices("cmp1"), Some(false), "no answer at all");
         planes.answered(Some(Vec::new()));
-        assert_eq!(planes.suffice("cmp1"), Some(true));
+        assert_eq!(planes.heartbeat_suffices("cmp1"), Some(true));
         planes.answered(Some(vec!["cmp1".to_owned()]));
         assert_eq!(
-            (planes.suffice("cmp1"), planes.suffice("cmp2")),
+            (
+                planes.heartbeat_suffices("cmp1"),
+                planes.heartbeat_suffices("cmp2")
+            ),
             (Some(false), Some(true))
         );
         planes.answered(None);
-        assert_eq!(planes.suffice("cmp2"), Some(false));
+        assert_eq!(planes.heartbeat_suffices("cmp2"), Some(false));
     }
 }

@@ -8,11 +8,11 @@
 
 mod find;
 mod given_up;
-mod hands;
 mod list;
 mod pid;
 mod polkit;
 mod probe;
+mod runner;
 mod systemd;
 mod watch;
 
@@ -28,10 +28,10 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use self::given_up::GivenUp;
-use self::hands::Machine;
 use self::list::Entry;
 use self::pid::PidProbe;
 use self::probe::{Outlet, Probe, State};
+use self::runner::LocalRunner;
 use self::systemd::{Systemd, UnitProbe};
 use self::watch::{Pace, Watch};
 use crate::check::{Check, Finding};
@@ -111,7 +111,7 @@ impl Outlet for Reports {
         let started = Notification::process_started(&self.hostname, process, self.clock.generated()).minor();
         if let Err(error) = self
             .reporter
-            .report_instead(&started, "the process is running again")
+            .report_replacing(&started, "the process is running again")
             .await
         {
             tracing::warn!(%error, process, "failed to withdraw an obsolete report");
@@ -128,8 +128,8 @@ impl Monitor for Processes {
         stop: CancellationToken,
     ) -> Result<(), Failure> {
         let systemd = Systemd::system(health.clone());
-        let mut team = Team {
-            hands: Arc::new(Machine {
+        let mut watch_tasks = WatchTasks {
+            runner: Arc::new(LocalRunner {
                 systemd: systemd.clone(),
                 timeout: self.settings.command_timeout,
             }),
@@ -148,23 +148,25 @@ impl Monitor for Processes {
         };
         let mut seen = None;
         loop {
-            health.beat();
-            team.reload_list(&self.settings.list, &mut seen, &health).await;
-            health.processes_down(team.given_up.all());
+            health.tick();
+            watch_tasks
+                .reload_list(&self.settings.list, &mut seen, &health)
+                .await;
+            health.processes_down(watch_tasks.given_up.all());
             // Both branches only wait.
             tokio::select! {
                 () = stop.cancelled() => break,
                 () = sleep(CHECK_INTERVAL) => {}
             }
         }
-        team.tasks.shutdown().await;
+        watch_tasks.tasks.shutdown().await;
         Ok(())
     }
 }
 
 /// The tasks, one for each entry.
-struct Team {
-    hands: Arc<Machine>,
+struct WatchTasks {
+    runner: Arc<LocalRunner>,
     systemd: Systemd,
     outlet: Arc<Reports>,
     pace: Pace,
@@ -184,7 +186,7 @@ fn file_id(path: &std::path::Path) -> Option<FileId> {
     Some((meta.ino(), meta.len(), meta.mtime(), meta.mtime_nsec()))
 }
 
-impl Team {
+impl WatchTasks {
     /// Reads the list if the file has changed; the last valid one stays in force.
     async fn reload_list(&mut self, path: &std::path::Path, seen: &mut Option<FileId>, health: &Health) {
         let ended = self.at.values().any(|(_, task)| task.is_finished());
@@ -244,7 +246,7 @@ impl Team {
                 given_up: self.given_up.has(entry.short()),
                 entry: entry.clone(),
                 probe,
-                hands: Arc::clone(&self.hands) as Arc<dyn probe::CommandRunner>,
+                runner: Arc::clone(&self.runner) as Arc<dyn probe::CommandRunner>,
                 outlet: Arc::clone(&self.outlet) as Arc<dyn Outlet>,
                 pace: self.pace,
             };
@@ -312,12 +314,12 @@ impl Check for Checks {
             findings.extend(polkit::check(&entries, &systemd).await);
         }
         let pace = settings.process.pace();
-        findings.push(Finding::noticed(
+        findings.push(Finding::reported_within(
             PART,
             "a process dies and is restarted (plus the time of the command)",
             pace.confirm,
         ));
-        findings.push(Finding::noticed(
+        findings.push(Finding::reported_within(
             PART,
             format!(
                 "a process dies, {} restarts fail, and it is reported",
@@ -358,22 +360,22 @@ pub(crate) fn running(name: &str) -> Result<Vec<StartedProcess>, procfs::ProcErr
 impl Pace {
     /// Returns the longest time from the end of a process until its report, if each command ends at once.
     fn worst(&self) -> Duration {
-        let mut whole = self.confirm;
+        let mut total = self.confirm;
         if self.watch_only {
-            return whole;
+            return total;
         }
         for round in 0..=self.retries {
             // The monitor waits this long for the process to appear.
-            whole += self.interval;
+            total += self.interval;
             if round < self.retries {
                 let doubled = 2_u32.saturating_pow(round.min(16));
-                whole += self
+                total += self
                     .pause
                     .saturating_mul(doubled)
                     .min(self.pause_max.max(self.pause));
             }
         }
-        whole
+        total
     }
 }
 
@@ -391,11 +393,11 @@ mod tests {
             let config = format!("[process]\nprocess_list_path = {}\n", list.display());
             let settings = crate::settings::tests::settings(&config);
             let findings = Checks.check(&settings, None).await;
-            let told: Vec<_> = findings
+            let findings_seen: Vec<_> = findings
                 .iter()
                 .map(|one| (one.level, one.worst_seconds))
                 .collect();
-            assert_eq!(told, [(FindingLevel::Note, None)], "{text:?}");
+            assert_eq!(findings_seen, [(FindingLevel::Note, None)], "{text:?}");
             assert!(
                 findings.iter().all(|one| one.text.contains("names no process")),
                 "{findings:?}"

@@ -22,7 +22,7 @@ const BATCH: usize = 64;
 pub enum ReportError {
     /// The disk did not accept it, or the spool is full.
     #[error("storing a report")]
-    NotKept(#[source] Arc<SpoolError>),
+    NotStored(#[source] Arc<SpoolError>),
     #[error("storing a report: the monitor is stopping")]
     Stopping,
 }
@@ -32,9 +32,9 @@ type WriteResult = oneshot::Sender<Result<usize, ReportError>>;
 struct Message {
     entry: Option<Entry>,
     /// The subject whose pending reports are dropped, and the reason.
-    overtakes: Option<(String, String)>,
+    replaces: Option<(String, String)>,
     /// Query of the number of reports with this subject; writes nothing.
-    asks: Option<String>,
+    count_of: Option<String>,
     written: WriteResult,
 }
 
@@ -72,9 +72,13 @@ impl Reporter {
     /// # Errors
     ///
     /// The same errors as [`report`](Self::report); nothing is dropped then.
-    pub async fn report_instead(&self, notification: &Notification, why: &str) -> Result<usize, ReportError> {
-        let overtakes = (notification.subject().to_owned(), why.to_owned());
-        self.send(Some(entry(notification)), Some(overtakes)).await
+    pub async fn report_replacing(
+        &self,
+        notification: &Notification,
+        why: &str,
+    ) -> Result<usize, ReportError> {
+        let replaces = (notification.subject().to_owned(), why.to_owned());
+        self.send(Some(entry(notification)), Some(replaces)).await
     }
 
     /// Drops undelivered reports about `subject`, which are obsolete. Returns their number.
@@ -82,7 +86,7 @@ impl Reporter {
     /// # Errors
     ///
     /// The disk did not accept it.
-    pub async fn overtaken(&self, subject: &str, why: &str) -> Result<usize, ReportError> {
+    pub async fn withdraw(&self, subject: &str, why: &str) -> Result<usize, ReportError> {
         self.send(None, Some((subject.to_owned(), why.to_owned()))).await
     }
 
@@ -95,8 +99,8 @@ impl Reporter {
         let (written, answer) = oneshot::channel();
         let message = Message {
             entry: None,
-            overtakes: None,
-            asks: Some(subject.to_owned()),
+            replaces: None,
+            count_of: Some(subject.to_owned()),
             written,
         };
         self.queue
@@ -109,13 +113,13 @@ impl Reporter {
     async fn send(
         &self,
         entry: Option<Entry>,
-        overtakes: Option<(String, String)>,
+        replaces: Option<(String, String)>,
     ) -> Result<usize, ReportError> {
         let (written, answer) = oneshot::channel();
         let message = Message {
             entry,
-            overtakes,
-            asks: None,
+            replaces,
+            count_of: None,
             written,
         };
         self.queue
@@ -170,7 +174,7 @@ impl SpoolWriter {
     }
 
     async fn keep(&self, mut group: Vec<Message>) {
-        if let Some(subject) = group.first_mut().and_then(|message| message.asks.take()) {
+        if let Some(subject) = group.first_mut().and_then(|message| message.count_of.take()) {
             let waiting = self.store.with(move |spool| about(spool, &subject).len()).await;
             for message in group {
                 // A caller that does not wait needs no answer.
@@ -180,13 +184,13 @@ impl SpoolWriter {
         }
         let at = self.clock.stamp();
         let (mut entries, mut waiting) = (Vec::new(), Vec::new());
-        let mut overtakes = None;
+        let mut replaces = None;
         for message in group {
-            overtakes = overtakes.or(message.overtakes);
+            replaces = replaces.or(message.replaces);
             entries.extend(message.entry);
             waiting.push(message.written);
         }
-        let stale = overtakes.clone();
+        let stale = replaces.clone();
         let outcome = self
             .store
             .with(move |spool| {
@@ -195,11 +199,11 @@ impl SpoolWriter {
                     None => Vec::new(),
                 };
                 // A repetition after a failed write does not replace itself.
-                let again = |seq: &u64| {
+                let is_repetition = |seq: &u64| {
                     let record = spool.get(*seq);
                     record.is_some_and(|record| entries.iter().any(|entry| entry.body == record.body))
                 };
-                old.retain(|seq| !again(seq));
+                old.retain(|seq| !is_repetition(seq));
                 // The new report is stored first: if the process dies between the two, both are delivered, in their
                 // order.
                 let put = match spool.put(entries, &at) {
@@ -219,14 +223,14 @@ impl SpoolWriter {
                 if written {
                     self.health.good("spool");
                 }
-                if let (Some((subject, why)), true) = (&overtakes, *dropped > 0) {
+                if let (Some((subject, why)), true) = (&replaces, *dropped > 0) {
                     tracing::info!(%subject, %why, reports = dropped, "dropping obsolete undelivered reports");
                     crate::delivery::dropped("overtaken", *dropped);
                 }
             }
             Err(error) => self.health.bad("spool", chain(error)),
         }
-        let outcome = outcome.map_err(|error| ReportError::NotKept(Arc::new(error)));
+        let outcome = outcome.map_err(|error| ReportError::NotStored(Arc::new(error)));
         for writer in waiting {
             // A caller that does not wait needs no answer.
             let _ = writer.send(outcome.clone());
@@ -241,7 +245,7 @@ fn about(spool: &Spool, subject: &str) -> Vec<u64> {
 
 /// True for a report that drops no others and queries nothing.
 fn plain(message: &Message) -> bool {
-    message.overtakes.is_none() && message.asks.is_none()
+    message.replaces.is_none() && message.count_of.is_none()
 }
 
 /// Groups messages for one sync: plain reports together, one that replaces others alone.

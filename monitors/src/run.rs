@@ -46,11 +46,12 @@ pub fn main() -> ExitCode {
     }
     let given: Vec<OsString> = std::env::args_os().collect();
     let drop_in = drop_in::started(&given);
-    let asked = match drop_in.map(|(kind, words)| drop_in::parse(kind, words).map(|args| (kind, args))) {
-        Some(Ok((kind, args))) => ParsedCommand::Watch(kind, args),
-        Some(Err(code)) => return ExitCode::from(code),
-        None => ParsedCommand::Command(Cli::parse_from(&given).command),
-    };
+    let requested =
+        match drop_in.map(|(kind, arguments)| drop_in::parse(kind, arguments).map(|args| (kind, args))) {
+            Some(Ok((kind, args))) => ParsedCommand::Watch(kind, args),
+            Some(Err(code)) => return ExitCode::from(code),
+            None => ParsedCommand::Command(Cli::parse_from(&given).command),
+        };
     // One thread is enough, and each thread costs memory on every hypervisor.
     let runtime = match tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -62,9 +63,9 @@ pub fn main() -> ExitCode {
         Err(error) => return out::fail(out::FAILED, &format!("starting the runtime: {error}")),
     };
     let outcome = runtime.block_on(Box::pin(async {
-        match asked {
+        match requested {
             ParsedCommand::Watch(kind, args) => monitor(kind, &args).await,
-            ParsedCommand::Command(asked) => command(asked).await,
+            ParsedCommand::Command(requested) => command(requested).await,
         }
     }));
     // A running name lookup cannot be interrupted, and no work is left that must be done.
@@ -181,7 +182,7 @@ async fn serve(
     (spool, unusable): (Spool, Option<String>),
 ) -> Result<(), Failure> {
     let stop = CancellationToken::new();
-    let over = CancellationToken::new();
+    let finished = CancellationToken::new();
     let tasks = TaskTracker::new();
     let health = Health::new(sd_notify::watchdog_enabled());
     if let Some(why) = unusable {
@@ -196,7 +197,7 @@ async fn serve(
                     listener,
                     health.clone(),
                     numbers,
-                    over.clone(),
+                    finished.clone(),
                 ));
             }
             // Watching is more important than serving the health.
@@ -220,17 +221,17 @@ async fn serve(
         jitter: rand::random::<f64>,
     };
     let nova = settings.nova.clone();
-    let signing = HeartbeatSource {
-        book: Arc::clone(&client) as Arc<dyn HeartbeatSink>,
+    let heartbeats = HeartbeatSource {
+        sink: Arc::clone(&client) as Arc<dyn HeartbeatSink>,
         host: settings.hostname.clone(),
         kind,
         health: health.clone(),
         clock,
-        look: Arc::new(move || guests::look(&nova)),
-        notice: (kind == Kind::Host).then(|| host::notice(settings)),
+        read_guests: Arc::new(move || guests::read_guests(&nova)),
+        report_latency: (kind == Kind::Host).then(|| host::report_latency(settings)),
         jitter: rand::random::<f64>,
     };
-    tasks.spawn(signing.run(stop.clone()));
+    tasks.spawn(heartbeats.run(stop.clone()));
     let keeping = tasks.spawn(keeper.run());
     let stop = CancellationToken::new();
     let delivering = tasks.spawn(courier.run(stop.clone()));
@@ -264,7 +265,7 @@ async fn serve(
     tokio::pin!(ending);
     loop {
         tokio::select! {
-            ended = &mut ending => { over.cancel(); return ended; }
+            ended = &mut ending => { finished.cancel(); return ended; }
             again = signals.next() => if again {
                 return Err(Failure::from_text("stopped at once by a second signal"));
             },

@@ -98,7 +98,7 @@ impl Settings {
     pub(crate) fn read(ini: &Ini) -> Result<Self, Failure> {
         let known = known()?;
         let mut r = Reader::new(ini, &known);
-        let mut settings = Self::ask(&mut r);
+        let mut settings = Self::read_options(&mut r);
         settings.report = r.finish().map_err(|errors| Failure::usage(errors.to_string()))?;
         Ok(settings)
     }
@@ -107,11 +107,11 @@ impl Settings {
     pub(crate) fn declared() -> Result<Vec<Effective>, Failure> {
         let (ini, known) = (Ini::default(), known()?);
         let mut r = Reader::new(&ini, &known);
-        Self::ask(&mut r);
+        Self::read_options(&mut r);
         Ok(r.declared())
     }
 
-    fn ask(r: &mut Reader<'_>) -> Self {
+    fn read_options(r: &mut Reader<'_>) -> Self {
         let common = common::read(r);
         Self {
             hostname: common.hostname,

@@ -15,7 +15,7 @@ use tachi_engine::ports::{AuditEntry, Fact, FactStore as _};
 use tachi_engine::situation::acknowledged;
 use tachi_engine::watcher::kind::ACKNOWLEDGED;
 use tachi_operator::Time;
-use tachi_operator::when::lasting;
+use tachi_operator::when::duration_text;
 
 use crate::database::Database;
 use crate::wiring;
@@ -117,7 +117,11 @@ pub(crate) async fn run(args: AckArgs) -> Result<u8, Failure> {
             until: now.plus(lasts),
             by: process_owner::who(Some(reason.trim()))?,
         };
-        let intent = format!("acknowledges {what} for {}: {}", lasting(lasts), reason.trim());
+        let intent = format!(
+            "acknowledges {what} for {}: {}",
+            duration_text(lasts),
+            reason.trim()
+        );
         before(&audit, entry(AuditPhase::Intent, &intent), "nothing was written").await?;
         let fact = Fact {
             kind: ACKNOWLEDGED.to_owned(),
@@ -126,7 +130,10 @@ pub(crate) async fn run(args: AckArgs) -> Result<u8, Failure> {
             as_of: now,
         };
         put = Some(fact);
-        (one, format!("{what} is acknowledged for {}", lasting(lasts)))
+        (
+            one,
+            format!("{what} is acknowledged for {}", duration_text(lasts)),
+        )
     };
     // Removed first: a command that fails after it has stored the acknowledgement would report a failure for it.
     let mut written = facts.remove_facts(&gone).await;
@@ -157,7 +164,7 @@ fn check(code: FindingCode, lasts: Duration, reason: &str) -> Result<(), Failure
     if !(SHORTEST..=LONGEST).contains(&lasts) {
         return Err(Failure::usage(format!(
             "--for: {} is not between 1m and 90d",
-            lasting(lasts)
+            duration_text(lasts)
         )));
     }
     if reason.trim().is_empty() {

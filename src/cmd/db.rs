@@ -51,7 +51,7 @@ pub(super) async fn sync(args: &ConfigArgs, wait: bool) -> Result<(), Failure> {
     }
     let open = base
         .store
-        .left_open()
+        .count_left_open()
         .await
         .map_err(|error| Failure::new("listing open notifications", error))?;
     if open > 0 {
@@ -79,14 +79,14 @@ pub(super) async fn sync(args: &ConfigArgs, wait: bool) -> Result<(), Failure> {
 /// Renders the result of the migration as lines.
 fn render(report: &MigrationReport) -> Vec<String> {
     let mut lines = Vec::new();
-    let holds = &report.holds;
+    let row_counts = &report.row_counts;
     match (&report.origin.masakari, &report.origin.tachi) {
         (Some(revision), None) => lines.push(format!(
             "took over a Masakari database at {revision}: {}, {}, {}, {}, deleted ones included",
-            count(holds.segments, "segment", "segments"),
-            count(holds.hosts, "host", "hosts"),
-            count(holds.notifications, "notification", "notifications"),
-            count(holds.vmoves, "vmove", "vmoves")
+            count(row_counts.segments, "segment", "segments"),
+            count(row_counts.hosts, "host", "hosts"),
+            count(row_counts.notifications, "notification", "notifications"),
+            count(row_counts.vmoves, "vmove", "vmoves")
         )),
         (None, None) => lines.push("created the schema in an empty database".into()),
         (_, Some(_)) if report.applied.is_empty() => lines.push("nothing to do".into()),

@@ -37,6 +37,6 @@ fn devices(config: &ConfigArgs) -> Result<(Settings, Arc<Fencers>), Failure> {
     }
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let topology = settings.fencing.topology()?;
-    let fencers = Fencers::new(topology, clock).at_once(settings.fencing.at_once);
+    let fencers = Fencers::new(topology, clock).max_power_commands(settings.fencing.max_power_commands);
     Ok((settings, Arc::new(fencers)))
 }

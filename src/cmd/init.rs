@@ -61,7 +61,7 @@ fn check_host(host: &str) -> Result<(), Failure> {
 async fn hosts(args: &InitMonitorsArgs, settings: &Settings) -> Result<BTreeSet<String>, Failure> {
     let hosts: BTreeSet<String> = if args.host.is_empty() {
         let base = wiring::existing(settings).await?;
-        let region = base.store.desk().region().await;
+        let region = base.store.operator_journal().region().await;
         let region = region.map_err(|error| Failure::new("reading the hosts", error))?;
         let hosts = region.into_iter().flat_map(|segment| segment.hosts);
         hosts.map(|host| host.host.name).collect()

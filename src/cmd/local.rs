@@ -40,7 +40,7 @@ impl TokenValidator for Local {
         }))
     }
 
-    async fn validate_ended(&self, token: &str) -> Result<Option<Identity>, Unavailable> {
+    async fn validate_expired(&self, token: &str) -> Result<Option<Identity>, Unavailable> {
         self.validate(token).await
     }
 }
@@ -94,16 +94,16 @@ impl LocalController {
         let router = wiring::router(&settings, base, notify, policy, rules, telling.port(), front).await?;
         telling.run(&process);
         bus.publish(&process);
-        let desk = Self {
+        let controller = Self {
             router,
             audit,
             process,
             by: doing.by.to_owned(),
             host: doing.host.to_owned(),
         };
-        let intent = desk.entry(AuditPhase::Intent, doing.intent);
-        before(&desk.audit, intent, doing.not_done).await?;
-        Ok(desk)
+        let intent = controller.entry(AuditPhase::Intent, doing.intent);
+        before(&controller.audit, intent, doing.not_done).await?;
+        Ok(controller)
     }
 
     fn entry(&self, phase: AuditPhase, text: &str) -> AuditEntry {

@@ -134,7 +134,7 @@ fn fencing(settings: &Settings) -> Check {
 
 async fn engines(store: &Store, clock: &Arc<dyn Clock>) -> Check {
     const NAME: &str = "Engines";
-    match store.roll().engines().await {
+    match store.engine_registry().engines().await {
         Ok(lines) if lines.iter().any(|line| is_alive(line, clock.wall())) => {
             check(NAME, CheckGrade::Success, None)
         }
@@ -163,7 +163,7 @@ async fn rights(nova: &Nova) -> Check {
 /// Compares host names: a report names a registered host, and Nova must have it under exactly the same name.
 async fn names(store: &Store, nova: &Nova) -> Check {
     const NAME: &str = "Host Names";
-    let region = match store.desk().region().await {
+    let region = match store.operator_journal().region().await {
         Ok(region) => region,
         Err(error) => {
             return check(

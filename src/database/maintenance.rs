@@ -9,7 +9,7 @@ use tachi_domain::RecoveryId;
 use tachi_domain::monitor::MonitorKind;
 use tachi_engine::ports::AuditSink;
 use tachi_operator::actions::ActionError;
-use tachi_operator::maintenance::{Done, Upkeep};
+use tachi_operator::maintenance::{Done, MaintenanceOperator};
 use tachi_operator::{ForgottenView, LiftedView, RetriedView};
 
 use super::Database;
@@ -29,10 +29,10 @@ impl<'a> LocalOperator<'a> {
         Ok(Self { database, audit, by })
     }
 
-    fn upkeep(&self) -> Upkeep<'_> {
+    fn maintenance_operator(&self) -> MaintenanceOperator<'_> {
         let store = &self.database.base.store;
-        Upkeep {
-            desk: store.desk(),
+        MaintenanceOperator {
+            operator_journal: store.operator_journal(),
             monitors: store.monitors(),
             audit: self.audit.as_ref(),
             by: self.by.clone(),
@@ -54,8 +54,8 @@ pub(super) async fn unmute(
     reporter: &str,
     reason: Option<&str>,
 ) -> Result<LiftedView, Failure> {
-    let desk = LocalOperator::open(database, "tachi monitor unmute", reason)?;
-    let done = desk.upkeep().unmute(reporter).await;
+    let operator_journal = LocalOperator::open(database, "tachi monitor unmute", reason)?;
+    let done = operator_journal.maintenance_operator().unmute(reporter).await;
     converted("unmuting the reporter", done)
 }
 
@@ -64,8 +64,8 @@ pub(super) async fn forget(
     host: &str,
     kind: MonitorKind,
 ) -> Result<ForgottenView, Failure> {
-    let desk = LocalOperator::open(database, "tachi monitor forget", None)?;
-    let done = desk.upkeep().forget(host, kind).await;
+    let operator_journal = LocalOperator::open(database, "tachi monitor forget", None)?;
+    let done = operator_journal.maintenance_operator().forget(host, kind).await;
     converted("removing a monitor", done)
 }
 
@@ -74,9 +74,12 @@ pub(super) async fn retry(
     id: RecoveryId,
     reason: Option<&str>,
 ) -> Result<RetriedView, Failure> {
-    let desk = LocalOperator::open(database, "tachi recovery retry", reason)?;
+    let operator_journal = LocalOperator::open(database, "tachi recovery retry", reason)?;
     let now = database.base.clock.wall();
-    let view = converted("requesting another attempt", desk.upkeep().retry(id, now).await)?;
+    let view = converted(
+        "requesting another attempt",
+        operator_journal.maintenance_operator().retry(id, now).await,
+    )?;
     wiring::socket_poke(&database.settings)?.notify();
     Ok(view)
 }

@@ -13,7 +13,7 @@ use tachi_engine::ports::operator::{HostView, MoveFilter};
 use tachi_engine::ports::plans::MovedAway;
 use tachi_engine::ports::{Compute, Freezes as _, OperatorJournal as _, Plans as _};
 use tachi_openstack::Nova;
-use tachi_operator::planning::{self, Away, HostService, PlanRequest, Planner};
+use tachi_operator::plans::{self, AwayInstance, HostService, PlanRequest, Planner};
 use tachi_operator::{AwayView, FailurePreview, GivebackView, PlannedView, report_host};
 
 use super::Database;
@@ -30,7 +30,7 @@ struct HostSnapshot {
 
 async fn look(database: &Database, wanted: &str, kind: RecoveryKind) -> Result<HostSnapshot, Failure> {
     let Database { settings, base, .. } = database;
-    let view = report_host::named(base.store.desk(), wanted).await;
+    let view = report_host::named(base.store.operator_journal(), wanted).await;
     let view = view.map_err(|unsaid| Failure::unsaid("reading the database", unsaid))?;
     let seen = database.look().await?;
     let freezes = base.store.freezes().freezes().await;
@@ -52,7 +52,7 @@ async fn look(database: &Database, wanted: &str, kind: RecoveryKind) -> Result<H
         instances: servers.len(),
         when: String::new(),
     });
-    let against = planning::preconditions(kind, &view, &freezes, &seen, service.as_ref());
+    let against = plans::preconditions(kind, &view, &freezes, &seen, service.as_ref());
     Ok(HostSnapshot {
         nova,
         view,
@@ -66,7 +66,7 @@ pub(super) async fn drain_outlook(database: &Database, host: &str) -> Result<Fai
     let looked = look(database, host, RecoveryKind::Drain).await?;
     let host = looked.view.host.name;
     let consequences = looked.service.as_ref();
-    let consequences = consequences.map(|service| planning::drain_comes_to(&host, service));
+    let consequences = consequences.map(|service| plans::drain_consequences(&host, service));
     Ok(FailurePreview {
         host,
         against: looked.against,
@@ -98,11 +98,11 @@ pub(super) async fn plan(
     wish: &PlanRequest,
 ) -> Result<PlannedView, Failure> {
     let Database { settings, base, .. } = database;
-    let desk = base.store.desk();
-    let view = report_host::named(desk, host).await?;
+    let operator_journal = base.store.operator_journal();
+    let view = report_host::named(operator_journal, host).await?;
     let audit = wiring::audit(settings, &base.clock, &format!("tachi host {}", wish.kind))?;
     let planner = Planner {
-        desk,
+        operator_journal,
         plans: base.store.plans(),
         audit: audit.as_ref(),
         by: process_owner::who(None)?,
@@ -114,15 +114,15 @@ pub(super) async fn plan(
     }
     let looked = look(database, host, wish.kind).await?;
     if let Some(why) = &looked.against {
-        return Err(planning::refused(why).into());
+        return Err(plans::refused(why).into());
     }
     let mut instances = BTreeMap::new();
     if wish.kind == RecoveryKind::Giveback {
         let host = &looked.view.host.name;
         let all = judge_all(database, looked.nova.as_ref(), host, wish.with_locked).await?;
-        instances = planning::given_back(&all);
+        instances = plans::instances_to_return(&all);
         if instances.is_empty() {
-            return Err(planning::refused(&format!(
+            return Err(plans::refused(&format!(
                 "no instance that was moved away from {host} can move back"
             ))
             .into());
@@ -149,11 +149,15 @@ async fn judge_all(
     nova: &impl Compute,
     host: &str,
     with_locked: bool,
-) -> Result<Vec<Away>, Failure> {
+) -> Result<Vec<AwayInstance>, Failure> {
     let wrong = |error| database.wrong(error);
     let store = &database.base.store;
     let moved_away = store.plans().moved_away(host).await.map_err(wrong)?;
-    let needy = store.desk().moves(MoveFilter::NeedsPerson).await.map_err(wrong)?;
+    let needy = store
+        .operator_journal()
+        .moves(MoveFilter::NeedsPerson)
+        .await
+        .map_err(wrong)?;
     let needy: BTreeSet<ServerId> = needy.into_iter().map(|line| line.server).collect();
     let mut all = Vec::with_capacity(moved_away.len());
     for moved in moved_away {
@@ -168,7 +172,7 @@ async fn judge_all(
         } else {
             stays(&server, &moved, with_locked)
         };
-        all.push(Away {
+        all.push(AwayInstance {
             name: server.name,
             moved,
             stays,

@@ -221,7 +221,7 @@ impl Drill<'_> {
         };
         self.alone(&ready).await?;
         // After this time an instance that was being scheduled while the host was closed is visible.
-        let settle = self.database.settings.policy.settle_time();
+        let settle = self.database.settings.policy.late_effect_window();
         out::note(format!(
             "{} on {} are built, and Nova places nothing else there; waiting {} s for instances that were already being scheduled",
             count(self.wish.make.count, "canary", "canaries"),

@@ -24,7 +24,7 @@ pub(crate) struct Fencing {
     /// The one MAAS of `maas_url`.
     pub(crate) maas: Option<MaasOptions>,
     /// Limit of concurrent power commands.
-    pub(crate) at_once: usize,
+    pub(crate) max_power_commands: usize,
     /// Intervals of the self-tests of a device; `None` for no tests.
     pub(crate) self_test: Option<Pauses>,
 }
@@ -61,7 +61,7 @@ pub(super) fn fencing(r: &mut Reader<'_>) -> Fencing {
         r.refuse(G, "devices_file", Refusal::new(why, "write the whole path"));
     }
     let there = || PLACES.iter().map(PathBuf::from).find(|path| path.is_file());
-    let at_once: u32 = r
+    let max_power_commands: u32 = r
         .int(G, "max_parallel_fences")
         .default(4)
         .range(1..=64)
@@ -78,7 +78,7 @@ pub(super) fn fencing(r: &mut Reader<'_>) -> Fencing {
     Fencing {
         file: named.or_else(there),
         maas: maas(r),
-        at_once: usize::try_from(at_once).unwrap_or(4),
+        max_power_commands: usize::try_from(max_power_commands).unwrap_or(4),
         self_test: (every > Duration::ZERO).then_some(Pauses {
             watching: every,
             beside: beside.unwrap_or(every),

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tachi_bus::amqp::{
-    AmqpNotifier, Consumers, Ends, LinkState, LinkStatus, Listener, Publisher, PublisherTask, Upstream,
+    AmqpNotifier, Consumers, LinkState, LinkStatus, Listener, ListenerPorts, Publisher, PublisherTask,
+    Upstream,
 };
 use tachi_bus::{Fanout, InProcess};
 use tachi_cli::arguments::UpstreamArgs;
@@ -32,7 +33,7 @@ pub(crate) struct Bus {
     /// Wakes the engine.
     work: InProcess,
     /// Wakes the adoption of notifications that an API of upstream has accepted.
-    take_up: InProcess,
+    adopt: InProcess,
 }
 
 struct Link {
@@ -55,7 +56,7 @@ impl Bus {
         Self {
             link,
             work: InProcess::default(),
-            take_up: InProcess::default(),
+            adopt: InProcess::default(),
         }
     }
 
@@ -113,9 +114,9 @@ impl Bus {
     pub(crate) fn listen(self, process: &mut Process, settings: &Settings, base: &Base, args: &UpstreamArgs) {
         let mut upstream = Upstream::default();
         if let Some(link) = self.link {
-            let ends = Ends {
+            let ends = ListenerPorts {
                 work: self.work.clone(),
-                take_up: self.take_up.clone(),
+                adopt: self.adopt.clone(),
                 progress: Arc::new(base.store.registry().clone()),
                 publisher: link.publisher.clone(),
             };
@@ -127,16 +128,16 @@ impl Bus {
             process.last(|stop| link.task.run(stop));
             process.task(|stop| listener.run(stop));
         }
-        let take_up = UpstreamIntake {
+        let adopt = UpstreamIntake {
             store: base.store.clone(),
             expiry: settings.notification_expiry,
             every: settings.sweep_interval,
-            asked: self.take_up,
+            asked: self.adopt,
             work: self.work,
             // An operator's statement that there is no such engine overrides the broker's data.
             upstream: (!args.upstream_engine_stopped).then_some(upstream),
         };
-        process.task(|stop| take_up.run(stop));
+        process.task(|stop| adopt.run(stop));
     }
 }
 
@@ -165,7 +166,7 @@ fn fact(links: &[LinkStatus], upstream: &Upstream) -> String {
 ///
 /// The reason why the broker gives no answer.
 pub(crate) async fn upstream_engines_now(messaging: &Messaging) -> Result<u32, String> {
-    match Consumers::look(&messaging.options).await {
+    match Consumers::read_counts(&messaging.options).await {
         Ok((consumers, _)) => Ok(consumers.upstream()),
         Err(error) => Err(error.chain()),
     }
@@ -176,7 +177,7 @@ pub(crate) async fn upstream_engines_now(messaging: &Messaging) -> Result<u32, S
 async fn upstream_engines(messaging: &Messaging) -> Option<(u32, String)> {
     let began = Instant::now();
     loop {
-        match Consumers::look(&messaging.options).await {
+        match Consumers::read_counts(&messaging.options).await {
             Ok((consumers, _)) if consumers.upstream() == 0 => return None,
             // This may be a Tachi engine whose connection is breaking, or an upstream engine that is stopping.
             Ok(_) if began.elapsed() < CONSUMER_GRACE => sleep(POLL_INTERVAL).await,

@@ -14,7 +14,7 @@ pub(crate) fn nova(cloud: CloudCache) -> Fact {
 
 fn answers(view: &CloudView) -> String {
     let seconds = view.age.map(|age| age.as_secs());
-    match (seconds, &view.trouble) {
+    match (seconds, &view.problem) {
         (None, None) => "ok: not called yet".into(),
         (None, Some(why)) => format!("unreachable, and has never answered this engine: {why}"),
         (Some(seconds), Some(why)) => format!("unreachable for {seconds} s: {why}"),
@@ -40,9 +40,9 @@ mod tests {
 
     #[test]
     fn a_nova_that_is_away_is_told_with_since_when_and_why() {
-        let view = |age: Option<u64>, trouble: Option<&str>| CloudView {
+        let view = |age: Option<u64>, problem: Option<&str>| CloudView {
             age: age.map(Duration::from_secs),
-            trouble: trouble.map(str::to_owned),
+            problem: problem.map(str::to_owned),
             services: BTreeMap::new(),
             heartbeat_age: None,
         };

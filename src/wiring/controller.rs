@@ -51,16 +51,16 @@ impl LocalController {
 
 #[async_trait]
 impl Controller for LocalController {
-    async fn audit(&self, wish: AuditRequest) -> Result<AuditView, QueryError> {
-        let before = match wish.marker {
+    async fn audit(&self, request: AuditRequest) -> Result<AuditView, QueryError> {
+        let before = match request.marker {
             None => None,
             Some(text) => Some(text.parse().map_err(|_| QueryError::Marker(text))?),
         };
         let wanted = LineQuery {
-            host: wish.host,
-            recovery: wish.recovery,
+            host: request.host,
+            recovery: request.recovery,
             before,
-            limit: wish.limit,
+            limit: request.limit,
         };
         let places = self.places.clone();
         let _one = self.reading.lock().await;

@@ -11,7 +11,7 @@ use http::StatusCode;
 use metrics::{describe_gauge, gauge};
 use tachi_domain::recovery::{Life, RecoveryKind};
 use tachi_engine::Liveness;
-use tachi_engine::ports::engine_registry::{Backlog, EngineSignature};
+use tachi_engine::ports::engine_registry::{Backlog, EngineHeartbeat};
 use tachi_engine::ports::{Clock, EngineRegistry};
 use tachi_operator::is_alive;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
@@ -56,12 +56,12 @@ impl Health {
 /// The sender of an engine's heartbeats.
 pub(crate) struct Signer {
     /// The registry of engines.
-    pub(crate) roll: Arc<dyn EngineRegistry>,
+    pub(crate) engine_registry: Arc<dyn EngineRegistry>,
     pub(crate) clock: Arc<dyn Clock>,
     /// The name under which the engine claims recoveries.
     pub(crate) name: String,
     /// The engine's loop counter.
-    pub(crate) pulse: Liveness,
+    pub(crate) liveness: Liveness,
     /// Limit of a round of the engine.
     pub(crate) within: Duration,
     pub(crate) facts: BTreeMap<String, Fact>,
@@ -75,7 +75,7 @@ impl Signer {
         let started_at = self.clock.wall();
         let mut ticks = interval(HEARTBEAT_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut turned = (self.pulse.count(), Instant::now());
+        let mut turned = (self.liveness.count(), Instant::now());
         let mut quiet = false;
         loop {
             // Both branches only wait.
@@ -83,7 +83,7 @@ impl Signer {
                 () = stop.cancelled() => break,
                 _ = ticks.tick() => {}
             }
-            let count = self.pulse.count();
+            let count = self.liveness.count();
             if count != turned.0 {
                 turned = (count, Instant::now());
             }
@@ -102,7 +102,7 @@ impl Signer {
     }
 
     async fn leave(&self) {
-        match timeout(DATABASE_TIMEOUT, self.roll.strike(&self.name)).await {
+        match timeout(DATABASE_TIMEOUT, self.engine_registry.deregister(&self.name)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
                 tracing::debug!(%error, "failed to deregister the engine; its entry is removed later");
@@ -116,16 +116,16 @@ impl Signer {
 
     async fn heartbeat(&self, started_at: tachi_domain::Timestamp) -> Result<(), String> {
         let facts = self.facts.iter().map(|(part, how)| (part.clone(), how()));
-        let signature = EngineSignature {
+        let heartbeat = EngineHeartbeat {
             name: self.name.clone(),
             version: crate::VERSION.to_owned(),
             started_at,
             facts: facts.collect(),
         };
         let looked = async {
-            self.roll.heartbeat(&signature).await?;
-            let backlog = self.roll.backlog().await?;
-            let engines = self.roll.engines().await?;
+            self.engine_registry.heartbeat(&heartbeat).await?;
+            let backlog = self.engine_registry.backlog().await?;
+            let engines = self.engine_registry.engines().await?;
             Ok::<_, tachi_engine::ports::JournalError>((backlog, engines))
         };
         let (backlog, engines) = timeout(DATABASE_TIMEOUT, looked)
@@ -178,28 +178,28 @@ mod tests {
     use async_trait::async_trait;
     use tachi_engine::ports::JournalError;
     use tachi_engine::ports::engine_registry::EngineRow;
-    use tachi_testkit::HandClock;
+    use tachi_testkit::ManualClock;
 
     use super::*;
 
     #[derive(Default)]
     struct MemoryRegistry {
-        signed: Mutex<Vec<EngineSignature>>,
-        struck: Mutex<Vec<String>>,
+        signed: Mutex<Vec<EngineHeartbeat>>,
+        deregistered: Mutex<Vec<String>>,
         broken: Mutex<bool>,
     }
 
     #[async_trait]
     impl EngineRegistry for MemoryRegistry {
-        async fn heartbeat(&self, signature: &EngineSignature) -> Result<(), JournalError> {
+        async fn heartbeat(&self, heartbeat: &EngineHeartbeat) -> Result<(), JournalError> {
             if *self.broken.lock().unwrap() {
                 return Err(JournalError::new("signing", "no route to host"));
             }
-            self.signed.lock().unwrap().push(signature.clone());
+            self.signed.lock().unwrap().push(heartbeat.clone());
             Ok(())
         }
-        async fn strike(&self, name: &str) -> Result<(), JournalError> {
-            self.struck.lock().unwrap().push(name.to_owned());
+        async fn deregister(&self, name: &str) -> Result<(), JournalError> {
+            self.deregistered.lock().unwrap().push(name.to_owned());
             Ok(())
         }
         async fn engines(&self) -> Result<Vec<EngineRow>, JournalError> {
@@ -218,14 +218,14 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_engine_signs_while_it_turns_and_is_struck_off_when_it_ends() {
-        let (paper, pulse) = (Arc::new(MemoryRegistry::default()), Liveness::default());
+        let (paper, liveness) = (Arc::new(MemoryRegistry::default()), Liveness::default());
         let (health, stop) = (Health::default(), CancellationToken::new());
         let fact: Fact = Arc::new(|| "ok: connected".to_owned());
         let signer = Signer {
-            roll: paper.clone(),
-            clock: Arc::<HandClock>::default(),
+            engine_registry: paper.clone(),
+            clock: Arc::<ManualClock>::default(),
             name: "one".to_owned(),
-            pulse: pulse.clone(),
+            liveness: liveness.clone(),
             within: Duration::from_secs(12),
             facts: BTreeMap::from([("broker".to_owned(), fact)]),
             health: health.clone(),
@@ -240,7 +240,7 @@ mod tests {
         pass(Duration::from_secs(10)).await;
         assert_eq!(health.trouble().as_deref(), Some("the engine's loop is stuck"));
         let before = paper.signed.lock().unwrap().len();
-        pulse.beat();
+        liveness.beat();
         pass(Duration::from_secs(5)).await;
         assert_eq!(health.trouble(), None, "it turns again");
         assert_eq!(paper.signed.lock().unwrap().len(), before + 1);
@@ -251,6 +251,6 @@ mod tests {
 
         stop.cancel();
         task.await.unwrap();
-        assert_eq!(*paper.struck.lock().unwrap(), ["one"]);
+        assert_eq!(*paper.deregistered.lock().unwrap(), ["one"]);
     }
 }

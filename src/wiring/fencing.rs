@@ -77,7 +77,9 @@ impl Devices {
         );
         gauge!(FILE_OK).set(1.0);
         Ok(Self {
-            fencers: Arc::new(Fencers::new(topology, Arc::clone(clock)).at_once(fencing.at_once)),
+            fencers: Arc::new(
+                Fencers::new(topology, Arc::clone(clock)).max_power_commands(fencing.max_power_commands),
+            ),
             settings: fencing,
             seen,
             how: FencingState::default(),

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tachi_domain::event::{Cause, Event, Subject, ThawCause};
-use tachi_engine::ports::{Clock, Events, FreezeLine, FreezeNews, Freezes};
-use tachi_operator::when::lasting;
+use tachi_engine::ports::{Clock, Events, FreezeEvent, FreezeLine, Freezes};
+use tachi_operator::when::duration_text;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
@@ -34,7 +34,7 @@ impl Tender {
                 () = stop.cancelled() => return,
                 _ = ticks.tick() => {}
             }
-            match self.freezes.tend_freezes(EXPIRY_NOTICE).await {
+            match self.freezes.take_freeze_events(EXPIRY_NOTICE).await {
                 Ok(news) => {
                     quiet = false;
                     for one in news {
@@ -53,18 +53,18 @@ impl Tender {
         }
     }
 
-    fn emit(&self, news: FreezeNews) {
+    fn emit(&self, news: FreezeEvent) {
         let (thawing, line): (ThawCause, FreezeLine) = match news {
-            FreezeNews::EndsSoon(line) => {
+            FreezeEvent::EndsSoon(line) => {
                 tracing::warn!(
                     freeze = %line.freeze.what(),
-                    left = %lasting(line.left),
+                    left = %duration_text(line.left),
                     detail = %line.freeze.sentence(),
                     "freeze expires soon; what has failed by then is recovered"
                 );
                 (ThawCause::EndsSoon, line)
             }
-            FreezeNews::Ended(line) => {
+            FreezeEvent::Ended(line) => {
                 tracing::warn!(
                     freeze = %line.freeze.what(),
                     "freeze expired; what has failed is recovered now"
@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     /// Prepared answers of the table, one for each check.
-    struct ListedFreezes(Mutex<Vec<Result<Vec<FreezeNews>, JournalError>>>);
+    struct ListedFreezes(Mutex<Vec<Result<Vec<FreezeEvent>, JournalError>>>);
 
     #[async_trait]
     impl Freezes for ListedFreezes {
@@ -113,7 +113,7 @@ mod tests {
         async fn freezes(&self) -> Result<Vec<FreezeLine>, JournalError> {
             Ok(Vec::new())
         }
-        async fn tend_freezes(&self, soon: Duration) -> Result<Vec<FreezeNews>, JournalError> {
+        async fn take_freeze_events(&self, soon: Duration) -> Result<Vec<FreezeEvent>, JournalError> {
             assert_eq!(soon, Duration::from_mins(10));
             self.0.lock().unwrap().pop().unwrap_or(Ok(Vec::new()))
         }
@@ -149,9 +149,9 @@ mod tests {
             by_drain: false,
         };
         let looks = vec![
-            Ok(vec![FreezeNews::Ended(line.clone())]),
+            Ok(vec![FreezeEvent::Ended(line.clone())]),
             Err(JournalError::new("tending", "away")),
-            Ok(vec![FreezeNews::EndsSoon(line)]),
+            Ok(vec![FreezeEvent::EndsSoon(line)]),
         ];
         let heard = Arc::new(RecordedEvents::default());
         let (tender, stop) = (

@@ -23,18 +23,24 @@ pub(crate) async fn read(
     now: Timestamp,
     wanted: &str,
 ) -> Result<ReturnFacts, ActionError> {
-    let view = report_host::named(store.desk(), wanted).await?;
+    let view = report_host::named(store.operator_journal(), wanted).await?;
     let name = view.host.name.clone();
     let recoveries = store
-        .desk()
+        .operator_journal()
         .recoveries_of_host(view.host.id, &name, CHECKED_RECOVERIES)
         .await?;
     let mut of_each = Vec::new();
     for row in recoveries.iter().filter(|row| row.moves.total() > 0) {
-        of_each.extend(store.desk().story(row.id).await?.map(|story| story.vmoves));
+        of_each.extend(
+            store
+                .operator_journal()
+                .history(row.id)
+                .await?
+                .map(|history| history.vmoves),
+        );
     }
     let vmoves = of_each.first().cloned().unwrap_or_default();
-    let engines = store.roll().engines().await?;
+    let engines = store.engine_registry().engines().await?;
     let host = &view.host;
     let holds = |line: &FreezeLine| match line.freeze.scope {
         FreezeScope::Region => true,
@@ -44,7 +50,7 @@ pub(crate) async fn read(
     };
     let mut freezes = store.freezes().freezes().await?;
     freezes.retain(holds);
-    let moves = store.desk().moves(MoveFilter::NeedsPerson).await?;
+    let moves = store.operator_journal().moves(MoveFilter::NeedsPerson).await?;
     let is_of_it = |line: &&MoveLine| line.host == name || line.may_run.contains(&name);
     let waiting = moves.iter().filter(is_of_it);
     let waiting = waiting.map(|line| format!("{} ({})", line.name, line.server));

@@ -131,7 +131,7 @@ impl TokenValidator for Validator {
         self.ask(token, false).await
     }
 
-    async fn validate_ended(&self, token: &str) -> Result<Option<Identity>, Unavailable> {
+    async fn validate_expired(&self, token: &str) -> Result<Option<Identity>, Unavailable> {
         self.ask(token, true).await
     }
 }

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 /// A loop that must make progress, and the limit of one round.
 struct WatchedLoop {
-    pulse: Liveness,
+    liveness: Liveness,
     within: Duration,
     seen: u64,
     moved: Instant,
@@ -22,10 +22,10 @@ pub(super) struct Manager {
 
 impl Manager {
     /// Watches a loop.
-    pub(super) fn watch(&mut self, pulse: Liveness, within: Duration) {
+    pub(super) fn watch(&mut self, liveness: Liveness, within: Duration) {
         self.watched.push(WatchedLoop {
-            seen: pulse.count(),
-            pulse,
+            seen: liveness.count(),
+            liveness,
             within,
             moved: Instant::now(),
         });
@@ -66,7 +66,7 @@ impl Manager {
     fn all_turn(&mut self, now: Instant) -> bool {
         let mut all = true;
         for watched in &mut self.watched {
-            let count = watched.pulse.count();
+            let count = watched.liveness.count();
             if count != watched.seen {
                 (watched.seen, watched.moved) = (count, now);
             }

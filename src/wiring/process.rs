@@ -73,7 +73,7 @@ impl Process {
         events: Arc<dyn Events>,
     ) {
         let within = settings.sweep_interval.saturating_add(SWEEPING);
-        self.manager.watch(engine.pulse(), within);
+        self.manager.watch(engine.liveness(), within);
         self.fact("nova", cloud::nova(engine.cloud()));
         self.fact(freezes::FREEZES_FACT, Arc::new(|| "ok: kept".to_owned()));
         self.fact(operator::READS_ACTIONS, Arc::new(|| "ok: read".to_owned()));
@@ -89,7 +89,7 @@ impl Process {
         if let Some(pauses) = settings
             .fencing
             .self_test
-            .filter(|_| settings.policy.fencing.asks_devices())
+            .filter(|_| settings.policy.fencing.queries_devices())
         {
             how.tests_every(pauses);
             let test = SelfTest {
@@ -105,7 +105,7 @@ impl Process {
         }
         let sources = Sources {
             facts: Arc::new(base.store.facts().clone()),
-            roll: Arc::new(base.store.roll().clone()),
+            engine_registry: Arc::new(base.store.engine_registry().clone()),
             inventory: nova.clone(),
             failed: Arc::new(base.store.journal().clone()),
             rooms: nova,
@@ -122,10 +122,10 @@ impl Process {
         self.tasks.spawn(watcher);
         self.tasks.spawn(devices.watch(self.stop.clone()));
         let signer = Signer {
-            roll: Arc::new(base.store.roll().clone()),
+            engine_registry: Arc::new(base.store.engine_registry().clone()),
             clock: base.clock.clone(),
             name: engine.name().to_owned(),
-            pulse: engine.pulse(),
+            liveness: engine.liveness(),
             within,
             facts: self.facts.clone(),
             health: self.health.get_or_insert_default().clone(),
@@ -148,7 +148,7 @@ impl Process {
         settings: &Settings,
     ) {
         let options = settings.http.serve_options(settings.drain);
-        self.manager.watch(options.pulse.clone(), ACCEPTING);
+        self.manager.watch(options.liveness.clone(), ACCEPTING);
         tracing::info!(%address, "API listens for requests");
         self.status.push(format!("API listens on {address}"));
         let stop = self.stop.clone();

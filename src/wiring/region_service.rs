@@ -122,7 +122,7 @@ impl RegionDatabase {
         let (now, place) = (self.clock.wall(), self.place.clone());
         let forecasts = Arc::clone(&self.forecasts);
         Ok(move || {
-            let watched = CloudSnapshot::from_kept(&stored);
+            let watched = CloudSnapshot::from_stored(&stored);
             drop(stored);
             RegionSnapshot::judged(now, fencing, place, tables, watched, configured, &forecasts)
         })
@@ -145,11 +145,11 @@ impl RegionDatabase {
 
 #[async_trait]
 impl RegionService for RegionDatabase {
-    async fn look(&self) -> Result<Arc<RegionSnapshot>, JournalError> {
+    async fn snapshot(&self) -> Result<Arc<RegionSnapshot>, JournalError> {
         self.last.fresh(async { self.judged().await.map(Arc::new) }).await
     }
 
-    async fn look_lately(&self) -> Result<Arc<RegionSnapshot>, JournalError> {
+    async fn cached_snapshot(&self) -> Result<Arc<RegionSnapshot>, JournalError> {
         self.last
             .lately(async { self.judged().await.map(Arc::new) })
             .await

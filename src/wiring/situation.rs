@@ -42,7 +42,7 @@ pub(crate) fn configured(fencing: &Fencing, policy: &Policy, hosts: &[&str]) -> 
         without: Vec::new(),
         local_disk: policy.local_disk.clone(),
     };
-    if !mode.asks_devices() || !has_devices {
+    if !mode.queries_devices() || !has_devices {
         return configured;
     }
     match fencing.topology() {
@@ -59,9 +59,22 @@ pub(crate) fn configured(fencing: &Fencing, policy: &Policy, hosts: &[&str]) -> 
 
 /// Reads the data from the database.
 pub(super) async fn tables(store: &Store, now: Timestamp) -> Result<Tables, JournalError> {
-    let (desk, roll, machines) = (store.desk(), store.roll(), store.machines());
+    let (operator_journal, engine_registry, machines) = (
+        store.operator_journal(),
+        store.engine_registry(),
+        store.machines(),
+    );
     let (freezes, monitors, facts) = (store.freezes(), store.monitors(), store.facts());
-    Tables::read(desk, roll, machines, freezes, monitors, facts, now).await
+    Tables::read(
+        operator_journal,
+        engine_registry,
+        machines,
+        freezes,
+        monitors,
+        facts,
+        now,
+    )
+    .await
 }
 
 pub(crate) struct SituationMetrics {
@@ -229,7 +242,7 @@ impl RoundObserver for SituationMetrics {
         }
     }
 
-    async fn not_ours(&self) {
+    async fn other_engine_polls(&self) {
         self.devices.watches(false);
         *self.as_of.lock().unwrap_or_else(PoisonError::into_inner) = None;
         gauge!(AGE).set(0.0);
@@ -237,7 +250,7 @@ impl RoundObserver for SituationMetrics {
         self.publish(None);
     }
 
-    async fn not_kept(&self) {
+    async fn store_failed(&self) {
         self.known(None);
     }
 }

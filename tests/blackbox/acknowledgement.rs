@@ -6,20 +6,20 @@ use sea_orm::ConnectionTrait as _;
 
 use super::defects::forget;
 use super::report_down::audited;
-use super::support::{Stage, json, quick_region, run, until};
+use super::support::{Harness, json, quick_region, run, until};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn operator_a_host_that_is_meant_to_be_outside_is_acknowledged_and_no_alarm() {
-    let stage = Stage::set(quick_region(3)).await;
-    stage.protect().await;
-    forget(&stage, "compute-003").await;
-    stage.boot("compute-003", 1);
-    let _engine = stage.spawn("engine");
+    let harness = Harness::set(quick_region(3)).await;
+    harness.protect().await;
+    forget(&harness, "compute-003").await;
+    harness.boot("compute-003", 1);
+    let _engine = harness.spawn("engine");
     let finding = || {
-        let told = json(&stage, &["status"]);
-        let mut all = told["findings"].as_array().unwrap().iter();
+        let printed = json(&harness, &["status"]);
+        let mut all = printed["findings"].as_array().unwrap().iter();
         all.find(|one| one["code"] == "HOST_NOT_IN_SEGMENT").cloned()
     };
     until("the host outside to be found", LIMIT, async || {
@@ -27,10 +27,10 @@ async fn operator_a_host_that_is_meant_to_be_outside_is_acknowledged_and_no_alar
     })
     .await;
     assert_eq!(finding().unwrap()["grade"], "err");
-    assert_eq!(run(&stage, &["status", "compute-003", "--check"]).0, 2);
+    assert_eq!(run(&harness, &["status", "compute-003", "--check"]).0, 2);
 
-    let ack = |words: &[&str]| run(&stage, &[&["ack"], words].concat());
-    for (words, part) in [
+    let ack = |arguments: &[&str]| run(&harness, &[&["ack"], arguments].concat());
+    for (arguments, part) in [
         (
             &["INSTANCE_DOWN", "--for", "1h", "--reason", "x"][..],
             "cannot be acknowledged",
@@ -60,10 +60,10 @@ async fn operator_a_host_that_is_meant_to_be_outside_is_acknowledged_and_no_alar
             "is not acknowledged",
         ),
     ] {
-        let (code, _, note) = ack(words);
-        assert!(code != 0 && note.contains(part), "{words:?}: {code} {note}");
+        let (code, _, note) = ack(arguments);
+        assert!(code != 0 && note.contains(part), "{arguments:?}: {code} {note}");
     }
-    let (code, told, note) = ack(&[
+    let (code, printed, note) = ack(&[
         "HOST_NOT_IN_SEGMENT",
         "compute-003",
         "--for",
@@ -71,18 +71,18 @@ async fn operator_a_host_that_is_meant_to_be_outside_is_acknowledged_and_no_alar
         "--reason",
         "the test lab",
     ]);
-    assert_eq!(code, 0, "{told}{note}");
+    assert_eq!(code, 0, "{printed}{note}");
     let one = finding().unwrap();
     assert_eq!(one["grade"], "info", "{one}");
     assert!(one["acknowledged_until"].is_string(), "{one}");
     assert!(one["text"].as_str().unwrap().contains("the test lab"), "{one}");
-    let listed = json(&stage, &["ack", "--list"]);
+    let listed = json(&harness, &["ack", "--list"]);
     assert_eq!(listed[0]["name"], "compute-003", "{listed}");
-    let (code, told, note) = ack(&["HOST_NOT_IN_SEGMENT", "compute-003", "--end"]);
-    assert_eq!(code, 0, "{told}{note}");
+    let (code, printed, note) = ack(&["HOST_NOT_IN_SEGMENT", "compute-003", "--end"]);
+    assert_eq!(code, 0, "{printed}{note}");
     assert_eq!(finding().unwrap()["grade"], "err");
-    assert_eq!(json(&stage, &["ack", "--list"]), serde_json::json!([]));
-    let lines = audited(&stage);
+    assert_eq!(json(&harness, &["ack", "--list"]), serde_json::json!([]));
+    let lines = audited(&harness);
     let texts: Vec<&str> = lines.iter().filter_map(|line| line["text"].as_str()).collect();
     assert_eq!(
         texts,
@@ -99,21 +99,21 @@ async fn operator_a_host_that_is_meant_to_be_outside_is_acknowledged_and_no_alar
 /// Breaks each step of the database: no change is partial, and the error names the step and the fix.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_acknowledgement_that_the_database_refuses_is_an_error_that_names_the_next_step() {
-    let stage = Stage::set(quick_region(3)).await;
-    stage.protect().await;
-    forget(&stage, "compute-003").await;
-    stage.boot("compute-003", 1);
-    let engine = stage.spawn("engine");
+    let harness = Harness::set(quick_region(3)).await;
+    harness.protect().await;
+    forget(&harness, "compute-003").await;
+    harness.boot("compute-003", 1);
+    let engine = harness.spawn("engine");
     let grade = || {
-        let told = json(&stage, &["status"]);
-        let mut all = told["findings"].as_array().unwrap().iter();
+        let printed = json(&harness, &["status"]);
+        let mut all = printed["findings"].as_array().unwrap().iter();
         let one = all.find(|one| one["code"] == "HOST_NOT_IN_SEGMENT")?;
         Some(one["grade"].clone())
     };
     until("the host outside to be found", LIMIT, async || grade().is_some()).await;
     // The engine would need the table, too.
     drop(engine);
-    let db = sea_orm::Database::connect(&stage.database.url).await.unwrap();
+    let db = sea_orm::Database::connect(&harness.database.url).await.unwrap();
     let change = async |sql: &str| db.execute_unprepared(sql).await.unwrap();
     let subject = "HOST_NOT_IN_SEGMENT";
     let begin = [
@@ -126,34 +126,34 @@ async fn an_acknowledgement_that_the_database_refuses_is_an_error_that_names_the
         "the lab",
     ];
     let end = ["ack", subject, "compute-003", "--end"];
-    let listed = || json(&stage, &["ack", "--list"]).as_array().unwrap().len();
+    let listed = || json(&harness, &["ack", "--list"]).as_array().unwrap().len();
 
     change("ALTER TABLE fact RENAME TO fact_away").await;
-    for words in [&begin[..], &end, &["ack", "--list"]] {
-        let (code, told, note) = run(&stage, words);
-        assert_eq!((code, told.as_str()), (1, ""), "{words:?}: {note}");
+    for arguments in [&begin[..], &end, &["ack", "--list"]] {
+        let (code, printed, note) = run(&harness, arguments);
+        assert_eq!((code, printed.as_str()), (1, ""), "{arguments:?}: {note}");
         assert!(note.contains("reading the acknowledgements"), "{note}");
         assert!(note.contains("fact"), "{note}");
     }
-    assert_eq!(audited(&stage).len(), 0, "nothing was started");
+    assert_eq!(audited(&harness).len(), 0, "nothing was started");
     change("ALTER TABLE fact_away RENAME TO fact").await;
 
     // A read-only copy of the table: what is stored is read, and nothing is written.
-    for (words, before) in [(&begin[..], 0), (&end, 1)] {
+    for (arguments, before) in [(&begin[..], 0), (&end, 1)] {
         change("ALTER TABLE fact RENAME TO fact_kept").await;
         change("CREATE VIEW fact AS SELECT DISTINCT * FROM fact_kept").await;
-        let (code, told, note) = run(&stage, words);
-        assert_eq!((code, told.as_str()), (1, ""), "{words:?}: {note}");
+        let (code, printed, note) = run(&harness, arguments);
+        assert_eq!((code, printed.as_str()), (1, ""), "{arguments:?}: {note}");
         assert!(
             note.contains("may not be written, see `tachi ack --list`: writing it"),
             "{note}"
         );
         change("DROP VIEW fact").await;
         change("ALTER TABLE fact_kept RENAME TO fact").await;
-        assert_eq!(listed(), before, "{words:?}");
-        assert_eq!(audited(&stage).last().unwrap()["result"], "transient");
-        let (code, _, note) = run(&stage, words);
-        assert_eq!(code, 0, "{words:?}: {note}");
+        assert_eq!(listed(), before, "{arguments:?}");
+        assert_eq!(audited(&harness).last().unwrap()["result"], "transient");
+        let (code, _, note) = run(&harness, arguments);
+        assert_eq!(code, 0, "{arguments:?}: {note}");
     }
     assert_eq!(listed(), 0);
 }

@@ -9,23 +9,23 @@ use serde_json::Value;
 use tachi_engine::ports::FactStore as _;
 use tachi_sandbox::{ApiEffect, ApiFault, Fleet, PowerQuery, RegionSettings};
 
-use super::support::{Api, Process, Stage, json, until};
+use super::support::{Api, Harness, Process, json, until};
 
 /// Maximum time from the event to the alarm.
-const ALARM: Duration = Duration::from_secs(60);
+const ALARM_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Timeout for the initial healthy state.
-const READY: Duration = Duration::from_secs(60);
+const READY_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Heartbeat interval of the monitors.
-const SIGNS: Duration = Duration::from_secs(10);
+const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(10);
 
 /// The default timeouts; those of the stage are short.
 const SHIPPED: &str = "[recovery]\ncall_deadline = 20\nproxy_hold = 60\nsweep_interval = 2\nheartbeat_poll_interval = 5\n\
                        tick_interval = 0.5\n[fencing]\nstorm_cliff_interval = 10\n";
 
 /// Findings until an engine has read the region.
-const AT_FIRST: [&str; 6] = [
+const INITIAL_CODES: [&str; 6] = [
     "NO_ENGINE",
     "NOVA_AWAY",
     "FACTS_OLD",
@@ -36,7 +36,7 @@ const AT_FIRST: [&str; 6] = [
 
 /// A region with default timeouts and additional lines of configuration.
 struct Scene {
-    stage: Stage,
+    harness: Harness,
     files: Vec<PathBuf>,
     engines: Vec<Process>,
 }
@@ -50,46 +50,47 @@ impl Scene {
             },
             ..RegionSettings::default()
         };
-        let stage = Stage::set(region).await;
-        stage.protect().await;
-        let file = stage.folder.path().join("more.conf");
+        let harness = Harness::set(region).await;
+        harness.protect().await;
+        let file = harness.folder.path().join("more.conf");
         std::fs::write(&file, format!("{SHIPPED}{more}")).unwrap();
         let files = vec![file];
         // Each engine has its own host name: an engine with the same name would replace it.
         let engines = (1..=engines).map(|number| {
-            let own = stage.folder.path().join(format!("ctl-{number}.conf"));
+            let own = harness.folder.path().join(format!("ctl-{number}.conf"));
             std::fs::write(&own, format!("[DEFAULT]\nhost = ctl-{number}\n")).unwrap();
-            stage.spawn_with("engine", &[files.as_slice(), &[own]].concat())
+            harness.spawn_with("engine", &[files.as_slice(), &[own]].concat())
         });
         let engines = engines.collect();
         let scene = Self {
-            stage,
+            harness,
             files,
             engines,
         };
-        until("everything to be known", READY, async || {
+        until("everything to be known", READY_TIMEOUT, async || {
             let (_, found) = scene.check();
-            !found.iter().any(|code| AT_FIRST.contains(&code.as_str()))
+            !found.iter().any(|code| INITIAL_CODES.contains(&code.as_str()))
         })
         .await;
         scene
     }
 
     /// Runs a command with the engines' configuration.
-    fn command(&self, words: &[&str]) -> (i32, String, String) {
-        let conf = self.stage.conf();
-        let mut all = words.to_vec();
+    fn command(&self, arguments: &[&str]) -> (i32, String, String) {
+        let conf = self.harness.conf();
+        let mut all = arguments.to_vec();
         for file in std::iter::once(&conf).chain(&self.files) {
             all.extend(["--config-file", file.to_str().unwrap()]);
         }
-        Stage::command(&all)
+        Harness::command(&all)
     }
 
     /// Returns the exit code of `status --check`, and the codes of its findings.
     fn check(&self) -> (i32, Vec<String>) {
-        let (code, told, note) = self.command(&["status", "--check", "-f", "json"]);
-        let told: Value = serde_json::from_str(&told).unwrap_or_else(|_| panic!("{code}: {told}{note}"));
-        let findings = told["findings"].as_array().unwrap().iter();
+        let (code, printed, note) = self.command(&["status", "--check", "-f", "json"]);
+        let printed: Value =
+            serde_json::from_str(&printed).unwrap_or_else(|_| panic!("{code}: {printed}{note}"));
+        let findings = printed["findings"].as_array().unwrap().iter();
         let codes = findings.map(|one| one["code"].as_str().unwrap().to_owned());
         (code, codes.collect())
     }
@@ -101,21 +102,21 @@ impl Scene {
             let (exit, found) = self.check();
             let after = event.elapsed();
             open.retain(|alarm| {
-                let told =
+                let printed =
                     exit >= alarm.exit && found.iter().any(|code| alarm.codes.contains(&code.as_str()));
-                if told {
+                if printed {
                     println!(
                         "{}: reported after {:.0} s: {found:?}",
                         alarm.name,
                         after.as_secs_f64()
                     );
                 }
-                !told
+                !printed
             });
             let silent: Vec<&str> = open.iter().map(|alarm| alarm.name).collect();
             assert!(
-                open.is_empty() || after < ALARM,
-                "not reported within {ALARM:?}: {silent:?}; exit {exit}, found {found:?}"
+                open.is_empty() || after < ALARM_TIMEOUT,
+                "not reported within {ALARM_TIMEOUT:?}: {silent:?}; exit {exit}, found {found:?}"
             );
             tokio::time::sleep(Duration::from_millis(500)).await;
         }
@@ -138,37 +139,45 @@ impl<'a> Alarm<'a> {
 }
 
 /// Sends heartbeats like a monitor until it is dropped, which looks like a killed or frozen monitor.
-fn signing(api: Api, host: &'static str, kind: &'static str) -> tokio::task::JoinHandle<()> {
+fn spawn_heartbeats(api: Api, host: &'static str, kind: &'static str) -> tokio::task::JoinHandle<()> {
     tokio::spawn(async move {
         loop {
-            assert_eq!(api.sign(host, kind, &["compute-002", "compute-003"]).await, 204);
-            tokio::time::sleep(SIGNS).await;
+            assert_eq!(
+                api.send_heartbeat(host, kind, &["compute-002", "compute-003"])
+                    .await,
+                204
+            );
+            tokio::time::sleep(HEARTBEAT_INTERVAL).await;
         }
     })
 }
 
 async fn monitors_and_a_bmc_and_one_of_two_engines() {
     let mut scene = Scene::set("", 2).await;
-    let _api = scene.stage.spawn_with("api", &scene.files);
+    let _api = scene.harness.spawn_with("api", &scene.files);
     let mut monitors = Vec::new();
     for kind in ["host", "process"] {
-        monitors.push(signing(scene.stage.api().await, "compute-001", kind));
+        monitors.push(spawn_heartbeats(scene.harness.api().await, "compute-001", kind));
     }
-    until("the monitors to have signed", READY, async || {
-        json(&scene.stage, &["monitor", "list"]).as_array().unwrap().len() == 2
+    until("the monitors to have signed", READY_TIMEOUT, async || {
+        json(&scene.harness, &["monitor", "list"])
+            .as_array()
+            .unwrap()
+            .len()
+            == 2
     })
     .await;
     let event = Instant::now();
     for monitor in monitors {
         monitor.abort();
     }
-    let region = scene.stage.sandbox.region();
+    let region = scene.harness.sandbox.region();
     region
         .faults()
         .maas_query("compute-003", PowerQuery::Hangs)
         .unwrap();
     // The engine that does not watch: the watcher is replaced after half a minute, and tests the devices with the oldest results first.
-    let watcher = scene.stage.store.facts().facts(Some("watcher")).await.unwrap();
+    let watcher = scene.harness.store.facts().facts(Some("watcher")).await.unwrap();
     let first_watches = watcher[0].value.contains("ctl-1:");
     scene.engines.remove(usize::from(first_watches)).kill();
     let alarms = [
@@ -183,10 +192,10 @@ async fn monitors_and_a_bmc_and_one_of_two_engines() {
 async fn something_is_away(name: &str, more: &str, route: &str, effect: ApiEffect) {
     let scene = Scene::set(more, 1).await;
     let event = Instant::now();
-    let region = scene.stage.sandbox.region();
+    let region = scene.harness.sandbox.region();
     region.api_faults().add(ApiFault::always(route, effect));
     if route.contains("identity") {
-        scene.stage.sandbox.revoke_tokens();
+        scene.harness.sandbox.revoke_tokens();
     }
     let alarm = Alarm::new(name, &["NOVA_AWAY", "FACTS_OLD"], 2);
     scene.alarmed(event, &[alarm]).await;
@@ -204,10 +213,10 @@ async fn all_engines_killed() {
 
 async fn a_host_that_dies_is_seen_at_once() {
     let scene = Scene::set("", 1).await;
-    let region = scene.stage.sandbox.region();
+    let region = scene.harness.sandbox.region();
     region.faults().power_loss("compute-001").unwrap();
     let event = Instant::now();
-    scene.stage.report("compute-001").await;
+    scene.harness.report("compute-001").await;
     until("the death to be seen", Duration::from_secs(5), async || {
         scene.check().1.iter().any(|code| code == "HOST_UNDER_RECOVERY")
     })

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::support::{Stage, json, quick_region, run, until};
+use super::support::{Harness, json, quick_region, run, until};
 
 const HOST: &str = "compute-001";
 const LIMIT: Duration = Duration::from_secs(60);
@@ -98,15 +98,15 @@ fn shape(value: &Value) -> Value {
     }
 }
 
-fn asked(stage: &Stage, words: &[&str], more: &[&str]) -> (i32, String, String) {
-    let all: Vec<&str> = words.iter().chain(more).copied().collect();
-    run(stage, &all)
+fn asked(harness: &Harness, arguments: &[&str], more: &[&str]) -> (i32, String, String) {
+    let all: Vec<&str> = arguments.iter().chain(more).copied().collect();
+    run(harness, &all)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn operator_every_command_answers_for_people_programs_and_shells() {
-    let listed = COMMANDS.iter().map(|(words, _)| {
-        let named = words
+    let listed = COMMANDS.iter().map(|(arguments, _)| {
+        let named = arguments
             .iter()
             .filter(|word| !word.starts_with('-') && **word != HOST);
         named.copied().collect::<Vec<_>>().join(" ")
@@ -114,12 +114,12 @@ async fn operator_every_command_answers_for_people_programs_and_shells() {
     let listed = listed.chain(ACTS.iter().map(|name| name.replace('-', " ")));
     assert_eq!(listed.collect::<BTreeSet<_>>(), documented());
 
-    let stage = Stage::set(quick_region(4)).await;
-    stage.protect().await;
-    stage.boot(HOST, 3);
-    let _engine = stage.spawn("engine");
+    let harness = Harness::set(quick_region(4)).await;
+    harness.protect().await;
+    harness.boot(HOST, 3);
+    let _engine = harness.spawn("engine");
     until("the instances to be listed", LIMIT, async || {
-        json(&stage, &["status"])["instances"]["protected"].is_u64()
+        json(&harness, &["status"])["instances"]["protected"].is_u64()
     })
     .await;
     let freeze = ["freeze", "host", "compute-004", "--for", "1h", "--reason", "a\tb"];
@@ -132,16 +132,16 @@ async fn operator_every_command_answers_for_people_programs_and_shells() {
         "--reason",
         "firmware: 7",
     ];
-    assert_eq!(run(&stage, &freeze).0, 2);
-    assert_eq!(run(&stage, &reason).0, 0);
-    stage.sandbox.region().faults().power_loss(HOST).unwrap();
-    let notification = stage.report(HOST).await;
-    stage.until_finished(notification, LIMIT).await;
-    for (words, column) in COMMANDS {
+    assert_eq!(run(&harness, &freeze).0, 2);
+    assert_eq!(run(&harness, &reason).0, 0);
+    harness.sandbox.region().faults().power_loss(HOST).unwrap();
+    let notification = harness.report(HOST).await;
+    harness.until_finished(notification, LIMIT).await;
+    for (arguments, column) in COMMANDS {
         let answer = |more: &[&str]| {
-            let (code, told, note) = asked(&stage, words, more);
-            assert!((0..=2).contains(&code), "{words:?} {more:?}: {code} {note}");
-            assert!(!told.contains('\u{1b}'), "{words:?} {more:?}: {told}");
+            let (code, told, note) = asked(&harness, arguments, more);
+            assert!((0..=2).contains(&code), "{arguments:?} {more:?}: {code} {note}");
+            assert!(!told.contains('\u{1b}'), "{arguments:?} {more:?}: {told}");
             told
         };
         let in_json: Value = serde_json::from_str(&answer(&["-f", "json"])).unwrap();
@@ -149,28 +149,28 @@ async fn operator_every_command_answers_for_people_programs_and_shells() {
         if shape(&in_json) != shape(&in_yaml) {
             // The data has changed between the two calls.
             let again: Value = serde_json::from_str(&answer(&["-f", "json"])).unwrap();
-            assert_eq!(shape(&again), shape(&in_yaml), "{words:?}");
+            assert_eq!(shape(&again), shape(&in_yaml), "{arguments:?}");
         }
         for width in ["40", "80", "160"] {
             for line in answer(&["--max-width", width]).lines() {
                 let wide = line.chars().count();
-                assert!(wide <= width.parse().unwrap(), "{words:?}: {wide}: {line}");
+                assert!(wide <= width.parse().unwrap(), "{arguments:?}: {wide}: {line}");
             }
         }
         let one: Value = serde_json::from_str(&answer(&["-f", "json", "-c", column])).unwrap();
         let told = answer(&["-f", "value", "-c", column]);
         let fields = told.lines().all(|line| !line.contains('\t'));
-        assert!(fields, "{words:?}: {told}");
-        assert!(one.is_array() || one.is_object(), "{words:?}: {one}");
+        assert!(fields, "{arguments:?}: {told}");
+        assert!(one.is_array() || one.is_object(), "{arguments:?}: {one}");
         answer(&["-c", column]);
         answer(&["-f", "value"]);
         answer(&["-f", "yaml", "-c", column, "--utc"]);
     }
-    let (code, _, note) = run(&stage, &["recovery", "list", "--all", "-c", "no such"]);
+    let (code, _, note) = run(&harness, &["recovery", "list", "--all", "-c", "no such"]);
     assert_eq!(code, 2, "{note}");
     assert!(note.contains("waits for"), "{note}");
     let told = run(
-        &stage,
+        &harness,
         &[
             "recovery", "list", "--all", "-f", "value", "-c", "host", "-c", "kind",
         ],
@@ -178,7 +178,7 @@ async fn operator_every_command_answers_for_people_programs_and_shells() {
     .1;
     assert_eq!(told, format!("{HOST}\thost\n"));
     // People get local times, and programs UTC.
-    let opened = |more: &[&str]| asked(&stage, &["recovery", "list", "--all", "-c", "opened"], more).1;
+    let opened = |more: &[&str]| asked(&harness, &["recovery", "list", "--all", "-c", "opened"], more).1;
     assert!(opened(&["--utc"]).contains("Z (") && opened(&[]).contains(" ago)"));
     assert!(opened(&["-f", "value"]).trim_end().ends_with('Z'));
 }
@@ -197,31 +197,31 @@ const DRAIN: [&str; 9] = [
 const OFF: [&str; 6] = ["fence", "off", "compute-003", "--yes", "--reason", "drill"];
 
 /// Runs a command that must succeed; returns its output.
-fn told_by(stage: &Stage, words: &[&str]) -> String {
-    let (code, told, note) = run(stage, words);
-    assert_eq!(code, 0, "{words:?}: {note}");
+fn output_of(harness: &Harness, arguments: &[&str]) -> String {
+    let (code, told, note) = run(harness, arguments);
+    assert_eq!(code, 0, "{arguments:?}: {note}");
     told
 }
 
 /// The same with JSON output.
-fn object_of(stage: &Stage, words: &[&str]) -> Value {
-    let all: Vec<&str> = words.iter().chain(&["-f", "json"]).copied().collect();
-    let told = told_by(stage, &all);
-    serde_json::from_str(&told).unwrap_or_else(|why| panic!("{words:?}: {why}: {told}"))
+fn object_of(harness: &Harness, arguments: &[&str]) -> Value {
+    let all: Vec<&str> = arguments.iter().chain(&["-f", "json"]).copied().collect();
+    let told = output_of(harness, &all);
+    serde_json::from_str(&told).unwrap_or_else(|why| panic!("{arguments:?}: {why}: {told}"))
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn operator_what_happens_meanwhile_is_beside_the_answer_for_programs() {
-    let stage = Stage::set(quick_region(3)).await;
-    stage.protect().await;
-    let object = |words: &[&str]| object_of(&stage, words);
+    let harness = Harness::set(quick_region(3)).await;
+    harness.protect().await;
+    let object = |arguments: &[&str]| object_of(&harness, arguments);
     let planned = object(&DRAIN);
     assert_eq!(
         (&planned["kind"], &planned["host"]),
         (&Value::from("drain"), &Value::from("compute-002")),
         "{planned}"
     );
-    let recovery = told_by(&stage, &["recovery", "list", "-f", "value", "-c", "recovery"]);
+    let recovery = output_of(&harness, &["recovery", "list", "-f", "value", "-c", "recovery"]);
     assert_eq!(planned["recovery"], recovery.trim());
     let power = object(&OFF);
     assert_eq!(
@@ -253,10 +253,10 @@ async fn operator_what_happens_meanwhile_is_beside_the_answer_for_programs() {
         (&Value::from(3), &Value::from(0)),
         "{made}"
     );
-    let folder = stage.folder.path().join("monitors").display().to_string();
+    let folder = harness.folder.path().join("monitors").display().to_string();
     let monitors = ["setup", "monitors", "--out", &folder];
-    let states = |words: &[&str]| {
-        let told = object(words);
+    let states = |arguments: &[&str]| {
+        let told = object(arguments);
         let rows = told.as_array().unwrap().iter();
         let each = rows.map(|row| (row["host"].clone(), row["state"].clone()));
         each.collect::<Vec<_>>()
@@ -277,15 +277,18 @@ async fn operator_what_happens_meanwhile_is_beside_the_answer_for_programs() {
         "-f",
         "json",
     ];
-    let (code, told, note) = run(&stage, &nowhere);
+    let (code, told, note) = run(&harness, &nowhere);
     assert_eq!((code, told.as_str()), (1, ""), "{note}");
     // The lines that were read are printed even if a later log cannot be read.
-    let log = std::fs::read_dir(stage.folder.path()).unwrap();
+    let log = std::fs::read_dir(harness.folder.path()).unwrap();
     let log = log
         .map(|file| file.unwrap().path())
         .find(|path| path.extension().is_some_and(|end| end == "jsonl"));
     let log = log.unwrap().display().to_string();
-    let (code, told, note) = run(&stage, &["audit", "verify", &log, "/nowhere.jsonl", "-f", "json"]);
+    let (code, told, note) = run(
+        &harness,
+        &["audit", "verify", &log, "/nowhere.jsonl", "-f", "json"],
+    );
     assert_eq!(code, 1, "{note}");
     assert!(note.contains("reading /nowhere.jsonl"), "{note}");
     let verdict: Value = serde_json::from_str(&told).unwrap();
@@ -296,10 +299,10 @@ async fn operator_what_happens_meanwhile_is_beside_the_answer_for_programs() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn operator_what_is_done_is_told_to_programs_too() {
-    let stage = Stage::set(quick_region(3)).await;
-    stage.protect().await;
-    let object = |words: &[&str]| object_of(&stage, words);
+async fn operator_actions_have_output_for_programs() {
+    let harness = Harness::set(quick_region(3)).await;
+    harness.protect().await;
+    let object = |arguments: &[&str]| object_of(&harness, arguments);
     let freeze = [
         "freeze",
         "host",
@@ -340,22 +343,22 @@ async fn operator_what_is_done_is_told_to_programs_too() {
         &["monitor", "unmute", "1"],
         &["instance", "resolve", "web", "--not-running-on", "a", "--yes"],
     ];
-    for words in refused {
-        let all: Vec<&str> = words.iter().chain(&["-c", "nosuch"]).copied().collect();
-        let (code, told, note) = run(&stage, &all);
-        assert_eq!((code, told.as_str()), (2, ""), "{words:?}: {note}");
-        assert!(note.contains("no field \"nosuch\""), "{words:?}: {note}");
+    for arguments in refused {
+        let all: Vec<&str> = arguments.iter().chain(&["-c", "nosuch"]).copied().collect();
+        let (code, told, note) = run(&harness, &all);
+        assert_eq!((code, told.as_str()), (2, ""), "{arguments:?}: {note}");
+        assert!(note.contains("no field \"nosuch\""), "{arguments:?}: {note}");
     }
-    assert_eq!(json(&stage, &["freeze", "list"]), Value::Array(Vec::new()));
+    assert_eq!(json(&harness, &["freeze", "list"]), Value::Array(Vec::new()));
     assert_eq!(
-        json(&stage, &["recovery", "list", "--all"]),
+        json(&harness, &["recovery", "list", "--all"]),
         Value::Array(Vec::new())
     );
     let frozen = object(&freeze);
     assert_eq!(frozen["freeze"]["scope"], "host", "{frozen}");
     assert_eq!(object(&freeze)["already"], true);
-    let number = told_by(
-        &stage,
+    let number = output_of(
+        &harness,
         &["thaw", "host", "compute-003", "-f", "value", "-c", "number"],
     );
     assert_eq!(number.trim(), frozen["freeze"]["number"].to_string());
@@ -365,7 +368,7 @@ async fn operator_what_is_done_is_told_to_programs_too() {
         (&failed["host"], &failed["already"]),
         (&Value::from(HOST), &Value::from(false))
     );
-    let recovery = json(&stage, &["recovery", "list"])[0]["recovery"].clone();
+    let recovery = json(&harness, &["recovery", "list"])[0]["recovery"].clone();
     let said = object(&["recovery", "abort", HOST, "--yes", "--reason", "a mistake"]);
     assert_eq!(
         (&said["word"], &said["recovery"]),
@@ -376,7 +379,7 @@ async fn operator_what_is_done_is_told_to_programs_too() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_that_is_away_is_reported_within_five_seconds() {
-    let stage = Stage::set(quick_region(2)).await;
+    let harness = Harness::set(quick_region(2)).await;
     // A closed port, and one that never answers.
     let closed = tachi_testkit::free_port();
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -384,9 +387,9 @@ async fn a_database_that_is_away_is_reported_within_five_seconds() {
         ("closed", closed),
         ("silent", silent.local_addr().unwrap().port()),
     ] {
-        let conf = stage.folder.path().join(format!("{case}.conf"));
+        let conf = harness.folder.path().join(format!("{case}.conf"));
         let address = format!("mysql+pymysql://masakari:geheim@127.0.0.1:{port}/masakari");
-        let folder = stage.folder.path().display();
+        let folder = harness.folder.path().display();
         let text = format!("[DEFAULT]\nstate_path = {folder}\n[database]\nconnection = {address}\n");
         std::fs::write(&conf, text).unwrap();
         let commands: [&[&str]; 7] = [
@@ -400,32 +403,38 @@ async fn a_database_that_is_away_is_reported_within_five_seconds() {
         ];
         // Each waits five seconds for the silent one: two are enough.
         let asked = if case == "closed" { 7 } else { 2 };
-        for words in commands.into_iter().take(asked) {
+        for arguments in commands.into_iter().take(asked) {
             let began = Instant::now();
-            let mut all = words.to_vec();
+            let mut all = arguments.to_vec();
             all.extend(["--config-file", conf.to_str().unwrap()]);
-            let (code, told, note) = Stage::command(&all);
+            let (code, told, note) = Harness::command(&all);
             let took = began.elapsed();
-            assert_eq!((code, told.as_str()), (1, ""), "{case} {words:?}: {note}");
-            assert!(took < Duration::from_secs(7), "{case} {words:?}: {took:?}");
+            assert_eq!((code, told.as_str()), (1, ""), "{case} {arguments:?}: {note}");
+            assert!(took < Duration::from_secs(7), "{case} {arguments:?}: {took:?}");
             assert!(
                 note.contains(&format!("127.0.0.1:{port}")) && !note.contains("geheim"),
-                "{case} {words:?}: {note}"
+                "{case} {arguments:?}: {note}"
             );
-            assert!(note.matches("refused").count() <= 1, "{case} {words:?}: {note}");
+            assert!(
+                note.matches("refused").count() <= 1,
+                "{case} {arguments:?}: {note}"
+            );
         }
         // A command whose output is a list of checks reports the failure in that list.
-        for (words, code) in [(&["doctor", "--check"][..], 2), (&["doctor", "--upgrade"], 2)] {
+        for (arguments, code) in [(&["doctor", "--check"][..], 2), (&["doctor", "--upgrade"], 2)] {
             let began = Instant::now();
-            let mut all = words.to_vec();
+            let mut all = arguments.to_vec();
             all.extend(["--config-file", conf.to_str().unwrap()]);
-            let (given, told, note) = Stage::command(&all);
+            let (given, told, note) = Harness::command(&all);
             let took = began.elapsed();
-            assert_eq!(given, code, "{case} {words:?}: {told}{note}");
-            assert!(took < Duration::from_secs(7), "{case} {words:?}: {took:?}");
+            assert_eq!(given, code, "{case} {arguments:?}: {told}{note}");
+            assert!(took < Duration::from_secs(7), "{case} {arguments:?}: {took:?}");
             // Tables break lines.
             let told: String = told.split_whitespace().collect();
-            assert!(told.contains("openingthedatabase"), "{case} {words:?}: {told}");
+            assert!(
+                told.contains("openingthedatabase"),
+                "{case} {arguments:?}: {told}"
+            );
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::support::{Stage, quick_policy, quick_region, until};
+use super::support::{Harness, quick_policy, quick_region, until};
 
 const HOST: &str = "compute-001";
 const LIMIT: Duration = Duration::from_secs(60);
@@ -10,11 +10,11 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// Covers R12, R25.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fenced_host_is_held_until_it_is_handed_back() {
-    let stage = Stage::set(quick_region(4)).await;
-    stage.protect().await;
-    let servers = stage.boot(HOST, 3);
-    let process = stage.spawn("api");
-    let api = stage.api().await;
+    let harness = Harness::set(quick_region(4)).await;
+    harness.protect().await;
+    let servers = harness.boot(HOST, 3);
+    let process = harness.spawn("api");
+    let api = harness.api().await;
     let asked = async |host: &str| {
         let answer = api.get(&format!("/boot-guard/{host}")).await;
         let guard = &answer["boot_guard"];
@@ -25,13 +25,13 @@ async fn a_fenced_host_is_held_until_it_is_handed_back() {
     };
     let free = (false, String::new());
     assert_eq!(asked(HOST).await, free);
-    stage.sandbox.region().faults().power_loss(HOST).unwrap();
-    let notification = stage.report(HOST).await;
+    harness.sandbox.region().faults().power_loss(HOST).unwrap();
+    let notification = harness.report(HOST).await;
     assert_eq!(asked(HOST).await, free, "a report alone holds no host");
-    let engine = stage.engine(stage.journal(), quick_policy()).await;
+    let engine = harness.engine(harness.journal(), quick_policy()).await;
     until("the host to be held", LIMIT, async || asked(HOST).await.0).await;
-    stage.until_finished(notification, LIMIT).await;
-    stage.assert_each_exactly_once(&servers, HOST);
+    harness.until_finished(notification, LIMIT).await;
+    harness.assert_each_exactly_once(&servers, HOST);
     until("its queue to be all that is left", LIMIT, async || {
         asked(HOST).await == (true, "queue".to_owned())
     })
@@ -39,8 +39,8 @@ async fn a_fenced_host_is_held_until_it_is_handed_back() {
     for other in ["compute-002", "nobody.example.org"] {
         assert_eq!(asked(other).await, free, "{other}");
     }
-    stage.sandbox.region().faults().purge_queue(HOST).unwrap();
-    stage.sandbox.region().faults().power_on(HOST).unwrap();
+    harness.sandbox.region().faults().purge_queue(HOST).unwrap();
+    harness.sandbox.region().faults().power_on(HOST).unwrap();
     until("the host to be free", LIMIT, async || asked(HOST).await == free).await;
     engine.stop().await;
     drop(process);

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tokio::sync::OnceCell;
 
-use super::support::{Api, Process, Stage, until};
+use super::support::{Api, Harness, Process, until};
 use remedies::{Remedy, of_check};
 
 /// Timeout from a fault, or its end, to the doctor's result: a watcher polls every 15 s.
@@ -230,7 +230,7 @@ impl CheckStates {
 /// A region with its doctor.
 struct Scene {
     name: &'static str,
-    stage: Stage,
+    harness: Harness,
     seen: CheckStates,
     /// The engine that `systemctl` has started, and its unit's additional configuration.
     unit: Mutex<(String, Option<Process>)>,
@@ -240,13 +240,13 @@ struct Scene {
 
 impl Scene {
     /// Runs a command with the stage's configuration and an optional second file.
-    fn run(&self, words: &[&str], more: Option<&Path>) -> (i32, String, String) {
-        let conf = self.stage.conf();
-        let mut all = words.to_vec();
+    fn run(&self, arguments: &[&str], more: Option<&Path>) -> (i32, String, String) {
+        let conf = self.harness.conf();
+        let mut all = arguments.to_vec();
         for file in std::iter::once(conf.as_path()).chain(more) {
             all.extend(["--config-file", file.to_str().unwrap()]);
         }
-        tokio::task::block_in_place(|| Stage::command(&all))
+        tokio::task::block_in_place(|| Harness::command(&all))
     }
 
     /// Returns every check with its grade and details.
@@ -304,16 +304,16 @@ impl Scene {
     }
 
     /// Returns the output of `--fix` for a check.
-    fn fix(&self, words: &[&str]) -> String {
-        let all: Vec<&str> = ["doctor", "--fix"].iter().chain(words).copied().collect();
+    fn fix(&self, arguments: &[&str]) -> String {
+        let all: Vec<&str> = ["doctor", "--fix"].iter().chain(arguments).copied().collect();
         let (code, told, note) = self.run(&all, None);
-        assert_eq!(code, 0, "{}, {words:?}: {told}{note}", self.name);
+        assert_eq!(code, 0, "{}, {arguments:?}: {told}{note}", self.name);
         told
     }
 
     /// Writes a file beside the configuration.
     fn file(&self, name: &str, text: &str) -> PathBuf {
-        let path = self.stage.folder.path().join(name);
+        let path = self.harness.folder.path().join(name);
         std::fs::write(&path, text).unwrap();
         path
     }
@@ -321,7 +321,7 @@ impl Scene {
     /// Ages rows by this number of seconds.
     async fn age(&self, table: &str, column: &str, seconds: i64, which: &str) {
         use sea_orm::ConnectionTrait as _;
-        let db = sea_orm::Database::connect(&self.stage.database.url)
+        let db = sea_orm::Database::connect(&self.harness.database.url)
             .await
             .unwrap();
         let micros = seconds * 1_000_000;
@@ -349,7 +349,7 @@ impl Scene {
     async fn put(&self, path: &str, body: &Value) {
         let (_, api) = self
             .api
-            .get_or_init(|| async { (self.stage.spawn("api"), self.stage.api().await) })
+            .get_or_init(|| async { (self.harness.spawn("api"), self.harness.api().await) })
             .await;
         until("the change to be accepted", LIMIT, async || {
             let (code, told) = api.send(reqwest::Method::PUT, path, body).await;
@@ -365,7 +365,7 @@ impl Scene {
             &format!("{machine}.conf"),
             &format!("[DEFAULT]\nhost = {machine}\n{more}"),
         );
-        self.stage.spawn_with("engine", &[file])
+        self.harness.spawn_with("engine", &[file])
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::future::join_all;
 use tachi_domain::entity::segment::RecoveryMethod;
-use tachi_domain::guard::Doubts;
+use tachi_domain::guard::QuarantinePolicy;
 use tachi_domain::recovery::WrittenOff;
 use tachi_domain::situation::MutedReporter;
 use tachi_domain::{Elapsed, HostId, RecoveryId, ServerId};
@@ -20,7 +20,7 @@ use tachi_engine::ports::{Journal, JournalError};
 use tachi_store::Store;
 use tokio_util::sync::CancellationToken;
 
-use super::support::{Stage, quick_policy, quick_region};
+use super::support::{Harness, quick_policy, quick_region};
 
 const HOST: &str = "compute-001";
 const INSTANCES: usize = 3;
@@ -37,7 +37,7 @@ pub(super) enum CrashPoint {
 }
 
 /// A journal whose owner dies at its n-th commit.
-pub(super) struct Deadly {
+pub(super) struct CrashingJournal {
     store: Arc<Store>,
     commits: AtomicUsize,
     at: usize,
@@ -45,12 +45,12 @@ pub(super) struct Deadly {
     dead: CancellationToken,
 }
 
-impl Deadly {
+impl CrashingJournal {
     /// Creates the journal; the token signals the engine's death.
-    pub(super) fn new(stage: &Stage, at: usize, moment: CrashPoint) -> (Self, CancellationToken) {
+    pub(super) fn new(harness: &Harness, at: usize, moment: CrashPoint) -> (Self, CancellationToken) {
         let dead = CancellationToken::new();
         let journal = Self {
-            store: stage.store.clone(),
+            store: harness.store.clone(),
             commits: AtomicUsize::new(0),
             at,
             moment,
@@ -66,7 +66,7 @@ impl Deadly {
 }
 
 #[async_trait]
-impl Journal for Deadly {
+impl Journal for CrashingJournal {
     async fn unsettled(&self) -> Result<Vec<PeerClaim>, JournalError> {
         self.store.journal().unsettled().await
     }
@@ -131,7 +131,11 @@ impl Journal for Deadly {
         self.store.journal().local_disks(host).await
     }
 
-    async fn contradicted(&self, id: RecoveryId, rules: Doubts) -> Result<Vec<MutedReporter>, JournalError> {
+    async fn contradicted(
+        &self,
+        id: RecoveryId,
+        rules: QuarantinePolicy,
+    ) -> Result<Vec<MutedReporter>, JournalError> {
         self.store.journal().contradicted(id, rules).await
     }
 
@@ -142,24 +146,26 @@ impl Journal for Deadly {
 
 /// Lets an engine die at its `at`-th commit and another one finish. Returns false if there were fewer commits.
 async fn die_at(at: usize, moment: CrashPoint, method: RecoveryMethod) -> bool {
-    let stage = Stage::set(quick_region(4)).await;
-    stage.protect_by(method, reserve_of(method)).await;
-    let servers = stage.boot(HOST, INSTANCES);
-    stage.sandbox.region().faults().power_loss(HOST).unwrap();
-    let notification = stage.report(HOST).await;
-    let (journal, dead) = Deadly::new(&stage, at, moment);
-    let first = stage.engine(Arc::new(journal), quick_policy()).await;
+    let harness = Harness::set(quick_region(4)).await;
+    harness.protect_by(method, reserve_of(method)).await;
+    let servers = harness.boot(HOST, INSTANCES);
+    harness.sandbox.region().faults().power_loss(HOST).unwrap();
+    let notification = harness.report(HOST).await;
+    let (journal, dead) = CrashingJournal::new(&harness, at, moment);
+    let first = harness.engine(Arc::new(journal), quick_policy()).await;
     let died = tokio::select! {
         () = dead.cancelled() => true,
-        () = stage.until_finished(notification, Duration::from_secs(60)) => dead.is_cancelled(),
+        () = harness.until_finished(notification, Duration::from_secs(60)) => dead.is_cancelled(),
     };
     first.kill().await;
-    let second = stage.engine(stage.journal(), quick_policy()).await;
-    stage.until_finished(notification, Duration::from_secs(60)).await;
+    let second = harness.engine(harness.journal(), quick_policy()).await;
+    harness
+        .until_finished(notification, Duration::from_secs(60))
+        .await;
     second.stop().await;
-    stage.assert_each_exactly_once(&servers, HOST);
+    harness.assert_each_exactly_once(&servers, HOST);
     for spare in reserve_of(method) {
-        let shown = stage.sandbox.region().host(spare).unwrap();
+        let shown = harness.sandbox.region().host(spare).unwrap();
         assert_eq!(
             shown.enabled,
             shown.servers > 0,
@@ -181,15 +187,15 @@ fn reserve_of(method: RecoveryMethod) -> &'static [&'static str] {
 
 /// Tests every commit of a whole recovery.
 async fn die_at_every_commit(moment: CrashPoint, method: RecoveryMethod) {
-    const AT_ONCE: usize = 6;
+    const CONCURRENT_RUNS: usize = 6;
     let mut next = 0;
     let mut deaths = 0;
     loop {
-        let round = (next..next + AT_ONCE).map(|at| die_at(at, moment, method));
-        next += AT_ONCE;
+        let round = (next..next + CONCURRENT_RUNS).map(|at| die_at(at, moment, method));
+        next += CONCURRENT_RUNS;
         let died = join_all(round).await.into_iter().filter(|died| *died).count();
         deaths += died;
-        if died < AT_ONCE {
+        if died < CONCURRENT_RUNS {
             break;
         }
     }

@@ -14,39 +14,39 @@ use tachi_engine::ports::{Freezes as _, OperatorJournal as _, Plans as _};
 use tachi_sandbox::{ApiEffect, ApiFault, MigrationKind, MoveFault, MoveFaultRule};
 use uuid::Uuid;
 
-use super::crash::{CrashPoint, Deadly};
-use super::support::{Stage, json, quick_policy, quick_region, run, until};
+use super::crash::{CrashPoint, CrashingJournal};
+use super::support::{Harness, json, quick_policy, quick_region, run, until};
 
 const HOST: &str = "compute-001";
 const LIMIT: Duration = Duration::from_secs(90);
 
 /// Starts a region whose live migrations take half a second.
-async fn stage() -> Stage {
+async fn harness() -> Harness {
     let mut region = quick_region(3);
     region.live_migration_time = Duration::from_millis(500);
-    let stage = Stage::set(region).await;
-    stage.protect().await;
-    stage
+    let harness = Harness::set(region).await;
+    harness.protect().await;
+    harness
 }
 
-fn drain(stage: &Stage, more: &[&str]) -> (i32, String, String) {
-    let mut words = vec![
+fn drain(harness: &Harness, more: &[&str]) -> (i32, String, String) {
+    let mut arguments = vec![
         "host", "drain", HOST, "--for", "1h", "--reason", "firmware", "--yes",
     ];
-    words.extend(more);
-    run(stage, &words)
+    arguments.extend(more);
+    run(harness, &arguments)
 }
 
-async fn engine_works(stage: &Stage) {
+async fn engine_works(harness: &Harness) {
     until("an engine to run", LIMIT, async || {
-        json(stage, &["status"])["engines"][0]["alive"] == true
+        json(harness, &["status"])["engines"][0]["alive"] == true
     })
     .await;
 }
 
 /// Asserts that no instance runs twice, none is lost, and each was migrated this many times.
-fn assert_moved(stage: &Stage, servers: &[Uuid], times: usize) {
-    let region = stage.sandbox.region();
+fn assert_moved(harness: &Harness, servers: &[Uuid], times: usize) {
+    let region = harness.sandbox.region();
     let ledger = region.ledger();
     assert_eq!(ledger.double_runs, 0, "ran twice: {:?}", ledger.doubles);
     assert_eq!(region.lost(servers), Vec::<Uuid>::new(), "lost");
@@ -60,84 +60,87 @@ fn assert_moved(stage: &Stage, servers: &[Uuid], times: usize) {
     }
 }
 
-fn hosts(stage: &Stage, servers: &[Uuid]) -> Vec<String> {
-    let region = stage.sandbox.region();
+fn hosts(harness: &Harness, servers: &[Uuid]) -> Vec<String> {
+    let region = harness.sandbox.region();
     let host = |id: &Uuid| region.server(*id).unwrap().host.unwrap();
     servers.iter().map(host).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn operator_a_host_is_drained_put_back_to_work_and_given_back_what_it_had() {
-    let stage = stage().await;
-    let servers = stage.boot(HOST, 3);
-    let (code, told, note) = drain(&stage, &["--no-follow"]);
+    let harness = harness().await;
+    let servers = harness.boot(HOST, 3);
+    let (code, printed, note) = drain(&harness, &["--no-follow"]);
     assert_eq!(code, 0, "{note}");
     assert!(note.contains("no engine has sent a heartbeat lately"), "{note}");
-    assert!(told.contains("3 instances are on compute-001"), "{told}");
+    assert!(printed.contains("3 instances are on compute-001"), "{printed}");
     // The answer was lost, and the request is repeated.
-    let (code, again, note) = drain(&stage, &["--no-follow"]);
+    let (code, again, note) = drain(&harness, &["--no-follow"]);
     assert_eq!(code, 0, "{note}");
     assert!(again.contains("nothing new was written"), "{again}");
-    assert_eq!(json(&stage, &["recovery", "list"]).as_array().unwrap().len(), 1);
-    let (code, _, note) = drain(&stage, &["--at-once", "3"]);
+    assert_eq!(json(&harness, &["recovery", "list"]).as_array().unwrap().len(), 1);
+    let (code, _, note) = drain(&harness, &["--at-once", "3"]);
     assert_eq!(code, 1);
     assert!(
         note.contains("(kind drain) of compute-001 is not finished"),
         "{note}"
     );
 
-    let _engine = stage.spawn("engine");
-    let id = json(&stage, &["recovery", "list"])[0]["recovery"]
+    let _engine = harness.spawn("engine");
+    let id = json(&harness, &["recovery", "list"])[0]["recovery"]
         .as_str()
         .unwrap()
         .to_owned();
-    let (code, told, note) = run(&stage, &["recovery", "show", &id, "--follow"]);
-    assert_eq!(code, 0, "{told} {note}");
+    let (code, printed, note) = run(&harness, &["recovery", "show", &id, "--follow"]);
+    assert_eq!(code, 0, "{printed} {note}");
     assert!(
-        told.contains("compute-001 is drained: 3 instances moved, nothing is left; frozen for 60 min"),
-        "{told}"
+        printed.contains("compute-001 is drained: 3 instances moved, nothing is left; frozen for 60 min"),
+        "{printed}"
     );
-    let (_, shown, _) = run(&stage, &["recovery", "show", &id]);
+    let (_, shown, _) = run(&harness, &["recovery", "show", &id]);
     assert!(shown.contains("3/3 instances moved"), "{shown}");
-    assert_moved(&stage, &servers, 1);
-    assert!(hosts(&stage, &servers).iter().all(|host| host != HOST));
-    let shown = stage.sandbox.region().host(HOST).unwrap();
+    assert_moved(&harness, &servers, 1);
+    assert!(hosts(&harness, &servers).iter().all(|host| host != HOST));
+    let shown = harness.sandbox.region().host(HOST).unwrap();
     assert!(!shown.enabled);
     let reason = shown.disabled_reason.unwrap();
     assert!(
         reason.contains("firmware (drained by ") && reason.contains(&id),
         "{reason}"
     );
-    let (_, frozen, _) = run(&stage, &["freeze", "list"]);
+    let (_, frozen, _) = run(&harness, &["freeze", "list"]);
     assert!(frozen.contains(HOST) && frozen.contains("firmware"), "{frozen}");
 
     // Instances of a frozen host are not moved, and it is not returned to service.
-    let (code, _, note) = run(&stage, &["host", "giveback", HOST, "--yes"]);
+    let (code, _, note) = run(&harness, &["host", "giveback", HOST, "--yes"]);
     assert_eq!(code, 1);
     assert!(note.contains("tachi thaw host compute-001"), "{note}");
-    assert_eq!(run(&stage, &["thaw", "host", HOST]).0, 0);
-    let (code, _, note) = run(&stage, &["host", "giveback", HOST, "--yes"]);
+    assert_eq!(run(&harness, &["thaw", "host", HOST]).0, 0);
+    let (code, _, note) = run(&harness, &["host", "giveback", HOST, "--yes"]);
     assert_eq!(code, 1);
     assert!(note.contains("Nova shows compute-001 disabled"), "{note}");
     let back = ["host", "return", HOST, "--do", "--reason", "flashed", "--yes"];
-    let (code, told, note) = run(&stage, &back);
-    assert_eq!(code, 0, "{told} {note}");
-    assert!(stage.sandbox.region().host(HOST).unwrap().enabled);
+    let (code, printed, note) = run(&harness, &back);
+    assert_eq!(code, 0, "{printed} {note}");
+    assert!(harness.sandbox.region().host(HOST).unwrap().enabled);
 
-    let (code, told, note) = run(&stage, &["host", "giveback", HOST, "--dry-run"]);
+    let (code, printed, note) = run(&harness, &["host", "giveback", HOST, "--dry-run"]);
     assert_eq!(code, 0, "{note}");
     assert!(
-        told.starts_with("3 of 3 instances moved away from compute-001 can go back"),
-        "{told}"
+        printed.starts_with("3 of 3 instances moved away from compute-001 can go back"),
+        "{printed}"
     );
-    let (code, told, note) = run(&stage, &["host", "giveback", HOST, "--yes"]);
-    assert_eq!(code, 0, "{told} {note}");
-    assert!(told.contains("3 instances moved back to compute-001"), "{told}");
-    assert_moved(&stage, &servers, 2);
-    assert_eq!(hosts(&stage, &servers), [HOST; 3]);
-    let (_, told, _) = run(&stage, &["host", "giveback", HOST, "--dry-run"]);
+    let (code, printed, note) = run(&harness, &["host", "giveback", HOST, "--yes"]);
+    assert_eq!(code, 0, "{printed} {note}");
+    assert!(
+        printed.contains("3 instances moved back to compute-001"),
+        "{printed}"
+    );
+    assert_moved(&harness, &servers, 2);
+    assert_eq!(hosts(&harness, &servers), [HOST; 3]);
+    let (_, printed, _) = run(&harness, &["host", "giveback", HOST, "--dry-run"]);
     assert_eq!(
-        told.trim(),
+        printed.trim(),
         "no instance that was moved away from compute-001 is elsewhere"
     );
 }
@@ -145,12 +148,12 @@ async fn operator_a_host_is_drained_put_back_to_work_and_given_back_what_it_had(
 /// Covers R30.
 #[tokio::test(flavor = "multi_thread")]
 async fn operator_the_end_of_a_drain_leaves_the_freezes_of_others() {
-    let stage = stage().await;
-    let servers = stage.boot(HOST, 2);
-    let _engine = stage.spawn("engine");
-    engine_works(&stage).await;
-    let (code, told, note) = drain(&stage, &[]);
-    assert_eq!(code, 0, "{told} {note}");
+    let harness = harness().await;
+    let servers = harness.boot(HOST, 2);
+    let _engine = harness.spawn("engine");
+    engine_works(&harness).await;
+    let (code, printed, note) = drain(&harness, &[]);
+    assert_eq!(code, 0, "{printed} {note}");
     let other = [
         "freeze",
         "host",
@@ -160,10 +163,10 @@ async fn operator_the_end_of_a_drain_leaves_the_freezes_of_others() {
         "--reason",
         "RAID open, do not use",
     ];
-    let (code, _, note) = run(&stage, &other);
+    let (code, _, note) = run(&harness, &other);
     assert_eq!(code, 0, "{note}");
     let frozen = async || {
-        let all = stage.store.freezes().freezes().await.unwrap();
+        let all = harness.store.freezes().freezes().await.unwrap();
         let shown = all.into_iter().map(|one| (one.by_drain, one.freeze.reason));
         shown.collect::<Vec<_>>()
     };
@@ -175,7 +178,7 @@ async fn operator_the_end_of_a_drain_leaves_the_freezes_of_others() {
             (false, "RAID open, do not use".to_owned())
         ]
     );
-    let host = json(&stage, &["freeze", "list"])[0]["id"]
+    let host = json(&harness, &["freeze", "list"])[0]["id"]
         .as_str()
         .unwrap()
         .to_owned();
@@ -183,36 +186,36 @@ async fn operator_the_end_of_a_drain_leaves_the_freezes_of_others() {
         &["host", "undrain", &host, "--reason", "flashed", "--yes"][..],
         &["host", "return", HOST, "--do", "--reason", "flashed", "--yes"],
     ] {
-        let (code, told, note) = run(&stage, back);
-        assert_eq!(code, 1, "{back:?} {told} {note}");
+        let (code, printed, note) = run(&harness, back);
+        assert_eq!(code, 1, "{back:?} {printed} {note}");
         assert!(
             note.contains("nothing was done") && note.contains("(RAID open, do not use)"),
             "{back:?} {note}"
         );
         assert_eq!(frozen().await, both, "{back:?}");
-        assert!(!stage.sandbox.region().host(HOST).unwrap().enabled, "{back:?}");
+        assert!(!harness.sandbox.region().host(HOST).unwrap().enabled, "{back:?}");
     }
     // The command that the refusal shows ends the freeze that the refusal is about.
-    let (code, told, note) = run(&stage, &["thaw", "host", HOST]);
-    assert!(code == 0 && told.contains("firmware"), "{told} {note}");
+    let (code, printed, note) = run(&harness, &["thaw", "host", HOST]);
+    assert!(code == 0 && printed.contains("firmware"), "{printed} {note}");
     assert_eq!(frozen().await, both[..1]);
-    let (code, told, note) = run(
-        &stage,
+    let (code, printed, note) = run(
+        &harness,
         &["host", "undrain", &host, "--reason", "flashed", "--yes"],
     );
-    assert_eq!(code, 0, "{told} {note}");
+    assert_eq!(code, 0, "{printed} {note}");
     assert_eq!(frozen().await, []);
-    assert!(stage.sandbox.region().host(HOST).unwrap().enabled);
-    assert_eq!(hosts(&stage, &servers), [HOST; 2]);
+    assert!(harness.sandbox.region().host(HOST).unwrap().enabled);
+    assert_eq!(hosts(&harness, &servers), [HOST; 2]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn slow_operator_what_a_drain_cannot_move_stays_is_named_and_keeps_the_host_from_being_frozen() {
-    let stage = stage().await;
-    let servers = stage.boot(HOST, 4);
-    let _engine = stage.spawn("engine");
-    engine_works(&stage).await;
-    let region = stage.sandbox.region();
+    let harness = harness().await;
+    let servers = harness.boot(HOST, 4);
+    let _engine = harness.spawn("engine");
+    engine_works(&harness).await;
+    let region = harness.sandbox.region();
     let rule = |fault, server: usize| MoveFaultRule::always(fault).server(servers[server]);
     region.faults().add_move_fault(rule(MoveFault::LiveRefused, 0));
     region.faults().add_move_fault(rule(MoveFault::LiveError, 1));
@@ -220,8 +223,8 @@ async fn slow_operator_what_a_drain_cannot_move_stays_is_named_and_keeps_the_hos
     // Nova does the work, and its proxy reports a failure.
     let lie = ApiFault::next(1, "#os-migrateLive", ApiEffect::StatusAfterAct { status: 500 });
     region.api_faults().add(lie);
-    let (code, told, note) = drain(&stage, &["--limit", "10s"]);
-    assert_eq!(code, 1, "{told} {note}");
+    let (code, printed, note) = drain(&harness, &["--limit", "10s"]);
+    assert_eq!(code, 1, "{printed} {note}");
     for part in [
         "PCI devices",
         "gave up its migration",
@@ -229,16 +232,16 @@ async fn slow_operator_what_a_drain_cannot_move_stays_is_named_and_keeps_the_hos
         "1 instance moved, 3 left running",
         "it is not frozen, so what is left stays protected",
     ] {
-        assert!(told.contains(part), "{part}: {told}");
+        assert!(printed.contains(part), "{part}: {printed}");
     }
-    let (_, frozen, _) = run(&stage, &["freeze", "list"]);
+    let (_, frozen, _) = run(&harness, &["freeze", "list"]);
     assert!(!frozen.contains("firmware"), "{frozen}");
-    let at = hosts(&stage, &servers);
+    let at = hosts(&harness, &servers);
     assert_eq!(at.iter().filter(|host| *host == HOST).count(), 3, "{at:?}");
-    assert_eq!(stage.sandbox.region().ledger().double_runs, 0);
-    let all = json(&stage, &["recovery", "list", "--all"]);
+    assert_eq!(harness.sandbox.region().ledger().double_runs, 0);
+    let all = json(&harness, &["recovery", "list", "--all"]);
     let id = all[0]["recovery"].as_str().unwrap();
-    let (code, _, note) = run(&stage, &["recovery", "retry", id, "--yes", "--reason", "again"]);
+    let (code, _, note) = run(&harness, &["recovery", "retry", id, "--yes", "--reason", "again"]);
     assert_eq!(code, 1);
     assert!(
         note.contains("`tachi host drain compute-001` starts another"),
@@ -248,35 +251,35 @@ async fn slow_operator_what_a_drain_cannot_move_stays_is_named_and_keeps_the_hos
 
 #[tokio::test(flavor = "multi_thread")]
 async fn operator_an_aborted_drain_aborts_what_is_under_way_and_begins_nothing_more() {
-    let stage = stage().await;
-    let servers = stage.boot(HOST, 4);
-    let _engine = stage.spawn("engine");
-    engine_works(&stage).await;
-    let region = stage.sandbox.region();
+    let harness = harness().await;
+    let servers = harness.boot(HOST, 4);
+    let _engine = harness.spawn("engine");
+    engine_works(&harness).await;
+    let region = harness.sandbox.region();
     region
         .faults()
         .add_move_fault(MoveFaultRule::always(MoveFault::LiveHang));
-    assert_eq!(drain(&stage, &["--no-follow"]).0, 0);
-    let id = json(&stage, &["recovery", "list"])[0]["recovery"]
+    assert_eq!(drain(&harness, &["--no-follow"]).0, 0);
+    let id = json(&harness, &["recovery", "list"])[0]["recovery"]
         .as_str()
         .unwrap()
         .to_owned();
     until("two to be under way", LIMIT, async || {
-        json(&stage, &["recovery", "show", &id])["moves"]["ongoing"] == 2
+        json(&harness, &["recovery", "show", &id])["moves"]["ongoing"] == 2
     })
     .await;
     assert_eq!(
         run(
-            &stage,
+            &harness,
             &["host", "drain", HOST, "--abort", "--yes", "--reason", "not today"]
         )
         .0,
         0
     );
-    let (code, told, _) = run(&stage, &["recovery", "show", &id, "--follow"]);
-    assert_eq!(code, 1, "{told}");
-    assert!(told.contains("0 of 4 moved, 4 not moved"), "{told}");
-    assert_eq!(hosts(&stage, &servers), [HOST; 4]);
+    let (code, printed, _) = run(&harness, &["recovery", "show", &id, "--follow"]);
+    assert_eq!(code, 1, "{printed}");
+    assert!(printed.contains("0 of 4 moved, 4 not moved"), "{printed}");
+    assert_eq!(hosts(&harness, &servers), [HOST; 4]);
     let cancelled: usize = servers
         .iter()
         .map(|id| {
@@ -291,7 +294,7 @@ async fn operator_an_aborted_drain_aborts_what_is_under_way_and_begins_nothing_m
 }
 
 /// Writes a plan without a command; `put` has the hosts to which the instances of a giveback were moved.
-async fn plan(stage: &Stage, kind: RecoveryKind, put: BTreeMap<ServerId, String>) -> NotificationId {
+async fn plan(harness: &Harness, kind: RecoveryKind, put: BTreeMap<ServerId, String>) -> NotificationId {
     let order = PlannedOrder {
         by: "alice".into(),
         reason: "firmware".into(),
@@ -301,7 +304,7 @@ async fn plan(stage: &Stage, kind: RecoveryKind, put: BTreeMap<ServerId, String>
         with_locked: false,
         instances: put,
     };
-    let region = stage.store.desk().region().await.unwrap();
+    let region = harness.store.operator_journal().region().await.unwrap();
     let mut hosts = region.into_iter().flat_map(|segment| segment.hosts);
     let host = hosts.find(|view| view.host.name == HOST).unwrap().host.id;
     let new = NewPlan {
@@ -309,8 +312,8 @@ async fn plan(stage: &Stage, kind: RecoveryKind, put: BTreeMap<ServerId, String>
         host,
         payload: order.payload(kind),
     };
-    let begun = stage.store.plans().plan(&new).await.unwrap();
-    let PlanOutcome::Begun { notification, .. } = begun else {
+    let begun = harness.store.plans().plan(&new).await.unwrap();
+    let PlanOutcome::Started { notification, .. } = begun else {
         panic!("{begun:?}");
     };
     notification
@@ -318,23 +321,23 @@ async fn plan(stage: &Stage, kind: RecoveryKind, put: BTreeMap<ServerId, String>
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_host_that_dies_while_it_is_drained_is_recovered_and_never_frozen() {
-    let stage = stage().await;
-    let servers = stage.boot(HOST, 6);
-    let region = stage.sandbox.region();
+    let harness = harness().await;
+    let servers = harness.boot(HOST, 6);
+    let region = harness.sandbox.region();
     // Two are caught in the middle, and are not known to be anywhere else: they wait for an operator, as after any half move.
-    let drained = plan(&stage, RecoveryKind::Drain, BTreeMap::new()).await;
-    let engine = stage.engine(stage.journal(), quick_policy()).await;
+    let drained = plan(&harness, RecoveryKind::Drain, BTreeMap::new()).await;
+    let engine = harness.engine(harness.journal(), quick_policy()).await;
     until("the first to be moved", LIMIT, async || {
-        hosts(&stage, &servers).iter().any(|host| host != HOST)
+        hosts(&harness, &servers).iter().any(|host| host != HOST)
     })
     .await;
     region.faults().power_loss(HOST).unwrap();
-    let notification = stage.report(HOST).await;
+    let notification = harness.report(HOST).await;
     until("the drain to end", LIMIT, async || {
-        stage.status(drained).await.0 == NotificationStatus::Failed
+        harness.status(drained).await.0 == NotificationStatus::Failed
     })
     .await;
-    let (_, text) = stage.status(drained).await;
+    let (_, text) = harness.status(drained).await;
     assert!(text.unwrap().contains("is being recovered, so this drain ends"));
     let untouched: Vec<Uuid> = servers
         .iter()
@@ -350,10 +353,10 @@ async fn a_host_that_dies_while_it_is_drained_is_recovered_and_never_frozen() {
     until(
         "instances without a started move to be recovered",
         LIMIT,
-        async || hosts(&stage, &untouched).iter().all(|host| host != HOST),
+        async || hosts(&harness, &untouched).iter().all(|host| host != HOST),
     )
     .await;
-    assert!(stage.store.freezes().freezes().await.unwrap().is_empty());
+    assert!(harness.store.freezes().freezes().await.unwrap().is_empty());
     assert_eq!(region.ledger().double_runs, 0);
     let _ = notification;
     engine.stop().await;
@@ -364,31 +367,31 @@ const OTHER: &str = "compute-002";
 
 /// Lets an engine die at its `at`-th commit and another one finish. Returns false if there were fewer commits.
 async fn die_at(kind: RecoveryKind, at: usize, moment: CrashPoint) -> bool {
-    let stage = stage().await;
+    let harness = harness().await;
     let is_drain = kind == RecoveryKind::Drain;
-    let servers = stage.boot(if is_drain { HOST } else { OTHER }, 3);
+    let servers = harness.boot(if is_drain { HOST } else { OTHER }, 3);
     let put = servers
         .iter()
         .filter(|_| !is_drain)
         .map(|id| ((*id).into(), OTHER.to_owned()));
-    let planned = plan(&stage, kind, put.collect()).await;
-    let (journal, dead) = Deadly::new(&stage, at, moment);
-    let first = stage.engine(Arc::new(journal), quick_policy()).await;
+    let planned = plan(&harness, kind, put.collect()).await;
+    let (journal, dead) = CrashingJournal::new(&harness, at, moment);
+    let first = harness.engine(Arc::new(journal), quick_policy()).await;
     let died = tokio::select! {
         () = dead.cancelled() => true,
-        () = stage.until_finished(planned, LIMIT) => dead.is_cancelled(),
+        () = harness.until_finished(planned, LIMIT) => dead.is_cancelled(),
     };
     first.kill().await;
-    let second = stage.engine(stage.journal(), quick_policy()).await;
-    stage.until_finished(planned, LIMIT).await;
+    let second = harness.engine(harness.journal(), quick_policy()).await;
+    harness.until_finished(planned, LIMIT).await;
     second.stop().await;
-    assert_moved(&stage, &servers, 1);
+    assert_moved(&harness, &servers, 1);
     assert!(
-        hosts(&stage, &servers)
+        hosts(&harness, &servers)
             .iter()
             .all(|host| (host != HOST) == is_drain)
     );
-    let frozen = stage.store.freezes().freezes().await.unwrap();
+    let frozen = harness.store.freezes().freezes().await.unwrap();
     assert_eq!(
         frozen.len(),
         usize::from(is_drain),
@@ -398,14 +401,14 @@ async fn die_at(kind: RecoveryKind, at: usize, moment: CrashPoint) -> bool {
 }
 
 async fn die_at_every_commit(kind: RecoveryKind, moment: CrashPoint) {
-    const AT_ONCE: usize = 6;
+    const CONCURRENT_RUNS: usize = 6;
     let (mut next, mut deaths) = (0, 0);
     loop {
-        let round = (next..next + AT_ONCE).map(|at| die_at(kind, at, moment));
-        next += AT_ONCE;
+        let round = (next..next + CONCURRENT_RUNS).map(|at| die_at(kind, at, moment));
+        next += CONCURRENT_RUNS;
         let died = join_all(round).await.into_iter().filter(|died| *died).count();
         deaths += died;
-        if died < AT_ONCE {
+        if died < CONCURRENT_RUNS {
             break;
         }
     }

@@ -7,42 +7,51 @@ use std::time::Duration;
 use tachi_domain::situation::Severity;
 use tachi_engine::ports::{EngineRegistry as _, Jobs as _};
 
-use super::support::{Process, Stage, json, quick_region, run, until};
+use super::support::{Harness, Process, json, quick_region, run, until};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// Returns all requests since the start of the log that change something, by method and route.
-fn changing(stage: &Stage) -> Vec<String> {
-    let routes = stage.sandbox.region().requests().counts();
+fn changing(harness: &Harness) -> Vec<String> {
+    let routes = harness.sandbox.region().requests().counts();
     let reads = |route: &str| route.starts_with("GET ") || route == "POST /identity/v3/auth/tokens";
     routes.into_keys().filter(|route| !reads(route)).collect()
 }
 
 /// Starts an engine and waits for its heartbeat.
-async fn working(stage: &Stage) -> Process {
-    let engine = stage.spawn("engine");
+async fn working(harness: &Harness) -> Process {
+    let engine = harness.spawn("engine");
     until("the engine to run", LIMIT, async || {
-        !stage.store.roll().engines().await.unwrap().is_empty()
+        !harness
+            .store
+            .engine_registry()
+            .engines()
+            .await
+            .unwrap()
+            .is_empty()
     })
     .await;
     engine
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn operator_a_shadow_drill_asks_everybody_and_changes_nothing() {
-    let stage = Stage::set(quick_region(3)).await;
-    stage.protect().await;
-    let here = stage.boot("compute-001", 2);
-    let (code, told, _) = run(&stage, &["drill", "compute-001", "--shadow"]);
+async fn operator_a_shadow_drill_queries_every_service_and_changes_nothing() {
+    let harness = Harness::set(quick_region(3)).await;
+    harness.protect().await;
+    let here = harness.boot("compute-001", 2);
+    let (code, printed, _) = run(&harness, &["drill", "compute-001", "--shadow"]);
     assert_eq!(code, 2);
-    assert!(told.contains("NOT READY: engines: none is running"), "{told}");
-    let _engine = working(&stage).await;
-    let requests = stage.sandbox.region().requests();
+    assert!(
+        printed.contains("NOT READY: engines: none is running"),
+        "{printed}"
+    );
+    let _engine = working(&harness).await;
+    let requests = harness.sandbox.region().requests();
     requests.clear();
 
-    let told = json(&stage, &["drill", "compute-001", "--shadow"]);
+    let printed = json(&harness, &["drill", "compute-001", "--shadow"]);
     assert_eq!(
-        changing(&stage),
+        changing(&harness),
         Vec::<String>::new(),
         "nothing was changed and nothing switched"
     );
@@ -60,8 +69,8 @@ async fn operator_a_shadow_drill_asks_everybody_and_changes_nothing() {
     ] {
         assert!(was_asked(part), "{part}: {asked:?}");
     }
-    assert_eq!(told["grade"], "ok", "{told:#}");
-    let answers = told["answers"].as_array().unwrap().iter();
+    assert_eq!(printed["grade"], "ok", "{printed:#}");
+    let answers = printed["answers"].as_array().unwrap().iter();
     let answers: Vec<&str> = answers.filter_map(|one| one["what"].as_str()).collect();
     assert_eq!(
         answers[..10],
@@ -82,47 +91,50 @@ async fn operator_a_shadow_drill_asks_everybody_and_changes_nothing() {
         answers[10..].iter().all(|what| what.starts_with("level ")) && answers.len() > 10,
         "{answers:?}"
     );
-    let evacuated = told["evacuated"].as_array().unwrap();
-    assert_eq!(evacuated.len(), here.len(), "{told:#}");
-    let lines = stage.store.jobs().jobs().await.unwrap();
+    let evacuated = printed["evacuated"].as_array().unwrap();
+    assert_eq!(evacuated.len(), here.len(), "{printed:#}");
+    let lines = harness.store.jobs().jobs().await.unwrap();
     assert_eq!((lines.len(), lines[0].name.as_str()), (1, "drill compute-001"));
     assert!(lines[0].end.is_some());
-    assert_eq!(stage.sandbox.region().double_runs(), 0);
+    assert_eq!(harness.sandbox.region().double_runs(), 0);
 
-    let (code, paper, note) = run(&stage, &["drill", "compute-001", "--paper"]);
+    let (code, paper, note) = run(&harness, &["drill", "compute-001", "--paper"]);
     assert_eq!(code, 0, "{note}");
     assert!(paper.contains("host compute-001"), "{paper}");
-    let (code, _, note) = run(&stage, &["drill", "nobody", "--shadow"]);
+    let (code, _, note) = run(&harness, &["drill", "nobody", "--shadow"]);
     assert_eq!(code, 1);
     assert!(note.contains("nobody is in no segment"), "{note}");
-    let told = json(&stage, &["drill", "compute-001"]);
+    let printed = json(&harness, &["drill", "compute-001"]);
     assert_eq!(
-        told["grade"], "ok",
-        "without an option it is the same drill: {told:#}"
+        printed["grade"], "ok",
+        "without an option it is the same drill: {printed:#}"
     );
-    assert_eq!(changing(&stage), Vec::<String>::new());
+    assert_eq!(changing(&harness), Vec::<String>::new());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn operator_a_shadow_drill_tells_who_does_not_answer() {
-    let stage = Stage::set(quick_region(3)).await;
-    stage.protect().await;
-    let _engine = working(&stage).await;
-    let conf = stage.conf();
+async fn operator_a_shadow_drill_names_what_does_not_answer() {
+    let harness = Harness::set(quick_region(3)).await;
+    harness.protect().await;
+    let _engine = working(&harness).await;
+    let conf = harness.conf();
     let text = std::fs::read_to_string(&conf).unwrap();
     let elsewhere = text.replace("/MAAS", "/NOBODY");
     assert_ne!(text, elsewhere);
     std::fs::write(&conf, elsewhere).unwrap();
-    let (code, told, note) = run(&stage, &["drill", "compute-001", "--shadow"]);
-    assert_eq!(code, 2, "{told}{note}");
-    assert!(told.contains("NOT READY") && told.contains("✗ level 1"), "{told}");
+    let (code, printed, note) = run(&harness, &["drill", "compute-001", "--shadow"]);
+    assert_eq!(code, 2, "{printed}{note}");
+    assert!(
+        printed.contains("NOT READY") && printed.contains("✗ level 1"),
+        "{printed}"
+    );
     std::fs::write(&conf, &text).unwrap();
 
-    let (code, told, note) = run(&stage, &["jobs", "run", "drill"]);
-    assert_eq!(code, 0, "{told}{note}");
-    assert!(told.contains(" ready"), "{told}");
+    let (code, printed, note) = run(&harness, &["jobs", "run", "drill"]);
+    assert_eq!(code, 0, "{printed}{note}");
+    assert!(printed.contains(" ready"), "{printed}");
     until("the drill to be listed", LIMIT, async || {
-        let rows = json(&stage, &["jobs", "list"]);
+        let rows = json(&harness, &["jobs", "list"]);
         rows.as_array().unwrap().iter().any(|row| row["job"] == "drill")
     })
     .await;
@@ -130,13 +142,13 @@ async fn operator_a_shadow_drill_tells_who_does_not_answer() {
 
 /// Ctrl-C ends the drill with a message, and the next one is not refused as concurrent.
 #[tokio::test(flavor = "multi_thread")]
-async fn operator_a_shadow_drill_that_is_stopped_stands_in_nobodys_way() {
-    let stage = Stage::set(quick_region(3)).await;
-    stage.protect().await;
-    let _engine = working(&stage).await;
+async fn operator_a_stopped_shadow_drill_blocks_nothing() {
+    let harness = Harness::set(quick_region(3)).await;
+    harness.protect().await;
+    let _engine = working(&harness).await;
     // A device that takes connections and never answers.
     let device = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let conf = stage.conf();
+    let conf = harness.conf();
     let text = std::fs::read_to_string(&conf).unwrap();
     let maas = text
         .split_whitespace()
@@ -154,7 +166,7 @@ async fn operator_a_shadow_drill_that_is_stopped_stands_in_nobodys_way() {
         .spawn()
         .unwrap();
     let line = async || {
-        let lines = stage.store.jobs().jobs().await.unwrap();
+        let lines = harness.store.jobs().jobs().await.unwrap();
         lines.into_iter().find(|line| line.name == "drill compute-001")
     };
     until("the drill to begin", LIMIT, async || line().await.is_some()).await;
@@ -177,6 +189,6 @@ async fn operator_a_shadow_drill_that_is_stopped_stands_in_nobodys_way() {
     );
 
     std::fs::write(&conf, &text).unwrap();
-    let (code, told, note) = run(&stage, &["drill", "compute-001", "--shadow"]);
-    assert_eq!(code, 0, "{told}{note}");
+    let (code, printed, note) = run(&harness, &["drill", "compute-001", "--shadow"]);
+    assert_eq!(code, 0, "{printed}{note}");
 }

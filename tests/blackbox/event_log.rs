@@ -5,27 +5,27 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tachi_domain::event::Subject;
-use tachi_testkit::Ear;
+use tachi_testkit::EventRecorder;
 
-use super::support::{Stage, quick_policy, quick_region, until};
+use super::support::{Harness, quick_policy, quick_region, until};
 
 const HOST: &str = "compute-001";
 const INSTANCES: usize = 6;
 const LIMIT: Duration = Duration::from_secs(40);
 
 /// Counts each event.
-fn counts(ear: &Ear) -> BTreeMap<String, usize> {
+fn counts(recorder: &EventRecorder) -> BTreeMap<String, usize> {
     let mut counts = BTreeMap::new();
-    for event in ear.all() {
+    for event in recorder.all() {
         *counts.entry(event.name()).or_default() += 1;
     }
     counts
 }
 
 /// Returns the maximum count of one event of one instance.
-fn most_of_one_instance(ear: &Ear) -> usize {
+fn most_of_one_instance(recorder: &EventRecorder) -> usize {
     let mut counts: BTreeMap<_, usize> = BTreeMap::new();
-    for event in ear.all() {
+    for event in recorder.all() {
         if let Subject::Vmove(vmove) = &event.subject {
             *counts.entry((event.name(), vmove.server)).or_default() += 1;
         }
@@ -33,30 +33,30 @@ fn most_of_one_instance(ear: &Ear) -> usize {
     counts.into_values().max().unwrap_or_default()
 }
 
-fn has(ear: &Ear, name: &str) -> bool {
-    ear.all().iter().any(|event| event.name() == name)
+fn has(recorder: &EventRecorder, name: &str) -> bool {
+    recorder.all().iter().any(|event| event.name() == name)
 }
 
 /// Covers EW35.
 #[tokio::test(flavor = "multi_thread")]
 async fn two_engines_never_publish_the_same_step() {
-    let stage = Stage::set(quick_region(5)).await;
-    stage.protect().await;
-    let servers = stage.boot(HOST, INSTANCES);
-    stage.sandbox.region().faults().power_loss(HOST).unwrap();
-    let ear = Arc::<Ear>::default();
+    let harness = Harness::set(quick_region(5)).await;
+    harness.protect().await;
+    let servers = harness.boot(HOST, INSTANCES);
+    harness.sandbox.region().faults().power_loss(HOST).unwrap();
+    let recorder = Arc::<EventRecorder>::default();
     let mut engines = Vec::new();
     for _ in 0..2 {
-        let engine = stage.engine_telling(stage.journal(), quick_policy(), ear.clone());
+        let engine = harness.engine_with_events(harness.journal(), quick_policy(), recorder.clone());
         engines.push(engine.await);
     }
-    let notification = stage.report(HOST).await;
-    stage.until_finished(notification, LIMIT).await;
+    let notification = harness.report(HOST).await;
+    harness.until_finished(notification, LIMIT).await;
     until("the event of the end", LIMIT, async || {
-        has(&ear, "recovery.process.end")
+        has(&recorder, "recovery.process.end")
     })
     .await;
-    stage.assert_each_exactly_once(&servers, HOST);
+    harness.assert_each_exactly_once(&servers, HOST);
     let expected = [
         ("host.update.end", 1),
         ("host.update.start", 1),
@@ -69,7 +69,7 @@ async fn two_engines_never_publish_the_same_step() {
         ("vmove.process.start", INSTANCES),
     ];
     let expected = expected.map(|(name, count)| (name.to_owned(), count));
-    assert_eq!(counts(&ear), expected.into());
+    assert_eq!(counts(&recorder), expected.into());
     for engine in engines {
         engine.stop().await;
     }
@@ -82,30 +82,30 @@ async fn an_engine_that_takes_over_publishes_the_rest_and_nothing_twice() {
         rebuild_time: Duration::from_secs(3),
         ..quick_region(5)
     };
-    let stage = Stage::set(region).await;
-    stage.protect().await;
-    let servers = stage.boot(HOST, INSTANCES);
-    stage.sandbox.region().faults().power_loss(HOST).unwrap();
-    let ear = Arc::<Ear>::default();
-    let first = stage
-        .engine_telling(stage.journal(), quick_policy(), ear.clone())
+    let harness = Harness::set(region).await;
+    harness.protect().await;
+    let servers = harness.boot(HOST, INSTANCES);
+    harness.sandbox.region().faults().power_loss(HOST).unwrap();
+    let recorder = Arc::<EventRecorder>::default();
+    let first = harness
+        .engine_with_events(harness.journal(), quick_policy(), recorder.clone())
         .await;
-    let notification = stage.report(HOST).await;
+    let notification = harness.report(HOST).await;
     until("the event of a move", LIMIT, async || {
-        has(&ear, "vmove.process.start")
+        has(&recorder, "vmove.process.start")
     })
     .await;
     first.kill().await;
-    let second = stage
-        .engine_telling(stage.journal(), quick_policy(), ear.clone())
+    let second = harness
+        .engine_with_events(harness.journal(), quick_policy(), recorder.clone())
         .await;
-    stage.until_finished(notification, LIMIT).await;
+    harness.until_finished(notification, LIMIT).await;
     until("the event of the end", LIMIT, async || {
-        has(&ear, "recovery.process.end")
+        has(&recorder, "recovery.process.end")
     })
     .await;
-    stage.assert_each_exactly_once(&servers, HOST);
-    let counts = counts(&ear);
+    harness.assert_each_exactly_once(&servers, HOST);
+    let counts = counts(&recorder);
     for once in [
         "notification.process.start",
         "notification.process.end",
@@ -116,6 +116,6 @@ async fn an_engine_that_takes_over_publishes_the_rest_and_nothing_twice() {
         assert_eq!(counts.get(once), Some(&1), "{once}: {counts:?}");
     }
     assert_eq!(counts["vmove.process.end"], INSTANCES, "{counts:?}");
-    assert_eq!(most_of_one_instance(&ear), 1, "{counts:?}");
+    assert_eq!(most_of_one_instance(&recorder), 1, "{counts:?}");
     second.stop().await;
 }

@@ -10,13 +10,13 @@ use tachi_sandbox::{Boot, RegionSettings, VmState};
 use uuid::Uuid;
 
 use super::recovery::everything;
-use super::support::{Stage, quick_policy, quick_region, until};
+use super::support::{Harness, quick_policy, quick_region, until};
 
 const HOST: &str = "compute-001";
 const LIMIT: Duration = Duration::from_secs(60);
 
-async fn message(stage: &Stage, id: NotificationId, server: Uuid) -> String {
-    let vmoves = stage.store.registry().list_vmoves(id, &everything()).await;
+async fn message(harness: &Harness, id: NotificationId, server: Uuid) -> String {
+    let vmoves = harness.store.registry().list_vmoves(id, &everything()).await;
     let mut vmoves = vmoves.unwrap().into_iter();
     let found = vmoves.find(|vmove| vmove.instance_uuid == server.to_string());
     found.and_then(|vmove| vmove.message).unwrap_or_default()
@@ -25,32 +25,32 @@ async fn message(stage: &Stage, id: NotificationId, server: Uuid) -> String {
 /// Covers P5, R36.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_excluded_instance_runs_again_when_its_host_is_back_and_one_that_was_stopped_meanwhile_does_not() {
-    let stage = Stage::set(RegionSettings {
+    let harness = Harness::set(RegionSettings {
         power_sync_interval: Duration::from_millis(100),
         ..quick_region(4)
     })
     .await;
-    stage.protect().await;
-    let region = stage.sandbox.region();
+    harness.protect().await;
+    let region = harness.sandbox.region();
     let excluded = region.boot(&Boot::on(HOST, 3)).unwrap();
-    let marked = stage.boot(HOST, 1);
+    let marked = harness.boot(HOST, 1);
     let policy = Policy {
         evacuate_all: false,
         ..quick_policy()
     };
-    let engine = stage.engine(stage.journal(), policy).await;
+    let engine = harness.engine(harness.journal(), policy).await;
     region.faults().power_loss(HOST).unwrap();
-    let notification = stage.report(HOST).await;
-    stage.until_finished(notification, LIMIT).await;
-    stage.assert_each_exactly_once(&marked, HOST);
-    let (_, said) = stage.status(notification).await;
+    let notification = harness.report(HOST).await;
+    harness.until_finished(notification, LIMIT).await;
+    harness.assert_each_exactly_once(&marked, HOST);
+    let (_, said) = harness.status(notification).await;
     let said = said.unwrap_or_default();
     assert!(
         said.contains("3 excluded instances are started when compute-001 has returned"),
         "{said}"
     );
     // Its owner has stopped this one.
-    assert_eq!(stage.act(excluded[0], &json!({"os-stop": null})).await, 202);
+    assert_eq!(harness.act(excluded[0], &json!({"os-stop": null})).await, 202);
     let starts = || region.requests().count("#os-start");
     assert_eq!(
         (region.lost(&excluded).len(), starts()),
@@ -63,7 +63,7 @@ async fn an_excluded_instance_runs_again_when_its_host_is_back_and_one_that_was_
     })
     .await;
     until("the recovery to show it", LIMIT, async || {
-        let (_, said) = stage.status(notification).await;
+        let (_, said) = harness.status(notification).await;
         said.is_some_and(|said| said.contains("2 excluded instances run on compute-001 again, 1 not started"))
     })
     .await;
@@ -75,9 +75,9 @@ async fn an_excluded_instance_runs_again_when_its_host_is_back_and_one_that_was_
         assert!(runs.iter().all(|run| run.host.as_ref() == HOST), "{runs:?}");
         assert_eq!(runs.len(), times, "{runs:?}");
     }
-    let why = message(&stage, notification, excluded[0]).await;
+    let why = message(&harness, notification, excluded[0]).await;
     assert!(why.contains("not started: a user has stopped it"), "{why}");
-    let why = message(&stage, notification, excluded[1]).await;
+    let why = message(&harness, notification, excluded[1]).await;
     assert!(why.contains("started again on compute-001"), "{why}");
     assert_eq!(region.double_runs(), 0);
     engine.stop().await;

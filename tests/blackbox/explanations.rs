@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde_json::{Value, json as value};
 use tachi_sandbox::Boot;
 
-use super::remote::assert_told_the_same;
-use super::support::{Stage, json, quick_region, run, until};
+use super::remote::assert_same_output;
+use super::support::{Harness, json, quick_region, run, until};
 
 const HOST: &str = "compute-001";
 const LIMIT: Duration = Duration::from_secs(90);
@@ -18,32 +18,32 @@ fn names(of: &Value) -> Vec<&str> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn slow_operator_explain_if_dies_tells_what_would_come_of_a_host_and_of_an_instance() {
-    let stage = Stage::set(quick_region(4)).await;
-    stage.protect().await;
-    let region = stage.sandbox.region();
+    let harness = Harness::set(quick_region(4)).await;
+    harness.protect().await;
+    let region = harness.sandbox.region();
     region.boot(&Boot::on(HOST, 1).exact_name("plain")).unwrap();
     let marked = Boot::on(HOST, 1)
         .exact_name("zeta")
         .metadata("HA_Enabled", "True");
     region.boot(&marked).unwrap();
-    let _api = stage.spawn("api");
-    stage.api().await;
+    let _api = harness.spawn("api");
+    harness.api().await;
 
     // No data was read yet, so no recovery is promised.
-    let told = json(&stage, &["show", HOST, "--if-fails"]);
-    assert_ne!(told[0]["recovered"], true, "{told}");
-    let _engine = stage.spawn("engine");
+    let printed = json(&harness, &["show", HOST, "--if-fails"]);
+    assert_ne!(printed[0]["recovered"], true, "{printed}");
+    let _engine = harness.spawn("engine");
     until("where instances may land to be known", LIMIT, async || {
-        let told = json(&stage, &["show", HOST, "--if-fails"]);
-        let proven = told[0]["proven_off"].as_str().unwrap_or_default();
-        told[0]["moved"][0]["landing"]["fits"] == 3 && proven.starts_with("by level 1, ")
+        let printed = json(&harness, &["show", HOST, "--if-fails"]);
+        let proven = printed[0]["proven_off"].as_str().unwrap_or_default();
+        printed[0]["moved"][0]["landing"]["fits"] == 3 && proven.starts_with("by level 1, ")
     })
     .await;
 
-    let told = assert_told_the_same(&stage, &["show", HOST, "--if-fails"]);
+    let printed = assert_same_output(&harness, &["show", HOST, "--if-fails"]);
     assert!(
-        told.starts_with("if compute-001 failed now, 2 instances would be recovered\n"),
-        "{told}"
+        printed.starts_with("if compute-001 failed now, 2 instances would be recovered\n"),
+        "{printed}"
     );
     // Marked instances come first, whatever their names.
     for line in [
@@ -52,12 +52,12 @@ async fn slow_operator_explain_if_dies_tells_what_would_come_of_a_host_and_of_an
         "  room       all 2 instances fit (an estimate; Placement seen ",
         "  takes      unknown: no host has been recovered yet",
     ] {
-        assert!(told.contains(line), "{line:?} is not in {told}");
+        assert!(printed.contains(line), "{line:?} is not in {printed}");
     }
-    let object = json(&stage, &["show", HOST, "--if-fails"]);
+    let object = json(&harness, &["show", HOST, "--if-fails"]);
     assert_eq!(names(&object[0]["moved"]), ["zeta", "plain"], "{object}");
     assert_eq!(object[0]["predicted"], value!(null));
-    let one = assert_told_the_same(&stage, &["show", "plain", "--if-fails"]);
+    let one = assert_same_output(&harness, &["show", "plain", "--if-fails"]);
     assert!(
         one.contains("if that failed now it would be recovered; its duration is unknown"),
         "{one}"
@@ -66,11 +66,11 @@ async fn slow_operator_explain_if_dies_tells_what_would_come_of_a_host_and_of_an
 
     // A host in maintenance.
     let (code, _, said) = run(
-        &stage,
+        &harness,
         &["freeze", "host", "compute-003", "--for", "1h", "--reason", "test"],
     );
     assert_eq!(code, 0, "{said}");
-    let (_, kept, _) = run(&stage, &["show", "compute-003", "--if-fails"]);
+    let (_, kept, _) = run(&harness, &["show", "compute-003", "--if-fails"]);
     assert!(
         kept.starts_with("if compute-003 failed now, nothing of it would be recovered\n"),
         "{kept}"
@@ -82,8 +82,8 @@ async fn slow_operator_explain_if_dies_tells_what_would_come_of_a_host_and_of_an
 
     // A host dies, and the next answer shows the duration.
     region.faults().power_loss(HOST).unwrap();
-    let notification = stage.report(HOST).await;
-    stage.until_finished(notification, LIMIT).await;
+    let notification = harness.report(HOST).await;
+    harness.until_finished(notification, LIMIT).await;
     let home = region.server(
         region
             .boot(&Boot::on("compute-002", 1).exact_name("late"))
@@ -91,19 +91,19 @@ async fn slow_operator_explain_if_dies_tells_what_would_come_of_a_host_and_of_an
     );
     assert_eq!(home.unwrap().host.as_deref(), Some("compute-002"));
     until("the new one to be seen", LIMIT, async || {
-        let (_, told, _) = run(&stage, &["show", "late", "--if-fails"]);
-        told.contains("if that failed now it would be back in about ")
+        let (_, printed, _) = run(&harness, &["show", "late", "--if-fails"]);
+        printed.contains("if that failed now it would be back in about ")
     })
     .await;
-    let (_, late, _) = run(&stage, &["show", "late", "--if-fails"]);
+    let (_, late, _) = run(&harness, &["show", "late", "--if-fails"]);
     assert!(
         late.contains("  takes      the last recovery of a host had half of its instances back"),
         "{late}"
     );
 
-    let (code, _, said) = run(&stage, &["show", "nobody", "--if-fails"]);
+    let (code, _, said) = run(&harness, &["show", "nobody", "--if-fails"]);
     assert_eq!(code, 1, "{said}");
     assert!(said.contains("no host or instance named \"nobody\""), "{said}");
-    let (code, ..) = run(&stage, &["show", HOST, "--if-fails", "--at", "03:05"]);
+    let (code, ..) = run(&harness, &["show", HOST, "--if-fails", "--at", "03:05"]);
     assert_eq!(code, 2);
 }

@@ -2,17 +2,17 @@
 
 use serde_json::Value;
 
-use super::support::{Stage, json, quick_region, run};
+use super::support::{Harness, json, quick_region, run};
 
-fn from_nova(stage: &Stage, more: &[&str]) -> String {
-    let words: Vec<&str> = ["setup", "import"].iter().chain(more).copied().collect();
-    let (code, told, note) = run(stage, &words);
-    assert_eq!(code, 0, "{words:?}: {note}");
-    told
+fn from_nova(harness: &Harness, more: &[&str]) -> String {
+    let arguments: Vec<&str> = ["setup", "import"].iter().chain(more).copied().collect();
+    let (code, printed, note) = run(harness, &arguments);
+    assert_eq!(code, 0, "{arguments:?}: {note}");
+    printed
 }
 
-fn hosts(stage: &Stage) -> Vec<String> {
-    let seen = json(stage, &["status"]);
+fn hosts(harness: &Harness) -> Vec<String> {
+    let seen = json(harness, &["status"]);
     let segments = seen["segments"].as_array().unwrap().iter();
     let hosts = segments.flat_map(|segment| segment["hosts"].as_array().unwrap());
     hosts
@@ -22,31 +22,31 @@ fn hosts(stage: &Stage) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn operator_init_from_nova_makes_what_is_missing_once_and_leaves_what_there_is() {
-    let stage = Stage::set(quick_region(4)).await;
-    for words in [&[][..], &["--diff"]] {
-        let told = from_nova(&stage, words);
+    let harness = Harness::set(quick_region(4)).await;
+    for arguments in [&[][..], &["--diff"]] {
+        let printed = from_nova(&harness, arguments);
         for wanted in [
             "segment nova (auto)  + new",
             "  compute-004  + add",
             "nothing was created",
         ] {
-            assert!(told.contains(wanted), "{wanted}: {told}");
+            assert!(printed.contains(wanted), "{wanted}: {printed}");
         }
-        assert!(hosts(&stage).is_empty());
+        assert!(hosts(&harness).is_empty());
     }
-    let told = from_nova(&stage, &["--apply"]);
-    assert!(told.contains("4 hosts are in their segments now"), "{told}");
+    let printed = from_nova(&harness, &["--apply"]);
+    assert!(printed.contains("4 hosts are in their segments now"), "{printed}");
     let four = ["compute-001", "compute-002", "compute-003", "compute-004"];
-    assert_eq!(hosts(&stage), four);
-    let told = from_nova(&stage, &["--apply"]);
+    assert_eq!(hosts(&harness), four);
+    let printed = from_nova(&harness, &["--apply"]);
     assert!(
-        told.contains("left there: 4") && told.contains("nothing to do"),
-        "{told}"
+        printed.contains("left there: 4") && printed.contains("nothing to do"),
+        "{printed}"
     );
-    assert_eq!(hosts(&stage), four);
+    assert_eq!(hosts(&harness), four);
 
     // As the API audits changes by people.
-    let audit = stage.folder.path();
+    let audit = harness.folder.path();
     let files = std::fs::read_dir(audit).unwrap().map(|file| file.unwrap().path());
     let files = files.filter(|path| path.extension().is_some_and(|end| end == "jsonl"));
     let text: String = files.map(|path| std::fs::read_to_string(path).unwrap()).collect();
@@ -70,20 +70,23 @@ async fn operator_init_from_nova_makes_what_is_missing_once_and_leaves_what_ther
 
 #[tokio::test(flavor = "multi_thread")]
 async fn operator_init_from_nova_adds_to_a_segment_of_that_name_and_moves_nobody() {
-    let stage = Stage::set(quick_region(2)).await;
+    let harness = Harness::set(quick_region(2)).await;
     // Both hosts, in segment `all`.
-    stage.protect().await;
-    let told = from_nova(&stage, &["--apply"]);
-    assert!(told.contains("nothing to do"), "{told}");
-    assert_eq!(json(&stage, &["status"])["segments"].as_array().unwrap().len(), 1);
-    let told = from_nova(&stage, &["--by", "aggregate"]);
-    assert!(told.contains("nothing to do"), "{told}");
+    harness.protect().await;
+    let printed = from_nova(&harness, &["--apply"]);
+    assert!(printed.contains("nothing to do"), "{printed}");
+    assert_eq!(
+        json(&harness, &["status"])["segments"].as_array().unwrap().len(),
+        1
+    );
+    let printed = from_nova(&harness, &["--by", "aggregate"]);
+    assert!(printed.contains("nothing to do"), "{printed}");
 
-    let bare = Stage::set(quick_region(2)).await;
-    let told = from_nova(&bare, &["--by", "aggregate", "--apply"]);
+    let bare = Harness::set(quick_region(2)).await;
+    let printed = from_nova(&bare, &["--by", "aggregate", "--apply"]);
     assert!(
-        told.contains("compute-001 is left out: it is in no aggregate"),
-        "{told}"
+        printed.contains("compute-001 is left out: it is in no aggregate"),
+        "{printed}"
     );
     // The API's own rules refuse an invalid name, and no object is left half created.
     let (code, _, note) = run(&bare, &["setup", "import", "--default-zone", "  ", "--apply"]);
@@ -99,8 +102,8 @@ async fn operator_init_from_nova_adds_to_a_segment_of_that_name_and_moves_nobody
 }
 
 /// Returns the hosts of the segments, by name.
-fn segments(stage: &Stage) -> Vec<(String, Vec<String>)> {
-    let seen = json(stage, &["status"]);
+fn segments(harness: &Harness) -> Vec<(String, Vec<String>)> {
+    let seen = json(harness, &["status"]);
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     let all = seen["segments"].as_array().unwrap().iter();
     all.map(|one| {
@@ -122,47 +125,47 @@ fn of(name: &str, hosts: &[&str]) -> (String, Vec<String>) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn operator_init_from_nova_makes_a_segment_of_each_aggregate() {
-    let stage = Stage::set(quick_region(4)).await;
-    let operator = stage.sandbox.region().operator();
+    let harness = Harness::set(quick_region(4)).await;
+    let operator = harness.sandbox.region().operator();
     operator
         .create_aggregate("rack-a", &["compute-001", "compute-002", "compute-003"])
         .unwrap();
     operator
         .create_aggregate("ssd", &["compute-003", "compute-004"])
         .unwrap();
-    let told = from_nova(&stage, &["--by", "aggregate", "--apply"]);
+    let printed = from_nova(&harness, &["--by", "aggregate", "--apply"]);
     assert!(
-        told.contains("compute-003 is left out: it is in several: rack-a, ssd"),
-        "{told}"
+        printed.contains("compute-003 is left out: it is in several: rack-a, ssd"),
+        "{printed}"
     );
     let made = [
         of("rack-a", &["compute-001", "compute-002"]),
         of("ssd", &["compute-004"]),
     ];
-    assert_eq!(segments(&stage), made);
-    let told = from_nova(&stage, &["--by", "aggregate", "--apply"]);
-    assert!(told.contains("nothing to do"), "{told}");
-    assert_eq!(segments(&stage), made);
+    assert_eq!(segments(&harness), made);
+    let printed = from_nova(&harness, &["--by", "aggregate", "--apply"]);
+    assert!(printed.contains("nothing to do"), "{printed}");
+    assert_eq!(segments(&harness), made);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn operator_init_from_nova_makes_a_segment_of_each_rack_of_the_file() {
-    let stage = Stage::set(quick_region(4)).await;
-    let conf = stage.conf();
+    let harness = Harness::set(quick_region(4)).await;
+    let conf = harness.conf();
     let text = std::fs::read_to_string(&conf).unwrap();
     let by_rack = ["setup", "import", "--by", "rack"];
-    let (code, _, said) = run(&stage, &by_rack);
+    let (code, _, said) = run(&harness, &by_rack);
     assert_eq!(code, 2, "{said}");
     assert!(
         said.contains("storm_failure_domains_file") && said.contains("rack:r7 = "),
         "{said}"
     );
 
-    let file = stage.folder.path().join("domains");
+    let file = harness.folder.path().join("domains");
     let named = format!("[fencing]\nstorm_failure_domains_file = {}\n", file.display());
     std::fs::write(&conf, text.replace("[fencing]\n", &named)).unwrap();
     std::fs::write(&file, "switch:s1 = compute-00?\n").unwrap();
-    let (code, _, said) = run(&stage, &by_rack);
+    let (code, _, said) = run(&harness, &by_rack);
     assert_eq!(code, 2, "{said}");
     assert!(said.contains("names a rack"), "{said}");
 
@@ -171,17 +174,17 @@ async fn operator_init_from_nova_makes_a_segment_of_each_rack_of_the_file() {
         "rack:r7 = compute-001 compute-002\nrack:r8 = compute-003\nswitch:s1 = compute-00?\n",
     )
     .unwrap();
-    let told = from_nova(&stage, &["--by", "rack", "--apply"]);
+    let printed = from_nova(&harness, &["--by", "rack", "--apply"]);
     assert!(
-        told.contains("compute-004 is left out: no line of storm_failure_domains_file names its rack"),
-        "{told}"
+        printed.contains("compute-004 is left out: no line of storm_failure_domains_file names its rack"),
+        "{printed}"
     );
     let made = [
         of("r7", &["compute-001", "compute-002"]),
         of("r8", &["compute-003"]),
     ];
-    assert_eq!(segments(&stage), made);
-    let told = from_nova(&stage, &["--by", "rack", "--apply"]);
-    assert!(told.contains("nothing to do"), "{told}");
-    assert_eq!(segments(&stage), made);
+    assert_eq!(segments(&harness), made);
+    let printed = from_nova(&harness, &["--by", "rack", "--apply"]);
+    assert!(printed.contains("nothing to do"), "{printed}");
+    assert_eq!(segments(&harness), made);
 }

@@ -2,65 +2,68 @@
 
 use std::time::Duration;
 
-use super::support::{Stage, json, quick_region, run, until};
+use super::support::{Harness, json, quick_region, run, until};
 
 const LIMIT: Duration = Duration::from_secs(90);
 
 /// Covers C4, R24.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_host_whose_recovery_the_guards_would_hold_is_named_in_every_view() {
-    let stage = Stage::set(quick_region(4)).await;
-    stage.protect().await;
-    let server = stage.boot("compute-001", 1)[0];
-    stage.boot("compute-002", 1);
-    let name = stage.sandbox.region().server(server).unwrap().name;
-    let conf = stage.conf();
+    let harness = Harness::set(quick_region(4)).await;
+    harness.protect().await;
+    let server = harness.boot("compute-001", 1)[0];
+    harness.boot("compute-002", 1);
+    let name = harness.sandbox.region().server(server).unwrap().name;
+    let conf = harness.conf();
     let text = std::fs::read_to_string(&conf).unwrap();
     let listed = text.replace("[fencing]\n", "[fencing]\nstorm_protected_hosts = compute-001\n");
     std::fs::write(&conf, listed).unwrap();
-    let _engine = stage.spawn("engine");
+    let _engine = harness.spawn("engine");
     until("the guards to be evaluated", LIMIT, async || {
-        let told = json(&stage, &["status"]);
-        told["instances"]["degraded"] == 1 && told["instances"]["protected"] == 1
+        let printed = json(&harness, &["status"]);
+        printed["instances"]["degraded"] == 1 && printed["instances"]["protected"] == 1
     })
     .await;
-    let told = json(&stage, &["status"]);
-    let mut found = told["findings"].as_array().unwrap().iter();
+    let printed = json(&harness, &["status"]);
+    let mut found = printed["findings"].as_array().unwrap().iter();
     let held = found.find(|one| one["code"] == "RECOVERY_WOULD_HOLD").unwrap();
-    assert_eq!(held["subjects"], serde_json::json!(["compute-001"]), "{told}");
-    for words in [
+    assert_eq!(held["subjects"], serde_json::json!(["compute-001"]), "{printed}");
+    for arguments in [
         &["show", "compute-001"][..],
         &["show", &name],
         &["show", "compute-001", "--if-fails"],
     ] {
-        let (_, text, _) = run(&stage, words);
+        let (_, text, _) = run(&harness, arguments);
         assert!(
             text.contains("RECOVERY_WOULD_HOLD") || text.contains("G11"),
-            "{words:?}: {text}"
+            "{arguments:?}: {text}"
         );
     }
-    let (_, text, _) = run(&stage, &["show", "compute-001", "--if-fails"]);
+    let (_, text, _) = run(&harness, &["show", "compute-001", "--if-fails"]);
     let head = "if compute-001 failed now, its recovery, with 1 instance, would wait for an operator\n";
     assert!(text.starts_with(head), "{text}");
-    let told = json(&stage, &["show", "compute-001", "--if-fails"]);
-    assert!(told[0]["recovered"].is_null(), "{told}");
-    assert!(told[0]["held"][0].as_str().unwrap().contains("G11"), "{told}");
-    let (_, text, _) = run(&stage, &["status"]);
+    let printed = json(&harness, &["show", "compute-001", "--if-fails"]);
+    assert!(printed[0]["recovered"].is_null(), "{printed}");
+    assert!(
+        printed[0]["held"][0].as_str().unwrap().contains("G11"),
+        "{printed}"
+    );
+    let (_, text, _) = run(&harness, &["status"]);
     assert!(text.contains("RECOVERY_WOULD_HOLD"), "{text}");
     until("the forecast to know it", LIMIT, async || {
-        let (_, text, _) = run(&stage, &["forecast"]);
+        let (_, text, _) = run(&harness, &["forecast"]);
         text.contains("on hold if compute-001 failed alone: G11 protected: ")
             && text.contains("on hold if 2 hosts of segment all failed at once: ")
     })
     .await;
-    let (_, text, _) = run(&stage, &["forecast", "--lose", "compute-002,compute-003"]);
+    let (_, text, _) = run(&harness, &["forecast", "--lose", "compute-002,compute-003"]);
     assert!(
         text.contains("the recovery would be on hold: G4 segment: "),
         "{text}"
     );
-    let (_, text, _) = run(&stage, &["forecast", "--lose", "compute-002"]);
+    let (_, text, _) = run(&harness, &["forecast", "--lose", "compute-002"]);
     assert!(!text.contains("on hold"), "{text}");
-    let (_, text, _) = run(&stage, &["doctor", "storm-limits"]);
+    let (_, text, _) = run(&harness, &["doctor", "storm-limits"]);
     assert!(
         text.contains("puts recoveries on hold")
             && text

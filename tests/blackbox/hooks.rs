@@ -11,18 +11,18 @@ use tachi_domain::hooks::{Defaults, Hook};
 use tachi_domain::policy::Policy;
 use tachi_engine::ports::{Journal, OperatorJournal as _};
 
-use super::support::{Stage, quick_policy, quick_region, until};
+use super::support::{Harness, quick_policy, quick_region, until};
 
 const HOST: &str = "compute-001";
 const INSTANCES: usize = 3;
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// Writes a script into the stage's folder; returns its entry for a workflow.
-fn script(stage: &Stage, name: &str, text: &str) -> String {
-    let path = stage.folder.path().join(name);
+fn script(harness: &Harness, name: &str, text: &str) -> String {
+    let path = harness.folder.path().join(name);
     std::fs::write(
         &path,
-        format!("#!/bin/sh\ncd '{}'\n{text}\n", stage.folder.path().display()),
+        format!("#!/bin/sh\ncd '{}'\n{text}\n", harness.folder.path().display()),
     )
     .unwrap();
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
@@ -30,8 +30,11 @@ fn script(stage: &Stage, name: &str, text: &str) -> String {
 }
 
 /// Writes the second `--config-file` of Masakari's deployments.
-fn workflow(stage: &Stage, pre: &str, main: &str, post: &str) -> PathBuf {
-    let path = stage.folder.path().join("masakari-custom-recovery-methods.conf");
+fn workflow(harness: &Harness, pre: &str, main: &str, post: &str) -> PathBuf {
+    let path = harness
+        .folder
+        .path()
+        .join("masakari-custom-recovery-methods.conf");
     let text = format!(
         "[taskflow_driver_recovery_flows]\nhost_auto_failure_recovery_tasks = \
          pre:['disable_compute_service_task',{pre}],\n  \
@@ -42,8 +45,8 @@ fn workflow(stage: &Stage, pre: &str, main: &str, post: &str) -> PathBuf {
 }
 
 /// Returns a hook's input.
-fn told(stage: &Stage, file: &str) -> Value {
-    serde_json::from_slice(&std::fs::read(stage.folder.path().join(file)).unwrap()).unwrap()
+fn printed(harness: &Harness, file: &str) -> Value {
+    serde_json::from_slice(&std::fs::read(harness.folder.path().join(file)).unwrap()).unwrap()
 }
 
 fn statuses(document: &Value) -> Vec<&str> {
@@ -58,34 +61,34 @@ fn statuses(document: &Value) -> Vec<&str> {
 #[tokio::test(flavor = "multi_thread")]
 #[expect(clippy::too_many_lines, reason = "one recovery from its beginning to its end")]
 async fn hooks_before_during_and_after_a_recovery_are_waited_for_told_and_shown() {
-    let stage = Stage::set(quick_region(4)).await;
-    stage.protect().await;
-    let servers = stage.boot(HOST, INSTANCES);
-    let pre = script(&stage, "pre.sh", "cat > pre.json");
+    let harness = Harness::set(quick_region(4)).await;
+    harness.protect().await;
+    let servers = harness.boot(HOST, INSTANCES);
+    let pre = script(&harness, "pre.sh", "cat > pre.json");
     let main = script(
-        &stage,
+        &harness,
         "main.sh",
         "cat > main.part; mv main.part main.json; until [ -e go ]; do sleep 0.05; done; echo the network is ready",
     );
     let post = script(
-        &stage,
+        &harness,
         "post.sh",
         "cat > post.json; echo no such ticket >&2; exit 3",
     );
     let extra = workflow(
-        &stage,
+        &harness,
         &format!("'{pre}'"),
         &format!("'{main} a,b #timeout=50'"),
         &format!("'{post} #on_failure=continue'"),
     );
-    let _engine = stage.spawn_with("engine", &[extra]);
-    let _api = stage.spawn("api");
-    let api = stage.api().await;
-    stage.sandbox.region().faults().power_loss(HOST).unwrap();
-    let notification = stage.report(HOST).await;
-    let waits = stage.folder.path().join("main.json");
+    let _engine = harness.spawn_with("engine", &[extra]);
+    let _api = harness.spawn("api");
+    let api = harness.api().await;
+    harness.sandbox.region().faults().power_loss(HOST).unwrap();
+    let notification = harness.report(HOST).await;
+    let waits = harness.folder.path().join("main.json");
     until("the hook before the moves", LIMIT, async || waits.exists()).await;
-    let before = told(&stage, "pre.json");
+    let before = printed(&harness, "pre.json");
     assert_eq!(
         (&before["instances"], &before["proof"]),
         (&Value::Null, &Value::Null)
@@ -94,10 +97,10 @@ async fn hooks_before_during_and_after_a_recovery_are_waited_for_told_and_shown(
         before["notification"]["notification_uuid"],
         notification.to_string()
     );
-    let during = told(&stage, "main.json");
+    let during = printed(&harness, "main.json");
     assert_eq!(statuses(&during), ["pending"; INSTANCES]);
     assert!(during["proof"].as_str().unwrap().contains(HOST), "{during}");
-    let region = stage.sandbox.region();
+    let region = harness.sandbox.region();
     let host = region.hosts().into_iter().find(|host| host.name == HOST).unwrap();
     assert!(
         host.forced_down,
@@ -120,10 +123,13 @@ async fn hooks_before_during_and_after_a_recovery_are_waited_for_told_and_shown(
             .unwrap_or_default()
     };
     assert_eq!(task(&now, "MainHook1Task")["state"], "RUNNING");
-    std::fs::write(stage.folder.path().join("go"), "").unwrap();
-    stage.until_finished(notification, LIMIT).await;
-    stage.assert_each_exactly_once(&servers, HOST);
-    assert_eq!(statuses(&told(&stage, "post.json")), ["succeeded"; INSTANCES]);
+    std::fs::write(harness.folder.path().join("go"), "").unwrap();
+    harness.until_finished(notification, LIMIT).await;
+    harness.assert_each_exactly_once(&servers, HOST);
+    assert_eq!(
+        statuses(&printed(&harness, "post.json")),
+        ["succeeded"; INSTANCES]
+    );
     let now = api.get(&format!("/notifications/{notification}")).await;
     let names: Vec<&str> = now["notification"]["recovery_workflow_details"]
         .as_array()
@@ -165,11 +171,11 @@ async fn hooks_before_during_and_after_a_recovery_are_waited_for_told_and_shown(
     assert_eq!(task(&now, "PostHook1Task")["state"], "FAILURE");
     let message = now["notification"]["message"].as_str().unwrap();
     assert!(message.ends_with("post.sh: exit 3: no such ticket"), "{message}");
-    let recovery = stage.store.desk().recoveries(true).await.unwrap()[0]
+    let recovery = harness.store.operator_journal().recoveries(true).await.unwrap()[0]
         .id
         .to_string();
-    let conf = stage.conf().display().to_string();
-    let (code, shown, wrong) = Stage::command(&["recovery", "show", &recovery, "--config-file", &conf]);
+    let conf = harness.conf().display().to_string();
+    let (code, shown, wrong) = Harness::command(&["recovery", "show", &recovery, "--config-file", &conf]);
     assert_eq!(code, 0, "{wrong}");
     assert!(shown.contains("running hook exec:"), "{shown}");
 }
@@ -177,30 +183,30 @@ async fn hooks_before_during_and_after_a_recovery_are_waited_for_told_and_shown(
 /// Covers R4.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_engine_killed_inside_a_hook_is_followed_by_one_that_does_not_run_it_again() {
-    let stage = Stage::set(quick_region(4)).await;
-    stage.protect().await;
-    let servers = stage.boot(HOST, INSTANCES);
-    let main = script(&stage, "main.sh", "echo $$ >> runs; exec sleep 1000");
+    let harness = Harness::set(quick_region(4)).await;
+    harness.protect().await;
+    let servers = harness.boot(HOST, INSTANCES);
+    let main = script(&harness, "main.sh", "echo $$ >> runs; exec sleep 1000");
     let extra = workflow(
-        &stage,
+        &harness,
         "'no_op'",
         &format!("'{main} #timeout=3&on_failure=continue'"),
         "'no_op'",
     );
-    stage.sandbox.region().faults().power_loss(HOST).unwrap();
-    let notification = stage.report(HOST).await;
-    let first = stage.spawn_with("engine", std::slice::from_ref(&extra));
-    let runs = || std::fs::read_to_string(stage.folder.path().join("runs")).unwrap_or_default();
+    harness.sandbox.region().faults().power_loss(HOST).unwrap();
+    let notification = harness.report(HOST).await;
+    let first = harness.spawn_with("engine", std::slice::from_ref(&extra));
+    let runs = || std::fs::read_to_string(harness.folder.path().join("runs")).unwrap_or_default();
     until("the hook to run", LIMIT, async || runs().ends_with('\n')).await;
     first.kill();
     let pid = runs().trim().to_owned();
     let lives = || std::path::Path::new("/proc").join(&pid).exists();
-    let second = stage.spawn_with("engine", &[extra]);
+    let second = harness.spawn_with("engine", &[extra]);
     until("the hook to end without its engine", LIMIT, async || !lives()).await;
-    stage.until_finished(notification, LIMIT).await;
-    stage.assert_each_exactly_once(&servers, HOST);
+    harness.until_finished(notification, LIMIT).await;
+    harness.assert_each_exactly_once(&servers, HOST);
     assert_eq!(runs().lines().count(), 1, "it ran once");
-    let (_, message) = stage.status(notification).await;
+    let (_, message) = harness.status(notification).await;
     let message = message.unwrap();
     assert!(message.contains("its result is unknown"), "{message}");
     drop(second);
@@ -208,20 +214,20 @@ async fn an_engine_killed_inside_a_hook_is_followed_by_one_that_does_not_run_it_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hook_before_the_fence_that_skips_the_recovery_leaves_everything_as_it_is() {
-    let stage = Stage::set(quick_region(4)).await;
-    stage.protect().await;
-    stage.boot(HOST, INSTANCES);
-    let pre = script(&stage, "pre.sh", "echo this rack is being moved; exit 10");
+    let harness = Harness::set(quick_region(4)).await;
+    harness.protect().await;
+    harness.boot(HOST, INSTANCES);
+    let pre = script(&harness, "pre.sh", "echo this rack is being moved; exit 10");
     let mut policy: Policy = quick_policy();
     policy.flows.host_auto.pre = vec![Hook::parse(&pre, Defaults::default()).unwrap()];
-    let journal: Arc<dyn Journal> = stage.journal();
-    let engine = stage.engine(journal, policy).await;
-    let notification = stage.report(HOST).await;
-    stage.until_finished(notification, LIMIT).await;
-    let (status, message) = stage.status(notification).await;
+    let journal: Arc<dyn Journal> = harness.journal();
+    let engine = harness.engine(journal, policy).await;
+    let notification = harness.report(HOST).await;
+    harness.until_finished(notification, LIMIT).await;
+    let (status, message) = harness.status(notification).await;
     assert_eq!(status, NotificationStatus::Finished);
     assert!(message.unwrap().ends_with("exit 10: this rack is being moved"));
-    let requests = stage.sandbox.region().requests().counts();
+    let requests = harness.sandbox.region().requests().counts();
     let touched: Vec<_> = requests
         .keys()
         .filter(|request| {

@@ -6,7 +6,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 use tachi_sandbox::{Credentials, SandboxOptions};
 
-use super::support::{Stage, quick_region, until};
+use super::support::{Harness, quick_region, until};
 
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -42,16 +42,16 @@ async fn login(who: &Credentials) -> (String, Value) {
 }
 
 /// A client of a stage's API.
-struct Door {
+struct ApiClient {
     base: String,
 }
 
-impl Door {
-    async fn of(stage: &Stage) -> Self {
+impl ApiClient {
+    async fn of(harness: &Harness) -> Self {
         // Waits until the API answers.
-        stage.api().await;
+        harness.api().await;
         Self {
-            base: format!("http://127.0.0.1:{}/v1", stage.api_port),
+            base: format!("http://127.0.0.1:{}/v1", harness.api_port),
         }
     }
 
@@ -73,25 +73,25 @@ impl Door {
     }
 }
 
-fn append(stage: &Stage, text: &str) {
-    let conf = std::fs::read_to_string(stage.conf()).unwrap();
-    std::fs::write(stage.conf(), conf + text).unwrap();
+fn append(harness: &Harness, text: &str) {
+    let conf = std::fs::read_to_string(harness.conf()).unwrap();
+    std::fs::write(harness.conf(), conf + text).unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn tokens_end_are_kept_alive_by_services_and_are_revoked() {
-    let stage = Stage::set_with(SandboxOptions {
+    let harness = Harness::set_with(SandboxOptions {
         region: quick_region(1),
         token_lifetime: Duration::from_secs(4),
         ..SandboxOptions::default()
     })
     .await;
-    append(&stage, "[keystone_authtoken]\ntoken_cache_time = 1\n");
-    let _api = stage.spawn("api");
-    let door = Door::of(&stage).await;
-    let of = |user: &str, project: &str| stage.sandbox.credentials_of(user, project);
+    append(&harness, "[keystone_authtoken]\ntoken_cache_time = 1\n");
+    let _api = harness.spawn("api");
+    let door = ApiClient::of(&harness).await;
+    let of = |user: &str, project: &str| harness.sandbox.credentials_of(user, project);
 
-    let (ended, _) = login(&stage.sandbox.credentials()).await;
+    let (ended, _) = login(&harness.sandbox.credentials()).await;
     assert_eq!(door.status("/segments", &ended).await, 200);
     until("the token to end", LIMIT, async || {
         door.status("/segments", &ended).await == 401
@@ -111,15 +111,15 @@ async fn tokens_end_are_kept_alive_by_services_and_are_revoked() {
     );
     assert_eq!(door.status_with("made up", &service).await, 401);
 
-    let (revoked, _) = login(&stage.sandbox.credentials()).await;
+    let (revoked, _) = login(&harness.sandbox.credentials()).await;
     assert_eq!(door.status("/segments", &revoked).await, 200);
     // The service's own token is among them; it learns that only from a failed request.
-    stage.sandbox.revoke_tokens();
+    harness.sandbox.revoke_tokens();
     until("the revocation to count", LIMIT, async || {
         door.status("/segments", &revoked).await == 401
     })
     .await;
-    let (again, _) = login(&stage.sandbox.credentials()).await;
+    let (again, _) = login(&harness.sandbox.credentials()).await;
     assert_eq!(
         door.status("/segments", &again).await,
         200,
@@ -129,11 +129,11 @@ async fn tokens_end_are_kept_alive_by_services_and_are_revoked() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_application_credential_is_good_for_what_its_access_rules_say() {
-    let stage = Stage::set(quick_region(1)).await;
-    append(&stage, "[keystone_authtoken]\nservice_type = instance-ha\n");
-    let _api = stage.spawn("api");
-    let door = Door::of(&stage).await;
-    let who = stage.sandbox.credentials();
+    let harness = Harness::set(quick_region(1)).await;
+    append(&harness, "[keystone_authtoken]\nservice_type = instance-ha\n");
+    let _api = harness.spawn("api");
+    let door = ApiClient::of(&harness).await;
+    let who = harness.sandbox.credentials();
     let (admin, body) = login(&who).await;
     let user = body["token"]["user"]["id"].as_str().unwrap();
     let project = body["token"]["project"]["id"].as_str().unwrap().to_owned();
@@ -173,27 +173,27 @@ async fn an_application_credential_is_good_for_what_its_access_rules_say() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_policy_is_read_again_and_known_tokens_outlive_keystone() {
     const RULE: &str = "os_masakari_api:segments:index";
-    let stage = Stage::set(quick_region(1)).await;
-    let api = stage.spawn("api");
-    let door = Door::of(&stage).await;
-    let (demo, _) = login(&stage.sandbox.credentials_of("demo", "demo")).await;
-    let (never_seen, _) = login(&stage.sandbox.credentials()).await;
+    let harness = Harness::set(quick_region(1)).await;
+    let api = harness.spawn("api");
+    let door = ApiClient::of(&harness).await;
+    let (demo, _) = login(&harness.sandbox.credentials_of("demo", "demo")).await;
+    let (never_seen, _) = login(&harness.sandbox.credentials()).await;
     let refused = door.ask("/segments", &[("x-auth-token", &demo)]).await;
     assert_eq!(refused.status(), 403);
     let body: Value = refused.json().await.unwrap();
     let text = format!("Policy doesn't allow {RULE} to be performed.");
     assert_eq!(body["forbidden"]["message"], text);
 
-    let file = stage.folder.path().join("policy.yaml");
+    let file = harness.folder.path().join("policy.yaml");
     std::fs::write(&file, format!("{RULE}: rule:admin_api or role:member\n")).unwrap();
     until("the file to count", LIMIT, async || {
         door.status("/segments", &demo).await == 200
     })
     .await;
     assert_eq!(door.status("/notifications", &demo).await, 403, "that rule only");
-    let conf = stage.conf().display().to_string();
+    let conf = harness.conf().display().to_string();
     let check = |rule: &str, role: &str| {
-        let words = [
+        let arguments = [
             "policy",
             "check",
             "--config-file",
@@ -203,7 +203,7 @@ async fn the_policy_is_read_again_and_known_tokens_outlive_keystone() {
             "--role",
             role,
         ];
-        Stage::command(&words).0
+        Harness::command(&arguments).0
     };
     assert_eq!(check(RULE, "member"), 0);
     assert_eq!(check(RULE, "reader"), 1);
@@ -211,7 +211,7 @@ async fn the_policy_is_read_again_and_known_tokens_outlive_keystone() {
 
     std::fs::write(&file, "- broken\n").unwrap();
     api.signal(Signal::HUP);
-    let log = stage.folder.path().join("api.log");
+    let log = harness.folder.path().join("api.log");
     until("the complaint", LIMIT, async || {
         std::fs::read_to_string(&log)
             .unwrap()
@@ -224,7 +224,7 @@ async fn the_policy_is_read_again_and_known_tokens_outlive_keystone() {
         "the rules from before"
     );
 
-    stage.sandbox.stop().await.unwrap();
+    harness.sandbox.stop().await.unwrap();
     assert_eq!(
         door.status("/segments", &demo).await,
         200,

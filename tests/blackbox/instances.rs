@@ -14,7 +14,7 @@ use tachi_sandbox::{ApiEffect, ApiFault, Boot, MoveFault, MoveFaultRule, RegionS
 use uuid::Uuid;
 
 use super::recovery::everything;
-use super::support::{Stage, json, quick_policy, quick_region, run, until};
+use super::support::{Harness, json, quick_policy, quick_region, run, until};
 
 const HOST: &str = "compute-001";
 const LIMIT: Duration = Duration::from_secs(40);
@@ -27,7 +27,7 @@ fn payload(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
 }
 
 async fn accept(
-    stage: &Stage,
+    harness: &Harness,
     kind: NotificationType,
     pairs: &[(&str, &str)],
 ) -> Result<NotificationId, RegistryError> {
@@ -40,13 +40,17 @@ async fn accept(
         evidence: None,
         reporter: None,
     };
-    let accepted = stage.store.registry().accept_notification(&new, 180, now).await?;
+    let accepted = harness
+        .store
+        .registry()
+        .accept_notification(&new, 180, now)
+        .await?;
     Ok(accepted.id)
 }
 
 /// Posts the report of an instance monitor.
 async fn failed(
-    stage: &Stage,
+    harness: &Harness,
     server: Uuid,
     event: &str,
     detail: &str,
@@ -57,32 +61,37 @@ async fn failed(
         ("vir_domain_event", detail),
         ("instance_uuid", id.as_str()),
     ];
-    accept(stage, NotificationType::Vm, &pairs).await
+    accept(harness, NotificationType::Vm, &pairs).await
 }
 
-async fn crashed(stage: &Stage, server: Uuid) -> NotificationId {
-    stage.sandbox.region().faults().crash_guest(server).unwrap();
-    failed(stage, server, "LIFECYCLE", "STOPPED_FAILED")
+async fn crashed(harness: &Harness, server: Uuid) -> NotificationId {
+    harness.sandbox.region().faults().crash_guest(server).unwrap();
+    failed(harness, server, "LIFECYCLE", "STOPPED_FAILED")
         .await
         .unwrap()
 }
 
 /// Posts the report of a process monitor.
-async fn stopped(stage: &Stage, process: &str) -> NotificationId {
+async fn stopped(harness: &Harness, process: &str) -> NotificationId {
     let pairs = [("event", "STOPPED"), ("process_name", process)];
-    accept(stage, NotificationType::Process, &pairs).await.unwrap()
+    accept(harness, NotificationType::Process, &pairs).await.unwrap()
 }
 
-async fn until_over(stage: &Stage, id: NotificationId) -> (NotificationStatus, String) {
+async fn until_closed(harness: &Harness, id: NotificationId) -> (NotificationStatus, String) {
     let what = format!("notification {id} to end");
-    until(&what, LIMIT, async || !stage.status(id).await.0.is_open()).await;
-    let (status, message) = stage.status(id).await;
+    until(&what, LIMIT, async || !harness.status(id).await.0.is_open()).await;
+    let (status, message) = harness.status(id).await;
     (status, message.unwrap_or_default())
 }
 
-async fn host_is_on_maintenance(stage: &Stage) -> bool {
-    let segments = stage.store.registry().list_segments(&everything()).await.unwrap();
-    let hosts = stage
+async fn host_is_on_maintenance(harness: &Harness) -> bool {
+    let segments = harness
+        .store
+        .registry()
+        .list_segments(&everything())
+        .await
+        .unwrap();
+    let hosts = harness
         .store
         .registry()
         .list_hosts(segments[0].id, &everything())
@@ -92,8 +101,8 @@ async fn host_is_on_maintenance(stage: &Stage) -> bool {
 }
 
 /// Asserts that the instance was stopped and started once, is active on its host, and never ran elsewhere.
-fn assert_restarted(stage: &Stage, server: Uuid, stops: u64) {
-    let region = stage.sandbox.region();
+fn assert_restarted(harness: &Harness, server: Uuid, stops: u64) {
+    let region = harness.sandbox.region();
     let seen = region.server(server).unwrap();
     assert_eq!((seen.vm_state, seen.task_state), (VmState::Active, None));
     assert_eq!(
@@ -106,29 +115,29 @@ fn assert_restarted(stage: &Stage, server: Uuid, stops: u64) {
         "once before and once after the crash"
     );
     assert_eq!(region.double_runs(), 0);
-    assert_eq!(calls(stage), (stops, 1));
+    assert_eq!(calls(harness), (stops, 1));
 }
 
 /// Returns the number of stop and of start calls.
-fn calls(stage: &Stage) -> (u64, u64) {
-    let requests = stage.sandbox.region().requests();
+fn calls(harness: &Harness) -> (u64, u64) {
+    let requests = harness.sandbox.region().requests();
     (requests.count("#os-stop"), requests.count("#os-start"))
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_crashed_instance_runs_again_exactly_once() {
-    let stage = Stage::set(quick_region(3)).await;
-    stage.protect().await;
-    let server = stage.boot(HOST, 1)[0];
-    let engine = stage.engine(stage.journal(), quick_policy()).await;
-    let notification = crashed(&stage, server).await;
-    assert_eq!(stage.sandbox.region().lost(&[server]), [server]);
+    let harness = Harness::set(quick_region(3)).await;
+    harness.protect().await;
+    let server = harness.boot(HOST, 1)[0];
+    let engine = harness.engine(harness.journal(), quick_policy()).await;
+    let notification = crashed(&harness, server).await;
+    assert_eq!(harness.sandbox.region().lost(&[server]), [server]);
     // The monitor repeats its report during the recovery.
-    let again = failed(&stage, server, "QEMU_GUEST_AGENT_ERROR", "STOPPED_FAILED").await;
+    let again = failed(&harness, server, "QEMU_GUEST_AGENT_ERROR", "STOPPED_FAILED").await;
     assert!(matches!(again, Err(RegistryError::Duplicate)), "{again:?}");
-    stage.until_finished(notification, LIMIT).await;
-    assert_restarted(&stage, server, 1);
-    let tasks = stage.store.registry().progress(notification).await.unwrap();
+    harness.until_finished(notification, LIMIT).await;
+    assert_restarted(&harness, server, 1);
+    let tasks = harness.store.registry().progress(notification).await.unwrap();
     let names: Vec<_> = tasks.iter().map(|task| task.name.as_str()).collect();
     assert_eq!(
         names,
@@ -143,54 +152,54 @@ async fn a_crashed_instance_runs_again_exactly_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_instance_that_nova_has_found_stopped_is_only_started() {
-    let stage = Stage::set(quick_region(3)).await;
-    stage.protect().await;
-    let server = stage.boot(HOST, 1)[0];
-    let region = stage.sandbox.region();
+    let harness = Harness::set(quick_region(3)).await;
+    harness.protect().await;
+    let server = harness.boot(HOST, 1)[0];
+    let region = harness.sandbox.region();
     region.faults().crash_guest(server).unwrap();
     region
         .faults()
         .set_server_state(server, VmState::Stopped, None)
         .unwrap();
-    let engine = stage.engine(stage.journal(), quick_policy()).await;
-    let notification = failed(&stage, server, "LIFECYCLE", "STOPPED_FAILED")
+    let engine = harness.engine(harness.journal(), quick_policy()).await;
+    let notification = failed(&harness, server, "LIFECYCLE", "STOPPED_FAILED")
         .await
         .unwrap();
-    stage.until_finished(notification, LIMIT).await;
-    assert_restarted(&stage, server, 0);
+    harness.until_finished(notification, LIMIT).await;
+    assert_restarted(&harness, server, 0);
     engine.stop().await;
 }
 
 /// Covers R5.
 #[tokio::test(flavor = "multi_thread")]
 async fn lost_answers_and_a_killed_engine_cost_no_second_stop_of_the_started_instance() {
-    let stage = Stage::set(quick_region(3)).await;
-    stage.protect().await;
-    let server = stage.boot(HOST, 1)[0];
+    let harness = Harness::set(quick_region(3)).await;
+    harness.protect().await;
+    let server = harness.boot(HOST, 1)[0];
     let once = |route: &str| ApiFault {
         times: Some(1),
         ..ApiFault::always(route, ApiEffect::BreakAfterAct)
     };
-    let faults = stage.sandbox.region().api_faults();
+    let faults = harness.sandbox.region().api_faults();
     faults.add(once("#os-stop"));
     faults.add(once("#os-start"));
-    let first = stage.engine(stage.journal(), quick_policy()).await;
-    let notification = crashed(&stage, server).await;
-    until("the stop", LIMIT, async || calls(&stage).0 == 1).await;
+    let first = harness.engine(harness.journal(), quick_policy()).await;
+    let notification = crashed(&harness, server).await;
+    until("the stop", LIMIT, async || calls(&harness).0 == 1).await;
     first.kill().await;
-    let second = stage.engine(stage.journal(), quick_policy()).await;
-    stage.until_finished(notification, LIMIT).await;
-    assert_restarted(&stage, server, 1);
+    let second = harness.engine(harness.journal(), quick_policy()).await;
+    harness.until_finished(notification, LIMIT).await;
+    assert_restarted(&harness, server, 1);
     second.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_to_be_restarted_is_left_as_it_is() {
     use NotificationStatus::{Finished, Ignored};
-    let stage = Stage::set(quick_region(3)).await;
-    stage.protect().await;
-    let region = stage.sandbox.region();
-    let engine = stage.engine(stage.journal(), quick_policy()).await;
+    let harness = Harness::set(quick_region(3)).await;
+    harness.protect().await;
+    let region = harness.sandbox.region();
+    let engine = harness.engine(harness.journal(), quick_policy()).await;
     let failure = ("LIFECYCLE", "STOPPED_FAILED");
     let marked = || Boot::on(HOST, 1).metadata("HA_Enabled", "True");
     let cases = [
@@ -234,94 +243,97 @@ async fn what_is_not_to_be_restarted_is_left_as_it_is() {
     for (case, boot, (event, detail), wanted, part) in cases {
         let server = region.boot(&boot).unwrap()[0];
         let before = region.server(server).unwrap();
-        let notification = failed(&stage, server, event, detail).await.unwrap();
-        let (status, message) = until_over(&stage, notification).await;
+        let notification = failed(&harness, server, event, detail).await.unwrap();
+        let (status, message) = until_closed(&harness, notification).await;
         assert_eq!(status, wanted, "{case}: {message}");
         assert!(message.contains(part), "{case}: {message}");
         assert_eq!(region.server(server).unwrap(), before, "{case}");
     }
-    let gone = failed(&stage, Uuid::from_u128(4), failure.0, failure.1)
+    let gone = failed(&harness, Uuid::from_u128(4), failure.0, failure.1)
         .await
         .unwrap();
-    let (status, message) = until_over(&stage, gone).await;
+    let (status, message) = until_closed(&harness, gone).await;
     assert_eq!(
         (status, message.as_str()),
         (Ignored, "the instance does not exist")
     );
-    assert_eq!(calls(&stage), (0, 0));
+    assert_eq!(calls(&harness), (0, 0));
     engine.stop().await;
 }
 
 /// Covers R12.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_start_goes_to_a_host_that_is_being_recovered() {
-    let stage = Stage::set(quick_region(4)).await;
-    stage.protect().await;
-    let servers = stage.boot(HOST, 3);
-    let region = stage.sandbox.region();
+    let harness = Harness::set(quick_region(4)).await;
+    harness.protect().await;
+    let servers = harness.boot(HOST, 3);
+    let region = harness.sandbox.region();
     // One report just before the host dies, without an engine.
-    let before = crashed(&stage, servers[0]).await;
+    let before = crashed(&harness, servers[0]).await;
     region.faults().power_loss(HOST).unwrap();
-    let host = stage.report(HOST).await;
-    let engine = stage.engine(stage.journal(), quick_policy()).await;
-    let (status, message) = until_over(&stage, before).await;
+    let host = harness.report(HOST).await;
+    let engine = harness.engine(harness.journal(), quick_policy()).await;
+    let (status, message) = until_closed(&harness, before).await;
     assert_eq!(status, NotificationStatus::Ignored, "{message}");
     // One more while the host is in maintenance for its recovery, or before: neither may cause a call.
-    match failed(&stage, servers[1], "LIFECYCLE", "STOPPED_FAILED").await {
-        Ok(during) => assert_eq!(until_over(&stage, during).await.0, NotificationStatus::Ignored),
+    match failed(&harness, servers[1], "LIFECYCLE", "STOPPED_FAILED").await {
+        Ok(during) => assert_eq!(
+            until_closed(&harness, during).await.0,
+            NotificationStatus::Ignored
+        ),
         Err(error) => assert!(matches!(error, RegistryError::OnMaintenance { .. }), "{error}"),
     }
-    stage.until_finished(host, LIMIT).await;
-    assert_eq!(calls(&stage), (0, 0));
+    harness.until_finished(host, LIMIT).await;
+    assert_eq!(calls(&harness), (0, 0));
     assert_eq!(
         region.host(HOST).unwrap().queued,
         0,
         "nothing waits for the host's return"
     );
-    stage.assert_each_exactly_once(&servers, HOST);
+    harness.assert_each_exactly_once(&servers, HOST);
     engine.stop().await;
 }
 
 /// Covers R12.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_host_whose_nova_compute_is_down_gets_no_call_until_it_is_back() {
-    let stage = Stage::set(quick_region(3)).await;
-    stage.protect().await;
-    let server = stage.boot(HOST, 1)[0];
-    let region = stage.sandbox.region();
+    let harness = Harness::set(quick_region(3)).await;
+    harness.protect().await;
+    let server = harness.boot(HOST, 1)[0];
+    let region = harness.sandbox.region();
     region.faults().agent_stop(HOST).unwrap();
     until("Nova to see it down", LIMIT, async || {
         !region.host(HOST).unwrap().up
     })
     .await;
-    let engine = stage.engine(stage.journal(), quick_policy()).await;
-    let notification = crashed(&stage, server).await;
+    let engine = harness.engine(harness.journal(), quick_policy()).await;
+    let notification = crashed(&harness, server).await;
     until("it to show why it waits", LIMIT, async || {
-        stage
+        harness
             .status(notification)
             .await
             .1
             .is_some_and(|message| message.contains("is down: waiting"))
     })
     .await;
-    assert_eq!(stage.status(notification).await.0, NotificationStatus::Running);
-    assert_eq!(calls(&stage), (0, 0));
+    assert_eq!(harness.status(notification).await.0, NotificationStatus::Running);
+    assert_eq!(calls(&harness), (0, 0));
     assert_eq!(region.host(HOST).unwrap().queued, 0);
     region.faults().agent_start(HOST).unwrap();
-    stage.until_finished(notification, LIMIT).await;
-    assert_restarted(&stage, server, 1);
+    harness.until_finished(notification, LIMIT).await;
+    assert_restarted(&harness, server, 1);
     engine.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stopped_nova_compute_is_disabled_with_our_mark() {
-    let stage = Stage::set(quick_region(3)).await;
-    stage.protect().await;
-    let server = stage.boot(HOST, 1)[0];
-    let region = stage.sandbox.region();
-    let engine = stage.engine(stage.journal(), quick_policy()).await;
-    let notification = stopped(&stage, "nova-compute").await;
-    stage.until_finished(notification, LIMIT).await;
+    let harness = Harness::set(quick_region(3)).await;
+    harness.protect().await;
+    let server = harness.boot(HOST, 1)[0];
+    let region = harness.sandbox.region();
+    let engine = harness.engine(harness.journal(), quick_policy()).await;
+    let notification = stopped(&harness, "nova-compute").await;
+    harness.until_finished(notification, LIMIT).await;
     let host = region.host(HOST).unwrap();
     assert!(!host.enabled && !host.forced_down, "{host:?}");
     let reason = host.disabled_reason.unwrap();
@@ -329,9 +341,9 @@ async fn a_stopped_nova_compute_is_disabled_with_our_mark() {
         reason.starts_with("Masakari detected process failed. [tachi "),
         "{reason}"
     );
-    assert!(host_is_on_maintenance(&stage).await);
+    assert!(host_is_on_maintenance(&harness).await);
     assert_eq!(region.server(server).unwrap().runs_on, [HOST], "instances run on");
-    assert_eq!(calls(&stage), (0, 0));
+    assert_eq!(calls(&harness), (0, 0));
     engine.stop().await;
 }
 
@@ -339,23 +351,23 @@ async fn a_stopped_nova_compute_is_disabled_with_our_mark() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_host_that_lost_a_process_is_recovered_when_it_dies() {
     for (process, touches) in [("snmpd", false), ("libvirtd", true), ("nova-compute", true)] {
-        let stage = Stage::set(quick_region(4)).await;
-        stage.protect().await;
-        let servers = stage.boot(HOST, 2);
-        let region = stage.sandbox.region();
+        let harness = Harness::set(quick_region(4)).await;
+        harness.protect().await;
+        let servers = harness.boot(HOST, 2);
+        let region = harness.sandbox.region();
         let policy = Policy {
             non_essential_processes: vec!["snmpd".to_owned()],
             ..quick_policy()
         };
-        let engine = stage.engine(stage.journal(), policy).await;
-        let notification = stopped(&stage, process).await;
-        stage.until_finished(notification, LIMIT).await;
+        let engine = harness.engine(harness.journal(), policy).await;
+        let notification = stopped(&harness, process).await;
+        harness.until_finished(notification, LIMIT).await;
         assert_eq!(region.host(HOST).unwrap().enabled, !touches, "{process}");
-        assert_eq!(host_is_on_maintenance(&stage).await, touches, "{process}");
+        assert_eq!(host_is_on_maintenance(&harness).await, touches, "{process}");
         region.faults().power_loss(HOST).unwrap();
-        let host = stage.report(HOST).await;
-        stage.until_finished(host, LIMIT).await;
-        stage.assert_each_exactly_once(&servers, HOST);
+        let host = harness.report(HOST).await;
+        harness.until_finished(host, LIMIT).await;
+        harness.assert_each_exactly_once(&servers, HOST);
         engine.stop().await;
     }
 }
@@ -363,17 +375,17 @@ async fn a_host_that_lost_a_process_is_recovered_when_it_dies() {
 /// Covers C15.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_instance_is_restarted_wherever_nova_shows_it() {
-    let stage = Stage::set(quick_region(3)).await;
-    stage.protect().await;
+    let harness = Harness::set(quick_region(3)).await;
+    harness.protect().await;
     let elsewhere = "compute-002";
-    let server = stage.boot(elsewhere, 1)[0];
-    let engine = stage.engine(stage.journal(), quick_policy()).await;
-    let region = stage.sandbox.region();
+    let server = harness.boot(elsewhere, 1)[0];
+    let engine = harness.engine(harness.journal(), quick_policy()).await;
+    let region = harness.sandbox.region();
     region.faults().crash_guest(server).unwrap();
-    let reported = failed(&stage, server, "LIFECYCLE", "STOPPED_FAILED")
+    let reported = failed(&harness, server, "LIFECYCLE", "STOPPED_FAILED")
         .await
         .unwrap();
-    let (status, message) = until_over(&stage, reported).await;
+    let (status, message) = until_closed(&harness, reported).await;
     assert_eq!(status, NotificationStatus::Finished, "{message}");
     assert_eq!(region.server(server).unwrap().host.as_deref(), Some(elsewhere));
     engine.stop().await;
@@ -383,10 +395,10 @@ async fn an_instance_is_restarted_wherever_nova_shows_it() {
 /// Covers R36.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_instance_whose_restart_failed_is_down_in_every_view_until_it_runs() {
-    let stage = Stage::set(quick_region(3)).await;
-    stage.protect().await;
-    let servers = stage.boot(HOST, 4);
-    let region = stage.sandbox.region();
+    let harness = Harness::set(quick_region(3)).await;
+    harness.protect().await;
+    let servers = harness.boot(HOST, 4);
+    let region = harness.sandbox.region();
     let resting = region
         .boot(&Boot::on(HOST, 1).vm_state(VmState::Stopped))
         .unwrap();
@@ -395,14 +407,16 @@ async fn an_instance_whose_restart_failed_is_down_in_every_view_until_it_runs() 
         retry_after: None,
     };
     region.api_faults().add(ApiFault::always("#os-start", refused));
-    let _engine = stage.spawn("engine");
+    let _engine = harness.spawn("engine");
     let limit = Duration::from_secs(90);
-    let counted = || json(&stage, &["status"])["instances"].clone();
+    let counted = || json(&harness, &["status"])["instances"].clone();
     until("all to be protected", limit, async || counted()["protected"] == 5).await;
-    crashed(&stage, servers[0]).await;
+    crashed(&harness, servers[0]).await;
     // A tenant's own stop is no outage.
     assert_eq!(
-        stage.act(servers[1], &serde_json::json!({"os-stop": null})).await,
+        harness
+            .act(servers[1], &serde_json::json!({"os-stop": null}))
+            .await,
         202
     );
     let found = |told: &serde_json::Value| {
@@ -411,7 +425,7 @@ async fn an_instance_whose_restart_failed_is_down_in_every_view_until_it_runs() 
         down.cloned().collect::<Vec<_>>()
     };
     until("it to be down", limit, async || {
-        let told = json(&stage, &["status"]);
+        let told = json(&harness, &["status"]);
         let stopped = region.server(servers[1]).unwrap().vm_state == VmState::Stopped;
         // Before Nova is listed again, it is shown as running, and a reboot is proposed.
         let cure = format!("openstack server start {}", servers[0]);
@@ -419,7 +433,7 @@ async fn an_instance_whose_restart_failed_is_down_in_every_view_until_it_runs() 
         stopped && is_shown_stopped && told["instances"]["unknown"] == 0
     })
     .await;
-    let told = json(&stage, &["status"]);
+    let told = json(&harness, &["status"]);
     let down = region.lost(&[servers[0], servers[2], servers[3]]);
     assert_eq!(down, [servers[0]]);
     let names: Vec<String> = down.iter().map(|id| region.server(*id).unwrap().name).collect();
@@ -429,16 +443,16 @@ async fn an_instance_whose_restart_failed_is_down_in_every_view_until_it_runs() 
         (&serde_json::json!(1), &serde_json::json!(4)),
         "{resting:?}: {told}"
     );
-    let (code, text, _) = run(&stage, &["status", "--check"]);
+    let (code, text, _) = run(&harness, &["status", "--check"]);
     assert_eq!(code, 2, "{text}");
-    let (_, text, _) = run(&stage, &["explain", &names[0]]);
+    let (_, text, _) = run(&harness, &["explain", &names[0]]);
     assert!(text.contains("INSTANCE_DOWN"), "{text}");
     // The printed command fixes it.
     let typed = found(&told)[0]["fix"].as_str().unwrap().to_owned();
     assert_eq!(typed, format!("openstack server start {}", servers[0]));
     region.api_faults().clear();
     assert_eq!(
-        stage
+        harness
             .act(servers[0], &serde_json::json!({"os-start": null}))
             .await,
         202
@@ -454,26 +468,26 @@ async fn an_instance_whose_recovery_gave_up_is_down_although_nova_has_stopped_it
         power_sync_interval: Duration::from_millis(100),
         ..quick_region(3)
     };
-    let stage = Stage::set(settings).await;
-    stage.protect().await;
-    let server = stage.boot(HOST, 1)[0];
-    let region = stage.sandbox.region();
-    let extra = stage.folder.path().join("budget.conf");
+    let harness = Harness::set(settings).await;
+    harness.protect().await;
+    let server = harness.boot(HOST, 1)[0];
+    let region = harness.sandbox.region();
+    let extra = harness.folder.path().join("budget.conf");
     let budget = "[instance_failure]\nmax_restarts = 1\nmax_moves = 0\n";
     std::fs::write(&extra, budget).unwrap();
-    let _engine = stage.spawn_with("engine", &[extra]);
+    let _engine = harness.spawn_with("engine", &[extra]);
     let limit = Duration::from_secs(90);
-    let counted = |kind: &str| json(&stage, &["status"])["instances"][kind].clone();
+    let counted = |kind: &str| json(&harness, &["status"])["instances"][kind].clone();
     until("it to be protected", limit, async || counted("protected") == 1).await;
     for wanted in [NotificationStatus::Finished, NotificationStatus::Failed] {
-        let notification = crashed(&stage, server).await;
-        let (status, message) = until_over(&stage, notification).await;
+        let notification = crashed(&harness, server).await;
+        let (status, message) = until_closed(&harness, notification).await;
         assert_eq!(status, wanted, "{message}");
     }
     // Nova has not noticed yet.
     assert_eq!(region.server(server).unwrap().vm_state, VmState::Active);
     let reason = "max_restarts allows 1";
-    assert_given_up(&stage, server, "reboot --hard", reason);
+    assert_given_up(&harness, server, "reboot --hard", reason);
     // Its nova-compute compares the power states a moment after it has started.
     region.faults().agent_stop(HOST).unwrap();
     region.faults().agent_start(HOST).unwrap();
@@ -482,29 +496,29 @@ async fn an_instance_whose_recovery_gave_up_is_down_although_nova_has_stopped_it
     })
     .await;
     until("the start to be proposed", limit, async || {
-        let told = json(&stage, &["status"]).to_string();
+        let told = json(&harness, &["status"]).to_string();
         told.contains(&format!("openstack server start {server}"))
     })
     .await;
-    assert_given_up(&stage, server, "start", reason);
-    let answer = stage.act(server, &serde_json::json!({"os-start": null})).await;
+    assert_given_up(&harness, server, "start", reason);
+    let answer = harness.act(server, &serde_json::json!({"os-start": null})).await;
     assert_eq!(answer, 202);
     until("it to be protected", limit, async || counted("protected") == 1).await;
 }
 
 /// Asserts that every view names the instance, the reason for which its recovery gave up, and the remedy.
-fn assert_given_up(stage: &Stage, server: Uuid, command: &str, reason: &str) {
-    let told = json(stage, &["status"]);
+fn assert_given_up(harness: &Harness, server: Uuid, command: &str, reason: &str) {
+    let told = json(harness, &["status"]);
     let mut found = told["findings"].as_array().unwrap().iter();
     let down = found.find(|one| one["code"] == "INSTANCE_DOWN").unwrap();
-    let name = stage.sandbox.region().server(server).unwrap().name;
+    let name = harness.sandbox.region().server(server).unwrap().name;
     assert_eq!(down["grade"], "err", "{told}");
     assert_eq!(down["subjects"], serde_json::json!([name]), "{told}");
     assert!(down["text"].as_str().unwrap().contains(reason), "{told}");
     assert_eq!(down["fix"], format!("openstack server {command} {server}"));
     assert_eq!(told["instances"]["down"], 1, "{told}");
-    assert_eq!(run(stage, &["status", "--check"]).0, 2);
-    let (_, text, _) = run(stage, &["explain", &name]);
+    assert_eq!(run(harness, &["status", "--check"]).0, 2);
+    let (_, text, _) = run(harness, &["explain", &name]);
     assert!(text.contains("INSTANCE_DOWN") && text.contains(reason), "{text}");
 }
 
@@ -512,46 +526,46 @@ fn assert_given_up(stage: &Stage, server: Uuid, command: &str, reason: &str) {
 /// Covers C3, R36.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_instance_that_could_not_be_stopped_in_time_is_down_in_every_view() {
-    let stage = Stage::set(quick_region(3)).await;
-    stage.protect().await;
-    let server = stage.boot(HOST, 1)[0];
-    let region = stage.sandbox.region();
+    let harness = Harness::set(quick_region(3)).await;
+    harness.protect().await;
+    let server = harness.boot(HOST, 1)[0];
+    let region = harness.sandbox.region();
     let policy = Policy {
         stop_limit: Duration::from_secs(2),
         ..quick_policy()
     };
-    let engine = stage.engine(stage.journal(), policy).await;
+    let engine = harness.engine(harness.journal(), policy).await;
     let refused = ApiEffect::Status {
         status: 409,
         retry_after: None,
     };
     region.api_faults().add(ApiFault::always("#os-stop", refused));
-    let notification = crashed(&stage, server).await;
-    let (status, message) = until_over(&stage, notification).await;
+    let notification = crashed(&harness, server).await;
+    let (status, message) = until_closed(&harness, notification).await;
     assert_eq!(status, NotificationStatus::Failed, "{message}");
     engine.stop().await;
-    let _engine = stage.spawn("engine");
+    let _engine = harness.spawn("engine");
     let limit = Duration::from_secs(90);
-    let counted = |kind: &str| json(&stage, &["status"])["instances"][kind].clone();
+    let counted = |kind: &str| json(&harness, &["status"])["instances"][kind].clone();
     until("it to be listed", limit, async || counted("down") == 1).await;
-    assert_given_up(&stage, server, "reboot --hard", &message);
+    assert_given_up(&harness, server, "reboot --hard", &message);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_instance_that_does_not_start_on_its_host_runs_on_another_one_afterwards() {
-    let stage = Stage::set(quick_region(3)).await;
-    stage.protect().await;
-    let server = stage.boot(HOST, 1)[0];
-    let region = stage.sandbox.region();
+    let harness = Harness::set(quick_region(3)).await;
+    harness.protect().await;
+    let server = harness.boot(HOST, 1)[0];
+    let region = harness.sandbox.region();
     let fails = MoveFaultRule::always(MoveFault::StartFails).dest(HOST);
     region.faults().add_move_fault(fails);
     let policy = Policy {
         start_limit: Duration::from_secs(2),
         ..quick_policy()
     };
-    let engine = stage.engine(stage.journal(), policy).await;
-    let notification = crashed(&stage, server).await;
-    stage.until_finished(notification, LIMIT).await;
+    let engine = harness.engine(harness.journal(), policy).await;
+    let notification = crashed(&harness, server).await;
+    harness.until_finished(notification, LIMIT).await;
     let seen = region.server(server).unwrap();
     assert_eq!((seen.vm_state, seen.task_state), (VmState::Active, None));
     let host = seen.host.unwrap();
@@ -561,7 +575,7 @@ async fn an_instance_that_does_not_start_on_its_host_runs_on_another_one_afterwa
     let requests = region.requests();
     let counts = ["#migrate", "#confirmResize", "#evacuate"].map(|action| requests.count(action));
     assert_eq!(counts, [1, 1, 0]);
-    let (_, message) = stage.status(notification).await;
+    let (_, message) = harness.status(notification).await;
     let message = message.unwrap();
     assert!(message.contains(&format!("was moved to {host}")), "{message}");
     engine.stop().await;

@@ -10,7 +10,7 @@ use tachi_domain::recovery::OperatorCommand;
 use tachi_engine::ports::OperatorJournal as _;
 use tachi_sandbox::{ApiEffect, ApiFault, PowerQuery};
 
-use super::support::{Stage, quick_policy, quick_region, until};
+use super::support::{Harness, quick_policy, quick_region, until};
 
 const HOST: &str = "compute-001";
 const LIMIT: Duration = Duration::from_secs(60);
@@ -18,13 +18,13 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// Covers ROW12.
 #[tokio::test(flavor = "multi_thread")]
 async fn twenty_monitors_report_one_host_and_it_is_one_episode_with_one_order() {
-    let stage = Stage::set(quick_region(6)).await;
-    stage.protect().await;
-    let servers = stage.boot(HOST, 4);
-    stage.sandbox.region().faults().link_loss(HOST).unwrap();
-    let process = stage.spawn("api");
-    let api = stage.api().await;
-    let engine = stage.engine(stage.journal(), quick_policy()).await;
+    let harness = Harness::set(quick_region(6)).await;
+    harness.protect().await;
+    let servers = harness.boot(HOST, 4);
+    harness.sandbox.region().faults().link_loss(HOST).unwrap();
+    let process = harness.spawn("api");
+    let api = harness.api().await;
+    let engine = harness.engine(harness.journal(), quick_policy()).await;
     let reports = (0..20).map(|second| {
         // Each has its own time of observation, and half of them do not know yet that it was fenced.
         let body = json!({ "notification": {
@@ -52,10 +52,19 @@ async fn twenty_monitors_report_one_host_and_it_is_one_episode_with_one_order() 
             .all(|row| ["finished", "ignored"].contains(&row["status"].as_str().unwrap()))
     })
     .await;
-    stage.assert_each_exactly_once(&servers, HOST);
-    let requests = stage.sandbox.region().requests();
+    harness.assert_each_exactly_once(&servers, HOST);
+    let requests = harness.sandbox.region().requests();
     assert_eq!(requests.count("POST /MAAS"), 1, "{:?}", requests.counts());
-    assert_eq!(stage.store.desk().recoveries(true).await.unwrap().len(), 1);
+    assert_eq!(
+        harness
+            .store
+            .operator_journal()
+            .recoveries(true)
+            .await
+            .unwrap()
+            .len(),
+        1
+    );
     engine.stop().await;
     drop(process);
 }
@@ -63,30 +72,30 @@ async fn twenty_monitors_report_one_host_and_it_is_one_episode_with_one_order() 
 #[tokio::test(flavor = "multi_thread")]
 async fn forty_hosts_at_once_are_fenced_four_at_a_time_and_only_as_many_as_the_guards_let() {
     const LOST: usize = 40;
-    let stage = Stage::set(quick_region(200)).await;
-    stage.protect().await;
-    let region = stage.sandbox.region();
+    let harness = Harness::set(quick_region(200)).await;
+    harness.protect().await;
+    let region = harness.sandbox.region();
     // Power controllers take their time.
     let slow = ApiEffect::Delay { millis: 100 };
     region.api_faults().add(ApiFault::always("/MAAS", slow));
     let mut lost = Vec::new();
     for number in 1..=LOST {
         let host = format!("compute-{number:03}");
-        let servers = stage.boot(&host, 1);
+        let servers = harness.boot(&host, 1);
         region.faults().link_loss(&host).unwrap();
         lost.push((host, servers));
     }
     let mut notifications = Vec::new();
     for (host, _) in &lost {
-        notifications.push(stage.report(host).await);
+        notifications.push(harness.report(host).await);
     }
     let requests = region.requests();
-    let engine = stage.engine(stage.journal(), quick_policy()).await;
+    let engine = harness.engine(harness.journal(), quick_policy()).await;
     let mut waiting = Vec::new();
     until("all but three to wait", LIMIT, async || {
         waiting.clear();
         for notification in &notifications {
-            let (status, message) = stage.status(*notification).await;
+            let (status, message) = harness.status(*notification).await;
             if status == NotificationStatus::Running
                 && message.is_some_and(|text| text.starts_with("waiting for G6 rate"))
             {
@@ -102,11 +111,11 @@ async fn forty_hosts_at_once_are_fenced_four_at_a_time_and_only_as_many_as_the_g
     })
     .await;
     assert_eq!(requests.count("POST /MAAS"), 3, "{:?}", requests.counts());
-    for recovery in stage.store.desk().recoveries(false).await.unwrap() {
+    for recovery in harness.store.operator_journal().recoveries(false).await.unwrap() {
         if waiting.contains(&recovery.notification) {
-            stage
+            harness
                 .store
-                .desk()
+                .operator_journal()
                 .submit(
                     recovery.id,
                     OperatorCommand::Approve,
@@ -118,10 +127,10 @@ async fn forty_hosts_at_once_are_fenced_four_at_a_time_and_only_as_many_as_the_g
         }
     }
     for notification in notifications {
-        stage.until_finished(notification, LIMIT).await;
+        harness.until_finished(notification, LIMIT).await;
     }
     for (host, servers) in &lost {
-        stage.assert_each_exactly_once(servers, host);
+        harness.assert_each_exactly_once(servers, host);
     }
     assert_eq!(requests.count("POST /MAAS"), 40, "each is ordered off once");
     let (commands, calls) = (
@@ -150,45 +159,45 @@ fn collected(folder: &Path, into: &mut Vec<(String, Vec<u8>)>) {
 /// Covers I9.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_secret_is_in_a_log_an_answer_an_argument_a_row_or_anything_that_is_printed() {
-    let stage = Stage::set(quick_region(4)).await;
-    stage.protect().await;
-    let servers = stage.boot(HOST, 3);
-    let loud = stage.folder.path().join("loud.conf");
+    let harness = Harness::set(quick_region(4)).await;
+    harness.protect().await;
+    let servers = harness.boot(HOST, 3);
+    let loud = harness.folder.path().join("loud.conf");
     std::fs::write(
         &loud,
         "[DEFAULT]\ndebug = true\n[fencing]\nself_test_interval = 1\n",
     )
     .unwrap();
-    let region = stage.sandbox.region();
+    let region = harness.sandbox.region();
     // Errors have long texts, in which secrets could leak.
     region
         .faults()
         .maas_query(HOST, PowerQuery::Fails { status: 403 })
         .unwrap();
     region.faults().link_loss(HOST).unwrap();
-    let notification = stage.report(HOST).await;
+    let notification = harness.report(HOST).await;
     let processes = [
-        stage.spawn_with("engine", std::slice::from_ref(&loud)),
-        stage.spawn_with("api", std::slice::from_ref(&loud)),
+        harness.spawn_with("engine", std::slice::from_ref(&loud)),
+        harness.spawn_with("api", std::slice::from_ref(&loud)),
     ];
     until("it to be held", LIMIT, async || {
-        let (_, message) = stage.status(notification).await;
+        let (_, message) = harness.status(notification).await;
         message.is_some_and(|text| text.starts_with("on hold: "))
     })
     .await;
     let mut seen = Vec::new();
-    let conf = stage.conf();
+    let conf = harness.conf();
     let mut commanded = |words: &[&str]| {
         let args: Vec<&str> = words
             .iter()
             .copied()
             .chain(["--config-file", conf.to_str().unwrap()])
             .collect();
-        let (_, out, err) = tokio::task::block_in_place(|| Stage::command(&args));
+        let (_, out, err) = tokio::task::block_in_place(|| Harness::command(&args));
         assert!(!out.is_empty() || !err.is_empty(), "{words:?} prints nothing");
         seen.push((words.join(" "), format!("{out}{err}").into_bytes()));
     };
-    let recovery = stage.store.desk().recoveries(false).await.unwrap()[0]
+    let recovery = harness.store.operator_journal().recoveries(false).await.unwrap()[0]
         .id
         .to_string();
     for words in [
@@ -202,15 +211,15 @@ async fn no_secret_is_in_a_log_an_answer_an_argument_a_row_or_anything_that_is_p
         commanded(words);
     }
     region.faults().maas_query(HOST, PowerQuery::Truth).unwrap();
-    let id = stage.store.desk().recoveries(false).await.unwrap()[0].id;
-    stage
+    let id = harness.store.operator_journal().recoveries(false).await.unwrap()[0].id;
+    harness
         .store
-        .desk()
+        .operator_journal()
         .submit(id, OperatorCommand::Approve, &ApprovedWait::Current, "test")
         .await
         .unwrap();
-    stage.until_finished(notification, LIMIT).await;
-    stage.assert_each_exactly_once(&servers, HOST);
+    harness.until_finished(notification, LIMIT).await;
+    harness.assert_each_exactly_once(&servers, HOST);
     for words in [
         ["audit", "show"].as_slice(),
         &["recovery", "show", &recovery],
@@ -219,7 +228,7 @@ async fn no_secret_is_in_a_log_an_answer_an_argument_a_row_or_anything_that_is_p
     ] {
         commanded(words);
     }
-    let api = stage.api().await;
+    let api = harness.api().await;
     for path in [
         "/notifications".to_owned(),
         format!("/notifications/{notification}"),
@@ -236,21 +245,21 @@ async fn no_secret_is_in_a_log_an_answer_an_argument_a_row_or_anything_that_is_p
         }
     }
     drop(processes);
-    collected(stage.folder.path(), &mut seen);
+    collected(harness.folder.path(), &mut seen);
     // One of several concurrent processes has the audit log of that name, and the others `fencing-audit.2.jsonl` and so on.
     for name in ["/engine.log", "/api.log", "/fencing-audit."] {
         let told = |(path, text): &(String, Vec<u8>)| path.contains(name) && text.len() > 100;
         assert!(seen.iter().any(told), "{name} was checked");
     }
-    assert_none_is_shown(&stage, &seen);
+    assert_none_is_shown(&harness, &seen);
 }
 
 /// Asserts that no text contains a password or a part of MAAS's key.
-fn assert_none_is_shown(stage: &Stage, seen: &[(String, Vec<u8>)]) {
-    let key = stage.sandbox.maas_api_key();
+fn assert_none_is_shown(harness: &Harness, seen: &[(String, Vec<u8>)]) {
+    let key = harness.sandbox.maas_api_key();
     let passwords = [
-        stage.sandbox.credentials().password,
-        stage.sandbox.credentials_of("masakari", "service").password,
+        harness.sandbox.credentials().password,
+        harness.sandbox.credentials_of("masakari", "service").password,
     ];
     let secrets: Vec<&str> = key
         .split(':')

@@ -9,54 +9,60 @@ use tachi_engine::ports::{EngineRegistry as _, Jobs as _};
 use tachi_sandbox::Boot;
 use uuid::Uuid;
 
-use super::support::{Process, Stage, json, quick_region, run, until};
+use super::support::{Harness, Process, json, quick_region, run, until};
 
 const HOST: &str = "compute-001";
 const LIMIT: Duration = Duration::from_secs(90);
 
 /// Starts a region in which a canary takes this long to build, and an engine; waits for a forecast.
-async fn stage(build: Duration) -> (Stage, Process) {
+async fn harness(build: Duration) -> (Harness, Process) {
     let mut region = quick_region(4);
     region.build_time = build;
-    let stage = Stage::set(region).await;
-    stage.protect().await;
-    let engine = stage.spawn("engine");
+    let harness = Harness::set(region).await;
+    harness.protect().await;
+    let engine = harness.spawn("engine");
     until("an engine and a forecast", LIMIT, async || {
-        let there = !stage.store.roll().engines().await.unwrap().is_empty();
-        there && json(&stage, &["forecast"])["segments"][0]["headroom"].as_u64() > Some(0)
+        let there = !harness
+            .store
+            .engine_registry()
+            .engines()
+            .await
+            .unwrap()
+            .is_empty();
+        there && json(&harness, &["forecast"])["segments"][0]["headroom"].as_u64() > Some(0)
     })
     .await;
-    (stage, engine)
+    (harness, engine)
 }
 
-async fn image(stage: &Stage) -> String {
-    let url = format!("{}/image/v2/images", stage.sandbox.urls().base);
+async fn image(harness: &Harness) -> String {
+    let url = format!("{}/image/v2/images", harness.sandbox.urls().base);
     let all: Value = reqwest::get(url).await.unwrap().json().await.unwrap();
     all["images"][0]["id"].as_str().unwrap().to_owned()
 }
 
-async fn words(stage: &Stage, notice: &str) -> Vec<String> {
-    let image = image(stage).await;
-    let words = [
+async fn arguments(harness: &Harness, notice: &str) -> Vec<String> {
+    let image = image(harness).await;
+    let arguments = [
         "drill", HOST, "--live", "--canary", "2", "--image", &image, "--flavor", "1", "--notice", notice,
         "--yes",
     ];
-    words.map(str::to_owned).to_vec()
+    arguments.map(str::to_owned).to_vec()
 }
 
 /// Starts the command, while the test continues.
-async fn begun(stage: &Stage, notice: &str) -> Child {
-    begun_with(stage, notice, "").await
+async fn start_drill(harness: &Harness, notice: &str) -> Child {
+    start_drill_with(harness, notice, "").await
 }
 
-/// As `begun`, with additional lines of configuration.
-async fn begun_with(stage: &Stage, notice: &str, lines: &str) -> Child {
-    let more = stage.folder.path().join("drill.conf");
+/// As `start_drill`, with additional lines of configuration.
+async fn start_drill_with(harness: &Harness, notice: &str, lines: &str) -> Child {
+    let more = harness.folder.path().join("drill.conf");
     std::fs::write(&more, lines).unwrap();
     Command::new(env!("CARGO_BIN_EXE_tachi"))
-        .args(words(stage, notice).await)
+        .args(arguments(harness, notice).await)
         .args(["-f", "json", "--config-file"])
-        .arg(stage.conf())
+        .arg(harness.conf())
         .arg("--config-file")
         .arg(more)
         .stdin(Stdio::null())
@@ -79,26 +85,26 @@ async fn ended(drill: Child) -> (i32, String, String) {
 }
 
 /// Returns the canaries in Nova.
-fn canaries(stage: &Stage) -> Vec<Uuid> {
-    let all = stage.sandbox.region().snapshot().into_iter();
+fn canaries(harness: &Harness) -> Vec<Uuid> {
+    let all = harness.sandbox.region().snapshot().into_iter();
     all.filter(|one| one.name.starts_with("tachi-canary-"))
         .map(|one| one.id)
         .collect()
 }
 
 /// Counts the power-off orders.
-fn orders(stage: &Stage) -> u64 {
-    let counts = stage.sandbox.region().requests().counts();
+fn orders(harness: &Harness) -> u64 {
+    let counts = harness.sandbox.region().requests().counts();
     let off = counts.iter().filter(|(route, _)| route.contains("power_off"));
     off.map(|(_, count)| *count).sum()
 }
 
-fn runs(stage: &Stage) -> bool {
-    stage.sandbox.region().host(HOST).unwrap().power
+fn runs(harness: &Harness) -> bool {
+    harness.sandbox.region().host(HOST).unwrap().power
 }
 
-async fn grade(stage: &Stage) -> (Option<Severity>, String) {
-    let lines = stage.store.jobs().jobs().await.unwrap();
+async fn grade(harness: &Harness) -> (Option<Severity>, String) {
+    let lines = harness.store.jobs().jobs().await.unwrap();
     let row = lines
         .into_iter()
         .find(|line| line.name == "live drill compute-001");
@@ -108,30 +114,30 @@ async fn grade(stage: &Stage) -> (Option<Severity>, String) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn operator_a_live_drill_kills_a_host_with_canaries_alone_and_measures_how_they_come_back() {
-    let (stage, _engine) = stage(Duration::from_millis(300)).await;
-    let others = stage.boot("compute-002", 3);
-    let drill = begun(&stage, "1m").await;
-    until("the host to be switched off", LIMIT, async || !runs(&stage)).await;
-    let canaries = canaries(&stage);
+    let (harness, _engine) = harness(Duration::from_millis(300)).await;
+    let others = harness.boot("compute-002", 3);
+    let drill = start_drill(&harness, "1m").await;
+    until("the host to be switched off", LIMIT, async || !runs(&harness)).await;
+    let canaries = canaries(&harness);
     assert_eq!(canaries.len(), 2);
-    assert_eq!(orders(&stage), 1);
-    stage.report(HOST).await;
-    let (code, told, note) = ended(drill).await;
-    assert_eq!(code, 0, "{told}{note}");
-    let told: Value = serde_json::from_str(&told).unwrap();
-    assert_eq!(told["grade"], "ok", "{told:#}");
-    assert_eq!(told["unnoticed_for_seconds"], Value::Null);
-    assert_eq!(told["status"], "finished");
-    for canary in told["canaries"].as_array().unwrap() {
+    assert_eq!(orders(&harness), 1);
+    harness.report(HOST).await;
+    let (code, printed, note) = ended(drill).await;
+    assert_eq!(code, 0, "{printed}{note}");
+    let printed: Value = serde_json::from_str(&printed).unwrap();
+    assert_eq!(printed["grade"], "ok", "{printed:#}");
+    assert_eq!(printed["unnoticed_for_seconds"], Value::Null);
+    assert_eq!(printed["status"], "finished");
+    for canary in printed["canaries"].as_array().unwrap() {
         assert_ne!(canary["to"], HOST);
         assert!(
-            canary["down_seconds"].as_f64() > told["noticed_seconds"].as_f64(),
+            canary["down_seconds"].as_f64() > printed["noticed_seconds"].as_f64(),
             "{canary:#}"
         );
     }
-    assert_eq!(told["others"], serde_json::json!([]));
-    assert_eq!(self::canaries(&stage), Vec::<Uuid>::new(), "they are deleted");
-    let region = stage.sandbox.region();
+    assert_eq!(printed["others"], serde_json::json!([]));
+    assert_eq!(self::canaries(&harness), Vec::<Uuid>::new(), "they are deleted");
+    let region = harness.sandbox.region();
     assert_eq!(region.double_runs(), 0);
     assert_eq!(region.lost(&others), Vec::<Uuid>::new());
     assert!(
@@ -139,7 +145,7 @@ async fn operator_a_live_drill_kills_a_host_with_canaries_alone_and_measures_how
             .iter()
             .all(|id| region.server(*id).unwrap().host.as_deref() == Some("compute-002"))
     );
-    assert_eq!(grade(&stage).await.0, Some(Severity::Ok));
+    assert_eq!(grade(&harness).await.0, Some(Severity::Ok));
     let shown = region.host(HOST).unwrap();
     assert!(!shown.enabled && !shown.power);
     let reason = shown.disabled_reason.unwrap();
@@ -149,7 +155,7 @@ async fn operator_a_live_drill_kills_a_host_with_canaries_alone_and_measures_how
     region.faults().power_on(HOST).unwrap();
     let back = ["host", "return", HOST, "--do", "--reason", "a drill", "--yes"];
     until("the host to be returned to service", LIMIT, async || {
-        run(&stage, &back).0 == 0
+        run(&harness, &back).0 == 0
     })
     .await;
     assert!(region.host(HOST).unwrap().enabled);
@@ -157,35 +163,35 @@ async fn operator_a_live_drill_kills_a_host_with_canaries_alone_and_measures_how
 
 #[tokio::test(flavor = "multi_thread")]
 async fn operator_a_live_drill_reports_a_host_that_no_monitor_has_noticed() {
-    let (stage, _engine) = stage(Duration::from_millis(300)).await;
-    let (code, told, note) = ended(begun(&stage, "1s").await).await;
-    assert_eq!(code, 1, "{told}{note}");
-    let told: Value = serde_json::from_str(&told).unwrap();
+    let (harness, _engine) = harness(Duration::from_millis(300)).await;
+    let (code, printed, note) = ended(start_drill(&harness, "1s").await).await;
+    assert_eq!(code, 1, "{printed}{note}");
+    let printed: Value = serde_json::from_str(&printed).unwrap();
     assert_eq!(
-        (&told["grade"], &told["unnoticed_for_seconds"]),
+        (&printed["grade"], &printed["unnoticed_for_seconds"]),
         (&"warn".into(), &1.into())
     );
     assert!(
-        told["sentence"]
+        printed["sentence"]
             .as_str()
             .unwrap()
             .contains("NO MONITOR reported it within 1 s")
     );
     assert!(note.contains("the drill reports it"), "{note}");
-    assert_eq!(canaries(&stage), Vec::<Uuid>::new());
-    assert_eq!(stage.sandbox.region().double_runs(), 0);
+    assert_eq!(canaries(&harness), Vec::<Uuid>::new());
+    assert_eq!(harness.sandbox.region().double_runs(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn operator_a_live_drill_touches_nothing_of_a_host_with_somebodys_instance() {
-    let (stage, _engine) = stage(Duration::from_millis(300)).await;
-    let region = stage.sandbox.region();
-    let theirs = stage.boot(HOST, 1);
+    let (harness, _engine) = harness(Duration::from_millis(300)).await;
+    let region = harness.sandbox.region();
+    let theirs = harness.boot(HOST, 1);
     region.requests().clear();
-    let words = words(&stage, "1s").await;
-    let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    let (code, told, note) = run(&stage, &words);
-    assert_eq!(code, 1, "{told}{note}");
+    let arguments = arguments(&harness, "1s").await;
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let (code, printed, note) = run(&harness, &arguments);
+    assert_eq!(code, 1, "{printed}{note}");
     assert!(
         note.contains("cannot be drilled live now") && note.contains("tachi host drain compute-001"),
         "{note}"
@@ -195,42 +201,42 @@ async fn operator_a_live_drill_touches_nothing_of_a_host_with_somebodys_instance
         .filter(|route| !route.starts_with("GET ") && !route.contains("auth/tokens"))
         .collect();
     assert_eq!(changed, Vec::<String>::new());
-    assert!(runs(&stage) && region.server(theirs[0]).unwrap().host.as_deref() == Some(HOST));
+    assert!(runs(&harness) && region.server(theirs[0]).unwrap().host.as_deref() == Some(HOST));
     // Without a terminal --yes is required, and missing options are named.
-    let (code, _, note) = run(&stage, &["drill", HOST, "--live"]);
+    let (code, _, note) = run(&harness, &["drill", HOST, "--live"]);
     assert!(code == 2 && note.contains("--canary"), "{note}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn operator_a_live_drill_ends_when_somebody_comes_while_its_canaries_are_built() {
-    let (stage, _engine) = stage(Duration::from_secs(4)).await;
-    let drill = begun(&stage, "1s").await;
+    let (harness, _engine) = harness(Duration::from_secs(4)).await;
+    let drill = start_drill(&harness, "1s").await;
     until("canaries to be requested", LIMIT, async || {
-        canaries(&stage).len() == 2
+        canaries(&harness).len() == 2
     })
     .await;
-    let region = stage.sandbox.region();
+    let region = harness.sandbox.region();
     let theirs = region.boot(&Boot::on(HOST, 1)).unwrap();
-    let (code, told, note) = ended(drill).await;
-    assert_eq!(code, 1, "{told}{note}");
+    let (code, printed, note) = ended(drill).await;
+    assert_eq!(code, 1, "{printed}{note}");
     assert!(
         note.contains("was not switched off: instance") && note.contains("its service is as it was"),
         "{note}"
     );
-    assert_eq!(orders(&stage), 0);
-    assert!(runs(&stage) && region.host(HOST).unwrap().enabled);
-    assert_eq!(canaries(&stage), Vec::<Uuid>::new());
+    assert_eq!(orders(&harness), 0);
+    assert!(runs(&harness) && region.host(HOST).unwrap().enabled);
+    assert_eq!(canaries(&harness), Vec::<Uuid>::new());
     assert_eq!(region.server(theirs[0]).unwrap().host.as_deref(), Some(HOST));
-    assert_eq!(grade(&stage).await.0, Some(Severity::Err));
+    assert_eq!(grade(&harness).await.0, Some(Severity::Err));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn operator_a_live_drill_that_is_stopped_or_killed_leaves_nothing_that_cannot_be_cleaned_up() {
-    let (stage, _engine) = stage(Duration::from_secs(4)).await;
-    let region = stage.sandbox.region();
-    let drill = begun(&stage, "1s").await;
+    let (harness, _engine) = harness(Duration::from_secs(4)).await;
+    let region = harness.sandbox.region();
+    let drill = start_drill(&harness, "1s").await;
     until("canaries to be requested", LIMIT, async || {
-        canaries(&stage).len() == 2
+        canaries(&harness).len() == 2
     })
     .await;
     interrupt(&drill);
@@ -240,46 +246,46 @@ async fn operator_a_live_drill_that_is_stopped_or_killed_leaves_nothing_that_can
         note.contains("stopped by Ctrl-C; the canaries are deleted"),
         "{note}"
     );
-    assert_eq!(canaries(&stage), Vec::<Uuid>::new());
+    assert_eq!(canaries(&harness), Vec::<Uuid>::new());
 
-    let mut drill = begun(&stage, "1s").await;
+    let mut drill = start_drill(&harness, "1s").await;
     until("canaries to be requested", LIMIT, async || {
-        canaries(&stage).len() == 2
+        canaries(&harness).len() == 2
     })
     .await;
     drill.kill().unwrap();
     drill.wait().unwrap();
     // The next drill resumes nothing, and refuses to start beside leftovers.
-    let words = words(&stage, "1s").await;
-    let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    let (code, _, note) = run(&stage, &words);
+    let arguments = arguments(&harness, "1s").await;
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let (code, _, note) = run(&harness, &arguments);
     assert_eq!(code, 1);
     assert!(note.contains("tachi drill compute-001 --clean-up"), "{note}");
     // An instance of another project that looks like a canary must not be deleted.
     let alike = region
         .boot(&Boot::on("compute-002", 1).metadata("tachi_drill_host", HOST))
         .unwrap();
-    let (code, told, note) = run(&stage, &["drill", HOST, "--clean-up", "--yes"]);
-    assert_eq!(code, 0, "{told}{note}");
-    assert!(told.contains("2 canaries deleted"), "{told}");
-    assert_eq!(canaries(&stage), Vec::<Uuid>::new());
+    let (code, printed, note) = run(&harness, &["drill", HOST, "--clean-up", "--yes"]);
+    assert_eq!(code, 0, "{printed}{note}");
+    assert!(printed.contains("2 canaries deleted"), "{printed}");
+    assert_eq!(canaries(&harness), Vec::<Uuid>::new());
     assert!(region.server(alike[0]).is_ok());
-    assert_eq!(grade(&stage).await.0, Some(Severity::Unknown));
-    let (code, told, _) = run(&stage, &["drill", HOST, "--clean-up", "--yes"]);
-    assert!(code == 0 && told.contains("no canaries"), "{told}");
-    assert!(runs(&stage));
-    assert_eq!(orders(&stage), 0);
+    assert_eq!(grade(&harness).await.0, Some(Severity::Unknown));
+    let (code, printed, _) = run(&harness, &["drill", HOST, "--clean-up", "--yes"]);
+    assert!(code == 0 && printed.contains("no canaries"), "{printed}");
+    assert!(runs(&harness));
+    assert_eq!(orders(&harness), 0);
 }
 
 /// Time that a drill waits before its last check, with its canaries built and the host disabled.
-const WAITS: &str = "[recovery]\nproxy_hold = 12\n";
+const PROXY_HOLD_CONF: &str = "[recovery]\nproxy_hold = 12\n";
 
 /// An operator's reason to disable the host.
 const BROKEN: &str = "RAID controller is broken, do not enable";
 
-async fn until_closed(stage: &Stage) {
+async fn until_closed(harness: &Harness) {
     until("the host to be closed for the drill", LIMIT, async || {
-        let shown = stage.sandbox.region().host(HOST).unwrap();
+        let shown = harness.sandbox.region().host(HOST).unwrap();
         shown
             .disabled_reason
             .is_some_and(|reason| reason.starts_with("live drill ["))
@@ -295,20 +301,20 @@ fn interrupt(drill: &Child) {
 /// Covers R30.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_drill_whose_host_fails_by_itself_leaves_its_service_to_the_recovery() {
-    let (stage, _engine) = stage(Duration::from_millis(300)).await;
-    let region = stage.sandbox.region();
-    let drill = begun_with(&stage, "1m", WAITS).await;
-    until_closed(&stage).await;
+    let (harness, _engine) = harness(Duration::from_millis(300)).await;
+    let region = harness.sandbox.region();
+    let drill = start_drill_with(&harness, "1m", PROXY_HOLD_CONF).await;
+    until_closed(&harness).await;
     region.faults().power_loss(HOST).unwrap();
-    let report = stage.report(HOST).await;
-    stage.until_finished(report, LIMIT).await;
-    let (code, told, note) = ended(drill).await;
-    assert_eq!(code, 1, "{told}{note}");
+    let report = harness.report(HOST).await;
+    harness.until_finished(report, LIMIT).await;
+    let (code, printed, note) = ended(drill).await;
+    assert_eq!(code, 1, "{printed}{note}");
     assert!(
         note.contains("was not switched off") && note.contains("its service is LEFT AS IT IS: its recovery "),
         "{note}"
     );
-    assert_eq!(orders(&stage), 0);
+    assert_eq!(orders(&harness), 0);
     let shown = region.host(HOST).unwrap();
     assert!(!shown.enabled && shown.forced_down, "{shown:?}");
 
@@ -319,24 +325,24 @@ async fn a_drill_whose_host_fails_by_itself_leaves_its_service_to_the_recovery()
     })
     .await;
     assert!(!region.host(HOST).unwrap().enabled);
-    assert_eq!(canaries(&stage), Vec::<Uuid>::new());
+    assert_eq!(canaries(&harness), Vec::<Uuid>::new());
     assert_eq!(region.double_runs(), 0);
 }
 
 /// Covers R30.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_drill_leaves_a_service_that_an_operator_has_disabled() {
-    let (stage, _engine) = stage(Duration::from_secs(3)).await;
-    let region = stage.sandbox.region();
+    let (harness, _engine) = harness(Duration::from_secs(3)).await;
+    let region = harness.sandbox.region();
     // Right before the drill closes the host, or right after; while it waits; and right before Ctrl-C.
     for (closed, stopped) in [(false, false), (true, false), (true, true)] {
-        let drill = begun_with(&stage, "1m", WAITS).await;
+        let drill = start_drill_with(&harness, "1m", PROXY_HOLD_CONF).await;
         if closed {
-            until_closed(&stage).await;
+            until_closed(&harness).await;
         } else {
             until("canaries to be built", LIMIT, async || {
                 let host = |id: Uuid| region.server(id).ok().and_then(|server| server.host);
-                let built = canaries(&stage).into_iter().filter_map(host);
+                let built = canaries(&harness).into_iter().filter_map(host);
                 built.filter(|host| host == HOST).count() == 2
             })
             .await;
@@ -345,8 +351,8 @@ async fn a_drill_leaves_a_service_that_an_operator_has_disabled() {
         if stopped {
             interrupt(&drill);
         }
-        let (code, told, note) = ended(drill).await;
-        assert_eq!(code, 1, "{told}{note}");
+        let (code, printed, note) = ended(drill).await;
+        assert_eq!(code, 1, "{printed}{note}");
         let shown = region.host(HOST).unwrap();
         assert!(!shown.enabled, "closed {closed}, stopped {stopped}: {note}");
         assert_eq!(shown.disabled_reason.as_deref(), Some(BROKEN), "{note}");
@@ -357,17 +363,17 @@ async fn a_drill_leaves_a_service_that_an_operator_has_disabled() {
         );
         let left = note.contains("its service is LEFT AS IT IS: another actor has changed it");
         assert!(left || !closed, "closed {closed}, stopped {stopped}: {note}");
-        assert_eq!(canaries(&stage), Vec::<Uuid>::new());
+        assert_eq!(canaries(&harness), Vec::<Uuid>::new());
         region.operator().set_service(HOST, true, None).unwrap();
     }
-    assert!(runs(&stage) && orders(&stage) == 0);
+    assert!(runs(&harness) && orders(&harness) == 0);
 
     // A host that a person has drained was opened for the canaries, and is closed again for the same reason.
     let drained = "firmware (drained by ada) [tachi drain 1]";
     region.operator().set_service(HOST, false, Some(drained)).unwrap();
-    let drill = begun(&stage, "1m").await;
+    let drill = start_drill(&harness, "1m").await;
     until("canaries to be requested", LIMIT, async || {
-        canaries(&stage).len() == 2
+        canaries(&harness).len() == 2
     })
     .await;
     interrupt(&drill);

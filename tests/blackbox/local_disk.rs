@@ -7,42 +7,42 @@ use tachi_domain::entity::notification::NotificationStatus;
 use tachi_sandbox::Boot;
 use uuid::Uuid;
 
-use super::support::{Api, Stage, json as told, quick_region, run, until};
+use super::support::{Api, Harness, json as printed, quick_region, run, until};
 
 const HOST: &str = "compute-001";
 const LIMIT: Duration = Duration::from_secs(90);
 /// Longer than the evacuation of the others takes.
 const WAIT: Duration = Duration::from_secs(20);
 
-fn boot(stage: &Stage, treatment: Option<&str>) -> Uuid {
+fn boot(harness: &Harness, treatment: Option<&str>) -> Uuid {
     let one = Boot::on(HOST, 1).metadata("HA_Enabled", "True");
     let one = match treatment {
         Some(text) => one.metadata("HA_Local_Disk", text),
         None => one,
     };
-    stage.sandbox.region().boot(&one).unwrap()[0]
+    harness.sandbox.region().boot(&one).unwrap()[0]
 }
 
 async fn read(monitors: &Api, disks: &[Uuid]) {
     let says = json!({"version": "test", "watching": false, "local_disks": disks});
-    assert_eq!(monitors.sign_with(HOST, "instance", says).await, 204);
+    assert_eq!(monitors.send_heartbeat_with(HOST, "instance", says).await, 204);
 }
 
-fn finding(stage: &Stage) -> Option<Value> {
-    let status = told(stage, &["status"]);
+fn finding(harness: &Harness) -> Option<Value> {
+    let status = printed(harness, &["status"]);
     let mut found = status["findings"].as_array().unwrap().iter();
     found.find(|one| one["code"] == "LOCAL_DISK").cloned()
 }
 
-fn is_on_host(stage: &Stage, server: Uuid) -> bool {
-    stage.sandbox.region().server(server).unwrap().host.as_deref() == Some(HOST)
+fn is_on_host(harness: &Harness, server: Uuid) -> bool {
+    harness.sandbox.region().server(server).unwrap().host.as_deref() == Some(HOST)
 }
 
-fn shown(stage: &Stage, server: Uuid) -> String {
-    run(stage, &["show", &server.to_string()]).1
+fn shown(harness: &Harness, server: Uuid) -> String {
+    run(harness, &["show", &server.to_string()]).1
 }
 
-fn assert_disks_are_shown(stage: &Stage, evacuated: Uuid, waits: Uuid, leaves: Uuid, unread: Uuid) {
+fn assert_disks_are_shown(harness: &Harness, evacuated: Uuid, waits: Uuid, leaves: Uuid, unread: Uuid) {
     for (server, text) in [
         (
             evacuated,
@@ -58,10 +58,10 @@ fn assert_disks_are_shown(stage: &Stage, evacuated: Uuid, waits: Uuid, leaves: U
         ),
         (unread, "disk: not on a local file system of this host"),
     ] {
-        let text_of = shown(stage, server);
+        let text_of = shown(harness, server);
         assert!(text_of.contains(text), "{text}\n{text_of}");
     }
-    let (_, list, _) = run(stage, &["instance", "list", "--host", HOST]);
+    let (_, list, _) = run(harness, &["instance", "list", "--host", HOST]);
     assert!(
         list.contains("local (wait:20s)") && list.contains("shared or unknown"),
         "{list}"
@@ -71,23 +71,23 @@ fn assert_disks_are_shown(stage: &Stage, evacuated: Uuid, waits: Uuid, leaves: U
 /// Covers R14, P4.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_monitor_has_read_on_a_local_disk_is_reported_and_treated_as_its_owner_has_set() {
-    let stage = Stage::set(quick_region(4)).await;
-    stage.protect().await;
-    let (leaves, waits) = (boot(&stage, Some("leave")), boot(&stage, Some("wait:20s")));
-    let (evacuated, unread) = (boot(&stage, None), boot(&stage, Some("leave")));
-    let (_api, _engine) = (stage.spawn("api"), stage.spawn("engine"));
-    let unbound = stage.api().await;
+    let harness = Harness::set(quick_region(4)).await;
+    harness.protect().await;
+    let (leaves, waits) = (boot(&harness, Some("leave")), boot(&harness, Some("wait:20s")));
+    let (evacuated, unread) = (boot(&harness, None), boot(&harness, Some("leave")));
+    let (_api, _engine) = (harness.spawn("api"), harness.spawn("engine"));
+    let unbound = harness.api().await;
     read(&unbound, &[leaves, waits, evacuated, unread]).await;
     until("the instances to be listed", LIMIT, async || {
-        told(&stage, &["status"])["instances"]["protected"] == 4
+        printed(&harness, &["status"])["instances"]["protected"] == 4
     })
     .await;
     assert_eq!(
-        finding(&stage),
+        finding(&harness),
         None,
         "a monitor that is bound to no host proves nothing"
     );
-    let disks = told(&stage, &["instance", "list", "--host", HOST]);
+    let disks = printed(&harness, &["instance", "list", "--host", HOST]);
     assert!(
         disks
             .as_array()
@@ -97,30 +97,30 @@ async fn what_a_monitor_has_read_on_a_local_disk_is_reported_and_treated_as_its_
         "{disks}"
     );
 
-    read(&stage.api_of_monitor(HOST).await, &[leaves, waits, evacuated]).await;
-    until("the finding", LIMIT, async || finding(&stage).is_some()).await;
-    let found = finding(&stage).unwrap();
+    read(&harness.api_of_monitor(HOST).await, &[leaves, waits, evacuated]).await;
+    until("the finding", LIMIT, async || finding(&harness).is_some()).await;
+    let found = finding(&harness).unwrap();
     assert_eq!(
         (&found["grade"], &found["subjects"], &found["instances"]),
         (&json!("info"), &json!([HOST]), &json!(1)),
         "{found}"
     );
-    assert_disks_are_shown(&stage, evacuated, waits, leaves, unread);
+    assert_disks_are_shown(&harness, evacuated, waits, leaves, unread);
 
-    stage.sandbox.region().faults().power_loss(HOST).unwrap();
+    harness.sandbox.region().faults().power_loss(HOST).unwrap();
     let began = Instant::now();
-    let notification = stage.report(HOST).await;
+    let notification = harness.report(HOST).await;
     until("those that wait for nothing to be moved", LIMIT, async || {
-        !is_on_host(&stage, evacuated) && !is_on_host(&stage, unread)
+        !is_on_host(&harness, evacuated) && !is_on_host(&harness, unread)
     })
     .await;
     until("the message to show the wait", LIMIT, async || {
-        let (_, message) = stage.status(notification).await;
+        let (_, message) = harness.status(notification).await;
         let message = message.unwrap_or_default();
         message.contains("1 instance waits until ") && message.contains(" for its host (local disk)")
     })
     .await;
-    let moves = told(&stage, &["instance", "list", "--recovering"]);
+    let moves = printed(&harness, &["instance", "list", "--recovering"]);
     let own = moves
         .as_array()
         .unwrap()
@@ -129,24 +129,24 @@ async fn what_a_monitor_has_read_on_a_local_disk_is_reported_and_treated_as_its_
     let own = own.unwrap();
     assert_eq!(own["waits"]["for"], "local-disk", "{own}");
     assert_eq!(own["needs_person"], false, "{own}");
-    let says = shown(&stage, waits);
+    let says = shown(&harness, waits);
     assert!(
         says.contains("known: its disk is on this host alone: it waits for the host until "),
         "{says}"
     );
     assert!(
-        is_on_host(&stage, waits) && began.elapsed() < WAIT,
+        is_on_host(&harness, waits) && began.elapsed() < WAIT,
         "{:?}",
         began.elapsed()
     );
 
     until("the wait to end", LIMIT, async || {
-        !stage.sandbox.region().migrations(waits).is_empty()
+        !harness.sandbox.region().migrations(waits).is_empty()
     })
     .await;
     assert!(began.elapsed() >= WAIT, "{:?}", began.elapsed());
-    stage.until_finished(notification, LIMIT).await;
-    let (status, message) = stage.status(notification).await;
+    harness.until_finished(notification, LIMIT).await;
+    let (status, message) = harness.status(notification).await;
     assert_eq!(status, NotificationStatus::Finished);
     assert_eq!(
         message.as_deref(),
@@ -154,49 +154,49 @@ async fn what_a_monitor_has_read_on_a_local_disk_is_reported_and_treated_as_its_
             "3 instances moved, 1 left where it was, 0 need an operator; 1 excluded instance is started when compute-001 has returned"
         )
     );
-    assert!(is_on_host(&stage, leaves) && stage.sandbox.region().migrations(leaves).is_empty());
-    let story = told(&stage, &["recovery", "show", HOST]).to_string();
+    assert!(is_on_host(&harness, leaves) && harness.sandbox.region().migrations(leaves).is_empty());
+    let history = printed(&harness, &["recovery", "show", HOST]).to_string();
     for text in [
         "local_disk is leave",
         "its host is not back in time, so it is evacuated without its disk",
     ] {
-        assert!(story.contains(text), "{text}\n{story}");
+        assert!(history.contains(text), "{text}\n{history}");
     }
-    stage.assert_each_exactly_once(&[waits, evacuated, unread], HOST);
+    harness.assert_each_exactly_once(&[waits, evacuated, unread], HOST);
 }
 
 /// Covers R14.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_operator_ends_a_wait_for_a_local_disk() {
-    let stage = Stage::set(quick_region(4)).await;
-    stage.protect().await;
-    let (first, second) = (boot(&stage, Some("wait:2h")), boot(&stage, Some("wait:2h")));
-    let (_api, _engine) = (stage.spawn("api"), stage.spawn("engine"));
-    read(&stage.api_of_monitor(HOST).await, &[first, second]).await;
+    let harness = Harness::set(quick_region(4)).await;
+    harness.protect().await;
+    let (first, second) = (boot(&harness, Some("wait:2h")), boot(&harness, Some("wait:2h")));
+    let (_api, _engine) = (harness.spawn("api"), harness.spawn("engine"));
+    read(&harness.api_of_monitor(HOST).await, &[first, second]).await;
     until("the reading to be stored", LIMIT, async || {
-        let disks = told(&stage, &["instance", "list", "--host", HOST]);
+        let disks = printed(&harness, &["instance", "list", "--host", HOST]);
         let is_local = |one: &Value| one["disk"]["place"] == "local";
         disks
             .as_array()
             .is_some_and(|all| all.len() == 2 && all.iter().all(is_local))
     })
     .await;
-    stage.sandbox.region().faults().power_loss(HOST).unwrap();
-    let notification = stage.report(HOST).await;
+    harness.sandbox.region().faults().power_loss(HOST).unwrap();
+    let notification = harness.report(HOST).await;
     until("both to wait", LIMIT, async || {
-        let message = stage.status(notification).await.1.unwrap_or_default();
+        let message = harness.status(notification).await.1.unwrap_or_default();
         message.starts_with("2 instances wait for their host (local disk)")
     })
     .await;
     for (server, word) in [(first, "--retry"), (second, "--dismiss")] {
         let id = server.to_string();
         assert_eq!(
-            run(&stage, &["instance", "resolve", &id, word, "--reason", "test"]).0,
+            run(&harness, &["instance", "resolve", &id, word, "--reason", "test"]).0,
             0,
             "{word}"
         );
     }
-    stage.until_finished(notification, LIMIT).await;
-    stage.assert_each_exactly_once(&[first], HOST);
-    assert!(is_on_host(&stage, second));
+    harness.until_finished(notification, LIMIT).await;
+    harness.assert_each_exactly_once(&[first], HOST);
+    assert!(is_on_host(&harness, second));
 }

@@ -5,15 +5,15 @@ use std::time::Duration;
 use serde_json::json;
 use tachi_domain::entity::notification::NotificationStatus;
 
-use super::support::{Api, Stage, json as told, quick_region, until};
+use super::support::{Api, Harness, json as printed, quick_region, until};
 
 const HOST: &str = "compute-001";
 /// Heartbeats contradict a report only when they are received more than 80 s after its date.
 const LIMIT: Duration = Duration::from_secs(240);
 
-fn append(stage: &Stage, text: &str) {
-    let conf = std::fs::read_to_string(stage.conf()).unwrap();
-    std::fs::write(stage.conf(), conf + text).unwrap();
+fn append(harness: &Harness, text: &str) {
+    let conf = std::fs::read_to_string(harness.conf()).unwrap();
+    std::fs::write(harness.conf(), conf + text).unwrap();
 }
 
 /// Sends a heartbeat of each of the three monitors of the host, with this uptime.
@@ -22,7 +22,7 @@ async fn beat(monitors: &Api, seconds: u64) {
         let says = json!({
             "version": "test", "watching": false, "boot_id": "8f4d7e0e-0000-4000-8000-000000000001", "uptime_ms": seconds * 1_000,
         });
-        assert_eq!(monitors.sign_with(HOST, kind, says).await, 204);
+        assert_eq!(monitors.send_heartbeat_with(HOST, kind, says).await, 204);
     }
 }
 
@@ -30,32 +30,32 @@ async fn beat(monitors: &Api, seconds: u64) {
 /// Covers R15.
 #[tokio::test(flavor = "multi_thread")]
 async fn slow_a_host_with_continued_monitor_heartbeats_is_not_evacuated_on_a_bare_normal() {
-    let stage = Stage::set(quick_region(4)).await;
-    stage.protect().await;
-    let servers = stage.boot(HOST, 2);
-    let conf = std::fs::read_to_string(stage.conf()).unwrap();
+    let harness = Harness::set(quick_region(4)).await;
+    harness.protect().await;
+    let servers = harness.boot(HOST, 2);
+    let conf = std::fs::read_to_string(harness.conf()).unwrap();
     let external = "[fencing]\nmode = external\nnormal_without_evidence = wait\nheartbeat_stale_after = 5\n";
-    std::fs::write(stage.conf(), conf.replace("[fencing]\n", external)).unwrap();
-    append(&stage, "[DEFAULT]\nwait_period_after_service_update = 25\n");
-    let (_api, _engine) = (stage.spawn("api"), stage.spawn("engine"));
-    let monitors = stage.api_of_monitor(HOST).await;
+    std::fs::write(harness.conf(), conf.replace("[fencing]\n", external)).unwrap();
+    append(&harness, "[DEFAULT]\nwait_period_after_service_update = 25\n");
+    let (_api, _engine) = (harness.spawn("api"), harness.spawn("engine"));
+    let monitors = harness.api_of_monitor(HOST).await;
     beat(&monitors, 1_000).await;
     until("the heartbeats to be written", LIMIT, async || {
-        let listed = told(&stage, &["monitor", "list"]);
+        let listed = printed(&harness, &["monitor", "list"]);
         let counts = |one: &serde_json::Value| one["heartbeat_use"] == "counts";
         listed
             .as_array()
             .is_some_and(|all| all.len() == 3 && all.iter().all(counts))
     })
     .await;
-    stage.sandbox.region().faults().agent_stop(HOST).unwrap();
-    let notification = stage.report(HOST).await;
+    harness.sandbox.region().faults().agent_stop(HOST).unwrap();
+    let notification = harness.report(HOST).await;
     let began = std::time::Instant::now();
     let mut hold = String::new();
     until("the recovery to be on hold", LIMIT, async || {
         beat(&monitors, 1_010 + began.elapsed().as_secs()).await;
         tokio::time::sleep(Duration::from_secs(3)).await;
-        hold = told(&stage, &["recovery", "list", "--state", "held"]).to_string();
+        hold = printed(&harness, &["recovery", "list", "--state", "held"]).to_string();
         hold.contains("sent heartbeats at")
     })
     .await;
@@ -64,8 +64,8 @@ async fn slow_a_host_with_continued_monitor_heartbeats_is_not_evacuated_on_a_bar
         "{:?}: {hold}",
         began.elapsed()
     );
-    assert_eq!(stage.status(notification).await.0, NotificationStatus::Running);
-    let region = stage.sandbox.region();
+    assert_eq!(harness.status(notification).await.0, NotificationStatus::Running);
+    let region = harness.sandbox.region();
     assert_eq!(region.requests().count("#evacuate"), 0);
     assert_eq!(region.ledger().double_runs, 0);
     assert_eq!(region.lost(&servers), Vec::<uuid::Uuid>::new());

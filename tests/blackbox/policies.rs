@@ -11,14 +11,14 @@ use tachi_sandbox::{ApiEffect, ApiFault, Boot};
 use uuid::Uuid;
 
 use super::recovery::everything;
-use super::support::{Stage, quick_policy, quick_region, until};
+use super::support::{Harness, quick_policy, quick_region, until};
 
 const HOST: &str = "compute-001";
 const LIMIT: Duration = Duration::from_secs(40);
 
 /// Sends a report that is dated `later` seconds from now.
 async fn report(
-    stage: &Stage,
+    harness: &Harness,
     kind: NotificationType,
     pairs: &[(&str, &str)],
     later: i64,
@@ -35,71 +35,75 @@ async fn report(
         evidence: None,
         reporter: None,
     };
-    let accepted = stage.store.registry().accept_notification(&new, 180, now).await?;
+    let accepted = harness
+        .store
+        .registry()
+        .accept_notification(&new, 180, now)
+        .await?;
     Ok(accepted.id)
 }
 
-async fn host_stopped(stage: &Stage, status: &str) -> Result<NotificationId, RegistryError> {
+async fn host_stopped(harness: &Harness, status: &str) -> Result<NotificationId, RegistryError> {
     let pairs = [("event", "STOPPED"), ("host_status", status)];
-    report(stage, NotificationType::ComputeHost, &pairs, 0).await
+    report(harness, NotificationType::ComputeHost, &pairs, 0).await
 }
 
-async fn until_over(stage: &Stage, id: NotificationId) -> (NotificationStatus, String) {
+async fn until_closed(harness: &Harness, id: NotificationId) -> (NotificationStatus, String) {
     let what = format!("notification {id} to end");
-    until(&what, LIMIT, async || !stage.status(id).await.0.is_open()).await;
-    let (status, message) = stage.status(id).await;
+    until(&what, LIMIT, async || !harness.status(id).await.0.is_open()).await;
+    let (status, message) = harness.status(id).await;
     (status, message.unwrap_or_default())
 }
 
 /// Covers EW16.
 #[tokio::test(flavor = "multi_thread")]
 async fn normal_after_unknown_is_not_lost_though_no_engine_ran_in_between() {
-    let stage = Stage::set(quick_region(4)).await;
-    stage.protect().await;
-    let servers = stage.boot(HOST, 3);
-    stage.sandbox.region().faults().power_loss(HOST).unwrap();
-    let first = host_stopped(&stage, "UNKNOWN").await.unwrap();
-    let second = host_stopped(&stage, "NORMAL").await.unwrap_err();
+    let harness = Harness::set(quick_region(4)).await;
+    harness.protect().await;
+    let servers = harness.boot(HOST, 3);
+    harness.sandbox.region().faults().power_loss(HOST).unwrap();
+    let first = host_stopped(&harness, "UNKNOWN").await.unwrap();
+    let second = host_stopped(&harness, "NORMAL").await.unwrap_err();
     assert!(matches!(second, RegistryError::Duplicate), "{second:?}");
     let policy = Policy {
         fencing: FencingMode::External,
         ..quick_policy()
     };
-    let engine = stage.engine(stage.journal(), policy).await;
-    stage.until_finished(first, LIMIT).await;
-    stage.assert_each_exactly_once(&servers, HOST);
+    let engine = harness.engine(harness.journal(), policy).await;
+    harness.until_finished(first, LIMIT).await;
+    harness.assert_each_exactly_once(&servers, HOST);
     engine.stop().await;
 }
 
 /// Covers EW16.
 #[tokio::test(flavor = "multi_thread")]
 async fn normal_after_an_ignored_unknown_begins_a_recovery() {
-    let stage = Stage::set(quick_region(4)).await;
-    stage.protect().await;
-    let servers = stage.boot(HOST, 2);
-    stage.sandbox.region().faults().power_loss(HOST).unwrap();
+    let harness = Harness::set(quick_region(4)).await;
+    harness.protect().await;
+    let servers = harness.boot(HOST, 2);
+    harness.sandbox.region().faults().power_loss(HOST).unwrap();
     let policy = Policy {
         fencing: FencingMode::External,
         ..quick_policy()
     };
-    let engine = stage.engine(stage.journal(), policy).await;
-    let first = host_stopped(&stage, "UNKNOWN").await.unwrap();
-    let (status, why) = until_over(&stage, first).await;
+    let engine = harness.engine(harness.journal(), policy).await;
+    let first = host_stopped(&harness, "UNKNOWN").await.unwrap();
+    let (status, why) = until_closed(&harness, first).await;
     assert_eq!(status, NotificationStatus::Ignored);
     assert!(why.contains("host_status is UNKNOWN"), "{why}");
-    let second = host_stopped(&stage, "NORMAL").await.unwrap();
-    stage.until_finished(second, LIMIT).await;
-    stage.assert_each_exactly_once(&servers, HOST);
+    let second = host_stopped(&harness, "NORMAL").await.unwrap();
+    harness.until_finished(second, LIMIT).await;
+    harness.assert_each_exactly_once(&servers, HOST);
     engine.stop().await;
 }
 
 /// Covers EW6.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_report_after_a_failed_recovery_is_a_new_attempt() {
-    let stage = Stage::set(quick_region(4)).await;
-    stage.protect().await;
-    let servers = stage.boot(HOST, 2);
-    let region = stage.sandbox.region();
+    let harness = Harness::set(quick_region(4)).await;
+    harness.protect().await;
+    let servers = harness.boot(HOST, 2);
+    let region = harness.sandbox.region();
     region.faults().power_loss(HOST).unwrap();
     region.api_faults().add(ApiFault::always(
         "#evacuate",
@@ -112,12 +116,12 @@ async fn a_report_after_a_failed_recovery_is_a_new_attempt() {
         attempts: 1,
         ..quick_policy()
     };
-    let engine = stage.engine(stage.journal(), policy).await;
-    let first = host_stopped(&stage, "NORMAL").await.unwrap();
-    let (status, why) = until_over(&stage, first).await;
+    let engine = harness.engine(harness.journal(), policy).await;
+    let first = host_stopped(&harness, "NORMAL").await.unwrap();
+    let (status, why) = until_closed(&harness, first).await;
     assert_eq!(status, NotificationStatus::Failed);
     assert!(why.contains("2 need an operator"), "{why}");
-    for vmove in stage
+    for vmove in harness
         .store
         .registry()
         .list_vmoves(first, &everything())
@@ -128,35 +132,35 @@ async fn a_report_after_a_failed_recovery_is_a_new_attempt() {
         assert!(message.contains("409"), "the cause: {message}");
     }
     region.faults().clear_faults();
-    let second = host_stopped(&stage, "NORMAL").await.unwrap();
+    let second = host_stopped(&harness, "NORMAL").await.unwrap();
     assert_ne!(first, second);
-    stage.until_finished(second, LIMIT).await;
-    stage.assert_each_exactly_once(&servers, HOST);
+    harness.until_finished(second, LIMIT).await;
+    harness.assert_each_exactly_once(&servers, HOST);
     engine.stop().await;
 }
 
 /// Covers EW25.
 #[tokio::test(flavor = "multi_thread")]
 async fn amphorae_and_what_a_rule_names_are_left_and_the_others_go_by_priority() {
-    let stage = Stage::set(quick_region(4)).await;
-    stage.protect().await;
-    let region = stage.sandbox.region();
+    let harness = Harness::set(quick_region(4)).await;
+    harness.protect().await;
+    let region = harness.sandbox.region();
     let boot = |boot: Boot| region.boot(&boot).unwrap()[0];
     let amphora = boot(Boot::on(HOST, 1).exact_name(&format!("amphora-{}", Uuid::new_v4())));
     let excluded = boot(Boot::on(HOST, 1).metadata("ha", "never"));
     let low = boot(Boot::on(HOST, 1).metadata("HA_Priority", "-1"));
     let plain = boot(Boot::on(HOST, 1));
     let high = boot(Boot::on(HOST, 1).metadata("HA_Priority", "7"));
-    let marked = stage.boot(HOST, 1)[0];
+    let marked = harness.boot(HOST, 1)[0];
     region.faults().power_loss(HOST).unwrap();
     let mut policy = Policy {
         in_flight: 1,
         ..quick_policy()
     };
     policy.leave.metadata.push("ha=never".parse().unwrap());
-    let engine = stage.engine(stage.journal(), policy).await;
-    let notification = host_stopped(&stage, "NORMAL").await.unwrap();
-    stage.until_finished(notification, LIMIT).await;
+    let engine = harness.engine(harness.journal(), policy).await;
+    let notification = host_stopped(&harness, "NORMAL").await.unwrap();
+    harness.until_finished(notification, LIMIT).await;
     let asked: Vec<String> = region
         .requests()
         .journal()
@@ -172,7 +176,7 @@ async fn amphorae_and_what_a_rule_names_are_left_and_the_others_go_by_priority()
             "{asked:?} in the order {order:?}"
         );
     }
-    let vmoves = stage
+    let vmoves = harness
         .store
         .registry()
         .list_vmoves(notification, &everything())
@@ -192,18 +196,18 @@ async fn amphorae_and_what_a_rule_names_are_left_and_the_others_go_by_priority()
         assert_eq!(server.host.as_deref(), Some(HOST));
         assert!(!server.locked);
     }
-    stage.assert_each_exactly_once(&order, HOST);
+    harness.assert_each_exactly_once(&order, HOST);
     engine.stop().await;
 }
 
 /// Covers EW26.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_instance_that_crashes_repeatedly_needs_an_operator_whichever_engine_handles_it() {
-    let stage = Stage::set(quick_region(3)).await;
-    stage.protect().await;
-    let server = stage.boot(HOST, 1)[0];
+    let harness = Harness::set(quick_region(3)).await;
+    harness.protect().await;
+    let server = harness.boot(HOST, 1)[0];
     let id = server.to_string();
-    let region = stage.sandbox.region();
+    let region = harness.sandbox.region();
     let policy = Policy {
         max_restarts: 2,
         restart_pause: Duration::from_millis(300),
@@ -216,11 +220,11 @@ async fn an_instance_that_crashes_repeatedly_needs_an_operator_whichever_engine_
     ];
     for round in 0..4 {
         region.faults().crash_guest(server).unwrap();
-        let engine = stage.engine(stage.journal(), policy.clone()).await;
-        let crash = report(&stage, NotificationType::Vm, &pairs, round * 200 - 600)
+        let engine = harness.engine(harness.journal(), policy.clone()).await;
+        let crash = report(&harness, NotificationType::Vm, &pairs, round * 200 - 600)
             .await
             .unwrap();
-        let (status, message) = until_over(&stage, crash).await;
+        let (status, message) = until_closed(&harness, crash).await;
         if round < 3 {
             assert_eq!(status, NotificationStatus::Finished, "{round}: {message}");
             let is_moved = message.contains("was moved to ");

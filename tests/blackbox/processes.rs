@@ -11,25 +11,25 @@ use tachi_engine::ports::journal::Claim;
 use tachi_engine::ports::{Journal as _, Notifications as _};
 use tachi_store::Store;
 
-use super::support::{Stage, quick_region, until};
+use super::support::{Harness, quick_region, until};
 
 const HOST: &str = "compute-001";
 const INSTANCES: usize = 6;
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// Creates a reported host without an engine.
-async fn dead_host() -> (Stage, Vec<uuid::Uuid>, tachi_domain::NotificationId) {
-    let stage = Stage::set(quick_region(4)).await;
-    stage.protect().await;
-    let servers = stage.boot(HOST, INSTANCES);
-    stage.sandbox.region().faults().power_loss(HOST).unwrap();
-    let notification = stage.report(HOST).await;
-    (stage, servers, notification)
+async fn dead_host() -> (Harness, Vec<uuid::Uuid>, tachi_domain::NotificationId) {
+    let harness = Harness::set(quick_region(4)).await;
+    harness.protect().await;
+    let servers = harness.boot(HOST, INSTANCES);
+    harness.sandbox.region().faults().power_loss(HOST).unwrap();
+    let notification = harness.report(HOST).await;
+    (harness, servers, notification)
 }
 
 /// Waits for this number of evacuation requests.
-async fn asked(stage: &Stage, count: u64) {
-    let requests = stage.sandbox.region().requests();
+async fn asked(harness: &Harness, count: u64) {
+    let requests = harness.sandbox.region().requests();
     until("evacuations to be requested", LIMIT, async || {
         requests.count("#evacuate") >= count
     })
@@ -38,62 +38,62 @@ async fn asked(stage: &Stage, count: u64) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_engine_killed_in_the_middle_is_taken_over_by_the_one_beside_it() {
-    let (stage, servers, notification) = dead_host().await;
-    let first = stage.spawn("engine");
-    asked(&stage, 1).await;
-    let second = stage.spawn("engine");
+    let (harness, servers, notification) = dead_host().await;
+    let first = harness.spawn("engine");
+    asked(&harness, 1).await;
+    let second = harness.spawn("engine");
     first.kill();
-    stage.until_finished(notification, LIMIT).await;
-    stage.assert_each_exactly_once(&servers, HOST);
+    harness.until_finished(notification, LIMIT).await;
+    harness.assert_each_exactly_once(&servers, HOST);
     drop(second);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_engine_killed_again_and_again_still_moves_each_instance_once() {
-    let (stage, servers, notification) = dead_host().await;
-    let recovery = stage.store.journal().unsettled().await.unwrap()[0].id;
+    let (harness, servers, notification) = dead_host().await;
+    let recovery = harness.store.journal().unsettled().await.unwrap()[0].id;
     let epoch = async || {
-        let views = stage.store.journal().unsettled().await.unwrap();
+        let views = harness.store.journal().unsettled().await.unwrap();
         views
             .iter()
             .find(|view| view.id == recovery)
             .map_or(u64::MAX, |view| view.epoch)
     };
     for round in 1..=3 {
-        let engine = stage.spawn("engine");
+        let engine = harness.spawn("engine");
         until("the engine to claim", LIMIT, async || epoch().await >= round).await;
         engine.kill();
     }
-    let last = stage.spawn("engine");
-    stage.until_finished(notification, LIMIT).await;
-    stage.assert_each_exactly_once(&servers, HOST);
+    let last = harness.spawn("engine");
+    harness.until_finished(notification, LIMIT).await;
+    harness.assert_each_exactly_once(&servers, HOST);
     drop(last);
 }
 
 /// Covers R2.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_engine_that_was_stopped_and_wakes_up_does_nothing_any_more() {
-    let (stage, servers, notification) = dead_host().await;
-    stage
+    let (harness, servers, notification) = dead_host().await;
+    harness
         .sandbox
         .region()
         .tune(|settings| settings.rebuild_time = Duration::from_secs(8));
-    let first = stage.spawn("engine");
-    asked(&stage, 1).await;
-    let before = stage.store.journal().unsettled().await.unwrap()[0].clone();
-    stop_between_transactions(&stage, &first).await;
-    let second = stage.spawn("engine");
+    let first = harness.spawn("engine");
+    asked(&harness, 1).await;
+    let before = harness.store.journal().unsettled().await.unwrap()[0].clone();
+    stop_between_transactions(&harness, &first).await;
+    let second = harness.spawn("engine");
     until("the second engine to claim", LIMIT, async || {
-        let views = stage.store.journal().unsettled().await.unwrap();
+        let views = harness.store.journal().unsettled().await.unwrap();
         views
             .iter()
             .all(|view| view.id != before.id || view.epoch > before.epoch)
     })
     .await;
     first.signal(Signal::CONT);
-    stage.until_finished(notification, LIMIT).await;
-    stage.assert_each_exactly_once(&servers, HOST);
-    let evacuations = stage.sandbox.region().requests().count("#evacuate");
+    harness.until_finished(notification, LIMIT).await;
+    harness.assert_each_exactly_once(&servers, HOST);
+    let evacuations = harness.sandbox.region().requests().count("#evacuate");
     assert_eq!(
         evacuations, INSTANCES as u64,
         "each was requested once, by one of the two"
@@ -103,8 +103,8 @@ async fn an_engine_that_was_stopped_and_wakes_up_does_nothing_any_more() {
 
 /// A process that is stopped while it writes holds `SQLite`'s lock, and blocks all other writers until it continues or dies. That would
 /// test no take-over, so it is stopped again until it holds no lock.
-pub(crate) async fn stop_between_transactions(stage: &Stage, process: &super::support::Process) {
-    let mut options = stage.database.options.clone();
+pub(crate) async fn stop_between_transactions(harness: &Harness, process: &super::support::Process) {
+    let mut options = harness.database.options.clone();
     options.busy_timeout = Duration::from_millis(200);
     let probe = Store::connect(&options, Arc::new(SystemClock)).await.unwrap();
     let nobody = Claim {
@@ -132,28 +132,28 @@ pub(crate) async fn stop_between_transactions(stage: &Stage, process: &super::su
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sigterm_gives_the_claim_free_so_that_the_next_engine_need_not_wait() {
-    let (stage, servers, notification) = dead_host().await;
-    let mut first = stage.spawn("engine");
-    asked(&stage, 1).await;
+    let (harness, servers, notification) = dead_host().await;
+    let mut first = harness.spawn("engine");
+    asked(&harness, 1).await;
     first.signal(Signal::TERM);
     assert_eq!(first.ended(Duration::from_secs(10)).await, Some(0));
-    let views = stage.store.journal().unsettled().await.unwrap();
+    let views = harness.store.journal().unsettled().await.unwrap();
     assert!(views.iter().all(|view| view.owner.is_none()), "{views:?}");
-    let second = stage.spawn("engine");
-    stage.until_finished(notification, LIMIT).await;
-    stage.assert_each_exactly_once(&servers, HOST);
+    let second = harness.spawn("engine");
+    harness.until_finished(notification, LIMIT).await;
+    harness.assert_each_exactly_once(&servers, HOST);
     drop(second);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_api_accepts_a_report_and_wakes_the_engine_in_the_other_process() {
-    let stage = Stage::set(quick_region(4)).await;
-    stage.protect().await;
-    let servers = stage.boot(HOST, 2);
-    let _engine = stage.spawn("engine");
-    let _api = stage.spawn("api");
-    let api = stage.api().await;
-    stage.sandbox.region().faults().power_loss(HOST).unwrap();
+    let harness = Harness::set(quick_region(4)).await;
+    harness.protect().await;
+    let servers = harness.boot(HOST, 2);
+    let _engine = harness.spawn("engine");
+    let _api = harness.spawn("api");
+    let api = harness.api().await;
+    harness.sandbox.region().faults().power_loss(HOST).unwrap();
     let body = json!({ "notification": {
         "type": "COMPUTE_HOST", "hostname": HOST, "generated_time": "2026-11-20T08:00:00",
         "payload": { "event": "STOPPED", "cluster_status": "OFFLINE", "host_status": "UNKNOWN" },
@@ -189,19 +189,19 @@ async fn the_api_accepts_a_report_and_wakes_the_engine_in_the_other_process() {
     );
     let vmoves = api.get(&format!("/notifications/{id}/vmoves")).await;
     assert_eq!(vmoves["vmoves"].as_array().unwrap().len(), 2);
-    stage.assert_each_exactly_once(&servers, HOST);
+    harness.assert_each_exactly_once(&servers, HOST);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_configuration_is_refused_with_file_line_and_option() {
-    let stage = Stage::set(quick_region(2)).await;
-    let wrong = stage.folder.path().join("wrong.conf");
+    let harness = Harness::set(quick_region(2)).await;
+    let wrong = harness.folder.path().join("wrong.conf");
     std::fs::write(
         &wrong,
         "[DEFAULT]\nmasakari_api_listen_port = many\n[fencing]\nmode = maybe\n",
     )
     .unwrap();
-    let (code, _, stderr) = Stage::command(&["engine", "--config-file", wrong.to_str().unwrap()]);
+    let (code, _, stderr) = Harness::command(&["engine", "--config-file", wrong.to_str().unwrap()]);
     assert_eq!(code, 2, "{stderr}");
     for part in ["wrong.conf:2", "masakari_api_listen_port", "wrong.conf:4", "mode"] {
         assert!(stderr.contains(part), "{part} is missing in: {stderr}");
@@ -210,23 +210,23 @@ async fn a_wrong_configuration_is_refused_with_file_line_and_option() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn secrets_are_in_no_log_and_in_no_shown_configuration() {
-    let (stage, _, notification) = dead_host().await;
-    let engine = stage.spawn("engine");
-    stage.until_finished(notification, LIMIT).await;
+    let (harness, _, notification) = dead_host().await;
+    let engine = harness.spawn("engine");
+    harness.until_finished(notification, LIMIT).await;
     drop(engine);
-    let conf = stage.conf();
-    let (code, shown, _) = Stage::command(&["config", "show", "--config-file", conf.to_str().unwrap()]);
+    let conf = harness.conf();
+    let (code, shown, _) = Harness::command(&["config", "show", "--config-file", conf.to_str().unwrap()]);
     assert_eq!(code, 0);
-    let log = std::fs::read_to_string(stage.folder.path().join("engine.log")).unwrap();
-    let maas = stage.sandbox.maas_api_key();
-    let password = stage.sandbox.credentials().password;
+    let log = std::fs::read_to_string(harness.folder.path().join("engine.log")).unwrap();
+    let maas = harness.sandbox.maas_api_key();
+    let password = harness.sandbox.credentials().password;
     let parts = maas.split(':').chain([password.as_str()]);
     for secret in parts.filter(|secret| secret.len() > 5) {
         assert!(!log.contains(secret), "a secret is in the log");
         assert!(!shown.contains(secret), "a secret is shown");
     }
     assert!(shown.contains("os_privileged_user_password = ***"), "{shown}");
-    let host = stage
+    let host = harness
         .store
         .registry()
         .list_notifications(&super::recovery::everything())
@@ -240,12 +240,16 @@ fn a_clouds_yaml_of_somebody_else_is_not_written_over() {
     let folder = tempfile::tempdir().unwrap();
     let clouds = folder.path().join("clouds.yaml");
     std::fs::write(&clouds, "clouds: {production: {}}\n").unwrap();
-    for words in [
+    for arguments in [
         ["sandbox", "--clouds"].as_slice(),
         &["serve", "--sandbox", "--clouds"],
     ] {
-        let words: Vec<&str> = words.iter().copied().chain([clouds.to_str().unwrap()]).collect();
-        let (code, _, stderr) = Stage::command(&words);
+        let arguments: Vec<&str> = arguments
+            .iter()
+            .copied()
+            .chain([clouds.to_str().unwrap()])
+            .collect();
+        let (code, _, stderr) = Harness::command(&arguments);
         assert_eq!(code, 2, "{stderr}");
         assert!(stderr.contains("--clouds"), "{stderr}");
     }
@@ -261,10 +265,10 @@ fn a_command_that_only_asks_makes_no_database() {
     let conf = folder.path().join("tachi.conf");
     let state = folder.path().join("state");
     std::fs::write(&conf, format!("[DEFAULT]\nstate_path = {}\n", state.display())).unwrap();
-    for words in [["recovery", "list"].as_slice(), &["status"]] {
+    for arguments in [["recovery", "list"].as_slice(), &["status"]] {
         let conf = ["--config-file", conf.to_str().unwrap()];
-        let words: Vec<&str> = words.iter().copied().chain(conf).collect();
-        let (code, _, stderr) = Stage::command(&words);
+        let arguments: Vec<&str> = arguments.iter().copied().chain(conf).collect();
+        let (code, _, stderr) = Harness::command(&arguments);
         assert_eq!(code, 1, "{stderr}");
         assert!(stderr.contains("there is no database"), "{stderr}");
     }

@@ -9,7 +9,7 @@ use tachi_engine::ports::{Clock as _, Reports as _};
 use tachi_sandbox::{ApiEffect, ApiFault, RegionSettings, VmState};
 use uuid::Uuid;
 
-use super::support::{Process, Stage, json, quick_region, until};
+use super::support::{Harness, Process, json, quick_region, until};
 
 const LIMIT: Duration = Duration::from_secs(90);
 const INSTANCES: usize = 5;
@@ -54,29 +54,29 @@ const EVENTS: [Event; 5] = [
     Event::UserStart,
 ];
 
-struct Play {
-    stage: Stage,
+struct Scenario {
+    harness: Harness,
     servers: Vec<Uuid>,
     /// The instances that a user has stopped.
     stopped: BTreeSet<Uuid>,
     _engine: Process,
 }
 
-impl Play {
+impl Scenario {
     async fn set() -> Self {
         let settings = RegionSettings {
             power_sync_interval: Duration::from_millis(100),
             ..quick_region(4)
         };
-        let stage = Stage::set(settings).await;
-        stage.protect().await;
-        let mut servers = stage.boot("compute-001", 2);
-        servers.extend(stage.boot("compute-002", INSTANCES - 2));
-        let extra = stage.folder.path().join("restarts.conf");
+        let harness = Harness::set(settings).await;
+        harness.protect().await;
+        let mut servers = harness.boot("compute-001", 2);
+        servers.extend(harness.boot("compute-002", INSTANCES - 2));
+        let extra = harness.folder.path().join("restarts.conf");
         std::fs::write(&extra, "[instance_failure]\nmax_restarts = 0\nmax_moves = 0\n").unwrap();
-        let engine = stage.spawn_with("engine", &[extra]);
+        let engine = harness.spawn_with("engine", &[extra]);
         Self {
-            stage,
+            harness,
             servers,
             stopped: BTreeSet::new(),
             _engine: engine,
@@ -84,7 +84,7 @@ impl Play {
     }
 
     async fn crash(&self, server: Uuid) {
-        let region = self.stage.sandbox.region();
+        let region = self.harness.sandbox.region();
         region.faults().crash_guest(server).unwrap();
         let payload = [
             ("event", "LIFECYCLE"),
@@ -102,17 +102,17 @@ impl Play {
             evidence: None,
             reporter: None,
         };
-        let registry = self.stage.store.registry();
+        let registry = self.harness.store.registry();
         // No repetition of the report before: it ended in the past.
         let accepted = registry.accept_notification(&new, 0, now).await.unwrap();
         until("the recovery to end", LIMIT, async || {
-            !self.stage.status(accepted.id).await.0.is_open()
+            !self.harness.status(accepted.id).await.0.is_open()
         })
         .await;
     }
 
     async fn happen(&mut self, event: Event, server: Uuid) {
-        let region = self.stage.sandbox.region().clone();
+        let region = self.harness.sandbox.region().clone();
         let is_running = region.lost(&[server]).is_empty();
         match event {
             Event::Crash if is_running => self.crash(server).await,
@@ -137,7 +137,7 @@ impl Play {
             }
             Event::UserStop if is_running => {
                 assert_eq!(
-                    self.stage
+                    self.harness
                         .act(server, &serde_json::json!({"os-stop": null}))
                         .await,
                     202
@@ -155,15 +155,15 @@ impl Play {
                 } else {
                     serde_json::json!({"reboot": {"type": "HARD"}})
                 };
-                assert_eq!(self.stage.act(server, &action).await, 202);
+                assert_eq!(self.harness.act(server, &action).await, 202);
                 until("it to run", LIMIT, async || region.lost(&[server]).is_empty()).await;
                 self.stopped.remove(&server);
             }
             Event::HostDeath => {
                 let host = region.server(server).unwrap().host.unwrap();
                 region.faults().power_loss(&host).unwrap();
-                let report = self.stage.report(&host).await;
-                self.stage.until_finished(report, LIMIT).await;
+                let report = self.harness.report(&host).await;
+                self.harness.until_finished(report, LIMIT).await;
             }
             Event::Crash | Event::FailedRestart | Event::PowerSync | Event::UserStop | Event::UserStart => {}
         }
@@ -171,7 +171,7 @@ impl Play {
 
     /// Waits until the counts and the findings agree with the ledger: an instance that should run and does not is down or unknown, and named.
     async fn assert_agrees(&self, case: &str) {
-        let region = self.stage.sandbox.region();
+        let region = self.harness.sandbox.region();
         let should_run: Vec<Uuid> = self
             .servers
             .iter()
@@ -186,7 +186,7 @@ impl Play {
             &format!("{case}: the counts to be those of {should_be_named:?}"),
             LIMIT,
             async || {
-                let told = json(&self.stage, &["status"]);
+                let told = json(&self.harness, &["status"]);
                 let counted = |kind: &str| told["instances"][kind].as_u64().unwrap_or(u64::MAX);
                 let found = told["findings"].as_array().into_iter().flatten();
                 let found_down: BTreeSet<String> = found
@@ -214,23 +214,25 @@ impl Play {
 #[tokio::test(flavor = "multi_thread")]
 async fn slow_operator_what_does_not_run_by_the_ledger_is_never_counted_as_protected() {
     for seed in SEEDS {
-        let mut play = Play::set().await;
-        play.assert_agrees("at the start").await;
+        let mut scenario = Scenario::set().await;
+        scenario.assert_agrees("at the start").await;
         let mut numbers = Numbers(seed);
         for step in 0..STEPS {
             let event = EVENTS[numbers.below(EVENTS.len())];
-            let server = play.servers[numbers.below(INSTANCES)];
-            play.happen(event, server).await;
-            play.assert_agrees(&format!("seed {seed}, step {step}, {event:?} of {server}"))
+            let server = scenario.servers[numbers.below(INSTANCES)];
+            scenario.happen(event, server).await;
+            scenario
+                .assert_agrees(&format!("seed {seed}, step {step}, {event:?} of {server}"))
                 .await;
         }
         // Nova evacuates what its record shows as running or stopped, so everything runs or rests before.
-        for server in play.servers.clone() {
-            play.happen(Event::UserStart, server).await;
+        for server in scenario.servers.clone() {
+            scenario.happen(Event::UserStart, server).await;
         }
-        let server = play.servers[numbers.below(INSTANCES)];
-        play.happen(Event::HostDeath, server).await;
-        play.assert_agrees(&format!("seed {seed}, after the death of a host"))
+        let server = scenario.servers[numbers.below(INSTANCES)];
+        scenario.happen(Event::HostDeath, server).await;
+        scenario
+            .assert_agrees(&format!("seed {seed}, after the death of a host"))
             .await;
     }
 }

@@ -13,7 +13,7 @@ use tachi_sandbox::{
     ApiEffect, ApiFault, Boot, MoveFault, MoveFaultRule, PowerCommand, RegionSettings, VmState,
 };
 
-use super::support::{Stage, quick_policy, quick_region, until};
+use super::support::{Harness, quick_policy, quick_region, until};
 
 const HOST: &str = "compute-001";
 const LIMIT: Duration = Duration::from_secs(40);
@@ -38,18 +38,18 @@ async fn forty_instances_with_a_rebuild_of_two_seconds_are_back_within_three_and
         rebuild_time: Duration::from_secs(2),
         ..quick_region(5)
     };
-    let stage = Stage::set(region).await;
-    stage.protect().await;
-    let servers = stage.boot(HOST, 40);
-    stage.sandbox.region().faults().power_loss(HOST).unwrap();
-    let notification = stage.report(HOST).await;
+    let harness = Harness::set(region).await;
+    harness.protect().await;
+    let servers = harness.boot(HOST, 40);
+    harness.sandbox.region().faults().power_loss(HOST).unwrap();
+    let notification = harness.report(HOST).await;
     let policy = Policy {
         tick: Policy::default().tick,
         ..quick_policy()
     };
-    let engine = stage.engine(stage.journal(), policy).await;
+    let engine = harness.engine(harness.journal(), policy).await;
     until("the proof", LIMIT, async || {
-        stage
+        harness
             .store
             .registry()
             .progress(notification)
@@ -60,15 +60,15 @@ async fn forty_instances_with_a_rebuild_of_two_seconds_are_back_within_three_and
     })
     .await;
     let proven = Instant::now();
-    let region = stage.sandbox.region();
+    let region = harness.sandbox.region();
     until("every instance to run again", LIMIT, async || {
         region.lost(&servers).is_empty()
     })
     .await;
     let took = proven.elapsed();
     assert!(took < Duration::from_millis(3500), "took {took:?} from the proof");
-    stage.until_finished(notification, LIMIT).await;
-    stage.assert_each_exactly_once(&servers, HOST);
+    harness.until_finished(notification, LIMIT).await;
+    harness.assert_each_exactly_once(&servers, HOST);
     engine.stop().await;
 }
 
@@ -79,19 +79,19 @@ async fn nova_is_asked_two_lists_a_tick_however_many_instances_there_are() {
         rebuild_time: Duration::from_secs(4),
         ..quick_region(5)
     };
-    let stage = Stage::set(region).await;
-    stage.protect().await;
-    let servers = stage.boot(HOST, 30);
-    stage.sandbox.region().faults().power_loss(HOST).unwrap();
-    let notification = stage.report(HOST).await;
+    let harness = Harness::set(region).await;
+    harness.protect().await;
+    let servers = harness.boot(HOST, 30);
+    harness.sandbox.region().faults().power_loss(HOST).unwrap();
+    let notification = harness.report(HOST).await;
     let tick = Duration::from_millis(500);
     let policy = Policy {
         tick,
         heartbeat_poll: Duration::from_secs(5),
         ..quick_policy()
     };
-    let engine = stage.engine(stage.journal(), policy).await;
-    let requests = stage.sandbox.region().requests();
+    let engine = harness.engine(harness.journal(), policy).await;
+    let requests = harness.sandbox.region().requests();
     until("all to be requested", LIMIT, async || {
         requests.count("#evacuate") >= 30
     })
@@ -99,7 +99,7 @@ async fn nova_is_asked_two_lists_a_tick_however_many_instances_there_are() {
     requests.clear();
     let began = Instant::now();
     until("the last to be back", LIMIT, async || {
-        stage.sandbox.region().lost(&servers).is_empty()
+        harness.sandbox.region().lost(&servers).is_empty()
     })
     .await;
     let ticks = began.elapsed().as_secs_f64() / tick.as_secs_f64();
@@ -123,32 +123,32 @@ async fn nova_is_asked_two_lists_a_tick_however_many_instances_there_are() {
     );
     assert!(of("GET /compute/v2.1/os-services") <= 4, "{counts:?}");
     assert_eq!(of("/auth/tokens"), 0, "the token is kept: {counts:?}");
-    stage.until_finished(notification, LIMIT).await;
+    harness.until_finished(notification, LIMIT).await;
     assert_eq!(requests.count("#evacuate"), 0, "none was requested twice");
-    stage.assert_each_exactly_once(&servers, HOST);
+    harness.assert_each_exactly_once(&servers, HOST);
     engine.stop().await;
 }
 
 /// Covers EW18.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lying_power_controller_holds_the_recovery_until_it_is_repaired_and_an_operator_approves() {
-    let stage = Stage::set(quick_region(4)).await;
-    stage.protect().await;
-    let servers = stage.boot(HOST, 3);
-    let region = stage.sandbox.region();
+    let harness = Harness::set(quick_region(4)).await;
+    harness.protect().await;
+    let servers = harness.boot(HOST, 3);
+    let region = harness.sandbox.region();
     region.faults().link_loss(HOST).unwrap();
     region.faults().maas_command(HOST, PowerCommand::Ignored).unwrap();
-    let notification = stage.report(HOST).await;
-    let engine = stage.engine(stage.journal(), quick_policy()).await;
+    let notification = harness.report(HOST).await;
+    let engine = harness.engine(harness.journal(), quick_policy()).await;
     until("the recovery to be held", LIMIT, async || {
-        stage
+        harness
             .status(notification)
             .await
             .1
             .is_some_and(|message| message.starts_with("on hold:"))
     })
     .await;
-    let (status, message) = stage.status(notification).await;
+    let (status, message) = harness.status(notification).await;
     assert_eq!(
         status,
         NotificationStatus::Running,
@@ -158,12 +158,12 @@ async fn a_lying_power_controller_holds_the_recovery_until_it_is_repaired_and_an
     assert_eq!(region.requests().count("#evacuate"), 0);
     assert_eq!(region.double_runs(), 0);
 
-    let held = stage.store.desk().recoveries(false).await.unwrap();
+    let held = harness.store.operator_journal().recoveries(false).await.unwrap();
     // An approval while the controller still reads wrong leads to another check and another hold.
     assert_eq!(
-        stage
+        harness
             .store
-            .desk()
+            .operator_journal()
             .submit(
                 held[0].id,
                 OperatorCommand::Approve,
@@ -172,10 +172,10 @@ async fn a_lying_power_controller_holds_the_recovery_until_it_is_repaired_and_an
             )
             .await
             .unwrap(),
-        ActionOutcome::Heard
+        ActionOutcome::Submitted
     );
     until("it to be tried again", LIMIT, async || {
-        !stage
+        !harness
             .status(notification)
             .await
             .1
@@ -183,7 +183,7 @@ async fn a_lying_power_controller_holds_the_recovery_until_it_is_repaired_and_an
     })
     .await;
     until("it to be held again", LIMIT, async || {
-        stage
+        harness
             .status(notification)
             .await
             .1
@@ -193,9 +193,9 @@ async fn a_lying_power_controller_holds_the_recovery_until_it_is_repaired_and_an
     assert_eq!(region.requests().count("#evacuate"), 0);
 
     region.faults().maas_command(HOST, PowerCommand::Works).unwrap();
-    stage
+    harness
         .store
-        .desk()
+        .operator_journal()
         .submit(
             held[0].id,
             OperatorCommand::Approve,
@@ -204,31 +204,31 @@ async fn a_lying_power_controller_holds_the_recovery_until_it_is_repaired_and_an
         )
         .await
         .unwrap();
-    stage.until_finished(notification, LIMIT).await;
-    stage.assert_each_exactly_once(&servers, HOST);
+    harness.until_finished(notification, LIMIT).await;
+    harness.assert_each_exactly_once(&servers, HOST);
     engine.stop().await;
 }
 
 /// Covers EW18.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_host_that_is_only_cut_off_is_powered_off_before_anything_is_moved() {
-    let stage = Stage::set(quick_region(4)).await;
-    stage.protect().await;
-    let servers = stage.boot(HOST, 5);
-    stage.sandbox.region().faults().link_loss(HOST).unwrap();
-    let notification = stage.report(HOST).await;
-    let engine = stage.engine(stage.journal(), quick_policy()).await;
-    stage.until_finished(notification, LIMIT).await;
-    assert!(!stage.sandbox.region().host(HOST).unwrap().power);
-    stage.assert_each_exactly_once(&servers, HOST);
+    let harness = Harness::set(quick_region(4)).await;
+    harness.protect().await;
+    let servers = harness.boot(HOST, 5);
+    harness.sandbox.region().faults().link_loss(HOST).unwrap();
+    let notification = harness.report(HOST).await;
+    let engine = harness.engine(harness.journal(), quick_policy()).await;
+    harness.until_finished(notification, LIMIT).await;
+    assert!(!harness.sandbox.region().host(HOST).unwrap().power);
+    harness.assert_each_exactly_once(&servers, HOST);
     engine.stop().await;
 }
 
 /// Covers EW20.
 #[tokio::test(flavor = "multi_thread")]
 async fn each_vm_state_comes_back_as_it_was() {
-    let stage = Stage::set(quick_region(4)).await;
-    stage.protect().await;
+    let harness = Harness::set(quick_region(4)).await;
+    harness.protect().await;
     let states = [
         (VmState::Active, VmState::Active),
         (VmState::Stopped, VmState::Stopped),
@@ -237,15 +237,15 @@ async fn each_vm_state_comes_back_as_it_was() {
         (VmState::Suspended, VmState::Suspended),
         (VmState::Rescued, VmState::Stopped),
     ];
-    let region = stage.sandbox.region();
+    let region = harness.sandbox.region();
     let servers: Vec<_> = states
         .iter()
         .map(|(was, _)| region.boot(&Boot::on(HOST, 1).vm_state(*was)).unwrap()[0])
         .collect();
     region.faults().power_loss(HOST).unwrap();
-    let notification = stage.report(HOST).await;
-    let engine = stage.engine(stage.journal(), quick_policy()).await;
-    stage.until_finished(notification, LIMIT).await;
+    let notification = harness.report(HOST).await;
+    let engine = harness.engine(harness.journal(), quick_policy()).await;
+    harness.until_finished(notification, LIMIT).await;
     for ((was, wanted), id) in states.iter().zip(&servers) {
         let server = region.server(*id).unwrap();
         assert_eq!(server.vm_state, *wanted, "was {was:?}");
@@ -259,10 +259,10 @@ async fn each_vm_state_comes_back_as_it_was() {
 /// Covers EW2, EW8.
 #[tokio::test(flavor = "multi_thread")]
 async fn failures_of_nova_are_outlived() {
-    let stage = Stage::set(quick_region(5)).await;
-    stage.protect().await;
-    let servers = stage.boot(HOST, 8);
-    let region = stage.sandbox.region();
+    let harness = Harness::set(quick_region(5)).await;
+    harness.protect().await;
+    let servers = harness.boot(HOST, 8);
+    let region = harness.sandbox.region();
     let few = |fault| MoveFaultRule {
         times: Some(2),
         ..MoveFaultRule::always(fault)
@@ -294,25 +294,25 @@ async fn failures_of_nova_are_outlived() {
     faults.add(times(ApiEffect::Break, "#lock", 2));
     faults.add(times(ApiEffect::StatusAfterAct { status: 504 }, "#unlock", 2));
     region.faults().power_loss(HOST).unwrap();
-    let notification = stage.report(HOST).await;
-    let engine = stage.engine(stage.journal(), quick_policy()).await;
+    let notification = harness.report(HOST).await;
+    let engine = harness.engine(harness.journal(), quick_policy()).await;
     // An unlock without an answer counts once no replica of Nova's database can be older than the lock: 30 s.
-    stage.until_finished(notification, LIMIT * 2).await;
-    stage.assert_each_exactly_once(&servers, HOST);
+    harness.until_finished(notification, LIMIT * 2).await;
+    harness.assert_each_exactly_once(&servers, HOST);
     engine.stop().await;
 }
 
 /// Covers R22.
 #[tokio::test(flavor = "multi_thread")]
 async fn forced_down_is_cleared_when_the_hosts_nova_compute_is_back() {
-    let stage = Stage::set(quick_region(4)).await;
-    stage.protect().await;
-    let servers = stage.boot(HOST, 2);
-    let region = stage.sandbox.region();
+    let harness = Harness::set(quick_region(4)).await;
+    harness.protect().await;
+    let servers = harness.boot(HOST, 2);
+    let region = harness.sandbox.region();
     region.faults().power_loss(HOST).unwrap();
-    let notification = stage.report(HOST).await;
-    let engine = stage.engine(stage.journal(), quick_policy()).await;
-    stage.until_finished(notification, LIMIT).await;
+    let notification = harness.report(HOST).await;
+    let engine = harness.engine(harness.journal(), quick_policy()).await;
+    harness.until_finished(notification, LIMIT).await;
     let host = region.host(HOST).unwrap();
     assert!(host.forced_down && !host.enabled, "{host:?}");
     assert!(
@@ -326,29 +326,35 @@ async fn forced_down_is_cleared_when_the_hosts_nova_compute_is_back() {
     .await;
     assert!(!region.host(HOST).unwrap().enabled, "enabling is the operator's");
     until("the recovery to be closed", LIMIT, async || {
-        stage.store.desk().recoveries(false).await.unwrap().is_empty()
+        harness
+            .store
+            .operator_journal()
+            .recoveries(false)
+            .await
+            .unwrap()
+            .is_empty()
     })
     .await;
-    stage.assert_each_exactly_once(&servers, HOST);
+    harness.assert_each_exactly_once(&servers, HOST);
     engine.stop().await;
 }
 
 /// Covers EW13.
 #[tokio::test(flavor = "multi_thread")]
 async fn marked_instances_are_asked_for_first() {
-    let stage = Stage::set(quick_region(4)).await;
-    stage.protect().await;
-    let region = stage.sandbox.region();
+    let harness = Harness::set(quick_region(4)).await;
+    harness.protect().await;
+    let region = harness.sandbox.region();
     let plain = region.boot(&Boot::on(HOST, 4)).unwrap();
-    let marked = stage.boot(HOST, 4);
+    let marked = harness.boot(HOST, 4);
     region.faults().power_loss(HOST).unwrap();
-    let notification = stage.report(HOST).await;
+    let notification = harness.report(HOST).await;
     let policy = Policy {
         in_flight: 1,
         ..quick_policy()
     };
-    let engine = stage.engine(stage.journal(), policy).await;
-    stage.until_finished(notification, LIMIT).await;
+    let engine = harness.engine(harness.journal(), policy).await;
+    harness.until_finished(notification, LIMIT).await;
     let asked: Vec<String> = region
         .requests()
         .journal()
@@ -370,20 +376,20 @@ async fn marked_instances_are_asked_for_first() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn instances_that_policy_leaves_are_listed_with_the_reason() {
-    let stage = Stage::set(quick_region(4)).await;
-    stage.protect().await;
-    let region = stage.sandbox.region();
+    let harness = Harness::set(quick_region(4)).await;
+    harness.protect().await;
+    let region = harness.sandbox.region();
     let left = region.boot(&Boot::on(HOST, 2)).unwrap();
-    let marked = stage.boot(HOST, 2);
+    let marked = harness.boot(HOST, 2);
     region.faults().power_loss(HOST).unwrap();
-    let notification = stage.report(HOST).await;
+    let notification = harness.report(HOST).await;
     let policy = Policy {
         evacuate_all: false,
         ..quick_policy()
     };
-    let engine = stage.engine(stage.journal(), policy).await;
-    stage.until_finished(notification, LIMIT).await;
-    let vmoves = stage
+    let engine = harness.engine(harness.journal(), policy).await;
+    harness.until_finished(notification, LIMIT).await;
+    let vmoves = harness
         .store
         .registry()
         .list_vmoves(notification, &everything())
@@ -401,6 +407,6 @@ async fn instances_that_policy_leaves_are_listed_with_the_reason() {
                 .is_some_and(|why| why.contains("evacuate_all_instances"))
         );
     }
-    stage.assert_each_exactly_once(&marked, HOST);
+    harness.assert_each_exactly_once(&marked, HOST);
     engine.stop().await;
 }

@@ -8,8 +8,8 @@ use tachi_engine::SystemClock;
 use tachi_engine::ports::Clock as _;
 use tachi_operator::when::time;
 
-use super::remote::assert_told_the_same;
-use super::support::{Api, Stage, quick_region, run, until};
+use super::remote::assert_same_output;
+use super::support::{Api, Harness, quick_region, run, until};
 
 const HOST: &str = "compute-001";
 const LIMIT: Duration = Duration::from_secs(60);
@@ -24,17 +24,17 @@ async fn report(api: &Api, host: &str) -> u16 {
 }
 
 /// Returns the number of refusals by reason.
-fn refused(stage: &Stage, host: &str, at: &str) -> Vec<(String, u64)> {
-    let (code, told, said) = run(
-        stage,
+fn refused(harness: &Harness, host: &str, at: &str) -> Vec<(String, u64)> {
+    let (code, printed, said) = run(
+        harness,
         &["show", host, "--at", at, "--within", "10m", "-f", "json"],
     );
     if code != 0 {
         assert!(said.contains("there are no records of a host"), "{said}");
         return Vec::new();
     }
-    let told: Value = serde_json::from_str(&told).unwrap();
-    let all = told["refused"].as_array().unwrap().iter();
+    let printed: Value = serde_json::from_str(&printed).unwrap();
+    let all = printed["refused"].as_array().unwrap().iter();
     all.map(|one| {
         let reason = one["reason"].as_str().unwrap().to_owned();
         (reason, one["times"].as_u64().unwrap())
@@ -43,11 +43,11 @@ fn refused(stage: &Stage, host: &str, at: &str) -> Vec<(String, u64)> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn operator_explain_at_tells_of_reports_that_were_refused_and_of_the_last_ones() {
-    let stage = Stage::set(quick_region(3)).await;
-    stage.protect().await;
-    let mut process = stage.spawn("api");
-    let api = stage.api().await;
+async fn operator_explain_at_shows_the_refused_and_the_last_reports() {
+    let harness = Harness::set(quick_region(3)).await;
+    harness.protect().await;
+    let mut process = harness.spawn("api");
+    let api = harness.api().await;
     let at = time(SystemClock.wall());
     assert_eq!(report(&api, HOST).await, 202);
     for _ in 0..3 {
@@ -55,30 +55,30 @@ async fn operator_explain_at_tells_of_reports_that_were_refused_and_of_the_last_
     }
     assert_eq!(report(&api, "stranger").await, 400);
     until("the refusals to be counted", LIMIT, async || {
-        !refused(&stage, HOST, &at).is_empty() && !refused(&stage, "stranger", &at).is_empty()
+        !refused(&harness, HOST, &at).is_empty() && !refused(&harness, "stranger", &at).is_empty()
     })
     .await;
-    assert_eq!(refused(&stage, HOST, &at), [("duplicate".to_owned(), 3)]);
+    assert_eq!(refused(&harness, HOST, &at), [("duplicate".to_owned(), 3)]);
     // A span that ends now would end later in a later call.
     let then = time(SystemClock.wall().minus_seconds(50).whole_seconds());
-    let told = assert_told_the_same(&stage, &["show", HOST, "--at", &then, "--within", "50s"]);
+    let printed = assert_same_output(&harness, &["show", HOST, "--at", &then, "--within", "50s"]);
     for wanted in [
         "1 report accepted, 3 refused, 1 recovery, no freeze",
         " report of ",
         "    not accepted 3 times until ",
         "it only repeats an earlier one (409)",
     ] {
-        assert!(told.contains(wanted), "{wanted}: {told}");
+        assert!(printed.contains(wanted), "{wanted}: {printed}");
     }
-    let told = assert_told_the_same(&stage, &["show", "stranger", "--at", &then, "--within", "50s"]);
+    let printed = assert_same_output(&harness, &["show", "stranger", "--at", &then, "--within", "50s"]);
     assert!(
-        told.contains("not accepted: no host was registered under this name (400)"),
-        "{told}"
+        printed.contains("not accepted: no host was registered under this name (400)"),
+        "{printed}"
     );
 
     // One more, and the API is stopped at once: its last count is not lost.
     assert_eq!(report(&api, HOST).await, 409);
     process.signal(Signal::TERM);
     assert_eq!(process.ended(LIMIT).await, Some(0));
-    assert_eq!(refused(&stage, HOST, &at), [("duplicate".to_owned(), 4)]);
+    assert_eq!(refused(&harness, HOST, &at), [("duplicate".to_owned(), 4)]);
 }

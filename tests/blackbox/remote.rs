@@ -10,7 +10,7 @@ use tachi_engine::ports::Clock as _;
 use tachi_operator::when::time;
 use tachi_sandbox::{Boot, Sandbox, SandboxOptions};
 
-use super::support::{Stage, json, quick_region, run, until};
+use super::support::{Harness, json, quick_region, run, until};
 
 const HOST: &str = "compute-001";
 const LIMIT: Duration = Duration::from_secs(90);
@@ -20,7 +20,7 @@ pub(crate) const ADMIN: &str = "tachi-sandbox";
 pub(crate) const DEMO: &str = "tachi-sandbox-demo";
 
 /// Runs a command in a separate environment.
-fn tachi(clouds: &std::path::Path, variable: Option<&str>, words: &[&str]) -> (i32, String, String) {
+fn tachi(clouds: &std::path::Path, variable: Option<&str>, arguments: &[&str]) -> (i32, String, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tachi"));
     command
         .env_remove("OS_CLOUD")
@@ -28,7 +28,7 @@ fn tachi(clouds: &std::path::Path, variable: Option<&str>, words: &[&str]) -> (i
     if let Some(cloud) = variable {
         command.env("OS_CLOUD", cloud);
     }
-    let output = command.args(words).stdin(Stdio::null()).output().unwrap();
+    let output = command.args(arguments).stdin(Stdio::null()).output().unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     (
         output.status.code().unwrap(),
@@ -38,10 +38,10 @@ fn tachi(clouds: &std::path::Path, variable: Option<&str>, words: &[&str]) -> (i
 }
 
 /// Runs a command with the clouds of the stage's region.
-pub(crate) fn over(stage: &Stage, cloud: &str, words: &[&str]) -> (i32, String, String) {
-    let clouds = stage.folder.path().join("clouds.yaml");
-    std::fs::write(&clouds, stage.sandbox.clouds_yaml()).unwrap();
-    let mut all = words.to_vec();
+pub(crate) fn over(harness: &Harness, cloud: &str, arguments: &[&str]) -> (i32, String, String) {
+    let clouds = harness.folder.path().join("clouds.yaml");
+    std::fs::write(&clouds, harness.sandbox.clouds_yaml()).unwrap();
+    let mut all = arguments.to_vec();
     all.extend(["--os-cloud", cloud]);
     tachi(&clouds, None, &all)
 }
@@ -57,16 +57,16 @@ fn timeless(text: &str) -> String {
 
 /// Asserts the same code and the same output from both sources, except for times; returns both outputs of standard error.
 pub(crate) fn assert_same_but_for_the_moment(
-    stage: &Stage,
-    words: &[&str],
+    harness: &Harness,
+    arguments: &[&str],
     code: i32,
 ) -> (String, [String; 2]) {
     let ask = || {
-        let (here, there) = (run(stage, words), over(stage, ADMIN, words));
+        let (here, there) = (run(harness, arguments), over(harness, ADMIN, arguments));
         assert_eq!(
             (here.0, there.0),
             (code, code),
-            "{words:?}: {} {}",
+            "{arguments:?}: {} {}",
             here.2,
             there.2
         );
@@ -74,53 +74,53 @@ pub(crate) fn assert_same_but_for_the_moment(
     };
     // Between the two calls an engine may have written, a longer age widens a column, and the API caches for a moment.
     let began = Instant::now();
-    let (told, said) = loop {
-        let (told, said) = ask();
-        if told[0] == told[1] || began.elapsed() > SAME {
-            break (told, said);
+    let (printed, said) = loop {
+        let (printed, said) = ask();
+        if printed[0] == printed[1] || began.elapsed() > SAME {
+            break (printed, said);
         }
     };
-    assert_eq!(told[0], told[1], "{words:?}");
-    let [told, _] = told;
-    (told, said)
+    assert_eq!(printed[0], printed[1], "{arguments:?}");
+    let [printed, _] = printed;
+    (printed, said)
 }
 
 /// Asserts the same output from the database and over HTTP.
-pub(crate) fn assert_told_the_same(stage: &Stage, words: &[&str]) -> String {
-    let (told, [said, answered]) = assert_same_but_for_the_moment(stage, words, 0);
-    assert_eq!(said, answered, "{words:?}");
-    told
+pub(crate) fn assert_same_output(harness: &Harness, arguments: &[&str]) -> String {
+    let (printed, [said, answered]) = assert_same_but_for_the_moment(harness, arguments, 0);
+    assert_eq!(said, answered, "{arguments:?}");
+    printed
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn operator_api_commands_print_the_same_bytes_over_http_and_from_the_database() {
-    let stage = Stage::set(quick_region(4)).await;
-    stage.protect().await;
+    let harness = Harness::set(quick_region(4)).await;
+    harness.protect().await;
     let hostile = Boot::on(HOST, 1)
         .name("evil\u{1b}[2J\nERR")
         .metadata("HA_Enabled", "True");
-    let evil = stage.sandbox.region().boot(&hostile).unwrap()[0].to_string();
-    stage.boot(HOST, 2);
-    let _api = stage.spawn("api");
-    stage.api().await;
-    let _engine = stage.spawn("engine");
+    let evil = harness.sandbox.region().boot(&hostile).unwrap()[0].to_string();
+    harness.boot(HOST, 2);
+    let _api = harness.spawn("api");
+    harness.api().await;
+    let _engine = harness.spawn("engine");
     until("the instances to be listed", LIMIT, async || {
-        json(&stage, &["status"])["instances"]["down"].is_u64()
+        json(&harness, &["status"])["instances"]["down"].is_u64()
     })
     .await;
-    let told = assert_told_the_same(&stage, &["show", &evil]);
+    let printed = assert_same_output(&harness, &["show", &evil]);
     assert!(
-        told.contains("evil\\u{1b}[2J") && !told.contains('\u{1b}') && !told.contains("\nERR"),
-        "{told}"
+        printed.contains("evil\\u{1b}[2J") && !printed.contains('\u{1b}') && !printed.contains("\nERR"),
+        "{printed}"
     );
 
-    stage.sandbox.region().faults().power_loss(HOST).unwrap();
-    let notification = stage.report(HOST).await;
-    assert_told_the_same(&stage, &["recovery", "list", "-f", "value"]);
-    stage.until_finished(notification, LIMIT).await;
-    let all = json(&stage, &["recovery", "list", "--all"]);
+    harness.sandbox.region().faults().power_loss(HOST).unwrap();
+    let notification = harness.report(HOST).await;
+    assert_same_output(&harness, &["recovery", "list", "-f", "value"]);
+    harness.until_finished(notification, LIMIT).await;
+    let all = json(&harness, &["recovery", "list", "--all"]);
     let id = all[0]["recovery"].as_str().unwrap();
-    for words in [
+    for arguments in [
         &["status"][..],
         &["status", "--all-hosts"],
         &["status", HOST],
@@ -138,41 +138,45 @@ async fn operator_api_commands_print_the_same_bytes_over_http_and_from_the_datab
         &["instance", "list", "--recovering"],
         &["instance", "list", "--waiting"],
     ] {
-        let told = assert_told_the_same(&stage, words);
-        assert!(!told.is_empty() && !told.contains('\u{1b}'), "{words:?}: {told}");
-        if !words.contains(&"--follow") && !words.contains(&"report") {
-            let in_json: Vec<&str> = words.iter().copied().chain(["-f", "json"]).collect();
-            assert_told_the_same(&stage, &in_json);
+        let printed = assert_same_output(&harness, arguments);
+        assert!(
+            !printed.is_empty() && !printed.contains('\u{1b}'),
+            "{arguments:?}: {printed}"
+        );
+        if !arguments.contains(&"--follow") && !arguments.contains(&"report") {
+            let in_json: Vec<&str> = arguments.iter().copied().chain(["-f", "json"]).collect();
+            assert_same_output(&harness, &in_json);
         }
     }
-    assert_report(&stage, id, &evil);
-    assert_past(&stage, id);
-    for words in [
+    assert_report(&harness, id, &evil);
+    assert_past(&harness, id);
+    for arguments in [
         &["show", "nobody"][..],
         &["recovery", "show", "nobody"],
         &["recovery", "report", "nobody"],
         &["status", "nobody"],
     ] {
-        let ((here, _, said), (there, _, answered)) = (run(&stage, words), over(&stage, ADMIN, words));
-        assert_eq!((here, &said), (there, &answered), "{words:?}");
+        let ((here, _, said), (there, _, answered)) =
+            (run(&harness, arguments), over(&harness, ADMIN, arguments));
+        assert_eq!((here, &said), (there, &answered), "{arguments:?}");
         assert_eq!(here, 1, "{said}");
     }
-    let told = assert_told_the_same(&stage, &["mon", "--once"]);
+    let printed = assert_same_output(&harness, &["mon", "--once"]);
     assert!(
-        told.contains("compute-001 R.M") && told.contains("● engines 1/1 "),
-        "{told}"
+        printed.contains("compute-001 R.M") && printed.contains("● engines 1/1 "),
+        "{printed}"
     );
-    assert!(told.contains("─ last steps ─"), "{told}");
+    assert!(printed.contains("─ last steps ─"), "{printed}");
 }
 
 /// A host's past is the same from both sources, and an unknown host is reported as such.
-fn assert_past(stage: &Stage, id: &str) {
+fn assert_past(harness: &Harness, id: &str) {
     // A span that ends now would end later in a later call.
     let half = 50;
     let at = time(SystemClock.wall().minus_seconds(half).whole_seconds());
     let within = format!("{half}s");
-    let words = ["show", HOST, "--at", &at, "--within", &within];
-    let told = assert_told_the_same(stage, &words);
+    let arguments = ["show", HOST, "--at", &at, "--within", &within];
+    let printed = assert_same_output(harness, &arguments);
     for wanted in [
         "1 report accepted, 1 recovery, no freeze",
         ": COMPUTE_HOST (",
@@ -182,35 +186,36 @@ fn assert_past(stage: &Stage, id: &str) {
         "  ? reports without a valid token",
         "and has sent heartbeats since",
     ] {
-        assert!(told.contains(wanted), "{wanted}: {told}");
+        assert!(printed.contains(wanted), "{wanted}: {printed}");
     }
-    let json = [&words[..], &["-f", "json"]].concat();
-    assert_told_the_same(stage, &json);
+    let json = [&arguments[..], &["-f", "json"]].concat();
+    assert_same_output(harness, &json);
     for (name, why) in [
         ("compute-00", "there are no records of a host"),
         ("%", "there are no records of a host"),
     ] {
-        let words = ["show", name, "--at", &at];
-        let ((here, _, said), (there, _, answered)) = (run(stage, &words), over(stage, ADMIN, &words));
+        let arguments = ["show", name, "--at", &at];
+        let ((here, _, said), (there, _, answered)) =
+            (run(harness, &arguments), over(harness, ADMIN, &arguments));
         assert_eq!((here, &said), (there, &answered), "{name}");
         assert!(here == 1 && said.contains(why), "{said}");
     }
     let tomorrow = time(SystemClock.wall().minus_seconds(-86_400));
-    for words in [["--at", &tomorrow], ["--at", "midnight"]] {
-        let (code, _, said) = run(stage, &[&["show", HOST][..], &words].concat());
+    for arguments in [["--at", &tomorrow], ["--at", "midnight"]] {
+        let (code, _, said) = run(harness, &[&["show", HOST][..], &arguments].concat());
         assert!(code == 2 && said.contains("--at"), "{said}");
     }
 }
 
 /// The report depends on the journal alone, is the same each time, and shows foreign names as text.
-fn assert_report(stage: &Stage, id: &str, evil: &str) {
-    let clouds = stage.folder.path().join("clouds.yaml");
+fn assert_report(harness: &Harness, id: &str, evil: &str) {
+    let clouds = harness.folder.path().join("clouds.yaml");
     let mut texts = Vec::new();
     for name in ["one.html", "two.html"] {
-        let file = stage.folder.path().join(name);
-        let words = ["recovery", "report", id, "-o", file.to_str().unwrap()];
-        let (code, told, note) = tachi(&clouds, Some(ADMIN), &words);
-        assert_eq!((code, told.as_str()), (0, ""), "{note}");
+        let file = harness.folder.path().join(name);
+        let arguments = ["recovery", "report", id, "-o", file.to_str().unwrap()];
+        let (code, printed, note) = tachi(&clouds, Some(ADMIN), &arguments);
+        assert_eq!((code, printed.as_str()), (0, ""), "{note}");
         assert!(note.contains(name), "{note}");
         texts.push(std::fs::read_to_string(file).unwrap());
     }
@@ -222,7 +227,7 @@ fn assert_report(stage: &Stage, id: &str, evil: &str) {
     );
     let shown = "evil\\u{1b}[2J\\nERR-1</td><td class=\"whole\">".to_owned() + evil;
     assert!(page.contains(&shown), "{page}");
-    let (code, told, note) = run(stage, &["recovery", "report", id]);
+    let (code, printed, note) = run(harness, &["recovery", "report", id]);
     assert_eq!(code, 0, "{note}");
     for wanted in [
         "All 3 instances are back",
@@ -234,11 +239,11 @@ fn assert_report(stage: &Stage, id: &str, evil: &str) {
         "no operator has acted",
         "- fencing = engine",
     ] {
-        assert!(told.contains(wanted), "{wanted}: {told}");
+        assert!(printed.contains(wanted), "{wanted}: {printed}");
     }
-    let nowhere = stage.folder.path().join("none/report.md");
+    let nowhere = harness.folder.path().join("none/report.md");
     let (code, _, note) = run(
-        stage,
+        harness,
         &["recovery", "report", id, "-o", nowhere.to_str().unwrap()],
     );
     assert_eq!(code, 1, "{note}");
@@ -246,8 +251,8 @@ fn assert_report(stage: &Stage, id: &str, evil: &str) {
 }
 
 /// The lines of the API's audit log.
-pub(crate) fn audited(stage: &Stage) -> Vec<Value> {
-    let files = std::fs::read_dir(stage.folder.path()).unwrap();
+pub(crate) fn audited(harness: &Harness) -> Vec<Value> {
+    let files = std::fs::read_dir(harness.folder.path()).unwrap();
     let files = files.map(|file| file.unwrap().path()).filter(|path| {
         let name = path.file_name().unwrap().to_str().unwrap();
         name.starts_with("fencing-audit") && path.extension().is_some_and(|end| end == "jsonl")
@@ -260,22 +265,22 @@ pub(crate) fn audited(stage: &Stage) -> Vec<Value> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn operator_api_an_action_from_a_laptop_is_audited_under_keystones_user_and_refused_to_a_reader() {
-    let stage = Stage::set(quick_region(3)).await;
-    stage.protect().await;
-    let api = stage.spawn("api");
-    stage.api().await;
-    stage.report(HOST).await;
-    let all = json(&stage, &["recovery", "list"]);
+    let harness = Harness::set(quick_region(3)).await;
+    harness.protect().await;
+    let api = harness.spawn("api");
+    harness.api().await;
+    harness.report(HOST).await;
+    let all = json(&harness, &["recovery", "list"]);
     let id = all[0]["recovery"].as_str().unwrap();
 
-    let (code, _, told) = over(&stage, DEMO, &["status"]);
-    assert_eq!(code, 1, "{told}");
+    let (code, _, printed) = over(&harness, DEMO, &["status"]);
+    assert_eq!(code, 1, "{printed}");
     assert!(
-        told.contains("this user may not view this") && told.contains("os_masakari_api:operator:read"),
-        "{told}"
+        printed.contains("this user may not view this") && printed.contains("os_masakari_api:operator:read"),
+        "{printed}"
     );
     // For a recovery its host is read first.
-    for (words, why) in [
+    for (arguments, why) in [
         (
             &["recovery", "abort", id, "--yes", "--reason", "x"][..],
             "os_masakari_api:operator:read",
@@ -285,39 +290,39 @@ async fn operator_api_an_action_from_a_laptop_is_audited_under_keystones_user_an
             "os_masakari_api:operator:act",
         ),
     ] {
-        let (code, _, told) = over(&stage, DEMO, words);
-        assert_eq!(code, 1, "{told}");
-        assert!(told.contains(why), "{told}");
+        let (code, _, printed) = over(&harness, DEMO, arguments);
+        assert_eq!(code, 1, "{printed}");
+        assert!(printed.contains(why), "{printed}");
     }
     // --check never passes on missing data.
-    assert_eq!(over(&stage, DEMO, &["status", "--check"]).0, 3);
-    assert_eq!(audited(&stage), [] as [Value; 0]);
+    assert_eq!(over(&harness, DEMO, &["status", "--check"]).0, 3);
+    assert_eq!(audited(&harness), [] as [Value; 0]);
 
     // Only on a controller.
-    for words in [
+    for arguments in [
         &["recovery", "vouch", id, "--off", HOST, "--reason", "x"][..],
         &["audit", "verify"],
         &["fence", "off", HOST],
     ] {
-        let (code, _, told) = over(&stage, ADMIN, words);
-        assert_eq!(code, 2, "{words:?}: {told}");
+        let (code, _, printed) = over(&harness, ADMIN, arguments);
+        assert_eq!(code, 2, "{arguments:?}: {printed}");
         assert!(
-            told.contains("it works only on a controller") && told.contains("without --os-cloud"),
-            "{words:?}: {told}"
+            printed.contains("it works only on a controller") && printed.contains("without --os-cloud"),
+            "{arguments:?}: {printed}"
         );
     }
 
-    let clouds = stage.folder.path().join("clouds.yaml");
+    let clouds = harness.folder.path().join("clouds.yaml");
     let abort = ["recovery", "abort", HOST, "--yes", "--reason", "wrong rack"];
-    let (code, told, note) = tachi(&clouds, Some(ADMIN), &abort);
+    let (code, printed, note) = tachi(&clouds, Some(ADMIN), &abort);
     assert_eq!(code, 0, "{note}");
     assert!(
-        told.contains("abort of compute-001 requested by admin, Keystone user ")
-            && told.contains("(wrong rack)"),
-        "{told}"
+        printed.contains("abort of compute-001 requested by admin, Keystone user ")
+            && printed.contains("(wrong rack)"),
+        "{printed}"
     );
     assert!(note.contains("no engine has sent a heartbeat lately"), "{note}");
-    let lines = audited(&stage);
+    let lines = audited(&harness);
     assert_eq!(lines.len(), 1, "{lines:?}");
     let by = lines[0]["operator"].as_str().unwrap();
     assert!(
@@ -326,20 +331,20 @@ async fn operator_api_an_action_from_a_laptop_is_audited_under_keystones_user_an
     );
 
     // A named configuration selects its database, whatever the shell has in its environment.
-    let conf = stage.conf();
-    let words = ["status", "--config-file", conf.to_str().unwrap()];
-    let (code, told, note) = tachi(&clouds, Some("nowhere"), &words);
+    let conf = harness.conf();
+    let arguments = ["status", "--config-file", conf.to_str().unwrap()];
+    let (code, printed, note) = tachi(&clouds, Some("nowhere"), &arguments);
     assert_eq!(code, 0, "{note}");
-    assert!(told.contains("\nall      auto "), "{told}");
+    assert!(printed.contains("\nall      auto "), "{printed}");
 
     // The error names the source that is unreachable.
     api.kill();
-    let (code, _, told) = tachi(&clouds, Some(ADMIN), &["status"]);
-    assert_eq!(code, 1, "{told}");
+    let (code, _, printed) = tachi(&clouds, Some(ADMIN), &["status"]);
+    assert_eq!(code, 1, "{printed}");
     assert!(
-        told.contains("the API of cloud \"tachi-sandbox\" cannot be reached")
-            && told.contains("On a controller"),
-        "{told}"
+        printed.contains("the API of cloud \"tachi-sandbox\" cannot be reached")
+            && printed.contains("On a controller"),
+        "{printed}"
     );
     // So does the error of an unreachable Keystone, with its address.
     let text = std::fs::read_to_string(&clouds).unwrap();
@@ -347,30 +352,30 @@ async fn operator_api_an_action_from_a_laptop_is_audited_under_keystones_user_an
         Some((before, _)) => format!("{before}auth_url: http://127.0.0.1:9/identity/v3\n"),
         None => format!("{line}\n"),
     });
-    let without_keystone = stage.folder.path().join("without-keystone.yaml");
+    let without_keystone = harness.folder.path().join("without-keystone.yaml");
     std::fs::write(&without_keystone, away.collect::<String>()).unwrap();
-    let (code, _, told) = tachi(&without_keystone, Some(ADMIN), &["status"]);
-    assert_eq!(code, 1, "{told}");
+    let (code, _, printed) = tachi(&without_keystone, Some(ADMIN), &["status"]);
+    assert_eq!(code, 1, "{printed}");
     assert!(
-        told.contains("Keystone at http://127.0.0.1:9/identity/v3 (auth_url of cloud \"tachi-sandbox\") cannot be reached"),
-        "{told}"
+        printed.contains("Keystone at http://127.0.0.1:9/identity/v3 (auth_url of cloud \"tachi-sandbox\") cannot be reached"),
+        "{printed}"
     );
-    let nothing = stage.folder.path().join("nothing.conf");
+    let nothing = harness.folder.path().join("nothing.conf");
     std::fs::write(&nothing, "[DEFAULT]\nstate_path = /nonexistent\n").unwrap();
-    let (code, _, told) = tachi(
+    let (code, _, printed) = tachi(
         &clouds,
         None,
         &["status", "--config-file", nothing.to_str().unwrap()],
     );
-    assert_eq!(code, 1, "{told}");
-    assert!(told.contains("was used"), "{told}");
-    let (code, _, told) = tachi(&clouds, Some("nowhere"), &["status"]);
-    assert_eq!(code, 2, "{told}");
-    assert!(told.contains("there is no cloud \"nowhere\""), "{told}");
+    assert_eq!(code, 1, "{printed}");
+    assert!(printed.contains("was used"), "{printed}");
+    let (code, _, printed) = tachi(&clouds, Some("nowhere"), &["status"]);
+    assert_eq!(code, 2, "{printed}");
+    assert!(printed.contains("there is no cloud \"nowhere\""), "{printed}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn operator_api_an_api_without_our_paths_is_told_as_one() {
+async fn operator_api_an_api_without_our_paths_is_named_as_one() {
     let sandbox = Sandbox::start(SandboxOptions::default()).await.unwrap();
     // A service that answers 404 to unknown paths.
     sandbox.register_endpoint("instance-ha", "masakari", &sandbox.urls().identity);
@@ -378,7 +383,7 @@ async fn operator_api_an_api_without_our_paths_is_told_as_one() {
     let clouds = folder.path().join("clouds.yaml");
     std::fs::write(&clouds, sandbox.clouds_yaml()).unwrap();
     let id = "e241c4a2-1111-4222-8333-0123456789ab";
-    for words in [
+    for arguments in [
         &["status"][..],
         &["show", HOST],
         &["recovery", "list"],
@@ -391,9 +396,9 @@ async fn operator_api_an_api_without_our_paths_is_told_as_one() {
         &["thaw", "region"],
         &["host", "report-down", HOST, "--reason", "x", "--yes"],
     ] {
-        let (code, told, said) = tachi(&clouds, Some(ADMIN), words);
-        assert_eq!((code, told.as_str()), (1, ""), "{words:?}: {said}");
-        assert!(said.contains("has no /operator/v1"), "{words:?}: {said}");
+        let (code, printed, said) = tachi(&clouds, Some(ADMIN), arguments);
+        assert_eq!((code, printed.as_str()), (1, ""), "{arguments:?}: {said}");
+        assert!(said.contains("has no /operator/v1"), "{arguments:?}: {said}");
     }
 }
 
@@ -402,7 +407,7 @@ async fn operator_api_an_api_without_our_paths_is_told_as_one() {
 async fn operator_api_a_command_that_asks_no_api_does_nothing_while_a_shell_names_a_cloud() {
     let none = std::path::Path::new("/nonexistent/clouds.yaml");
     let vouch = ["recovery", "vouch", "x", "--off", "h", "--reason", "x"];
-    for words in [
+    for arguments in [
         &["fence", "off", HOST, "--yes", "--reason", "x"][..],
         &["host", "return", HOST, "--do", "--reason", "x", "--yes"],
         &["setup", "import", "--apply"],
@@ -410,23 +415,23 @@ async fn operator_api_a_command_that_asks_no_api_does_nothing_while_a_shell_name
         &["jobs", "run", "purge"],
         &vouch,
     ] {
-        let (code, told, said) = tachi(none, Some("production"), words);
-        assert_eq!((code, told.as_str()), (2, ""), "{words:?}: {said}");
+        let (code, printed, said) = tachi(none, Some("production"), arguments);
+        assert_eq!((code, printed.as_str()), (2, ""), "{arguments:?}: {said}");
         for part in [
             "refused: OS_CLOUD names cloud \"production\"",
             "--config-file /etc/",
         ] {
-            assert!(said.contains(part), "{words:?}: {part}: {said}");
+            assert!(said.contains(part), "{arguments:?}: {part}: {said}");
         }
         // An empty variable names no cloud, and a named configuration is intended.
-        let (_, _, said) = tachi(none, Some(""), words);
-        assert!(!said.contains("OS_CLOUD"), "{words:?}: {said}");
-        let named = [words, &["--config-file", "/nonexistent/tachi.conf"]].concat();
+        let (_, _, said) = tachi(none, Some(""), arguments);
+        assert!(!said.contains("OS_CLOUD"), "{arguments:?}: {said}");
+        let named = [arguments, &["--config-file", "/nonexistent/tachi.conf"]].concat();
         let (code, _, said) = tachi(none, Some("production"), &named);
-        assert_ne!(code, 0, "{words:?}");
-        assert!(!said.contains("OS_CLOUD"), "{words:?}: {said}");
+        assert_ne!(code, 0, "{arguments:?}");
+        assert!(!said.contains("OS_CLOUD"), "{arguments:?}: {said}");
     }
-    for words in [
+    for arguments in [
         &["db", "version"][..],
         &["fence", "check"],
         &["db", "purge", "--dry-run"],
@@ -434,10 +439,10 @@ async fn operator_api_a_command_that_asks_no_api_does_nothing_while_a_shell_name
         &["policy", "list"],
         &["config", "show"],
     ] {
-        let (_, _, said) = tachi(none, Some("production"), words);
+        let (_, _, said) = tachi(none, Some("production"), arguments);
         assert!(
             said.contains("this command ignores OS_CLOUD (\"production\") and reads /etc/"),
-            "{words:?}: {said}"
+            "{arguments:?}: {said}"
         );
     }
     let (code, _, said) = tachi(none, Some("production"), &["openapi"]);

@@ -5,30 +5,30 @@ use std::time::Duration;
 use serde_json::Value;
 use tachi_domain::situation::FindingCode;
 
-use super::remote::{ADMIN, DEMO, assert_same_but_for_the_moment, assert_told_the_same, audited, over};
-use super::support::{Stage, json, quick_region, run, until};
+use super::remote::{ADMIN, DEMO, assert_same_but_for_the_moment, assert_same_output, audited, over};
+use super::support::{Harness, json, quick_region, run, until};
 
 const HOST: &str = "compute-001";
 const LIMIT: Duration = Duration::from_secs(90);
 
-fn assert_refused(stage: &Stage, cloud: &str, words: &[&str], code: i32, part: &str) {
-    let (ended, told, said) = over(stage, cloud, words);
-    assert_eq!((ended, told.as_str()), (code, ""), "{words:?}: {said}");
-    assert!(said.contains(part), "{words:?}: {part}: {said}");
+fn assert_refused(harness: &Harness, cloud: &str, arguments: &[&str], code: i32, part: &str) {
+    let (ended, printed, said) = over(harness, cloud, arguments);
+    assert_eq!((ended, printed.as_str()), (code, ""), "{arguments:?}: {said}");
+    assert!(said.contains(part), "{arguments:?}: {part}: {said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn operator_api_what_nova_has_and_a_hosts_way_back_are_told_from_a_laptop_and_done_on_a_controller() {
-    let stage = Stage::set(quick_region(3)).await;
-    let _api = stage.spawn("api");
-    stage.api().await;
-    for words in [
+    let harness = Harness::set(quick_region(3)).await;
+    let _api = harness.spawn("api");
+    harness.api().await;
+    for arguments in [
         &["setup", "import"][..],
         &["setup", "import", "--by", "zone", "--default-zone", "az 9/%"],
     ] {
-        let (code, here, said) = run(&stage, words);
+        let (code, here, said) = run(&harness, arguments);
         assert_eq!(code, 0, "{said}");
-        let (code, there, said) = over(&stage, ADMIN, words);
+        let (code, there, said) = over(&harness, ADMIN, arguments);
         assert_eq!((code, said.as_str()), (0, ""), "{there}");
         let (seen, last) = there.trim_end().rsplit_once('\n').unwrap();
         assert_eq!(seen, here.trim_end().rsplit_once('\n').unwrap().0);
@@ -36,49 +36,55 @@ async fn operator_api_what_nova_has_and_a_hosts_way_back_are_told_from_a_laptop_
         assert!(last.contains("--apply` on a controller"), "{last}");
     }
     let racks = ["setup", "import", "--by", "rack"];
-    assert_refused(&stage, ADMIN, &racks, 1, "storm_failure_domains_file");
+    assert_refused(&harness, ADMIN, &racks, 1, "storm_failure_domains_file");
     let apply = ["setup", "import", "--apply"];
-    assert_refused(&stage, ADMIN, &apply, 2, "without --apply the API shows the plan");
-    let segments = &json(&stage, &["status"])["segments"];
+    assert_refused(
+        &harness,
+        ADMIN,
+        &apply,
+        2,
+        "without --apply the API shows the plan",
+    );
+    let segments = &json(&harness, &["status"])["segments"];
     assert_eq!(segments.as_array().unwrap().len(), 0, "nothing was created");
 
-    stage.protect().await;
-    assert_told_the_same(&stage, &["setup", "import"]);
-    for words in [
+    harness.protect().await;
+    assert_same_output(&harness, &["setup", "import"]);
+    for arguments in [
         &["host", "return", HOST][..],
         &["host", "return", HOST, "--check"],
         &["host", "return", HOST, "-f", "json"],
     ] {
-        assert_told_the_same(&stage, words);
+        assert_same_output(&harness, arguments);
     }
-    stage.sandbox.region().faults().agent_stop(HOST).unwrap();
+    harness.sandbox.region().faults().agent_stop(HOST).unwrap();
     let check = ["host", "return", HOST, "--check"];
     until("Nova to miss the host", LIMIT, async || {
-        over(&stage, ADMIN, &check).0 == 1
+        over(&harness, ADMIN, &check).0 == 1
     })
     .await;
-    let (code, told, _) = over(&stage, ADMIN, &check);
-    assert_eq!((code, told.as_str()), (1, run(&stage, &check).1.as_str()));
-    assert!(told.contains("not ready to return to service"), "{told}");
+    let (code, printed, _) = over(&harness, ADMIN, &check);
+    assert_eq!((code, printed.as_str()), (1, run(&harness, &check).1.as_str()));
+    assert!(printed.contains("not ready to return to service"), "{printed}");
 
-    assert_refused(&stage, ADMIN, &["host", "return", "no/where"], 1, "no/where");
+    assert_refused(&harness, ADMIN, &["host", "return", "no/where"], 1, "no/where");
     let back = ["host", "return", HOST, "--do", "--reason", "looked", "--yes"];
-    assert_refused(&stage, ADMIN, &back, 2, "without --do");
-    for words in [&check[..], &["setup", "import"], &["audit", "show"], &["doctor"]] {
-        assert_refused(&stage, DEMO, words, 1, "os_masakari_api:operator:read");
+    assert_refused(&harness, ADMIN, &back, 2, "without --do");
+    for arguments in [&check[..], &["setup", "import"], &["audit", "show"], &["doctor"]] {
+        assert_refused(&harness, DEMO, arguments, 1, "os_masakari_api:operator:read");
     }
-    assert_eq!(audited(&stage), [] as [Value; 0]);
+    assert_eq!(audited(&harness), [] as [Value; 0]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn operator_api_the_audit_log_of_the_machine_that_answers_is_shown_page_by_page() {
-    let stage = Stage::set(quick_region(2)).await;
-    stage.protect().await;
-    let _api = stage.spawn("api");
-    let api = stage.api().await;
+    let harness = Harness::set(quick_region(2)).await;
+    harness.protect().await;
+    let _api = harness.spawn("api");
+    let api = harness.api().await;
     for host in [HOST, "compute-002"] {
-        let words = ["freeze", "host", host, "--for", "1h", "--reason", "é ' \"$(x)"];
-        assert_eq!(over(&stage, ADMIN, &words).0, 0, "{host}");
+        let arguments = ["freeze", "host", host, "--for", "1h", "--reason", "é ' \"$(x)"];
+        assert_eq!(over(&harness, ADMIN, &arguments).0, 0, "{host}");
     }
     for more in [
         &[][..],
@@ -89,11 +95,11 @@ async fn operator_api_the_audit_log_of_the_machine_that_answers_is_shown_page_by
         &["--recovery", "feed"],
         &["-f", "json"],
     ] {
-        let words = [&["audit", "show"], more].concat();
-        let (_, [_, answered]) = assert_same_but_for_the_moment(&stage, &words, 0);
+        let arguments = [&["audit", "show"], more].concat();
+        let (_, [_, answered]) = assert_same_but_for_the_moment(&harness, &arguments, 0);
         assert!(answered.contains("whose API has answered"), "{answered}");
     }
-    let all = audited(&stage);
+    let all = audited(&harness);
     assert_eq!(all.len(), 4);
     let mut seen: Vec<Value> = Vec::new();
     let mut path = "/operator/v1/audit?limit=1".to_owned();
@@ -112,47 +118,47 @@ async fn operator_api_the_audit_log_of_the_machine_that_answers_is_shown_page_by
     assert_eq!(api.ask("/operator/v1/audit?marker=x").await.0, 400);
 
     // A line that cannot be read hides no other.
-    let log = std::fs::read_dir(stage.folder.path())
+    let log = std::fs::read_dir(harness.folder.path())
         .unwrap()
         .map(|file| file.unwrap().path())
         .find(|path| path.extension().is_some_and(|end| end == "jsonl"))
         .unwrap();
     let text = std::fs::read_to_string(&log).unwrap();
     std::fs::write(&log, format!("no line\u{1b}[2J\n{text}")).unwrap();
-    let words = ["audit", "show"];
-    let (told, both) = assert_same_but_for_the_moment(&stage, &words, 1);
-    assert!(told.contains(HOST), "{told}");
+    let arguments = ["audit", "show"];
+    let (printed, both) = assert_same_but_for_the_moment(&harness, &arguments, 1);
+    assert!(printed.contains(HOST), "{printed}");
     for said in both {
         assert!(said.contains("line 1 is not a line"), "{said}");
         assert!(!said.contains('\u{1b}'), "{said}");
     }
     let log = log.to_str().unwrap();
-    assert_refused(&stage, ADMIN, &["audit", "show", log], 2, "--os-cloud");
-    assert_refused(&stage, ADMIN, &["audit", "verify"], 2, "only on a controller");
+    assert_refused(&harness, ADMIN, &["audit", "show", log], 2, "--os-cloud");
+    assert_refused(&harness, ADMIN, &["audit", "verify"], 2, "only on a controller");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn operator_api_a_doctor_from_a_laptop_calls_nothing_good_that_it_cannot_see() {
-    let stage = Stage::set(quick_region(2)).await;
-    stage.protect().await;
-    let _api = stage.spawn("api");
-    stage.api().await;
-    let _engine = stage.spawn("engine");
+    let harness = Harness::set(quick_region(2)).await;
+    harness.protect().await;
+    let _api = harness.spawn("api");
+    harness.api().await;
+    let _engine = harness.spawn("engine");
     until("an engine to have read the region", LIMIT, async || {
-        !json(&stage, &["status"])["looked_at"].is_null()
+        !json(&harness, &["status"])["looked_at"].is_null()
     })
     .await;
     let checks = |cloud: bool| -> Vec<(String, String, String)> {
-        let words = ["doctor", "--all", "-f", "json"];
-        let (code, told, said) = if cloud {
-            over(&stage, ADMIN, &words)
+        let arguments = ["doctor", "--all", "-f", "json"];
+        let (code, printed, said) = if cloud {
+            over(&harness, ADMIN, &arguments)
         } else {
-            run(&stage, &words)
+            run(&harness, &arguments)
         };
         assert_eq!(code, 0, "{said}");
-        let told: Value = serde_json::from_str(&told).unwrap();
+        let printed: Value = serde_json::from_str(&printed).unwrap();
         let text = |row: &Value, key: &str| row[key].as_str().unwrap_or_default().to_owned();
-        let rows = told["checks"].as_array().unwrap().iter();
+        let rows = printed["checks"].as_array().unwrap().iter();
         rows.map(|row| (text(row, "check"), text(row, "grade"), text(row, "details")))
             .collect()
     };
@@ -188,18 +194,18 @@ async fn operator_api_a_doctor_from_a_laptop_calls_nothing_good_that_it_cannot_s
         };
         assert!(details.contains(wanted), "{name}: {details}");
     }
-    let (code, told, _) = over(&stage, ADMIN, &["doctor", "configuration", "--check"]);
+    let (code, printed, _) = over(&harness, ADMIN, &["doctor", "configuration", "--check"]);
     assert_eq!(code, 3);
     assert!(
-        told.starts_with("UNKNOWN configuration") && told.contains("run `tachi doctor` there"),
-        "{told}"
+        printed.starts_with("UNKNOWN configuration") && printed.contains("run `tachi doctor` there"),
+        "{printed}"
     );
-    assert_refused(&stage, ADMIN, &["doctor", "--fix"], 2, "without --fix");
+    assert_refused(&harness, ADMIN, &["doctor", "--fix"], 2, "without --fix");
     // Scheduled jobs are listed; the API may cache for a second.
-    run(&stage, &["jobs", "run", "doctor"]);
+    run(&harness, &["jobs", "run", "doctor"]);
     until("the scheduled doctor run to be listed", LIMIT, async || {
-        let (_, told, _) = over(&stage, ADMIN, &["doctor", "doctor-by-the-clock"]);
-        told.contains(" ago, ") && told.contains("not checkable")
+        let (_, printed, _) = over(&harness, ADMIN, &["doctor", "doctor-by-the-clock"]);
+        printed.contains(" ago, ") && printed.contains("not checkable")
     })
     .await;
 }

@@ -5,15 +5,15 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::remote::{ADMIN, DEMO, audited, over};
-use super::support::{Stage, json, quick_region, run, until};
+use super::support::{Harness, json, quick_region, run, until};
 
 const HOST: &str = "compute-001";
 const LIMIT: Duration = Duration::from_secs(90);
 
 /// Returns phase, operator and text of the audit lines of plans.
-fn lines(stage: &Stage) -> Vec<(String, String, String)> {
+fn lines(harness: &Harness) -> Vec<(String, String, String)> {
     let of = |line: &Value, key: &str| line[key].as_str().unwrap_or_default().to_owned();
-    let all = audited(stage).into_iter();
+    let all = audited(harness).into_iter();
     all.filter(|line| line["action"] == "word")
         .map(|line| (of(&line, "phase"), of(&line, "operator"), of(&line, "text")))
         .collect()
@@ -23,48 +23,48 @@ fn lines(stage: &Stage) -> Vec<(String, String, String)> {
 async fn slow_operator_api_a_host_is_drained_and_given_back_to_from_a_laptop() {
     let mut region = quick_region(3);
     region.live_migration_time = Duration::from_millis(500);
-    let stage = Stage::set(region).await;
-    stage.protect().await;
-    let servers = stage.boot(HOST, 3);
+    let harness = Harness::set(region).await;
+    harness.protect().await;
+    let servers = harness.boot(HOST, 3);
     let hosts = || {
-        let region = stage.sandbox.region();
+        let region = harness.sandbox.region();
         let host = |id: &uuid::Uuid| region.server(*id).unwrap().host.unwrap();
         servers.iter().map(host).collect::<Vec<String>>()
     };
-    let _api = stage.spawn("api");
-    stage.api().await;
+    let _api = harness.spawn("api");
+    harness.api().await;
     let drain = [
         "host", "drain", HOST, "--for", "1h", "--reason", "firmware", "--yes",
     ];
     // No engine has read Nova yet, so the host's state is unknown, and nothing is written.
-    let (code, _, said) = over(&stage, ADMIN, &drain);
+    let (code, _, said) = over(&harness, ADMIN, &drain);
     assert_eq!(code, 1, "{said}");
     assert!(said.contains("no engine has read Nova"), "{said}");
-    let _engine = stage.spawn("engine");
+    let _engine = harness.spawn("engine");
     until("the instances to be listed", LIMIT, async || {
-        json(&stage, &["status"])["instances"]["protected"] == 3
+        json(&harness, &["status"])["instances"]["protected"] == 3
     })
     .await;
-    let (code, _, said) = over(&stage, DEMO, &drain);
+    let (code, _, said) = over(&harness, DEMO, &drain);
     assert_eq!(code, 1, "{said}");
     assert!(said.contains("os_masakari_api:operator:read"), "{said}");
     let nowhere = [
         "host", "drain", "nowhere", "--for", "1h", "--reason", "x", "--yes",
     ];
-    let (code, _, said) = over(&stage, ADMIN, &nowhere);
+    let (code, _, said) = over(&harness, ADMIN, &nowhere);
     assert_eq!(code, 1, "{said}");
     assert!(said.contains("no host has the name \"nowhere\""), "{said}");
-    assert_eq!(lines(&stage), []);
+    assert_eq!(lines(&harness), []);
 
-    let (code, told, said) = over(&stage, ADMIN, &drain);
-    assert_eq!(code, 0, "{told} {said}");
-    assert!(told.contains("3 instances were on compute-001"), "{told}");
+    let (code, printed, said) = over(&harness, ADMIN, &drain);
+    assert_eq!(code, 0, "{printed} {said}");
+    assert!(printed.contains("3 instances were on compute-001"), "{printed}");
     assert!(
-        told.contains("compute-001 is drained: 3 instances moved, nothing is left; frozen for 60 min"),
-        "{told}"
+        printed.contains("compute-001 is drained: 3 instances moved, nothing is left; frozen for 60 min"),
+        "{printed}"
     );
     assert!(hosts().iter().all(|host| host != HOST), "{:?}", hosts());
-    let all = lines(&stage);
+    let all = lines(&harness);
     assert_eq!(all.len(), 2, "{all:?}");
     assert_eq!((all[0].0.as_str(), all[1].0.as_str()), ("intent", "outcome"));
     assert!(
@@ -72,7 +72,7 @@ async fn slow_operator_api_a_host_is_drained_and_given_back_to_from_a_laptop() {
         "{all:?}"
     );
     // The operator is visible in Nova's disable reason.
-    let reason = stage
+    let reason = harness
         .sandbox
         .region()
         .host(HOST)
@@ -82,32 +82,35 @@ async fn slow_operator_api_a_host_is_drained_and_given_back_to_from_a_laptop() {
     assert!(reason.contains("drained by admin, Keystone user "), "{reason}");
     // The answer was lost, and the same operator repeats the request.
     let quick = [&drain[..], &["--no-follow"]].concat();
-    let (code, told, said) = over(&stage, ADMIN, &quick);
+    let (code, printed, said) = over(&harness, ADMIN, &quick);
     if code == 0 {
-        assert!(told.contains("nothing new was written"), "{told}");
+        assert!(printed.contains("nothing new was written"), "{printed}");
     } else {
         assert!(
             said.contains("is frozen until"),
             "more than a minute has passed: {said}"
         );
     }
-    assert_eq!(lines(&stage).len(), 2);
+    assert_eq!(lines(&harness).len(), 2);
 
-    assert_eq!(over(&stage, ADMIN, &["thaw", "host", HOST]).0, 0);
+    assert_eq!(over(&harness, ADMIN, &["thaw", "host", HOST]).0, 0);
     let back = ["host", "return", HOST, "--do", "--reason", "flashed", "--yes"];
-    let (code, told, said) = run(&stage, &back);
-    assert_eq!(code, 0, "{told} {said}");
+    let (code, printed, said) = run(&harness, &back);
+    assert_eq!(code, 0, "{printed} {said}");
     until("an engine to see it enabled", LIMIT, async || {
-        let (_, told, _) = over(&stage, ADMIN, &["host", "giveback", HOST, "--dry-run"]);
-        !told.contains("nothing would be started now")
-            && told.starts_with("3 of 3 instances moved away from compute-001 can go back")
+        let (_, printed, _) = over(&harness, ADMIN, &["host", "giveback", HOST, "--dry-run"]);
+        !printed.contains("nothing would be started now")
+            && printed.starts_with("3 of 3 instances moved away from compute-001 can go back")
     })
     .await;
     let dry = ["host", "giveback", HOST, "--dry-run"];
-    assert_eq!(over(&stage, ADMIN, &dry).1, run(&stage, &dry).1);
-    let (code, told, said) = over(&stage, ADMIN, &["host", "giveback", HOST, "--yes"]);
-    assert_eq!(code, 0, "{told} {said}");
-    assert!(told.contains("3 instances moved back to compute-001"), "{told}");
+    assert_eq!(over(&harness, ADMIN, &dry).1, run(&harness, &dry).1);
+    let (code, printed, said) = over(&harness, ADMIN, &["host", "giveback", HOST, "--yes"]);
+    assert_eq!(code, 0, "{printed} {said}");
+    assert!(
+        printed.contains("3 instances moved back to compute-001"),
+        "{printed}"
+    );
     assert_eq!(hosts(), [HOST; 3]);
-    assert_eq!(stage.sandbox.region().ledger().double_runs, 0);
+    assert_eq!(harness.sandbox.region().ledger().double_runs, 0);
 }

@@ -6,15 +6,15 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::remote::{ADMIN, DEMO, audited, over};
-use super::support::{Stage, json as told, quick_region, run, until};
+use super::support::{Harness, json as printed, quick_region, run, until};
 
 const HOST: &str = "compute-001";
 const LIMIT: Duration = Duration::from_secs(90);
 
 /// Returns action, phase and operator of the audit lines of freezes and thaws.
-fn lines(stage: &Stage) -> Vec<(String, String, String)> {
+fn lines(harness: &Harness) -> Vec<(String, String, String)> {
     let of = |line: &Value, key: &str| line[key].as_str().unwrap().to_owned();
-    let all = audited(stage).into_iter();
+    let all = audited(harness).into_iter();
     all.filter(|line| line["action"] == "freeze" || line["action"] == "thaw")
         .map(|line| (of(&line, "action"), of(&line, "phase"), of(&line, "operator")))
         .collect()
@@ -22,26 +22,26 @@ fn lines(stage: &Stage) -> Vec<(String, String, String)> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn slow_operator_api_a_host_is_frozen_and_thawed_from_a_laptop() {
-    let stage = Stage::set(quick_region(3)).await;
-    stage.protect().await;
-    let servers = stage.boot(HOST, 2);
-    let api = stage.spawn("api");
-    stage.api().await;
-    let engine = stage.spawn("engine");
+    let harness = Harness::set(quick_region(3)).await;
+    harness.protect().await;
+    let servers = harness.boot(HOST, 2);
+    let api = harness.spawn("api");
+    harness.api().await;
+    let engine = harness.spawn("engine");
     until("the instances to be listed", LIMIT, async || {
-        told(&stage, &["status"])["instances"]["protected"] == 2
+        printed(&harness, &["status"])["instances"]["protected"] == 2
     })
     .await;
 
     let freeze = ["freeze", "host", HOST, "--for", "2h", "--reason", "firmware"];
     // A reader can list, and a user without the right cannot act; nothing is written for either.
-    let (code, _, said) = over(&stage, DEMO, &freeze);
+    let (code, _, said) = over(&harness, DEMO, &freeze);
     assert_eq!(code, 1, "{said}");
     assert!(
         said.contains("os_masakari_api:operator:act") && said.contains("nothing was written"),
         "{said}"
     );
-    for (words, code, part) in [
+    for (arguments, code, part) in [
         (
             vec!["freeze", "host", "nowhere", "--for", "2h", "--reason", "x"],
             1,
@@ -59,32 +59,32 @@ async fn slow_operator_api_a_host_is_frozen_and_thawed_from_a_laptop() {
         ),
         (vec!["thaw", "host", HOST], 1, "no frozen host has the name"),
     ] {
-        let (got, _, said) = over(&stage, ADMIN, &words);
-        assert_eq!(got, code, "{words:?}: {said}");
-        assert!(said.contains(part), "{words:?}: {said}");
+        let (got, _, said) = over(&harness, ADMIN, &arguments);
+        assert_eq!(got, code, "{arguments:?}: {said}");
+        assert!(said.contains(part), "{arguments:?}: {said}");
     }
-    assert_eq!(lines(&stage), []);
+    assert_eq!(lines(&harness), []);
 
-    let (code, text, said) = over(&stage, ADMIN, &freeze);
+    let (code, text, said) = over(&harness, ADMIN, &freeze);
     assert_eq!(code, 0, "{said}");
     assert!(text.starts_with("host compute-001 is frozen until "), "{text}");
     assert!(text.contains("2 instances have no HA until then"), "{text}");
     // The answer was lost, and the request is repeated: nothing is written a second time.
-    let (code, again, said) = over(&stage, ADMIN, &freeze);
+    let (code, again, said) = over(&harness, ADMIN, &freeze);
     assert_eq!(code, 0, "{said}");
     assert!(!again.contains("in place of"), "{again}");
-    let by = lines(&stage)[0].2.clone();
+    let by = lines(&harness)[0].2.clone();
     assert!(by.starts_with("admin, Keystone user "), "{by}");
     let line = |action: &str, phase: &str| (action.to_owned(), phase.to_owned(), by.clone());
     assert_eq!(
-        lines(&stage),
+        lines(&harness),
         [line("freeze", "intent"), line("freeze", "outcome")]
     );
 
     // Both sources show the same.
-    let (_, text, said) = over(&stage, ADMIN, &["freeze", "list", "-f", "json"]);
+    let (_, text, said) = over(&harness, ADMIN, &["freeze", "list", "-f", "json"]);
     let mut there: Value = serde_json::from_str(&text).unwrap_or_else(|_| panic!("{text}{said}"));
-    let mut here = told(&stage, &["freeze", "list"]);
+    let mut here = printed(&harness, &["freeze", "list"]);
     for list in [&mut there, &mut here] {
         assert_eq!(list.as_array().unwrap().len(), 1, "{list}");
         list[0]["left_seconds"].take();
@@ -93,32 +93,32 @@ async fn slow_operator_api_a_host_is_frozen_and_thawed_from_a_laptop() {
     assert_eq!((&here[0]["name"], &here[0]["by"]), (&json!(HOST), &json!(by)));
 
     // The freeze works: the host fails, and is not touched until the thaw.
-    stage.sandbox.region().faults().power_loss(HOST).unwrap();
-    let notification = stage.report(HOST).await;
+    harness.sandbox.region().faults().power_loss(HOST).unwrap();
+    let notification = harness.report(HOST).await;
     until("the recovery to wait", LIMIT, async || {
-        told(&stage, &["recovery", "list"])[0]["waits"]["for"] == "frozen"
+        printed(&harness, &["recovery", "list"])[0]["waits"]["for"] == "frozen"
     })
     .await;
-    let (code, text, said) = over(&stage, ADMIN, &["thaw", "host", HOST]);
+    let (code, text, said) = over(&harness, ADMIN, &["thaw", "host", HOST]);
     assert_eq!(code, 0, "{said}");
     assert!(text.starts_with("host compute-001 is thawed, 1 h 5"), "{text}");
-    stage.until_finished(notification, LIMIT).await;
-    stage.assert_each_exactly_once(&servers, HOST);
+    harness.until_finished(notification, LIMIT).await;
+    harness.assert_each_exactly_once(&servers, HOST);
     assert_eq!(
-        lines(&stage)[2..],
+        lines(&harness)[2..],
         [line("thaw", "intent"), line("thaw", "outcome")]
     );
 
     // Without Keystone or an API, a controller uses the database.
     api.kill();
-    let (code, _, said) = over(&stage, ADMIN, &freeze);
+    let (code, _, said) = over(&harness, ADMIN, &freeze);
     assert_eq!(code, 1, "{said}");
     assert!(
         said.contains("cannot be reached") || said.contains("repeat it"),
         "{said}"
     );
     let (code, text, said) = run(
-        &stage,
+        &harness,
         &["freeze", "region", "--for", "5m", "--reason", "network"],
     );
     assert_eq!(code, 0, "{said}");
@@ -127,15 +127,15 @@ async fn slow_operator_api_a_host_is_frozen_and_thawed_from_a_laptop() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn slow_operator_api_a_host_is_said_to_be_dead_from_a_laptop() {
-    let stage = Stage::set(quick_region(3)).await;
-    stage.protect().await;
-    let servers = stage.boot(HOST, 2);
-    let _api = stage.spawn("api");
-    stage.api().await;
-    let _engine = stage.spawn("engine");
+async fn slow_operator_api_a_host_is_reported_failed_from_a_laptop() {
+    let harness = Harness::set(quick_region(3)).await;
+    harness.protect().await;
+    let servers = harness.boot(HOST, 2);
+    let _api = harness.spawn("api");
+    harness.api().await;
+    let _engine = harness.spawn("engine");
     until("the instances to be listed", LIMIT, async || {
-        told(&stage, &["status"])["instances"]["protected"] == 2
+        printed(&harness, &["status"])["instances"]["protected"] == 2
     })
     .await;
     let fail = [
@@ -146,49 +146,51 @@ async fn slow_operator_api_a_host_is_said_to_be_dead_from_a_laptop() {
         "smoke in rack 7",
         "--yes",
     ];
-    let (code, _, said) = over(&stage, DEMO, &fail);
+    let (code, _, said) = over(&harness, DEMO, &fail);
     assert_eq!(code, 1, "{said}");
     assert!(said.contains("os_masakari_api:operator:read"), "{said}");
     let (code, _, said) = over(
-        &stage,
+        &harness,
         ADMIN,
         &["host", "report-down", "nobody", "--reason", "x", "--yes"],
     );
     assert_eq!(code, 1, "{said}");
     assert!(said.contains("no host has the name \"nobody\""), "{said}");
     // There is no terminal; the consequences are shown.
-    let (code, text, said) = over(&stage, ADMIN, &fail[..5]);
+    let (code, text, said) = over(&harness, ADMIN, &fail[..5]);
     assert_eq!(code, 2, "{text}{said}");
     assert!(
         text.contains("Nova showed compute-001 up") && text.contains("2 instances were on it"),
         "{text}"
     );
-    assert_eq!(audited(&stage), [] as [Value; 0]);
+    assert_eq!(audited(&harness), [] as [Value; 0]);
 
-    stage.sandbox.region().faults().power_loss(HOST).unwrap();
-    let (code, text, said) = over(&stage, ADMIN, &fail);
+    harness.sandbox.region().faults().power_loss(HOST).unwrap();
+    let (code, text, said) = over(&harness, ADMIN, &fail);
     assert_eq!(code, 0, "{said}");
     let id = text.lines().find_map(|line| line.strip_prefix("recovery      "));
     let id = id.unwrap_or_else(|| panic!("{text}"));
     // The answer was lost, and the request is repeated.
-    let (code, again, said) = over(&stage, ADMIN, &fail);
+    let (code, again, said) = over(&harness, ADMIN, &fail);
     assert_eq!(code, 0, "{said}");
     assert!(
         again.contains("was already reported down") && again.contains(id),
         "{again}"
     );
-    let story = told(&stage, &["recovery", "show", id]);
-    let by = story["reporters"][0]["user_name"].as_str().unwrap();
+    let history = printed(&harness, &["recovery", "show", id]);
+    let by = history["reporters"][0]["user_name"].as_str().unwrap();
     assert!(
         by.starts_with("admin, Keystone user ") && by.ends_with("(smoke in rack 7)"),
         "{by}"
     );
-    let of_us = audited(&stage).into_iter().filter(|line| line["operator"] == by);
+    let of_us = audited(&harness)
+        .into_iter()
+        .filter(|line| line["operator"] == by);
     let phases: Vec<Value> = of_us.map(|line| line["phase"].clone()).collect();
     assert_eq!(phases, ["intent", "outcome"]);
     until("the recovery to be over", LIMIT, async || {
-        told(&stage, &["recovery", "show", id])["life"] != "open"
+        printed(&harness, &["recovery", "show", id])["life"] != "open"
     })
     .await;
-    stage.assert_each_exactly_once(&servers, HOST);
+    harness.assert_each_exactly_once(&servers, HOST);
 }

@@ -7,23 +7,23 @@ use serde_json::Value;
 use tachi_domain::Reporter;
 use tachi_domain::entity::notification::NotificationStatus;
 
-use super::remote::{ADMIN, DEMO, assert_told_the_same, audited, over};
-use super::support::{Stage, json, quick_region, run, until};
+use super::remote::{ADMIN, DEMO, assert_same_output, audited, over};
+use super::support::{Harness, json, quick_region, run, until};
 
 const HOST: &str = "compute-001";
 const LIMIT: Duration = Duration::from_secs(90);
 
 /// Returns phase, operator and text of the last two lines of the audit log.
-fn last(stage: &Stage) -> Vec<(String, String, String)> {
+fn last(harness: &Harness) -> Vec<(String, String, String)> {
     let of = |line: &Value, key: &str| line[key].as_str().unwrap_or_default().to_owned();
-    let all = audited(stage);
+    let all = audited(harness);
     let all = all.iter().rev().take(2).rev();
     all.map(|line| (of(line, "phase"), of(line, "operator"), of(line, "text")))
         .collect()
 }
 
-fn is_signed(stage: &Stage, what: &str) {
-    let lines = last(stage);
+fn assert_actor(harness: &Harness, what: &str) {
+    let lines = last(harness);
     assert_eq!(
         (lines[0].0.as_str(), lines[1].0.as_str()),
         ("intent", "outcome"),
@@ -42,13 +42,13 @@ fn is_signed(stage: &Stage, what: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn operator_api_a_reporter_is_lifted_and_a_monitor_forgotten_from_a_laptop() {
-    let stage = Stage::set(quick_region(3)).await;
-    stage.protect().await;
-    let _api = stage.spawn("api");
-    let api = stage.api().await;
-    assert_eq!(api.sign(HOST, "host", &[HOST]).await, 204);
-    let none = assert_told_the_same(&stage, &["monitor", "list", "--muted"]);
+async fn operator_api_a_reporter_is_unmuted_and_a_monitor_removed_from_a_laptop() {
+    let harness = Harness::set(quick_region(3)).await;
+    harness.protect().await;
+    let _api = harness.spawn("api");
+    let api = harness.api().await;
+    assert_eq!(api.send_heartbeat(HOST, "host", &[HOST]).await, 204);
+    let none = assert_same_output(&harness, &["monitor", "list", "--muted"]);
     assert!(none.contains("no reporter is muted"), "{none}");
     let reporter = Reporter {
         host: Some(HOST.into()),
@@ -56,26 +56,29 @@ async fn operator_api_a_reporter_is_lifted_and_a_monitor_forgotten_from_a_laptop
         ..Reporter::default()
     };
     let reporter = serde_json::to_string(&reporter).unwrap().replace('\'', "''");
-    let db = sea_orm::Database::connect(&stage.database.url).await.unwrap();
+    let db = sea_orm::Database::connect(&harness.database.url).await.unwrap();
     db.execute_unprepared(&format!(
         "INSERT INTO reporter_aside (voice, reporter, since, why, aside, unheard) VALUES ('v', '{reporter}', 1700000000000000, \
          'Nova has contradicted it', true, 2)"
     ))
     .await
     .unwrap();
-    let told = assert_told_the_same(&stage, &["monitor", "list", "--muted"]);
-    assert!(told.contains("muted") && !told.contains('\u{1b}'), "{told}");
-    assert_told_the_same(&stage, &["monitor", "list", "--muted", "-f", "json"]);
+    let printed = assert_same_output(&harness, &["monitor", "list", "--muted"]);
+    assert!(
+        printed.contains("muted") && !printed.contains('\u{1b}'),
+        "{printed}"
+    );
+    assert_same_output(&harness, &["monitor", "list", "--muted", "-f", "json"]);
 
-    for words in [
+    for arguments in [
         &["monitor", "unmute", HOST][..],
         &["monitor", "forget", HOST, "host"],
     ] {
-        let (code, _, said) = over(&stage, DEMO, words);
+        let (code, _, said) = over(&harness, DEMO, arguments);
         assert_eq!(code, 1, "{said}");
         assert!(said.contains("os_masakari_api:operator:act"), "{said}");
     }
-    for (words, part) in [
+    for (arguments, part) in [
         (&["monitor", "unmute", "../x"][..], "no reporter ../x is muted"),
         (
             &["monitor", "forget", "no/where", "host"],
@@ -92,75 +95,75 @@ async fn operator_api_a_reporter_is_lifted_and_a_monitor_forgotten_from_a_laptop
             "the API serves only `tachi show HOST --if-fails`",
         ),
     ] {
-        let (code, _, said) = over(&stage, ADMIN, words);
-        assert_ne!(code, 0, "{words:?}: {said}");
-        assert!(said.contains(part), "{words:?}: {said}");
+        let (code, _, said) = over(&harness, ADMIN, arguments);
+        assert_ne!(code, 0, "{arguments:?}: {said}");
+        assert!(said.contains(part), "{arguments:?}: {said}");
     }
-    assert_eq!(audited(&stage), [] as [Value; 0]);
+    assert_eq!(audited(&harness), [] as [Value; 0]);
 
     let unmute = ["monitor", "unmute", HOST, "--reason", "its clock was wrong"];
-    let (code, told, said) = over(&stage, ADMIN, &unmute);
+    let (code, printed, said) = over(&harness, ADMIN, &unmute);
     assert_eq!(code, 0, "{said}");
     assert!(
-        told.contains("are accepted again, by admin, Keystone user "),
-        "{told}"
+        printed.contains("are accepted again, by admin, Keystone user "),
+        "{printed}"
     );
     assert!(
-        told.contains("2 of its reports were stored without starting a recovery"),
-        "{told}"
+        printed.contains("2 of its reports were stored without starting a recovery"),
+        "{printed}"
     );
-    is_signed(&stage, "unmutes it");
-    let (code, _, said) = over(&stage, ADMIN, &unmute);
+    assert_actor(&harness, "unmutes it");
+    let (code, _, said) = over(&harness, ADMIN, &unmute);
     assert_eq!(code, 1);
     assert!(said.contains("it was unmuted, or never muted"), "{said}");
 
     until("the monitor to be known", LIMIT, async || {
-        json(&stage, &["monitor", "list"]).as_array().unwrap().len() == 1
+        json(&harness, &["monitor", "list"]).as_array().unwrap().len() == 1
     })
     .await;
     let forget = ["monitor", "forget", HOST, "host"];
-    let (code, told, said) = over(&stage, ADMIN, &forget);
+    let (code, printed, said) = over(&harness, ADMIN, &forget);
     assert_eq!(code, 0, "{said}");
     assert!(
-        told.contains("the host monitor of compute-001 is removed, by admin"),
-        "{told}"
+        printed.contains("the host monitor of compute-001 is removed, by admin"),
+        "{printed}"
     );
-    is_signed(&stage, "removes the host monitor");
-    assert_eq!(over(&stage, ADMIN, &forget).0, 1, "it is not there any more");
-    assert_eq!(audited(&stage).len(), 4);
+    assert_actor(&harness, "removes the host monitor");
+    assert_eq!(over(&harness, ADMIN, &forget).0, 1, "it is not there any more");
+    assert_eq!(audited(&harness).len(), 4);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn operator_api_a_failed_recovery_is_tried_again_once_from_a_laptop() {
-    let stage = Stage::set(quick_region(3)).await;
-    stage.protect().await;
-    stage.boot(HOST, 1);
-    let _api = stage.spawn("api");
-    stage.api().await;
-    let notification = stage.report(HOST).await;
+    let harness = Harness::set(quick_region(3)).await;
+    harness.protect().await;
+    harness.boot(HOST, 1);
+    let _api = harness.spawn("api");
+    harness.api().await;
+    let notification = harness.report(HOST).await;
     assert_eq!(
         over(
-            &stage,
+            &harness,
             ADMIN,
             &["recovery", "abort", HOST, "--yes", "--reason", "wrong rack"]
         )
         .0,
         0
     );
-    let _engine = stage.spawn("engine");
+    let _engine = harness.spawn("engine");
     until("the recovery to end", LIMIT, async || {
-        stage.status(notification).await.0 == NotificationStatus::Failed
+        harness.status(notification).await.0 == NotificationStatus::Failed
     })
     .await;
-    let id = json(&stage, &["recovery", "list", "--all"])[0]["recovery"]
+    let id = json(&harness, &["recovery", "list", "--all"])[0]["recovery"]
         .as_str()
         .unwrap()
         .to_owned();
     let retry = ["recovery", "retry", &id, "--yes", "--reason", "the right rack"];
-    let (code, told, said) = over(&stage, ADMIN, &retry);
+    let (code, printed, said) = over(&harness, ADMIN, &retry);
     assert_eq!(code, 0, "{said}");
-    assert!(!told.contains("nothing was written"), "{told}");
-    let lines: Vec<Value> = audited(&stage);
+    assert!(!printed.contains("nothing was written"), "{printed}");
+    let lines: Vec<Value> = audited(&harness);
     let ours: Vec<&Value> = lines
         .iter()
         .filter(|line| {
@@ -176,25 +179,25 @@ async fn operator_api_a_failed_recovery_is_tried_again_once_from_a_laptop() {
         (&"intent".into(), &"outcome".into())
     );
     // The answer was lost, and the same operator repeats the request.
-    let (code, again, said) = over(&stage, ADMIN, &retry);
+    let (code, again, said) = over(&harness, ADMIN, &retry);
     assert_eq!(code, 0, "{said}");
     assert!(again.contains("nothing was written"), "{again}");
-    assert!(again.ends_with(&told), "{again}");
-    let all = json(&stage, &["recovery", "list", "--all"]);
+    assert!(again.ends_with(&printed), "{again}");
+    let all = json(&harness, &["recovery", "list", "--all"]);
     assert_eq!(all.as_array().unwrap().len(), 2, "{all}");
-    let (_, story, _) = run(&stage, &["recovery", "show", &id]);
+    let (_, history, _) = run(&harness, &["recovery", "show", &id]);
     assert!(
-        story.contains("another attempt requested by admin, Keystone user "),
-        "{story}"
+        history.contains("another attempt requested by admin, Keystone user "),
+        "{history}"
     );
 
     until("the instances to be listed", LIMIT, async || {
-        json(&stage, &["status"])["instances"]["down"].is_u64()
+        json(&harness, &["status"])["instances"]["down"].is_u64()
     })
     .await;
-    let told = assert_told_the_same(&stage, &["drill", "compute-002", "--paper"]);
+    let printed = assert_same_output(&harness, &["drill", "compute-002", "--paper"]);
     assert!(
-        told.starts_with("paper drill of compute-002: no service is called"),
-        "{told}"
+        printed.starts_with("paper drill of compute-002: no service is called"),
+        "{printed}"
     );
 }

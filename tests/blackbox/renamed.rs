@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::support::{Stage, json, quick_region, run, until};
+use super::support::{Harness, json, quick_region, run, until};
 
 const HOST: &str = "compute-001";
 const LIMIT: Duration = Duration::from_secs(60);
@@ -25,12 +25,12 @@ fn lasting(value: Value) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn operator_an_old_name_answers_as_the_new_one() {
-    let stage = Stage::set(quick_region(3)).await;
-    stage.protect().await;
-    stage.boot(HOST, 2);
-    let _engine = stage.spawn("engine");
+    let harness = Harness::set(quick_region(3)).await;
+    harness.protect().await;
+    harness.boot(HOST, 2);
+    let _engine = harness.spawn("engine");
     until("the instances to be listed", LIMIT, async || {
-        json(&stage, &["status"])["instances"]["protected"].is_u64()
+        json(&harness, &["status"])["instances"]["protected"].is_u64()
     })
     .await;
     let pairs: [(&[&str], &[&str]); 8] = [
@@ -47,26 +47,27 @@ async fn operator_an_old_name_answers_as_the_new_one() {
         (&["schedule", "list"], &["jobs", "list"]),
     ];
     for (old, new) in pairs {
-        let told = [old, new].map(|words| lasting(json(&stage, words)));
-        assert_eq!(told[0], told[1], "{old:?}");
+        let printed = [old, new].map(|arguments| lasting(json(&harness, arguments)));
+        assert_eq!(printed[0], printed[1], "{old:?}");
     }
-    let upgrade = [&["upgrade", "check"][..], &["doctor", "--upgrade"]].map(|words| run(&stage, words).0);
+    let upgrade =
+        [&["upgrade", "check"][..], &["doctor", "--upgrade"]].map(|arguments| run(&harness, arguments).0);
     assert_eq!(upgrade[0], upgrade[1]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn operator_hosts_instances_and_events_are_listed() {
-    let stage = Stage::set(quick_region(3)).await;
-    stage.protect().await;
-    let servers = stage.boot(HOST, 2);
-    let engine = stage.spawn("engine");
+    let harness = Harness::set(quick_region(3)).await;
+    harness.protect().await;
+    let servers = harness.boot(HOST, 2);
+    let engine = harness.spawn("engine");
     until("the instances to be listed", LIMIT, async || {
-        json(&stage, &["status"])["instances"]["protected"].is_u64()
+        json(&harness, &["status"])["instances"]["protected"].is_u64()
     })
     .await;
-    let hosts = json(&stage, &["host", "list"]);
+    let hosts = json(&harness, &["host", "list"]);
     assert_eq!(hosts.as_array().unwrap().len(), 3, "{hosts}");
-    let all = json(&stage, &["instance", "list"]);
+    let all = json(&harness, &["instance", "list"]);
     let ids: Vec<&str> = all
         .as_array()
         .unwrap()
@@ -78,15 +79,15 @@ async fn operator_hosts_instances_and_events_are_listed() {
         "{all}"
     );
     assert_eq!(all[0]["host"], HOST);
-    let (code, told, _) = run(&stage, &["instance", "list", "--down"]);
-    assert_eq!((code, told.trim()), (0, "no instance is down"));
-    let (code, told, _) = run(&stage, &["events"]);
-    assert_eq!((code, told.trim()), (0, "nothing happened since then"));
+    let (code, printed, _) = run(&harness, &["instance", "list", "--down"]);
+    assert_eq!((code, printed.trim()), (0, "no instance is down"));
+    let (code, printed, _) = run(&harness, &["events"]);
+    assert_eq!((code, printed.trim()), (0, "nothing happened since then"));
 
-    stage.sandbox.region().faults().power_loss(HOST).unwrap();
-    let notification = stage.report(HOST).await;
-    stage.until_finished(notification, LIMIT).await;
-    let events = json(&stage, &["events", "--since", "1h", "--host", HOST]);
+    harness.sandbox.region().faults().power_loss(HOST).unwrap();
+    let notification = harness.report(HOST).await;
+    harness.until_finished(notification, LIMIT).await;
+    let events = json(&harness, &["events", "--since", "1h", "--host", HOST]);
     let events = events.as_array().unwrap();
     assert!(
         events[0]["event"]
@@ -100,69 +101,75 @@ async fn operator_hosts_instances_and_events_are_listed() {
     drop(engine);
 
     // `tachi` alone needs no engine, and its help no region.
-    let (code, told, _) = Stage::command(&[]);
+    let (code, printed, _) = Harness::command(&[]);
     assert_eq!(code, 0);
-    assert!(told.contains("\nSee\n") && told.contains("\nDecide\n"), "{told}");
-    let (code, _, note) = run(&stage, &["show", "all"]);
+    assert!(
+        printed.contains("\nSee\n") && printed.contains("\nDecide\n"),
+        "{printed}"
+    );
+    let (code, _, note) = run(&harness, &["show", "all"]);
     assert_eq!(code, 1);
     assert!(note.matches("tachi:").count() == 1, "{note}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn operator_what_is_over_is_not_aborted_again_and_a_reason_is_wanted() {
-    let stage = Stage::set(quick_region(3)).await;
-    stage.protect().await;
-    stage.boot(HOST, 1);
+    let harness = Harness::set(quick_region(3)).await;
+    harness.protect().await;
+    harness.boot(HOST, 1);
     let report = ["host", "report-down", HOST, "--yes"];
-    let (code, _, note) = run(&stage, &report);
+    let (code, _, note) = run(&harness, &report);
     assert_eq!(code, 2, "{note}");
     assert!(note.contains("--reason"), "{note}");
-    let (code, _, note) = run(&stage, &[&report[..], &["--reason", "smoke"]].concat());
+    let (code, _, note) = run(&harness, &[&report[..], &["--reason", "smoke"]].concat());
     assert_eq!(code, 0, "{note}");
-    let (code, _, note) = run(&stage, &["recovery", "abort", HOST, "--reason", "a mistake"]);
+    let (code, _, note) = run(&harness, &["recovery", "abort", HOST, "--reason", "a mistake"]);
     assert_eq!(code, 2, "{note}");
     assert!(note.contains("add --yes"), "{note}");
     let approve_wait = |shown| {
-        let words = [
+        let arguments = [
             "recovery", "approve", HOST, "--yes", "--reason", "x", "--waits", shown,
         ];
-        let (code, told, note) = run(&stage, &words);
-        (code, told + &note)
+        let (code, printed, note) = run(&harness, &arguments);
+        (code, printed + &note)
     };
-    let (code, told) = approve_wait(r#"{"for": "fence", "since": "2026-01-01T00:00:00.000Z"}"#);
-    assert_eq!(code, 1, "{told}");
-    assert!(told.contains("no longer waits"), "{told}");
-    let (code, told) = approve_wait("null");
-    assert_eq!(code, 1, "{told}");
-    assert!(told.contains("no longer waits"), "{told}");
+    let (code, printed) = approve_wait(r#"{"for": "fence", "since": "2026-01-01T00:00:00.000Z"}"#);
+    assert_eq!(code, 1, "{printed}");
+    assert!(printed.contains("no longer waits"), "{printed}");
+    let (code, printed) = approve_wait("null");
+    assert_eq!(code, 1, "{printed}");
+    assert!(printed.contains("no longer waits"), "{printed}");
     let reject = [
         "recovery", "reject", HOST, "--yes", "--reason", "x", "--waits", "null",
     ];
-    let (code, _, note) = run(&stage, &reject);
+    let (code, _, note) = run(&harness, &reject);
     assert_eq!(code, 2, "{note}");
     assert!(
         note.contains("only for the approval of a single recovery"),
         "{note}"
     );
-    let (code, told) = approve_wait("fence");
-    assert_eq!(code, 2, "{told}");
-    assert!(told.contains("not the waits object of a recovery"), "{told}");
+    let (code, printed) = approve_wait("fence");
+    assert_eq!(code, 2, "{printed}");
+    assert!(
+        printed.contains("not the waits object of a recovery"),
+        "{printed}"
+    );
     let abort = ["recovery", "abort", HOST, "--yes", "--reason", "a mistake"];
-    assert_eq!(json(&stage, &abort)["already"], false);
-    let _engine = stage.spawn("engine");
+    assert_eq!(json(&harness, &abort)["already"], false);
+    let _engine = harness.spawn("engine");
     until("the recovery to end", LIMIT, async || {
-        json(&stage, &["recovery", "show", HOST])["life"] == "closed"
+        json(&harness, &["recovery", "show", HOST])["life"] == "closed"
     })
     .await;
-    let again = json(&stage, &abort);
+    let again = json(&harness, &abort);
     assert_eq!(again["already"], true, "{again}");
-    let (code, told, note) = run(&stage, &abort);
+    let (code, printed, note) = run(&harness, &abort);
     assert_eq!(code, 0, "{note}");
-    assert!(told.contains("was already aborted at "), "{told}");
+    assert!(printed.contains("was already aborted at "), "{printed}");
     let approve = ["recovery", "approve", HOST, "--yes", "--reason", "a mistake"];
-    assert_eq!(run(&stage, &approve).0, 1);
+    assert_eq!(run(&harness, &approve).0, 1);
     let (code, _, note) = run(
-        &stage,
+        &harness,
         &["recovery", "approve", "--all-held", "--yes", "--reason", "x"],
     );
     assert_eq!(code, 1);

@@ -4,15 +4,15 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::support::{Api, Stage, quick_region, until};
+use super::support::{Api, Harness, quick_region, until};
 
 const LIMIT: Duration = Duration::from_secs(30);
 
 /// Returns the host of the next recovery after `marker`, with the next marker.
 async fn page(api: &Api, marker: &str) -> Option<(String, String)> {
-    let (status, told) = api.ask(&format!("/operator/v1/recoveries?limit=1{marker}")).await;
-    assert_eq!(status, 200, "{told}");
-    let row = told["recoveries"].as_array().unwrap().first()?.clone();
+    let (status, response) = api.ask(&format!("/operator/v1/recoveries?limit=1{marker}")).await;
+    assert_eq!(status, 200, "{response}");
+    let row = response["recoveries"].as_array().unwrap().first()?.clone();
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     Some((text(&row["host"]), format!("&marker={}", text(&row["recovery"]))))
 }
@@ -29,17 +29,17 @@ async fn first(stream: &mut reqwest::Response) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn operator_api_pages_and_streams_go_on_at_another_replica() {
-    let stage = Stage::set(quick_region(4)).await;
-    stage.protect().await;
+    let harness = Harness::set(quick_region(4)).await;
+    harness.protect().await;
     for host in ["compute-001", "compute-002", "compute-003"] {
-        stage.report(host).await;
+        harness.report(host).await;
     }
     let port = tachi_testkit::free_port();
-    let other = stage.folder.path().join("other.conf");
+    let other = harness.folder.path().join("other.conf");
     std::fs::write(&other, format!("[DEFAULT]\nmasakari_api_listen_port = {port}\n")).unwrap();
-    let one = stage.spawn("api");
-    let api = stage.api().await;
-    let _other = stage.spawn_with("api", &[other]);
+    let one = harness.spawn("api");
+    let api = harness.api().await;
+    let _other = harness.spawn_with("api", &[other]);
     let next = api.at_port(port);
     until("the other replica to be ready", LIMIT, async || {
         next.is_there().await
@@ -55,14 +55,14 @@ async fn operator_api_pages_and_streams_go_on_at_another_replica() {
     assert!(!matches!(stream.chunk().await, Ok(Some(_))));
 
     // An event occurs while no client listens.
-    stage.report("compute-004").await;
+    harness.report("compute-004").await;
     let mut stream = next.listen().await;
     assert!(
         first(&mut stream).await.contains("event: situation"),
         "how it is now comes at once"
     );
-    let (_, told) = next.ask("/operator/v1/situation").await;
-    let open = told["situation"]["recoveries"].as_array().unwrap().len();
+    let (_, response) = next.ask("/operator/v1/situation").await;
+    let open = response["situation"]["recoveries"].as_array().unwrap().len();
     assert_eq!(open, 4, "nothing was missed");
 
     let mut hosts = vec![newest];

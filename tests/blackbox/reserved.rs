@@ -12,7 +12,7 @@ use tachi_sandbox::{ApiEffect, ApiFault, Fleet, MoveFault, MoveFaultRule, Region
 use uuid::Uuid;
 
 use super::recovery::everything;
-use super::support::{IN_RESERVE, Stage, quick_policy, quick_region, until};
+use super::support::{Harness, IN_RESERVE, quick_policy, quick_region, until};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -27,14 +27,14 @@ fn policy() -> Policy {
 }
 
 /// Returns Tachi's id of a host, and true if its row has it as reserved.
-async fn row(stage: &Stage, name: &str) -> (HostId, bool) {
-    let segments = stage
+async fn row(harness: &Harness, name: &str) -> (HostId, bool) {
+    let segments = harness
         .store
         .registry()
         .list_segments(&everything::<SegmentFilter>())
         .await
         .unwrap();
-    let hosts = stage
+    let hosts = harness
         .store
         .registry()
         .list_hosts(segments[0].id, &everything::<HostFilter>())
@@ -45,22 +45,22 @@ async fn row(stage: &Stage, name: &str) -> (HostId, bool) {
 }
 
 /// Asserts that the host is reserved, free, and in Nova as at the start.
-async fn assert_in_reserve(stage: &Stage, name: &str, source: &str) {
-    assert!(row(stage, name).await.1, "{name} is registered as reserved");
-    let shown = stage.sandbox.region().host(name).unwrap();
+async fn assert_in_reserve(harness: &Harness, name: &str, source: &str) {
+    assert!(row(harness, name).await.1, "{name} is registered as reserved");
+    let shown = harness.sandbox.region().host(name).unwrap();
     assert!(!shown.enabled, "{name} is disabled");
     assert_eq!(shown.disabled_reason.as_deref(), Some(IN_RESERVE));
-    assert_not_held(stage, source).await;
+    assert_not_held(harness, source).await;
 }
 
-async fn assert_not_held(stage: &Stage, source: &str) {
-    let source = row(stage, source).await.0;
-    let reserve = stage.store.journal().reserve(source).await.unwrap();
+async fn assert_not_held(harness: &Harness, source: &str) {
+    let source = row(harness, source).await.0;
+    let reserve = harness.store.journal().reserve(source).await.unwrap();
     assert!(reserve.iter().all(|row| !row.busy), "{reserve:?}");
 }
 
-fn all_on(stage: &Stage, servers: &[Uuid], host: &str) -> bool {
-    let region = stage.sandbox.region();
+fn all_on(harness: &Harness, servers: &[Uuid], host: &str) -> bool {
+    let region = harness.sandbox.region();
     servers
         .iter()
         .all(|id| region.server(*id).unwrap().host.as_deref() == Some(host))
@@ -68,31 +68,31 @@ fn all_on(stage: &Stage, servers: &[Uuid], host: &str) -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn reserved_host_takes_the_instances_and_joins_the_aggregates_of_the_dead_one() {
-    let stage = Stage::set(quick_region(4)).await;
-    let region = stage.sandbox.region();
+    let harness = Harness::set(quick_region(4)).await;
+    let region = harness.sandbox.region();
     let rack = region
         .operator()
         .create_aggregate("rack", &["compute-001", "compute-002"])
         .unwrap();
-    stage
+    harness
         .protect_by(RecoveryMethod::ReservedHost, &["compute-004"])
         .await;
-    let servers = stage.boot("compute-001", 5);
+    let servers = harness.boot("compute-001", 5);
     region.faults().power_loss("compute-001").unwrap();
-    let notification = stage.report("compute-001").await;
+    let notification = harness.report("compute-001").await;
     let policy = Policy {
         join_aggregates: true,
         ..policy()
     };
-    let engine = stage.engine(stage.journal(), policy).await;
-    stage.until_finished(notification, LIMIT).await;
-    stage.assert_each_exactly_once(&servers, "compute-001");
+    let engine = harness.engine(harness.journal(), policy).await;
+    harness.until_finished(notification, LIMIT).await;
+    harness.assert_each_exactly_once(&servers, "compute-001");
     assert!(
-        all_on(&stage, &servers, "compute-004"),
+        all_on(&harness, &servers, "compute-004"),
         "all of them on the reserved host"
     );
     assert!(
-        !row(&stage, "compute-004").await.1,
+        !row(&harness, "compute-004").await.1,
         "it is not in reserve any more"
     );
     assert!(region.host("compute-004").unwrap().enabled);
@@ -102,40 +102,40 @@ async fn reserved_host_takes_the_instances_and_joins_the_aggregates_of_the_dead_
             .aggregate_hosts(rack)
             .contains(&"compute-004".to_owned())
     );
-    assert_not_held(&stage, "compute-001").await;
+    assert_not_held(&harness, "compute-001").await;
     engine.stop().await;
 }
 
 /// Covers R6.
 #[tokio::test(flavor = "multi_thread")]
 async fn two_hosts_fail_at_once_and_one_reserved_host_goes_to_exactly_one_of_them() {
-    let stage = Stage::set(quick_region(4)).await;
-    stage
+    let harness = Harness::set(quick_region(4)).await;
+    harness
         .protect_by(RecoveryMethod::ReservedHost, &["compute-004"])
         .await;
-    let region = stage.sandbox.region();
+    let region = harness.sandbox.region();
     let sources = ["compute-001", "compute-002"];
     let mut servers = Vec::new();
     let mut notifications = Vec::new();
     for source in sources {
-        servers.push(stage.boot(source, 3));
+        servers.push(harness.boot(source, 3));
         region.faults().power_loss(source).unwrap();
     }
     for source in sources {
-        notifications.push(stage.report(source).await);
+        notifications.push(harness.report(source).await);
     }
     // Two engines, so that the journal alone decides.
     let engines = [
-        stage.engine(stage.journal(), policy()).await,
-        stage.engine(stage.journal(), policy()).await,
+        harness.engine(harness.journal(), policy()).await,
+        harness.engine(harness.journal(), policy()).await,
     ];
     let mut ends = Vec::new();
     for notification in &notifications {
         until("both to end", LIMIT, async || {
-            !stage.status(*notification).await.0.is_open()
+            !harness.status(*notification).await.0.is_open()
         })
         .await;
-        ends.push(stage.status(*notification).await);
+        ends.push(harness.status(*notification).await);
     }
     let won = ends
         .iter()
@@ -145,13 +145,13 @@ async fn two_hosts_fail_at_once_and_one_reserved_host_goes_to_exactly_one_of_the
     assert_eq!(*status, NotificationStatus::Failed);
     let message = message.as_deref().unwrap();
     assert!(message.contains("no reserved host"), "{message}");
-    assert!(all_on(&stage, &servers[won], "compute-004"));
+    assert!(all_on(&harness, &servers[won], "compute-004"));
     assert!(
-        all_on(&stage, &servers[1 - won], sources[1 - won]),
+        all_on(&harness, &servers[1 - won], sources[1 - won]),
         "the other's are where they were"
     );
     assert_eq!(region.ledger().double_runs, 0);
-    assert_not_held(&stage, sources[0]).await;
+    assert_not_held(&harness, sources[0]).await;
     for engine in engines {
         engine.stop().await;
     }
@@ -160,27 +160,27 @@ async fn two_hosts_fail_at_once_and_one_reserved_host_goes_to_exactly_one_of_the
 /// Covers EW23.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_no_host_takes_leaves_the_reserve_as_it_was() {
-    let stage = Stage::set(quick_region(5)).await;
-    stage
+    let harness = Harness::set(quick_region(5)).await;
+    harness
         .protect_by(RecoveryMethod::RhPriority, &["compute-004", "compute-005"])
         .await;
-    let servers = stage.boot("compute-001", 1);
-    let region = stage.sandbox.region();
+    let servers = harness.boot("compute-001", 1);
+    let region = harness.sandbox.region();
     region
         .faults()
         .add_move_fault(MoveFaultRule::always(MoveFault::NoValidHost));
     region.faults().power_loss("compute-001").unwrap();
-    let notification = stage.report("compute-001").await;
-    let engine = stage.engine(stage.journal(), policy()).await;
+    let notification = harness.report("compute-001").await;
+    let engine = harness.engine(harness.journal(), policy()).await;
     until("the recovery to end", LIMIT, async || {
-        !stage.status(notification).await.0.is_open()
+        !harness.status(notification).await.0.is_open()
     })
     .await;
-    assert_eq!(stage.status(notification).await.0, NotificationStatus::Failed);
+    assert_eq!(harness.status(notification).await.0, NotificationStatus::Failed);
     for name in ["compute-004", "compute-005"] {
-        assert_in_reserve(&stage, name, "compute-001").await;
+        assert_in_reserve(&harness, name, "compute-001").await;
     }
-    assert!(all_on(&stage, &servers, "compute-001"));
+    assert!(all_on(&harness, &servers, "compute-001"));
     engine.stop().await;
 }
 
@@ -196,17 +196,17 @@ async fn auto_priority_takes_a_reserved_host_for_what_the_scheduler_has_no_room_
         },
         ..quick_region(3)
     };
-    let stage = Stage::set(region).await;
-    stage
+    let harness = Harness::set(region).await;
+    harness
         .protect_by(RecoveryMethod::AutoPriority, &["compute-003"])
         .await;
-    let region = stage.sandbox.region();
-    let there = stage.boot("compute-002", 7);
-    let servers = stage.boot("compute-001", 8);
+    let region = harness.sandbox.region();
+    let there = harness.boot("compute-002", 7);
+    let servers = harness.boot("compute-001", 8);
     region.faults().power_loss("compute-001").unwrap();
-    let notification = stage.report("compute-001").await;
-    let engine = stage.engine(stage.journal(), policy()).await;
-    stage.until_finished(notification, LIMIT).await;
+    let notification = harness.report("compute-001").await;
+    let engine = harness.engine(harness.journal(), policy()).await;
+    harness.until_finished(notification, LIMIT).await;
     let on = |host: &str| region.host(host).unwrap().servers;
     assert_eq!(on("compute-001"), 0);
     assert_eq!(on("compute-002"), 10, "first what the scheduler finds room for");
@@ -219,44 +219,44 @@ async fn auto_priority_takes_a_reserved_host_for_what_the_scheduler_has_no_room_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_placement_the_scheduler_decides_and_the_story_says_so() {
-    let stage = Stage::set(quick_region(4)).await;
-    stage
+    let harness = Harness::set(quick_region(4)).await;
+    harness
         .protect_by(RecoveryMethod::ReservedHost, &["compute-004"])
         .await;
-    let region = stage.sandbox.region();
+    let region = harness.sandbox.region();
     let gone = ApiEffect::Status {
         status: 503,
         retry_after: None,
     };
     region.api_faults().add(ApiFault::always("/placement/", gone));
-    let servers = stage.boot("compute-001", 2);
+    let servers = harness.boot("compute-001", 2);
     region.faults().power_loss("compute-001").unwrap();
-    let notification = stage.report("compute-001").await;
-    let engine = stage.engine(stage.journal(), policy()).await;
-    stage.until_finished(notification, LIMIT).await;
-    assert!(all_on(&stage, &servers, "compute-004"));
-    let told = stage.store.registry().progress(notification).await.unwrap();
+    let notification = harness.report("compute-001").await;
+    let engine = harness.engine(harness.journal(), policy()).await;
+    harness.until_finished(notification, LIMIT).await;
+    assert!(all_on(&harness, &servers, "compute-004"));
+    let told = harness.store.registry().progress(notification).await.unwrap();
     let reserve = told.iter().find(|task| task.name == "ReserveHostTask").unwrap();
-    let story = format!("{reserve:?}");
-    assert!(story.contains("Nova's scheduler decides"), "{story}");
+    let history = format!("{reserve:?}");
+    assert!(history.contains("Nova's scheduler decides"), "{history}");
     engine.stop().await;
 }
 
 /// Covers R22.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_host_that_is_back_and_stays_up_is_enabled_and_out_of_maintenance_if_that_is_wanted() {
-    let stage = Stage::set(quick_region(4)).await;
-    stage.protect().await;
-    let servers = stage.boot("compute-001", 2);
-    let region = stage.sandbox.region();
+    let harness = Harness::set(quick_region(4)).await;
+    harness.protect().await;
+    let servers = harness.boot("compute-001", 2);
+    let region = harness.sandbox.region();
     region.faults().power_loss("compute-001").unwrap();
-    let notification = stage.report("compute-001").await;
+    let notification = harness.report("compute-001").await;
     let policy = Policy {
         enable_after_return: Some(Duration::from_secs(3)),
         ..policy()
     };
-    let engine = stage.engine(stage.journal(), policy).await;
-    stage.until_finished(notification, LIMIT).await;
+    let engine = harness.engine(harness.journal(), policy).await;
+    harness.until_finished(notification, LIMIT).await;
     let away = region.host("compute-001").unwrap();
     assert!(!away.enabled && away.forced_down);
     region.faults().power_on("compute-001").unwrap();
@@ -265,7 +265,7 @@ async fn a_host_that_is_back_and_stays_up_is_enabled_and_out_of_maintenance_if_t
         shown.enabled && !shown.forced_down
     })
     .await;
-    let segments = stage
+    let segments = harness
         .store
         .registry()
         .list_segments(&everything::<SegmentFilter>())
@@ -273,7 +273,7 @@ async fn a_host_that_is_back_and_stays_up_is_enabled_and_out_of_maintenance_if_t
         .unwrap();
     until("it to be off maintenance", LIMIT, async || {
         let hosts = everything::<HostFilter>();
-        let hosts = stage
+        let hosts = harness
             .store
             .registry()
             .list_hosts(segments[0].id, &hosts)
@@ -282,6 +282,6 @@ async fn a_host_that_is_back_and_stays_up_is_enabled_and_out_of_maintenance_if_t
         hosts.iter().all(|host| !host.on_maintenance)
     })
     .await;
-    stage.assert_each_exactly_once(&servers, "compute-001");
+    harness.assert_each_exactly_once(&servers, "compute-001");
     engine.stop().await;
 }

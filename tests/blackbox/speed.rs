@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use tachi_domain::guard::{Doubts, GuardPolicy};
+use tachi_domain::guard::{GuardPolicy, QuarantinePolicy};
 use tachi_domain::policy::Policy;
 use tachi_domain::recovery::WrittenOff;
 use tachi_domain::situation::MutedReporter;
@@ -18,7 +18,7 @@ use tachi_engine::ports::{Journal, JournalError};
 use tachi_sandbox::{ApiEffect, ApiFault, RegionSettings};
 use tachi_store::Store;
 
-use super::support::{Stage, quick_guards, quick_policy, quick_region, until};
+use super::support::{Harness, quick_guards, quick_policy, quick_region, until};
 
 const HOST: &str = "compute-001";
 const LIMIT: Duration = Duration::from_secs(60);
@@ -44,14 +44,14 @@ fn names(count: usize) -> Vec<String> {
 }
 
 /// Counts the writes of each instance after its plan.
-struct Counting {
+struct CountingJournal {
     store: Arc<Store>,
     /// For each instance, its row in each transaction that wrote it.
     written: Mutex<BTreeMap<ServerId, Vec<String>>>,
     beats: Mutex<Vec<usize>>,
 }
 
-impl Counting {
+impl CountingJournal {
     fn over(store: Arc<Store>) -> Arc<Self> {
         Arc::new(Self {
             store,
@@ -62,7 +62,7 @@ impl Counting {
 }
 
 #[async_trait]
-impl Journal for Counting {
+impl Journal for CountingJournal {
     async fn unsettled(&self) -> Result<Vec<PeerClaim>, JournalError> {
         self.store.journal().unsettled().await
     }
@@ -75,9 +75,9 @@ impl Journal for Counting {
         self.store.journal().beat(claim, elapsed).await
     }
 
-    async fn beat_all(&self, beats: &[LeaseRenewal]) -> Vec<Result<WriteOutcome, JournalError>> {
+    async fn renew_all(&self, beats: &[LeaseRenewal]) -> Vec<Result<WriteOutcome, JournalError>> {
         self.beats.lock().unwrap().push(beats.len());
-        self.store.journal().beat_all(beats).await
+        self.store.journal().renew_all(beats).await
     }
 
     async fn commit(&self, claim: &Claim, write: &Write) -> Result<WriteOutcome, JournalError> {
@@ -128,7 +128,11 @@ impl Journal for Counting {
         self.store.journal().local_disks(host).await
     }
 
-    async fn contradicted(&self, id: RecoveryId, rules: Doubts) -> Result<Vec<MutedReporter>, JournalError> {
+    async fn contradicted(
+        &self,
+        id: RecoveryId,
+        rules: QuarantinePolicy,
+    ) -> Result<Vec<MutedReporter>, JournalError> {
         self.store.journal().contradicted(id, rules).await
     }
 
@@ -140,15 +144,15 @@ impl Journal for Counting {
 /// Covers R7.
 #[tokio::test(flavor = "multi_thread")]
 async fn each_moved_instance_is_written_three_times_after_its_plan() {
-    let stage = Stage::set(quick_region(5)).await;
-    stage.protect().await;
-    let servers = stage.boot(HOST, 12);
-    stage.sandbox.region().faults().power_loss(HOST).unwrap();
-    let notification = stage.report(HOST).await;
-    let journal = Counting::over(stage.store.clone());
-    let engine = stage.engine(journal.clone(), quick_policy()).await;
-    stage.until_finished(notification, LIMIT).await;
-    stage.assert_each_exactly_once(&servers, HOST);
+    let harness = Harness::set(quick_region(5)).await;
+    harness.protect().await;
+    let servers = harness.boot(HOST, 12);
+    harness.sandbox.region().faults().power_loss(HOST).unwrap();
+    let notification = harness.report(HOST).await;
+    let journal = CountingJournal::over(harness.store.clone());
+    let engine = harness.engine(journal.clone(), quick_policy()).await;
+    harness.until_finished(notification, LIMIT).await;
+    harness.assert_each_exactly_once(&servers, HOST);
     engine.stop().await;
     let written = journal.written.lock().unwrap().clone();
     assert_eq!(written.len(), servers.len());
@@ -175,16 +179,16 @@ async fn each_moved_instance_is_written_three_times_after_its_plan() {
 /// Covers EW28.
 #[tokio::test(flavor = "multi_thread")]
 async fn one_login_is_enough_for_a_whole_recovery() {
-    let stage = Stage::set(quick_region(5)).await;
-    stage.protect().await;
-    let servers = stage.boot(HOST, 30);
-    let requests = stage.sandbox.region().requests();
+    let harness = Harness::set(quick_region(5)).await;
+    harness.protect().await;
+    let servers = harness.boot(HOST, 30);
+    let requests = harness.sandbox.region().requests();
     requests.clear();
-    stage.sandbox.region().faults().power_loss(HOST).unwrap();
-    let notification = stage.report(HOST).await;
-    let engine = stage.engine(stage.journal(), quick_policy()).await;
-    stage.until_finished(notification, LIMIT).await;
-    stage.assert_each_exactly_once(&servers, HOST);
+    harness.sandbox.region().faults().power_loss(HOST).unwrap();
+    let notification = harness.report(HOST).await;
+    let engine = harness.engine(harness.journal(), quick_policy()).await;
+    harness.until_finished(notification, LIMIT).await;
+    harness.assert_each_exactly_once(&servers, HOST);
     engine.stop().await;
     assert_eq!(
         requests.count("POST /identity/v3/auth/tokens"),
@@ -204,21 +208,21 @@ async fn twenty_recoveries_take_the_lists_once_for_all_of_them() {
         rebuild_time: Duration::from_secs(12),
         ..quick_region(HOSTS + 8)
     };
-    let stage = Stage::set(region).await;
-    stage.protect().await;
+    let harness = Harness::set(region).await;
+    harness.protect().await;
     let hosts = names(HOSTS);
     let mut servers = Vec::new();
     for host in &hosts {
-        servers.extend(stage.boot(host, 4));
-        stage.sandbox.region().faults().power_loss(host).unwrap();
+        servers.extend(harness.boot(host, 4));
+        harness.sandbox.region().faults().power_loss(host).unwrap();
     }
     let mut notifications = Vec::new();
     for host in &hosts {
-        notifications.push(stage.report(host).await);
+        notifications.push(harness.report(host).await);
     }
-    let journal = Counting::over(stage.store.clone());
-    let engine = stage.engine(journal.clone(), stormy()).await;
-    let requests = stage.sandbox.region().requests();
+    let journal = CountingJournal::over(harness.store.clone());
+    let engine = harness.engine(journal.clone(), stormy()).await;
+    let requests = harness.sandbox.region().requests();
     until("all to be requested", LIMIT, async || {
         requests.count("#evacuate") >= 80
     })
@@ -247,13 +251,13 @@ async fn twenty_recoveries_take_the_lists_once_for_all_of_them() {
         "{seconds}: {counts:?}"
     );
     assert!(of("GET /compute/v2.1/servers/{") <= ended + 4.0, "{counts:?}");
-    let region = stage.sandbox.region();
+    let region = harness.sandbox.region();
     until("the last to be back", LIMIT, async || {
         region.lost(&servers).is_empty()
     })
     .await;
     for notification in notifications {
-        stage.until_finished(notification, LIMIT).await;
+        harness.until_finished(notification, LIMIT).await;
     }
     assert_eq!(requests.count("#evacuate"), 0, "none was requested twice");
     for host in &hosts {
@@ -276,17 +280,17 @@ async fn twenty_waiting_notifications_are_begun_side_by_side() {
         rebuild_time: Duration::from_secs(4),
         ..quick_region(HOSTS + 8)
     };
-    let stage = Stage::set(region).await;
-    stage.protect().await;
+    let harness = Harness::set(region).await;
+    harness.protect().await;
     let mut servers = Vec::new();
     for host in names(HOSTS) {
-        servers.extend(stage.boot(&host, 1));
-        stage.sandbox.region().faults().power_loss(&host).unwrap();
-        stage.report(&host).await;
+        servers.extend(harness.boot(&host, 1));
+        harness.sandbox.region().faults().power_loss(&host).unwrap();
+        harness.report(&host).await;
     }
-    let engine = stage.engine(stage.journal(), stormy()).await;
-    let requests = stage.sandbox.region().requests();
-    let region = stage.sandbox.region();
+    let engine = harness.engine(harness.journal(), stormy()).await;
+    let requests = harness.sandbox.region().requests();
+    let region = harness.sandbox.region();
     until("all twenty to be requested", LIMIT, async || {
         requests.count("#evacuate") >= 20
     })
@@ -312,13 +316,13 @@ async fn twenty_waiting_notifications_are_begun_side_by_side() {
 /// Covers EW30.
 #[tokio::test(flavor = "multi_thread")]
 async fn slow_a_nova_that_never_answers_holds_up_no_claim_and_no_other_work() {
-    let stage = Stage::set(quick_region(4)).await;
-    stage.protect().await;
-    let servers = stage.boot(HOST, 4);
-    let region = stage.sandbox.region();
+    let harness = Harness::set(quick_region(4)).await;
+    harness.protect().await;
+    let servers = harness.boot(HOST, 4);
+    let region = harness.sandbox.region();
     region.faults().power_loss(HOST).unwrap();
-    let notification = stage.report(HOST).await;
-    let engine = stage.engine(stage.journal(), quick_policy()).await;
+    let notification = harness.report(HOST).await;
+    let engine = harness.engine(harness.journal(), quick_policy()).await;
     until("an evacuation", LIMIT, async || {
         region.requests().count("#evacuate") >= 1
     })
@@ -326,7 +330,7 @@ async fn slow_a_nova_that_never_answers_holds_up_no_claim_and_no_other_work() {
     region
         .api_faults()
         .add(ApiFault::always("/compute/v2.1/", ApiEffect::Hang));
-    let beat = async || stage.store.journal().unsettled().await.unwrap()[0].beat;
+    let beat = async || harness.store.journal().unsettled().await.unwrap()[0].beat;
     let before = beat().await;
     until(
         "the claim to be kept through many calls' time",
@@ -335,13 +339,13 @@ async fn slow_a_nova_that_never_answers_holds_up_no_claim_and_no_other_work() {
     )
     .await;
     assert_eq!(
-        stage.store.journal().unsettled().await.unwrap()[0].epoch,
+        harness.store.journal().unsettled().await.unwrap()[0].epoch,
         1,
         "no take-over was necessary"
     );
     region.api_faults().clear();
-    stage.until_finished(notification, LIMIT).await;
-    stage.assert_each_exactly_once(&servers, HOST);
+    harness.until_finished(notification, LIMIT).await;
+    harness.assert_each_exactly_once(&servers, HOST);
     engine.stop().await;
 }
 
@@ -352,33 +356,33 @@ async fn every_page_is_read_however_small_nova_makes_them() {
         max_limit: 2,
         ..quick_region(4)
     };
-    let stage = Stage::set(region).await;
-    stage.protect().await;
-    let servers = stage.boot(HOST, 5);
-    stage.sandbox.region().faults().power_loss(HOST).unwrap();
-    let notification = stage.report(HOST).await;
-    let engine = stage.engine(stage.journal(), quick_policy()).await;
-    stage.until_finished(notification, LIMIT).await;
-    stage.assert_each_exactly_once(&servers, HOST);
+    let harness = Harness::set(region).await;
+    harness.protect().await;
+    let servers = harness.boot(HOST, 5);
+    harness.sandbox.region().faults().power_loss(HOST).unwrap();
+    let notification = harness.report(HOST).await;
+    let engine = harness.engine(harness.journal(), quick_policy()).await;
+    harness.until_finished(notification, LIMIT).await;
+    harness.assert_each_exactly_once(&servers, HOST);
     engine.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_nova_that_asks_for_patience_is_left_alone_for_so_long() {
-    let stage = Stage::set(quick_region(5)).await;
-    stage.protect().await;
-    let servers = stage.boot(HOST, 40);
-    let region = stage.sandbox.region();
+    let harness = Harness::set(quick_region(5)).await;
+    harness.protect().await;
+    let servers = harness.boot(HOST, 40);
+    let region = harness.sandbox.region();
     let busy = ApiEffect::Status {
         status: 429,
         retry_after: Some(3),
     };
     region.api_faults().add(ApiFault::next(1, "#evacuate", busy));
     region.faults().power_loss(HOST).unwrap();
-    let notification = stage.report(HOST).await;
-    let engine = stage.engine(stage.journal(), quick_policy()).await;
-    stage.until_finished(notification, LIMIT).await;
-    stage.assert_each_exactly_once(&servers, HOST);
+    let notification = harness.report(HOST).await;
+    let engine = harness.engine(harness.journal(), quick_policy()).await;
+    harness.until_finished(notification, LIMIT).await;
+    harness.assert_each_exactly_once(&servers, HOST);
     engine.stop().await;
     let journal = region.requests().journal();
     let asked: Vec<_> = journal

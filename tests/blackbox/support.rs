@@ -30,7 +30,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 /// The environment of a test, removed with it.
-pub(crate) struct Stage {
+pub(crate) struct Harness {
     pub(crate) sandbox: Sandbox,
     pub(crate) folder: TempDir,
     pub(crate) database: TestDatabase,
@@ -86,7 +86,7 @@ pub(crate) fn quick_guards() -> GuardPolicy {
     }
 }
 
-impl Stage {
+impl Harness {
     pub(crate) async fn set(region: RegionSettings) -> Self {
         let options = SandboxOptions {
             region,
@@ -115,7 +115,7 @@ impl Stage {
         let store = open(&database.options).await;
         store.migrate().await.unwrap();
         let api_port = tachi_testkit::free_port();
-        let stage = Self {
+        let harness = Self {
             sandbox,
             folder,
             database,
@@ -123,11 +123,15 @@ impl Stage {
             api_port,
         };
         let url = format!("http://127.0.0.1:{api_port}/v1/$(tenant_id)s");
-        stage.sandbox.register_endpoint("instance-ha", "masakari", &url);
-        std::fs::write(stage.folder.path().join("maas.key"), stage.sandbox.maas_api_key()).unwrap();
-        make_private(&stage.folder.path().join("maas.key"));
-        std::fs::write(stage.conf(), stage.conf_text()).unwrap();
-        stage
+        harness.sandbox.register_endpoint("instance-ha", "masakari", &url);
+        std::fs::write(
+            harness.folder.path().join("maas.key"),
+            harness.sandbox.maas_api_key(),
+        )
+        .unwrap();
+        make_private(&harness.folder.path().join("maas.key"));
+        std::fs::write(harness.conf(), harness.conf_text()).unwrap();
+        harness
     }
 
     /// Registers every hypervisor of the region in a segment.
@@ -300,11 +304,11 @@ impl Stage {
 
     /// Starts an engine in this process, on `journal`.
     pub(crate) async fn engine(&self, journal: Arc<dyn Journal>, policy: Policy) -> RunningEngine {
-        self.engine_telling(journal, policy, Arc::new(NoEvents)).await
+        self.engine_with_events(journal, policy, Arc::new(NoEvents)).await
     }
 
     /// As `engine`, with a receiver of events.
-    pub(crate) async fn engine_telling(
+    pub(crate) async fn engine_with_events(
         &self,
         journal: Arc<dyn Journal>,
         policy: Policy,
@@ -648,7 +652,7 @@ impl Api {
     }
 
     /// Sends an operator's action; returns the answer.
-    pub(crate) async fn say(&self, word: &Value) -> (u16, Value) {
+    pub(crate) async fn submit(&self, word: &Value) -> (u16, Value) {
         let said = self
             .http
             .post(format!("{}/operator/v1/words", self.base))
@@ -658,13 +662,13 @@ impl Api {
     }
 
     /// Sends a monitor's heartbeat.
-    pub(crate) async fn sign(&self, host: &str, kind: &str, watches: &[&str]) -> u16 {
+    pub(crate) async fn send_heartbeat(&self, host: &str, kind: &str, watches: &[&str]) -> u16 {
         let says = json!({"version": "test", "troubles": {}, "watches": watches, "watching": true});
-        self.sign_with(host, kind, says).await
+        self.send_heartbeat_with(host, kind, says).await
     }
 
-    /// As `sign`, with additional fields.
-    pub(crate) async fn sign_with(&self, host: &str, kind: &str, says: Value) -> u16 {
+    /// As `send_heartbeat`, with additional fields.
+    pub(crate) async fn send_heartbeat_with(&self, host: &str, kind: &str, says: Value) -> u16 {
         let body = json!({ "monitor": says });
         let signed = self
             .http
@@ -783,18 +787,18 @@ fn make_private(path: &std::path::Path) {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
 }
 
-pub(crate) fn run(stage: &Stage, words: &[&str]) -> (i32, String, String) {
-    let conf = stage.conf();
-    let mut all = words.to_vec();
+pub(crate) fn run(harness: &Harness, arguments: &[&str]) -> (i32, String, String) {
+    let conf = harness.conf();
+    let mut all = arguments.to_vec();
     all.extend(["--config-file", conf.to_str().unwrap()]);
-    Stage::command(&all)
+    Harness::command(&all)
 }
 
 /// Runs a command that must succeed; returns its JSON output.
-pub(crate) fn json(stage: &Stage, words: &[&str]) -> serde_json::Value {
-    let mut all = words.to_vec();
+pub(crate) fn json(harness: &Harness, arguments: &[&str]) -> serde_json::Value {
+    let mut all = arguments.to_vec();
     all.extend(["-f", "json"]);
-    let (code, stdout, stderr) = run(stage, &all);
-    assert_eq!(code, 0, "{words:?}: {stderr}");
+    let (code, stdout, stderr) = run(harness, &all);
+    assert_eq!(code, 0, "{arguments:?}: {stderr}");
     serde_json::from_str(&stdout).unwrap()
 }

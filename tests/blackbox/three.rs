@@ -11,19 +11,19 @@ use tachi_engine::ports::{Journal as _, OperatorJournal as _};
 
 use super::database::OwnServer;
 use super::processes::stop_between_transactions;
-use super::support::{Process, Stage, quick_region, until};
+use super::support::{Harness, Process, quick_region, until};
 
 const HOST: &str = "compute-001";
 const INSTANCES: usize = 4;
 const LIMIT: Duration = Duration::from_secs(180);
 
 /// Maximum delay after an owner's death, on any database.
-const TAKEOVER: Duration = Duration::from_secs(5);
+const TAKEOVER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Moments of a recovery at which its owner is stopped or killed, counted from its claim; the recovery takes about as long as all of
 /// them.
 const MOMENTS: u32 = 10;
-const APART: Duration = Duration::from_millis(250);
+const MOMENT_SPACING: Duration = Duration::from_millis(250);
 
 /// Returns the tested moments: all of them on SQLite and in `--long`, a fifth of them on a server, chosen by the commit.
 fn moments() -> Vec<u32> {
@@ -43,31 +43,31 @@ fn database() -> String {
 }
 
 /// Number of concurrent recoveries: more if no time is measured.
-const STOPPED_AT_ONCE: usize = 5;
-const KILLED_AT_ONCE: usize = 2;
+const CONCURRENT_STOPS: usize = 5;
+const CONCURRENT_KILLS: usize = 2;
 
-struct Three {
-    stage: Stage,
+struct ThreeEngines {
+    harness: Harness,
     engines: Vec<Process>,
     servers: Vec<uuid::Uuid>,
     notification: tachi_domain::NotificationId,
     recovery: RecoveryId,
 }
 
-impl Three {
-    async fn begin(stage: Stage) -> Self {
-        stage.protect().await;
-        let servers = stage.boot(HOST, INSTANCES);
-        stage
+impl ThreeEngines {
+    async fn begin(harness: Harness) -> Self {
+        harness.protect().await;
+        let servers = harness.boot(HOST, INSTANCES);
+        harness
             .sandbox
             .region()
             .tune(|settings| settings.rebuild_time = Duration::from_secs(1));
-        let engines = (0..3).map(|_| stage.spawn("engine")).collect();
-        stage.sandbox.region().faults().power_loss(HOST).unwrap();
-        let notification = stage.report(HOST).await;
-        let recovery = stage.store.journal().unsettled().await.unwrap()[0].id;
+        let engines = (0..3).map(|_| harness.spawn("engine")).collect();
+        harness.sandbox.region().faults().power_loss(HOST).unwrap();
+        let notification = harness.report(HOST).await;
+        let recovery = harness.store.journal().unsettled().await.unwrap()[0].id;
         let three = Self {
-            stage,
+            harness,
             engines,
             servers,
             notification,
@@ -82,7 +82,7 @@ impl Three {
 
     /// Returns the recovery's claim; `None` once it has ended.
     async fn view(&self) -> Option<PeerClaim> {
-        let views = self.stage.store.journal().unsettled().await.unwrap();
+        let views = self.harness.store.journal().unsettled().await.unwrap();
         views.into_iter().find(|view| view.id == self.recovery)
     }
 
@@ -102,29 +102,35 @@ impl Three {
     }
 
     async fn steps_at(&self, epoch: u64) -> usize {
-        let steps = self.stage.store.desk().steps(self.recovery).await.unwrap();
+        let steps = self
+            .harness
+            .store
+            .operator_journal()
+            .steps(self.recovery)
+            .await
+            .unwrap();
         steps.iter().filter(|step| step.epoch == epoch).count()
     }
 
     /// Asserts that each instance was requested and moved once.
     async fn assert_once(&self) {
-        self.stage.until_finished(self.notification, LIMIT).await;
-        self.stage.assert_each_exactly_once(&self.servers, HOST);
-        let asked = self.stage.sandbox.region().requests().count("#evacuate");
+        self.harness.until_finished(self.notification, LIMIT).await;
+        self.harness.assert_each_exactly_once(&self.servers, HOST);
+        let asked = self.harness.sandbox.region().requests().count("#evacuate");
         assert_eq!(asked, INSTANCES as u64, "each was requested once");
     }
 }
 
 /// Stops the owner this time after its claim, until another has taken over, and continues it.
 async fn stop_at(after: Duration) {
-    let three = Three::begin(Stage::set(quick_region(4)).await).await;
+    let three = ThreeEngines::begin(Harness::set(quick_region(4)).await).await;
     tokio::time::sleep(after).await;
     let owned = three
         .view()
         .await
         .and_then(|view| Some((three.owner(&view)?, view)));
     if let Some((owner, view)) = owned {
-        stop_between_transactions(&three.stage, &three.engines[owner]).await;
+        stop_between_transactions(&three.harness, &three.engines[owner]).await;
         three.taken_over(view.epoch).await;
         let written = three.steps_at(view.epoch).await;
         three.engines[owner].signal(Signal::CONT);
@@ -140,7 +146,7 @@ async fn stop_at(after: Duration) {
 
 /// Kills the owner this time after its claim. Returns the time until another claim; `None` if it had ended by then.
 async fn kill_at(after: Duration) -> Option<Duration> {
-    let mut three = Three::begin(Stage::set(quick_region(4)).await).await;
+    let mut three = ThreeEngines::begin(Harness::set(quick_region(4)).await).await;
     tokio::time::sleep(after).await;
     let view = three.view().await?;
     let owner = three.owner(&view)?;
@@ -155,8 +161,8 @@ async fn kill_at(after: Duration) -> Option<Duration> {
 /// Covers R2, R4.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn slow_an_engine_stopped_at_any_moment_writes_and_calls_nothing_when_it_continues() {
-    for round in moments().chunks(STOPPED_AT_ONCE) {
-        join_all(round.iter().map(|moment| stop_at(APART * *moment))).await;
+    for round in moments().chunks(CONCURRENT_STOPS) {
+        join_all(round.iter().map(|moment| stop_at(MOMENT_SPACING * *moment))).await;
     }
 }
 
@@ -165,8 +171,8 @@ async fn slow_an_engine_stopped_at_any_moment_writes_and_calls_nothing_when_it_c
 async fn slow_an_engine_killed_at_any_moment_is_taken_over_within_five_seconds() {
     let moments = moments();
     let mut took = Vec::new();
-    for round in moments.chunks(KILLED_AT_ONCE) {
-        let round = round.iter().map(|moment| kill_at(APART * *moment));
+    for round in moments.chunks(CONCURRENT_KILLS) {
+        let round = round.iter().map(|moment| kill_at(MOMENT_SPACING * *moment));
         took.extend(join_all(round).await.into_iter().flatten());
     }
     took.sort_unstable();
@@ -177,14 +183,14 @@ async fn slow_an_engine_killed_at_any_moment_is_taken_over_within_five_seconds()
     let database = database();
     let told: Vec<u128> = took.iter().map(Duration::as_millis).collect();
     println!("{database}: milliseconds from an owner's death to the next claim: {told:?}");
-    assert!(took.last() < Some(&TAKEOVER), "{told:?}");
+    assert!(took.last() < Some(&TAKEOVER_TIMEOUT), "{told:?}");
 }
 
 /// Kills the database server this time after the claim, and starts it again later.
 async fn kill_the_server_of(mut server: OwnServer, after: Duration) {
     server.until_it_answers().await;
-    let stage = Stage::set_on(quick_region(4), server.place()).await;
-    let three = Three::begin(stage).await;
+    let harness = Harness::set_on(quick_region(4), server.place()).await;
+    let three = ThreeEngines::begin(harness).await;
     tokio::time::sleep(after).await;
     server.kill();
     tokio::time::sleep(Duration::from_millis(1_500)).await;

@@ -9,7 +9,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::support::{Stage, until};
+use super::support::{Harness, until};
 
 const LIMIT: Duration = Duration::from_secs(90);
 
@@ -43,7 +43,7 @@ impl RunningProgram {
         said.iter().find(|line| line.contains(part)).cloned()
     }
 
-    async fn until_said(&self, part: &str) -> String {
+    async fn until_printed(&self, part: &str) -> String {
         until(&format!("{part:?} to be said"), LIMIT, async || {
             self.line(part).is_some()
         })
@@ -81,8 +81,8 @@ fn address(line: &str) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn slow_operator_a_sandbox_that_is_served_is_protected_and_its_board_is_there() {
     let mut cloud = RunningProgram::start(&["serve", "--sandbox", "--hosts", "3", "--state-dir", "state"]);
-    cloud.until_said("ready;").await;
-    let said = cloud.until_said("board").await;
+    cloud.until_printed("ready;").await;
+    let said = cloud.until_printed("board").await;
     assert!(said.contains("(user admin, password "), "{said}");
     let board = address(&said);
     let answer = reqwest::get(&board).await.unwrap();
@@ -94,7 +94,7 @@ async fn slow_operator_a_sandbox_that_is_served_is_protected_and_its_board_is_th
     let conf = cloud.folder.path().join("state/tachi.conf");
     let conf = conf.to_str().unwrap();
     let status = || {
-        let (code, told, note) = Stage::command(&["status", "-f", "json", "--config-file", conf]);
+        let (code, told, note) = Harness::command(&["status", "-f", "json", "--config-file", conf]);
         assert_eq!(code, 0, "{note}");
         serde_json::from_str::<Value>(&told).unwrap()
     };
@@ -106,7 +106,7 @@ async fn slow_operator_a_sandbox_that_is_served_is_protected_and_its_board_is_th
         "{seen}"
     );
     // With the printed options, from the folder where it was started.
-    let words = cloud.until_said("tachi status ").await;
+    let words = cloud.until_printed("tachi status ").await;
     let words: Vec<&str> = words.split_whitespace().skip(2).collect();
     assert_eq!(words, ["status", "--os-cloud", "tachi-sandbox"]);
     let told = Command::new(env!("CARGO_BIN_EXE_tachi"))
@@ -126,7 +126,7 @@ async fn slow_operator_a_sandbox_that_is_served_is_protected_and_its_board_is_th
             .chain(&["-f", "json", "--config-file", conf])
             .copied()
             .collect();
-        let (code, told, note) = Stage::command(&words);
+        let (code, told, note) = Harness::command(&words);
         assert_eq!(code, 0, "{words:?}: {note}");
         serde_json::from_str::<Value>(&told).unwrap()
     };
@@ -139,7 +139,7 @@ async fn slow_operator_a_sandbox_that_is_served_is_protected_and_its_board_is_th
     })
     .await;
     // As printed: a host fails without a report by the test, and its instances are back.
-    let typed = cloud.until_said("fail a host").await;
+    let typed = cloud.until_printed("fail a host").await;
     let command = typed.strip_prefix("fail a host tachi ").unwrap();
     let (command, _) = command.split_once(';').unwrap();
     assert_eq!(command, "demo kill compute-001", "{typed}");
@@ -194,10 +194,10 @@ async fn operator_a_bare_sandbox_is_left_as_it_is() {
         "--state-dir",
         "state",
     ]);
-    cloud.until_said("ready;").await;
+    cloud.until_printed("ready;").await;
     let conf = cloud.folder.path().join("state/tachi.conf");
     let (code, told, note) =
-        Stage::command(&["status", "-f", "json", "--config-file", conf.to_str().unwrap()]);
+        Harness::command(&["status", "-f", "json", "--config-file", conf.to_str().unwrap()]);
     assert_eq!(code, 0, "{note}");
     let seen: Value = serde_json::from_str(&told).unwrap();
     assert_eq!(seen["segments"].as_array().unwrap().len(), 0, "{seen}");
@@ -206,16 +206,16 @@ async fn operator_a_bare_sandbox_is_left_as_it_is() {
 #[tokio::test(flavor = "multi_thread")]
 async fn operator_the_demo_can_be_watched_in_a_browser_until_it_is_stopped() {
     let mut demo = RunningProgram::start(&["demo", "--board", "--hosts", "3", "--instances", "3"]);
-    let board = address(&demo.until_said("board ").await);
-    let login = demo.until_said("log in as user admin").await;
+    let board = address(&demo.until_printed("board ").await);
+    let login = demo.until_printed("log in as user admin").await;
     assert!(
         login.contains("password ") && login.contains("project admin"),
         "{login}"
     );
     let answer = reqwest::get(&board).await.unwrap();
     assert_eq!(answer.status(), 200, "{board}");
-    demo.until_said("0 lost, 0 ran twice").await;
-    demo.until_said("stop with Ctrl-C").await;
+    demo.until_printed("0 lost, 0 ran twice").await;
+    demo.until_printed("stop with Ctrl-C").await;
     let answer = reqwest::get(&board).await.unwrap();
     assert_eq!(answer.status(), 200, "it continues: {board}");
     assert_eq!(demo.stop().await, Some(0));

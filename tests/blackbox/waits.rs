@@ -7,37 +7,37 @@ use serde_json::Value;
 use tachi_domain::entity::notification::NotificationStatus;
 use tachi_sandbox::MigrationKind;
 
-use super::support::{Stage, json, quick_region, run, until};
+use super::support::{Harness, json, quick_region, run, until};
 
 const HOST: &str = "compute-001";
 const LIMIT: Duration = Duration::from_secs(90);
 
 /// Returns the commands' data about waits, without texts.
-fn facts(stage: &Stage) -> Value {
-    let status = json(stage, &["status"]);
+fn facts(harness: &Harness) -> Value {
+    let status = json(harness, &["status"]);
     let pick = |rows: Value, names: &[&str]| -> Vec<Value> {
         let rows = rows.as_array().unwrap().iter();
         rows.map(|row| names.iter().map(|name| row[name].clone()).collect())
             .collect()
     };
     let held = pick(
-        json(stage, &["recovery", "list", "--state", "held"]),
+        json(harness, &["recovery", "list", "--state", "held"]),
         &["recovery", "status", "waits"],
     );
     let id = held[0][0].as_str().unwrap().to_owned();
-    let shown = json(stage, &["recovery", "show", &id]);
+    let shown = json(harness, &["recovery", "show", &id]);
     let moves = &["instance", "state", "needs_person", "waits", "commands"];
     serde_json::json!({
         "status": status["needs_person"],
         "held": held,
         "shown": [shown["waits"], shown["waits_for"]],
-        "moves": pick(json(stage, &["instance", "list", "--recovering"]), moves),
-        "needing": pick(json(stage, &["instance", "list", "--waiting"]), moves),
+        "moves": pick(json(harness, &["instance", "list", "--recovering"]), moves),
+        "needing": pick(json(harness, &["instance", "list", "--waiting"]), moves),
     })
 }
 
-async fn garble(stage: &Stage) {
-    let db = sea_orm::Database::connect(&stage.database.url).await.unwrap();
+async fn garble(harness: &Harness) {
+    let db = sea_orm::Database::connect(&harness.database.url).await.unwrap();
     for sql in [
         "UPDATE notifications SET message = 'a message by another name'",
         "UPDATE vmoves SET message = 'a message by another name'",
@@ -49,24 +49,24 @@ async fn garble(stage: &Stage) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_waits_for_a_person_is_said_first_whatever_messages_are_called() {
-    let stage = Stage::set(quick_region(4)).await;
-    stage.protect().await;
-    let servers = stage.boot(HOST, 3);
-    let region = stage.sandbox.region();
+    let harness = Harness::set(quick_region(4)).await;
+    harness.protect().await;
+    let servers = harness.boot(HOST, 3);
+    let region = harness.sandbox.region();
     region
         .faults()
         .half_move(servers[0], "compute-002", MigrationKind::LiveMigration, false)
         .unwrap();
     region.faults().power_loss(HOST).unwrap();
-    let notification = stage.report(HOST).await;
-    let engine = stage.spawn("engine");
-    let needing = |stage: &Stage| json(stage, &["status"])["needs_person"].clone();
+    let notification = harness.report(HOST).await;
+    let engine = harness.spawn("engine");
+    let needing = |harness: &Harness| json(harness, &["status"])["needs_person"].clone();
     until("the instance to be held", LIMIT, async || {
-        needing(&stage)["instances"][0]["waits"]["for"] == "record"
+        needing(&harness)["instances"][0]["waits"]["for"] == "record"
     })
     .await;
     until("the others to be moved", LIMIT, async || {
-        let moves = json(&stage, &["instance", "list", "--recovering"]);
+        let moves = json(&harness, &["instance", "list", "--recovering"]);
         moves
             .as_array()
             .unwrap()
@@ -76,7 +76,7 @@ async fn what_waits_for_a_person_is_said_first_whatever_messages_are_called() {
             == 2
     })
     .await;
-    let (_, text, _) = run(&stage, &["status"]);
+    let (_, text, _) = run(&harness, &["status"]);
     assert!(
         text.contains("\nACTION NEEDED: 1 instance is down, 1 recovery is on hold\n"),
         "{text}"
@@ -87,21 +87,21 @@ async fn what_waits_for_a_person_is_said_first_whatever_messages_are_called() {
     );
     assert!(text.contains(&word), "{text}");
     assert!(text.contains("✗ MOVE_NEEDS_PERSON  1 inst"), "{text}");
-    assert_eq!(run(&stage, &["status", "--check"]).0, 2);
+    assert_eq!(run(&harness, &["status", "--check"]).0, 2);
     engine.kill();
 
-    let before = facts(&stage);
+    let before = facts(&harness);
     assert_eq!(before["held"].as_array().unwrap().len(), 1, "{before}");
     assert_eq!(before["needing"].as_array().unwrap().len(), 1, "{before}");
-    garble(&stage).await;
-    let after = facts(&stage);
+    garble(&harness).await;
+    let after = facts(&harness);
     assert_eq!(before, after, "nothing but texts has changed");
 
     // Instances that an abort leaves down are listed until an operator has resolved them.
     // The action that may start an instance twice requires a confirmation.
     let server = servers[0].to_string();
     let (code, _, stderr) = run(
-        &stage,
+        &harness,
         &[
             "instance",
             "resolve",
@@ -117,19 +117,23 @@ async fn what_waits_for_a_person_is_said_first_whatever_messages_are_called() {
         stderr.contains("does not run on compute-002 without confirmation: add --yes"),
         "{stderr}"
     );
-    assert_eq!(before, facts(&stage), "nothing was said");
+    assert_eq!(before, facts(&harness), "nothing was said");
 
-    let (code, _, stderr) = run(&stage, &["recovery", "abort", HOST, "--yes", "--reason", "x"]);
+    let (code, _, stderr) = run(&harness, &["recovery", "abort", HOST, "--yes", "--reason", "x"]);
     assert_eq!(code, 0, "{stderr}");
-    let engine = stage.spawn("engine");
+    let engine = harness.spawn("engine");
     until("the recovery to end", LIMIT, async || {
-        stage.status(notification).await.0 == NotificationStatus::Failed
+        harness.status(notification).await.0 == NotificationStatus::Failed
     })
     .await;
-    let told = needing(&stage);
-    assert_eq!(told["recoveries"], serde_json::json!([]), "{told}");
-    assert_eq!(told["instances"][0]["instance"], servers[0].to_string(), "{told}");
-    assert_eq!(told["instances"][0]["waits"]["for"], "given-up", "{told}");
+    let printed = needing(&harness);
+    assert_eq!(printed["recoveries"], serde_json::json!([]), "{printed}");
+    assert_eq!(
+        printed["instances"][0]["instance"],
+        servers[0].to_string(),
+        "{printed}"
+    );
+    assert_eq!(printed["instances"][0]["waits"]["for"], "given-up", "{printed}");
     let server = servers[0].to_string();
     let seen_to = [
         "instance",
@@ -139,11 +143,11 @@ async fn what_waits_for_a_person_is_said_first_whatever_messages_are_called() {
         "--reason",
         "started by hand",
     ];
-    let (code, text, stderr) = run(&stage, &seen_to);
+    let (code, text, stderr) = run(&harness, &seen_to);
     assert_eq!(code, 0, "{stderr}");
     assert!(text.contains("is acknowledged"), "{text}");
-    assert_eq!(needing(&stage)["instances"], serde_json::json!([]));
-    let (code, _, stderr) = run(&stage, &seen_to);
+    assert_eq!(needing(&harness)["instances"], serde_json::json!([]));
+    let (code, _, stderr) = run(&harness, &seen_to);
     assert_eq!(code, 1, "once is enough: {stderr}");
     drop(engine);
 }

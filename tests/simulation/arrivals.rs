@@ -14,7 +14,7 @@ use crate::rng::Rng;
 use crate::world::{Event, HOSTS, World, note};
 
 /// Timeout of a live migration's source for an unresponsive destination, in ms.
-const NO_ANSWER: u64 = 60_000;
+const UNANSWERED_TIMEOUT: u64 = 60_000;
 
 /// A host and its boot number.
 pub(crate) type At = (HostIx, u32);
@@ -50,7 +50,7 @@ pub(crate) enum Stage {
 /// A move to the host that fails first. `before`: lead time before the failure. `leaves`: delay to the guest's
 /// departure. `lands`: delay to the record of its arrival. All in ms.
 #[derive(Clone, Debug)]
-pub(crate) struct SetOut {
+pub(crate) struct PlannedDeparture {
     before: u64,
     kind: MigrationType,
     leaves: u64,
@@ -59,13 +59,13 @@ pub(crate) struct SetOut {
 
 /// Moves under way and their victims.
 #[derive(Debug)]
-pub(crate) struct Ways {
+pub(crate) struct Arrivals {
     rng: Rng,
     /// Instances that were on their way to a host when it died, and that host.
     pub lost: Vec<(ServerIx, HostIx)>,
 }
 
-impl Ways {
+impl Arrivals {
     pub(crate) fn of(seed: u64) -> Self {
         Self {
             rng: Rng::new(seed ^ 0x5eed_0300),
@@ -74,7 +74,7 @@ impl Ways {
     }
 }
 
-pub(crate) fn draw(mut rng: Rng) -> Vec<SetOut> {
+pub(crate) fn draw(mut rng: Rng) -> Vec<PlannedDeparture> {
     let count = 1 + rng.below(2);
     let mut one = || {
         let kind = match rng.between(0, 9) {
@@ -92,7 +92,7 @@ pub(crate) fn draw(mut rng: Rng) -> Vec<SetOut> {
         let between = leaves + rng.between(0, lands);
         let any = rng.between(0, 9_000);
         let before = if rng.percent(70) { between.min(9_000) } else { any };
-        SetOut {
+        PlannedDeparture {
             before,
             kind,
             leaves,
@@ -106,7 +106,7 @@ impl World {
     pub(crate) fn plan_arrivals(&mut self) {
         for one in self.weather.faults.arriving.clone() {
             let at = self.first_failure.saturating_sub(one.before);
-            self.at(at, Event::SetsOut(one));
+            self.at(at, Event::Departs(one));
         }
     }
 
@@ -130,12 +130,12 @@ impl World {
         })
     }
 
-    pub(crate) fn sets_out(&mut self, one: SetOut) {
-        let SetOut {
+    pub(crate) fn departs(&mut self, one: PlannedDeparture) {
+        let PlannedDeparture {
             kind, leaves, lands, ..
         } = one;
         let dest: HostIx = 0;
-        let first = self.ways.rng.below(self.nova.servers.len());
+        let first = self.arrivals.rng.below(self.nova.servers.len());
         let planned = !self.weather.faults.arriving.is_empty();
         let Some(server) = self.any_running(dest, first).filter(|_| planned) else {
             return;
@@ -240,7 +240,7 @@ impl World {
         let arrives = self.works(moving.dest);
         if self.is_live(at) {
             if !arrives {
-                self.after(NO_ANSWER, Event::Moves(*moving, Stage::Unanswered));
+                self.after(UNANSWERED_TIMEOUT, Event::Moves(*moving, Stage::Unanswered));
                 return;
             }
             self.nova.servers[server].host = dest;
@@ -258,7 +258,7 @@ impl World {
             !arrives
         );
         if arrives {
-            let wait = self.ways.rng.between(300, 5_000);
+            let wait = self.arrivals.rng.between(300, 5_000);
             self.after(wait, Event::Moves(*moving, Stage::Starts));
         } else {
             self.is_lost(Mishap::ArrivesAtDead, server, dest);
@@ -269,7 +269,7 @@ impl World {
     fn is_lost(&mut self, how: Mishap, server: ServerIx, host: HostIx) {
         self.mishap(how);
         self.mishap(Mishap::LostOnItsWay);
-        self.ways.lost.push((server, host));
+        self.arrivals.lost.push((server, host));
     }
 
     /// Closes the record; Nova then shows the instance at its source and keeps its task state.
@@ -300,7 +300,7 @@ impl World {
         self.nova.servers[server].task_state = None;
         self.nova.servers[server].vm_state = VmState::Resized;
         self.nova.migrations[at].status = "finished";
-        let wait = self.ways.rng.between(1_000, 20_000);
+        let wait = self.arrivals.rng.between(1_000, 20_000);
         self.after(wait, Event::Moves(*moving, Stage::Confirmed));
     }
 
@@ -321,7 +321,7 @@ impl World {
         if !self.weather.faults.reverts {
             return;
         }
-        let rng = &mut self.ways.rng;
+        let rng = &mut self.arrivals.rng;
         let drains = rng.percent(60);
         let home = if drains { 1 + rng.below(HOSTS - 1) } else { 0 };
         let at = rng.between(0, 9_000);
@@ -369,7 +369,7 @@ impl World {
         if !taken || !self.weather.faults.reverts || !self.works(moving.dest) {
             return;
         }
-        let wait = self.ways.rng.between(500, 20_000);
+        let wait = self.arrivals.rng.between(500, 20_000);
         let mut records = self.nova.migrations.iter_mut();
         if let Some(record) = records.find(|row| row.id == moving.record && row.status == "finished") {
             record.status = "reverting";
@@ -405,7 +405,7 @@ impl World {
     /// Checks that each instance that was moving to a dead host runs somewhere or is reported to an operator
     /// after the host's recovery.
     pub(crate) fn check_arrivals(&mut self) {
-        for (server, dead) in self.ways.lost.clone() {
+        for (server, dead) in self.arrivals.lost.clone() {
             let row = &self.nova.servers[server];
             let (host, task) = (row.host, row.task_state);
             let runs = (0..HOSTS).any(|host| self.machines[host].runs(server));
@@ -440,7 +440,7 @@ impl World {
             let mut at = text.match_indices(&name);
             at.any(|(at, _)| !text[at + name.len()..].starts_with(|next: char| next.is_ascii_digit()))
         };
-        self.is_a_persons(server)
+        self.is_left_to_operator(server)
             || self
                 .journal
                 .recs

@@ -17,7 +17,7 @@ use tachi_domain::recovery::{
 use crate::devices;
 use crate::machines::Bmc;
 use crate::mishap::Mishap;
-use crate::more_weather::Worst;
+use crate::more_weather::ReturnMoment;
 use crate::mutate::mutated;
 use crate::nova::{HostIx, Refusal, ServerIx, host_name};
 use crate::reserve::{self, target_of};
@@ -183,7 +183,7 @@ impl World {
         // answer. Observations with their own query time may arrive twice.
         let dated = !matches!(
             command,
-            Command::ReadService | Command::CountHosts | Command::FollowMove(_)
+            Command::ReadService | Command::ScanHosts | Command::FollowMove(_)
         );
         if !command.is_write() && self.chaos() && self.rng.percent(2) && dated {
             self.mishap(Mishap::AnswerTwice);
@@ -204,10 +204,10 @@ impl World {
     ) -> Option<Observation> {
         let host = self.journal.recs[owner.rec].host;
         Some(match command {
-            Command::CountHosts if self.database_down() => Observation::NotSent(command.clone()),
-            Command::CountHosts => Observation::Region(self.look_around()),
+            Command::ScanHosts if self.database_down() => Observation::NotSent(command.clone()),
+            Command::ScanHosts => Observation::Region(self.scan_region()),
             Command::ReadService => Observation::Service(Ok(self.nova.show_service(host, self.now))),
-            Command::LearnLevels => Observation::Levels(devices::levels(host, self.weather.more.outlets)),
+            Command::ReadLevels => Observation::Levels(devices::levels(host, self.weather.more.outlets)),
             Command::ReadPower(target) => Observation::Power {
                 target: target.clone(),
                 started,
@@ -235,8 +235,8 @@ impl World {
                     }
                 }
                 if self.nova.services[host].forced_down {
-                    self.stops_before_it_looks(owner.engine);
-                    self.worst_moment(Worst::ForcedDown);
+                    self.stops_before_poll(owner.engine);
+                    self.worst_moment(ReturnMoment::ForcedDown);
                 }
                 let shown = self.nova.show_service(host, self.now);
                 let shown = result.and_then(|()| shown.ok_or(404));
@@ -299,7 +299,7 @@ impl World {
             }
             Command::Prepare(_) => self.nova.mark_error(server),
             Command::Evacuate(_) => {
-                self.worst_moment(Worst::Evacuate);
+                self.worst_moment(ReturnMoment::Evacuate);
                 self.evacuate(server, target_of(command))
             }
             Command::Stop(_) => self.tell(server, false),
@@ -660,8 +660,8 @@ impl World {
 fn touches_nova(command: &Command) -> bool {
     !matches!(
         command,
-        Command::CountHosts
-            | Command::LearnLevels
+        Command::ScanHosts
+            | Command::ReadLevels
             | Command::ReadPower(_)
             | Command::PowerOff { .. }
             | Command::PowerOn { .. }

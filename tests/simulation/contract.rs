@@ -147,7 +147,7 @@ impl Harness {
                 };
                 journal.mark_rewound(&seen, known);
             }
-            Operation::Say { recovery, word } => journal.say(*recovery, *word, now),
+            Operation::Say { recovery, word } => journal.submit(*recovery, *word, now),
             Operation::Segment { enabled } => journal.segment_enabled = *enabled,
             Operation::Maintenance { host } => {
                 journal.maintenance.insert(*host);
@@ -165,7 +165,7 @@ impl Harness {
                     let wait = journal.recs[rec].wait.clone()?;
                     Some((rec, wait.what, wait.on.into_iter().collect()))
                 });
-                let servers = journal.needing_person().into_iter();
+                let servers = journal.needing_operator().into_iter();
                 let servers = servers.map(|(server, wait)| (tachi_contract::number(server), wait.what));
                 return Answer::Waits {
                     held: held.collect(),
@@ -219,11 +219,11 @@ fn known(
 fn the_simulations_journal_answers_as_every_journal_must() {
     let mut wrong = Vec::new();
     for scenario in scenarios() {
-        let mut bed = Harness::new();
+        let mut harness = Harness::new();
         let answers: Vec<Answer> = scenario
             .lines
             .iter()
-            .map(|line| bed.apply(&line.operation))
+            .map(|line| harness.apply(&line.operation))
             .collect();
         wrong.extend(scenario.differences(&answers));
     }

@@ -9,8 +9,8 @@ use tachi_domain::host_recovery::own_stamp_in;
 use tachi_domain::policy::FencingMode;
 use tachi_domain::recovery::{Life, OperatorCommand, RecoveryKind};
 
-use crate::guards::HEARD;
-use crate::journal::{Again, Journal, RecIx, Report, ReportResult};
+use crate::guards::MAX_HEARTBEAT_AGE;
+use crate::journal::{Journal, RecIx, RepeatedReport, Report, ReportResult};
 use crate::mishap::Mishap;
 use crate::mutate::mutated;
 use crate::nova::HostIx;
@@ -19,7 +19,7 @@ use crate::weather::{Failure, Weather};
 use crate::world::{Event, HOSTS, World, note};
 
 /// Maximum delay of the second operator's action after the first, in ms.
-const APART: u64 = 800;
+const MAX_ACTION_DELAY: u64 = 800;
 
 /// An operator's action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,7 +126,7 @@ impl Crowd {
         Self {
             at: rng.between(5_000, chaos_end),
             acts: if turned { [acts[1], acts[0]] } else { acts },
-            apart: rng.between(0, APART),
+            apart: rng.between(0, MAX_ACTION_DELAY),
         }
     }
 }
@@ -139,7 +139,7 @@ impl Journal {
         let word = failed.off_word.as_ref();
         let evidence = word.and_then(|word| word.evidence.clone());
         let claims = evidence.is_some() || mutated("retry");
-        let again = Again {
+        let again = RepeatedReport {
             of: rec,
             own_stamp: failed.head.as_deref().and_then(own_stamp_in),
         };
@@ -199,13 +199,13 @@ impl World {
         }
         note!(self, "an operator acts on recovery {rec}: {act:?}");
         match act {
-            Act::Approve => self.journal.say(rec, OperatorCommand::Approve, self.now),
+            Act::Approve => self.journal.submit(rec, OperatorCommand::Approve, self.now),
             Act::Abort => {
-                self.journal.say(rec, OperatorCommand::Reject, self.now);
+                self.journal.submit(rec, OperatorCommand::Reject, self.now);
                 self.said.aborted.insert(rec, self.now);
             }
             Act::Confirm if self.machines[host].powered => {}
-            Act::Confirm => self.journal.say(rec, OperatorCommand::HostIsOff, self.now),
+            Act::Confirm => self.journal.submit(rec, OperatorCommand::HostIsOff, self.now),
             Act::Freeze => {
                 self.mishap(Mishap::Frozen);
                 self.journal
@@ -224,8 +224,8 @@ impl World {
             return;
         };
         let approved = self.journal.recs[rec].approved;
-        let knew = approved.is_some_and(|at| at > aborted + APART + HEARD);
-        if self.now > aborted + HEARD && !knew {
+        let knew = approved.is_some_and(|at| at > aborted + MAX_ACTION_DELAY + MAX_HEARTBEAT_AGE);
+        if self.now > aborted + MAX_HEARTBEAT_AGE && !knew {
             let host = self.journal.recs[rec].host;
             self.violate(format!(
                 "host {host} is {what} although an operator has aborted recovery {rec} {} ms ago (R32)",

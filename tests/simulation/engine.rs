@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tachi_domain::fault::{Fault, FaultClass};
 use tachi_domain::pace::{Demand, Permits};
-use tachi_domain::policy::{FencingMode, LeaveRules, MetadataPair, Policy};
+use tachi_domain::policy::{ExclusionRules, FencingMode, MetadataPair, Policy};
 use tachi_domain::recovery::{Command, Observation, RecoveryKind};
 use tachi_domain::{Elapsed, Timestamp};
 use tachi_driver::journal::{PeerClaim, WriteOutcome};
@@ -24,10 +24,10 @@ use crate::world::{Event, Owner, World, note};
 
 /// Interval between two reads of the database while no other owner's heartbeats are watched, in ms.
 const SWEEP: u64 = 2_000;
-/// Interval between evacuation permits of an owner that shares the rate with many, in ms. After `OPENED` ms it
+/// Interval between evacuation permits of an owner that shares the rate with many, in ms. After `THROTTLE_TIME` ms it
 /// has more than it needs.
-const STEP: u64 = 700;
-const OPENED: u64 = 60_000;
+const PERMIT_INTERVAL: u64 = 700;
+const THROTTLE_TIME: u64 = 60_000;
 /// Maximum wait of an engine for open calls during a graceful stop, in ms.
 const DRAIN: u64 = 5_000;
 
@@ -42,7 +42,7 @@ pub(crate) struct Engine {
     /// Offset of its wall clock, in seconds.
     pub wall_ahead: i64,
     /// Total time for which its clocks stood still with its process, and the end of the last suspension, in ms.
-    pub stood_still: u64,
+    pub suspended_total: u64,
     pub suspended_until: u64,
     pub drivers: BTreeMap<RecIx, Driven>,
 }
@@ -60,7 +60,7 @@ pub(crate) struct Driven {
     pub sent: Duration,
     heard: Duration,
     /// True if the last result reported an abort.
-    said_no: bool,
+    got_abort: bool,
     /// Its last declared demand.
     demand: Demand,
     /// Its last received budget.
@@ -91,7 +91,7 @@ impl World {
             return;
         }
         if !mutated("sweep") {
-            self.look_for_work(engine);
+            self.claim_due(engine);
         }
         let it = &self.engines[engine];
         if it.dead || it.stopping {
@@ -108,11 +108,11 @@ impl World {
     /// Starts a sweep early, on a wake-up.
     pub(crate) fn woken(&mut self, engine: usize, life: u32) {
         if self.awake(engine, life, || Event::Wake { engine, life }) {
-            self.look_for_work(engine);
+            self.claim_due(engine);
         }
     }
 
-    fn look_for_work(&mut self, engine: usize) {
+    fn claim_due(&mut self, engine: usize) {
         if self.database_down() {
             return self.mishap(Mishap::DatabaseDown);
         }
@@ -169,7 +169,7 @@ impl World {
             written: self.now,
             sent: self.boot_of(engine),
             heard: Duration::ZERO,
-            said_no: false,
+            got_abort: false,
             demand: Demand::default(),
             leave: None,
         };
@@ -180,7 +180,7 @@ impl World {
             rec,
             epoch,
         };
-        self.give_leave(owner);
+        self.send_permits(owner);
     }
 
     fn policy(&self) -> Policy {
@@ -192,14 +192,14 @@ impl World {
             max_moves: 2,
             move_limit: Duration::from_mins(5),
             restart_again_for: Duration::from_mins(5),
-            leave: LeaveRules {
+            leave: ExclusionRules {
                 metadata: vec![MetadataPair {
                     key: crate::excluded::MARK.0.into(),
                     value: Some(crate::excluded::MARK.1.into()),
                 }],
-                ..LeaveRules::default()
+                ..ExclusionRules::default()
             },
-            flows: self.hooking.flows.clone(),
+            flows: self.hook_plan.flows.clone(),
             join_aggregates: self.journal.reserve.join,
             enable_after_return: self.journal.reserve.enable_after,
             power_on_after_recovery: self.weather.more.power_on,
@@ -270,7 +270,7 @@ impl World {
     }
 
     pub(crate) fn let_go(&mut self, owner: Owner) {
-        if !self.awake(owner.engine, owner.life, || Event::LetGo(owner)) || !self.drives(owner) {
+        if !self.awake(owner.engine, owner.life, || Event::Release(owner)) || !self.is_driving(owner) {
             return;
         }
         let Some(driven) = self.engines[owner.engine].drivers.remove(&owner.rec) else {
@@ -284,7 +284,7 @@ impl World {
         }
     }
 
-    pub(crate) fn drives(&self, owner: Owner) -> bool {
+    pub(crate) fn is_driving(&self, owner: Owner) -> bool {
         self.engines[owner.engine]
             .drivers
             .get(&owner.rec)
@@ -303,11 +303,11 @@ impl World {
     }
 
     pub(crate) fn tick(&mut self, owner: Owner, wait: u64) {
-        if !self.awake(owner.engine, owner.life, || Event::Tick { owner, wait }) || !self.drives(owner) {
+        if !self.awake(owner.engine, owner.life, || Event::Tick { owner, wait }) || !self.is_driving(owner) {
             return;
         }
         if self.engines[owner.engine].drivers[&owner.rec].wait == wait {
-            self.stats.looks += 1;
+            self.stats.checks += 1;
             self.feed(owner, tachi_driver::Event::Observed(Vec::new()));
         }
     }
@@ -318,7 +318,7 @@ impl World {
             owner,
             observation: Box::new(observation.take().unwrap()),
         };
-        if !self.awake(owner.engine, owner.life, again) || !self.drives(owner) {
+        if !self.awake(owner.engine, owner.life, again) || !self.is_driving(owner) {
             return;
         }
         let Some(observation) = observation else { return };
@@ -326,7 +326,7 @@ impl World {
             result: Err(fault), ..
         } = &observation
         {
-            self.stats.second_looks += u64::from(fault.maybe_done);
+            self.stats.second_checks += u64::from(fault.maybe_done);
         }
         self.heard += 1;
         if self.heard == self.weather.more.crash_at_answer {
@@ -339,19 +339,19 @@ impl World {
     }
 
     pub(crate) fn permits_changed(&mut self, owner: Owner) {
-        if !self.awake(owner.engine, owner.life, || Event::Permits(owner)) || !self.drives(owner) {
+        if !self.awake(owner.engine, owner.life, || Event::Permits(owner)) || !self.is_driving(owner) {
             return;
         }
-        self.give_leave(owner);
+        self.send_permits(owner);
     }
 
-    fn give_leave(&mut self, owner: Owner) {
+    fn send_permits(&mut self, owner: Owner) {
         let leave = self.permits(owner);
         let is_one_of_many = self.is_one_of_many(owner);
         let driven = self.engines[owner.engine].drivers.get_mut(&owner.rec).unwrap();
         driven.leave = Some(leave);
-        if is_one_of_many && self.now < driven.claimed_at + OPENED {
-            self.after(STEP, Event::Permits(owner));
+        if is_one_of_many && self.now < driven.claimed_at + THROTTLE_TIME {
+            self.after(PERMIT_INTERVAL, Event::Permits(owner));
         }
         self.feed(
             owner,
@@ -372,7 +372,7 @@ impl World {
         let driven = &self.engines[owner.engine].drivers[&owner.rec];
         let (demand, in_flight) = (&driven.demand, self.weather.in_flight);
         let (evacuations, calls) = if self.is_one_of_many(owner) {
-            (1 + (self.now - driven.claimed_at) / STEP, 2)
+            (1 + (self.now - driven.claimed_at) / PERMIT_INTERVAL, 2)
         } else {
             let flight = in_flight.saturating_sub(demand.in_flight);
             let room = flight.min(RULES.queued.saturating_sub(demand.queued));
@@ -387,7 +387,7 @@ impl World {
 
     fn wall_of(&self, engine: usize) -> Timestamp {
         let it = &self.engines[engine];
-        let shown = crate::nova::stamp(self.now.saturating_sub(it.stood_still));
+        let shown = crate::nova::stamp(self.now.saturating_sub(it.suspended_total));
         Timestamp::from_micros(shown.micros() + it.wall_ahead * 1_000_000)
     }
 
@@ -398,7 +398,7 @@ impl World {
             let since = self.wall_of(engine).micros() - crate::nova::stamp(0).micros();
             return Duration::from_micros(since.max(0).unsigned_abs());
         }
-        Duration::from_millis(self.now.saturating_sub(self.engines[engine].stood_still))
+        Duration::from_millis(self.now.saturating_sub(self.engines[engine].suspended_total))
     }
 
     /// Suspends the engine's machine with all of its clocks; everything else continues.
@@ -413,7 +413,7 @@ impl World {
         let until = (self.now + millis).max(from);
         it.paused_until = it.paused_until.max(until);
         it.suspended_until = until;
-        it.stood_still += until - from;
+        it.suspended_total += until - from;
     }
 
     /// Passes events to a driver and executes its effects until the driver waits.
@@ -428,17 +428,17 @@ impl World {
                 return;
             };
             if let tachi_driver::Event::Journalled { outcome, .. } = &event {
-                let said_no = matches!(
+                let got_abort = matches!(
                     outcome,
-                    Some(WriteOutcome::Written(pulse)) if pulse.operator_maintenance || !pulse.segment_enabled
+                    Some(WriteOutcome::Written(operator_state)) if operator_state.operator_maintenance || !operator_state.segment_enabled
                 );
                 // If two owners act at one moment, the owner of the result is ambiguous.
-                driven.said_no = said_no && (driven.said_no || driven.heard != time.boot);
+                driven.got_abort = got_abort && (driven.got_abort || driven.heard != time.boot);
                 driven.heard = time.boot;
             }
             for effect in driven.driver.handle(event, time) {
                 next = self.carry_out(owner, effect);
-                if !self.drives(owner) {
+                if !self.is_driving(owner) {
                     return;
                 }
             }
@@ -479,10 +479,10 @@ impl World {
                 self.after(pause, Event::Tick { owner, wait });
                 None
             }
-            Effect::LetGo => {
+            Effect::Release => {
                 // Open calls may return before that; their answers are dropped.
                 let drain = self.rng.between(0, DRAIN);
-                self.after(drain, Event::LetGo(owner));
+                self.after(drain, Event::Release(owner));
                 None
             }
             Effect::End(ended) => {
@@ -595,8 +595,12 @@ impl World {
             durable: boot,
         };
         let checked = if mutated("intent") { young } else { intent };
-        let beat = if mutated("beat") { boot } else { driver.beat_sent() };
-        let beat_age = boot.saturating_sub(driver.beat_sent());
+        let beat = if mutated("beat") {
+            boot
+        } else {
+            driver.renewal_sent()
+        };
+        let beat_age = boot.saturating_sub(driver.renewal_sent());
         let now = driver.elapsed(boot);
         if !may_act(boot, beat, checked, command.is_write()) {
             self.stats.not_sent += 1;
@@ -632,7 +636,7 @@ impl World {
         // A call without a transaction has the time of its decision.
         let own = intent.durable == its.heard;
         let sent = if own { its.sent } else { intent.sent };
-        if own && its.said_no && matches!(command, Command::Evacuate(_) | Command::PowerOff { .. }) {
+        if own && its.got_abort && matches!(command, Command::Evacuate(_) | Command::PowerOff { .. }) {
             let name = command.name();
             self.violate(format!(
                 "{name} is called although the intent's own transaction reported an abort (R20)"
@@ -672,7 +676,7 @@ impl World {
     }
 
     /// Stops an engine after its change took effect in Nova and before the answer arrives.
-    pub(crate) fn stops_before_it_looks(&mut self, engine: usize) {
+    pub(crate) fn stops_before_poll(&mut self, engine: usize) {
         let Some(millis) = self.weather.stopped_at_put.take() else {
             return;
         };
@@ -695,7 +699,7 @@ impl World {
             sent,
             outcome: outcome.take().unwrap(),
         };
-        if !self.awake(owner.engine, owner.life, again) || !self.drives(owner) {
+        if !self.awake(owner.engine, owner.life, again) || !self.is_driving(owner) {
             return;
         }
         let Some(outcome) = outcome else { return };

@@ -8,7 +8,7 @@ use tachi_driver::journal::{Claim, LeaseRenewal, Write, WriteOutcome};
 use tachi_driver::{Event as Heard, Recovery};
 
 use crate::mishap::Mishap;
-use crate::more_weather::Worst;
+use crate::more_weather::ReturnMoment;
 use crate::mutate::mutated;
 use crate::world::{Event, Owner, World, note};
 
@@ -96,7 +96,7 @@ impl World {
         if lost && self.rng.percent(50) {
             note!(self, "engine {}'s commit fails, unknown to it", owner.engine);
             self.mishap(Mishap::CommitLostUnwritten);
-            return mutated("unsure").then(|| WriteOutcome::Written(self.journal.pulse(owner.rec)));
+            return mutated("unsure").then(|| WriteOutcome::Written(self.journal.operator_state(owner.rec)));
         }
         self.freeze_before_commit(owner.rec, write.order.is_some());
         let touched = self.journal.recs[owner.rec].touched.is_some();
@@ -105,7 +105,7 @@ impl World {
             if let Some(driven) = self.engines[owner.engine].drivers.get_mut(&owner.rec) {
                 driven.written = self.now;
             }
-            self.look_at_write(owner, write);
+            self.check_write(owner, write);
             self.check_begun(owner.rec, touched);
             if write.freeze.is_some() {
                 self.check_drained(owner.rec);
@@ -196,13 +196,13 @@ impl World {
     }
 
     /// Passes a durable write to the ledger.
-    fn look_at_write(&mut self, owner: Owner, write: &Write) {
+    fn check_write(&mut self, owner: Owner, write: &Write) {
         self.check_one_move(write);
         self.check_processes();
         if !write.proofs.is_empty() {
             self.check_found_off(owner.rec);
             self.note_victims(owner.rec);
-            self.worst_moment(Worst::Proof);
+            self.worst_moment(ReturnMoment::Proof);
         }
         if write.order.is_some() {
             self.check_order(owner.rec, self.journal.recs[owner.rec].host);
@@ -219,7 +219,7 @@ impl World {
         };
         let (settled, guarded) = (is_settled(state), state.of_host().cloned());
         let told = write.notification.is_some();
-        let unheard = guarded.as_ref().is_some_and(|state| !state.has_heard_normal());
+        let unheard = guarded.as_ref().is_some_and(|state| !state.has_normal_report());
         if let Some(state) = guarded {
             let held = state.hold.is_some() || state.moves.values().any(|one| one.step == MoveStep::Held);
             self.stats.held += u64::from(held && told);

@@ -11,7 +11,7 @@ use crate::rng::Rng;
 use crate::world::{Event, World, note};
 
 /// Maximum period of lost commits, in ms.
-const MOST: u64 = 6_000;
+const MAX_LOST_PERIOD: u64 = 6_000;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Failover {
@@ -30,7 +30,7 @@ impl Failover {
         let stops = (rng.between(0, 2_000), rng.between(3_000, 70_000));
         Self {
             at: rng.between(8_000, chaos_end),
-            by: rng.between(100, MOST),
+            by: rng.between(100, MAX_LOST_PERIOD),
             away: if rng.percent(70) { away } else { 0 },
             stops: rng.percent(70).then_some(stops),
         }

@@ -9,7 +9,7 @@ use crate::weather::Failure;
 use crate::world::{Event, World, note};
 
 /// Poll interval of a held host's boot guard, in ms.
-const BOOT_GUARD_ASKS: u64 = 10_000;
+const BOOT_GUARD_INTERVAL: u64 = 10_000;
 
 impl World {
     pub(crate) fn populate(&mut self, servers: usize) {
@@ -213,7 +213,7 @@ impl World {
         }
         if self.boot_guard_holds(host) {
             self.held_at_boot.insert((host, life));
-            return self.after(BOOT_GUARD_ASKS, Event::ComputeStart { host, life });
+            return self.after(BOOT_GUARD_INTERVAL, Event::ComputeStart { host, life });
         }
         note!(self, "nova-compute of host {host} starts");
         self.machines[host].compute = true;
@@ -246,7 +246,7 @@ impl World {
         self.run_queue(host);
         self.guests_changed = true;
         // With a deaf broker Nova receives no heartbeat.
-        if self.weather.faults.deaf_word.is_some() && self.weather.storms.is_deaf_to(host, self.now) {
+        if self.weather.faults.deaf_confirmation.is_some() && self.weather.storms.is_deaf_to(host, self.now) {
             return;
         }
         self.told.heard(host, self.nova.services[host].updated, self.now);

@@ -15,11 +15,11 @@ const PERCENT: u64 = 10;
 impl Weather {
     /// Gives host 0 a wrong or constant controller in some seeds.
     pub(crate) fn draw_false_off(&mut self, seed: u64) {
-        self.draw_nameless(seed);
+        self.draw_unidentified(seed);
         self.draw_named(seed);
     }
 
-    fn draw_nameless(&mut self, seed: u64) {
+    fn draw_unidentified(&mut self, seed: u64) {
         let mut rng = Rng::new(seed ^ 0x5eed_0009);
         let drawn = rng.percent(PERCENT);
         let bmc = if rng.percent(50) {

@@ -5,10 +5,10 @@ use std::sync::OnceLock;
 
 use tachi_domain::policy::FencingMode;
 
-use crate::arrivals::SetOut;
+use crate::arrivals::PlannedDeparture;
 use crate::crowd::{Crowd, Retry};
 use crate::failover::Failover;
-use crate::hearsay::{BareWord, DeafWord};
+use crate::hearsay::{BareNormalReport, DeafConfirmation};
 use crate::lag::Lag;
 use crate::local_disks::LocalDisks;
 use crate::mishap::Mishap;
@@ -57,13 +57,13 @@ kinds! {
     /// A deleted record of a compute service, created again by the next start of nova-compute.
     Registered = "registered", 18;
     /// An operator's confirmation that a host is off while Nova receives no heartbeats.
-    DeafWord = "deaf-word", 17;
+    DeafConfirmation = "deaf-word", 17;
     /// An engine that is stopped between the commit of an order and its call, while other state changes.
     Unsent = "unsent", 25;
     /// Two operators who act at the same time.
     Crowd = "crowd", 7;
     /// A report of a host as off, without evidence, while only its nova-compute is down.
-    BareWord = "bare-word", 12;
+    BareNormalReport = "bare-word", 12;
     /// An operator's retry of a failed recovery.
     Retry = "retry", 25;
     /// Heartbeats of bound monitors, also while nova-compute of their host is down.
@@ -78,8 +78,8 @@ kinds! {
 
 /// Returns the share of a kind; `SIM_SHARES=lag=100,crowd=0` overrides it.
 fn percent(kind: Kind) -> u64 {
-    static GIVEN: OnceLock<Vec<(String, u64)>> = OnceLock::new();
-    let given = GIVEN.get_or_init(|| {
+    static OVERRIDES: OnceLock<Vec<(String, u64)>> = OnceLock::new();
+    let given = OVERRIDES.get_or_init(|| {
         let text = std::env::var("SIM_SHARES").unwrap_or_default();
         let pairs = text.split(',').filter_map(|one| one.split_once('='));
         let pairs: Vec<(String, u64)> = pairs
@@ -111,10 +111,10 @@ pub(crate) fn can_happen(what: Mishap) -> bool {
         Mishap::Lags | Mishap::StoppedAtLag => Kind::Lag,
         Mishap::FailsOver | Mishap::FailsOverStopped => Kind::Failover,
         Mishap::ServiceDeleted | Mishap::ServiceRegistered => Kind::Registered,
-        Mishap::VouchedInDeafness => Kind::DeafWord,
+        Mishap::VouchedInDeafness => Kind::DeafConfirmation,
         Mishap::OrderUnsent => Kind::Unsent,
         Mishap::TwoOperators => Kind::Crowd,
-        Mishap::BareNormal | Mishap::BeatsAlone => Kind::BareWord,
+        Mishap::BareNormal | Mishap::BeatsAlone => Kind::BareNormalReport,
         Mishap::Retried => Kind::Retry,
         Mishap::DrainDestinationDies => Kind::DrainDeath,
         Mishap::StartFails | Mishap::ColdMoved => Kind::StartFails,
@@ -127,15 +127,15 @@ pub(crate) fn can_happen(what: Mishap) -> bool {
 /// The faults of one seed.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Faults {
-    pub arriving: Vec<SetOut>,
+    pub arriving: Vec<PlannedDeparture>,
     pub reverts: bool,
     pub lag: Option<Lag>,
     pub failovers: Vec<Failover>,
     pub registered: Option<u64>,
-    pub deaf_word: Option<DeafWord>,
+    pub deaf_confirmation: Option<DeafConfirmation>,
     pub unsent: Option<Unsent>,
     pub crowd: Vec<Crowd>,
-    pub bare_word: Option<BareWord>,
+    pub bare_normal_report: Option<BareNormalReport>,
     /// The retried report and its time.
     pub retry: Option<Retry>,
     /// Outage of a host's nova-compute, from and to; its guests run.
@@ -203,10 +203,10 @@ impl Weather {
         }
         faults.monitors = of(Kind::Monitors).is_some();
         faults.local_disks = of(Kind::LocalDisk).map(LocalDisks::draw);
-        if let Some(rng) = of(Kind::BareWord) {
-            self.draw_bare_word(rng);
-        } else if let Some(rng) = of(Kind::DeafWord).filter(|_| engine) {
-            self.draw_deaf_word(rng);
+        if let Some(rng) = of(Kind::BareNormalReport) {
+            self.draw_bare_normal_report(rng);
+        } else if let Some(rng) = of(Kind::DeafConfirmation).filter(|_| engine) {
+            self.draw_deaf_confirmation(rng);
         }
     }
 }

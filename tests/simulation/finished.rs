@@ -70,7 +70,7 @@ impl World {
 
     /// True if an earlier recovery failed with the instance and reported it: it has been in ERROR since then
     /// and returns as such.
-    fn was_left_to_a_person(&self, rec: RecIx, server: ServerIx) -> bool {
+    fn was_left_to_operator(&self, rec: RecIx, server: ServerIx) -> bool {
         let failed = |one: &Move| one.server == server_id(server) && one.step == MoveStep::Over(End::Person);
         (0..rec).any(|earlier| self.moves_of(earlier).iter().any(failed))
     }
@@ -93,13 +93,13 @@ impl World {
         };
         let note = one.note.as_deref().unwrap_or_default();
         if row.host == host {
-            let skipped = note.contains("skipped: hook") && !self.hooking.flows.host_auto.main.is_empty();
-            let by_person = note.contains("left as it is by");
+            let skipped = note.contains("skipped: hook") && !self.hook_plan.flows.host_auto.main.is_empty();
+            let by_operator = note.contains("left as it is by");
             let unlaunched = note.contains("never launched") && !row.launched;
             let excluded = note.contains("exclude_instance_metadata") && row.excluded;
             let for_disk = note.contains("local_disk is leave") || note.contains("its host is running again");
             let named = one.step == MoveStep::Over(End::Left)
-                && (skipped || by_person || unlaunched || excluded || for_disk);
+                && (skipped || by_operator || unlaunched || excluded || for_disk);
             return (!named).then(|| {
                 format!(
                     "vm-{server} is still there, {:?}, without a valid policy: {note:?}",
@@ -111,10 +111,10 @@ impl World {
         let elsewhere = self.ever_failed.contains(&row.host) || !self.machines[row.host].powered;
         let known = self.restarted.contains(&server)
             || self.slipped.contains(&server)
-            || self.told.at_word.contains(&server)
+            || self.told.trusted_normals.contains(&server)
             || note.contains("moved, but")
             || note.contains("is not known")
-            || self.was_left_to_a_person(rec, server)
+            || self.was_left_to_operator(rec, server)
             // Nova found it shut down before the move, and the finding INSTANCE_DOWN names it.
             || row.actions.last() == Some(&("stop", Actor::Nova))
             || row.task_state.is_some();

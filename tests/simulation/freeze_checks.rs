@@ -4,7 +4,7 @@
 use tachi_contract::Target;
 use tachi_domain::recovery::{Command, RecoveryKind, ServiceUpdate};
 
-use crate::guards::HEARD;
+use crate::guards::MAX_HEARTBEAT_AGE;
 use crate::journal::RecIx;
 use crate::mishap::Mishap;
 use crate::nova::{HostIx, ServerIx};
@@ -16,7 +16,7 @@ use crate::world::{HOSTS, Owner, World, note};
 const PERCENT: u64 = 20;
 
 /// Interval between two checks, in ms.
-const LOOK: u64 = 5_000;
+const CHECK_INTERVAL: u64 = 5_000;
 
 /// Uses a separate generator, so that seeds without freezes do not change.
 pub(crate) fn draw(seed: u64) -> Option<Rng> {
@@ -28,7 +28,7 @@ impl World {
     /// Freezes that expired since the last check while a recovery was open.
     pub(crate) fn note_expired(&mut self) {
         let ended = |row: &crate::freezes::Row| {
-            row.ended.is_none() && row.until <= self.now && row.until + LOOK > self.now
+            row.ended.is_none() && row.until <= self.now && row.until + CHECK_INTERVAL > self.now
         };
         let of = |what: Target, host: HostIx| match what {
             Target::Region | Target::Segment => true,
@@ -125,7 +125,7 @@ impl World {
         let touched = row.touched;
         let of_host = self.journal.freezes.since(host, None, now);
         let of_server = |server: ServerIx| self.journal.freezes.since(host, Some(server), now);
-        let long = |since: &u64| now - since > HEARD;
+        let long = |since: &u64| now - since > MAX_HEARTBEAT_AGE;
         let wrong = match command {
             Command::PowerOff { .. }
             | Command::PowerOn { .. }

@@ -128,7 +128,7 @@ impl Freezes {
     }
 
     pub(crate) fn of(&self, rec: &Rec, now: u64) -> FreezeStatus {
-        let mut frozen = FreezeStatus::NOTHING;
+        let mut frozen = FreezeStatus::NONE;
         for (row, number) in self.rows.iter().zip(1..) {
             if !row.in_force(now) {
                 if row.covers(rec) && row.ended.unwrap_or(row.until) >= rec.opened {

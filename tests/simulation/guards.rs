@@ -12,19 +12,19 @@ use crate::nova::{HostIx, ServerIx};
 use crate::world::{Owner, World};
 
 /// Maximum age of a power reading at an evacuation (R17), and of the call beyond that (R4), in ms.
-const READING: u64 = 31_000;
+const MAX_READING_AGE: u64 = 31_000;
 
 /// Maximum age of a heartbeat at a call (R2), and of its intent beyond that (R4), in ms.
-pub(crate) const HEARD: u64 = 4_000;
+pub(crate) const MAX_HEARTBEAT_AGE: u64 = 4_000;
 
 /// Maximum time from the commit of an intent to its call (R4).
-const INTENT: Duration = Duration::from_millis(500);
+const MAX_INTENT_AGE: Duration = Duration::from_millis(500);
 
 /// Maximum time from the send of the last committed heartbeat to a call (R2).
 const BEAT: Duration = Duration::from_secs(3);
 
 /// A sweep interval and the duration of a sweep, in ms.
-const NOTICED: u64 = 2_100;
+const SWEEP_TIME: u64 = 2_100;
 
 impl World {
     /// Checks that a host has at most one open recovery (R6).
@@ -61,7 +61,7 @@ impl World {
             ]
             .iter()
             .any(|stopped| self.mishaps.count(*stopped) > 0);
-        if first && !excused && waited > NOTICED {
+        if first && !excused && waited > SWEEP_TIME {
             self.violate(format!(
                 "recovery {rec} was open for {waited} ms before an engine claimed it (R21)"
             ));
@@ -70,7 +70,7 @@ impl World {
 
     /// Checks a call right before its first byte.
     pub(crate) fn check_call(&mut self, owner: Owner, command: &Command, late: Duration) {
-        if command.is_write() && late > INTENT {
+        if command.is_write() && late > MAX_INTENT_AGE {
             self.violate(format!(
                 "{} is called {} ms after its intent was durable (R4)",
                 command.name(),
@@ -86,7 +86,7 @@ impl World {
                 self.check_evacuate(owner, host, server);
             }
             Command::PowerOff { .. } => {
-                self.check_said_no(host, "powered off");
+                self.check_abort_respected(host, "powered off");
                 self.check_aborted(owner.rec, "powered off");
                 if self.journal.given.iter().all(|(of, _)| *of != owner.rec) {
                     self.violate(format!(
@@ -169,7 +169,7 @@ impl World {
 
     /// Checks the fencing proof: the host is off, or was at the last reading.
     fn check_evacuate(&mut self, owner: Owner, host: HostIx, server: ServerIx) {
-        self.check_said_no(host, "evacuated");
+        self.check_abort_respected(host, "evacuated");
         self.check_aborted(owner.rec, "evacuated");
         self.check_reported(owner, host);
         let machine = &self.machines[host];
@@ -180,7 +180,11 @@ impl World {
                 .contains(&OperatorCommand::HostIsOff);
         // A confirmation counts while the heartbeat does not change. A returning host needs this long until its
         // first heartbeat is noticed. It sends none while the boot guard holds its nova-compute.
-        let allowed = if word { READING + 90_000 } else { READING };
+        let allowed = if word {
+            MAX_READING_AGE + 90_000
+        } else {
+            MAX_READING_AGE
+        };
         let runs_nothing = !machine.guests.values().any(|runs| *runs);
         let is_held = word && self.weather.resume_guests && !machine.compute && runs_nothing;
         let powered = machine.powered;
@@ -188,8 +192,8 @@ impl World {
         // the host has been silent for a minute.
         let words = &self.journal.recs[owner.rec].words;
         let is_unseen = words.contains(&OperatorCommand::HostIsOff) && !machine.beats() && up_for <= 600_000;
-        if powered && (is_unseen || self.is_taken_at_word(owner.rec, host)) {
-            self.told.at_word.insert(server);
+        if powered && (is_unseen || self.is_trusted_normal(owner.rec, host)) {
+            self.told.trusted_normals.insert(server);
         } else if powered && up_for > allowed && !is_held {
             return self.violate(format!(
                 "vm-{server} is evacuated from host {host}, which has been on for {} s (R17)",
@@ -233,10 +237,14 @@ impl World {
     }
 
     /// Checks that an operator's abort takes effect with the next heartbeat (R20, EW7).
-    fn check_said_no(&mut self, host: HostIx, what: &str) {
+    fn check_abort_respected(&mut self, host: HostIx, what: &str) {
         let maintenance = self.journal.maintenance_since.filter(|_| host == 0);
         let since = [self.journal.disabled_since, maintenance];
-        if since.into_iter().flatten().any(|since| self.now - since > HEARD) {
+        if since
+            .into_iter()
+            .flatten()
+            .any(|since| self.now - since > MAX_HEARTBEAT_AGE)
+        {
             self.violate(format!(
                 "host {host} is {what} although an operator has aborted (R20)"
             ));

@@ -4,7 +4,7 @@
 use tachi_domain::policy::{BareNormal, FencingMode};
 use tachi_domain::recovery::{OperatorCommand, RecoveryKind};
 
-use crate::liars::{Claim, Liars, WAIT, Who};
+use crate::liars::{Claim, Liars, ReportSource, WAIT};
 use crate::machines::Bmc;
 use crate::mishap::Mishap;
 use crate::nova::HostIx;
@@ -15,7 +15,7 @@ use crate::world::{Event, HOSTS, World, note};
 /// A confirmation during an outage of all heartbeats: its time, and the time when the host is powered on
 /// again.
 #[derive(Clone, Debug)]
-pub(crate) struct DeafWord {
+pub(crate) struct DeafConfirmation {
     at: u64,
     approved: Option<u64>,
     boots: Option<u64>,
@@ -23,7 +23,7 @@ pub(crate) struct DeafWord {
 
 /// A report without evidence about a host whose nova-compute is down, and its repetitions.
 #[derive(Clone, Debug)]
-pub(crate) struct BareWord {
+pub(crate) struct BareNormalReport {
     pub host: HostIx,
     at: u64,
     again: u64,
@@ -31,7 +31,7 @@ pub(crate) struct BareWord {
 }
 
 impl Weather {
-    pub(crate) fn draw_deaf_word(&mut self, mut rng: Rng) {
+    pub(crate) fn draw_deaf_confirmation(&mut self, mut rng: Rng) {
         let from = rng.between(5_000, 30_000);
         let to = from + rng.between(30_000, 120_000);
         let at = from + rng.between(2_000, 25_000);
@@ -54,14 +54,14 @@ impl Weather {
         } else {
             Failure::Isolated
         };
-        self.faults.deaf_word = Some(DeafWord {
+        self.faults.deaf_confirmation = Some(DeafConfirmation {
             at,
             approved: rng.percent(60).then_some(approved),
             boots: rng.percent(60).then_some(boots),
         });
     }
 
-    pub(crate) fn draw_bare_word(&mut self, mut rng: Rng) {
+    pub(crate) fn draw_bare_normal_report(&mut self, mut rng: Rng) {
         let host = 1 + rng.below(HOSTS - 2);
         let from = rng.between(1_000, 60_000);
         let until = from + 200_000 + rng.between(0, 220_000);
@@ -72,9 +72,9 @@ impl Weather {
         self.storms.deaf = None;
         self.bare_normal = BareNormal::Wait(WAIT);
         self.fails_after_spawn = rng.between(5, 30);
-        self.liars = Some(Liars::of_bare_words(&mut rng, (host, from, until)));
+        self.liars = Some(Liars::of_bare_normals(&mut rng, (host, from, until)));
         self.faults.monitors |= rng.percent(50);
-        self.faults.bare_word = Some(BareWord {
+        self.faults.bare_normal_report = Some(BareNormalReport {
             host,
             at: from + rng.between(1_000, 30_000),
             again: rng.between(20_000, 90_000),
@@ -85,10 +85,10 @@ impl Weather {
 
 impl World {
     pub(crate) fn plan_hearsay(&mut self) {
-        if let Some(word) = self.weather.faults.deaf_word.clone() {
+        if let Some(word) = self.weather.faults.deaf_confirmation.clone() {
             self.at(word.at, Event::ConfirmsInDeafness);
         }
-        if let Some(word) = self.weather.faults.bare_word.clone() {
+        if let Some(word) = self.weather.faults.bare_normal_report.clone() {
             for time in 0..word.times {
                 self.at(word.at + time * word.again, Event::SaysNormal);
             }
@@ -97,7 +97,7 @@ impl World {
 
     /// Unplugs the host and confirms it off; it is plugged in again later.
     pub(crate) fn confirms_in_deafness(&mut self) {
-        let Some(word) = self.weather.faults.deaf_word.clone() else {
+        let Some(word) = self.weather.faults.deaf_confirmation.clone() else {
             return;
         };
         let host: HostIx = 0;
@@ -119,7 +119,7 @@ impl World {
         self.failed.insert(host);
         self.ever_failed.insert(host);
         self.told.dies(host, self.now);
-        self.journal.say(rec, OperatorCommand::HostIsOff, self.now);
+        self.journal.submit(rec, OperatorCommand::HostIsOff, self.now);
         if let Some(after) = word.approved {
             self.after(after, Event::Approves { rec });
         }
@@ -130,12 +130,12 @@ impl World {
 
     pub(crate) fn approves(&mut self, rec: usize) {
         note!(self, "an operator approves recovery {rec}");
-        self.journal.say(rec, OperatorCommand::Approve, self.now);
+        self.journal.submit(rec, OperatorCommand::Approve, self.now);
     }
 
     /// Reports the host off as a control node, without evidence.
     pub(crate) fn says_normal(&mut self) {
-        let Some(word) = self.weather.faults.bare_word.clone() else {
+        let Some(word) = self.weather.faults.bare_normal_report.clone() else {
             return;
         };
         if self.machines[word.host].beats() {
@@ -151,6 +151,6 @@ impl World {
             seen: self.now,
             evidence: false,
         };
-        self.claims(Who::Control(1), &claim);
+        self.claims(ReportSource::Control(1), &claim);
     }
 }

@@ -70,19 +70,19 @@ impl World {
     /// Runs a hook. It continues even if its engine dies, and ends within its timeout.
     pub(crate) fn run_hook(&mut self, owner: Owner, call: &HookCall) {
         self.stats.hooks += 1;
-        let hooking = &mut self.hooking;
-        let millis = if hooking.rng.percent(10) {
+        let hook_plan = &mut self.hook_plan;
+        let millis = if hook_plan.rng.percent(10) {
             TIMEOUT
         } else {
-            hooking.rng.between(10, TIMEOUT - 1)
+            hook_plan.rng.between(10, TIMEOUT - 1)
         };
-        let verdict = match hooking.rng.between(0, 99) {
+        let verdict = match hook_plan.rng.between(0, 99) {
             _ if millis == TIMEOUT => HookVerdict::Failed,
             0..=74 => HookVerdict::GoOn,
             75..=79 => HookVerdict::Skip,
             _ => HookVerdict::Failed,
         };
-        let runs = hooking
+        let runs = hook_plan
             .runs
             .entry((owner.rec, call.phase, call.number))
             .or_default();
@@ -129,14 +129,14 @@ impl World {
     /// True if a hook before the fence has ended the recovery and the recovery shows it.
     pub(crate) fn was_skipped(&self, rec: RecIx) -> bool {
         let said = self.journal.recs[rec].message.as_deref().unwrap_or_default();
-        said.starts_with("skipped: hook") && !self.hooking.flows.host_auto.pre.is_empty()
+        said.starts_with("skipped: hook") && !self.hook_plan.flows.host_auto.pre.is_empty()
     }
 
     /// Checks that no evacuation starts while an earlier hook runs on any engine.
     pub(crate) fn check_no_hook_runs(&mut self, rec: RecIx) {
         let now = self.now;
         let running = self
-            .hooking
+            .hook_plan
             .runs
             .iter()
             .any(|((of, phase, _), runs)| *of == rec && *phase != Phase::Post && runs.until > now);

@@ -10,10 +10,10 @@ use tachi_domain::evidence::GivenEvidence;
 use tachi_domain::guard::Guard;
 use tachi_domain::host_recovery::{BootHeldFor, HostRecovery};
 use tachi_domain::recovery::OffClaim;
-use tachi_domain::recovery::given_up::{GIVEN_UP_BY_LATEST, WrittenOff, given_up, may_run};
+use tachi_domain::recovery::given_up::{MAX_GIVEN_UP_RECOVERIES, WrittenOff, given_up, may_run};
 use tachi_domain::recovery::retry::OwnStamp;
 use tachi_domain::recovery::{
-    Elsewhere, FenceOrder, InstanceResolution, Life, OperatorAction, OperatorCommand, OperatorWord,
+    Elsewhere, FenceOrder, InstanceResolution, Life, OperatorAction, OperatorCommand, OperatorRequest,
     RecoveryKind,
 };
 use tachi_domain::{Elapsed, Reporter, ServerId, Wait, WaitsFor};
@@ -55,13 +55,13 @@ pub(crate) struct Report {
     pub reporter: Option<Reporter>,
     pub evidence: Option<Box<GivenEvidence>>,
     /// The failed recovery that it retries.
-    pub again: Option<Again>,
+    pub again: Option<RepeatedReport>,
 }
 
 /// A retry as the store records it: the failed recovery, and the `updated_at` that our own change left in
 /// Nova's record.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Again {
+pub(crate) struct RepeatedReport {
     pub of: RecIx,
     pub own_stamp: Option<OwnStamp>,
 }
@@ -90,8 +90,8 @@ impl Report {
     }
 
     fn off_word(&self) -> Option<OffClaim> {
-        let says_off = self.kind == RecoveryKind::Host && self.reported == "NORMAL";
-        says_off.then(|| OffClaim {
+        let claims_off = self.kind == RecoveryKind::Host && self.reported == "NORMAL";
+        claims_off.then(|| OffClaim {
             arrived: Some(stamp(self.now)),
             dated: self
                 .evidence
@@ -149,7 +149,7 @@ pub(crate) struct Rec {
     pub moves: BTreeMap<ServerId, MoveRow>,
     pub status: NotificationStatus,
     pub message: Option<String>,
-    pub word: Option<OperatorWord>,
+    pub word: Option<OperatorRequest>,
     /// Operators' actions; true once an engine has read the action.
     pub actions: Vec<(OperatorAction, bool)>,
     pub move_words: Vec<InstanceResolution>,
@@ -163,7 +163,7 @@ pub(crate) struct Rec {
     pub reporters: Vec<Reporter>,
     pub event: &'static str,
     /// The failed recovery that it retries.
-    pub again: Option<Again>,
+    pub again: Option<RepeatedReport>,
     pub running_again: bool,
     pub boot: Option<u32>,
     /// The engine that died as its owner, and the time.
@@ -343,7 +343,7 @@ impl Journal {
         let at = report.seen.min(report.now);
         let may_know_more = |rec: &Rec| {
             let both = report.reporter.as_ref().zip(rec.reporter.as_ref());
-            let another = both.is_some_and(|(now, then)| !now.is_one_with(then));
+            let another = both.is_some_and(|(now, then)| !now.is_same_identity(then));
             rec.status == NotificationStatus::Ignored && (report.evidence.is_some() || another)
         };
         let repeated = |rec: &Rec| {
@@ -488,14 +488,14 @@ impl Journal {
             kind: row.kind,
             life: row.life,
             notification: self.notification(rec),
-            asked_by: row.kind.is_planned().then(|| "operator".to_owned()),
+            requested_by: row.kind.is_planned().then(|| "operator".to_owned()),
             host: Some(self.host(row.host)),
             elapsed: row.elapsed,
             state,
             moves,
             opened_at: stamp(row.opened),
             first_reported_at: stamp(row.opened),
-            pulse: self.pulse(rec),
+            operator_state: self.operator_state(rec),
             restarts,
         })
     }
@@ -519,7 +519,7 @@ impl Journal {
         }
         row.beat = claim.beat + 1;
         row.elapsed = elapsed;
-        WriteOutcome::Written(self.pulse(rec))
+        WriteOutcome::Written(self.operator_state(rec))
     }
 
     /// True if another recovery owns this host: it is open, or it watches the host's return and is younger than
@@ -594,9 +594,9 @@ impl Journal {
         if !refused.is_empty() {
             return Some(WriteOutcome::ReserveTaken(refused));
         }
-        let pulse = self.pulse(rec);
-        if write.unless_frozen.forbidden_by(&pulse.frozen) && !crate::mutate::mutated("frozen") {
-            return Some(WriteOutcome::Frozen(pulse));
+        let operator_state = self.operator_state(rec);
+        if write.unless_frozen.is_blocked_by(&operator_state.frozen) && !crate::mutate::mutated("frozen") {
+            return Some(WriteOutcome::Frozen(operator_state));
         }
         None
     }
@@ -640,9 +640,9 @@ impl Journal {
         }
         row.seq = claim.seq + 1;
         row.beat = claim.beat + 1;
-        row.rewound &= !write.rewind_over;
+        row.rewound &= !write.rewind_done;
         for (action, heard) in &mut row.actions {
-            *heard |= write.heard_actions.contains(&action.id);
+            *heard |= write.processed_action_ids.contains(&action.id);
         }
         row.elapsed = write.elapsed;
         row.version += u64::from(write.state.is_some() || !write.moves.is_empty());
@@ -702,10 +702,10 @@ impl Journal {
             let minutes = u32::try_from(order.lasts.as_secs() / 60).unwrap();
             self.freezes.of_drained(self.recs[rec].host, minutes, now);
         }
-        if write.life == Some(Life::Closed) && !write.unless_frozen.asks() {
-            return WriteOutcome::Written(self.last_pulse(rec));
+        if write.life == Some(Life::Closed) && !write.unless_frozen.is_conditional() {
+            return WriteOutcome::Written(self.last_operator_state(rec));
         }
-        WriteOutcome::Written(self.pulse(rec))
+        WriteOutcome::Written(self.operator_state(rec))
     }
 
     fn change_host(&mut self, rec: RecIx, write: &Write) {
@@ -756,7 +756,7 @@ impl Journal {
             .iter()
             .filter(|row| row.kind == RecoveryKind::Host && row.host == host);
         let recs: Vec<&Rec> = recs.collect();
-        let latest = recs.len().saturating_sub(GIVEN_UP_BY_LATEST.into());
+        let latest = recs.len().saturating_sub(MAX_GIVEN_UP_RECOVERIES.into());
         let moves = recs[latest..].iter().flat_map(|row| &row.moves);
         given_up(moves.map(|(server, one)| (*server, one.written_off.clone())))
     }
@@ -777,7 +777,7 @@ impl Journal {
     }
 
     /// Returns the instances that wait for an operator, by the youngest recovery of each, and the reason.
-    pub(crate) fn needing_person(&self) -> Vec<(ServerId, Wait)> {
+    pub(crate) fn needing_operator(&self) -> Vec<(ServerId, Wait)> {
         let mut youngest = BTreeMap::new();
         for row in &self.recs {
             youngest.extend(row.moves.iter().map(|(server, one)| (*server, (row.life, one))));

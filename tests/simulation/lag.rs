@@ -9,11 +9,11 @@ use crate::rng::Rng;
 use crate::world::{Owner, World, note};
 
 /// Maximum replica lag, variable and constant, in ms.
-const MOST: u64 = 3_000;
-const MOST_CONSTANT: u64 = 10_000;
+const MAX_LAG: u64 = 3_000;
+const MAX_CONSTANT_LAG: u64 = 10_000;
 
 /// Interval between two snapshots, in ms.
-const GRAIN: u64 = 250;
+const SNAPSHOT_INTERVAL: u64 = 250;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Lag {
@@ -28,9 +28,9 @@ pub(crate) struct Lag {
 
 /// Snapshots of Nova, oldest first, and its servers as they were at the last event.
 #[derive(Debug, Default)]
-pub(crate) struct Past(VecDeque<(u64, Nova)>, Vec<Option<ServerRow>>);
+pub(crate) struct Snapshot(VecDeque<(u64, Nova)>, Vec<Option<ServerRow>>);
 
-impl Past {
+impl Snapshot {
     /// Returns the snapshot that every replica has reached.
     pub(crate) fn oldest(&self) -> Option<&Nova> {
         self.0.front().map(|(_, nova)| nova)
@@ -39,7 +39,7 @@ impl Past {
 
 impl Lag {
     pub(crate) fn draw(mut rng: Rng) -> Self {
-        let by = rng.between(500, MOST_CONSTANT);
+        let by = rng.between(500, MAX_CONSTANT_LAG);
         Self {
             constant: rng.percent(30).then_some(by),
             often: rng.between(5, 60),
@@ -52,7 +52,9 @@ impl Lag {
         if self.constant.is_some() {
             return self.constant;
         }
-        self.rng.percent(self.often).then(|| self.rng.between(100, MOST))
+        self.rng
+            .percent(self.often)
+            .then(|| self.rng.between(100, MAX_LAG))
     }
 }
 
@@ -64,12 +66,18 @@ impl World {
         }
         self.date_changes();
         let past = &mut self.past.0;
-        if past.back().is_some_and(|(at, _)| self.now < at + GRAIN) {
+        if past
+            .back()
+            .is_some_and(|(at, _)| self.now < at + SNAPSHOT_INTERVAL)
+        {
             return;
         }
         past.push_back((self.now, self.nova.clone()));
         // Keeps one snapshot older than the maximum lag.
-        while past.get(1).is_some_and(|(at, _)| at + MOST_CONSTANT < self.now) {
+        while past
+            .get(1)
+            .is_some_and(|(at, _)| at + MAX_CONSTANT_LAG < self.now)
+        {
             past.pop_front();
         }
     }

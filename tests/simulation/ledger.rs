@@ -18,7 +18,7 @@ impl World {
     pub(crate) fn check_never_two(&mut self) {
         for server in 0..self.nova.servers.len() {
             // Damage that only operators can prevent is counted and is no violation.
-            if self.slipped.contains(&server) || self.told.at_word.contains(&server) {
+            if self.slipped.contains(&server) || self.told.trusted_normals.contains(&server) {
                 continue;
             }
             let places: Vec<usize> = (0..HOSTS)
@@ -86,7 +86,7 @@ impl World {
     }
 
     /// True if a recovery has ended with a request to an operator.
-    pub(crate) fn is_a_persons(&self, server: ServerIx) -> bool {
+    pub(crate) fn is_left_to_operator(&self, server: ServerIx) -> bool {
         let told = |one: &Move| {
             index_of(one.server) == server && matches!(one.step, MoveStep::Over(End::Person | End::Left))
         };
@@ -123,8 +123,8 @@ impl World {
                 && row.vm_state == VmState::Active
                 && !self.restarted.contains(&server)
                 && !self.machines[row.host].runs(server)
-                && !self.is_a_persons(server)
-                && !self.ways.lost.iter().any(|(lost, _)| *lost == server)
+                && !self.is_left_to_operator(server)
+                && !self.arrivals.lost.iter().any(|(lost, _)| *lost == server)
             {
                 return self.violate(format!(
                     "vm-{server} should run on host {} and does not",

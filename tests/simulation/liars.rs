@@ -8,7 +8,7 @@ use std::time::Duration;
 use tachi_domain::Reporter;
 use tachi_domain::binding::{BindingMode, BindingOptions};
 use tachi_domain::entity::notification::{NewNotification, NotificationType};
-use tachi_domain::evidence::{EvidenceKind, FenceAction, FenceEvidence, GivenEvidence, says_off};
+use tachi_domain::evidence::{EvidenceKind, FenceAction, FenceEvidence, GivenEvidence, claims_off};
 use tachi_domain::policy::{BareNormal, FencingMode};
 use tachi_domain::recovery::RecoveryKind;
 
@@ -27,7 +27,7 @@ pub(crate) const WAIT: Duration = Duration::from_mins(3);
 
 /// A reporter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Who {
+pub(crate) enum ReportSource {
     /// A monitor with the credentials of this hypervisor.
     Compute(HostIx),
     /// A monitor that is bound to no host, as Masakari's are.
@@ -36,7 +36,7 @@ pub(crate) enum Who {
     Control(usize),
 }
 
-impl Who {
+impl ReportSource {
     fn reporter(self) -> Reporter {
         let name = match self {
             Self::Compute(host) => BindingOptions::PATTERN.replace("{host}", &host_name(host)),
@@ -59,7 +59,7 @@ impl Who {
 #[derive(Clone, Debug)]
 pub(crate) struct Liars {
     pub binding: BindingOptions,
-    pub who: Vec<Who>,
+    pub who: Vec<ReportSource>,
     /// Maximum interval between two false reports, in ms.
     every: u64,
     /// Time for which false reports continue after the chaos phase, in ms.
@@ -81,9 +81,9 @@ impl Weather {
         let mut who = Vec::new();
         for _ in 0..rng.between(1, 3) {
             who.push(match rng.between(0, 9) {
-                0..=5 => Who::Compute(rng.below(HOSTS)),
-                6 | 7 => Who::Unbound(rng.below(2)),
-                _ => Who::Control(1),
+                0..=5 => ReportSource::Compute(rng.below(HOSTS)),
+                6 | 7 => ReportSource::Unbound(rng.below(2)),
+                _ => ReportSource::Control(1),
             });
         }
         let from = rng.between(1_000, 60_000);
@@ -125,10 +125,10 @@ impl Weather {
 
 impl Liars {
     /// Returns reporters of which a control node reports NORMAL of a host whose nova-compute is down.
-    pub(crate) fn of_bare_words(rng: &mut Rng, silenced: (HostIx, u64, u64)) -> Self {
+    pub(crate) fn of_bare_normals(rng: &mut Rng, silenced: (HostIx, u64, u64)) -> Self {
         Self {
             binding: BindingOptions::default(),
-            who: vec![Who::Control(1)],
+            who: vec![ReportSource::Control(1)],
             every: rng.between(20_000, 60_000),
             after: 0,
             silenced: Some(silenced),
@@ -154,7 +154,7 @@ pub(crate) struct Claim {
 #[derive(Debug, Default)]
 pub(crate) struct ReportLedger {
     /// Every report that a host has stopped, whatever its result.
-    pub said: Vec<(HostIx, Who, u64)>,
+    pub said: Vec<(HostIx, ReportSource, u64)>,
     /// Time of each host's last heartbeat, and end of the silence before that.
     beat: BTreeMap<HostIx, u64>,
     silent_until: BTreeMap<HostIx, u64>,
@@ -166,7 +166,7 @@ pub(crate) struct ReportLedger {
     pub real: BTreeMap<RecIx, u64>,
     /// Instances evacuated from a running host after a control node's bare NORMAL and a silence of Masakari's
     /// wait; see docs/design/guarantees.md.
-    pub at_word: BTreeSet<ServerIx>,
+    pub trusted_normals: BTreeSet<ServerIx>,
     /// Instances on the host of each recovery when it was confirmed off.
     pub victims: BTreeMap<RecIx, BTreeSet<ServerIx>>,
     /// Hosts forced down without our mark at a failover of the database.
@@ -176,18 +176,18 @@ pub(crate) struct ReportLedger {
 }
 
 /// Age from which a heartbeat is stale (R16), in ms.
-const STALE: u64 = 15_000;
+const STALE_AGE: u64 = 15_000;
 
 /// Validity of an engine's observation of Nova, including the delay until it acts, in ms.
-const SEEN: u64 = 45_000;
+const OBSERVATION_VALIDITY: u64 = 45_000;
 
 /// Maximum time from the last fault to the result of a reported real failure, in ms.
-const BOUND: u64 = 600_000;
+const MAX_RESULT_TIME: u64 = 600_000;
 
 impl ReportLedger {
     /// Records a heartbeat that Nova received.
     pub(crate) fn heard(&mut self, host: HostIx, before: u64, now: u64) {
-        if now.saturating_sub(before) > STALE {
+        if now.saturating_sub(before) > STALE_AGE {
             self.silent_until.insert(host, now);
         }
         let last = self.beat.insert(host, now).unwrap_or_default();
@@ -204,10 +204,10 @@ impl ReportLedger {
         self.died.remove(&host);
     }
 
-    fn was_heard_throughout(&self, host: HostIx, now: u64) -> bool {
+    fn had_heartbeats_throughout(&self, host: HostIx, now: u64) -> bool {
         let beat = self.beat.get(&host).copied().unwrap_or_default();
         let since = self.silent_until.get(&host).copied().unwrap_or_default();
-        now - beat <= STALE && (since == 0 || now - since > SEEN)
+        now - beat <= STALE_AGE && (since == 0 || now - since > OBSERVATION_VALIDITY)
     }
 }
 
@@ -231,9 +231,9 @@ impl World {
         let any = self.rng.below(HOSTS);
         let (kind, host, server) = match (self.rng.between(0, 9), who) {
             (0..=6, _) => (RecoveryKind::Host, any, None),
-            (7 | 8, Who::Compute(own)) if self.rng.percent(70) => (RecoveryKind::Vm, own, Some(())),
+            (7 | 8, ReportSource::Compute(own)) if self.rng.percent(70) => (RecoveryKind::Vm, own, Some(())),
             (7 | 8, _) => (RecoveryKind::Vm, any, Some(())),
-            (_, Who::Compute(own)) if self.rng.percent(50) => (RecoveryKind::Process, own, None),
+            (_, ReportSource::Compute(own)) if self.rng.percent(50) => (RecoveryKind::Process, own, None),
             _ => (RecoveryKind::Process, any, None),
         };
         let server = server.map(|()| self.rng.below(self.nova.servers.len()));
@@ -290,7 +290,7 @@ impl World {
     }
 
     /// Passes a report through the API. Returns its result, or `None` if it was refused.
-    pub(crate) fn claims(&mut self, who: Who, claim: &Claim) -> Option<ReportResult> {
+    pub(crate) fn claims(&mut self, who: ReportSource, claim: &Claim) -> Option<ReportResult> {
         let liars = self.weather.liars.as_ref()?;
         let name = claim
             .server
@@ -339,7 +339,7 @@ impl World {
         if reporter.unheard.is_some() {
             self.mishap(Mishap::NormalUnheard);
         }
-        let off = says_off(&new.payload);
+        let off = claims_off(&new.payload);
         // As in the API: evidence about other hosts is dropped.
         let given = claim.evidence && off && reporter.control;
         let report = Report {
@@ -420,9 +420,9 @@ impl World {
             .rev()
             .find(|other| *other != host && self.machines[*other].powered);
         let who = match (kind, other) {
-            (RecoveryKind::Host, Some(other)) if liars.only_computes => Who::Compute(other),
-            (RecoveryKind::Host, _) => Who::Control(0),
-            _ => Who::Compute(host),
+            (RecoveryKind::Host, Some(other)) if liars.only_computes => ReportSource::Compute(other),
+            (RecoveryKind::Host, _) => ReportSource::Control(0),
+            _ => ReportSource::Compute(host),
         };
         let is_off = !self.machines[host].powered || self.weather.mode == FencingMode::External;
         let claim = Claim {
@@ -477,10 +477,10 @@ impl World {
         let seen_to = self.journal.recs.iter().enumerate().any(|(rec, row)| {
             let of_it = row.kind == RecoveryKind::Host && row.host == host;
             let text = row.message.as_deref().unwrap_or_default();
-            let by_person = !row.words.is_empty() || no.iter().any(|no| text.contains(no));
+            let by_operator = !row.words.is_empty() || no.iter().any(|no| text.contains(no));
             // A host that fails again within the window is reported again after it (R19).
             let proven = self.journal.proofs.iter().any(|(of, _)| *of == rec);
-            of_it && row.ended.is_some() && (proven || by_person)
+            of_it && row.ended.is_some() && (proven || by_operator)
         });
         if accepted == Some(ReportResult::Duplicate) && !seen_to {
             self.violate(format!(
@@ -520,7 +520,7 @@ impl World {
             let row = &self.journal.recs[*rec];
             let proven = self.journal.proofs.iter().any(|(of, _)| of == rec);
             let waits = row.is_open_for_host() && !proven && row.message.is_none();
-            (waits && self.now > calm.max(*told) + BOUND).then_some(*rec)
+            (waits && self.now > calm.max(*told) + MAX_RESULT_TIME).then_some(*rec)
         });
         if let Some(rec) = slow {
             self.violate(format!(
@@ -539,24 +539,24 @@ impl World {
         if self.weather.liars.is_none()
             || !runs
             || evidence
-            || !self.told.was_heard_throughout(host, self.now)
+            || !self.told.had_heartbeats_throughout(host, self.now)
         {
             return;
         }
         let rack = self.weather.storms.rack;
         let beside = |other: HostIx| other == host || (other < rack && host < rack);
-        let voices: BTreeSet<Who> = self
+        let voices: BTreeSet<ReportSource> = self
             .told
             .said
             .iter()
             .filter(|(of, who, at)| {
-                let outside = !matches!(who, Who::Compute(own) if beside(*own));
+                let outside = !matches!(who, ReportSource::Compute(own) if beside(*own));
                 *of == host && *at >= row.opened && outside
             })
             .map(|(_, who, _)| *who)
-            .filter(|who| !matches!(who, Who::Unbound(_)))
+            .filter(|who| !matches!(who, ReportSource::Unbound(_)))
             .collect();
-        let control = voices.iter().any(|who| matches!(who, Who::Control(_)));
+        let control = voices.iter().any(|who| matches!(who, ReportSource::Control(_)));
         if voices.len() < 2 || !control {
             self.violate(format!(
                 "host {host} is ordered off while it is up in Nova and its guests run, on reports of {voices:?} (G3)"
@@ -566,21 +566,20 @@ impl World {
 
     /// True if a known limit of docs/design/guarantees.md applies: a control node's NORMAL without evidence,
     /// and a silence of Masakari's wait. A heartbeat that has only just arrived is not yet noticed.
-    pub(crate) fn is_taken_at_word(&self, rec: RecIx, host: HostIx) -> bool {
+    pub(crate) fn is_trusted_normal(&self, rec: RecIx, host: HostIx) -> bool {
         let row = &self.journal.recs[rec];
         let bare = row.reported == "NORMAL" || row.joined;
-        let control = self
-            .told
-            .said
-            .iter()
-            .any(|(of, who, _)| *of == host && matches!(who, Who::Control(number) if *number != 0));
+        let control =
+            self.told.said.iter().any(|(of, who, _)| {
+                *of == host && matches!(who, ReportSource::Control(number) if *number != 0)
+            });
         // An operator may report it by mistake.
         let falsely = self.weather.faults.retry.as_ref();
         let control = control || falsely.is_some_and(|retry| retry.host == host);
         let beat = self.told.beat.get(&host).copied().unwrap_or_default();
         let silent = u128::from(self.now - beat) >= WAIT.as_millis();
         let woke = self.told.woke.get(&host);
-        let was_silent = woke.is_some_and(|woke| self.now - woke <= SEEN);
+        let was_silent = woke.is_some_and(|woke| self.now - woke <= OBSERVATION_VALIDITY);
         self.weather.mode == FencingMode::External
             && !self.is_contradicted(host, row.opened)
             && self.weather.bare_normal == BareNormal::Wait(WAIT)

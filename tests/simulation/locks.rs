@@ -7,7 +7,7 @@ use crate::world::{World, note};
 const OWNERS: &str = "mine";
 
 /// Maximum age of the observation behind an unlock, including a slow commit and the call, in ms.
-const SEEN: u64 = 10_000;
+const MAX_OBSERVATION_AGE: u64 = 10_000;
 
 impl World {
     /// Locks an instance for its owner; without effect if it is locked already.
@@ -27,7 +27,7 @@ impl World {
         let row = &self.nova.servers[server];
         let weather = &self.weather;
         let stops = !weather.pauses.is_empty() || weather.stopped > 0 || weather.stopped_at_put.is_some();
-        let old = self.now.saturating_sub(row.locked_at) > SEEN;
+        let old = self.now.saturating_sub(row.locked_at) > MAX_OBSERVATION_AGE;
         if row.locked.as_deref() == Some(OWNERS) && in_time && old && !stops {
             self.violate(format!("the owner's lock of vm-{server} is removed (R12)"));
         }

@@ -78,7 +78,7 @@ const SEEDS: u64 = 3_000;
 
 /// Seeds that found a defect, with the rule they broke. They stay although new faults change the meaning of a
 /// seed: they cost nothing.
-const TAUGHT: &[u64] = &[
+const REGRESSION_SEEDS: &[u64] = &[
     34,
     116,
     423,
@@ -143,7 +143,7 @@ fn whole_recoveries_survive_everything_that_goes_wrong() {
     }
     let seeds = number("SIM_SEEDS").unwrap_or(SEEDS);
     let from = number("SIM_FROM").unwrap_or(1);
-    let sum = run_all(from, seeds, TAUGHT);
+    let sum = run_all(from, seeds, REGRESSION_SEEDS);
     sum.print();
     sum.assert_enough();
 }

@@ -11,10 +11,10 @@ use crate::nova::{HostIx, stamp};
 use crate::world::{HOSTS, World};
 
 /// Interval between two heartbeats of a monitor, in ms.
-const EVERY: u64 = 10_000;
+const HEARTBEAT_INTERVAL: u64 = 10_000;
 
 /// Number of heartbeats kept per host.
-const KEPT: usize = 8;
+const MAX_KEPT_HEARTBEATS: usize = 8;
 
 /// A heartbeat as the API received it.
 #[derive(Clone, Copy, Debug)]
@@ -41,7 +41,10 @@ impl World {
                 continue;
             }
             let kept = self.journal.heartbeats.entry(host).or_default();
-            if kept.back().is_some_and(|last| self.now < last.received + EVERY) {
+            if kept
+                .back()
+                .is_some_and(|last| self.now < last.received + HEARTBEAT_INTERVAL)
+            {
                 continue;
             }
             kept.push_back(Heartbeat {
@@ -49,7 +52,7 @@ impl World {
                 up: self.now - machine.on_since,
                 received: self.now,
             });
-            if kept.len() > KEPT {
+            if kept.len() > MAX_KEPT_HEARTBEATS {
                 kept.pop_front();
             }
         }
@@ -82,18 +85,18 @@ impl World {
         let late = kept
             .into_iter()
             .flatten()
-            .filter(|beat| beat.received > since + COUNTS_AFTER);
+            .filter(|beat| beat.received > since + MIN_CLAIM_AGE);
         let life = self.machines[host].life;
         let ups: Vec<u64> = late
             .filter(|beat| beat.boot == life)
             .map(|beat| beat.up)
             .collect();
         let both = ups.first().zip(ups.last());
-        both.is_some_and(|(first, last)| last.saturating_sub(*first) >= APART)
+        both.is_some_and(|(first, last)| last.saturating_sub(*first) >= MIN_HEARTBEAT_DISTANCE)
     }
 }
 
 /// Minimum delay after a claim from which heartbeats count, and minimum distance between them by their own
 /// uptime, in ms.
-const COUNTS_AFTER: u64 = 20_000;
-const APART: u64 = 8_000;
+const MIN_CLAIM_AGE: u64 = 20_000;
+const MIN_HEARTBEAT_DISTANCE: u64 = 8_000;

@@ -5,7 +5,7 @@ use crate::rng::Rng;
 
 /// The worst moments for a host's return.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Worst {
+pub(crate) enum ReturnMoment {
     Proof,
     ForcedDown,
     Evacuate,
@@ -14,7 +14,7 @@ pub(crate) enum Worst {
 
 #[expect(clippy::struct_excessive_bools, reason = "each is drawn for itself")]
 #[derive(Clone, Debug)]
-pub(crate) struct More {
+pub(crate) struct ExtraFaults {
     /// True if recoveries power the hosts on again that they powered off.
     pub power_on: bool,
     /// Number of the call at which the engine dies; 0 for never.
@@ -42,7 +42,7 @@ pub(crate) struct More {
     pub third_failure: bool,
     /// Delay from the start of the first rebuild to the death of its host, in ms.
     pub dest_dies: Option<u64>,
-    pub worst: Option<Worst>,
+    pub worst: Option<ReturnMoment>,
     /// True if users send calls for their instances while the host is dead.
     pub user_calls: bool,
     /// True if the dead host's queue is not purged before its nova-compute starts, contrary to `tachi host
@@ -56,7 +56,7 @@ pub(crate) struct More {
     pub outlets: bool,
 }
 
-impl More {
+impl ExtraFaults {
     pub(crate) fn draw(seed: u64, calm: bool, chaos_end: u64) -> Self {
         let mut rng = Rng::new(seed ^ 0x5eed_0002);
         let mut times = |percent: u64, low: u64, high: u64| {
@@ -102,10 +102,10 @@ impl More {
             third_failure,
             dest_dies,
             worst: worst.map(|which| match which {
-                0 => Worst::Proof,
-                1 => Worst::ForcedDown,
-                2 => Worst::Evacuate,
-                _ => Worst::Moved,
+                0 => ReturnMoment::Proof,
+                1 => ReturnMoment::ForcedDown,
+                2 => ReturnMoment::Evacuate,
+                _ => ReturnMoment::Moved,
             }),
             user_calls,
             queue_kept,

@@ -5,7 +5,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 /// Name, rule, and changed behaviour.
-const AT_THE_PORTS: &[(&str, &str, &str)] = &[
+const PORT_MUTATIONS: &[(&str, &str, &str)] = &[
     ("epoch", "R1", "writes do not check the claim"),
     (
         "standby",
@@ -69,7 +69,7 @@ const AT_THE_PORTS: &[(&str, &str, &str)] = &[
 ];
 
 /// Mutations that break no rule in these seeds: the run fails because a counter of refusals stays zero.
-const COUNTED: &[(&str, &str)] = &[("database-clock", "no writes refused as too late in ")];
+const COUNTERS: &[(&str, &str)] = &[("database-clock", "no writes refused as too late in ")];
 
 /// True if the rule is left out at the ports (`SIM_MUTATE=epoch,pause`).
 pub(crate) fn mutated(which: &str) -> bool {
@@ -97,7 +97,7 @@ fn caught(name: &str, seeds: &str) -> Option<String> {
         return None;
     }
     let Some(line) = line else {
-        let (_, count) = COUNTED.iter().find(|(mutation, _)| *mutation == name)?;
+        let (_, count) = COUNTERS.iter().find(|(mutation, _)| *mutation == name)?;
         let zero = text.lines().find(|line| line.starts_with(count))?;
         return Some(zero.to_owned());
     };
@@ -117,9 +117,9 @@ fn caught(name: &str, seeds: &str) -> Option<String> {
 #[test]
 fn slow_each_rule_that_is_left_out_at_the_ports_is_noticed() {
     let mut missed = Vec::new();
-    for (name, rule, what) in AT_THE_PORTS {
+    for (name, rule, what) in PORT_MUTATIONS {
         // Counted mutations use as many seeds as an ordinary run.
-        let is_counted = COUNTED.iter().any(|(mutation, _)| mutation == name);
+        let is_counted = COUNTERS.iter().any(|(mutation, _)| mutation == name);
         match caught(name, if is_counted { "3000" } else { "10000" }) {
             Some(line) => println!("caught  {rule:4} {name}: {line}"),
             None => missed.push(format!("{rule} {name}: {what}")),

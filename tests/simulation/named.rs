@@ -11,7 +11,7 @@ use tachi_domain::recovery::Life;
 use crate::engine::Engine;
 use crate::faults::Faults;
 use crate::mishap::Mishap;
-use crate::more_weather::More;
+use crate::more_weather::ExtraFaults;
 use crate::refusals::Refusals;
 use crate::weather::Failure;
 use crate::world::{Event, World};
@@ -44,7 +44,7 @@ fn calm(world: &mut World) {
     world.excluded = None;
     world.drainer = None;
     let weather = &mut world.weather;
-    weather.more = More::draw(0, true, weather.chaos_end);
+    weather.more = ExtraFaults::draw(0, true, weather.chaos_end);
     for percent in [
         &mut weather.lost,
         &mut weather.unavailable,

@@ -20,7 +20,7 @@ impl World {
     pub(crate) fn operate(&mut self) {
         if self.chaos() {
             if self.rng.percent(self.weather.meddling) {
-                self.meddle();
+                self.interfere();
             }
         } else {
             self.clear_up();
@@ -31,7 +31,7 @@ impl World {
         self.after(5_000, Event::Operator);
     }
 
-    fn meddle(&mut self) {
+    fn interfere(&mut self) {
         self.stats.words += 1;
         if self.journal.recs.is_empty() {
             return;
@@ -50,15 +50,15 @@ impl World {
             3 | 4 if rec < self.journal.recs.len() => {
                 let host = self.journal.recs[rec].host;
                 if !self.machines[host].powered && self.rng.percent(30) {
-                    self.vouch(rec);
+                    self.confirm_off(rec);
                 } else {
                     self.mishap(Mishap::Approved);
-                    self.journal.say(rec, OperatorCommand::Approve, self.now);
+                    self.journal.submit(rec, OperatorCommand::Approve, self.now);
                 }
             }
             5 if rec < self.journal.recs.len() && self.rng.percent(30) => {
                 self.mishap(Mishap::Rejected);
-                self.journal.say(rec, OperatorCommand::Reject, self.now);
+                self.journal.submit(rec, OperatorCommand::Reject, self.now);
             }
             _ => {}
         }
@@ -71,9 +71,9 @@ impl World {
     }
 
     /// Confirms the host off after checking that it has no power.
-    fn vouch(&mut self, rec: RecIx) {
+    fn confirm_off(&mut self, rec: RecIx) {
         self.mishap(Mishap::Vouched);
-        self.journal.say(rec, OperatorCommand::HostIsOff, self.now);
+        self.journal.submit(rec, OperatorCommand::HostIsOff, self.now);
     }
 
     fn clear_up(&mut self) {
@@ -155,17 +155,17 @@ impl World {
         if row.kind == RecoveryKind::Process
             && row.message.as_deref().is_some_and(|text| text.contains("G12"))
         {
-            return self.journal.say(rec, OperatorCommand::Approve, self.now);
+            return self.journal.submit(rec, OperatorCommand::Approve, self.now);
         }
         if row.kind.is_planned() && self.rng.percent(5) {
             self.mishap(Mishap::DrainAborted);
-            return self.journal.say(rec, OperatorCommand::Reject, self.now);
+            return self.journal.submit(rec, OperatorCommand::Reject, self.now);
         }
         if row.kind != RecoveryKind::Host {
             return;
         }
         let Some(state) = self.state_of(rec) else { return };
-        self.see_to_host(rec, &state);
+        self.handle_host(rec, &state);
         self.states.insert(rec, (self.journal.recs[rec].version, state));
     }
 
@@ -181,7 +181,7 @@ impl World {
         Some(HostRecovery::restore(head, &moves).unwrap())
     }
 
-    fn see_to_host(&mut self, rec: RecIx, state: &HostRecovery) {
+    fn handle_host(&mut self, rec: RecIx, state: &HostRecovery) {
         let row = &self.journal.recs[rec];
         let host = row.host;
         let message = row.message.clone();
@@ -211,9 +211,9 @@ impl World {
             let liftable = waiting.guards.iter().all(|guard| guard.can_be_lifted());
             match (liftable, long) {
                 (true, _) if self.rng.percent(10) => {
-                    self.journal.say(rec, OperatorCommand::Approve, self.now);
+                    self.journal.submit(rec, OperatorCommand::Approve, self.now);
                 }
-                (false, true) => self.journal.say(rec, OperatorCommand::Reject, self.now),
+                (false, true) => self.journal.submit(rec, OperatorCommand::Reject, self.now),
                 (true | false, _) => {}
             }
             return;
@@ -222,9 +222,9 @@ impl World {
             match hold.kind {
                 // The check shows that the host is up.
                 HoldKind::Storm if self.weather.liars.is_some() && self.machines[host].beats() => {
-                    self.journal.say(rec, OperatorCommand::Reject, self.now);
+                    self.journal.submit(rec, OperatorCommand::Reject, self.now);
                 }
-                HoldKind::Storm => self.journal.say(rec, OperatorCommand::Approve, self.now),
+                HoldKind::Storm => self.journal.submit(rec, OperatorCommand::Approve, self.now),
                 HoldKind::Fence | HoldKind::Alive | HoldKind::DryRun => {
                     self.machines[host].bmc = Bmc::Truth;
                     if self.rng.percent(70) {
@@ -234,17 +234,17 @@ impl World {
                         if hold.kind == HoldKind::Fence && self.rng.percent(30) {
                             // The controller is still broken, so the operator pulls the cords.
                             self.machines[host].bmc = self.weather.bmc;
-                            self.vouch(rec);
+                            self.confirm_off(rec);
                         } else {
-                            self.journal.say(rec, OperatorCommand::Approve, self.now);
+                            self.journal.submit(rec, OperatorCommand::Approve, self.now);
                         }
                     } else {
-                        self.journal.say(rec, OperatorCommand::Reject, self.now);
+                        self.journal.submit(rec, OperatorCommand::Reject, self.now);
                     }
                 }
             }
         }
-        self.see_to_moves(rec, state);
+        self.handle_moves(rec, state);
         // The operator checks at which end the guest of an unfinished live migration runs.
         for one in state.moves.values().filter(|one| one.step == MoveStep::Held) {
             let server = usize::try_from(one.server.0.as_u128() - 0x5e7).unwrap();
@@ -271,7 +271,8 @@ impl World {
                     self.nova.servers[server].host = dest;
                     self.nova.servers[server].task_state = None;
                 } else {
-                    self.journal.say_failure(rec, one.server, Some(host_name(dest)));
+                    self.journal
+                        .submit_failure(rec, one.server, Some(host_name(dest)));
                 }
             }
             // Nova evacuates nothing from a host without a service record.
@@ -297,13 +298,14 @@ impl World {
 
     /// Checks a host where an instance may run, ends its guest there, prevents further work by Nova, and
     /// records that.
-    fn see_to_moves(&mut self, rec: RecIx, state: &HostRecovery) {
+    fn handle_moves(&mut self, rec: RecIx, state: &HostRecovery) {
         for one in state.moves.values() {
             let server = index_of(one.server);
             if one.step == MoveStep::Held && !one.may_run.is_empty() {
                 for host in one.may_run.iter().map(|name| index_named(name)) {
                     self.end_guest(host, server);
-                    self.journal.say_failure(rec, one.server, Some(host_name(host)));
+                    self.journal
+                        .submit_failure(rec, one.server, Some(host_name(host)));
                 }
             } else if one.waits_for() == WaitsFor::Progress {
                 // The host to report: the destination, or the host where the guest may run.
@@ -315,7 +317,7 @@ impl World {
                     self.end_guest(host, server);
                 }
                 self.mishap(Mishap::SaidFailed);
-                self.journal.say_failure(rec, one.server, named);
+                self.journal.submit_failure(rec, one.server, named);
             }
         }
     }

@@ -3,7 +3,7 @@
 use tachi_domain::nova::{PowerState, VmState};
 
 use crate::mishap::Mishap;
-use crate::more_weather::Worst;
+use crate::more_weather::ReturnMoment;
 use crate::nova::{HostIx, Refusal, ServerIx, unfinished};
 use crate::world::{Event, HOSTS, Job, World, note};
 
@@ -21,7 +21,7 @@ impl World {
             self.violate(format!("two evacuations of vm-{server} are in flight"));
         }
         let before = self.jobs.iter().filter(|job| job.server == server).count();
-        self.stats.asked_again += u64::from(before > 0);
+        self.stats.evacuation_retries += u64::from(before > 0);
         let lost = self.chaos() && self.rng.percent(self.weather.cast_lost);
         self.stats.lost_casts += u64::from(lost);
         if lost {
@@ -192,7 +192,7 @@ impl World {
         }
         note!(self, "vm-{server} runs on host {dest}");
         // From now on its former migration to another host is irrelevant.
-        self.ways.lost.retain(|(lost, _)| *lost != server);
+        self.arrivals.lost.retain(|(lost, _)| *lost != server);
         self.machines[dest]
             .guests
             .insert(server, !self.jobs[job].was_stopped);
@@ -238,7 +238,7 @@ impl World {
             let id = self.jobs[job].record.unwrap();
             self.set_status(id, "done");
             self.jobs[job].over = true;
-            self.worst_moment(Worst::Moved);
+            self.worst_moment(ReturnMoment::Moved);
         }
     }
 }

@@ -7,10 +7,10 @@ use crate::nova::{HostIx, MigrationRow, ServiceRow, unfinished};
 use crate::world::{Event, World, note};
 
 /// Interval between an operator's attempts, in ms.
-const AGAIN: u64 = 5_000;
+const ATTEMPT_INTERVAL: u64 = 5_000;
 
 /// Minimum time until the machine is reinstalled; the maximum is twice that, in ms.
-const REINSTALLED: u64 = 300_000;
+const MIN_REINSTALL_TIME: u64 = 300_000;
 
 impl World {
     pub(crate) fn plan_registering(&mut self) {
@@ -35,7 +35,7 @@ impl World {
         };
         let empty = self.nova.servers_on(host).is_empty() && !self.nova.migrations.iter().any(moves);
         if self.machines[host].beats() || !(empty || edits) {
-            return self.after(AGAIN, Event::DeletesService { host });
+            return self.after(ATTEMPT_INTERVAL, Event::DeletesService { host });
         }
         note!(
             self,
@@ -43,7 +43,10 @@ impl World {
         );
         self.mishap(Mishap::ServiceDeleted);
         self.nova.services[host].gone = true;
-        self.after(REINSTALLED + planned % REINSTALLED, Event::Reinstalls { host });
+        self.after(
+            MIN_REINSTALL_TIME + planned % MIN_REINSTALL_TIME,
+            Event::Reinstalls { host },
+        );
     }
 
     /// Reinstalls the machine; its guests and disks are lost.

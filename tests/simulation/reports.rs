@@ -7,7 +7,7 @@ use tachi_domain::recovery::{Life, RecoveryKind};
 
 use crate::journal::RecIx;
 use crate::mishap::Mishap;
-use crate::more_weather::Worst;
+use crate::more_weather::ReturnMoment;
 use crate::nova::{HostIx, ServerIx};
 use crate::weather::Failure;
 use crate::world::{Event, World, note};
@@ -251,16 +251,16 @@ impl World {
     }
 
     /// Powers the failed host on at the worst moment.
-    pub(crate) fn worst_moment(&mut self, which: Worst) {
-        if self.worst_over || !self.chaos() || self.weather.more.worst != Some(which) {
+    pub(crate) fn worst_moment(&mut self, which: ReturnMoment) {
+        if self.return_triggered || !self.chaos() || self.weather.more.worst != Some(which) {
             return;
         }
-        self.worst_over = true;
+        self.return_triggered = true;
         self.mishap(match which {
-            Worst::Proof => Mishap::BackAtProof,
-            Worst::ForcedDown => Mishap::BackAtForcedDown,
-            Worst::Evacuate => Mishap::BackAtEvacuate,
-            Worst::Moved => Mishap::BackAtMoved,
+            ReturnMoment::Proof => Mishap::BackAtProof,
+            ReturnMoment::ForcedDown => Mishap::BackAtForcedDown,
+            ReturnMoment::Evacuate => Mishap::BackAtEvacuate,
+            ReturnMoment::Moved => Mishap::BackAtMoved,
         });
         let soon = self.rng.between(0, 1_500);
         self.after(soon, Event::Boot { host: 0 });

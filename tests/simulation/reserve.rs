@@ -36,7 +36,7 @@ pub(crate) struct Reserve {
     pub method: RecoveryMethod,
     pub rows: BTreeMap<HostIx, Row>,
     /// True if Placement does not answer.
-    blind: bool,
+    placement_error: bool,
     /// True if the dead host is in an aggregate that reserved hosts join.
     pub join: bool,
     aggregate: Vec<HostIx>,
@@ -78,7 +78,7 @@ impl Reserve {
         Self {
             method,
             rows: (HOSTS - count..HOSTS).map(|host| (host, row.clone())).collect(),
-            blind: rng.percent(30),
+            placement_error: rng.percent(30),
             join: rng.percent(40),
             aggregate: vec![0, 1],
             enable_after: rng.percent(30).then(|| std::time::Duration::from_secs(20)),
@@ -153,9 +153,9 @@ impl World {
     pub(crate) fn reserve_effect(&mut self, source: HostIx, call: &ReserveCall) -> Observation {
         let answer = match call {
             ReserveCall::Survey => ReserveAnswer::Survey(Ok(self.survey(source))),
-            ReserveCall::Look { host, servers } => {
+            ReserveCall::ReadHost { host, servers } => {
                 let ix = index_named(host);
-                ReserveAnswer::Look {
+                ReserveAnswer::ReadHost {
                     host: host.clone(),
                     result: Ok(ReservedHostView {
                         service: self.nova.show_service(ix, self.now),
@@ -233,7 +233,7 @@ impl World {
                         .iter()
                         .any(|rec| rec.host == *host && rec.is_open_for_host()),
                 service: self.nova.show_service(*host, self.now),
-                room: (!reserve.blind).then(|| room(*host)),
+                room: (!reserve.placement_error).then(|| room(*host)),
             });
         Survey {
             hosts: shown.collect(),
@@ -244,7 +244,7 @@ impl World {
                 hosts: reserve.aggregate.iter().map(|host| host_name(*host)).collect(),
                 metadata: BTreeMap::new(),
             }],
-            blind: reserve.blind.then(|| "Placement is down".into()),
+            placement_error: reserve.placement_error.then(|| "Placement is down".into()),
         }
     }
 

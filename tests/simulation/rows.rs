@@ -10,7 +10,7 @@ use tachi_domain::recovery::{RecoveryKind, retry};
 use tachi_domain::{NotificationId, SegmentId, Timestamp};
 use uuid::Uuid;
 
-use crate::journal::{Again, Journal, RecIx};
+use crate::journal::{Journal, RecIx, RepeatedReport};
 use crate::nova::{HostIx, host_name, server_id, stamp};
 use crate::reserve::host_id;
 use crate::storms::recovery_id;
@@ -48,7 +48,7 @@ impl Journal {
             let words = payload.into_iter().map(|(key, word)| (key.into(), word.into()));
             let words: BTreeMap<String, String> = words.collect();
             match row.again {
-                Some(Again { of, own_stamp }) if row.kind == RecoveryKind::Host => {
+                Some(RepeatedReport { of, own_stamp }) if row.kind == RecoveryKind::Host => {
                     let has_evidence = row.off_word.as_ref().is_some_and(|word| word.evidence.is_some());
                     retry::payload(recovery_id(of), own_stamp, has_evidence, words)
                 }

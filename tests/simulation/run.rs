@@ -60,7 +60,7 @@ pub(crate) struct Sum {
     /// Calls from a returning host's queue that made an instance run twice or could have.
     queue_runs: u64,
     /// Instances evacuated from a running host on a control node's bare NORMAL.
-    at_word: u64,
+    trusted_normals: u64,
     broken: Vec<(u64, String, String)>,
     cost: Cost,
     /// Per seed: digests of its result and of all its events.
@@ -73,9 +73,9 @@ fn digest(of: impl Hash) -> u64 {
     hasher.finish()
 }
 
-/// Runs `count` seeds from `from` on, and the `taught` ones. Stops at the first violation unless it is a
+/// Runs `count` seeds from `from` on, and the `regression_seeds` ones. Stops at the first violation unless it is a
 /// survey.
-pub(crate) fn run_all(from: u64, count: u64, taught: &[u64]) -> Sum {
+pub(crate) fn run_all(from: u64, count: u64, regression_seeds: &[u64]) -> Sum {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let threads = number("SIM_THREADS")
         .unwrap_or(u64::try_from(cores).unwrap())
@@ -86,7 +86,7 @@ pub(crate) fn run_all(from: u64, count: u64, taught: &[u64]) -> Sum {
     let next = AtomicU64::new(0);
     let stop = AtomicBool::new(false);
     let sum = Mutex::new(Sum::default());
-    let old = u64::try_from(taught.len()).unwrap();
+    let old = u64::try_from(regression_seeds.len()).unwrap();
     std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
@@ -97,7 +97,7 @@ pub(crate) fn run_all(from: u64, count: u64, taught: &[u64]) -> Sum {
                         break;
                     }
                     let seed = match usize::try_from(index) {
-                        Ok(place) if place < taught.len() => taught[place],
+                        Ok(place) if place < regression_seeds.len() => regression_seeds[place],
                         _ => from + index - old,
                     };
                     if !mine.run(seed, digests.is_some()) && !survey {
@@ -146,7 +146,7 @@ impl Sum {
         self.slips.1 += u64::from(world.slips > 0);
         self.slips.2 += u64::from(world.slip_harm.is_some());
         self.queue_runs += u64::try_from(world.slipped.len()).unwrap();
-        self.at_word += u64::try_from(world.told.at_word.len()).unwrap();
+        self.trusted_normals += u64::try_from(world.told.trusted_normals.len()).unwrap();
         let fine = world.violation.is_none();
         if let Some(what) = world.violation {
             self.broken.push((seed, what, world.mishaps.line()));
@@ -163,7 +163,7 @@ impl Sum {
         self.slips.1 += other.slips.1;
         self.slips.2 += other.slips.2;
         self.queue_runs += other.queue_runs;
-        self.at_word += other.at_word;
+        self.trusted_normals += other.trusted_normals;
         self.broken.extend(other.broken);
         self.cost.add(other.cost);
         self.digests.extend(other.digests);
@@ -202,7 +202,7 @@ impl Sum {
             "known limits: {calls} calls of engines stopped after their last check in {seeds} seeds, {harmed} of them with harm; \
              {} instances started by a returning host's queue; {} evacuated from a running host on a control node's bare \
              NORMAL after three minutes of silence",
-            self.queue_runs, self.at_word
+            self.queue_runs, self.trusted_normals
         );
         let _ = writeln!(
             text,

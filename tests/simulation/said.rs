@@ -2,9 +2,9 @@
 
 use tachi_domain::ServerId;
 use tachi_domain::freeze::FreezeStatus;
-use tachi_domain::recovery::action::APPROVAL_LASTS;
+use tachi_domain::recovery::action::APPROVAL_LIFETIME;
 use tachi_domain::recovery::{
-    InstanceResolution, OperatorAction, OperatorCommand, OperatorState, OperatorWord, ResolutionKind,
+    InstanceResolution, OperatorAction, OperatorCommand, OperatorRequest, OperatorState, ResolutionKind,
 };
 
 use crate::journal::{Journal, RecIx};
@@ -24,17 +24,17 @@ impl Journal {
     }
 
     /// Returns the state for a recovery that is closing, which no longer depends on its host.
-    pub(crate) fn last_pulse(&self, rec: RecIx) -> OperatorState {
+    pub(crate) fn last_operator_state(&self, rec: RecIx) -> OperatorState {
         OperatorState {
             segment_enabled: true,
             operator_maintenance: false,
-            frozen: FreezeStatus::NOTHING,
+            frozen: FreezeStatus::NONE,
             actions: Vec::new(),
-            ..self.pulse(rec)
+            ..self.operator_state(rec)
         }
     }
 
-    pub(crate) fn pulse(&self, rec: RecIx) -> OperatorState {
+    pub(crate) fn operator_state(&self, rec: RecIx) -> OperatorState {
         OperatorState {
             segment_enabled: self.segment_enabled,
             operator_maintenance: self.maintenance.contains(&self.recs[rec].host),
@@ -48,7 +48,7 @@ impl Journal {
         }
     }
 
-    pub(crate) fn say(&mut self, rec: RecIx, word: OperatorCommand, now: u64) {
+    pub(crate) fn submit(&mut self, rec: RecIx, word: OperatorCommand, now: u64) {
         self.actions += 1;
         let id = self.actions;
         let row = &mut self.recs[rec];
@@ -57,7 +57,7 @@ impl Journal {
             row.approved = Some(now);
         }
         let number = row.word.as_ref().map_or(0, |said| said.number) + 1;
-        let said = OperatorWord {
+        let said = OperatorRequest {
             number,
             word,
             by: "operator".into(),
@@ -75,7 +75,7 @@ impl Journal {
 
     fn unheard(&self, rec: RecIx) -> Vec<OperatorAction> {
         let rows = self.recs[rec].actions.iter().filter(|(_, heard)| !heard);
-        let lasts = i64::try_from(APPROVAL_LASTS.as_micros()).unwrap();
+        let lasts = i64::try_from(APPROVAL_LIFETIME.as_micros()).unwrap();
         rows.map(|(action, _)| OperatorAction {
             is_late: stamp(self.now).micros_since(action.said.at) > lasts,
             ..action.clone()
@@ -84,7 +84,7 @@ impl Journal {
     }
 
     /// Records an operator's confirmation that `server` does not and will not run on `on`.
-    pub(crate) fn say_failure(&mut self, rec: RecIx, server: ServerId, on: Option<String>) {
+    pub(crate) fn submit_failure(&mut self, rec: RecIx, server: ServerId, on: Option<String>) {
         self.resolve_instance(rec, server, ResolutionKind::Failure, on);
     }
 

@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use std::hint::black_box;
 
 /// Maximum cost of a seed, in laps. Measured: nine on a busy machine, eight on a quiet one.
-const DEAREST: f64 = 12.0;
+const MAX_COST: f64 = 12.0;
 
 /// Number of seeds per lap.
-const EVERY: u64 = 10;
+const SEEDS_PER_LAP: u64 = 10;
 
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Cost {
@@ -40,7 +40,7 @@ fn lap() {
 
 impl Cost {
     pub(crate) fn seed<T>(&mut self, run: impl FnOnce() -> T) -> T {
-        if self.seeds.is_multiple_of(EVERY) {
+        if self.seeds.is_multiple_of(SEEDS_PER_LAP) {
             let from = used();
             lap();
             self.laps += 1;
@@ -68,7 +68,7 @@ impl Cost {
 
     pub(crate) fn line(&self) -> String {
         match self.laps_a_seed() {
-            Some(laps) => format!("a seed costs {laps:.2} laps of fixed work; limit {DEAREST}"),
+            Some(laps) => format!("a seed costs {laps:.2} laps of fixed work; limit {MAX_COST}"),
             None => "the cost of a seed was not measured: no /proc/thread-self/schedstat".into(),
         }
     }
@@ -76,7 +76,7 @@ impl Cost {
     pub(crate) fn assert_cheap(&self) {
         let laps = self.laps_a_seed();
         assert!(
-            laps.is_some_and(|laps| laps <= DEAREST),
+            laps.is_some_and(|laps| laps <= MAX_COST),
             "{}: the simulation, the driver or the domain has become slower (docs/design/simulation.md)",
             self.line()
         );

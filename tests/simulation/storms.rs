@@ -23,13 +23,13 @@ use crate::world::{HOSTS, World, note};
 
 /// Maximum age of an observation at a commit, in ms: three seconds at the decision, plus the query, plus four
 /// seconds for the transaction.
-const SEEN: u64 = 9_000;
+const MAX_OBSERVATION_AGE: u64 = 9_000;
 
 /// Window of the rate rule, in ms.
 const WINDOW: u64 = 300_000;
 
 /// Number of hosts in the other segment, which never fail.
-const FAR: usize = 5;
+const OTHER_SEGMENT_HOSTS: usize = 5;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Storms {
@@ -140,7 +140,7 @@ impl World {
         let storms = self.weather.storms.clone();
         let now = self.now;
         let recovering: BTreeSet<HostIx> = self.recovering();
-        let why: Vec<_> = (0..HOSTS + FAR)
+        let why: Vec<_> = (0..HOSTS + OTHER_SEGMENT_HOSTS)
             .map(|host| self.journal.maintenance_of(host))
             .collect();
         let host = |host: HostIx| RegionHost {
@@ -156,7 +156,7 @@ impl World {
             reporters: self.reporters(host),
             heartbeats: self.boot_heartbeats(host),
         };
-        let hosts: Vec<RegionHost> = (0..HOSTS + FAR).map(host).collect();
+        let hosts: Vec<RegionHost> = (0..HOSTS + OTHER_SEGMENT_HOSTS).map(host).collect();
         let age = |at: u64| Duration::from_millis(now - at);
         let mut orders: Vec<HostIncident> = self
             .journal
@@ -170,7 +170,7 @@ impl World {
             .collect();
         for (number, ago) in storms.ordered.iter().enumerate() {
             orders.push(HostIncident {
-                host: host_id(HOSTS + FAR + number),
+                host: host_id(HOSTS + OTHER_SEGMENT_HOSTS + number),
                 recovery: before(number),
                 age: Duration::from_millis(now + ago),
             });
@@ -233,7 +233,7 @@ impl World {
         let mut services: BTreeMap<String, Option<Service>> = (0..HOSTS)
             .map(|host| (host_name(host), self.nova.show_service(host, now)))
             .collect();
-        for far in HOSTS..HOSTS + FAR {
+        for far in HOSTS..HOSTS + OTHER_SEGMENT_HOSTS {
             let deaf = storms.deaf.filter(|_| storms.is_deaf_to(far, now));
             let beat = deaf.map_or(now / 10_000 * 10_000, |(from, ..)| from / 10_000 * 10_000);
             let service = Service {
@@ -420,7 +420,9 @@ impl World {
     }
 
     fn check_storm(&mut self, rec: RecIx, what: &str) {
-        let long = self.storm_since.is_some_and(|since| self.now - since > SEEN);
+        let long = self
+            .storm_since
+            .is_some_and(|since| self.now - since > MAX_OBSERVATION_AGE);
         if long && !self.approved(rec) {
             let host = self.journal.recs[rec].host;
             self.violate(format!(
@@ -440,7 +442,7 @@ impl World {
     }
 
     /// Returns the region scan for a call.
-    pub(crate) fn look_around(&mut self) -> Arc<Region> {
+    pub(crate) fn scan_region(&mut self) -> Arc<Region> {
         Arc::new(self.region())
     }
 }

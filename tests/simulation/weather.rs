@@ -7,7 +7,7 @@ use tachi_domain::policy::{BareNormal, FencingMode};
 use crate::faults::Faults;
 use crate::liars::Liars;
 use crate::machines::Bmc;
-use crate::more_weather::More;
+use crate::more_weather::ExtraFaults;
 use crate::refusals::Refusals;
 use crate::rng::Rng;
 use crate::storms::Storms;
@@ -80,7 +80,7 @@ pub(crate) struct Weather {
     pub stopped: u64,
     pub deletes: bool,
     pub in_flight: u32,
-    pub more: More,
+    pub more: ExtraFaults,
     pub storms: Storms,
     pub refusals: Refusals,
     pub liars: Option<Liars>,
@@ -194,7 +194,7 @@ impl Weather {
             stopped,
             deletes: rng.percent(20),
             in_flight: if rng.percent(30) { 1 } else { 64 },
-            more: More::draw(seed, calm, chaos_end),
+            more: ExtraFaults::draw(seed, calm, chaos_end),
             storms: Storms::draw(seed, mode),
             refusals: if calm {
                 Refusals::default()

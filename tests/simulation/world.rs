@@ -13,14 +13,14 @@ use tachi_domain::{Elapsed, Timestamp};
 use tachi_driver::Intent;
 use tachi_driver::journal::{Claim, Write, WriteOutcome};
 
-use crate::arrivals::{PlannedMove, SetOut, Stage, Ways};
+use crate::arrivals::{Arrivals, PlannedDeparture, PlannedMove, Stage};
 use crate::crowd::{Aborts, Act, Crowd};
 use crate::drains::LiveMove;
 use crate::engine::Engine;
 use crate::excluded::ExclusionPlan;
 use crate::hooks::HookPlan;
 use crate::journal::{Journal, RecIx};
-use crate::lag::Past;
+use crate::lag::Snapshot;
 use crate::liars::ReportLedger;
 use crate::machines::Machine;
 use crate::mishap::{Mishap, Mishaps};
@@ -68,7 +68,7 @@ pub(crate) enum Event {
         outcome: Option<WriteOutcome>,
     },
     /// A released claim of an engine that stops gracefully.
-    LetGo(Owner),
+    Release(Owner),
     /// The end of a graceful stop.
     Stopped {
         engine: usize,
@@ -228,7 +228,7 @@ pub(crate) enum Event {
     /// The end of a live migration.
     LiveEnds(LiveMove),
     /// A move to the host that fails first, by an owner or an administrator.
-    SetsOut(SetOut),
+    Departs(PlannedDeparture),
     Moves(PlannedMove, Stage),
     /// A replica of the journal's database that has caught up.
     Replicated,
@@ -328,10 +328,10 @@ pub(crate) struct Stats {
     pub events: u64,
     pub crashes: u64,
     pub takeovers: u64,
-    pub second_looks: u64,
+    pub second_checks: u64,
     pub held: u64,
     pub evacuations: u64,
-    pub asked_again: u64,
+    pub evacuation_retries: u64,
     pub not_sent: u64,
     pub late_effects: u64,
     pub power_ons: u64,
@@ -354,7 +354,7 @@ pub(crate) struct Stats {
     /// Number of times that operators were notified of a waiting recovery.
     pub alarms: u64,
     /// Checks at the time that a driver named.
-    pub looks: u64,
+    pub checks: u64,
     /// Times in ms from an owner's death to a claim by an engine that was up throughout.
     pub slowest_takeover: u64,
 }
@@ -364,10 +364,10 @@ impl Stats {
         self.events += other.events;
         self.crashes += other.crashes;
         self.takeovers += other.takeovers;
-        self.second_looks += other.second_looks;
+        self.second_checks += other.second_checks;
         self.held += other.held;
         self.evacuations += other.evacuations;
-        self.asked_again += other.asked_again;
+        self.evacuation_retries += other.evacuation_retries;
         self.not_sent += other.not_sent;
         self.late_effects += other.late_effects;
         self.power_ons += other.power_ons;
@@ -385,7 +385,7 @@ impl Stats {
         self.too_late += other.too_late;
         self.frozen += other.frozen;
         self.alarms += other.alarms;
-        self.looks += other.looks;
+        self.checks += other.checks;
         self.slowest_takeover = self.slowest_takeover.max(other.slowest_takeover);
     }
 
@@ -397,10 +397,10 @@ impl Stats {
                 ("events", self.events),
                 ("crashes", self.crashes),
                 ("take-overs", self.takeovers),
-                ("second looks", self.second_looks),
+                ("second looks", self.second_checks),
                 ("held recoveries", self.held),
                 ("evacuations", self.evacuations),
-                ("evacuations retried", self.asked_again),
+                ("evacuations retried", self.evacuation_retries),
                 ("calls not sent", self.not_sent),
                 ("late effects", self.late_effects),
                 ("hosts powered on", self.power_ons),
@@ -414,7 +414,7 @@ impl Stats {
                 ("runs of hooks", self.hooks),
                 ("failure domains named", self.domains),
                 ("alarms", self.alarms),
-                ("checks at the time a driver named", self.looks),
+                ("checks at the time a driver named", self.checks),
             ])
             .collect()
     }
@@ -446,7 +446,7 @@ pub(crate) struct World {
     pub log: Option<Vec<String>>,
     pub violation: Option<String>,
     pub guests_changed: bool,
-    pub hooking: HookPlan,
+    pub hook_plan: HookPlan,
     pub freezer: Option<Rng>,
     pub excluded: Option<ExclusionPlan>,
     /// Drains of a host that an instance has just been sent to.
@@ -456,7 +456,7 @@ pub(crate) struct World {
     pub calls: u64,
     pub heard: u64,
     /// True once the worst moment for a host's return has passed.
-    pub worst_over: bool,
+    pub return_triggered: bool,
     /// True once a destination has died during a rebuild.
     pub dest_died: bool,
     /// Users' calls in a dead host's queue.
@@ -474,8 +474,8 @@ pub(crate) struct World {
     pub told: ReportLedger,
     /// Time of the first host's failure.
     pub first_failure: u64,
-    pub ways: Ways,
-    pub past: Past,
+    pub arrivals: Arrivals,
+    pub past: Snapshot,
     /// The state of the journal's replica, and the end of the outage after its takeover.
     pub copy: Option<Box<Journal>>,
     pub failing_over: Option<u64>,
@@ -524,14 +524,14 @@ impl World {
             log: logged.then(Vec::new),
             violation: None,
             guests_changed: false,
-            hooking: HookPlan::draw(seed),
+            hook_plan: HookPlan::draw(seed),
             freezer: crate::freeze_checks::draw(seed),
             excluded: crate::excluded::draw(seed),
             drainer: crate::drains::draw(seed),
             mishaps: Mishaps::default(),
             calls: 0,
             heard: 0,
-            worst_over: false,
+            return_triggered: false,
             dest_died: false,
             queued: Vec::new(),
             slipped: BTreeSet::new(),
@@ -541,8 +541,8 @@ impl World {
             storm_since: None,
             told: ReportLedger::default(),
             first_failure: 0,
-            ways: Ways::of(seed),
-            past: Past::default(),
+            arrivals: Arrivals::of(seed),
+            past: Snapshot::default(),
             copy: None,
             failing_over: None,
             said: Aborts::default(),
@@ -678,7 +678,7 @@ impl World {
                 sent,
             } => self.commit_arrives(owner, &claim, &write, sent),
             Event::Journalled { owner, sent, outcome } => self.journalled(owner, sent, outcome),
-            Event::LetGo(owner) => self.let_go(owner),
+            Event::Release(owner) => self.let_go(owner),
             Event::Stopped { engine, life } => self.stopped(engine, life),
             Event::Send {
                 owner,
@@ -749,7 +749,7 @@ impl World {
             Event::DrainOfFault { host } => self.drain_of_fault(host),
             Event::Giveback { host } => self.give_back(host),
             Event::LiveEnds(live) => self.live_ends(&live),
-            Event::SetsOut(one) => self.sets_out(one),
+            Event::Departs(one) => self.departs(one),
             Event::Moves(moving, stage) => self.moves(moving, stage),
             Event::Replicated => self.replicated(),
             Event::FailsOver { away } => self.fails_over(away),

@@ -51,7 +51,7 @@ fn matches(pattern: &str, path: &str) -> bool {
     let pieces = pieces(pattern);
     // at[n]: the pieces before n match the path so far. begun[n]: piece n is a `Part` that has matched a character.
     let mut at = vec![false; pieces.len() + 1];
-    let mut begun = vec![false; pieces.len()];
+    let mut started = vec![false; pieces.len()];
     set(&mut at, 0);
     skip_rests(&pieces, &mut at);
     for c in path.chars() {
@@ -61,7 +61,7 @@ fn matches(pattern: &str, path: &str) -> bool {
             let here = at.get(n) == Some(&true);
             match piece {
                 Piece::Char(wanted) if here && *wanted == c => set(&mut next, n + 1),
-                Piece::Part if c != '/' && (here || begun.get(n) == Some(&true)) => {
+                Piece::Part if c != '/' && (here || started.get(n) == Some(&true)) => {
                     set(&mut next_begun, n);
                     set(&mut next, n + 1);
                 }
@@ -71,7 +71,7 @@ fn matches(pattern: &str, path: &str) -> bool {
         }
         skip_rests(&pieces, &mut next);
         at = next;
-        begun = next_begun;
+        started = next_begun;
     }
     at.last() == Some(&true)
 }

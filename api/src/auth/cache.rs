@@ -16,14 +16,14 @@ use super::Identity;
 pub(super) struct Key {
     hash: [u8; 32],
     /// True if an expired token is acceptable too. That question can have another answer, so it has a key of its own.
-    ended: bool,
+    accepts_expired: bool,
 }
 
 impl Key {
-    pub(super) fn of(token: &str, ended: bool) -> Self {
+    pub(super) fn of(token: &str, accepts_expired: bool) -> Self {
         Self {
             hash: Sha256::digest(token.as_bytes()).into(),
-            ended,
+            accepts_expired,
         }
     }
 }
@@ -88,7 +88,7 @@ impl TokenCache {
         let mut entries = self.lock();
         let capacity = self.options.capacity;
         if let Some(identity) = answer {
-            let end = identity.expires_at.filter(|_| !token.ended);
+            let end = identity.expires_at.filter(|_| !token.accepts_expired);
             let left = end.map_or(Duration::MAX, |end| {
                 Duration::from_micros(u64::try_from(end.micros_since(wall)).unwrap_or(0))
             });

@@ -6,7 +6,7 @@ use http::HeaderMap;
 use http::header::HeaderName;
 
 /// Suffixes of the headers about a user (`x-`) and about a service (`x-service-`).
-const ABOUT: &[&str] = &[
+const IDENTITY_SUFFIXES: &[&str] = &[
     "domain-id",
     "domain-name",
     "project-id",
@@ -22,7 +22,7 @@ const ABOUT: &[&str] = &[
 ];
 
 /// Other identity headers, including the names of old releases.
-const OTHERS: &[&str] = &[
+const OTHER_IDENTITY_HEADERS: &[&str] = &[
     "x-is-admin-project",
     "x-service-catalog",
     "openstack-system-scope",
@@ -44,8 +44,8 @@ pub(crate) fn claims_identity(name: &str) -> bool {
     let about = name
         .strip_prefix("x-service-")
         .or_else(|| name.strip_prefix("x-"))
-        .is_some_and(|rest| ABOUT.contains(&rest));
-    about || OTHERS.contains(&name.as_ref())
+        .is_some_and(|rest| IDENTITY_SUFFIXES.contains(&rest));
+    about || OTHER_IDENTITY_HEADERS.contains(&name.as_ref())
 }
 
 /// Removes the identity headers.

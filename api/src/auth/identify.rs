@@ -28,19 +28,19 @@ const SWEEP_THRESHOLD: usize = 64;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TokenRequirement {
     /// Tokens that are valid now.
-    Good,
+    Valid,
     /// Valid tokens, and tokens that expired recently.
-    Ended,
+    ValidOrExpired,
 }
 
 type Outcome = Result<Option<Arc<Identity>>, Arc<Unavailable>>;
-type Flight = BoxFuture<'static, Outcome>;
+type PendingValidation = BoxFuture<'static, Outcome>;
 
 /// Determines the identity behind a token.
 pub(crate) struct Identifier {
     shared: Arc<PendingQueries>,
     /// Pending validations. Weak references: when the last waiting caller gives up, the validation is cancelled.
-    flights: Mutex<HashMap<Key, WeakShared<Flight>>>,
+    pending: Mutex<HashMap<Key, WeakShared<PendingValidation>>>,
 }
 
 struct PendingQueries {
@@ -67,7 +67,7 @@ impl Identifier {
                 clock,
                 permits: Semaphore::new(MAX_CONCURRENT_VALIDATIONS),
             }),
-            flights: Mutex::default(),
+            pending: Mutex::default(),
         }
     }
 
@@ -80,13 +80,13 @@ impl Identifier {
         let key = Key::of(token, false);
         let (cache, now) = (&self.shared.cache, self.shared.clock.boot());
         match (cache.get(&key, now), accept) {
-            (Some(known @ Some(_)), _) | (Some(known @ None), TokenRequirement::Good) => {
+            (Some(known @ Some(_)), _) | (Some(known @ None), TokenRequirement::Valid) => {
                 metrics::cache_lookup(true);
                 return Ok(known);
             }
-            (None, _) | (Some(None), TokenRequirement::Ended) => {}
+            (None, _) | (Some(None), TokenRequirement::ValidOrExpired) => {}
         }
-        let key = if accept == TokenRequirement::Ended {
+        let key = if accept == TokenRequirement::ValidOrExpired {
             let key = Key::of(token, true);
             if let Some(known) = cache.get(&key, now) {
                 metrics::cache_lookup(true);
@@ -98,18 +98,18 @@ impl Identifier {
         };
         metrics::cache_lookup(false);
         let answer = self.join(&key, token, accept).await;
-        self.flights().remove(&key);
+        self.pending().remove(&key);
         answer.map_err(ApiError::from)
     }
 
     /// Returns the pending validation of this token, or starts one.
-    fn join(&self, key: &Key, token: &str, accept: TokenRequirement) -> Shared<Flight> {
-        let mut flights = self.flights();
-        if let Some(flight) = flights.get(key).and_then(WeakShared::upgrade) {
+    fn join(&self, key: &Key, token: &str, accept: TokenRequirement) -> Shared<PendingValidation> {
+        let mut pending = self.pending();
+        if let Some(flight) = pending.get(key).and_then(WeakShared::upgrade) {
             return flight;
         }
-        if flights.len() >= SWEEP_THRESHOLD {
-            flights.retain(|_, flight| flight.upgrade().is_some());
+        if pending.len() >= SWEEP_THRESHOLD {
+            pending.retain(|_, flight| flight.upgrade().is_some());
         }
         let shared = Arc::clone(&self.shared);
         let (answered, token) = (key.clone(), token.to_owned());
@@ -117,14 +117,14 @@ impl Identifier {
             .boxed()
             .shared();
         if let Some(weak) = flight.downgrade() {
-            flights.insert(key.clone(), weak);
+            pending.insert(key.clone(), weak);
         }
         flight
     }
 
-    fn flights(&self) -> MutexGuard<'_, HashMap<Key, WeakShared<Flight>>> {
+    fn pending(&self) -> MutexGuard<'_, HashMap<Key, WeakShared<PendingValidation>>> {
         // Every change is a single insert, remove or sweep, so a poisoned map is still consistent.
-        self.flights.lock().unwrap_or_else(PoisonError::into_inner)
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -136,8 +136,8 @@ impl PendingQueries {
             return Err(Arc::new(Unavailable { source }));
         };
         let answer = match accept {
-            TokenRequirement::Good => self.validator.validate(token).await,
-            TokenRequirement::Ended => self.validator.validate_ended(token).await,
+            TokenRequirement::Valid => self.validator.validate(token).await,
+            TokenRequirement::ValidOrExpired => self.validator.validate_expired(token).await,
         };
         let identity = answer.map_err(Arc::new)?.map(Arc::new);
         self.cache
@@ -152,7 +152,7 @@ mod tests {
 
     use async_trait::async_trait;
     use futures_util::future::join_all;
-    use tachi_testkit::HandClock;
+    use tachi_testkit::ManualClock;
 
     use super::*;
 
@@ -190,7 +190,7 @@ mod tests {
             }))
         }
 
-        async fn validate_ended(&self, token: &str) -> Result<Option<Identity>, Unavailable> {
+        async fn validate_expired(&self, token: &str) -> Result<Option<Identity>, Unavailable> {
             self.validate(token).await
         }
     }
@@ -199,7 +199,7 @@ mod tests {
         Arc::new(Identifier::new(
             gate.clone(),
             CacheOptions::default(),
-            Arc::<HandClock>::default(),
+            Arc::<ManualClock>::default(),
         ))
     }
 
@@ -208,7 +208,7 @@ mod tests {
         for (token, fails) in [("good", false), ("bad", false), ("good", true)] {
             let gate = Gate::new(fails);
             let identifier = identifier(&gate);
-            let asking = (0..100).map(|_| identifier.identify(token, TokenRequirement::Good));
+            let asking = (0..100).map(|_| identifier.identify(token, TokenRequirement::Valid));
             let mut asking = Box::pin(join_all(asking));
             assert!((&mut asking).now_or_never().is_none(), "all of them wait");
             gate.open.add_permits(1);
@@ -218,7 +218,7 @@ mod tests {
                 assert_eq!(user.as_deref(), (token == "good" && !fails).then_some("good"));
             }
             assert_eq!(gate.asked.load(Ordering::SeqCst), 1, "{token} {fails}");
-            assert!(identifier.flights().is_empty());
+            assert!(identifier.pending().is_empty());
         }
     }
 
@@ -226,8 +226,8 @@ mod tests {
     async fn a_validation_continues_when_the_first_caller_gives_up() {
         let gate = Gate::new(false);
         let identifier = identifier(&gate);
-        let mut first = Box::pin(identifier.identify("good", TokenRequirement::Good));
-        let mut second = Box::pin(identifier.identify("good", TokenRequirement::Good));
+        let mut first = Box::pin(identifier.identify("good", TokenRequirement::Valid));
+        let mut second = Box::pin(identifier.identify("good", TokenRequirement::Valid));
         assert!((&mut first).now_or_never().is_none());
         assert!((&mut second).now_or_never().is_none());
         drop(first);
@@ -241,23 +241,23 @@ mod tests {
         let gate = Gate::new(false);
         let identifier = identifier(&gate);
         for _ in 0..200 {
-            let mut asking = Box::pin(identifier.identify("good", TokenRequirement::Good));
+            let mut asking = Box::pin(identifier.identify("good", TokenRequirement::Valid));
             assert!((&mut asking).now_or_never().is_none());
         }
-        assert_eq!(identifier.flights().len(), 1);
+        assert_eq!(identifier.pending().len(), 1);
         for n in 0..1000 {
             let token = n.to_string();
-            let mut asking = Box::pin(identifier.identify(&token, TokenRequirement::Good));
+            let mut asking = Box::pin(identifier.identify(&token, TokenRequirement::Valid));
             assert!((&mut asking).now_or_never().is_none());
         }
         assert!(
-            identifier.flights().len() <= SWEEP_THRESHOLD,
+            identifier.pending().len() <= SWEEP_THRESHOLD,
             "abandoned validations are removed"
         );
         gate.open.add_permits(1);
         assert!(
             identifier
-                .identify("good", TokenRequirement::Good)
+                .identify("good", TokenRequirement::Valid)
                 .await
                 .unwrap()
                 .is_some()
@@ -268,9 +268,9 @@ mod tests {
     async fn different_tokens_do_not_wait_for_each_other() {
         let gate = Gate::new(false);
         let identifier = identifier(&gate);
-        let mut stuck = Box::pin(identifier.identify("stuck", TokenRequirement::Good));
+        let mut stuck = Box::pin(identifier.identify("stuck", TokenRequirement::Valid));
         assert!((&mut stuck).now_or_never().is_none());
-        let mut other = Box::pin(identifier.identify("other", TokenRequirement::Good));
+        let mut other = Box::pin(identifier.identify("other", TokenRequirement::Valid));
         assert!((&mut other).now_or_never().is_none());
         gate.open.add_permits(2);
         assert_eq!(other.await.unwrap().unwrap().user_id, "other");
@@ -284,7 +284,7 @@ mod tests {
         gate.open.add_permits(1);
         assert!(
             identifier
-                .identify("known", TokenRequirement::Good)
+                .identify("known", TokenRequirement::Valid)
                 .await
                 .unwrap()
                 .is_some()
@@ -292,13 +292,13 @@ mod tests {
         let names: Vec<String> = (0..1000).map(|n| n.to_string()).collect();
         let asking = names
             .iter()
-            .map(|token| identifier.identify(token, TokenRequirement::Good));
+            .map(|token| identifier.identify(token, TokenRequirement::Valid));
         let mut asking = Box::pin(join_all(asking));
         assert!((&mut asking).now_or_never().is_none());
         assert_eq!(gate.asked.load(Ordering::SeqCst), 1 + MAX_CONCURRENT_VALIDATIONS);
         assert!(
             identifier
-                .identify("known", TokenRequirement::Good)
+                .identify("known", TokenRequirement::Valid)
                 .await
                 .unwrap()
                 .is_some(),
@@ -317,7 +317,7 @@ mod tests {
         gate.open.add_permits(1);
         assert!(
             identifier
-                .identify("later", TokenRequirement::Good)
+                .identify("later", TokenRequirement::Valid)
                 .await
                 .unwrap()
                 .is_some(),

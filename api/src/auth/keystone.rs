@@ -29,17 +29,17 @@ impl TokenAuth {
             .or_else(|| header(headers, "x-storage-token"))
             .ok_or_else(refused)?;
         // A service token identifies the service that forwards the request. If it is present, it must be valid.
-        let mut accept = TokenRequirement::Good;
+        let mut accept = TokenRequirement::Valid;
         let mut service = None;
         if let Some(service_token) = header(headers, "x-service-token") {
             let identity = self
                 .identifier
-                .identify(service_token, TokenRequirement::Good)
+                .identify(service_token, TokenRequirement::Valid)
                 .await?;
             let identity = identity.ok_or_else(refused)?;
             if self.is_service(&identity) {
                 // The user's token may have expired while the service was busy.
-                accept = TokenRequirement::Ended;
+                accept = TokenRequirement::ValidOrExpired;
             } else if self.options.service_roles_required {
                 return Err(refused());
             }
@@ -50,7 +50,7 @@ impl TokenAuth {
             .identify(token, accept)
             .await?
             .ok_or_else(refused)?;
-        if !self.may_be_used(&identity, service.is_some(), method, path) {
+        if !self.is_permitted(&identity, service.is_some(), method, path) {
             return Err(refused());
         }
         Ok(Caller {
@@ -67,7 +67,7 @@ impl TokenAuth {
     }
 
     /// True if the token's access rules, if it has any, permit the request.
-    fn may_be_used(&self, identity: &Identity, by_service: bool, method: &Method, path: &str) -> bool {
+    fn is_permitted(&self, identity: &Identity, by_service: bool, method: &Method, path: &str) -> bool {
         let Some(rules) = &identity.access_rules else {
             return true;
         };

@@ -15,17 +15,17 @@ use http::{HeaderMap, HeaderValue, Method, Uri};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{BoardState, FIRST, check_page, cookie, hand_on};
+use super::{BoardState, FIRST_REQUEST_PATH, check_page, cookie, forward};
 use crate::auth::{self, Caller};
 use crate::error::ApiError;
-use crate::handlers::actions::not_for_monitors;
+use crate::handlers::actions::refuse_monitors;
 use crate::limits::{self, MALFORMED, read_body};
 use crate::reply;
 use crate::routes::{ACT, OPERATOR};
 use crate::state::ApiState;
 
 /// The actions on recoveries.
-const OF_RECOVERIES: [&str; 2] = ["approve", "abort"];
+const RECOVERY_ACTIONS: [&str; 2] = ["approve", "abort"];
 
 /// The user of the board and their permissions.
 #[derive(Serialize, Deserialize)]
@@ -41,7 +41,7 @@ pub(super) struct RightsView {
 /// Returns a router that answers with the caller's permissions. It requires authentication, like every other route.
 pub(super) fn rights_of(app: &ApiState, actions: bool) -> Router {
     let preview = move |State(app): State<ApiState>, Extension(caller): Extension<Caller>| async move {
-        let act = actions && app.policy.allows(ACT, &caller) && not_for_monitors(&app, &caller).is_ok();
+        let act = actions && app.policy.allows(ACT, &caller) && refuse_monitors(&app, &caller).is_ok();
         let who = &caller.identity;
         let user = who.user_name.clone().unwrap_or_else(|| who.user_id.clone());
         let roles = who.roles.clone();
@@ -57,7 +57,7 @@ pub(super) fn rights_of(app: &ApiState, actions: bool) -> Router {
 pub(super) async fn rights(State(state): State<BoardState>, request: Request) -> Response {
     let token = cookie::token(request.headers());
     // Access rules apply to the board's first request here: an application credential that may read the board gets its permissions.
-    hand_on(&state.rights, request, FIRST, token.as_ref()).await
+    forward(&state.rights, request, FIRST_REQUEST_PATH, token.as_ref()).await
 }
 
 /// A request to the operators' routes.
@@ -111,7 +111,7 @@ fn parse(body: Value) -> Option<ActionRequest> {
     match key.as_str() {
         "word" => {
             let word = what.get("word").and_then(Value::as_str)?;
-            OF_RECOVERIES.contains(&word).then(|| post("words"))
+            RECOVERY_ACTIONS.contains(&word).then(|| post("words"))
         }
         "freeze" => Some(post("freezes")),
         "thaw" => {

@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderValue, Uri};
 const NAME: &str = "tachi-board";
 
 /// Maximum length of a token, in bytes: browsers keep 4096 bytes of a cookie with its name and attributes.
-const LONGEST: usize = 3900;
+const MAX_TOKEN_BYTES: usize = 3900;
 
 /// Returns the token in the request's cookie.
 pub(super) fn token(headers: &HeaderMap) -> Option<HeaderValue> {
@@ -27,7 +27,7 @@ pub(super) fn token(headers: &HeaderMap) -> Option<HeaderValue> {
 
 /// True if the token can be sent in a cookie and in a header unchanged. All of Keystone's can.
 pub(super) fn is_token(text: &str) -> bool {
-    let fits = (1..=LONGEST).contains(&text.len());
+    let fits = (1..=MAX_TOKEN_BYTES).contains(&text.len());
     fits && text
         .bytes()
         .all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b',' | b';' | b'\\'))

@@ -7,7 +7,7 @@ use http::header::SET_COOKIE;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use serde::Deserialize;
 
-use super::{BoardState, FIRST, check_page, cookie};
+use super::{BoardState, FIRST_REQUEST_PATH, check_page, cookie};
 use crate::auth::AuthBackend;
 use crate::error::{ApiError, Bug};
 use crate::limits::{self, read_body};
@@ -79,7 +79,7 @@ pub(super) async fn log_in(State(state): State<BoardState>, request: Request) ->
     let mut probe = Request::new(Body::empty());
     *probe.method_mut() = Method::GET;
     *probe.extensions_mut() = parts.extensions;
-    let answer = state.operators(probe, FIRST, Some(&value)).await;
+    let answer = state.operators(probe, FIRST_REQUEST_PATH, Some(&value)).await;
     if !answer.status().is_success() {
         return Ok(answer);
     }

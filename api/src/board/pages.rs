@@ -3,11 +3,11 @@
 //!
 //! A page contains no times relative to now: the browser writes those. An unchanged page is then not sent again.
 
-mod acts;
+mod buttons;
 mod events;
+mod fragments;
 mod hosts;
 mod now;
-mod pieces;
 mod timeline;
 
 use std::borrow::Borrow;
@@ -32,26 +32,26 @@ use tachi_operator::{
 
 use super::actions::RightsView;
 use super::assets::tag_of;
-use super::{BoardState, FIRST, cookie, hand_on};
+use super::{BoardState, FIRST_REQUEST_PATH, cookie, forward};
 use crate::error::ApiError;
-use acts::{freeze, of_recovery, thaw};
+use buttons::{freeze, of_recovery, thaw};
 use events::Events;
-use hosts::Hosts;
-use now::NowPage;
-use pieces::{
-    Piece, ago, clock, commands, escaped, lasted, link, many, mark, move_state, n_plus, nova, or_nothing,
+use fragments::{
+    Fragment, ago, clock, commands, escaped, lasted, link, many, mark, move_state, n_plus, nova, or_nothing,
     room, span, state, state_with, tested, until, visible, ways, why,
 };
+use hosts::Hosts;
+use now::NowPage;
 use timeline::Timeline;
 
 /// Maximum number of a segment's hosts, or of instances, that a page lists.
 const MAX_LISTED: usize = 100;
 /// Numbers of hosts lost together, in the table of segments.
-const LOST: [u64; 4] = [1, 2, 3, 4];
+const LOST_HOST_COUNTS: [u64; 4] = [1, 2, 3, 4];
 /// Numbers of recoveries in History: shown at first, added each time, and at most.
-const FIRST_SHOWN: u32 = 50;
-const MORE_SHOWN: u32 = 200;
-const MOST_SHOWN: u32 = 1_000;
+const INITIAL_LIMIT: u32 = 50;
+const LIMIT_STEP: u32 = 200;
+const MAX_LIMIT: u32 = 1_000;
 
 /// Returns a page by its name and its subject, if it has one, both as in the URL.
 pub(super) async fn show(state: &BoardState, page: &str, request: Request) -> Response {
@@ -121,7 +121,13 @@ impl PageRequest<'_> {
 
     /// Returns the caller's permissions and name.
     async fn rights(&self) -> Option<RightsView> {
-        let response = hand_on(&self.state.rights, self.request(), FIRST, self.token.as_ref()).await;
+        let response = forward(
+            &self.state.rights,
+            self.request(),
+            FIRST_REQUEST_PATH,
+            self.token.as_ref(),
+        )
+        .await;
         read(response).await.ok()
     }
 
@@ -132,7 +138,7 @@ impl PageRequest<'_> {
 
     /// Renders the frame around every page: the region's state and the user. Returns an empty text if they are unknown.
     async fn head(&self) -> String {
-        let (Ok(seen), Some(rights)) = (self.state.app.lookout.look_lately().await, self.rights().await)
+        let (Ok(seen), Some(rights)) = (self.state.app.region.cached_snapshot().await, self.rights().await)
         else {
             return String::new();
         };
@@ -141,7 +147,7 @@ impl PageRequest<'_> {
         format!(
             "<p id=\"state\" hidden data-grade=\"{}\" data-waits=\"{waits}\" data-who=\"{}\" data-roles=\"{}\"></p>",
             seen.situation.grade,
-            escaped(&who(seen.place.region.as_deref(), &rights.user, role)),
+            escaped(&user_line(seen.place.region.as_deref(), &rights.user, role)),
             escaped(&rights.roles.join(", "))
         )
     }
@@ -161,7 +167,7 @@ impl PageRequest<'_> {
 }
 
 /// Joins the region, the user and the role, as far as they are known.
-fn who(region: Option<&str>, user: &str, role: &str) -> String {
+fn user_line(region: Option<&str>, user: &str, role: &str) -> String {
     let all = [region.unwrap_or_default(), user, role];
     let known: Vec<&str> = all.into_iter().filter(|text| !text.is_empty()).collect();
     known.join(" · ")
@@ -206,7 +212,7 @@ async fn made(client: &PageRequest<'_>, page: &str, name: &str, width: u16) -> R
                 Some(timeline) => Some(rendered(&timeline)?),
                 None => None,
             };
-            let (events, timeline) = (Events::of(&story.steps), timeline.map(Piece));
+            let (events, timeline) = (Events::of(&story.steps), timeline.map(Fragment));
             let story = &story;
             rendered(&Recovery {
                 story,
@@ -289,7 +295,7 @@ async fn explained(client: &PageRequest<'_>, path: &str) -> Result<String, Respo
     })
 }
 
-fn holds(one: &ExplanationView, need: &NeedView) -> Piece {
+fn holds(one: &ExplanationView, need: &NeedView) -> Fragment {
     let grade = one.told_of(need).map(|(grade, _)| grade);
     match (grade, need.holds) {
         (Some(Severity::Info), _) if need.need == Need::Meant => mark("info", "excluded"),
@@ -334,11 +340,11 @@ fn fits_on(room: &RoomView) -> Option<String> {
 }
 
 /// Renders the freeze button. A host in no segment has none, because nothing on it is fenced or moved.
-fn may_freeze(one: &ExplanationView) -> Piece {
+fn may_freeze(one: &ExplanationView) -> Fragment {
     match (&one.id, &one.segment) {
         (Some(id), _) => freeze(FreezeScope::Instance, id, &one.name),
         (None, Some(_)) => freeze(FreezeScope::Host, &one.name, &one.name),
-        (None, None) => Piece::nothing(),
+        (None, None) => Fragment::nothing(),
     }
 }
 
@@ -351,22 +357,22 @@ struct History {
 }
 
 async fn history(client: &PageRequest<'_>, shown: &str) -> Result<String, Response> {
-    let limit = shown.parse().unwrap_or(FIRST_SHOWN).clamp(1, MOST_SHOWN);
+    let limit = shown.parse().unwrap_or(INITIAL_LIMIT).clamp(1, MAX_LIMIT);
     let path = format!("recoveries?all=true&downtime=true&limit={limit}");
     let recoveries: Vec<RecoveryView> = client.of(&path).await?;
     let is_all = u32::try_from(recoveries.len()).is_ok_and(|len| len < limit);
-    let next = (!is_all && limit < MOST_SHOWN).then(|| (limit + MORE_SHOWN).min(MOST_SHOWN));
+    let next = (!is_all && limit < MAX_LIMIT).then(|| (limit + LIMIT_STEP).min(MAX_LIMIT));
     rendered(&History { recoveries, next })
 }
 
 /// Renders links that download the report of a recovery.
-fn reports(id: impl std::fmt::Display) -> Piece {
+fn reports(id: impl std::fmt::Display) -> Fragment {
     let link = |format: &str| {
         format!(
             "<a href=\"api/recoveries/{id}/report?format={format}\" download=\"recovery-{id}.{format}\">{format}</a>"
         )
     };
-    Piece(format!(
+    Fragment(format!(
         "<span class=\"whole\">{} {}</span>",
         link("html"),
         link("md")
@@ -378,12 +384,12 @@ fn reports(id: impl std::fmt::Display) -> Piece {
 struct Recovery<'a> {
     story: &'a RecoveryHistoryView,
     events: Events<'a>,
-    timeline: Option<Piece>,
+    timeline: Option<Fragment>,
     may: bool,
 }
 
 /// Renders the command that shows the same recovery.
-fn shown(story: &RecoveryHistoryView) -> Piece {
+fn shown(story: &RecoveryHistoryView) -> Fragment {
     commands([&format!("tachi recovery show {}", story.summary.recovery)])
 }
 
@@ -395,7 +401,7 @@ fn done(story: &RecoveryHistoryView) -> &'static str {
     }
 }
 
-fn failed(story: &RecoveryHistoryView) -> Piece {
+fn failed(story: &RecoveryHistoryView) -> Fragment {
     mark("err", &format!("{} failed", story.summary.moves.failed))
 }
 
@@ -414,7 +420,7 @@ const fn is_acknowledged(one: &InstanceView) -> bool {
 }
 
 /// Renders the state of the recovery and its result.
-fn result(story: &RecoveryHistoryView) -> Piece {
+fn result(story: &RecoveryHistoryView) -> Fragment {
     let ignored = ResolutionKind::Ignore.as_str();
     let is_dismissed = |one: &InstanceView| {
         let last = story
@@ -442,24 +448,24 @@ struct Forecast<'a> {
     view: &'a ForecastView,
 }
 
-fn fits(one: &LandingView) -> Piece {
+fn fits(one: &LandingView) -> Fragment {
     match (one.fits, &one.not_reckoned) {
         (None, wants) => mark("unknown", &format!("asks for {}", or_nothing(wants))),
         (Some(0), _) => mark("err", &format!("none of {}", many(one.of, "host"))),
-        (Some(fits), _) => Piece(format!("{fits} of {}", many(one.of, "host"))),
+        (Some(fits), _) => Fragment(format!("{fits} of {}", many(one.of, "host"))),
     }
 }
 
 /// Renders the capacity forecast for each number of hosts lost at once.
-fn losses(one: &SegmentForecastView) -> Vec<(u64, Piece)> {
+fn losses(one: &SegmentForecastView) -> Vec<(u64, Fragment)> {
     let lost = |hosts: u64| match (one.headroom, &one.worst) {
-        _ if hosts > one.hosts.len() as u64 => Piece::nothing(),
+        _ if hosts > one.hosts.len() as u64 => Fragment::nothing(),
         (Some(tolerated), _) if hosts <= tolerated => room(&Room::Enough),
         (Some(_), Some(worst)) if hosts == 1 => room(&worst.room),
         (Some(_), _) if one.exact => room(&Room::Tight),
         (None | Some(_), _) => room(&Room::Unknown),
     };
-    LOST.map(|hosts| (hosts, lost(hosts))).into()
+    LOST_HOST_COUNTS.map(|hosts| (hosts, lost(hosts))).into()
 }
 
 /// Returns the hosts without certain capacity for their instances, the worst first.
@@ -479,7 +485,7 @@ fn short(one: &SegmentForecastView) -> Vec<&OutcomeView> {
     short
 }
 
-fn with_room(one: &SegmentForecastView) -> Piece {
+fn with_room(one: &SegmentForecastView) -> Fragment {
     let good = one.hosts.iter().filter(|host| host.room == Room::Enough).count() as u64;
     if good == 0 {
         return mark("unknown", "the segment cannot lose any host");
@@ -489,7 +495,7 @@ fn with_room(one: &SegmentForecastView) -> Piece {
     } else {
         many(good, "other host")
     };
-    Piece(format!("{} for the instances of {rest}", room(&Room::Enough)))
+    Fragment(format!("{} for the instances of {rest}", room(&Room::Enough)))
 }
 
 fn unread(view: &ForecastView) -> String {
@@ -497,10 +503,10 @@ fn unread(view: &ForecastView) -> String {
 }
 
 /// Renders the number of items that the page omits.
-fn more(all: impl Borrow<usize>, command: &str) -> Piece {
+fn more(all: impl Borrow<usize>, command: &str) -> Fragment {
     match all.borrow().saturating_sub(MAX_LISTED) {
-        0 => Piece::nothing(),
-        more => Piece(format!(
+        0 => Fragment::nothing(),
+        more => Fragment(format!(
             "<p class=\"soft\">and {more} more: {command} -f json</p>"
         )),
     }
@@ -512,15 +518,15 @@ struct Schedule {
     jobs: Vec<JobView>,
 }
 
-fn took(one: &JobView) -> Piece {
+fn took(one: &JobView) -> Fragment {
     let Some(seconds) = one.took_seconds else {
-        return Piece::nothing();
+        return Fragment::nothing();
     };
     let shown = match std::time::Duration::try_from_secs_f64(seconds) {
         Ok(lasted) if seconds >= 1.0 => span((lasted + std::time::Duration::from_millis(500)).as_secs()),
         Ok(_) | Err(_) => "under 1 s".to_owned(),
     };
-    Piece(format!("<span class=\"whole\">{shown}</span>"))
+    Fragment(format!("<span class=\"whole\">{shown}</span>"))
 }
 
 #[cfg(test)]

@@ -8,14 +8,14 @@ use tachi_domain::recovery::{OperatorCommand, ResolutionKind};
 use tachi_engine::ports::audit::{AuditAction, AuditEntry, AuditPhase};
 use tachi_operator::actions::{self, ActionError};
 
-use super::operator::away;
+use super::operator::database_unavailable;
 use crate::access_log;
 use crate::auth::Caller;
 use crate::error::ApiError;
 use crate::extract::{Answer, AuthorisedRequest, RequestExtensions};
 use crate::reply;
 use crate::state::ApiState;
-use crate::types::action::{ActionView, NewWord, WordKind};
+use crate::types::action::{ActionKind, ActionView, NewAction};
 
 /// The additional policy rule for confirming that an instance does not run on a host where it might still run.
 pub(crate) const CONFIRM_NOT_RUNNING: &str = "os_masakari_api:operator:vouch";
@@ -27,10 +27,10 @@ const MAX_NAME_CHARS: usize = 32;
 pub(crate) async fn submit(
     State(app): State<ApiState>,
     RequestExtensions(extensions): RequestExtensions,
-    AuthorisedRequest { caller, body, .. }: AuthorisedRequest<NewWord>,
+    AuthorisedRequest { caller, body, .. }: AuthorisedRequest<NewAction>,
 ) -> Answer {
-    not_for_monitors(&app, &caller)?;
-    if body.kind == WordKind::Failure && !app.policy.allows(CONFIRM_NOT_RUNNING, &caller) {
+    refuse_monitors(&app, &caller)?;
+    if body.kind == ActionKind::Failure && !app.policy.allows(CONFIRM_NOT_RUNNING, &caller) {
         return Err(ApiError::Forbidden {
             rule: CONFIRM_NOT_RUNNING,
         });
@@ -44,12 +44,12 @@ pub(crate) async fn submit(
         request: ids.own,
     };
     let accepted = match body.kind {
-        WordKind::Approve => requester.of_recovery(&body, OperatorCommand::Approve).await?,
-        WordKind::Abort => requester.of_recovery(&body, OperatorCommand::Reject).await?,
-        WordKind::Success => requester.of_instance(&body, ResolutionKind::Success).await?,
-        WordKind::Failure => requester.of_instance(&body, ResolutionKind::Failure).await?,
-        WordKind::Retry => requester.of_instance(&body, ResolutionKind::Retry).await?,
-        WordKind::Ignore => requester.of_instance(&body, ResolutionKind::Ignore).await?,
+        ActionKind::Approve => requester.of_recovery(&body, OperatorCommand::Approve).await?,
+        ActionKind::Abort => requester.of_recovery(&body, OperatorCommand::Reject).await?,
+        ActionKind::Success => requester.of_instance(&body, ResolutionKind::Success).await?,
+        ActionKind::Failure => requester.of_instance(&body, ResolutionKind::Failure).await?,
+        ActionKind::Retry => requester.of_instance(&body, ResolutionKind::Retry).await?,
+        ActionKind::Ignore => requester.of_instance(&body, ResolutionKind::Ignore).await?,
     };
     app.notify.notify();
     answer(&accepted)
@@ -60,7 +60,7 @@ pub(crate) async fn submit(
 /// # Errors
 ///
 /// 403: the caller is bound to a host.
-pub(crate) fn not_for_monitors(app: &ApiState, caller: &Caller) -> Result<(), ApiError> {
+pub(crate) fn refuse_monitors(app: &ApiState, caller: &Caller) -> Result<(), ApiError> {
     match app.binding.options.host_of(&caller.reporter()) {
         None => Ok(()),
         Some(host) => Err(ApiError::NotYours {
@@ -103,7 +103,7 @@ pub(super) fn refused(why: ActionError) -> ApiError {
         ActionError::Failed(error) if error.denied => ApiError::Denied {
             source: Box::new(error),
         },
-        ActionError::Failed(error) => away(error),
+        ActionError::Failed(error) => database_unavailable(error),
     }
 }
 
@@ -115,7 +115,7 @@ struct Requester<'a> {
 
 impl Requester<'_> {
     /// Writes the intent to the audit log before the action is stored, so that the operator of every action is known.
-    async fn intend(&self, host: &str, recovery: RecoveryId, text: &str) -> Result<(), ApiError> {
+    async fn log_intent(&self, host: &str, recovery: RecoveryId, text: &str) -> Result<(), ApiError> {
         let mut entry = AuditEntry::new(AuditAction::Word, AuditPhase::Intent, host);
         entry.recovery = Some(recovery.to_string());
         entry.operator = Some(self.by.clone());
@@ -127,7 +127,7 @@ impl Requester<'_> {
         })
     }
 
-    async fn of_recovery(&self, body: &NewWord, word: OperatorCommand) -> Result<ActionView, ApiError> {
+    async fn of_recovery(&self, body: &NewAction, word: OperatorCommand) -> Result<ActionView, ApiError> {
         let (kind, wanted) = (body.kind, body.recovery.as_deref());
         if body.instance.is_some() || body.on.is_some() {
             return Err(ApiError::bad_request(format!(
@@ -139,7 +139,13 @@ impl Requester<'_> {
         })?;
         let missing = || ApiError::not_found(format!("No recovery has the id {wanted}."));
         let id: RecoveryId = wanted.parse().map_err(|_| missing())?;
-        let story = self.app.desk.story(id).await.map_err(away)?.ok_or_else(missing)?;
+        let history = self
+            .app
+            .operator_journal
+            .history(id)
+            .await
+            .map_err(database_unavailable)?
+            .ok_or_else(missing)?;
         let view = |already| ActionView {
             word: kind,
             recovery: id,
@@ -147,27 +153,29 @@ impl Requester<'_> {
             by: self.by.clone(),
             already,
         };
-        if actions::is_said(&story, word) {
+        if actions::is_repeated(&history, word) {
             return Ok(view(true));
         }
-        actions::accepts(&story, word, &body.waits).map_err(refused)?;
-        self.intend(&story.summary.host, id, kind.as_str()).await?;
-        let desk = self.app.desk.as_ref();
-        actions::submit(desk, id, word, &body.waits, &self.by)
+        actions::accepts(&history, word, &body.waits).map_err(refused)?;
+        self.log_intent(&history.summary.host, id, kind.as_str()).await?;
+        let operator_journal = self.app.operator_journal.as_ref();
+        actions::submit(operator_journal, id, word, &body.waits, &self.by)
             .await
             .map_err(refused)?;
         Ok(view(false))
     }
 
-    async fn of_instance(&self, body: &NewWord, word: ResolutionKind) -> Result<ActionView, ApiError> {
+    async fn of_instance(&self, body: &NewAction, word: ResolutionKind) -> Result<ActionView, ApiError> {
         let kind = body.kind;
         let wanted = body.instance.as_deref().ok_or_else(|| {
             ApiError::bad_request(format!(
                 "{kind} applies to an instance: set instance to its id or name"
             ))
         })?;
-        let desk = self.app.desk.as_ref();
-        let line = actions::instance(desk, wanted).await.map_err(refused)?;
+        let operator_journal = self.app.operator_journal.as_ref();
+        let line = actions::instance(operator_journal, wanted)
+            .await
+            .map_err(refused)?;
         let id = line.line.recovery;
         if body
             .recovery
@@ -180,16 +188,16 @@ impl Requester<'_> {
         }
         line.accepts(word, body.on.as_deref()).map_err(refused)?;
         if let (ResolutionKind::Success, Some(host)) = (word, body.on.as_deref()) {
-            let seen = self.app.lookout.look().await.map_err(away)?;
-            actions::is_shown_on(&seen, &line, host).map_err(refused)?;
+            let snapshot = self.app.region.snapshot().await.map_err(database_unavailable)?;
+            actions::is_shown_on(&snapshot, &line, host).map_err(refused)?;
         }
         let on = body
             .on
             .as_deref()
             .map_or(String::new(), |host| format!(" on {host}"));
         let text = format!("{kind} of instance {}{on}", line.line.server);
-        self.intend(&line.line.host, id, &text).await?;
-        actions::resolve_instance(desk, &line, word, body.on.clone(), &self.by)
+        self.log_intent(&line.line.host, id, &text).await?;
+        actions::resolve_instance(operator_journal, &line, word, body.on.clone(), &self.by)
             .await
             .map_err(refused)?;
         Ok(ActionView {

@@ -11,7 +11,7 @@ use crate::reply;
 use crate::state::ApiState;
 
 /// The methods to group hosts into segments. The first is the default.
-pub(crate) const BY: &[&str] = &["zone", "aggregate", "rack"];
+pub(crate) const GROUPING_METHODS: &[&str] = &["zone", "aggregate", "rack"];
 
 impl From<QueryError> for ApiError {
     fn from(why: QueryError) -> Self {
@@ -47,11 +47,11 @@ pub(crate) async fn host_return(
 
 /// Returns the segments and hosts that would be created from Nova's data.
 pub(crate) async fn from_nova(State(app): State<ApiState>, params: Params, _: AuthorisedRequest) -> Answer {
-    let by = params.last("by").unwrap_or(BY[0]);
-    if !BY.contains(&by) {
+    let by = params.last("by").unwrap_or(GROUPING_METHODS[0]);
+    if !GROUPING_METHODS.contains(&by) {
         return Err(ApiError::bad_request(format!(
             "Invalid value for by: {by:?} is not one of {}",
-            BY.join(", ")
+            GROUPING_METHODS.join(", ")
         )));
     }
     let zone = params.last("default_zone").filter(|zone| !zone.is_empty());

@@ -9,9 +9,9 @@ use tachi_engine::ports::operator::HostView;
 use tachi_operator::actions;
 use tachi_operator::report_host::{self, FailureReport};
 
-use super::actions::{name_of, not_for_monitors, refused};
-use super::freezes::to_the_end;
-use super::operator::away;
+use super::actions::{name_of, refuse_monitors, refused};
+use super::freezes::run_to_completion;
+use super::operator::database_unavailable;
 use crate::access_log;
 use crate::error::ApiError;
 use crate::extract::{Answer, AuthorisedRequest, Ids, RequestExtensions};
@@ -27,12 +27,12 @@ pub(crate) async fn preview(
     Ids(name): Ids<String>,
     _: AuthorisedRequest,
 ) -> Answer {
-    let view = report_host::named(app.desk.as_ref(), &name)
+    let view = report_host::named(app.operator_journal.as_ref(), &name)
         .await
         .map_err(refused)?;
-    let seen = app.lookout.look().await.map_err(away)?;
-    let nova = report_host::seen_of(&seen, &view.host.name);
-    let preview = report_host::preview(app.freezes.as_ref(), &view, seen.fencing.mode, nova).await;
+    let snapshot = app.region.snapshot().await.map_err(database_unavailable)?;
+    let nova = report_host::nova_state(&snapshot, &view.host.name);
+    let preview = report_host::preview(app.freezes.as_ref(), &view, snapshot.fencing.mode, nova).await;
     reply::ok("failure", &preview.map_err(refused)?)
 }
 
@@ -42,13 +42,13 @@ pub(crate) async fn report(
     Ids(name): Ids<String>,
     RequestExtensions(extensions): RequestExtensions,
     AuthorisedRequest {
-        caller, body, story, ..
+        caller, body, events, ..
     }: AuthorisedRequest<NewFailure>,
 ) -> Answer {
-    not_for_monitors(&app, &caller)?;
+    refuse_monitors(&app, &caller)?;
     let by = actions::signed(&name_of(&caller), Some(&body.reason))
         .map_err(|why| ApiError::bad_request(format!("Invalid input for field/attribute reason: {why}")))?;
-    let view = report_host::named(app.desk.as_ref(), &name)
+    let view = report_host::named(app.operator_journal.as_ref(), &name)
         .await
         .map_err(refused)?;
     let mut new = report_host::notification(&view.host.name, app.clock.wall());
@@ -58,7 +58,7 @@ pub(crate) async fn report(
         message: format!("This reporter may not report {}: {why}.", view.host.name),
     })?;
     let ids = access_log::request_ids(&extensions).unwrap_or_default();
-    to_the_end(write(app, by, ids.own, view, new, story)).await
+    run_to_completion(write(app, by, ids.own, view, new, events)).await
 }
 
 async fn write(
@@ -67,11 +67,11 @@ async fn write(
     request: String,
     view: HostView,
     new: NewNotification,
-    story: Option<RequestEvents>,
+    events: Option<RequestEvents>,
 ) -> Answer {
     let kind = new.kind.as_str();
     let failing = FailureReport {
-        desk: app.desk.as_ref(),
+        operator_journal: app.operator_journal.as_ref(),
         reports: app.registry.as_ref(),
         audit: app.audit.as_ref(),
         by,
@@ -89,8 +89,8 @@ async fn write(
             "accepted"
         };
         metrics::notification(kind, result);
-        if let Some(story) = &story {
-            story.done(
+        if let Some(events) = &events {
+            events.done(
                 &app,
                 Subject::Notification(HandlingMethod::Create, EventSnapshot::Entity(accepted.clone())),
             );

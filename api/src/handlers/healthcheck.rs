@@ -7,13 +7,13 @@ use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::error::ApiError;
-use crate::health::{Finding, HealthOptions};
+use crate::health::{BackendResult, HealthOptions};
 use crate::media;
 use crate::peer::{self, Peer};
 use crate::state::ApiState;
 
 /// The media types of the answer. The first is used when the client has no preference.
-const KINDS: [&str; 3] = ["text/plain", "text/html", "application/json"];
+const MEDIA_TYPES: [&str; 3] = ["text/plain", "text/html", "application/json"];
 
 /// Returns 200 if all checks pass, else 503. A client that may not use the route gets 404.
 pub(crate) async fn answer(State(app): State<ApiState>, request: Request) -> Response {
@@ -25,7 +25,7 @@ pub(crate) async fn answer(State(app): State<ApiState>, request: Request) -> Res
     let port = parts.extensions.get::<Peer>().map(|peer| peer.port);
     let findings = app
         .health
-        .look(app.registry.as_ref(), app.notify.as_ref(), port)
+        .run(app.registry.as_ref(), app.notify.as_ref(), port)
         .await;
     let is_good = findings.iter().all(|finding| finding.is_good);
     let bad = StatusCode::SERVICE_UNAVAILABLE;
@@ -33,7 +33,7 @@ pub(crate) async fn answer(State(app): State<ApiState>, request: Request) -> Res
         return if is_good { StatusCode::NO_CONTENT } else { bad }.into_response();
     }
     let status = if is_good { StatusCode::OK } else { bad };
-    let (kind, body) = match media::best(&parts.headers, &KINDS) {
+    let (kind, body) = match media::best(&parts.headers, &MEDIA_TYPES) {
         "application/json" => ("application/json", json_body(options, &findings)),
         "text/html" => ("text/html; charset=UTF-8", html_body(options, &findings)),
         _ => ("text/plain; charset=UTF-8", reasons(&findings).join("\n")),
@@ -48,11 +48,11 @@ fn may_ask(options: &HealthOptions, request: &Request) -> bool {
 }
 
 /// Returns the reasons of the findings. Without checks there are none, and the service counts as healthy.
-fn reasons(findings: &[Finding]) -> Vec<&'static str> {
+fn reasons(findings: &[BackendResult]) -> Vec<&'static str> {
     findings.iter().map(|finding| finding.reason).collect()
 }
 
-fn json_body(options: &HealthOptions, findings: &[Finding]) -> String {
+fn json_body(options: &HealthOptions, findings: &[BackendResult]) -> String {
     let body = if options.detailed {
         let reasons: Vec<Value> = findings
             .iter()
@@ -67,8 +67,8 @@ fn json_body(options: &HealthOptions, findings: &[Finding]) -> String {
     body.to_string()
 }
 
-fn html_body(options: &HealthOptions, findings: &[Finding]) -> String {
-    let row = |finding: &Finding| {
+fn html_body(options: &HealthOptions, findings: &[BackendResult]) -> String {
+    let row = |finding: &BackendResult| {
         let cells = if options.detailed {
             vec![finding.class, finding.reason, &finding.details]
         } else {

@@ -8,7 +8,7 @@ use tachi_domain::event::{Change, EventSnapshot, ShownHost, Subject};
 use tachi_domain::{HostId, SegmentId};
 use uuid::Uuid;
 
-use super::{named, segments};
+use super::{identifiers, segments};
 use crate::error::{ApiError, ErrorScope, Verb, no_host_in};
 use crate::extract::{Answer, AuthorisedRequest, Ids};
 use crate::query::Params;
@@ -52,10 +52,10 @@ pub(crate) async fn create(
     let new = request.body.into_host_of(owner.id);
     must_be_a_compute_host(&app, &new.name).await?;
     let created = app.registry.create_host(&new).await;
-    if let Some(story) = &request.story {
+    if let Some(events) = &request.events {
         let subject = |known| Subject::Host(Change::Create, known);
         let done = |now: &Host| subject(EventSnapshot::Entity(now.clone()));
-        story.emit_outcome(&app, &created, done, || subject(EventSnapshot::New((new, owner))));
+        events.emit_outcome(&app, &created, done, || subject(EventSnapshot::New((new, owner))));
     }
     let created = created.map_err(|error| ErrorScope::Segment(&segment).refused(error))?;
     reply::with_status(StatusCode::CREATED, "host", &HostView::from(&created))
@@ -67,7 +67,7 @@ pub(crate) async fn show(
     Ids((segment, host)): Ids<SegmentAndHost>,
     _: AuthorisedRequest,
 ) -> Answer {
-    if named::row(&host).is_none() && Uuid::parse_str(&host).is_err() {
+    if identifiers::row(&host).is_none() && Uuid::parse_str(&host).is_err() {
         return Err(ApiError::not_found(format!("No host with id {host}.")));
     }
     let (segment_id, id) = ids(&app, &segment, &host).await?;
@@ -84,7 +84,7 @@ pub(crate) async fn update(
     request: AuthorisedRequest<HostChange>,
 ) -> Answer {
     let (segment_id, id) = ids(&app, &segment, &host).await?;
-    let change = essence(&app, segment_id, id, request.body).await?;
+    let change = effective_change(&app, segment_id, id, request.body).await?;
     let about = ErrorScope::ChangedHost {
         segment: &segment,
         host: &host,
@@ -99,12 +99,12 @@ pub(crate) async fn update(
             must_be_a_compute_host(&app, name).await?;
         }
     }
-    let before = before(&app, segment_id, id, request.story.as_ref()).await;
+    let before = before(&app, segment_id, id, request.events.as_ref()).await;
     let updated = app.registry.update_host(segment_id, id, &change).await;
-    if let (Some(story), Some(before)) = (&request.story, before) {
+    if let (Some(events), Some(before)) = (&request.events, before) {
         let subject = |known| Subject::Host(Change::Update, known);
         let done = |now: &Host| subject(EventSnapshot::Entity(now.clone()));
-        story.emit_outcome(&app, &updated, done, || subject(before.with(&change)));
+        events.emit_outcome(&app, &updated, done, || subject(before.with(&change)));
     }
     let updated = updated.map_err(|error| about.refused(error))?;
     reply::ok("host", &HostView::from(&updated))
@@ -112,7 +112,7 @@ pub(crate) async fn update(
 
 /// Reduces a change to maintenance if all its other fields repeat the current values, as dashboards send them. A change that
 /// only sets maintenance is accepted at any time.
-async fn essence(
+async fn effective_change(
     app: &ApiState,
     segment: SegmentId,
     id: HostId,
@@ -139,11 +139,11 @@ pub(crate) async fn delete(
         host: &host,
         verb: Verb::Delete,
     };
-    let before = before(&app, segment_id, id, request.story.as_ref()).await;
+    let before = before(&app, segment_id, id, request.events.as_ref()).await;
     let deleted = app.registry.delete_host(segment_id, id).await;
-    if let (Some(story), Some(before)) = (&request.story, before) {
+    if let (Some(events), Some(before)) = (&request.events, before) {
         let subject = || Subject::Host(Change::Delete, before.clone());
-        story.emit_outcome(&app, &deleted, |()| subject(), subject);
+        events.emit_outcome(&app, &deleted, |()| subject(), subject);
     }
     deleted.map_err(|error| about.refused(error))?;
     Ok(reply::nothing())
@@ -155,17 +155,17 @@ async fn before(
     app: &ApiState,
     segment: SegmentId,
     id: HostId,
-    story: Option<&RequestEvents>,
+    events: Option<&RequestEvents>,
 ) -> Option<ShownHost> {
-    story?;
+    events?;
     let found = app.registry.get_host(segment, id).await.ok().flatten();
     Some(found.map_or(EventSnapshot::Id(id), EventSnapshot::Entity))
 }
 
 async fn ids(app: &ApiState, segment: &str, host: &str) -> Result<(SegmentId, HostId), ApiError> {
     let missing = || no_host_in(host, segment);
-    let segment = named::segment(app, segment).await?.ok_or_else(missing)?;
-    let host = named::host(app, segment, host).await?.ok_or_else(missing)?;
+    let segment = identifiers::segment(app, segment).await?.ok_or_else(missing)?;
+    let host = identifiers::host(app, segment, host).await?.ok_or_else(missing)?;
     Ok((segment, host))
 }
 

@@ -4,20 +4,20 @@
 use axum::extract::State;
 use http::StatusCode;
 use tachi_domain::RecoveryId;
-use tachi_operator::maintenance::Upkeep;
+use tachi_operator::maintenance::MaintenanceOperator;
 use tachi_operator::{ReporterView, actions};
 
-use super::actions::{name_of, not_for_monitors, refused};
-use super::freezes::to_the_end;
+use super::actions::{name_of, refuse_monitors, refused};
+use super::freezes::run_to_completion;
 use super::monitors::kind_of;
-use super::operator::away;
+use super::operator::database_unavailable;
 use crate::access_log;
 use crate::auth::Caller;
 use crate::error::ApiError;
 use crate::extract::{Answer, AuthorisedRequest, Ids, RequestExtensions};
 use crate::reply;
 use crate::state::ApiState;
-use crate::types::maintenance::{NewLift, NewRetry};
+use crate::types::maintenance::{NewRetry, NewUnmute};
 
 /// The caller of an action and the id of the request.
 struct Requester {
@@ -32,7 +32,7 @@ impl Requester {
         extensions: &http::Extensions,
         reason: Option<&str>,
     ) -> Result<Self, ApiError> {
-        not_for_monitors(app, caller)?;
+        refuse_monitors(app, caller)?;
         let name = actions::signed(&name_of(caller), reason).map_err(|why| {
             ApiError::bad_request(format!("Invalid input for field/attribute reason: {why}"))
         })?;
@@ -43,9 +43,9 @@ impl Requester {
         })
     }
 
-    fn upkeep<'a>(&self, app: &'a ApiState) -> Upkeep<'a> {
-        Upkeep {
-            desk: app.desk.as_ref(),
+    fn maintenance_operator<'a>(&self, app: &'a ApiState) -> MaintenanceOperator<'a> {
+        MaintenanceOperator {
+            operator_journal: app.operator_journal.as_ref(),
             monitors: app.monitors.as_ref(),
             audit: app.audit.as_ref(),
             by: self.name.clone(),
@@ -62,7 +62,11 @@ fn warned(unaudited: Option<&String>) {
 
 /// Lists the reporters that are quarantined, or would be if the limit allowed it.
 pub(crate) async fn reporters(State(app): State<ApiState>, _: AuthorisedRequest) -> Answer {
-    let listed = app.desk.muted_reporters().await.map_err(away)?;
+    let listed = app
+        .operator_journal
+        .muted_reporters()
+        .await
+        .map_err(database_unavailable)?;
     let views: Vec<_> = listed.iter().map(ReporterView::from).collect();
     reply::ok("reporters", &views)
 }
@@ -72,11 +76,11 @@ pub(crate) async fn unmute(
     State(app): State<ApiState>,
     Ids(reporter): Ids<String>,
     RequestExtensions(extensions): RequestExtensions,
-    AuthorisedRequest { caller, body, .. }: AuthorisedRequest<NewLift>,
+    AuthorisedRequest { caller, body, .. }: AuthorisedRequest<NewUnmute>,
 ) -> Answer {
     let by = Requester::of(&app, &caller, &extensions, body.reason.as_deref())?;
-    to_the_end(async move {
-        let done = by.upkeep(&app).unmute(&reporter).await.map_err(refused)?;
+    run_to_completion(async move {
+        let done = by.maintenance_operator(&app).unmute(&reporter).await.map_err(refused)?;
         tracing::info!(reporter = %done.view.lifted.reporter, by = %done.view.by, "reporter is no longer muted");
         warned(done.unaudited.as_ref());
         reply::ok("lift", &done.view)
@@ -93,8 +97,12 @@ pub(crate) async fn forget(
 ) -> Answer {
     let by = Requester::of(&app, &caller, &extensions, None)?;
     let kind = kind_of(&kind)?;
-    to_the_end(async move {
-        let done = by.upkeep(&app).forget(&host, kind).await.map_err(refused)?;
+    run_to_completion(async move {
+        let done = by
+            .maintenance_operator(&app)
+            .forget(&host, kind)
+            .await
+            .map_err(refused)?;
         tracing::info!(host, %kind, by = %done.view.by, "monitor removed");
         warned(done.unaudited.as_ref());
         reply::ok("monitor", &done.view)
@@ -112,9 +120,9 @@ pub(crate) async fn retry(
     let by = Requester::of(&app, &caller, &extensions, body.reason.as_deref())?;
     let missing = || ApiError::not_found(format!("No recovery has the id {id}."));
     let id: RecoveryId = id.parse().map_err(|_| missing())?;
-    to_the_end(async move {
+    run_to_completion(async move {
         let now = app.clock.wall();
-        let done = by.upkeep(&app).retry(id, now).await.map_err(refused)?;
+        let done = by.maintenance_operator(&app).retry(id, now).await.map_err(refused)?;
         let view = &done.view;
         tracing::info!(recovery = %view.recovery, of = %id, by = %view.by, already = view.already, "operator requested another attempt of a recovery");
         warned(done.unaudited.as_ref());

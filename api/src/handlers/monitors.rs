@@ -13,7 +13,7 @@ use crate::extract::{Answer, AuthorisedRequest, Ids};
 use crate::monitor_heartbeats::RejectedHeartbeat;
 use crate::reply;
 use crate::state::ApiState;
-use crate::types::heartbeat::NewSignature;
+use crate::types::heartbeat::NewHeartbeat;
 
 /// The header with the hosts that have lost planes and that Nova shows down.
 const DOWN_IN_NOVA: &str = "x-tachi-down-in-nova";
@@ -26,22 +26,22 @@ const MAX_DOWN_BYTES: usize = 6_000;
 pub(crate) async fn heartbeat(
     State(app): State<ApiState>,
     Ids((host, kind)): Ids<(String, String)>,
-    AuthorisedRequest { caller, body, .. }: AuthorisedRequest<NewSignature>,
+    AuthorisedRequest { caller, body, .. }: AuthorisedRequest<NewHeartbeat>,
 ) -> Answer {
     let kind = kind_of(&kind)?;
     let is_admitted = || app.policy.allows(evidence::RULE, &caller);
     let reporter = caller.reporter();
     app.binding
         .options
-        .may_sign(&reporter, is_admitted, &host)
+        .check_heartbeat(&reporter, is_admitted, &host)
         .map_err(|why| ApiError::NotYours {
             message: format!("This caller may not send heartbeats for monitors of {host}: {why}."),
         })?;
     let bound = app.binding.options.host_of(&reporter).as_deref() == Some(host.as_str());
-    let signature = body.of(host.clone(), kind, bound, app.clock.wall());
-    let planes = signature.planes.iter().flatten();
+    let heartbeat = body.of(host.clone(), kind, bound, app.clock.wall());
+    let planes = heartbeat.planes.iter().flatten();
     let cut_off: BTreeSet<String> = planes.map(|(host, _)| host.clone()).collect();
-    app.signs.take(signature).map_err(|refused| match refused {
+    app.heartbeats.take(heartbeat).map_err(|refused| match refused {
         RejectedHeartbeat::UnknownHost => ApiError::not_found(format!(
             "Host {host} is in no failover segment, and its monitor watches no host in one: the heartbeat is ignored."
         )),
@@ -60,8 +60,8 @@ async fn down_in_nova(app: &ApiState, cut_off: &BTreeSet<String>) -> Option<Head
     if cut_off.is_empty() {
         return None;
     }
-    let seen = app.lookout.look_lately().await.ok()?;
-    let computes = seen.facts.computes.iter().flat_map(|known| &known.value);
+    let snapshot = app.region.cached_snapshot().await.ok()?;
+    let computes = snapshot.facts.computes.iter().flat_map(|known| &known.value);
     let mut left = MAX_DOWN_BYTES;
     let down: Vec<&str> = computes
         .filter(|one| !one.up && !one.cell_down && cut_off.contains(&one.host))
@@ -77,11 +77,11 @@ async fn down_in_nova(app: &ApiState, cut_off: &BTreeSet<String>) -> Option<Head
 }
 
 /// Parses the kind of monitor in a path.
-pub(super) fn kind_of(word: &str) -> Result<MonitorKind, ApiError> {
-    MonitorKind::from_word(word).ok_or_else(|| {
+pub(super) fn kind_of(text: &str) -> Result<MonitorKind, ApiError> {
+    MonitorKind::from_value(text).ok_or_else(|| {
         let kinds: Vec<&str> = MonitorKind::ALL.iter().map(|kind| kind.as_str()).collect();
         ApiError::not_found(format!(
-            "Unknown kind of monitor {word:?}; valid kinds: {}.",
+            "Unknown kind of monitor {text:?}; valid kinds: {}.",
             kinds.join(", ")
         ))
     })

@@ -8,7 +8,7 @@ use tachi_domain::event::{EventSnapshot, HandlingMethod, Subject};
 use tachi_domain::refusal::RefusalReason;
 use tachi_engine::ports::RegistryError;
 
-use super::named;
+use super::identifiers;
 use crate::binding;
 use crate::error::{ApiError, ErrorScope};
 use crate::evidence;
@@ -57,7 +57,7 @@ pub(crate) async fn create(
     let evidence = evidence::given(&app, &request.caller, &request.headers, &new);
     new.evidence = evidence.inspect_err(|_| refused(&new, RefusalReason::Malformed))?;
     if !app.policy.is_admin(&request.caller) {
-        let taken = app.report_limit.take(&new, app.clock.boot());
+        let taken = app.report_limit.count(&new, app.clock.boot());
         taken.map_err(|wait| {
             metrics::notification(new.kind.as_str(), "limited");
             refused(&new, RefusalReason::TooMany);
@@ -89,10 +89,10 @@ pub(crate) async fn create(
     if let Err(error) = &accepted {
         refused(&new, refusals::reason(error));
     }
-    if let Some(story) = &request.story {
+    if let Some(events) = &request.events {
         let subject = |known| Subject::Notification(HandlingMethod::Create, known);
         let done = |now: &Notification| subject(EventSnapshot::Entity(now.clone()));
-        story.emit_outcome(&app, &accepted, done, || subject(EventSnapshot::New(new.clone())));
+        events.emit_outcome(&app, &accepted, done, || subject(EventSnapshot::New(new.clone())));
     }
     let accepted = accepted.map_err(|error| about.refused(error))?;
     if set_aside(&accepted) {
@@ -138,7 +138,7 @@ pub(crate) async fn show(
 /// Returns the notification that a path identifies.
 pub(super) async fn find(app: &ApiState, id: &str) -> Result<Notification, ApiError> {
     let missing = || ApiError::not_found(format!("No notification with id {id}."));
-    let id = named::notification(app, id).await?.ok_or_else(missing)?;
+    let id = identifiers::notification(app, id).await?.ok_or_else(missing)?;
     let found = app.registry.get_notification(id).await;
     found
         .map_err(|error| ErrorScope::Nothing.refused(error))?

@@ -26,10 +26,10 @@ use crate::state::ApiState;
 const DEFAULT_SPAN_SECONDS: i64 = 1_200;
 
 /// The formats of a recovery's report. The first is the default.
-pub(crate) const REPORTS: &[&str] = &["md", "html"];
+pub(crate) const REPORT_FORMATS: &[&str] = &["md", "html"];
 
 /// Returns 503 for a database error, because the database may recover.
-pub(crate) fn away(error: JournalError) -> ApiError {
+pub(crate) fn database_unavailable(error: JournalError) -> ApiError {
     ApiError::Unavailable {
         service: "The database",
         source: Box::new(error),
@@ -38,33 +38,38 @@ pub(crate) fn away(error: JournalError) -> ApiError {
 
 /// Returns the assessment of the whole region.
 pub(crate) async fn situation(State(app): State<ApiState>, _: AuthorisedRequest) -> Answer {
-    let seen = app.lookout.look().await.map_err(away)?;
-    reply::ok("situation", &SituationView::from(seen.as_ref()))
+    let snapshot = app.region.snapshot().await.map_err(database_unavailable)?;
+    reply::ok("situation", &SituationView::from(snapshot.as_ref()))
 }
 
 /// Lists findings, most severe first.
 pub(crate) async fn findings(State(app): State<ApiState>, _: AuthorisedRequest) -> Answer {
-    let seen = app.lookout.look().await.map_err(away)?;
-    let all: Vec<_> = seen.situation.findings.iter().map(FindingView::from).collect();
+    let snapshot = app.region.snapshot().await.map_err(database_unavailable)?;
+    let all: Vec<_> = snapshot
+        .situation
+        .findings
+        .iter()
+        .map(FindingView::from)
+        .collect();
     reply::ok("findings", &all)
 }
 
 /// Lists all hosts with their assessment.
 pub(crate) async fn hosts(State(app): State<ApiState>, _: AuthorisedRequest) -> Answer {
-    let seen = app.lookout.look().await.map_err(away)?;
-    reply::ok("hosts", &HostView::all(&seen))
+    let snapshot = app.region.snapshot().await.map_err(database_unavailable)?;
+    reply::ok("hosts", &HostView::all(&snapshot))
 }
 
 /// Returns the capacity forecast for the loss of hosts.
 pub(crate) async fn forecast(State(app): State<ApiState>, params: Params, _: AuthorisedRequest) -> Answer {
-    let seen = app.lookout.look().await.map_err(away)?;
+    let snapshot = app.region.snapshot().await.map_err(database_unavailable)?;
     let lose = params.last("lose").unwrap_or_default();
     let lose: Vec<&str> = lose
         .split(',')
         .map(str::trim)
         .filter(|name| !name.is_empty())
         .collect();
-    let view = ForecastView::of(&seen, params.last("segment"), &lose).map_err(|why| match why {
+    let view = ForecastView::of(&snapshot, params.last("segment"), &lose).map_err(|why| match why {
         ForecastError::Unknown(text) => ApiError::not_found(text),
         ForecastError::OfSeveral(text) => ApiError::bad_request(text),
     })?;
@@ -73,7 +78,10 @@ pub(crate) async fn forecast(State(app): State<ApiState>, params: Params, _: Aut
 
 /// Returns the scheduled jobs of the engines.
 pub(crate) async fn schedule(State(app): State<ApiState>, _: AuthorisedRequest) -> Answer {
-    reply::ok("schedule", &app.lookout.schedule().await.map_err(away)?)
+    reply::ok(
+        "schedule",
+        &app.region.schedule().await.map_err(database_unavailable)?,
+    )
 }
 
 /// Explains the protection state of a host.
@@ -82,8 +90,11 @@ pub(crate) async fn of_host(
     Ids(name): Ids<String>,
     _: AuthorisedRequest,
 ) -> Answer {
-    let seen = app.lookout.look().await.map_err(away)?;
-    explained(&seen, &name, |one| matches!(one.subject, HostOrInstance::Host(_))).ok_or_else(|| {
+    let snapshot = app.region.snapshot().await.map_err(database_unavailable)?;
+    explained(&snapshot, &name, |one| {
+        matches!(one.subject, HostOrInstance::Host(_))
+    })
+    .ok_or_else(|| {
         ApiError::not_found(format!(
             "No host has the name {name}: it is in no segment, and not among the hosts read from Nova."
         ))
@@ -104,10 +115,14 @@ pub(crate) async fn past(
     let span = Span { from, to };
     let lasts =
         u64::try_from(to.micros_since(from)).map_err(|_| ApiError::bad_request("`to` is before `from`"))?;
-    if Duration::from_micros(lasts) > past::LONGEST {
+    if Duration::from_micros(lasts) > past::MAX_SPAN {
         return Err(ApiError::bad_request("`from` and `to` are more than a day apart"));
     }
-    let found = app.desk.past(&name, span).await.map_err(away)?;
+    let found = app
+        .operator_journal
+        .past(&name, span)
+        .await
+        .map_err(database_unavailable)?;
     let missing = || ApiError::not_found(format!("{} {name}.", past::NOTHING));
     reply::ok("past", &PastView::of(&found.ok_or_else(missing)?, span))
 }
@@ -118,12 +133,12 @@ pub(crate) async fn of_instance(
     Ids(name): Ids<String>,
     _: AuthorisedRequest,
 ) -> Answer {
-    let seen = app.lookout.look().await.map_err(away)?;
-    let found = explained(&seen, &name, |one| {
+    let snapshot = app.region.snapshot().await.map_err(database_unavailable)?;
+    let found = explained(&snapshot, &name, |one| {
         matches!(one.subject, HostOrInstance::Instance(_))
     });
     found.ok_or_else(|| {
-        let listed = match seen.situation.instances {
+        let listed = match snapshot.situation.instances {
             Some(_) => "",
             None => " No engine has listed Nova's instances yet.",
         };
@@ -131,10 +146,14 @@ pub(crate) async fn of_instance(
     })?
 }
 
-fn explained(seen: &RegionSnapshot, name: &str, is_wanted: fn(&Explanation<'_>) -> bool) -> Option<Answer> {
-    let found = seen.situation.explain(name);
+fn explained(
+    snapshot: &RegionSnapshot,
+    name: &str,
+    is_wanted: fn(&Explanation<'_>) -> bool,
+) -> Option<Answer> {
+    let found = snapshot.situation.explain(name);
     let found = found.iter().filter(|one| is_wanted(one));
-    let views: Vec<_> = found.map(|one| ExplanationView::of(seen, one)).collect();
+    let views: Vec<_> = found.map(|one| ExplanationView::of(snapshot, one)).collect();
     (!views.is_empty()).then(|| reply::ok("explanations", &views))
 }
 
@@ -145,10 +164,14 @@ pub(crate) async fn instances(State(app): State<ApiState>, params: Params, _: Au
     } else {
         MoveFilter::Unsettled
     };
-    let mut lines = app.desk.moves(filter).await.map_err(away)?;
+    let mut lines = app
+        .operator_journal
+        .moves(filter)
+        .await
+        .map_err(database_unavailable)?;
     if filter == MoveFilter::NeedsPerson && !lines.is_empty() {
-        let seen = app.lookout.look().await.map_err(away)?;
-        lines.retain(|line| seen.still_waits(line));
+        let snapshot = app.region.snapshot().await.map_err(database_unavailable)?;
+        lines.retain(|line| snapshot.still_waits(line));
     }
     let lines = lines.into_iter().map(VmoveLine::from);
     let views: Vec<_> = lines.map(|line| VmoveView::from(&line)).collect();
@@ -177,15 +200,22 @@ pub(crate) async fn recoveries(State(app): State<ApiState>, params: Params, _: A
         before: marker(&app, &params).await?,
         limit: Some(limit),
     };
-    let rows = if filter.id.as_deref().is_none_or(begins_an_id) {
-        app.desk.find_recoveries(&filter).await.map_err(away)?
+    let rows = if filter.id.as_deref().is_none_or(is_id_prefix) {
+        app.operator_journal
+            .find_recoveries(&filter)
+            .await
+            .map_err(database_unavailable)?
     } else {
         Vec::new()
     };
     let mut views: Vec<_> = rows.iter().map(RecoveryView::from).collect();
     if params.boolean("downtime")?.unwrap_or_default() || filter.instance.is_some() {
         let notifications: Vec<_> = rows.iter().map(|row| row.notification).collect();
-        let moved = app.desk.moved(&notifications).await.map_err(away)?;
+        let moved = app
+            .operator_journal
+            .moved(&notifications)
+            .await
+            .map_err(database_unavailable)?;
         let shown = views.into_iter().zip(&rows);
         views = shown
             .map(|(view, row)| view.with(row, &moved, filter.instance.as_deref()))
@@ -195,7 +225,7 @@ pub(crate) async fn recoveries(State(app): State<ApiState>, params: Params, _: A
 }
 
 /// True if `text` can be the beginning of an id. Other characters match no id, and `%` is a wildcard in the database.
-fn begins_an_id(text: &str) -> bool {
+fn is_id_prefix(text: &str) -> bool {
     text.chars().all(|c| c.is_ascii_hexdigit() || c == '-')
 }
 
@@ -211,7 +241,11 @@ async fn marker(app: &ApiState, params: &Params) -> Result<Option<RecoveryId>, A
         limit: Some(1),
         ..RecoveryFilter::default()
     };
-    let found = app.desk.find_recoveries(&one).await.map_err(away)?;
+    let found = app
+        .operator_journal
+        .find_recoveries(&one)
+        .await
+        .map_err(database_unavailable)?;
     if found.is_empty() {
         return Err(marker_not_found(text));
     }
@@ -224,15 +258,20 @@ pub(crate) async fn recovery(
     Ids(id): Ids<String>,
     _: AuthorisedRequest,
 ) -> Answer {
-    let (_, story) = story(&app, &id).await?;
-    reply::ok("recovery", &story)
+    let (_, history) = history(&app, &id).await?;
+    reply::ok("recovery", &history)
 }
 
-async fn story(app: &ApiState, id: &str) -> Result<(RecoveryId, RecoveryHistoryView), ApiError> {
+async fn history(app: &ApiState, id: &str) -> Result<(RecoveryId, RecoveryHistoryView), ApiError> {
     let missing = || ApiError::not_found(format!("No recovery has the id {id}."));
     let id: RecoveryId = id.parse().map_err(|_| missing())?;
-    let story = app.desk.story(id).await.map_err(away)?.ok_or_else(missing)?;
-    Ok((id, RecoveryHistoryView::from(&story)))
+    let history = app
+        .operator_journal
+        .history(id)
+        .await
+        .map_err(database_unavailable)?
+        .ok_or_else(missing)?;
+    Ok((id, RecoveryHistoryView::from(&history)))
 }
 
 /// Returns the report of a recovery as a file: browsers download it, and do not render it in the API's origin.
@@ -249,12 +288,12 @@ pub(crate) async fn report(
         other => {
             return Err(ApiError::bad_request(format!(
                 "Invalid value for format: {other:?} is not one of {}",
-                REPORTS.join(", ")
+                REPORT_FORMATS.join(", ")
             )));
         }
     };
-    let (id, story) = story(&app, &id).await?;
-    let report = RecoveryReport::of(&story);
+    let (id, history) = history(&app, &id).await?;
+    let report = RecoveryReport::of(&history);
     let text = if format == "html" {
         report.html()
     } else {

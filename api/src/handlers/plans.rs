@@ -8,12 +8,12 @@ use axum::extract::State;
 use http::StatusCode;
 use tachi_domain::recovery::RecoveryKind;
 use tachi_engine::ports::operator::HostView;
-use tachi_operator::planning::{self, Away, BegunPlan, HostService, InvalidPlan, PlanRequest, Planner};
+use tachi_operator::plans::{self, AwayInstance, BegunPlan, HostService, InvalidPlan, PlanRequest, Planner};
 use tachi_operator::{AwayView, FailurePreview, GivebackView, RegionSnapshot, Time, report_host};
 
-use super::actions::{name_of, not_for_monitors, refused};
-use super::freezes::to_the_end;
-use super::operator::away;
+use super::actions::{name_of, refuse_monitors, refused};
+use super::freezes::run_to_completion;
+use super::operator::database_unavailable;
 use crate::access_log;
 use crate::auth::Caller;
 use crate::error::ApiError;
@@ -31,17 +31,17 @@ struct HostSnapshot {
     against: Option<String>,
 }
 
-async fn look(app: &ApiState, name: &str, kind: RecoveryKind) -> Result<HostSnapshot, ApiError> {
-    let view = report_host::named(app.desk.as_ref(), name)
+async fn snapshot(app: &ApiState, name: &str, kind: RecoveryKind) -> Result<HostSnapshot, ApiError> {
+    let view = report_host::named(app.operator_journal.as_ref(), name)
         .await
         .map_err(refused)?;
-    let seen = app.lookout.look().await.map_err(away)?;
-    let freezes = app.freezes.freezes().await.map_err(away)?;
-    let (service, unknown) = match planning::service_in(&seen, &view.host.name) {
+    let seen = app.region.snapshot().await.map_err(database_unavailable)?;
+    let freezes = app.freezes.freezes().await.map_err(database_unavailable)?;
+    let (service, unknown) = match plans::service_in(&seen, &view.host.name) {
         Ok(service) => (service, None),
         Err(why) => (None, Some(why)),
     };
-    let against = planning::preconditions(kind, &view, &freezes, &seen, service.as_ref());
+    let against = plans::preconditions(kind, &view, &freezes, &seen, service.as_ref());
     Ok(HostSnapshot {
         view,
         seen,
@@ -57,13 +57,13 @@ pub(crate) async fn drain_outlook(
     Ids(name): Ids<String>,
     _: AuthorisedRequest,
 ) -> Answer {
-    let looked = look(&app, &name, RecoveryKind::Drain).await?;
-    let host = looked.view.host.name;
-    let consequences = looked.service.as_ref();
-    let consequences = consequences.map(|service| planning::drain_comes_to(&host, service));
+    let target = snapshot(&app, &name, RecoveryKind::Drain).await?;
+    let host = target.view.host.name;
+    let consequences = target.service.as_ref();
+    let consequences = consequences.map(|service| plans::drain_consequences(&host, service));
     let preview = FailurePreview {
         host,
-        against: looked.against,
+        against: target.against,
         consequences: consequences.unwrap_or_default(),
     };
     reply::ok("drain", &preview)
@@ -75,12 +75,12 @@ pub(crate) async fn giveback_outlook(
     Ids(name): Ids<String>,
     _: AuthorisedRequest,
 ) -> Answer {
-    let looked = look(&app, &name, RecoveryKind::Giveback).await?;
-    let all = moved(&app, &looked).await?;
+    let target = snapshot(&app, &name, RecoveryKind::Giveback).await?;
+    let all = moved(&app, &target).await?;
     let preview = GivebackView {
-        host: looked.view.host.name,
-        against: looked.against,
-        seen_at: looked
+        host: target.view.host.name,
+        against: target.against,
+        seen_at: target
             .seen
             .facts
             .instances
@@ -91,10 +91,10 @@ pub(crate) async fn giveback_outlook(
     reply::ok("giveback", &preview)
 }
 
-async fn moved(app: &ApiState, looked: &HostSnapshot) -> Result<Vec<Away>, ApiError> {
-    let (plans, desk) = (app.plans.as_ref(), app.desk.as_ref());
-    let all = planning::seen_away(plans, desk, &looked.seen, &looked.view.host.name).await;
-    all.map_err(away)
+async fn moved(app: &ApiState, target: &HostSnapshot) -> Result<Vec<AwayInstance>, ApiError> {
+    let (plans, operator_journal) = (app.plans.as_ref(), app.operator_journal.as_ref());
+    let all = plans::list_away(plans, operator_journal, &target.seen, &target.view.host.name).await;
+    all.map_err(database_unavailable)
 }
 
 /// Starts a drain.
@@ -122,10 +122,10 @@ async fn plan(
     name: String,
     extensions: &http::Extensions,
     caller: &Caller,
-    wish: PlanRequest,
+    plan_request: PlanRequest,
 ) -> Answer {
-    not_for_monitors(&app, caller)?;
-    let wish = wish.validate().map_err(|why| {
+    refuse_monitors(&app, caller)?;
+    let plan_request = plan_request.validate().map_err(|why| {
         let (field, why) = match why {
             InvalidPlan::Lasts(why) => ("lasts_seconds", why),
             InvalidPlan::Limit(why) => ("limit_seconds", why),
@@ -134,47 +134,55 @@ async fn plan(
         ApiError::bad_request(format!("Invalid input for field/attribute {field}: {why}"))
     })?;
     let ids = access_log::request_ids(extensions).unwrap_or_default();
-    to_the_end(write(app, name, name_of(caller), ids.own, wish)).await
+    run_to_completion(write(app, name, name_of(caller), ids.own, plan_request)).await
 }
 
-async fn write(app: ApiState, name: String, by: String, request: String, wish: PlanRequest) -> Answer {
+async fn write(
+    app: ApiState,
+    name: String,
+    by: String,
+    request: String,
+    plan_request: PlanRequest,
+) -> Answer {
     let planner = Planner {
-        desk: app.desk.as_ref(),
+        operator_journal: app.operator_journal.as_ref(),
         plans: app.plans.as_ref(),
         audit: app.audit.as_ref(),
         by,
         request: Some(request),
     };
-    let looked = look(&app, &name, wish.kind).await?;
-    let already = planner.already(&looked.view, &wish, app.clock.wall()).await;
-    if let Some(already) = already.map_err(away)? {
+    let target = snapshot(&app, &name, plan_request.kind).await?;
+    let already = planner
+        .already(&target.view, &plan_request, app.clock.wall())
+        .await;
+    if let Some(already) = already.map_err(database_unavailable)? {
         return answer(&already);
     }
-    if let Some(why) = &looked.against {
-        return Err(refused(planning::refused(why)));
+    if let Some(why) = &target.against {
+        return Err(refused(plans::refused(why)));
     }
-    let instances = if wish.kind == RecoveryKind::Giveback {
-        let instances = planning::given_back(&moved(&app, &looked).await?);
+    let instances = if plan_request.kind == RecoveryKind::Giveback {
+        let instances = plans::instances_to_return(&moved(&app, &target).await?);
         if instances.is_empty() {
             let why = format!(
                 "no instance that was moved away from {} can move back",
-                looked.view.host.name
+                target.view.host.name
             );
-            return Err(refused(planning::refused(&why)));
+            return Err(refused(plans::refused(&why)));
         }
         instances
     } else {
         BTreeMap::new()
     };
-    let begun = planner.plan(&looked.view, &wish, instances).await;
-    let begun = begun.map_err(refused)?;
-    let view = &begun.view;
+    let started = planner.plan(&target.view, &plan_request, instances).await;
+    let started = started.map_err(refused)?;
+    let view = &started.view;
     tracing::info!(recovery = %view.recovery, host = %view.host, by = %view.by, kind = %view.kind, "plan accepted");
-    if let Some(why) = &begun.unaudited {
+    if let Some(why) = &started.unaudited {
         tracing::warn!(%why, "failed to write an operator action to the audit log");
     }
     app.notify.notify();
-    answer(&begun)
+    answer(&started)
 }
 
 fn answer(planned: &BegunPlan) -> Answer {

@@ -7,7 +7,7 @@ use tachi_domain::entity::Segment;
 use tachi_domain::entity::segment::{NewSegment, SegmentChange, SegmentFilter};
 use tachi_domain::event::{Change, EventSnapshot, ShownSegment, Subject};
 
-use super::named;
+use super::identifiers;
 use crate::error::{ApiError, ErrorScope, Verb, no_segment};
 use crate::extract::{Answer, AuthorisedRequest, Ids};
 use crate::query::Params;
@@ -34,10 +34,10 @@ pub(crate) async fn list(State(app): State<ApiState>, params: Params, _: Authori
 /// Creates a segment (S2).
 pub(crate) async fn create(State(app): State<ApiState>, request: AuthorisedRequest<NewSegment>) -> Answer {
     let created = app.registry.create_segment(&request.body).await;
-    if let Some(story) = &request.story {
+    if let Some(events) = &request.events {
         let subject = |known| Subject::Segment(Change::Create, known);
         let done = |now: &Segment| subject(EventSnapshot::Entity(now.clone()));
-        story.emit_outcome(&app, &created, done, || {
+        events.emit_outcome(&app, &created, done, || {
             subject(EventSnapshot::New(request.body.clone()))
         });
     }
@@ -57,13 +57,13 @@ pub(crate) async fn update(
     request: AuthorisedRequest<SegmentChange>,
 ) -> Answer {
     let segment = resolve(&app, &id).await?;
-    let change = essence(&app, segment, request.body).await?;
-    let before = before(&app, segment, request.story.as_ref()).await;
+    let change = effective_change(&app, segment, request.body).await?;
+    let before = before(&app, segment, request.events.as_ref()).await;
     let updated = app.registry.update_segment(segment, &change).await;
-    if let (Some(story), Some(before)) = (&request.story, before) {
+    if let (Some(events), Some(before)) = (&request.events, before) {
         let subject = |known| Subject::Segment(Change::Update, known);
         let done = |now: &Segment| subject(EventSnapshot::Entity(now.clone()));
-        story.emit_outcome(&app, &updated, done, || subject(before.with(&change)));
+        events.emit_outcome(&app, &updated, done, || subject(before.with(&change)));
     }
     let updated = updated.map_err(|error| ErrorScope::ChangedSegment(&id, Verb::Update).refused(error))?;
     reply::ok("segment", &SegmentView::from(&updated))
@@ -71,7 +71,11 @@ pub(crate) async fn update(
 
 /// Reduces a change to `enabled` if all its other fields repeat the current values, as dashboards send them. A change that only
 /// sets `enabled` is accepted at any time.
-async fn essence(app: &ApiState, id: SegmentId, change: SegmentChange) -> Result<SegmentChange, ApiError> {
+async fn effective_change(
+    app: &ApiState,
+    id: SegmentId,
+    change: SegmentChange,
+) -> Result<SegmentChange, ApiError> {
     if change.enabled.is_none() || change.only_enables() {
         return Ok(change);
     }
@@ -88,11 +92,11 @@ pub(crate) async fn delete(
     request: AuthorisedRequest,
 ) -> Answer {
     let segment = resolve(&app, &id).await?;
-    let before = before(&app, segment, request.story.as_ref()).await;
+    let before = before(&app, segment, request.events.as_ref()).await;
     let deleted = app.registry.delete_segment(segment).await;
-    if let (Some(story), Some(before)) = (&request.story, before) {
+    if let (Some(events), Some(before)) = (&request.events, before) {
         let subject = || Subject::Segment(Change::Delete, before.clone());
-        story.emit_outcome(&app, &deleted, |()| subject(), subject);
+        events.emit_outcome(&app, &deleted, |()| subject(), subject);
     }
     deleted.map_err(|error| ErrorScope::ChangedSegment(&id, Verb::Delete).refused(error))?;
     Ok(reply::nothing())
@@ -100,8 +104,8 @@ pub(crate) async fn delete(
 
 /// Returns the segment before a change, if an event will report it. If the segment cannot be read, the event gets its id only:
 /// the change itself will report the error.
-async fn before(app: &ApiState, id: SegmentId, story: Option<&RequestEvents>) -> Option<ShownSegment> {
-    story?;
+async fn before(app: &ApiState, id: SegmentId, events: Option<&RequestEvents>) -> Option<ShownSegment> {
+    events?;
     let found = app.registry.get_segment(id).await.ok().flatten();
     Some(found.map_or(EventSnapshot::Id(id), EventSnapshot::Entity))
 }
@@ -116,5 +120,5 @@ pub(super) async fn find(app: &ApiState, id: &str) -> Result<Segment, ApiError> 
 
 /// Returns the id of the segment that a path identifies.
 pub(super) async fn resolve(app: &ApiState, id: &str) -> Result<SegmentId, ApiError> {
-    named::segment(app, id).await?.ok_or_else(|| no_segment(id))
+    identifiers::segment(app, id).await?.ok_or_else(|| no_segment(id))
 }

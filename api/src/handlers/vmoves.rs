@@ -6,7 +6,7 @@ use tachi_domain::entity::Vmove;
 use tachi_domain::entity::notification::NotificationType;
 use tachi_domain::entity::vmove::VmoveFilter;
 
-use super::{named, notifications};
+use super::{identifiers, notifications};
 use crate::error::{ApiError, ErrorScope};
 use crate::extract::{Answer, AuthorisedRequest, Ids};
 use crate::query::Params;
@@ -42,7 +42,9 @@ pub(crate) async fn show(
 ) -> Answer {
     let owner = owner(&app, &notification).await?;
     let missing = || ApiError::not_found(format!("No vm move with id {vmove}."));
-    let id = named::vmove(&app, owner, &vmove).await?.ok_or_else(missing)?;
+    let id = identifiers::vmove(&app, owner, &vmove)
+        .await?
+        .ok_or_else(missing)?;
     let found = app.registry.get_vmove(owner, id).await;
     let found = found
         .map_err(|error| ErrorScope::Nothing.refused(error))?

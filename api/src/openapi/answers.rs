@@ -42,7 +42,7 @@ pub(super) const REFUSALS: &[Refusal] = &[
 ];
 
 /// The error statuses of every route that needs a token.
-const ANY: &[u16] = &[400, 401, 406, 413, 414, 415, 431, 500, 503];
+const COMMON_STATUSES: &[u16] = &[400, 401, 406, 413, 414, 415, 431, 500, 503];
 
 /// Returns the shared error responses.
 pub(super) fn all() -> Value {
@@ -117,7 +117,7 @@ pub(super) fn of(operation: &Operation) -> Value {
     let open = matches!(operation.success, Success::Open(..));
     let mut statuses: Vec<u16> = operation.refusals.iter().map(|(status, _)| *status).collect();
     if !open {
-        statuses.extend(ANY);
+        statuses.extend(COMMON_STATUSES);
         if operation.rule().is_some() {
             statuses.push(403);
         }

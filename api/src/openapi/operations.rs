@@ -25,8 +25,8 @@ pub(super) struct Operation {
     pub(super) about: &'static str,
     pub(super) list: Option<List>,
     /// The query parameters of an operation that is not a registry list.
-    pub(super) asked: &'static [Filter],
-    pub(super) body: Option<Sent>,
+    pub(super) query: &'static [Filter],
+    pub(super) body: Option<RequestBody>,
     pub(super) success: Success,
     /// Statuses with a special cause, or that not every route has.
     pub(super) refusals: &'static [(u16, &'static str)],
@@ -64,12 +64,12 @@ pub(super) enum FilterKind {
     Time,
     Number,
     /// One of these values.
-    Word(&'static [&'static str]),
+    OneOf(&'static [&'static str]),
 }
 
 /// A request body, with its schema and examples.
 #[derive(Clone, Copy)]
-pub(super) struct Sent {
+pub(super) struct RequestBody {
     pub(super) schema: fn() -> Value,
     pub(super) examples: fn() -> Value,
 }
@@ -141,7 +141,7 @@ const fn boolean(name: &'static str, about: &'static str) -> Filter {
 }
 
 /// The default values of an operation.
-const PLAIN: Operation = Operation {
+const DEFAULT_OPERATION: Operation = Operation {
     method: Method::GET,
     path: "",
     id: Cow::Borrowed(""),
@@ -149,7 +149,7 @@ const PLAIN: Operation = Operation {
     summary: "",
     about: "",
     list: None,
-    asked: &[],
+    query: &[],
     body: None,
     success: Success::Nothing,
     refusals: &[],
@@ -171,8 +171,8 @@ pub(super) fn table() -> Vec<Operation> {
 
 /// Returns the operations that always answer 405. Their texts are generated.
 fn never() -> Vec<Operation> {
-    let refused = routes().into_iter().filter(|route| route.refused);
-    refused
+    let not_allowed = routes().into_iter().filter(|route| route.not_allowed);
+    not_allowed
         .map(|route| Operation {
             path: route.path,
             id: id_of(&route).into(),
@@ -180,7 +180,7 @@ fn never() -> Vec<Operation> {
             tag: "refused",
             summary: "Method not allowed (Masakari compatibility)",
             success: Success::Never,
-            ..PLAIN
+            ..DEFAULT_OPERATION
         })
         .collect()
 }

@@ -5,7 +5,7 @@ use tachi_domain::monitor::MonitorKind;
 
 use super::operations::{Filter, FilterKind, List, Operation, Success};
 use crate::microversion::Microversion;
-use crate::query::{FALSE, TRUE};
+use crate::query::{FALSE_SPELLINGS, TRUE_SPELLINGS};
 use crate::types::rules::{DateTime, NO_NUL, Rule};
 
 /// The paging parameters, which all lists share.
@@ -114,7 +114,7 @@ pub(super) fn of(operation: &Operation) -> Vec<Value> {
         return Vec::new();
     }
     let mut parameters = vec![named("microversion")];
-    parameters.extend(operation.asked.iter().map(filter));
+    parameters.extend(operation.query.iter().map(filter));
     if let Some(List { sort_keys, filters }) = operation.list {
         parameters.extend(filters.iter().map(filter));
         parameters.extend(PAGING.iter().copied().map(named));
@@ -137,7 +137,7 @@ fn filter(filter: &Filter) -> Value {
         }),
         FilterKind::Time => DateTime.schema(),
         FilterKind::Number => json!({"type": "integer", "minimum": 0}),
-        FilterKind::Word(words) => json!({"type": "string", "enum": words}),
+        FilterKind::OneOf(words) => json!({"type": "string", "enum": words}),
     };
     json!({"name": filter.name, "in": "query", "description": filter.about, "schema": schema})
 }
@@ -151,7 +151,11 @@ fn boolean_pattern() -> String {
         };
         word.chars().map(letter).collect()
     };
-    let words: Vec<_> = TRUE.iter().chain(FALSE).map(any_case).collect();
+    let words: Vec<_> = TRUE_SPELLINGS
+        .iter()
+        .chain(FALSE_SPELLINGS)
+        .map(any_case)
+        .collect();
     format!("^\\s*({})\\s*$", words.join("|"))
 }
 

@@ -235,7 +235,7 @@ pub(super) fn signature_examples() -> Value {
     })
 }
 
-pub(super) fn word_examples() -> Value {
+pub(super) fn action_examples() -> Value {
     let word = |word: Value| json!({"value": {"word": word}});
     json!({
         "approve": word(json!({

@@ -41,25 +41,25 @@ fn user(identity: &Identity) -> Value {
 
 impl Attributes for Subject<'_> {
     fn attribute(&self, name: &str) -> Option<Cow<'_, Value>> {
-        let who = self.caller.identity.as_ref();
+        let caller_identity = self.caller.identity.as_ref();
         let service = self.caller.service.as_deref();
         let of_service = |read: fn(&Identity) -> Value| service.map_or(Value::Null, read);
         let value = match name {
-            "user_id" => user(who),
+            "user_id" => user(caller_identity),
             // oslo.context has no such attribute.
-            "user_name" => maybe(who.user_name.as_ref()),
-            "application_credential" => maybe(who.application_credential.as_ref()),
-            "user_domain_id" => maybe(who.user_domain_id.as_ref()),
-            "project_id" => maybe(who.project_id.as_ref()),
-            "project_domain_id" => maybe(who.project_domain_id.as_ref()),
-            "domain_id" => maybe(who.domain_id.as_ref()),
-            "system_scope" => maybe(who.system_scope.as_ref()),
+            "user_name" => maybe(caller_identity.user_name.as_ref()),
+            "application_credential" => maybe(caller_identity.application_credential.as_ref()),
+            "user_domain_id" => maybe(caller_identity.user_domain_id.as_ref()),
+            "project_id" => maybe(caller_identity.project_id.as_ref()),
+            "project_domain_id" => maybe(caller_identity.project_domain_id.as_ref()),
+            "domain_id" => maybe(caller_identity.domain_id.as_ref()),
+            "system_scope" => maybe(caller_identity.system_scope.as_ref()),
             // oslo.policy's own name, defined only for a token with system scope.
-            "system" => Value::String(who.system_scope.clone()?),
-            "roles" => json!(who.roles),
-            "is_admin_project" => json!(who.is_admin_project),
+            "system" => Value::String(caller_identity.system_scope.clone()?),
+            "roles" => json!(caller_identity.roles),
+            "is_admin_project" => json!(caller_identity.is_admin_project),
             // oslo.context has no such attribute.
-            "is_service_project" => json!(who.is_service_project),
+            "is_service_project" => json!(caller_identity.is_service_project),
             "is_admin" => json!(self.is_admin()),
             "service_user_id" => of_service(user),
             "service_user_domain_id" => of_service(|service| maybe(service.user_domain_id.as_ref())),
@@ -93,11 +93,11 @@ pub(super) struct Target<'a> {
 
 impl Attributes for Target<'_> {
     fn attribute(&self, name: &str) -> Option<Cow<'_, Value>> {
-        let who = self.caller.identity.as_ref();
+        let caller_identity = self.caller.identity.as_ref();
         let value = match name {
-            "project_id" => maybe(who.project_id.as_ref()),
-            "user_id" => user(who),
-            "user_name" => maybe(who.user_name.as_ref()),
+            "project_id" => maybe(caller_identity.project_id.as_ref()),
+            "user_id" => user(caller_identity),
+            "user_name" => maybe(caller_identity.user_name.as_ref()),
             "hostname" => Value::String(self.claim?.hostname.to_owned()),
             "type" => Value::String(self.claim?.kind.as_str().to_owned()),
             "bound_host" => Value::String(self.claim?.bound_host.clone()?),

@@ -3,14 +3,14 @@
 use tachi_policy::{Operation, RuleDefault};
 
 const ADMIN: &str = "rule:admin_api";
-const VIEWING: &str =
+const READERS: &str =
     "rule:admin_api or (role:reader and is_service_project:True and not role:masakari_monitor)";
 const CREATE: &str = "rule:os_masakari_api:notifications:create";
-const ANYBODY: &str = "@";
+const EVERY_CALLER: &str = "@";
 const READING: &str =
     "(rule:admin_api or (role:reader and is_service_project:True)) and not role:masakari_monitor";
-const ACTING: &str = "rule:admin_api and not role:masakari_monitor";
-const BOOTING: &str = "rule:admin_api or role:service or role:masakari_monitor";
+const OPERATORS: &str = "rule:admin_api and not role:masakari_monitor";
+const BOOT_GUARD_CALLERS: &str = "rule:admin_api or role:service or role:masakari_monitor";
 
 /// Returns all rules of this API.
 pub const fn policy_rules() -> &'static [RuleDefault] {
@@ -38,14 +38,14 @@ const FINDINGS: &str = "/operator/v1/findings";
 const FORECAST: &str = "/operator/v1/forecast";
 const SCHEDULE: &str = "/operator/v1/schedule";
 const EVENTS: &str = "/operator/v1/events";
-const SEEN_HOSTS: &str = "/operator/v1/hosts";
+const HOSTS_PATH: &str = "/operator/v1/hosts";
 const OF_HOST: &str = "/operator/v1/hosts/{hostname}/explanation";
-const PAST: &str = "/operator/v1/hosts/{hostname}/past";
+const HOST_PAST: &str = "/operator/v1/hosts/{hostname}/past";
 const OF_INSTANCE: &str = "/operator/v1/instances/{instance}/explanation";
 const RECOVERIES: &str = "/operator/v1/recoveries";
 const RECOVERY: &str = "/operator/v1/recoveries/{recovery}";
-const WORDS: &str = "/operator/v1/words";
-const MOVED: &str = "/operator/v1/instances";
+const ACTIONS_PATH: &str = "/operator/v1/words";
+const INSTANCES_PATH: &str = "/operator/v1/instances";
 const FAILURE: &str = "/operator/v1/hosts/{hostname}/failure";
 const DRAIN: &str = "/operator/v1/hosts/{hostname}/drain";
 const GIVEBACK: &str = "/operator/v1/hosts/{hostname}/giveback";
@@ -69,9 +69,9 @@ const RULES: &[RuleDefault] = &[
     RuleDefault::new("admin_api", "is_admin:True",
         "An administrator. The rules below refer to it.", &[]),
 
-    RuleDefault::new("os_masakari_api:segments:index", VIEWING,
+    RuleDefault::new("os_masakari_api:segments:index", READERS,
         "List failover segments.", &[op("GET", SEGMENTS)]),
-    RuleDefault::new("os_masakari_api:segments:detail", VIEWING,
+    RuleDefault::new("os_masakari_api:segments:detail", READERS,
         "Show a failover segment.", &[op("GET", SEGMENT)]),
     RuleDefault::new("os_masakari_api:segments:create", ADMIN,
         "Create a failover segment.", &[op("POST", SEGMENTS)]),
@@ -82,9 +82,9 @@ const RULES: &[RuleDefault] = &[
     RuleDefault::new("os_masakari_api:segments:discoverable", ADMIN,
         "See segments in the list of extensions.", &[]),
 
-    RuleDefault::new("os_masakari_api:os-hosts:index", VIEWING,
+    RuleDefault::new("os_masakari_api:os-hosts:index", READERS,
         "List the hosts of a segment.", &[op("GET", HOSTS)]),
-    RuleDefault::new("os_masakari_api:os-hosts:detail", VIEWING,
+    RuleDefault::new("os_masakari_api:os-hosts:detail", READERS,
         "Show a host.", &[op("GET", HOST)]),
     RuleDefault::new("os_masakari_api:os-hosts:create", ADMIN,
         "Add a host to a segment.", &[op("POST", HOSTS)]),
@@ -95,9 +95,9 @@ const RULES: &[RuleDefault] = &[
     RuleDefault::new("os_masakari_api:os-hosts:discoverable", ADMIN,
         "See hosts in the list of extensions.", &[]),
 
-    RuleDefault::new("os_masakari_api:notifications:index", VIEWING,
+    RuleDefault::new("os_masakari_api:notifications:index", READERS,
         "List notifications.", &[op("GET", NOTIFICATIONS)]),
-    RuleDefault::new("os_masakari_api:notifications:detail", VIEWING,
+    RuleDefault::new("os_masakari_api:notifications:detail", READERS,
         "Show a notification and the progress of its recovery.", &[op("GET", NOTIFICATION)]),
     RuleDefault::new("os_masakari_api:notifications:create", ADMIN,
         "Report a failure, as monitors do. Add \" or role:masakari_monitor\" for a user of monitors without other \
@@ -113,9 +113,9 @@ const RULES: &[RuleDefault] = &[
     RuleDefault::new("os_masakari_api:notifications:discoverable", ADMIN,
         "See notifications in the list of extensions.", &[]),
 
-    RuleDefault::new("os_masakari_api:vmoves:index", VIEWING,
+    RuleDefault::new("os_masakari_api:vmoves:index", READERS,
         "List the moves of instances that a notification caused.", &[op("GET", VMOVES)]),
-    RuleDefault::new("os_masakari_api:vmoves:detail", VIEWING,
+    RuleDefault::new("os_masakari_api:vmoves:detail", READERS,
         "Show a move.", &[op("GET", VMOVE)]),
     RuleDefault::new("os_masakari_api:vmoves:discoverable", ADMIN,
         "See moves in the list of extensions.", &[]),
@@ -127,9 +127,9 @@ const RULES: &[RuleDefault] = &[
     RuleDefault::new("os_masakari_api:extensions:discoverable", ADMIN,
         "See extensions in the list of extensions.", &[]),
 
-    RuleDefault::new("os_masakari_api:versions:index", ANYBODY,
+    RuleDefault::new("os_masakari_api:versions:index", EVERY_CALLER,
         "Exists for Masakari's policy files; no code uses it, because the list of versions needs no rule.", &[]),
-    RuleDefault::new("os_masakari_api:versions:discoverable", ANYBODY,
+    RuleDefault::new("os_masakari_api:versions:discoverable", EVERY_CALLER,
         "See versions in the list of extensions.", &[]),
 
     RuleDefault::new("os_masakari_api:operator:read", READING,
@@ -137,26 +137,26 @@ const RULES: &[RuleDefault] = &[
          --recovering`, `tachi freeze list`, `tachi jobs list`, `tachi monitor list --muted`, `tachi audit show`, \
          `tachi host return` and `tachi setup import` show: an administrator, or a reader of the project of Tachi's \
          own user ([keystone_authtoken] project_name). Not for monitors.",
-        &[op("GET", SITUATION), op("GET", FINDINGS), op("GET", FORECAST), op("GET", SCHEDULE), op("GET", EVENTS), op("GET", SEEN_HOSTS), op("GET", OF_HOST), op("GET", PAST), op("GET", OF_INSTANCE),
-            op("GET", RECOVERIES), op("GET", RECOVERY), op("GET", REPORT), op("GET", MOVED), op("GET", FREEZES), op("GET", FAILURE), op("GET", DRAIN),
+        &[op("GET", SITUATION), op("GET", FINDINGS), op("GET", FORECAST), op("GET", SCHEDULE), op("GET", EVENTS), op("GET", HOSTS_PATH), op("GET", OF_HOST), op("GET", HOST_PAST), op("GET", OF_INSTANCE),
+            op("GET", RECOVERIES), op("GET", RECOVERY), op("GET", REPORT), op("GET", INSTANCES_PATH), op("GET", FREEZES), op("GET", FAILURE), op("GET", DRAIN),
             op("GET", GIVEBACK), op("GET", REPORTERS),
             op("GET", AUDIT), op("GET", RETURN), op("GET", FROM_NOVA)]),
-    RuleDefault::new("os_masakari_api:operator:act", ACTING,
+    RuleDefault::new("os_masakari_api:operator:act", OPERATORS,
         "Approve, abort and retry recoveries and resolve their instances; freeze and thaw; drain hosts and return \
          instances to them; unmute reporters and remove monitors. Not for monitors.",
-        &[op("POST", WORDS), op("POST", FREEZES), op("DELETE", FREEZE), op("POST", DRAIN), op("POST", GIVEBACK),
+        &[op("POST", ACTIONS_PATH), op("POST", FREEZES), op("DELETE", FREEZE), op("POST", DRAIN), op("POST", GIVEBACK),
             op("POST", RETRY), op("POST", LIFT), op("DELETE", FORGET)]),
-    RuleDefault::new("os_masakari_api:operator:power", ACTING,
+    RuleDefault::new("os_masakari_api:operator:power", OPERATORS,
         "Report that a host is dead: the engine cuts its power before its instances are recovered. All other power \
          actions need `tachi fence` on a controller. Not for monitors.", &[op("POST", FAILURE)]),
-    RuleDefault::new("os_masakari_api:operator:vouch", ACTING,
+    RuleDefault::new("os_masakari_api:operator:vouch", OPERATORS,
         "With operator:act: confirm that an instance does not run on a host where it might. A wrong confirmation \
          makes it run twice. Not for monitors.", &[]),
 
-    RuleDefault::new("tachi:boot-guard:detail", BOOTING,
+    RuleDefault::new("tachi:boot-guard:detail", BOOT_GUARD_CALLERS,
         "Query whether nova-compute on a host may start, as the boot guard of a hypervisor does. The answer contains \
          the id of a recovery and no other data.", &[op("GET", BOOT_GUARD)]),
-    RuleDefault::new("tachi:monitors:sign", BOOTING,
+    RuleDefault::new("tachi:monitors:sign", BOOT_GUARD_CALLERS,
         "Record a monitor's heartbeat and the hosts that it watches; monitors send it every 10 s. A monitor that is \
          bound to a host may do so for that host only.", &[op("PUT", MONITOR)]),
     RuleDefault::new("tachi:evidence:create", ADMIN,

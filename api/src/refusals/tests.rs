@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use tachi_domain::Timestamp;
 use tachi_domain::entity::notification::NotificationType::{ComputeHost, Vm};
 use tachi_engine::ports::JournalError;
-use tachi_testkit::HandClock;
+use tachi_testkit::ManualClock;
 
 use super::*;
 
@@ -45,13 +45,13 @@ impl RefusalLog for Log {
 
 struct CounterBench {
     log: Arc<Log>,
-    clock: Arc<HandClock>,
+    clock: Arc<ManualClock>,
     counter: RefusalCounter,
 }
 
 impl CounterBench {
     fn new() -> Self {
-        let clock = Arc::new(HandClock::at(Timestamp::from_micros(1_795_155_000_000_000)));
+        let clock = Arc::new(ManualClock::at(Timestamp::from_micros(1_795_155_000_000_000)));
         let log = Arc::<Log>::default();
         let counter = RefusalCounter::new(log.clone(), clock.clone());
         Self { log, clock, counter }
@@ -108,8 +108,8 @@ async fn unwritten_counts_are_kept_and_counted_once() {
     bed.log.away.store(false, Ordering::SeqCst);
     bed.counter.flush().await.unwrap();
     let rows = bed.log.rows();
-    let told: Vec<_> = rows.iter().map(|row| (row.host.as_str(), row.times)).collect();
-    assert_eq!(told, [("a", 2), ("b", 1)]);
+    let counts: Vec<_> = rows.iter().map(|row| (row.host.as_str(), row.times)).collect();
+    assert_eq!(counts, [("a", 2), ("b", 1)]);
     assert!(rows[0].slot < rows[1].slot);
     tokio::time::sleep(WRITE_INTERVAL * 5).await;
     assert_eq!(*bed.log.writes.lock().unwrap(), 1, "nothing was left to write");
@@ -153,7 +153,7 @@ async fn invented_names_add_no_rows_and_displace_no_others() {
     let numbers: BTreeSet<u32> = rows.iter().map(|row| row.number).collect();
     assert_eq!(numbers.len(), rows.len(), "each has a number of its own");
     for row in &rows {
-        assert!(row.host.chars().count() <= LONGEST && row.reporter.chars().count() <= LONGEST);
+        assert!(row.host.chars().count() <= MAX_NAME_CHARS && row.reporter.chars().count() <= MAX_NAME_CHARS);
         assert!(!row.host.contains(char::is_control));
     }
     let rest = rows.iter().filter(|row| row.host.is_empty()).map(|row| row.times);

@@ -37,12 +37,12 @@ impl Activity {
     }
 
     /// Records that a request's head is complete.
-    pub(super) fn begins(&self) {
+    pub(super) fn start_request(&self) {
         self.state.send_replace(State::Busy);
     }
 
     /// Records that the answer is complete.
-    pub(super) fn ends(&self, known: bool) {
+    pub(super) fn finish_request(&self, known: bool) {
         self.known.store(known, Ordering::Relaxed);
         self.state.send_replace(State::Idle(Instant::now()));
     }
@@ -70,7 +70,7 @@ impl Activity {
     }
 
     /// Returns when a head has taken longer than `limit` to arrive.
-    pub(super) async fn head_is_late(&self, limit: Duration) {
+    pub(super) async fn wait_for_head_timeout(&self, limit: Duration) {
         let mut states = self.state.subscribe();
         loop {
             let seen = *states.borrow_and_update();
@@ -153,16 +153,21 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_head_has_a_deadline_of_its_own_and_waiting_has_none() {
         let activity = Activity::new();
-        let late = |seconds| tokio::time::timeout(Duration::from_secs(seconds), activity.head_is_late(LIMIT));
+        let late = |seconds| {
+            tokio::time::timeout(
+                Duration::from_secs(seconds),
+                activity.wait_for_head_timeout(LIMIT),
+            )
+        };
         assert!(late(100).await.is_err(), "nothing has arrived");
         activity.received();
         tokio::time::sleep(Duration::from_secs(6)).await;
         activity.received();
         assert!(late(3).await.is_err());
         assert!(late(2).await.is_ok(), "it counts from the first byte");
-        activity.begins();
+        activity.start_request();
         assert!(late(100).await.is_err(), "a request may take longer");
-        activity.ends(true);
+        activity.finish_request(true);
         assert!(late(100).await.is_err());
         assert!(activity.is_known());
     }

@@ -15,8 +15,8 @@ use tower::ServiceExt;
 use super::ServeOptions;
 use super::activity::{Activity, WatchedStream};
 use super::write_timeout::WriteTimeout;
-use crate::auth::KnownCaller;
-use crate::live::StopSignal;
+use crate::auth::AuthenticatedCaller;
+use crate::event_streams::StopSignal;
 use crate::metrics;
 use crate::peer::{Peer, certificate_name};
 
@@ -84,14 +84,14 @@ async fn requests<S: AsyncRead + AsyncWrite + Unpin>(
     let service = service_fn(move |mut request: http::Request<Incoming>| {
         request.extensions_mut().insert(peer);
         request.extensions_mut().insert(stopping.clone());
-        doing.begins();
+        doing.start_request();
         let (answered, doing) = (router.clone().oneshot(request), doing.clone());
         async move {
             let answer = answered.await;
             let known = answer
                 .as_ref()
-                .is_ok_and(|answer| answer.extensions().get::<KnownCaller>().is_some());
-            doing.ends(known);
+                .is_ok_and(|answer| answer.extensions().get::<AuthenticatedCaller>().is_some());
+            doing.finish_request(known);
             answer
         }
     });
@@ -108,7 +108,7 @@ async fn requests<S: AsyncRead + AsyncWrite + Unpin>(
             served.as_mut().graceful_shutdown();
             served.await
         }
-        () = activity.head_is_late(options.head_timeout) => {
+        () = activity.wait_for_head_timeout(options.head_timeout) => {
             tracing::debug!(client = %peer.address, "request head timed out");
             return;
         }

@@ -17,7 +17,7 @@ const RESERVED_SHARE: usize = 10;
 struct Entry {
     address: IpAddr,
     activity: Activity,
-    cut: CancellationToken,
+    cancellation: CancellationToken,
 }
 
 #[derive(Debug, Default)]
@@ -30,16 +30,16 @@ struct ConnectionTable {
 pub(super) struct Connections {
     most: usize,
     /// Maximum number per address. Clients behind one proxy share it.
-    most_of_one: usize,
+    max_per_address: usize,
     inner: Mutex<ConnectionTable>,
-    freed: Notify,
+    slot_released: Notify,
 }
 
 /// The decision about a new connection.
 #[derive(Debug)]
 pub(super) enum Admission {
     /// The connection is served.
-    Place(ConnectionSlot),
+    Admitted(ConnectionSlot),
     /// The address has its maximum number of connections, and all of them are busy.
     Refused,
     /// All connections are busy, so the new one waits.
@@ -53,13 +53,13 @@ pub(super) struct ConnectionSlot {
     connections: Arc<Connections>,
     pub(super) activity: Activity,
     /// Cancelled when another connection needs the place.
-    pub(super) cut: CancellationToken,
+    pub(super) cancellation: CancellationToken,
 }
 
 impl Drop for ConnectionSlot {
     fn drop(&mut self) {
         self.connections.lock().entries.remove(&self.number);
-        self.connections.freed.notify_one();
+        self.connections.slot_released.notify_one();
     }
 }
 
@@ -67,15 +67,15 @@ impl Connections {
     pub(super) fn new(most: usize) -> Arc<Self> {
         Arc::new(Self {
             most: most.max(1),
-            most_of_one: most.div_ceil(2).max(1),
+            max_per_address: most.div_ceil(2).max(1),
             inner: Mutex::default(),
-            freed: Notify::new(),
+            slot_released: Notify::new(),
         })
     }
 
     /// Returns after a place was released, and possibly earlier.
-    pub(super) async fn freed(&self) {
-        self.freed.notified().await;
+    pub(super) async fn slot_released(&self) {
+        self.slot_released.notified().await;
     }
 
     /// Assigns a place to a new connection, if necessary that of the connection that has been idle for longest.
@@ -83,7 +83,7 @@ impl Connections {
         let mut inner = self.lock();
         let of_address = |entry: &Entry| entry.address == address;
         let own = inner.entries.values().filter(|entry| of_address(entry)).count();
-        if own >= self.most_of_one && !inner.evict(of_address) && self.most > 1 {
+        if own >= self.max_per_address && !inner.evict(of_address) && self.most > 1 {
             return Admission::Refused;
         }
         let strangers = |entry: &Entry| !entry.activity.is_known();
@@ -100,16 +100,16 @@ impl Connections {
         let entry = Entry {
             address,
             activity: Activity::new(),
-            cut: CancellationToken::new(),
+            cancellation: CancellationToken::new(),
         };
         let place = ConnectionSlot {
             number,
             connections: Arc::clone(self),
             activity: entry.activity.clone(),
-            cut: entry.cut.clone(),
+            cancellation: entry.cancellation.clone(),
         };
         inner.entries.insert(number, entry);
-        Admission::Place(place)
+        Admission::Admitted(place)
     }
 
     fn lock(&self) -> MutexGuard<'_, ConnectionTable> {
@@ -127,7 +127,7 @@ impl ConnectionTable {
             return false;
         };
         if let Some(entry) = self.entries.remove(&oldest) {
-            entry.cut.cancel();
+            entry.cancellation.cancel();
         }
         true
     }
@@ -145,7 +145,7 @@ mod tests {
 
     fn place(connections: &Arc<Connections>, from: u8) -> ConnectionSlot {
         match connections.admit(address(from)) {
-            Admission::Place(place) => place,
+            Admission::Admitted(place) => place,
             refused @ (Admission::Refused | Admission::Full) => panic!("{refused:?}"),
         }
     }
@@ -163,10 +163,13 @@ mod tests {
             places.push(place(&connections, from));
             later().await;
         }
-        places[0].activity.begins();
+        places[0].activity.start_request();
         let _new = place(&connections, 9);
-        let cut: Vec<bool> = places.iter().map(|place| place.cut.is_cancelled()).collect();
-        assert_eq!(cut, [false, true, false, false], "the first is active");
+        let cancellation: Vec<bool> = places
+            .iter()
+            .map(|place| place.cancellation.is_cancelled())
+            .collect();
+        assert_eq!(cancellation, [false, true, false, false], "the first is active");
     }
 
     /// Covers T6.
@@ -180,11 +183,14 @@ mod tests {
             flood.push(place(&connections, 2));
             later().await;
         }
-        assert!(!other.cut.is_cancelled());
-        let left = flood.iter().filter(|place| !place.cut.is_cancelled()).count();
+        assert!(!other.cancellation.is_cancelled());
+        let left = flood
+            .iter()
+            .filter(|place| !place.cancellation.is_cancelled())
+            .count();
         assert_eq!(left, 5, "half of the places");
         for place in &flood {
-            place.activity.begins();
+            place.activity.start_request();
         }
         assert!(matches!(connections.admit(address(2)), Admission::Refused));
         let _third = place(&connections, 3);
@@ -195,16 +201,22 @@ mod tests {
     async fn some_places_are_reserved_for_authenticated_clients() {
         let connections = Connections::new(10);
         let monitor = place(&connections, 1);
-        monitor.activity.begins();
-        monitor.activity.ends(true);
+        monitor.activity.start_request();
+        monitor.activity.finish_request(true);
         later().await;
         let mut strangers = Vec::new();
         for from in 2..200 {
             strangers.push(place(&connections, from));
             later().await;
         }
-        assert!(!monitor.cut.is_cancelled(), "the oldest of all, and known");
-        let left = strangers.iter().filter(|place| !place.cut.is_cancelled()).count();
+        assert!(
+            !monitor.cancellation.is_cancelled(),
+            "the oldest of all, and known"
+        );
+        let left = strangers
+            .iter()
+            .filter(|place| !place.cancellation.is_cancelled())
+            .count();
         assert_eq!(left, 9);
     }
 
@@ -212,11 +224,11 @@ mod tests {
     async fn when_all_connections_are_busy_a_new_one_waits() {
         let connections = Connections::new(2);
         let (one, other) = (place(&connections, 1), place(&connections, 2));
-        one.activity.begins();
-        other.activity.begins();
+        one.activity.start_request();
+        other.activity.start_request();
         assert!(matches!(connections.admit(address(3)), Admission::Full));
         drop(one);
-        connections.freed().await;
+        connections.slot_released().await;
         let _third = place(&connections, 3);
     }
 }

@@ -241,10 +241,10 @@ async fn connections_above_the_limit_wait() {
 #[tokio::test(start_paused = true)]
 async fn the_liveness_counter_increases_without_requests() {
     let options = ServeOptions::default();
-    let pulse = options.pulse.clone();
+    let liveness = options.liveness.clone();
     let server = start(options).await;
     tokio::time::sleep(Duration::from_secs(10)).await;
-    assert!(pulse.count() >= 10, "{}", pulse.count());
+    assert!(liveness.count() >= 10, "{}", liveness.count());
     server.shutdown.cancel();
     assert!(server.ended.await.unwrap());
 }

@@ -12,12 +12,12 @@ use serde_json::{Value, json};
 use tachi_domain::Timestamp;
 use tachi_domain::fault::{Fault, FaultClass};
 use tachi_engine::ports::{CallError, Notifier};
-use tachi_testkit::HandClock;
+use tachi_testkit::ManualClock;
 use tower::ServiceExt;
 
 use super::controller::Machine;
-use super::desk::FakeDesk;
 use super::fake::Fake;
+use super::operator_journal::FakeRegion;
 use crate::{
     AccessRule, Auth, CacheOptions, ComputeHosts, Identity, Options, Ports, TokenValidator, Unavailable,
     router,
@@ -95,7 +95,7 @@ impl TokenValidator for Keystone {
         self.answer(token, false)
     }
 
-    async fn validate_ended(&self, token: &str) -> Result<Option<Identity>, Unavailable> {
+    async fn validate_expired(&self, token: &str) -> Result<Option<Identity>, Unavailable> {
         self.answer(token, true)
     }
 }
@@ -149,22 +149,22 @@ pub(super) struct Bench {
     pub(super) registry: Arc<Fake>,
     pub(super) keystone: Arc<Keystone>,
     pub(super) nova: Arc<Nova>,
-    pub(super) desk: Arc<FakeDesk>,
+    pub(super) operator_journal: Arc<FakeRegion>,
     pub(super) machine: Arc<Machine>,
     pub(super) notifications_sent: Arc<Pokes>,
-    pub(super) clock: Arc<HandClock>,
+    pub(super) clock: Arc<ManualClock>,
     pub(super) refusals: crate::RefusalCounter,
 }
 
 /// An answer.
 #[derive(Debug)]
-pub(super) struct Got {
+pub(super) struct TestResponse {
     pub(super) status: u16,
     pub(super) headers: HeaderMap,
     pub(super) text: String,
 }
 
-impl Got {
+impl TestResponse {
     pub(super) fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("no JSON: {:?}", self.text))
     }
@@ -213,8 +213,8 @@ impl Bench {
             Arc::<Keystone>::default(),
             Arc::<Nova>::default(),
         );
-        let (desk, machine) = (Arc::<FakeDesk>::default(), Arc::<Machine>::default());
-        let (notifications_sent, clock) = (Arc::<Pokes>::default(), Arc::new(HandClock::at(NOW)));
+        let (operator_journal, machine) = (Arc::<FakeRegion>::default(), Arc::<Machine>::default());
+        let (notifications_sent, clock) = (Arc::<Pokes>::default(), Arc::new(ManualClock::at(NOW)));
         let auth = Auth::Keystone {
             validator: keystone.clone(),
             www_authenticate_uri: "http://keystone:5000".to_owned(),
@@ -223,18 +223,18 @@ impl Bench {
         let mut options = Options::new(auth);
         options.health.disable_file = None;
         // A test that reads the whole answer would never finish.
-        options.streams.longest = Duration::ZERO;
+        options.streams.max_duration = Duration::ZERO;
         let refusals = crate::RefusalCounter::new(registry.clone(), clock.clone());
         let ports = Ports {
             registry: registry.clone(),
             notify: notifications_sent.clone(),
             clock: clock.clone(),
             compute_hosts: nova.clone(),
-            lookout: desk.clone(),
-            desk: desk.clone(),
-            freezes: desk.clone(),
-            plans: desk.clone(),
-            audit: desk.clone(),
+            region: operator_journal.clone(),
+            operator_journal: operator_journal.clone(),
+            freezes: operator_journal.clone(),
+            plans: operator_journal.clone(),
+            audit: operator_journal.clone(),
             monitors: registry.clone(),
             controller: machine.clone(),
             refusals: refusals.clone(),
@@ -245,7 +245,7 @@ impl Bench {
             registry,
             keystone,
             nova,
-            desk,
+            operator_journal,
             machine,
             notifications_sent,
             clock,
@@ -260,7 +260,7 @@ impl Bench {
         path: &str,
         headers: &[(&str, &str)],
         body: impl Into<Body>,
-    ) -> Got {
+    ) -> TestResponse {
         let mut request = Request::builder().method(method).uri(path);
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -274,7 +274,7 @@ impl Bench {
         let (parts, body) = response.into_parts();
         let bytes = axum::body::to_bytes(body, usize::MAX).await.unwrap();
         let text = String::from_utf8(bytes.to_vec()).unwrap();
-        Got {
+        TestResponse {
             status: parts.status.as_u16(),
             headers: parts.headers,
             text,
@@ -282,12 +282,12 @@ impl Bench {
     }
 
     /// Sends a request as administrator.
-    pub(super) async fn get(&self, path: &str) -> Got {
+    pub(super) async fn get(&self, path: &str) -> TestResponse {
         self.raw("GET", path, &[("x-auth-token", "admin")], "").await
     }
 
     /// As [`Bench::get`], with a microversion.
-    pub(super) async fn get_at(&self, version: &str, path: &str) -> Got {
+    pub(super) async fn get_at(&self, version: &str, path: &str) -> TestResponse {
         let version = format!("instance-ha {version}");
         let headers = [
             ("x-auth-token", "admin"),
@@ -297,12 +297,12 @@ impl Bench {
     }
 
     /// Sends a body as administrator at the newest microversion.
-    pub(super) async fn send(&self, method: &str, path: &str, body: Value) -> Got {
+    pub(super) async fn send(&self, method: &str, path: &str, body: Value) -> TestResponse {
         self.send_at("1.3", method, path, body).await
     }
 
     /// As [`Bench::send`], with another microversion.
-    pub(super) async fn send_at(&self, version: &str, method: &str, path: &str, body: Value) -> Got {
+    pub(super) async fn send_at(&self, version: &str, method: &str, path: &str, body: Value) -> TestResponse {
         let version = format!("instance-ha {version}");
         let headers = [
             ("x-auth-token", "admin"),
@@ -312,7 +312,7 @@ impl Bench {
         self.raw(method, path, &headers, body.to_string()).await
     }
 
-    pub(super) async fn delete(&self, path: &str) -> Got {
+    pub(super) async fn delete(&self, path: &str) -> TestResponse {
         self.raw("DELETE", path, &[("x-auth-token", "admin")], "").await
     }
 
@@ -333,7 +333,7 @@ impl Bench {
     }
 
     /// Reports a dead host.
-    pub(super) async fn notify(&self, hostname: &str, generated_time: &str) -> Got {
+    pub(super) async fn notify(&self, hostname: &str, generated_time: &str) -> TestResponse {
         let payload = json!({"event": "STOPPED", "cluster_status": "OFFLINE", "host_status": "NORMAL"});
         self.send(
             "POST",

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::bench::{Bench, Got, notification};
+use super::bench::{Bench, TestResponse, notification};
 use crate::{BindingMode, BindingOptions, Options, Policy};
 
 const SHIPPED: &str = include_str!("../../../docs/policy-monitor.yaml");
@@ -36,7 +36,7 @@ fn payload(kind: &str) -> Value {
     }
 }
 
-async fn report(bench: &Bench, token: &str, kind: &str, host: &str) -> Got {
+async fn report(bench: &Bench, token: &str, kind: &str, host: &str) -> TestResponse {
     let body = notification(kind, host, "2026-01-01T05:00:00", &payload(kind)).to_string();
     let headers = [("x-auth-token", token), ("content-type", "application/json")];
     bench.raw("POST", "/v1/notifications", &headers, body).await

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use serde_json::json;
 
-use super::bench::{Bench, Got};
+use super::bench::{Bench, TestResponse};
 use crate::{Board, Login, LoginWith, Unavailable};
 
 const SITUATION: &str = "/board/api/situation";
@@ -49,11 +49,11 @@ fn with_password(password: &str) -> String {
     .to_string()
 }
 
-async fn log_in(bench: &Bench, body: &str) -> Got {
+async fn log_in(bench: &Bench, body: &str) -> TestResponse {
     bench.raw("POST", "/board/login", HERE, body.to_owned()).await
 }
 
-async fn with_cookie(bench: &Bench, token: &str, path: &str) -> Got {
+async fn with_cookie(bench: &Bench, token: &str, path: &str) -> TestResponse {
     let line = format!("theme=dark; tachi-board={token}");
     bench.raw("GET", path, &[("cookie", &line)], "").await
 }
@@ -217,7 +217,10 @@ async fn board_returns_the_answers_of_the_api_under_the_same_rules() {
         401,
         "below /board only the cookie counts"
     );
-    bench.desk.broken.store(true, std::sync::atomic::Ordering::SeqCst);
+    bench
+        .operator_journal
+        .broken
+        .store(true, std::sync::atomic::Ordering::SeqCst);
     assert_eq!(with_cookie(&bench, "admin", SITUATION).await.status, 503);
 }
 
@@ -267,7 +270,10 @@ async fn board_pages_need_the_permissions_of_their_data() {
         let got = with_cookie(&bench, "admin", &format!("/board/pages/{page}")).await;
         assert_eq!(got.status, status, "{page}: {}", got.text);
     }
-    bench.desk.broken.store(true, std::sync::atomic::Ordering::SeqCst);
+    bench
+        .operator_journal
+        .broken
+        .store(true, std::sync::atomic::Ordering::SeqCst);
     assert_eq!(with_cookie(&bench, "admin", "/board/pages/now").await.status, 503);
 }
 

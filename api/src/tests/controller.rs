@@ -8,7 +8,7 @@ use tachi_operator::{
     AuditRequest, AuditView, FromNovaSegmentView, FromNovaView, ReturnCheckView, ReturnStepView, ReturnView,
 };
 
-use super::bench::{Bench, Got, fault};
+use super::bench::{Bench, TestResponse, fault};
 use crate::{Controller, QueryError};
 
 const PATHS: &[&str] = &[
@@ -101,7 +101,7 @@ impl Controller for Machine {
     }
 }
 
-async fn by(bench: &Bench, token: &str, path: &str) -> Got {
+async fn by(bench: &Bench, token: &str, path: &str) -> TestResponse {
     bench.raw("GET", path, &[("x-auth-token", token)], "").await
 }
 
@@ -122,12 +122,12 @@ async fn operator_api_controller_data_needs_the_read_rule_and_503_is_no_answer()
     }
     *bench.machine.away.lock().unwrap() = true;
     for path in PATHS {
-        let (status, _, told) = bench.get(path).await.fault();
+        let (status, _, answer) = bench.get(path).await.fault();
         assert_eq!(status, 503, "{path}");
         // Internal details appear in the log only.
         assert!(
-            told.starts_with("Nova is temporarily") && !told.contains("10.0.0.1"),
-            "{told}"
+            answer.starts_with("Nova is temporarily") && !answer.contains("10.0.0.1"),
+            "{answer}"
         );
     }
 }
@@ -135,12 +135,12 @@ async fn operator_api_controller_data_needs_the_read_rule_and_503_is_no_answer()
 #[tokio::test]
 async fn operator_api_the_audit_log_is_paged() {
     let bench = Bench::new();
-    let told = bench.get("/operator/v1/audit?limit=2").await.root("audit");
+    let answer = bench.get("/operator/v1/audit?limit=2").await.root("audit");
     assert_eq!(
         (
-            &told["machine"],
-            &told["marker"],
-            told["lines"].as_array().unwrap().len()
+            &answer["machine"],
+            &answer["marker"],
+            answer["lines"].as_array().unwrap().len()
         ),
         (&json!("ctl-1"), &json!("m2"), 2)
     );
@@ -171,12 +171,12 @@ async fn operator_api_the_audit_log_is_paged() {
 #[tokio::test]
 async fn operator_api_host_returns_and_imports_are_previewed_or_refused_with_a_reason() {
     let bench = Bench::new();
-    let told = bench.get("/operator/v1/hosts/a/return").await.root("return");
+    let answer = bench.get("/operator/v1/hosts/a/return").await.root("return");
     assert_eq!(
         (
-            &told["ready"],
-            &told["checks"][0]["verdict"],
-            &told["steps"][0]["done"]
+            &answer["ready"],
+            &answer["checks"][0]["verdict"],
+            &answer["steps"][0]["done"]
         ),
         (&json!(false), &json!("ASK"), &Value::Null)
     );
@@ -184,15 +184,15 @@ async fn operator_api_host_returns_and_imports_are_previewed_or_refused_with_a_r
     assert_eq!(got, fault(404, "itemNotFound", "no host is called \"<b>\""));
     assert_eq!(bench.get("/operator/v1/hosts/twins/return").await.status, 409);
 
-    let told = bench.get("/operator/v1/from-nova").await.root("from_nova");
-    assert_eq!(told["segments"][0]["name"], "zone");
-    let told = bench
+    let answer = bench.get("/operator/v1/from-nova").await.root("from_nova");
+    assert_eq!(answer["segments"][0]["name"], "zone");
+    let answer = bench
         .get("/operator/v1/from-nova?by=aggregate&default_zone=az9")
         .await
         .root("from_nova");
-    assert_eq!(told["segments"][0]["name"], "az9");
+    assert_eq!(answer["segments"][0]["name"], "az9");
     assert_eq!(bench.get("/operator/v1/from-nova?by=rack").await.status, 409);
-    let (status, _, told) = bench.get("/operator/v1/from-nova?by=%27").await.fault();
+    let (status, _, answer) = bench.get("/operator/v1/from-nova?by=%27").await.fault();
     assert_eq!(status, 400);
-    assert!(told.contains("is not one of zone, aggregate, rack"), "{told}");
+    assert!(answer.contains("is not one of zone, aggregate, rack"), "{answer}");
 }

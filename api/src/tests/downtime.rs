@@ -8,7 +8,7 @@ use tachi_domain::{NotificationId, Timestamp, VmoveId};
 use uuid::Uuid;
 
 use super::bench::Bench;
-use super::desk::{NOW, recovery};
+use super::operator_journal::{NOW, recovery};
 
 const ONE: &str = "00000000-0000-0000-0000-0000000000aa";
 const OTHER: &str = "00000000-0000-0000-0000-0000000000bb";
@@ -39,8 +39,8 @@ async fn operator_api_recoveries_have_the_downtime_of_their_instances() {
     let bench = Bench::new();
     let mut drained = recovery(7, "b");
     (drained.kind, drained.life) = (RecoveryKind::Drain, Life::Closed);
-    *bench.desk.recoveries.lock().unwrap() = vec![recovery(9, "a"), drained];
-    *bench.desk.moved.lock().unwrap() = vec![
+    *bench.operator_journal.recoveries.lock().unwrap() = vec![recovery(9, "a"), drained];
+    *bench.operator_journal.moved.lock().unwrap() = vec![
         moved(9, ONE, VmoveStatus::Succeeded, Some(8)),
         moved(9, OTHER, VmoveStatus::Succeeded, Some(4)),
         moved(9, "ff", VmoveStatus::Failed, Some(60)),
@@ -52,14 +52,17 @@ async fn operator_api_recoveries_have_the_downtime_of_their_instances() {
     };
     let plain = list("").await;
     assert_eq!(plain[0]["down_seconds"], Value::Null, "nobody has asked: {plain}");
-    let told = list("&downtime=true").await;
-    assert_eq!(told[0]["down_seconds"], 12.0, "what failed is not back: {told}");
+    let answer = list("&downtime=true").await;
     assert_eq!(
-        told[1]["down_seconds"],
-        Value::Null,
-        "what was planned was never down: {told}"
+        answer[0]["down_seconds"], 12.0,
+        "what failed is not back: {answer}"
     );
-    assert_eq!(told[0]["instance"], Value::Null);
+    assert_eq!(
+        answer[1]["down_seconds"],
+        Value::Null,
+        "what was planned was never down: {answer}"
+    );
+    assert_eq!(answer[0]["instance"], Value::Null);
 
     let own = list(&format!("&instance={ONE}")).await;
     assert_eq!(own.as_array().unwrap().len(), 2, "{own}");

@@ -6,18 +6,18 @@ use std::sync::atomic::Ordering;
 use serde_json::json;
 use tachi_domain::event::{Event, EventSnapshot, Priority, Subject};
 use tachi_engine::ports::Events;
-use tachi_testkit::Ear;
+use tachi_testkit::EventRecorder;
 
 use super::bench::{Bench, PROJECT};
 
-fn bench() -> (Bench, Arc<Ear>) {
-    let ear = Arc::<Ear>::default();
-    let events: Arc<dyn Events> = ear.clone();
+fn bench() -> (Bench, Arc<EventRecorder>) {
+    let recorder = Arc::<EventRecorder>::default();
+    let events: Arc<dyn Events> = recorder.clone();
     let bench = Bench::with(|mut options| {
         options.events = events;
         options
     });
-    (bench, ear)
+    (bench, recorder)
 }
 
 fn host(name: &str) -> serde_json::Value {
@@ -33,39 +33,39 @@ fn report(host: &str) -> serde_json::Value {
 
 #[tokio::test]
 async fn every_change_publishes_a_start_and_an_end_event() {
-    let (bench, ear) = bench();
+    let (bench, recorder) = bench();
     let segment = bench.segment("s1").await;
-    assert_eq!(ear.names(), ["segment.create.start", "segment.create.end"]);
+    assert_eq!(recorder.names(), ["segment.create.start", "segment.create.end"]);
     bench
         .send("PUT", &segment, json!({"segment": {"description": "racks"}}))
         .await;
-    assert_eq!(ear.names(), ["segment.update.start", "segment.update.end"]);
+    assert_eq!(recorder.names(), ["segment.update.start", "segment.update.end"]);
     let hosts = format!("{segment}/hosts");
     let made = bench.send("POST", &hosts, host("h1")).await.root("host");
-    assert_eq!(ear.names(), ["host.create.start", "host.create.end"]);
+    assert_eq!(recorder.names(), ["host.create.start", "host.create.end"]);
     let member = format!("{hosts}/{}", made["uuid"].as_str().unwrap());
     bench
         .send("PUT", &member, json!({"host": {"reserved": true}}))
         .await;
-    assert_eq!(ear.names(), ["host.update.start", "host.update.end"]);
+    assert_eq!(recorder.names(), ["host.update.start", "host.update.end"]);
     assert_eq!(bench.delete(&member).await.status, 204);
-    assert_eq!(ear.names(), ["host.delete.start", "host.delete.end"]);
+    assert_eq!(recorder.names(), ["host.delete.start", "host.delete.end"]);
     assert_eq!(bench.delete(&segment).await.status, 204);
-    assert_eq!(ear.names(), ["segment.delete.start", "segment.delete.end"]);
+    assert_eq!(recorder.names(), ["segment.delete.start", "segment.delete.end"]);
 }
 
 #[tokio::test]
 async fn an_accepted_notification_is_published_with_its_id() {
-    let (bench, ear) = bench();
+    let (bench, recorder) = bench();
     let segment = bench.segment("s1").await;
     bench.send("POST", &format!("{segment}/hosts"), host("h1")).await;
-    ear.heard();
+    recorder.heard();
     let got = bench.send("POST", "/v1/notifications", report("h1")).await;
     let id = got.root("notification")["notification_uuid"]
         .as_str()
         .unwrap()
         .to_owned();
-    let heard = ear.heard();
+    let heard = recorder.heard();
     let [start, end] = heard.as_slice() else {
         panic!("{heard:?}");
     };
@@ -73,27 +73,27 @@ async fn an_accepted_notification_is_published_with_its_id() {
         panic!("{heard:?}");
     };
     assert_eq!(done.id.to_string(), id);
-    assert!(start.begins_making(), "at the start it is told without its id");
+    assert!(start.starts_creation(), "at the start it is told without its id");
     // A repeated report is a duplicate without an event.
     assert_eq!(
         bench.send("POST", "/v1/notifications", report("h1")).await.status,
         409
     );
-    assert_eq!(ear.names(), Vec::<String>::new());
+    assert_eq!(recorder.names(), Vec::<String>::new());
 }
 
 /// Covers EW35.
 #[tokio::test]
 async fn a_failed_change_is_published_with_its_reason() {
-    let (bench, ear) = bench();
+    let (bench, recorder) = bench();
     let segment = bench.segment("s1").await;
     bench.segment("s2").await;
     let hosts = format!("{segment}/hosts");
     bench.send("POST", &hosts, host("h1")).await;
-    ear.heard();
+    recorder.heard();
     let taken = json!({"segment": {"name": "s2"}});
     assert_eq!(bench.send("PUT", &segment, taken).await.status, 409);
-    let heard = ear.heard();
+    let heard = recorder.heard();
     let names: Vec<String> = heard.iter().map(Event::name).collect();
     assert_eq!(names, ["segment.update.start", "segment.update.error"]);
     assert_eq!(heard[1].priority(), Priority::Error);
@@ -105,25 +105,25 @@ async fn a_failed_change_is_published_with_its_reason() {
     };
     assert_eq!(wanted.name, "s2", "as it would have been");
     assert_eq!(bench.send("POST", &hosts, host("h1")).await.status, 409);
-    assert_eq!(ear.names(), ["host.create.start", "host.create.error"]);
+    assert_eq!(recorder.names(), ["host.create.start", "host.create.error"]);
     bench.registry.broken.store(true, Ordering::SeqCst);
     assert_eq!(
         bench.send("POST", "/v1/notifications", report("h1")).await.status,
         500
     );
-    let heard = ear.heard();
+    let heard = recorder.heard();
     assert_eq!(heard[1].name(), "notification.create.error");
     assert_eq!(heard[1].trouble.as_ref().unwrap().exception, "DBError");
 }
 
 #[tokio::test]
 async fn early_refusals_publish_no_event() {
-    let (bench, ear) = bench();
+    let (bench, recorder) = bench();
     let segment = bench.segment("s1").await;
     let hosts = format!("{segment}/hosts");
     bench.send("POST", &hosts, host("h1")).await;
     bench.send("POST", "/v1/notifications", report("h1")).await;
-    ear.heard();
+    recorder.heard();
     let nobody = "/v1/segments/6128798e-1111-4222-8333-0123456789ab";
     for (name, status, got) in [
         ("a list", 200, bench.get("/v1/segments").await),
@@ -146,14 +146,14 @@ async fn early_refusals_publish_no_event() {
         ),
     ] {
         assert_eq!(got.status, status, "{name}: {}", got.text);
-        assert_eq!(ear.names(), Vec::<String>::new(), "{name}");
+        assert_eq!(recorder.names(), Vec::<String>::new(), "{name}");
     }
 }
 
 #[tokio::test]
 async fn an_event_has_the_request_ids_and_the_user() {
     const GLOBAL: &str = "req-6128798e-1111-4222-8333-0123456789ab";
-    let (bench, ear) = bench();
+    let (bench, recorder) = bench();
     let body = json!({"segment": {"name": "s", "service_type": "COMPUTE", "recovery_method": "auto"}});
     let headers = [
         ("x-auth-token", "admin"),
@@ -164,7 +164,7 @@ async fn an_event_has_the_request_ids_and_the_user() {
         .raw("POST", "/v1/segments", &headers, body.to_string())
         .await;
     assert_eq!(got.status, 201, "{}", got.text);
-    for event in ear.heard() {
+    for event in recorder.heard() {
         let cause = &event.cause;
         assert_eq!(
             Some(cause.request_id.as_str()),

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 use tachi_domain::evidence::GivenEvidence;
 
-use super::bench::{Bench, Got, notification};
+use super::bench::{Bench, TestResponse, notification};
 use crate::{Options, Policy};
 
 const EXAMPLE: &str = include_str!("../../../docs/examples/fence-evidence.json");
@@ -20,7 +20,7 @@ fn header(evidence: &Value) -> String {
 }
 
 /// A report of a stopped host, with these values of the header.
-async fn report(bench: &Bench, token: &str, payload: &Value, values: &[&str]) -> Got {
+async fn report(bench: &Bench, token: &str, payload: &Value, values: &[&str]) -> TestResponse {
     let body = notification("COMPUTE_HOST", HOST, "2026-11-20T18:30:13", payload).to_string();
     let mut headers = vec![("x-auth-token", token), ("content-type", "application/json")];
     headers.extend(values.iter().map(|value| ("X-Tachi-Fence-Evidence", *value)));

@@ -8,11 +8,11 @@ use tachi_domain::recovery::Life;
 use tachi_engine::ports::audit::{AuditPhase, AuditResult};
 use uuid::Uuid;
 
-use super::bench::{Bench, Got};
-use super::desk::recovery;
+use super::bench::{Bench, TestResponse};
+use super::operator_journal::recovery;
 use crate::{Options, Policy};
 
-async fn fail(bench: &Bench, token: &str, host: &str, reason: &Value) -> Got {
+async fn fail(bench: &Bench, token: &str, host: &str, reason: &Value) -> TestResponse {
     let headers = [("x-auth-token", token), ("content-type", "application/json")];
     let body = json!({"failure": {"reason": reason}}).to_string();
     let path = format!("/operator/v1/hosts/{host}/failure");
@@ -45,21 +45,26 @@ async fn operator_api_a_report_of_a_dead_host_names_its_operator() {
         (&preview["host"], &preview["against"]),
         (&json!("a"), &Value::Null)
     );
-    let told = preview["consequences"].to_string();
+    let answer = preview["consequences"].to_string();
     assert!(
-        told.contains("Nova showed a up 5 s ago, and 1 instance was on it"),
-        "{told}"
+        answer.contains("Nova showed a up 5 s ago, and 1 instance was on it"),
+        "{answer}"
     );
-    assert_eq!(*bench.desk.audited.lock().unwrap(), []);
+    assert_eq!(*bench.operator_journal.audited.lock().unwrap(), []);
 
     let got = fail(&bench, "admin", "a", &smoke()).await;
     assert_eq!(got.status, 202, "{}", got.text);
-    let told = got.root("failure");
+    let answer = got.root("failure");
     assert_eq!(
-        (&told["host"], &told["by"], &told["already"], &told["recovery"]),
+        (
+            &answer["host"],
+            &answer["by"],
+            &answer["already"],
+            &answer["recovery"]
+        ),
         (&json!("a"), &json!(BY), &json!(false), &Value::Null)
     );
-    let audited = bench.desk.audited.lock().unwrap().clone();
+    let audited = bench.operator_journal.audited.lock().unwrap().clone();
     assert_eq!(audited.len(), 2);
     assert!(
         audited
@@ -76,7 +81,7 @@ async fn operator_api_a_report_of_a_dead_host_names_its_operator() {
         audited[0].text
     );
     // It is a report like any other.
-    let path = format!("/v1/notifications/{}", told["notification"].as_str().unwrap());
+    let path = format!("/v1/notifications/{}", answer["notification"].as_str().unwrap());
     let kept = bench.get(&path).await.root("notification");
     assert_eq!(kept["payload"]["host_status"], "UNKNOWN", "it claims no proof");
 }
@@ -84,7 +89,7 @@ async fn operator_api_a_report_of_a_dead_host_names_its_operator() {
 #[tokio::test]
 async fn operator_api_a_dead_host_is_reported_once() {
     let bench = bench().await;
-    *bench.desk.recoveries.lock().unwrap() = vec![recovery(3, "a")];
+    *bench.operator_journal.recoveries.lock().unwrap() = vec![recovery(3, "a")];
     let refused = fail(&bench, "admin", "a", &smoke()).await;
     assert_eq!(refused.status, 409, "{}", refused.text);
     assert!(refused.text.contains("is already running"), "{}", refused.text);
@@ -94,7 +99,7 @@ async fn operator_api_a_dead_host_is_reported_once() {
         user_name: Some(name.to_owned()),
         ..Reporter::default()
     };
-    *bench.desk.reporters.lock().unwrap() = vec![ours("monitor"), ours(BY)];
+    *bench.operator_journal.reporters.lock().unwrap() = vec![ours("monitor"), ours(BY)];
     let again = fail(&bench, "admin", "a", &smoke()).await;
     assert_eq!(again.status, 202, "{}", again.text);
     let again = again.root("failure");
@@ -104,20 +109,24 @@ async fn operator_api_a_dead_host_is_reported_once() {
     );
     // Another reason makes another report.
     assert_eq!(fail(&bench, "admin", "a", &json!("fire")).await.status, 409);
-    assert_eq!(*bench.desk.audited.lock().unwrap(), [], "nothing was written");
+    assert_eq!(
+        *bench.operator_journal.audited.lock().unwrap(),
+        [],
+        "nothing was written"
+    );
 
     // It finished meanwhile, within the window for duplicates.
-    bench.desk.recoveries.lock().unwrap().clear();
+    bench.operator_journal.recoveries.lock().unwrap().clear();
     assert_eq!(fail(&bench, "admin", "a", &smoke()).await.status, 202);
     let mut closed = recovery(4, "a");
     closed.life = Life::Closed;
-    *bench.desk.recoveries.lock().unwrap() = vec![closed];
+    *bench.operator_journal.recoveries.lock().unwrap() = vec![closed];
     let again = fail(&bench, "admin", "a", &smoke()).await.root("failure");
     assert_eq!(
         (&again["already"], &again["recovery"]),
         (&json!(true), &json!(Uuid::from_u128(4)))
     );
-    bench.desk.reporters.lock().unwrap().clear();
+    bench.operator_journal.reporters.lock().unwrap().clear();
     let other = fail(&bench, "admin", "a", &smoke()).await;
     assert_eq!(other.status, 409, "{}", other.text);
     assert!(
@@ -142,7 +151,7 @@ async fn operator_api_an_unauthorized_report_of_a_dead_host_writes_nothing() {
         let bench = bench().await;
         let got = fail(&bench, token, "a", &smoke()).await;
         assert_eq!(got.status, 403, "{token}: {}", got.text);
-        assert_eq!(*bench.desk.audited.lock().unwrap(), [], "{token}");
+        assert_eq!(*bench.operator_journal.audited.lock().unwrap(), [], "{token}");
     }
     let bench = bench().await;
     let long = json!("x".repeat(240));
@@ -164,7 +173,7 @@ async fn operator_api_an_unauthorized_report_of_a_dead_host_writes_nothing() {
         assert_eq!(got.status, status, "{host} {reason}: {}", got.text);
     }
     let results: Vec<_> = bench
-        .desk
+        .operator_journal
         .audited
         .lock()
         .unwrap()
@@ -174,12 +183,12 @@ async fn operator_api_an_unauthorized_report_of_a_dead_host_writes_nothing() {
     assert_eq!(results, [AuditResult::Permanent], "of b, and of nothing else");
 
     let bench = self::bench().await;
-    bench.desk.full.store(true, Ordering::SeqCst);
+    bench.operator_journal.full.store(true, Ordering::SeqCst);
     assert_eq!(fail(&bench, "admin", "a", &smoke()).await.status, 503);
     let listed = bench.get("/v1/notifications").await.root("notifications");
     assert_eq!(listed, json!([]), "nothing is reported without a line");
-    bench.desk.full.store(false, Ordering::SeqCst);
-    bench.desk.broken.store(true, Ordering::SeqCst);
+    bench.operator_journal.full.store(false, Ordering::SeqCst);
+    bench.operator_journal.broken.store(true, Ordering::SeqCst);
     assert_eq!(fail(&bench, "admin", "a", &smoke()).await.status, 503);
 }
 
@@ -190,9 +199,9 @@ async fn operator_api_the_act_rule_does_not_permit_power_off() {
     let bench = Bench::with(|options| Options { policy, ..options });
     let segment = bench.segment("all").await;
     bench.host(&segment, "a").await;
-    let (status, _, told) = fail(&bench, "member", "a", &smoke()).await.fault();
+    let (status, _, answer) = fail(&bench, "member", "a", &smoke()).await.fault();
     assert_eq!(status, 403);
-    assert!(told.contains("os_masakari_api:operator:power"), "{told}");
-    assert_eq!(*bench.desk.audited.lock().unwrap(), []);
+    assert!(answer.contains("os_masakari_api:operator:power"), "{answer}");
+    assert_eq!(*bench.operator_journal.audited.lock().unwrap(), []);
     assert_eq!(fail(&bench, "admin", "a", &smoke()).await.status, 202);
 }

@@ -12,7 +12,7 @@ use tachi_domain::entity::segment::{NewSegment, SegmentChange, SegmentFilter};
 use tachi_domain::entity::vmove::VmoveFilter;
 use tachi_domain::entity::{Host, Notification, Segment, Stamps, TaskProgress, Vmove};
 use tachi_domain::evidence::GivenEvidence;
-use tachi_domain::monitor::{MonitorKind, Signature};
+use tachi_domain::monitor::{MonitorHeartbeat, MonitorKind};
 use tachi_domain::situation::Monitor;
 use tachi_domain::{HostId, NotificationId, SegmentId, ServerId, Timestamp, VmoveId};
 use tachi_engine::ports::registry::{BootHold, Page, SortKey};
@@ -34,7 +34,7 @@ pub(super) struct Rows {
     pub(super) vmoves: Vec<Vmove>,
     pub(super) progress: Vec<TaskProgress>,
     pub(super) held: BTreeMap<String, BootHold>,
-    pub(super) signatures: Vec<Signature>,
+    pub(super) signatures: Vec<MonitorHeartbeat>,
     pub(super) refusals: Vec<Refusals>,
 }
 
@@ -572,12 +572,12 @@ impl RefusalLog for Fake {
 
 #[async_trait]
 impl Monitors for Fake {
-    async fn sign_monitors(
+    async fn store_heartbeats(
         &self,
         heartbeats: &[ReceivedHeartbeat],
     ) -> Result<BTreeSet<(String, MonitorKind)>, JournalError> {
         let mut rows = self.open().map_err(|error| JournalError::new("signing", error))?;
-        let signatures = heartbeats.iter().map(|one| one.signature.clone());
+        let signatures = heartbeats.iter().map(|one| one.heartbeat.clone());
         let (strange, known): (Vec<_>, Vec<_>) = signatures.partition(|one| one.host == "stranger");
         rows.signatures.extend(known);
         Ok(strange.into_iter().map(|one| (one.host, one.kind)).collect())

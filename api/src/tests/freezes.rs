@@ -10,13 +10,13 @@ use tachi_engine::ports::journal::PeerClaim;
 use tachi_engine::ports::operator::RecoverySummary;
 use uuid::Uuid;
 
-use super::bench::{Bench, Got};
-use super::desk::recovery;
+use super::bench::{Bench, TestResponse};
+use super::operator_journal::recovery;
 use crate::{Options, Policy};
 
 const FREEZES: &str = "/operator/v1/freezes";
 
-async fn ask(bench: &Bench, method: &str, path: &str, token: &str, body: &Value) -> Got {
+async fn ask(bench: &Bench, method: &str, path: &str, token: &str, body: &Value) -> TestResponse {
     let headers = [("x-auth-token", token), ("content-type", "application/json")];
     let body = if body.is_null() {
         String::new()
@@ -26,11 +26,11 @@ async fn ask(bench: &Bench, method: &str, path: &str, token: &str, body: &Value)
     bench.raw(method, path, &headers, body).await
 }
 
-async fn freeze(bench: &Bench, token: &str, body: &Value) -> Got {
+async fn freeze(bench: &Bench, token: &str, body: &Value) -> TestResponse {
     ask(bench, "POST", FREEZES, token, &json!({"freeze": body})).await
 }
 
-async fn thaw(bench: &Bench, token: &str, number: &str) -> Got {
+async fn thaw(bench: &Bench, token: &str, number: &str) -> TestResponse {
     let path = format!("{FREEZES}/{number}");
     ask(bench, "DELETE", &path, token, &Value::Null).await
 }
@@ -45,8 +45,12 @@ fn with(mut body: Value, key: &str, value: Value) -> Value {
 }
 
 fn nothing_was_done(bench: &Bench, what: &str) {
-    assert_eq!(*bench.desk.written.lock().unwrap(), [] as [&str; 0], "{what}");
-    assert_eq!(*bench.desk.audited.lock().unwrap(), [], "{what}");
+    assert_eq!(
+        *bench.operator_journal.written.lock().unwrap(),
+        [] as [&str; 0],
+        "{what}"
+    );
+    assert_eq!(*bench.operator_journal.audited.lock().unwrap(), [], "{what}");
 }
 
 #[tokio::test]
@@ -54,18 +58,18 @@ async fn operator_api_a_freeze_is_audited_with_its_operator_stored_listed_and_en
     let bench = Bench::new();
     let got = freeze(&bench, "admin", &host("a")).await;
     assert_eq!(got.status, 201, "{}", got.text);
-    let told = got.root("freeze");
-    assert_eq!(told["freeze"]["by"], "Keystone user admin-user");
+    let answer = got.root("freeze");
+    assert_eq!(answer["freeze"]["by"], "Keystone user admin-user");
     assert_eq!(
-        (&told["freeze"]["scope"], &told["freeze"]["name"]),
+        (&answer["freeze"]["scope"], &answer["freeze"]["name"]),
         (&json!("host"), &json!("a"))
     );
     assert_eq!(
-        (&told["already"], &told["heard"], &told["unprotected"]),
+        (&answer["already"], &answer["heard"], &answer["unprotected"]),
         (&json!(false), &json!(true), &json!(1))
     );
     assert_eq!(bench.notifications_sent.0.load(Ordering::SeqCst), 1);
-    let audited = bench.desk.audited.lock().unwrap().clone();
+    let audited = bench.operator_journal.audited.lock().unwrap().clone();
     assert_eq!(audited.len(), 2);
     assert_eq!(
         (audited[0].phase, audited[1].phase),
@@ -85,17 +89,17 @@ async fn operator_api_a_freeze_is_audited_with_its_operator_stored_listed_and_en
     // A client that lost the answer repeats the request.
     let again = freeze(&bench, "admin", &host("a")).await.root("freeze");
     assert_eq!(again["already"], true);
-    assert_eq!(again["freeze"], told["freeze"]);
-    assert_eq!(*bench.desk.written.lock().unwrap(), ["freeze"]);
-    assert_eq!(bench.desk.audited.lock().unwrap().len(), 2);
+    assert_eq!(again["freeze"], answer["freeze"]);
+    assert_eq!(*bench.operator_journal.written.lock().unwrap(), ["freeze"]);
+    assert_eq!(bench.operator_journal.audited.lock().unwrap().len(), 2);
 
     let listed = ask(&bench, "GET", FREEZES, "service-reader", &Value::Null).await;
-    assert_eq!(listed.root("freezes"), json!([told["freeze"]]));
+    assert_eq!(listed.root("freezes"), json!([answer["freeze"]]));
     // Another freeze replaces it: the number of the first one no longer works.
     let longer = with(host("a"), "lasts_seconds", json!(7201));
     let longer = freeze(&bench, "admin", &longer).await.root("freeze");
-    assert_eq!(longer["before"], told["freeze"]);
-    let (old, new) = (&told["freeze"]["number"], &longer["freeze"]["number"]);
+    assert_eq!(longer["before"], answer["freeze"]);
+    let (old, new) = (&answer["freeze"]["number"], &longer["freeze"]["number"]);
     assert_eq!(thaw(&bench, "admin", &old.to_string()).await.status, 404);
     let thawed = thaw(&bench, "admin", &new.to_string()).await;
     assert_eq!(
@@ -103,7 +107,10 @@ async fn operator_api_a_freeze_is_audited_with_its_operator_stored_listed_and_en
         (200, longer["freeze"].clone())
     );
     assert_eq!(thaw(&bench, "admin", &new.to_string()).await.status, 404);
-    assert_eq!(*bench.desk.written.lock().unwrap(), ["freeze", "freeze", "thaw"]);
+    assert_eq!(
+        *bench.operator_journal.written.lock().unwrap(),
+        ["freeze", "freeze", "thaw"]
+    );
     let listed = ask(&bench, "GET", FREEZES, "admin", &Value::Null).await;
     assert_eq!(listed.root("freezes"), json!([]));
 }
@@ -125,9 +132,12 @@ async fn operator_api_only_administrators_freeze_and_thaw_and_no_monitor_does() 
             freeze(&bench, token, &host("a")).await,
             thaw(&bench, token, "1").await,
         ] {
-            let (status, _, told) = got.fault();
-            assert_eq!(status, 403, "{token}: {told}");
-            assert!(told.contains("os_masakari_api:operator:act"), "{token}: {told}");
+            let (status, _, answer) = got.fault();
+            assert_eq!(status, 403, "{token}: {answer}");
+            assert!(
+                answer.contains("os_masakari_api:operator:act"),
+                "{token}: {answer}"
+            );
         }
         nothing_was_done(&bench, token);
     }
@@ -250,29 +260,29 @@ async fn operator_api_an_invalid_freeze_is_refused_without_a_write() {
 #[tokio::test]
 async fn operator_api_a_freeze_needs_an_audit_entry_and_database_rights() {
     let bench = Bench::new();
-    bench.desk.full.store(true, Ordering::SeqCst);
+    bench.operator_journal.full.store(true, Ordering::SeqCst);
     assert_eq!(freeze(&bench, "admin", &host("a")).await.status, 503);
     nothing_was_done(&bench, "the audit log is full");
-    bench.desk.full.store(false, Ordering::SeqCst);
+    bench.operator_journal.full.store(false, Ordering::SeqCst);
 
     assert_eq!(freeze(&bench, "admin", &host("a")).await.status, 201);
-    bench.desk.full.store(true, Ordering::SeqCst);
+    bench.operator_journal.full.store(true, Ordering::SeqCst);
     assert_eq!(thaw(&bench, "admin", "7").await.status, 503);
-    assert_eq!(*bench.desk.written.lock().unwrap(), ["freeze"]);
-    bench.desk.full.store(false, Ordering::SeqCst);
+    assert_eq!(*bench.operator_journal.written.lock().unwrap(), ["freeze"]);
+    bench.operator_journal.full.store(false, Ordering::SeqCst);
 
     // `tachi db grants`: the API has its own database user.
-    bench.desk.denied.store(true, Ordering::SeqCst);
+    bench.operator_journal.denied.store(true, Ordering::SeqCst);
     for got in [
         freeze(&bench, "admin", &with(host("a"), "lasts_seconds", json!(7300))).await,
         thaw(&bench, "admin", "7").await,
     ] {
-        let (status, _, told) = got.fault();
-        assert_eq!(status, 503, "{told}");
-        assert!(told.contains("run the command on a controller"), "{told}");
+        let (status, _, answer) = got.fault();
+        assert_eq!(status, 503, "{answer}");
+        assert!(answer.contains("run the command on a controller"), "{answer}");
     }
     let results: Vec<_> = bench
-        .desk
+        .operator_journal
         .audited
         .lock()
         .unwrap()
@@ -284,7 +294,7 @@ async fn operator_api_a_freeze_needs_an_audit_entry_and_database_rights() {
         [AuditResult::Ok, AuditResult::Transient, AuditResult::Transient]
     );
 
-    bench.desk.broken.store(true, Ordering::SeqCst);
+    bench.operator_journal.broken.store(true, Ordering::SeqCst);
     for got in [
         freeze(&bench, "admin", &host("a")).await,
         thaw(&bench, "admin", "7").await,
@@ -323,19 +333,22 @@ async fn operator_api_a_freeze_reports_if_the_engines_have_applied_it() {
         ("hangs", vec![claim(1, 4)], false),
     ] {
         let bench = Bench::new();
-        *bench.desk.recoveries.lock().unwrap() = vec![claimed()];
-        *bench.desk.claims.lock().unwrap() = claims.into_iter().map(|one| vec![one]).collect();
+        *bench.operator_journal.recoveries.lock().unwrap() = vec![claimed()];
+        *bench.operator_journal.claims.lock().unwrap() = claims.into_iter().map(|one| vec![one]).collect();
         let began = tokio::time::Instant::now();
-        let told = freeze(&bench, "admin", &host("a")).await.root("freeze");
-        assert_eq!(told["heard"], heard, "{name}: {told}");
+        let answer = freeze(&bench, "admin", &host("a")).await.root("freeze");
+        assert_eq!(answer["heard"], heard, "{name}: {answer}");
         assert_eq!(
-            told["unheard"].as_array().unwrap().is_empty(),
+            answer["unheard"].as_array().unwrap().is_empty(),
             heard,
-            "{name}: {told}"
+            "{name}: {answer}"
         );
         assert!(
-            told["underway"][0].as_str().unwrap().starts_with("BUT recovery"),
-            "{name}: {told}"
+            answer["underway"][0]
+                .as_str()
+                .unwrap()
+                .starts_with("BUT recovery"),
+            "{name}: {answer}"
         );
         assert!(
             began.elapsed().as_secs() < 15,
@@ -348,13 +361,13 @@ async fn operator_api_a_freeze_reports_if_the_engines_have_applied_it() {
 #[tokio::test(start_paused = true)]
 async fn operator_api_a_freeze_completes_without_its_caller() {
     let bench = Bench::new();
-    *bench.desk.recoveries.lock().unwrap() = vec![claimed()];
-    *bench.desk.claims.lock().unwrap() = vec![vec![claim(1, 4)]];
+    *bench.operator_journal.recoveries.lock().unwrap() = vec![claimed()];
+    *bench.operator_journal.claims.lock().unwrap() = vec![vec![claim(1, 4)]];
     let (body, wait) = (host("a"), std::time::Duration::from_millis(1));
     let gone = tokio::time::timeout(wait, freeze(&bench, "admin", &body)).await;
     assert!(gone.is_err(), "it waits for an engine");
-    assert_eq!(bench.desk.audited.lock().unwrap().len(), 2);
-    *bench.desk.claims.lock().unwrap() = vec![vec![]];
+    assert_eq!(bench.operator_journal.audited.lock().unwrap().len(), 2);
+    *bench.operator_journal.claims.lock().unwrap() = vec![vec![]];
     let again = freeze(&bench, "admin", &body).await.root("freeze");
     assert_eq!((&again["already"], &again["heard"]), (&json!(true), &json!(true)));
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tachi_domain::monitor::{HeartbeatUse, MonitorKind, Resume};
 
-use super::bench::{Bench, Got};
+use super::bench::{Bench, TestResponse};
 
 fn body() -> Value {
     json!({"monitor": {
@@ -15,7 +15,7 @@ fn body() -> Value {
     }})
 }
 
-async fn put(bench: &Bench, token: &str, path: &str, body: &Value) -> Got {
+async fn put(bench: &Bench, token: &str, path: &str, body: &Value) -> TestResponse {
     let headers = [("x-auth-token", token), ("content-type", "application/json")];
     bench.raw("PUT", path, &headers, body.to_string()).await
 }
@@ -154,7 +154,7 @@ async fn the_boot_and_the_local_disks_of_a_host_are_taken_from_a_caller_that_is_
 #[tokio::test(start_paused = true)]
 async fn lost_planes_are_dated_and_the_answer_names_the_hosts_that_nova_shows_down() {
     let bench = Bench::new();
-    *bench.desk.down.lock().unwrap() = vec!["b", "c"];
+    *bench.operator_journal.down.lock().unwrap() = vec!["b", "c"];
     let says = json!({"monitor": {
         "version": "0.9.0",
         "planes": {"a": {"storage": 60}, "b": {"tenant": 5}},

@@ -6,7 +6,7 @@ use std::path::Path;
 use http::{HeaderValue, Method};
 use serde_json::{Value, json};
 
-use super::bench::{Bench, Got, notification};
+use super::bench::{Bench, TestResponse, notification};
 use crate::error::{ApiError, Bug};
 use crate::{openapi, openapi_page, routes};
 
@@ -284,7 +284,7 @@ async fn every_parameter_of_a_list_does_something() {
                 continue;
             }
             let name = parameter["name"].as_str().unwrap();
-            let got: Got = bench.get(&format!("{real}?{name}=no-such-thing")).await;
+            let got: TestResponse = bench.get(&format!("{real}?{name}=no-such-thing")).await;
             let rows = || {
                 got.json()
                     .as_object()

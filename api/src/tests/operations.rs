@@ -378,7 +378,7 @@ async fn secure_proxy_ssl_header_makes_the_scheme_of_links() {
 #[tokio::test]
 async fn metrics_are_served_to_allowed_clients() {
     // Other tests in this process use another recorder.
-    let (recorder, metrics) = Metrics::apart().unwrap();
+    let (recorder, metrics) = Metrics::create_recorder().unwrap();
     let _mine = ::metrics::set_default_local_recorder(&recorder);
     crate::metrics::describe("0.9.0+git1.abc");
     let bench = Bench::with(|mut options| {

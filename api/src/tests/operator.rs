@@ -8,8 +8,8 @@ use tachi_domain::{RecoveryId, ServerId, Wait, WaitsFor};
 use tachi_engine::ports::operator::MoveLine;
 use uuid::Uuid;
 
-use super::bench::{Bench, Got};
-use super::desk::{NOW, SERVER, recovery};
+use super::bench::{Bench, TestResponse};
+use super::operator_journal::{NOW, SERVER, recovery};
 
 const SITUATION: &str = "/operator/v1/situation";
 
@@ -22,7 +22,7 @@ async fn codes(bench: &Bench) -> (Value, Vec<String>) {
     (situation, codes)
 }
 
-async fn by(bench: &Bench, token: &str, path: &str) -> Got {
+async fn by(bench: &Bench, token: &str, path: &str) -> TestResponse {
     bench.raw("GET", path, &[("x-auth-token", token)], "").await
 }
 
@@ -39,7 +39,7 @@ async fn operator_api_data_has_its_age_and_stale_data_shows_nothing_as_good() {
     assert_eq!(young["hosts"][0]["protection"], "protected");
     assert_eq!(young["segments"][0]["working"], 3);
 
-    *bench.desk.age.lock().unwrap() = Some(46);
+    *bench.operator_journal.age.lock().unwrap() = Some(46);
     let (old, found) = codes(&bench).await;
     assert!(found.contains(&"FACTS_OLD".to_owned()), "{found:?}");
     assert_eq!(old["instances"]["protected"], 0, "{old}");
@@ -48,7 +48,7 @@ async fn operator_api_data_has_its_age_and_stale_data_shows_nothing_as_good() {
         assert_ne!(host["protection"], "protected", "{host}");
     }
 
-    *bench.desk.age.lock().unwrap() = None;
+    *bench.operator_journal.age.lock().unwrap() = None;
     let (never, found) = codes(&bench).await;
     assert_eq!(found[0], "NO_ENGINE");
     assert_eq!(never["grade"], "err");
@@ -65,7 +65,7 @@ async fn operator_api_data_has_its_age_and_stale_data_shows_nothing_as_good() {
 #[tokio::test]
 async fn operator_api_parts_of_the_situation_have_their_own_routes() {
     let bench = Bench::new();
-    *bench.desk.age.lock().unwrap() = Some(46);
+    *bench.operator_journal.age.lock().unwrap() = Some(46);
     let (whole, _) = codes(&bench).await;
     assert_eq!(
         bench.get("/operator/v1/findings").await.root("findings"),
@@ -94,17 +94,23 @@ async fn operator_api_the_schedule_needs_the_read_rule() {
     ] {
         assert_eq!(by(&bench, token, PATH).await.status, status, "{token}");
     }
-    bench.desk.broken.store(true, std::sync::atomic::Ordering::SeqCst);
+    bench
+        .operator_journal
+        .broken
+        .store(true, std::sync::atomic::Ordering::SeqCst);
     assert_eq!(bench.get(PATH).await.status, 503);
 }
 
 #[tokio::test]
 async fn operator_api_a_forecast_without_facts_promises_nothing_and_wrong_names_are_refused() {
     let bench = Bench::new();
-    let told = bench.get("/operator/v1/forecast").await.root("forecast");
-    assert!(told["trouble"].as_str().unwrap().contains("Placement"), "{told}");
-    assert_eq!(told["lost"], Value::Null);
-    let segments = told["segments"].as_array().unwrap();
+    let answer = bench.get("/operator/v1/forecast").await.root("forecast");
+    assert!(
+        answer["trouble"].as_str().unwrap().contains("Placement"),
+        "{answer}"
+    );
+    assert_eq!(answer["lost"], Value::Null);
+    let segments = answer["segments"].as_array().unwrap();
     assert!(!segments.is_empty());
     for segment in segments {
         assert_eq!(segment["headroom"], Value::Null, "{segment}");
@@ -112,12 +118,12 @@ async fn operator_api_a_forecast_without_facts_promises_nothing_and_wrong_names_
             assert_eq!(host["room"], "unknown", "{host}");
         }
     }
-    let told = bench
+    let answer = bench
         .get("/operator/v1/forecast?lose=a,%20b")
         .await
         .root("forecast");
-    assert_eq!(told["lost"]["lost"], json!(["a", "b"]));
-    assert_eq!(told["lost"]["room"], "unknown");
+    assert_eq!(answer["lost"]["lost"], json!(["a", "b"]));
+    assert_eq!(answer["lost"]["room"], "unknown");
     for query in [
         "segment=none",
         "segment=",
@@ -138,23 +144,23 @@ async fn operator_api_hosts_and_instances_are_explained_by_any_of_their_names() 
         let got = bench
             .get(&format!("/operator/v1/instances/{path}/explanation"))
             .await;
-        let told = got.root("explanations");
+        let answer = got.root("explanations");
         assert_eq!(
-            (&told[0]["id"], &told[0]["protection"]),
+            (&answer[0]["id"], &answer[0]["protection"]),
             (&json!(server), &json!("protected")),
             "{path}"
         );
     }
-    let told = bench
+    let answer = bench
         .get("/operator/v1/hosts/a/explanation")
         .await
         .root("explanations");
     assert_eq!(
-        (&told[0]["kind"], &told[0]["name"]),
+        (&answer[0]["kind"], &answer[0]["name"]),
         (&json!("host"), &json!("a"))
     );
-    assert_eq!(told[0]["hosted"][0]["id"], json!(server), "{told}");
-    assert!(told[0]["levels"].is_array(), "{told}");
+    assert_eq!(answer[0]["hosted"][0]["id"], json!(server), "{answer}");
+    assert!(answer[0]["levels"].is_array(), "{answer}");
     let long = "x".repeat(3_000);
     for name in [
         "d",
@@ -176,21 +182,21 @@ async fn operator_api_hosts_and_instances_are_explained_by_any_of_their_names() 
     // A value that is not text is not a name.
     let got = bench.get("/operator/v1/hosts/%ff/explanation").await;
     assert_eq!(got.status, 404);
-    *bench.desk.age.lock().unwrap() = None;
-    let (_, _, told) = bench
+    *bench.operator_journal.age.lock().unwrap() = None;
+    let (_, _, answer) = bench
         .get(&format!("/operator/v1/instances/{server}/explanation"))
         .await
         .fault();
     assert!(
-        told.contains("No engine has listed Nova's instances yet"),
-        "{told}"
+        answer.contains("No engine has listed Nova's instances yet"),
+        "{answer}"
     );
 }
 
 #[tokio::test]
 async fn operator_api_a_past_time_span_is_shown_and_an_invalid_one_is_refused() {
     let bench = Bench::new();
-    *bench.desk.hosts.lock().unwrap() = vec!["a"];
+    *bench.operator_journal.hosts.lock().unwrap() = vec!["a"];
     let got = bench
         .get("/operator/v1/hosts/a/past?from=2026-11-20T03:00:00Z&to=2026-11-20T03:20:00Z")
         .await;
@@ -213,16 +219,16 @@ async fn operator_api_a_past_time_span_is_shown_and_an_invalid_one_is_refused() 
         assert_eq!(got.status, 400, "{query}");
     }
     let got = bench.get("/operator/v1/hosts/nobody/past").await;
-    let (status, _, told) = got.fault();
+    let (status, _, answer) = got.fault();
     assert_eq!(status, 404);
-    assert!(told.starts_with(tachi_operator::past::NOTHING), "{told}");
+    assert!(answer.starts_with(tachi_operator::past::NOTHING), "{answer}");
 }
 
 #[tokio::test]
 async fn operator_api_a_thousand_recoveries_come_in_pages_and_each_once() {
     let bench = Bench::new();
     let all = (0..1_000).map(|number| recovery(1_000 - number, &format!("compute-{number:04}")));
-    *bench.desk.recoveries.lock().unwrap() = all.collect();
+    *bench.operator_journal.recoveries.lock().unwrap() = all.collect();
     let (mut seen, mut marker, mut pages) = (BTreeSet::new(), String::new(), 0);
     loop {
         let got = bench
@@ -279,7 +285,7 @@ async fn operator_api_recoveries_are_listed_by_state_and_shown_completely() {
     let mut closed = recovery(2, "b");
     closed.life = Life::Closed;
     closed.status = "failed".to_owned();
-    *bench.desk.recoveries.lock().unwrap() = vec![recovery(3, "a"), closed];
+    *bench.operator_journal.recoveries.lock().unwrap() = vec![recovery(3, "a"), closed];
     for (query, expected) in [
         ("", &["a"][..]),
         ("all=yes", &["a", "b"]),
@@ -304,11 +310,11 @@ async fn operator_api_recoveries_are_listed_by_state_and_shown_completely() {
         assert_eq!(hosts, expected, "{query}");
     }
     let path = format!("/operator/v1/recoveries/{}", Uuid::from_u128(3));
-    let told = bench.get(&path).await.root("recovery");
-    assert_eq!((&told["host"], &told["claim"]), (&json!("a"), &json!(1)));
-    assert_eq!(told["word"], Value::Null);
+    let answer = bench.get(&path).await.root("recovery");
+    assert_eq!((&answer["host"], &answer["claim"]), (&json!("a"), &json!(1)));
+    assert_eq!(answer["word"], Value::Null);
     assert_eq!(
-        (&told["steps"][0]["text"], &told["instances"]),
+        (&answer["steps"][0]["text"], &answer["instances"]),
         (&json!("held"), &json!([]))
     );
     for id in [Uuid::nil().to_string(), "x".to_owned(), "%00".to_owned()] {
@@ -324,7 +330,7 @@ async fn operator_api_recoveries_are_listed_by_state_and_shown_completely() {
 async fn operator_api_the_report_of_a_recovery_is_a_file_and_the_same_each_time() {
     let bench = Bench::new();
     let hostile = "a\"><script>alert(1)</script>";
-    *bench.desk.recoveries.lock().unwrap() = vec![recovery(3, hostile)];
+    *bench.operator_journal.recoveries.lock().unwrap() = vec![recovery(3, hostile)];
     let id = Uuid::from_u128(3);
     let path = format!("/operator/v1/recoveries/{id}/report");
     for (query, kind, name) in [
@@ -393,24 +399,25 @@ pub(super) fn waiting(what: WaitsFor, life: Life, state: &Value) -> MoveLine {
 /// The subjects of the document's examples exist.
 pub(super) fn as_in_examples(bench: &Bench) {
     bench
-        .desk
+        .operator_journal
         .hosts
         .lock()
         .unwrap()
         .extend(["compute-001", "compute-004"]);
-    *bench.desk.muted_reporters.lock().unwrap() = vec![super::upkeep::muted_reporter(7, "a")];
+    *bench.operator_journal.muted_reporters.lock().unwrap() =
+        vec![super::maintenance::muted_reporter(7, "a")];
     let mut held = recovery(1, "a");
     held.id = "e241c4a2-1111-4222-8333-0123456789ab".parse().unwrap();
-    *bench.desk.recoveries.lock().unwrap() = vec![held];
+    *bench.operator_journal.recoveries.lock().unwrap() = vec![held];
     let mut given_up = waiting(WaitsFor::GivenUp, Life::Open, &Value::Null);
     given_up.server = "6128798e-1111-4222-8333-0123456789ab".parse().unwrap();
-    *bench.desk.moves.lock().unwrap() = vec![given_up];
+    *bench.operator_journal.moves.lock().unwrap() = vec![given_up];
 }
 
 #[tokio::test]
 async fn operator_api_instances_that_need_an_operator_have_commands() {
     let bench = Bench::new();
-    *bench.desk.moves.lock().unwrap() = vec![
+    *bench.operator_journal.moves.lock().unwrap() = vec![
         waiting(WaitsFor::Absence, Life::Open, &Value::Null),
         waiting(WaitsFor::Nothing, Life::Open, &Value::Null),
     ];
@@ -451,8 +458,8 @@ async fn operator_api_only_admins_and_readers_of_the_service_project_read() {
             let got = by(&bench, token, path).await;
             assert_eq!(got.status, status, "{token} {path}: {}", got.text);
             if status == 403 {
-                let (_, _, told) = got.fault();
-                assert!(told.contains("os_masakari_api:operator:read"), "{told}");
+                let (_, _, answer) = got.fault();
+                assert!(answer.contains("os_masakari_api:operator:read"), "{answer}");
             }
         }
     }
@@ -471,7 +478,10 @@ async fn operator_api_only_admins_and_readers_of_the_service_project_read() {
 #[tokio::test]
 async fn operator_api_an_unavailable_database_is_no_good_state() {
     let bench = Bench::new();
-    bench.desk.broken.store(true, std::sync::atomic::Ordering::SeqCst);
+    bench
+        .operator_journal
+        .broken
+        .store(true, std::sync::atomic::Ordering::SeqCst);
     for path in [
         "situation",
         "findings",

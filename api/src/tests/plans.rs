@@ -11,14 +11,14 @@ use tachi_engine::ports::audit::{AuditPhase, AuditResult};
 use tachi_engine::ports::plans::MovedAway;
 use uuid::Uuid;
 
-use super::bench::{Bench, Got};
-use super::desk::{NOW, SERVER, recovery};
+use super::bench::{Bench, TestResponse};
+use super::operator_journal::{NOW, SERVER, recovery};
 
 const DRAIN: &str = "/operator/v1/hosts/a/drain";
 const GIVEBACK: &str = "/operator/v1/hosts/a/giveback";
 const BY: &str = "Keystone user admin-user";
 
-async fn post(bench: &Bench, token: &str, path: &str, body: Value) -> Got {
+async fn post(bench: &Bench, token: &str, path: &str, body: Value) -> TestResponse {
     let headers = [("x-auth-token", token), ("content-type", "application/json")];
     bench.raw("POST", path, &headers, body.to_string()).await
 }
@@ -28,8 +28,12 @@ fn firmware() -> Value {
 }
 
 fn nothing_was_done(bench: &Bench, what: &str) {
-    assert_eq!(*bench.desk.written.lock().unwrap(), [] as [&str; 0], "{what}");
-    assert_eq!(*bench.desk.audited.lock().unwrap(), [], "{what}");
+    assert_eq!(
+        *bench.operator_journal.written.lock().unwrap(),
+        [] as [&str; 0],
+        "{what}"
+    );
+    assert_eq!(*bench.operator_journal.audited.lock().unwrap(), [], "{what}");
 }
 
 #[tokio::test]
@@ -43,19 +47,19 @@ async fn operator_api_a_drain_is_audited_with_its_operator_and_stored_once() {
         (&preview["host"], &preview["against"]),
         (&json!("a"), &Value::Null)
     );
-    let told = preview["consequences"].to_string();
-    assert!(told.contains("1 instance was on a 5 s ago"), "{told}");
+    let answer = preview["consequences"].to_string();
+    assert!(answer.contains("1 instance was on a 5 s ago"), "{answer}");
     nothing_was_done(&bench, "a look");
 
     let got = post(&bench, "admin", DRAIN, firmware()).await;
     assert_eq!(got.status, 202, "{}", got.text);
-    let told = got.root("plan");
+    let answer = got.root("plan");
     let id = RecoveryId(Uuid::from_u128(100));
     assert_eq!(
-        told,
+        answer,
         json!({"host": "a", "kind": "drain", "recovery": id, "by": BY, "already": false})
     );
-    let audited = bench.desk.audited.lock().unwrap().clone();
+    let audited = bench.operator_journal.audited.lock().unwrap().clone();
     assert_eq!(audited.len(), 2);
     assert!(
         audited
@@ -68,7 +72,10 @@ async fn operator_api_a_drain_is_audited_with_its_operator_and_stored_once() {
     );
     let intent = &audited[0].text;
     assert!(intent.starts_with("drain for 1 h: firmware (req-"), "{intent}");
-    let payload = bench.desk.planned.lock().unwrap()[0].1.payload.clone();
+    let payload = bench.operator_journal.planned.lock().unwrap()[0]
+        .1
+        .payload
+        .clone();
     for (key, value) in [
         ("by", BY),
         ("reason", "firmware"),
@@ -97,9 +104,9 @@ async fn operator_api_a_drain_is_audited_with_its_operator_and_stored_once() {
         by_drain: false,
     };
     for life in [Life::Open, Life::Closed] {
-        bench.desk.recoveries.lock().unwrap()[0].life = life;
+        bench.operator_journal.recoveries.lock().unwrap()[0].life = life;
         if life == Life::Closed {
-            bench.desk.frozen.lock().unwrap().push(freeze.clone());
+            bench.operator_journal.frozen.lock().unwrap().push(freeze.clone());
         }
         let again = post(&bench, "admin", DRAIN, firmware()).await.root("plan");
         assert_eq!(
@@ -108,8 +115,8 @@ async fn operator_api_a_drain_is_audited_with_its_operator_and_stored_once() {
             "{life}"
         );
     }
-    assert_eq!(bench.desk.written.lock().unwrap().len(), 1);
-    assert_eq!(bench.desk.audited.lock().unwrap().len(), 2);
+    assert_eq!(bench.operator_journal.written.lock().unwrap().len(), 1);
+    assert_eq!(bench.operator_journal.audited.lock().unwrap().len(), 2);
     // Another request is not a repetition, and the host is frozen now.
     let other = json!({"drain": {"lasts_seconds": 3600, "reason": "memory"}});
     let got = post(&bench, "admin", DRAIN, other.clone()).await;
@@ -119,8 +126,8 @@ async fn operator_api_a_drain_is_audited_with_its_operator_and_stored_once() {
         "{}",
         got.text
     );
-    bench.desk.frozen.lock().unwrap().clear();
-    bench.desk.recoveries.lock().unwrap()[0].life = Life::Open;
+    bench.operator_journal.frozen.lock().unwrap().clear();
+    bench.operator_journal.recoveries.lock().unwrap()[0].life = Life::Open;
     let got = post(&bench, "admin", DRAIN, other).await;
     assert_eq!(got.status, 409, "{}", got.text);
     assert!(
@@ -129,14 +136,14 @@ async fn operator_api_a_drain_is_audited_with_its_operator_and_stored_once() {
         got.text
     );
     // A minute later the same request is a new one.
-    bench.desk.recoveries.lock().unwrap()[0].opened_at = NOW.minus_seconds(60);
+    bench.operator_journal.recoveries.lock().unwrap()[0].opened_at = NOW.minus_seconds(60);
     assert_eq!(post(&bench, "admin", DRAIN, firmware()).await.status, 409);
 }
 
 #[tokio::test]
 async fn operator_api_only_a_running_host_without_other_operations_is_drained() {
     let bench = Bench::new();
-    *bench.desk.age.lock().unwrap() = Some(46);
+    *bench.operator_journal.age.lock().unwrap() = Some(46);
     let got = post(&bench, "admin", DRAIN, firmware()).await;
     assert_eq!(got.status, 409, "{}", got.text);
     assert!(
@@ -147,7 +154,7 @@ async fn operator_api_only_a_running_host_without_other_operations_is_drained() 
     nothing_was_done(&bench, "old facts");
 
     let bench = Bench::new();
-    *bench.desk.recoveries.lock().unwrap() = vec![recovery(3, "a")];
+    *bench.operator_journal.recoveries.lock().unwrap() = vec![recovery(3, "a")];
     let got = post(&bench, "admin", DRAIN, firmware()).await;
     assert_eq!(got.status, 409, "{}", got.text);
     assert!(
@@ -215,29 +222,29 @@ async fn operator_api_only_a_running_host_without_other_operations_is_drained() 
 async fn operator_api_a_host_that_a_recovery_has_taken_out_of_the_reserve_is_not_drained() {
     let bench = Bench::new();
     let holder = Uuid::from_u128(77);
-    *bench.desk.holds.lock().unwrap() = Some(RecoveryId(holder));
+    *bench.operator_journal.holds.lock().unwrap() = Some(RecoveryId(holder));
     let got = post(&bench, "admin", DRAIN, firmware()).await;
     assert_eq!(got.status, 409, "{}", got.text);
     let wanted = format!("recovery {holder} uses a as its reserved host and has not ended");
     assert!(got.text.contains(&wanted), "{}", got.text);
-    let audited = bench.desk.audited.lock().unwrap().clone();
+    let audited = bench.operator_journal.audited.lock().unwrap().clone();
     assert_eq!(audited.last().unwrap().result, Some(AuditResult::Permanent));
 }
 
 #[tokio::test]
 async fn operator_api_a_plan_needs_an_audit_entry_and_database_rights() {
     let bench = Bench::new();
-    bench.desk.full.store(true, Ordering::SeqCst);
+    bench.operator_journal.full.store(true, Ordering::SeqCst);
     let got = post(&bench, "admin", DRAIN, firmware()).await;
     assert_eq!(got.status, 503, "{}", got.text);
-    assert_eq!(*bench.desk.written.lock().unwrap(), [] as [&str; 0]);
+    assert_eq!(*bench.operator_journal.written.lock().unwrap(), [] as [&str; 0]);
 
     let bench = Bench::new();
-    bench.desk.denied.store(true, Ordering::SeqCst);
+    bench.operator_journal.denied.store(true, Ordering::SeqCst);
     let got = post(&bench, "admin", DRAIN, firmware()).await;
     assert_eq!(got.status, 503, "{}", got.text);
     assert!(got.text.contains("controller"), "{}", got.text);
-    let audited = bench.desk.audited.lock().unwrap().clone();
+    let audited = bench.operator_journal.audited.lock().unwrap().clone();
     assert_eq!(audited.last().unwrap().result, Some(AuditResult::Transient));
 }
 
@@ -257,7 +264,7 @@ async fn operator_api_instances_that_are_still_where_they_were_moved_are_given_b
     };
     // The engines have read the instance on `a`; `b` gets it back.
     let path = "/operator/v1/hosts/b/giveback";
-    *bench.desk.away.lock().unwrap() = vec![away(0, "web", "c"), away(9, "gone", "a")];
+    *bench.operator_journal.away.lock().unwrap() = vec![away(0, "web", "c"), away(9, "gone", "a")];
     let preview = bench.get(path).await.root("giveback");
     assert_eq!(preview["instances"].as_array().unwrap().len(), 1, "{preview}");
     assert_eq!(preview["instances"][0]["stays"], "has been moved since");
@@ -267,7 +274,7 @@ async fn operator_api_instances_that_are_still_where_they_were_moved_are_given_b
     );
     nothing_was_done(&bench, "nothing can go back");
 
-    *bench.desk.away.lock().unwrap() = vec![away(0, "web", "a")];
+    *bench.operator_journal.away.lock().unwrap() = vec![away(0, "web", "a")];
     let preview = bench.get(path).await.root("giveback");
     assert_eq!(
         preview["instances"][0],
@@ -275,7 +282,7 @@ async fn operator_api_instances_that_are_still_where_they_were_moved_are_given_b
     );
     let got = post(&bench, "admin", path, json!({"giveback": {"with_locked": true}})).await;
     assert_eq!(got.status, 202, "{}", got.text);
-    let (_, new) = bench.desk.planned.lock().unwrap()[0].clone();
+    let (_, new) = bench.operator_journal.planned.lock().unwrap()[0].clone();
     assert_eq!(new.kind, RecoveryKind::Giveback);
     assert_eq!(
         (&new.payload["instances"], &new.payload["with_locked"]),

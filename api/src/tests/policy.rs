@@ -29,7 +29,7 @@ fn good_body(route: &RouteInfo) -> Value {
     }
 }
 
-async fn ask(bench: &Bench, route: &RouteInfo, token: &str) -> super::bench::Got {
+async fn ask(bench: &Bench, route: &RouteInfo, token: &str) -> super::bench::TestResponse {
     let path = route.path.replace(['{', '}'], "");
     let headers = [("x-auth-token", token), ("content-type", "application/json")];
     bench

@@ -2,10 +2,10 @@
 
 use serde_json::json;
 
-use super::bench::{Bench, Got, fault, notification};
+use super::bench::{Bench, TestResponse, fault, notification};
 use crate::{Options, Policy};
 
-async fn report(bench: &Bench, token: &str, host: &str, hour: u8) -> Got {
+async fn report(bench: &Bench, token: &str, host: &str, hour: u8) -> TestResponse {
     let payload = json!({"event": "STOPPED", "process_name": "nova-compute"});
     let time = format!("2026-01-01T{hour:02}:00:00");
     let body = notification("PROCESS", host, &time, &payload).to_string();

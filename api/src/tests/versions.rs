@@ -124,7 +124,7 @@ async fn errors_below_v1() {
 #[tokio::test]
 async fn answers_carry_their_microversion() {
     let bench = Bench::new();
-    let told = |got: &super::bench::Got| {
+    let told = |got: &super::bench::TestResponse| {
         (
             got.header("openstack-api-version").map(ToOwned::to_owned),
             got.header("vary").map(ToOwned::to_owned),

@@ -8,13 +8,13 @@ use utoipa::ToSchema;
 use utoipa::openapi::Object;
 
 use super::fields::{Body, Fields};
-use super::rules::{Name, OPERATOR_WORD, OrNull, ShownWait};
-use super::shown;
+use super::rules::{Name, OPERATOR_ACTION, OrNull, ShownWait};
+use super::word_schema;
 use crate::microversion::Microversion;
 
 /// An operator action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum WordKind {
+pub(crate) enum ActionKind {
     /// Continues a recovery that is on hold.
     Approve,
     /// Ends a recovery.
@@ -29,7 +29,7 @@ pub(crate) enum WordKind {
     Ignore,
 }
 
-impl WordKind {
+impl ActionKind {
     pub(crate) const ALL: [Self; 6] = [
         Self::Approve,
         Self::Abort,
@@ -50,18 +50,18 @@ impl WordKind {
         }
     }
 
-    pub(super) fn from_word(word: &str) -> Option<Self> {
+    pub(super) fn from_value(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.as_str() == word)
     }
 }
 
-impl fmt::Display for WordKind {
+impl fmt::Display for ActionKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
 }
 
-impl Serialize for WordKind {
+impl Serialize for ActionKind {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.as_str())
     }
@@ -69,8 +69,8 @@ impl Serialize for WordKind {
 
 /// A request for an action.
 #[derive(Debug)]
-pub(crate) struct NewWord {
-    pub(crate) kind: WordKind,
+pub(crate) struct NewAction {
+    pub(crate) kind: ActionKind,
     pub(crate) recovery: Option<String>,
     pub(crate) instance: Option<String>,
     pub(crate) on: Option<String>,
@@ -78,11 +78,11 @@ pub(crate) struct NewWord {
     pub(crate) waits: ApprovedWait,
 }
 
-impl Body for NewWord {
+impl Body for NewAction {
     const KEY: &'static str = "word";
 
     fn fields(fields: &mut impl Fields, _: Microversion) -> Option<Self> {
-        let kind = fields.required("word", OPERATOR_WORD);
+        let kind = fields.required("word", OPERATOR_ACTION);
         let recovery = fields.optional("recovery", Name);
         let instance = fields.optional("instance", Name);
         let on = fields.optional("on", Name);
@@ -105,7 +105,7 @@ impl Body for NewWord {
 pub(crate) struct ActionView {
     /// The action, such as `abort`.
     #[schema(schema_with = kinds)]
-    pub(crate) word: WordKind,
+    pub(crate) word: ActionKind,
     /// The UUID of the recovery that the action is about, or of the recovery of the instance.
     #[schema(value_type = String, format = "uuid")]
     pub(crate) recovery: RecoveryId,
@@ -119,5 +119,5 @@ pub(crate) struct ActionView {
 }
 
 fn kinds() -> Object {
-    shown::words(WordKind::ALL.iter().map(|kind| kind.as_str()))
+    word_schema::words(ActionKind::ALL.iter().map(|kind| kind.as_str()))
 }

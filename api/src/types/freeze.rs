@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tachi_domain::freeze::FreezeScope;
-use tachi_operator::freezes::{FreezeRequest, LONGEST, SHORTEST};
+use tachi_operator::freezes::{FreezeRequest, MAX_FREEZE, MIN_FREEZE};
 
 use super::fields::{Body, Fields};
 use super::rules::{Boolean, FREEZE_SCOPE, Name, Whole};
@@ -22,8 +22,8 @@ impl Body for NewFreeze {
         let lasts = fields.required(
             "lasts_seconds",
             Whole {
-                least: SHORTEST.as_secs(),
-                most: LONGEST.as_secs(),
+                least: MIN_FREEZE.as_secs(),
+                most: MAX_FREEZE.as_secs(),
             },
         );
         let reason = fields.required("reason", Name);

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tachi_domain::monitor::{
-    Boot, Guests, HeartbeatUse, LONGEST_NOTICE, LostPlanes, MOST_LOCAL_DISKS, MOST_PARTS, MOST_PLANES,
-    MOST_PROCESSES, MOST_WATCHED, MonitorKind, Notice, Resume, Signature,
+    Boot, Guests, HeartbeatUse, LostPlanes, MAX_FAILED_PROCESSES, MAX_LOCAL_DISKS, MAX_LOST_PLANES,
+    MAX_NOTICE_SECONDS, MAX_PARTS, MAX_WATCHED_HOSTS, MonitorHeartbeat, MonitorKind, Notice, Resume,
 };
 use tachi_domain::{ServerId, Timestamp};
 
@@ -16,18 +16,18 @@ use super::rules::{Boolean, HOSTNAME, RESUME, Rule, Text, Whole};
 use crate::microversion::Microversion;
 
 const VERSION: Text = Text { least: 1, most: 64 };
-const WORDS: Text = Text { least: 0, most: 255 };
+const TEXT_LIMITS: Text = Text { least: 0, most: 255 };
 const BOOT_ID: Text = Text { least: 1, most: 64 };
 
 /// Limits of the time since a host's boot, in milliseconds; a thousand years at most.
-const UPTIME: Whole = Whole {
+const UPTIME_LIMITS: Whole = Whole {
     least: 0,
     most: 31_536_000_000_000,
 };
 
 /// A heartbeat of a monitor, without the host and the kind, which are in the path.
 #[derive(Debug)]
-pub(crate) struct NewSignature {
+pub(crate) struct NewHeartbeat {
     version: String,
     troubles: BTreeMap<String, String>,
     watches: BTreeSet<String>,
@@ -40,7 +40,7 @@ pub(crate) struct NewSignature {
     local_disks: Option<BTreeSet<ServerId>>,
 }
 
-impl Body for NewSignature {
+impl Body for NewHeartbeat {
     const KEY: &'static str = "monitor";
 
     fn fields(fields: &mut impl Fields, _: Microversion) -> Option<Self> {
@@ -49,20 +49,20 @@ impl Body for NewSignature {
         let watches = fields.optional("watches", Hosts);
         let watching = fields.optional("watching", Boolean);
         let resume: Option<Resume> = fields.optional("guests_resume", RESUME);
-        let guests_by = fields.optional("guests_by", WORDS);
+        let guests_by = fields.optional("guests_by", TEXT_LIMITS);
         let seconds = fields.optional(
             "notice_seconds",
             Whole {
                 least: 0,
-                most: u64::from(LONGEST_NOTICE),
+                most: u64::from(MAX_NOTICE_SECONDS),
             },
         );
-        let notice_by = fields.optional("notice_by", WORDS);
-        let beside = fields.optional("notice_beside", WORDS);
+        let notice_by = fields.optional("notice_by", TEXT_LIMITS);
+        let beside = fields.optional("notice_beside", TEXT_LIMITS);
         let planes = fields.optional("planes", Planes);
         let processes_down = fields.optional("processes_down", PROCESSES);
         let boot_id: Option<String> = fields.optional("boot_id", BOOT_ID);
-        let uptime = fields.optional("uptime_ms", UPTIME);
+        let uptime = fields.optional("uptime_ms", UPTIME_LIMITS);
         let local_disks = fields.optional("local_disks", Instances);
         Some(Self {
             version: version?,
@@ -74,7 +74,7 @@ impl Body for NewSignature {
                 by: guests_by.unwrap_or_default(),
             }),
             notice: seconds.map(|seconds| Notice {
-                seconds: u32::try_from(seconds).unwrap_or(LONGEST_NOTICE),
+                seconds: u32::try_from(seconds).unwrap_or(MAX_NOTICE_SECONDS),
                 by: notice_by.unwrap_or_default(),
                 beside: beside.unwrap_or_default(),
             }),
@@ -89,10 +89,10 @@ impl Body for NewSignature {
     }
 }
 
-impl NewSignature {
+impl NewHeartbeat {
     /// Returns the heartbeat of a monitor, received at `now`. It can contradict a claim that the host is off only if the caller is
     /// `bound` to it.
-    pub(crate) fn of(self, host: String, kind: MonitorKind, bound: bool, now: Timestamp) -> Signature {
+    pub(crate) fn of(self, host: String, kind: MonitorKind, bound: bool, now: Timestamp) -> MonitorHeartbeat {
         // These texts are shown in terminals and logs.
         let line = |text: &str| text.replace(char::is_control, " ");
         let dated = |ages: &BTreeMap<String, u64>| -> BTreeMap<String, Timestamp> {
@@ -111,7 +111,7 @@ impl NewSignature {
                 .collect()
         });
         let processes_down = dated(&self.processes_down);
-        Signature {
+        MonitorHeartbeat {
             host,
             kind,
             version: line(&self.version),
@@ -153,9 +153,9 @@ impl Rule for PartFaults {
 
     fn read(&self, value: &Value) -> Result<Self::Out, Objection> {
         let troubles = Pairs.read(value)?;
-        if troubles.len() > MOST_PARTS {
+        if troubles.len() > MAX_PARTS {
             return Err(Objection::Reason(format!(
-                "it has {} parts; the limit is {MOST_PARTS}",
+                "it has {} parts; the limit is {MAX_PARTS}",
                 troubles.len()
             )));
         }
@@ -164,7 +164,7 @@ impl Rule for PartFaults {
 
     fn schema(&self) -> Value {
         let mut schema = Pairs.schema();
-        schema["maxProperties"] = json!(MOST_PARTS);
+        schema["maxProperties"] = json!(MAX_PARTS);
         schema["description"] = json!("The reason why a part does not work, by part.");
         schema
     }
@@ -177,17 +177,17 @@ struct Ages {
     description: &'static str,
 }
 
-const AGE: Whole = Whole {
+const AGE_LIMITS: Whole = Whole {
     least: 0,
     most: 31_536_000_000,
 };
 const NAME: Text = Text { least: 1, most: 255 };
-const PLANES: Ages = Ages {
-    most: MOST_PLANES,
+const PLANE_LIMITS: Ages = Ages {
+    most: MAX_LOST_PLANES,
     description: "Lost networks, such as storage and tenant, each with the seconds since when.",
 };
 const PROCESSES: Ages = Ages {
-    most: MOST_PROCESSES,
+    most: MAX_FAILED_PROCESSES,
     description: "The processes that could not be restarted, each with the seconds since when.",
 };
 
@@ -209,7 +209,7 @@ impl Rule for Ages {
 
     fn read(&self, value: &Value) -> Result<Self::Out, Objection> {
         let each = object(value, self.most)?.iter();
-        each.map(|(name, age)| Ok((NAME.read(&json!(name))?, AGE.read(age)?)))
+        each.map(|(name, age)| Ok((NAME.read(&json!(name))?, AGE_LIMITS.read(age)?)))
             .collect()
     }
 
@@ -218,7 +218,7 @@ impl Rule for Ages {
             "type": "object",
             "maxProperties": self.most,
             "propertyNames": NAME.schema(),
-            "additionalProperties": AGE.schema(),
+            "additionalProperties": AGE_LIMITS.schema(),
             "description": self.description,
         })
     }
@@ -232,17 +232,17 @@ impl Rule for Planes {
     type Out = BTreeMap<String, BTreeMap<String, u64>>;
 
     fn read(&self, value: &Value) -> Result<Self::Out, Objection> {
-        let each = object(value, MOST_WATCHED)?.iter();
-        each.map(|(host, planes)| Ok((HOSTNAME.read(&json!(host))?, PLANES.read(planes)?)))
+        let each = object(value, MAX_WATCHED_HOSTS)?.iter();
+        each.map(|(host, planes)| Ok((HOSTNAME.read(&json!(host))?, PLANE_LIMITS.read(planes)?)))
             .collect()
     }
 
     fn schema(&self) -> Value {
         json!({
             "type": "object",
-            "maxProperties": MOST_WATCHED,
+            "maxProperties": MAX_WATCHED_HOSTS,
             "propertyNames": HOSTNAME.schema(),
-            "additionalProperties": PLANES.schema(),
+            "additionalProperties": PLANE_LIMITS.schema(),
             "description": "The networks that running hosts have lost, by host; absent if the monitor does not check them.",
         })
     }
@@ -263,9 +263,9 @@ impl Rule for Instances {
         let Value::Array(ids) = value else {
             return Err(Objection::Reason(wrong_type(value, "array")));
         };
-        if ids.len() > MOST_LOCAL_DISKS {
+        if ids.len() > MAX_LOCAL_DISKS {
             return Err(Objection::Reason(format!(
-                "it has {} instances; the limit is {MOST_LOCAL_DISKS}",
+                "it has {} instances; the limit is {MAX_LOCAL_DISKS}",
                 ids.len()
             )));
         }
@@ -281,7 +281,7 @@ impl Rule for Instances {
     fn schema(&self) -> Value {
         json!({
             "type": "array",
-            "maxItems": MOST_LOCAL_DISKS,
+            "maxItems": MAX_LOCAL_DISKS,
             "items": {"type": "string", "minLength": 36, "maxLength": 36, "pattern": UUID_PATTERN},
             "description": "The instances whose disk is on this host alone; absent if the monitor does not read that.",
         })
@@ -299,9 +299,9 @@ impl Rule for Hosts {
         let Value::Array(names) = value else {
             return Err(Objection::Reason(wrong_type(value, "array")));
         };
-        if names.len() > MOST_WATCHED {
+        if names.len() > MAX_WATCHED_HOSTS {
             return Err(Objection::Reason(format!(
-                "it has {} hosts; the limit is {MOST_WATCHED}",
+                "it has {} hosts; the limit is {MAX_WATCHED_HOSTS}",
                 names.len()
             )));
         }
@@ -311,7 +311,7 @@ impl Rule for Hosts {
     fn schema(&self) -> Value {
         json!({
             "type": "array",
-            "maxItems": MOST_WATCHED,
+            "maxItems": MAX_WATCHED_HOSTS,
             "items": HOSTNAME.schema(),
             "description": "The hosts that the monitor watches, or watched when it last could.",
         })

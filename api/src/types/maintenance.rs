@@ -6,7 +6,7 @@ use crate::microversion::Microversion;
 
 /// A request to end a reporter's quarantine.
 #[derive(Debug)]
-pub(crate) struct NewLift {
+pub(crate) struct NewUnmute {
     pub(crate) reason: Option<String>,
 }
 
@@ -16,7 +16,7 @@ pub(crate) struct NewRetry {
     pub(crate) reason: Option<String>,
 }
 
-impl Body for NewLift {
+impl Body for NewUnmute {
     const KEY: &'static str = "lift";
 
     fn fields(fields: &mut impl Fields, _: Microversion) -> Option<Self> {

@@ -14,7 +14,7 @@ use utoipa::openapi::Object;
 use super::fields::{Body, Fields, Problems};
 use super::payload::{self, Pairs};
 use super::rules::{DateTime, HOSTNAME, NOTIFICATION_TYPE, Rule as _};
-use super::shown;
+use super::word_schema;
 use crate::datetime::{Iso, SpacedTime};
 use crate::microversion::Microversion;
 use crate::policy::ReportContext;
@@ -168,9 +168,9 @@ impl<'a> From<&'a ProgressDetail> for DetailView<'a> {
 }
 
 fn kind() -> Object {
-    shown::words(NotificationType::ALL.iter().map(|kind| kind.as_str()))
+    word_schema::words(NotificationType::ALL.iter().map(|kind| kind.as_str()))
 }
 
 fn status() -> Object {
-    shown::words(NotificationStatus::ALL.iter().map(|status| status.as_str()))
+    word_schema::words(NotificationStatus::ALL.iter().map(|status| status.as_str()))
 }

@@ -10,8 +10,11 @@ use super::repr::repr;
 use super::rules::{OneOf, Rule, Text, UuidLike};
 
 const EVENT: OneOf = OneOf(&["STARTED", "STOPPED"]);
-const VALUE: Text = Text { least: 0, most: 255 };
-const SOME_VALUE: Text = Text { least: 1, ..VALUE };
+const VALUE_LIMITS: Text = Text { least: 0, most: 255 };
+const NON_EMPTY_VALUE: Text = Text {
+    least: 1,
+    ..VALUE_LIMITS
+};
 const KEY_PATTERN: &str = "^[a-zA-Z0-9-_:. ]{1,255}$";
 
 /// The rule for payloads of every type. It is checked before the policy; the rules of the types are checked after it.
@@ -32,7 +35,7 @@ impl Rule for Pairs {
                 let shown = repr(&Value::String(key.clone()));
                 reasons.push(format!("{shown} does not match '{KEY_PATTERN}'"));
             }
-            match VALUE.read(value) {
+            match VALUE_LIMITS.read(value) {
                 Ok(text) => _ = pairs.insert(key.clone(), text),
                 Err(Objection::Reason(text) | Objection::Sentence(text)) => reasons.push(text),
             }
@@ -48,7 +51,7 @@ impl Rule for Pairs {
         json!({
             "type": "object",
             "propertyNames": {"pattern": KEY_PATTERN},
-            "additionalProperties": VALUE.schema(),
+            "additionalProperties": VALUE_LIMITS.schema(),
         })
     }
 }
@@ -86,13 +89,13 @@ fn fields(kind: NotificationType, fields: &mut impl Fields) {
             fields.optional("host_status", OneOf(&["NORMAL", "UNKNOWN"]));
         }
         NotificationType::Process => {
-            fields.required("process_name", SOME_VALUE);
+            fields.required("process_name", NON_EMPTY_VALUE);
             fields.required("event", EVENT);
         }
         NotificationType::Vm => {
             fields.required("instance_uuid", UuidLike);
-            fields.required("event", SOME_VALUE);
-            fields.required("vir_domain_event", SOME_VALUE);
+            fields.required("event", NON_EMPTY_VALUE);
+            fields.required("vir_domain_event", NON_EMPTY_VALUE);
         }
     }
 }

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use tachi_domain::planned::{LONGEST_FREEZE, LONGEST_LIMIT, MOST_AT_ONCE, SHORTEST_LIMIT};
+use tachi_domain::planned::{MAX_FREEZE_DURATION, MAX_MOVE_LIMIT, MAX_PARALLEL_MOVES, MIN_MOVE_LIMIT};
 use tachi_domain::recovery::RecoveryKind;
-use tachi_operator::planning::{PlanRequest, SHORTEST};
+use tachi_operator::plans::{MIN_FREEZE, PlanRequest};
 
 use super::fields::{Body, Fields};
 use super::rules::{Boolean, Name, Whole};
@@ -30,15 +30,15 @@ impl Body for NewDrain {
         let lasts = fields.required(
             "lasts_seconds",
             Whole {
-                least: SHORTEST.as_secs(),
-                most: LONGEST_FREEZE.as_secs(),
+                least: MIN_FREEZE.as_secs(),
+                most: MAX_FREEZE_DURATION.as_secs(),
             },
         );
-        let how = how(RecoveryKind::Drain, fields);
+        let plan_request = plan_request(RecoveryKind::Drain, fields);
         Some(Self(PlanRequest {
             reason: reason?,
             lasts: Duration::from_secs(lasts?),
-            ..how?
+            ..plan_request?
         }))
     }
 }
@@ -47,24 +47,24 @@ impl Body for NewGiveback {
     const KEY: &'static str = "giveback";
 
     fn fields(fields: &mut impl Fields, _: Microversion) -> Option<Self> {
-        how(RecoveryKind::Giveback, fields).map(Self)
+        plan_request(RecoveryKind::Giveback, fields).map(Self)
     }
 }
 
 /// Parses the fields that drains and givebacks share.
-fn how(kind: RecoveryKind, fields: &mut impl Fields) -> Option<PlanRequest> {
+fn plan_request(kind: RecoveryKind, fields: &mut impl Fields) -> Option<PlanRequest> {
     let at_once = fields.optional(
         "at_once",
         Whole {
             least: 1,
-            most: u64::from(MOST_AT_ONCE),
+            most: u64::from(MAX_PARALLEL_MOVES),
         },
     );
     let limit = fields.optional(
         "limit_seconds",
         Whole {
-            least: SHORTEST_LIMIT.as_secs(),
-            most: LONGEST_LIMIT.as_secs(),
+            least: MIN_MOVE_LIMIT.as_secs(),
+            most: MAX_MOVE_LIMIT.as_secs(),
         },
     );
     let with_locked = fields.optional("with_locked", Boolean);

@@ -5,13 +5,13 @@ use std::fmt::Write;
 use serde_json::Value;
 
 /// Maximum length of a formatted value, in characters. Messages are for people, so longer values are truncated.
-const LONGEST: usize = 256;
+const MAX_REPR_CHARS: usize = 256;
 
 /// Formats `value` like Python's `repr()`.
 pub(crate) fn repr(value: &Value) -> String {
     let mut out = String::new();
     write_value(&mut out, value);
-    if let Some((cut, _)) = out.char_indices().nth(LONGEST) {
+    if let Some((cut, _)) = out.char_indices().nth(MAX_REPR_CHARS) {
         out.truncate(cut);
         out.push('…');
     }
@@ -20,7 +20,7 @@ pub(crate) fn repr(value: &Value) -> String {
 
 fn write_value(out: &mut String, value: &Value) {
     // Text beyond the limit is not written: a body can contain a hundred thousand brackets.
-    if out.len() > LONGEST * 4 {
+    if out.len() > MAX_REPR_CHARS * 4 {
         return;
     }
     match value {
@@ -62,7 +62,7 @@ fn write_text(out: &mut String, text: &str) {
         '\''
     };
     out.push(quote);
-    for c in text.chars().take(LONGEST + 1) {
+    for c in text.chars().take(MAX_REPR_CHARS + 1) {
         match c {
             '\\' => out.push_str("\\\\"),
             '\n' => out.push_str("\\n"),
@@ -103,7 +103,7 @@ mod tests {
     #[test]
     fn long_ones_are_cut() {
         let shown = repr(&json!("é".repeat(100_000)));
-        assert_eq!(shown.chars().count(), LONGEST + 1);
+        assert_eq!(shown.chars().count(), MAX_REPR_CHARS + 1);
         assert!(shown.ends_with("é…"));
     }
 }

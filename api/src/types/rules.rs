@@ -36,13 +36,13 @@ const FALSE: &[&str] = &[
 ];
 
 /// Maximum length of a text in Tachi's database columns, in characters.
-const LONGEST: usize = 255;
+const MAX_COLUMN_CHARS: usize = 255;
 
 /// Printable characters in a schema's pattern. [`BEYOND`] excludes those outside the basic plane.
-const VISIBLE: &str = r"\p{L}\p{M}\p{N}\p{P}\p{S}";
+const PRINTABLE_CLASSES: &str = r"\p{L}\p{M}\p{N}\p{P}\p{S}";
 
 /// Characters with four bytes, which the columns of an adopted database cannot store.
-const BEYOND: &str = "[\u{10000}-\u{10FFFF}]";
+const FOUR_BYTE_CHARS: &str = "[\u{10000}-\u{10FFFF}]";
 
 /// A name: printable characters, without a space at either end.
 #[derive(Clone, Copy, Debug)]
@@ -53,7 +53,7 @@ impl Rule for Name {
 
     fn read(&self, value: &Value) -> CheckResult<String> {
         let text = string(value)?;
-        length(text, 1, LONGEST)?;
+        length(text, 1, MAX_COLUMN_CHARS)?;
         // Spaces are allowed inside a name, but not at its ends. Other blanks are not printable.
         let edged = text.starts_with(is_space) || text.ends_with(is_space);
         if edged || !text.chars().all(is_printable) {
@@ -66,9 +66,9 @@ impl Rule for Name {
         json!({
             "type": "string",
             "minLength": 1,
-            "maxLength": LONGEST,
-            "pattern": format!(r"^[{VISIBLE}]([{VISIBLE}\p{{Zs}}]*[{VISIBLE}])?$"),
-            "not": {"pattern": BEYOND},
+            "maxLength": MAX_COLUMN_CHARS,
+            "pattern": format!(r"^[{PRINTABLE_CLASSES}]([{PRINTABLE_CLASSES}\p{{Zs}}]*[{PRINTABLE_CLASSES}])?$"),
+            "not": {"pattern": FOUR_BYTE_CHARS},
             "description": "Printable characters of the basic plane; no blank at either end.",
         })
     }
@@ -96,8 +96,8 @@ impl Rule for Description {
     fn schema(&self) -> Value {
         json!({
             "type": "string",
-            "pattern": format!(r"^[{VISIBLE}\p{{Zs}}\n]*$"),
-            "not": {"pattern": BEYOND},
+            "pattern": format!(r"^[{PRINTABLE_CLASSES}\p{{Zs}}\n]*$"),
+            "not": {"pattern": FOUR_BYTE_CHARS},
             "description": "Printable characters of the basic plane, and line feeds.",
         })
     }
@@ -182,7 +182,7 @@ impl Rule for PatternText {
 
     fn read(&self, value: &Value) -> CheckResult<String> {
         let text = string(value)?;
-        length(text, self.least, LONGEST)?;
+        length(text, self.least, MAX_COLUMN_CHARS)?;
         if text.chars().all(self.allowed) {
             return Ok(text.to_owned());
         }
@@ -194,7 +194,7 @@ impl Rule for PatternText {
     }
 
     fn schema(&self) -> Value {
-        json!({"type": "string", "minLength": self.least, "maxLength": LONGEST, "pattern": self.pattern})
+        json!({"type": "string", "minLength": self.least, "maxLength": MAX_COLUMN_CHARS, "pattern": self.pattern})
     }
 }
 
@@ -243,49 +243,49 @@ impl Boolean {
 
 /// A word of a domain type.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct KnownWord<T> {
-    from_word: fn(&str) -> Option<T>,
+pub(crate) struct EnumText<T> {
+    from_value: fn(&str) -> Option<T>,
     words: fn() -> Vec<&'static str>,
 }
 
-pub(crate) const RECOVERY_METHOD: KnownWord<RecoveryMethod> = KnownWord {
-    from_word: RecoveryMethod::from_word,
+pub(crate) const RECOVERY_METHOD: EnumText<RecoveryMethod> = EnumText {
+    from_value: RecoveryMethod::from_value,
     words: || RecoveryMethod::ALL.iter().map(|method| method.as_str()).collect(),
 };
 
-pub(crate) const NOTIFICATION_TYPE: KnownWord<NotificationType> = KnownWord {
-    from_word: NotificationType::from_word,
+pub(crate) const NOTIFICATION_TYPE: EnumText<NotificationType> = EnumText {
+    from_value: NotificationType::from_value,
     words: || NotificationType::ALL.iter().map(|kind| kind.as_str()).collect(),
 };
 
 /// The scope of a freeze.
-pub(crate) const FREEZE_SCOPE: KnownWord<FreezeScope> = KnownWord {
-    from_word: FreezeScope::from_word,
+pub(crate) const FREEZE_SCOPE: EnumText<FreezeScope> = EnumText {
+    from_value: FreezeScope::from_value,
     words: || FreezeScope::ALL.iter().map(|scope| scope.as_str()).collect(),
 };
 
 /// A setting that reports whether guests start when their host boots.
-pub(crate) const RESUME: KnownWord<Resume> = KnownWord {
-    from_word: Resume::from_word,
+pub(crate) const RESUME: EnumText<Resume> = EnumText {
+    from_value: Resume::from_value,
     words: || Resume::ALL.iter().map(|word| word.as_str()).collect(),
 };
 
 /// An operator action.
-pub(crate) const OPERATOR_WORD: KnownWord<super::action::WordKind> = KnownWord {
-    from_word: super::action::WordKind::from_word,
+pub(crate) const OPERATOR_ACTION: EnumText<super::action::ActionKind> = EnumText {
+    from_value: super::action::ActionKind::from_value,
     words: || {
-        super::action::WordKind::ALL
+        super::action::ActionKind::ALL
             .iter()
             .map(|kind| kind.as_str())
             .collect()
     },
 };
 
-impl<T> Rule for KnownWord<T> {
+impl<T> Rule for EnumText<T> {
     type Out = T;
 
     fn read(&self, value: &Value) -> CheckResult<T> {
-        let known = value.as_str().and_then(self.from_word);
+        let known = value.as_str().and_then(self.from_value);
         known.ok_or_else(|| not_one_of(value, (self.words)().into_iter()))
     }
 

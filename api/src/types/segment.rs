@@ -9,7 +9,7 @@ use utoipa::openapi::Object;
 
 use super::fields::{Body, Fields};
 use super::rules::{Boolean, Description, Name, OrNull, RECOVERY_METHOD};
-use super::shown;
+use super::word_schema;
 use crate::datetime::Iso;
 use crate::microversion::Microversion;
 
@@ -83,7 +83,7 @@ pub(crate) struct SegmentView<'a> {
 }
 
 fn recovery_method() -> Object {
-    shown::words(RecoveryMethod::ALL.iter().map(|method| method.as_str()))
+    word_schema::words(RecoveryMethod::ALL.iter().map(|method| method.as_str()))
 }
 
 impl<'a> From<&'a Segment> for SegmentView<'a> {

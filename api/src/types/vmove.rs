@@ -7,7 +7,7 @@ use tachi_domain::{NotificationId, VmoveId};
 use utoipa::ToSchema;
 use utoipa::openapi::Object;
 
-use super::shown;
+use super::word_schema;
 use crate::datetime::Iso;
 
 /// A vmove, the move of one instance by a recovery, in an answer.
@@ -55,11 +55,11 @@ pub(crate) struct VmoveView<'a> {
 }
 
 fn kind() -> Object {
-    shown::words_or_null(VmoveType::ALL.iter().map(|kind| kind.as_str()))
+    word_schema::nullable_string_enum(VmoveType::ALL.iter().map(|kind| kind.as_str()))
 }
 
 fn status() -> Object {
-    shown::words_or_null(VmoveStatus::ALL.iter().map(|status| status.as_str()))
+    word_schema::nullable_string_enum(VmoveStatus::ALL.iter().map(|status| status.as_str()))
 }
 
 impl<'a> From<&'a Vmove> for VmoveView<'a> {

@@ -16,7 +16,7 @@ use std::fmt;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Effect {
     /// The agent switches the power of a machine and confirms it.
-    Power(Aim),
+    Power(Targeting),
     /// The machine's own watchdog resets it. The agent waits for that, but its `status` reads no power.
     Watchdog,
     /// The power may be on. The text completes "which ...": what the agent does instead.
@@ -27,7 +27,7 @@ pub enum Effect {
 
 /// The way an agent identifies the machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Aim {
+pub enum Targeting {
     /// By the parameter `plug`, also called `port`.
     Plug,
     /// By its own address: it connects to the power controller of one machine. Agents of fence-agents take the address
@@ -39,16 +39,16 @@ pub enum Aim {
 
 /// Returns the meaning of an agent's success, by its name in `/usr/sbin` or in a CIB.
 pub fn effect(agent: &str) -> Effect {
-    if table::PLUG.contains(&agent) {
-        Effect::Power(Aim::Plug)
-    } else if table::MACHINE.contains(&agent) {
-        Effect::Power(Aim::Machine)
-    } else if let Some((_, aim, _)) = table::GLUE.iter().find(|(name, ..)| *name == agent) {
-        Effect::Power(*aim)
+    if table::PLUG_AGENTS.contains(&agent) {
+        Effect::Power(Targeting::Plug)
+    } else if table::MACHINE_AGENTS.contains(&agent) {
+        Effect::Power(Targeting::Machine)
+    } else if let Some((_, targeting, _)) = table::GLUE_AGENTS.iter().find(|(name, ..)| *name == agent) {
+        Effect::Power(*targeting)
     } else if table::WATCHDOG.contains(&agent) {
         Effect::Watchdog
     } else {
-        table::NOT_POWER
+        table::NON_POWER_AGENTS
             .iter()
             .find(|(_, agents)| agents.contains(&agent))
             .map_or(Effect::Unknown, |(what, _)| Effect::NotPower(what))
@@ -57,14 +57,18 @@ pub fn effect(agent: &str) -> Effect {
 
 /// Returns the way in which this agent identifies the machine with these options; `None` if it is not known to switch
 /// power.
-pub fn aim(agent: &str, options: &BTreeMap<String, String>) -> Option<Aim> {
-    let Effect::Power(aim) = effect(agent) else {
+pub fn targeting(agent: &str, options: &BTreeMap<String, String>) -> Option<Targeting> {
+    let Effect::Power(targeting) = effect(agent) else {
         return None;
     };
-    let ignores_plug = table::PLUG_IF.iter().any(|(name, option, values)| {
+    let ignores_plug = table::PLUG_OPTIONS.iter().any(|(name, option, values)| {
         *name == agent && !value(options, option).is_some_and(|value| values.contains(&value))
     });
-    Some(if ignores_plug { Aim::Machine } else { aim })
+    Some(if ignores_plug {
+        Targeting::Machine
+    } else {
+        targeting
+    })
 }
 
 /// A reason why success does not prove that the power is off. Its text follows the agent's name and a comma.
@@ -128,7 +132,10 @@ pub fn judge(
         Effect::NotPower(what) => return Err(NoProofReason::NotPower(what)),
         Effect::Unknown => return Err(NoProofReason::Unknown),
     }
-    if let Some((_, default)) = table::SNMP.iter().find(|(name, _)| *name == agent && !trusted) {
+    if let Some((_, default)) = table::SNMP_AGENTS
+        .iter()
+        .find(|(name, _)| *name == agent && !trusted)
+    {
         let version = value(options, "snmp_version");
         if version.map_or(!default, |version| version != "1") {
             return Err(NoProofReason::Option {
@@ -144,7 +151,7 @@ pub fn judge(
             return Err(doubt);
         }
     }
-    let plugin = table::GLUE.iter().find(|(name, ..)| *name == agent);
+    let plugin = table::GLUE_AGENTS.iter().find(|(name, ..)| *name == agent);
     let confirms = |action| plugin.is_none_or(|(_, _, confirmed)| confirmed.contains(&action));
     // The agents' library compares in lower case.
     match action.to_ascii_lowercase().as_str() {
@@ -166,7 +173,10 @@ pub fn judge(
 ///
 /// The reason why the power may be on.
 pub fn judge_reading(agent: &str, options: &BTreeMap<String, String>) -> Result<(), NoProofReason> {
-    match table::STATUS.iter().find(|(_, agents)| agents.contains(&agent)) {
+    match table::UNRELIABLE_STATUS
+        .iter()
+        .find(|(_, agents)| agents.contains(&agent))
+    {
         Some((what, _)) => Err(NoProofReason::NotPower(what)),
         None => judge(agent, "off", options, false),
     }

@@ -1,9 +1,9 @@
 //! The table of agents. A test compares it with the makers' metadata in `tests/makers.tsv`.
 
-use super::Aim;
+use super::Targeting;
 
 /// Power agents of fence-agents and Tachi that identify the machine by `plug`.
-pub(super) const PLUG: &[&str] = &[
+pub(super) const PLUG_AGENTS: &[&str] = &[
     "fence_aliyun",
     "fence_apc",
     "fence_apc_snmp",
@@ -50,7 +50,7 @@ pub(super) const PLUG: &[&str] = &[
 ];
 
 /// Power agents that talk to the power controller of one machine.
-pub(super) const MACHINE: &[&str] = &[
+pub(super) const MACHINE_AGENTS: &[&str] = &[
     "fence_alom",
     "fence_amt_ws",
     "fence_drac",
@@ -70,58 +70,58 @@ pub(super) const MACHINE: &[&str] = &[
 
 /// Plugins of cluster-glue, and those written for its interface: how they identify the machine, and the actions whose
 /// success means that the power was off. Most of them return as soon as the device has accepted the command.
-pub(super) const GLUE: &[(&str, Aim, &[&str])] = &[
-    ("apcmaster", Aim::List, &[]),
+pub(super) const GLUE_AGENTS: &[(&str, Targeting, &[&str])] = &[
+    ("apcmaster", Targeting::List, &[]),
     // It waits until the outlets read off; after a reset only until they read on.
-    ("apcmastersnmp", Aim::List, &["off"]),
+    ("apcmastersnmp", Targeting::List, &["off"]),
     // It reads the UPS after an off.
-    ("apcsmart", Aim::List, &["off"]),
-    ("baytech", Aim::List, &[]),
-    ("bladehpi", Aim::List, &[]),
-    ("cyclades", Aim::List, &[]),
+    ("apcsmart", Targeting::List, &["off"]),
+    ("baytech", Targeting::List, &[]),
+    ("bladehpi", Targeting::List, &[]),
+    ("cyclades", Targeting::List, &[]),
     // Its off is a power cycle.
-    ("drac3", Aim::Machine, &[]),
-    ("external/drac5", Aim::Machine, &[]),
-    ("external/dracmc-telnet", Aim::Machine, &[]),
-    ("external/ec2", Aim::List, &[]),
-    ("external/hetzner", Aim::Machine, &[]),
+    ("drac3", Targeting::Machine, &[]),
+    ("external/drac5", Targeting::Machine, &[]),
+    ("external/dracmc-telnet", Targeting::Machine, &[]),
+    ("external/ec2", Targeting::List, &[]),
+    ("external/hetzner", Targeting::Machine, &[]),
     // It succeeds whatever the console answers.
-    ("external/hmchttp", Aim::Machine, &[]),
-    ("external/ibmrsa", Aim::Machine, &[]),
-    ("external/ibmrsa-telnet", Aim::Machine, &[]),
-    ("external/ipmi", Aim::Machine, &[]),
+    ("external/hmchttp", Targeting::Machine, &[]),
+    ("external/ibmrsa", Targeting::Machine, &[]),
+    ("external/ibmrsa-telnet", Targeting::Machine, &[]),
+    ("external/ipmi", Targeting::Machine, &[]),
     // It compares the answer with the value that it has set itself.
-    ("external/ippower9258", Aim::List, &[]),
+    ("external/ippower9258", Targeting::List, &[]),
     // Its off succeeds for a domain that does not exist; a reset starts the domain again, which fails then.
-    ("external/libvirt", Aim::List, &["reboot"]),
-    ("external/maas", Aim::List, &["off", "reboot"]),
-    ("external/nut", Aim::Machine, &[]),
-    ("external/rackpdu", Aim::List, &[]),
-    ("external/riloe", Aim::Machine, &[]),
+    ("external/libvirt", Targeting::List, &["reboot"]),
+    ("external/maas", Targeting::List, &["off", "reboot"]),
+    ("external/nut", Targeting::Machine, &[]),
+    ("external/rackpdu", Targeting::List, &[]),
+    ("external/riloe", Targeting::Machine, &[]),
     // It ignores the answers, and succeeds for every command.
-    ("external/vmware", Aim::List, &[]),
+    ("external/vmware", Targeting::List, &[]),
     // It takes a machine that answers no ping for off.
-    ("external/xen0", Aim::List, &[]),
-    ("external/xen0-ha", Aim::List, &[]),
-    ("ibmhmc", Aim::List, &[]),
-    ("ipmilan", Aim::Machine, &[]),
-    ("nw_rpc100s", Aim::List, &[]),
-    ("rps10", Aim::List, &[]),
-    ("vacm", Aim::List, &[]),
-    ("wti_mpc", Aim::List, &[]),
-    ("wti_nps", Aim::List, &[]),
+    ("external/xen0", Targeting::List, &[]),
+    ("external/xen0-ha", Targeting::List, &[]),
+    ("ibmhmc", Targeting::List, &[]),
+    ("ipmilan", Targeting::Machine, &[]),
+    ("nw_rpc100s", Targeting::List, &[]),
+    ("rps10", Targeting::List, &[]),
+    ("vacm", Targeting::List, &[]),
+    ("wti_mpc", Targeting::List, &[]),
+    ("wti_nps", Targeting::List, &[]),
 ];
 
 /// Agents that read an outlet that does not exist as off, because SNMP answers with text instead of an error, and true if
 /// their default is version 1, in which it is an error.
-pub(super) const SNMP: &[(&str, bool)] = &[("fence_apc_snmp", true), ("fence_ipdu", false)];
+pub(super) const SNMP_AGENTS: &[(&str, bool)] = &[("fence_apc_snmp", true), ("fence_ipdu", false)];
 
 /// Agents that use their plug only if an option has one of these values. Otherwise they switch one machine.
-pub(super) const PLUG_IF: &[(&str, &str, &[&str])] =
+pub(super) const PLUG_OPTIONS: &[(&str, &str, &[&str])] =
     &[("fence_drac5", "drac_version", &["DRAC CMC", "DRAC MC"])];
 
 /// Agents whose off is reliable while their `status` is not, grouped by what it reads.
-pub(super) const STATUS: &[(&str, &[&str])] = &[
+pub(super) const UNRELIABLE_STATUS: &[(&str, &[&str])] = &[
     (
         "makes a watchdog reset the host; its status reads a message, not the power",
         WATCHDOG,
@@ -152,7 +152,7 @@ pub(super) const WATCHDOG: &[&str] = &["external/sbd", "fence_sbd", "fence_watch
 pub(super) const CYCLE_BY_DEFAULT: &[&str] = &["fence_gce"];
 
 /// Agents whose success does not prove that the power is off, grouped by their actual effect.
-pub(super) const NOT_POWER: &[(&str, &[&str])] = &[
+pub(super) const NON_POWER_AGENTS: &[(&str, &[&str])] = &[
     (
         "cuts a host off from its storage or network, so its guests may continue to run",
         &[

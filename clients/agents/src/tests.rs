@@ -14,7 +14,7 @@ struct Maker {
     reboot: bool,
     lets_in: bool,
     method: &'static str,
-    aim: &'static str,
+    targeting: &'static str,
 }
 
 fn makers() -> Vec<Maker> {
@@ -23,13 +23,13 @@ fn makers() -> Vec<Maker> {
         .lines()
         .filter(|line| !line.starts_with('#'))
         .map(|line| match line.split('\t').collect::<Vec<_>>().as_slice() {
-            [agent, off, reboot, lets_in, method, aim] => Maker {
+            [agent, off, reboot, lets_in, method, targeting] => Maker {
                 agent,
                 off: yes(off),
                 reboot: yes(reboot),
                 lets_in: yes(lets_in),
                 method,
-                aim,
+                targeting,
             },
             other => panic!("{other:?}"),
         })
@@ -44,7 +44,7 @@ fn the_table_agrees_with_the_makers_metadata() {
     for maker in &makers {
         let effect = effect(maker.agent);
         let name = maker.agent;
-        if let Effect::Power(aim) = effect {
+        if let Effect::Power(targeting) = effect {
             assert!(
                 maker.off && maker.reboot,
                 "{name} cannot do what it is listed for"
@@ -54,12 +54,12 @@ fn the_table_agrees_with_the_makers_metadata() {
             assert_eq!(cycles, table::CYCLE_BY_DEFAULT.contains(&name), "{name}: method");
             // It has port_as_ip, but still selects one of many machines by plug.
             let named = name == "fence_powerman";
-            let expected = if maker.aim == "own" && !named {
-                Aim::Machine
+            let expected = if maker.targeting == "own" && !named {
+                Targeting::Machine
             } else {
-                Aim::Plug
+                Targeting::Plug
             };
-            assert_eq!(aim, expected, "{name}");
+            assert_eq!(targeting, expected, "{name}");
         }
         if maker.lets_in {
             assert!(matches!(effect, Effect::NotPower(_)), "{name}");
@@ -72,9 +72,13 @@ fn the_table_agrees_with_the_makers_metadata() {
 /// Covers F3.
 #[test]
 fn each_agent_is_in_the_table_once() {
-    let mut all: Vec<&str> = [table::PLUG, table::MACHINE, table::WATCHDOG].concat();
-    all.extend(table::GLUE.iter().map(|(agent, ..)| *agent));
-    all.extend(table::NOT_POWER.iter().flat_map(|(_, agents)| agents.iter()));
+    let mut all: Vec<&str> = [table::PLUG_AGENTS, table::MACHINE_AGENTS, table::WATCHDOG].concat();
+    all.extend(table::GLUE_AGENTS.iter().map(|(agent, ..)| *agent));
+    all.extend(
+        table::NON_POWER_AGENTS
+            .iter()
+            .flat_map(|(_, agents)| agents.iter()),
+    );
     let count = all.len();
     all.sort_unstable();
     all.dedup();
@@ -85,14 +89,14 @@ fn each_agent_is_in_the_table_once() {
 #[test]
 fn every_row_of_the_table_is_judged_accordingly() {
     let none = BTreeMap::new();
-    let needs_option = |agent: &str| table::SNMP.contains(&(agent, false));
-    for agent in [table::PLUG, table::MACHINE, table::WATCHDOG].concat() {
+    let needs_option = |agent: &str| table::SNMP_AGENTS.contains(&(agent, false));
+    for agent in [table::PLUG_AGENTS, table::MACHINE_AGENTS, table::WATCHDOG].concat() {
         let judged = judge(agent, "off", &none, false);
         assert_eq!(judged.is_err(), needs_option(agent), "{agent}");
         let cycles = table::CYCLE_BY_DEFAULT.contains(&agent) || needs_option(agent);
         assert_eq!(judge(agent, "reboot", &none, false).is_err(), cycles, "{agent}");
     }
-    for (agent, _, confirmed) in table::GLUE {
+    for (agent, _, confirmed) in table::GLUE_AGENTS {
         for action in ["off", "reboot"] {
             let judged = judge(agent, action, &none, false);
             let expected = if confirmed.contains(&action) {
@@ -103,7 +107,7 @@ fn every_row_of_the_table_is_judged_accordingly() {
             assert_eq!(judged, expected, "{agent} {action}");
         }
     }
-    for (what, agents) in table::NOT_POWER {
+    for (what, agents) in table::NON_POWER_AGENTS {
         for agent in *agents {
             for action in ["off", "reboot", "status"] {
                 assert_eq!(
@@ -284,15 +288,23 @@ fn a_reading_proves_less_than_an_off() {
 #[test]
 fn an_agent_that_ignores_its_plug_switches_one_machine() {
     for (agent, given, expected) in [
-        ("fence_drac5", &[][..], Some(Aim::Machine)),
-        ("fence_drac5", &[("drac_version", "DRAC 5")], Some(Aim::Machine)),
-        ("fence_drac5", &[("drac-version", "DRAC CMC")], Some(Aim::Plug)),
-        ("fence_apc", &[], Some(Aim::Plug)),
-        ("external/ipmi", &[], Some(Aim::Machine)),
-        ("external/maas", &[], Some(Aim::List)),
+        ("fence_drac5", &[][..], Some(Targeting::Machine)),
+        (
+            "fence_drac5",
+            &[("drac_version", "DRAC 5")],
+            Some(Targeting::Machine),
+        ),
+        (
+            "fence_drac5",
+            &[("drac-version", "DRAC CMC")],
+            Some(Targeting::Plug),
+        ),
+        ("fence_apc", &[], Some(Targeting::Plug)),
+        ("external/ipmi", &[], Some(Targeting::Machine)),
+        ("external/maas", &[], Some(Targeting::List)),
         ("fence_scsi", &[], None),
     ] {
-        assert_eq!(aim(agent, &options(given)), expected, "{agent} {given:?}");
+        assert_eq!(targeting(agent, &options(given)), expected, "{agent} {given:?}");
     }
 }
 

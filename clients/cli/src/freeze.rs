@@ -10,8 +10,8 @@ use std::time::Duration;
 use serde_json::json;
 use tachi_domain::count;
 use tachi_domain::freeze::{Freeze, FreezeScope};
-use tachi_operator::freezes::{FreezeRequest, InvalidFreeze, LIMIT, frozen};
-use tachi_operator::when::lasting;
+use tachi_operator::freezes::{ENGINE_WAIT_TIMEOUT, FreezeRequest, InvalidFreeze, frozen};
+use tachi_operator::when::duration_text;
 use tachi_operator::{FreezeView, FrozenView, members};
 
 use super::recovery::note_if_no_engine_runs;
@@ -74,7 +74,7 @@ async fn freeze(
     Err(Failure::from_text(format!(
         "it is frozen, but the engines of these recoveries have not applied the freeze within {} s and may still start something until \
          they have, or until another engine has taken them over: {}. Check `tachi status` and freeze it again",
-        LIMIT.as_secs(),
+        ENGINE_WAIT_TIMEOUT.as_secs(),
         frozen.unheard.join(", ")
     )))
 }
@@ -90,7 +90,7 @@ fn lines(frozen: &FrozenView, view: &View) -> Vec<String> {
         "{} is frozen until {} ({}): no fencing, no evacuation",
         freeze.what(),
         view.time(freeze.until),
-        lasting(left(&frozen.freeze))
+        duration_text(left(&frozen.freeze))
     ));
     let bare = match frozen.unprotected {
         None => {
@@ -156,7 +156,7 @@ async fn end(
             let first = format!(
                 "{} is thawed, {} early: waiting work resumes within a second or two",
                 Freeze::from(&thawed).what(),
-                lasting(left(&thawed))
+                duration_text(left(&thawed))
             );
             let above = above.map(|one| format!("but {}", Freeze::from(one).sentence()));
             std::iter::once(first).chain(above).collect()

@@ -169,7 +169,7 @@ async fn is_known(source: &dyn Source, wanted: &str) -> Result<bool, Failure> {
     let mut all = source.instances(false).await?;
     all.extend(source.instances(true).await?);
     let (_, found) =
-        tachi_operator::matching::best_matches(wanted, all, |one| (one.instance.clone(), one.name.clone()));
+        tachi_operator::search::best_matches(wanted, all, |one| (one.instance.clone(), one.name.clone()));
     Ok(!found.is_empty())
 }
 

@@ -35,7 +35,7 @@ pub(crate) fn kind(config: &Map) -> Result<Kind, String> {
 /// The two places of an authentication setting: `auth`, and beside it.
 pub(crate) struct Layers<'a> {
     pub(crate) auth: &'a Map,
-    pub(crate) beside: &'a Map,
+    pub(crate) top_level: &'a Map,
 }
 
 /// Settings with their aliases. A setting in `auth` that is in none of these lists is refused.
@@ -43,7 +43,7 @@ const USERNAME: &[&str] = &["username", "user_name"];
 const USER_ID: &[&str] = &["user_id"];
 const PROJECT_ID: &[&str] = &["project_id", "tenant_id"];
 const PROJECT_NAME: &[&str] = &["project_name", "tenant_name"];
-const COMMON: &[&[&str]] = &[
+const COMMON_SETTINGS: &[&[&str]] = &[
     &["auth_url"],
     USERNAME,
     USER_ID,
@@ -72,7 +72,7 @@ impl Layers<'_> {
     /// Returns the value of a setting, from either place and under any of its names.
     pub(crate) fn get(&self, names: &[&str]) -> Result<Option<&str>, String> {
         let mut found: Option<&str> = None;
-        for map in [self.auth, self.beside] {
+        for map in [self.auth, self.top_level] {
             for name in names {
                 let value = match map.get(*name) {
                     Some(Node::List(_) | Node::Map(_)) => {
@@ -138,7 +138,7 @@ impl Layers<'_> {
             Kind::ApplicationCredential => APPLICATION,
         };
         let is_known = |key: &&String| {
-            COMMON
+            COMMON_SETTINGS
                 .iter()
                 .chain(more)
                 .any(|names| names.contains(&key.as_str()))
@@ -152,7 +152,7 @@ impl Layers<'_> {
         }
         let mut tokens = TOKENS
             .iter()
-            .filter(|key| self.beside.get(**key).is_some_and(|value| !value.is_empty()));
+            .filter(|key| self.top_level.get(**key).is_some_and(|value| !value.is_empty()));
         match tokens.next() {
             Some(key) => Err(format!(
                 "it has {key}, which is not supported with this auth_type"

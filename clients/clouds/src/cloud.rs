@@ -11,7 +11,7 @@ use crate::node::{Map, Node};
 use crate::regions::ChosenRegion;
 
 /// Prefixes of settings that belong to the Instance-HA API.
-const SERVICE: [&str; 2] = ["instance_ha", "ha"];
+const SERVICE_PREFIXES: [&str; 2] = ["instance_ha", "ha"];
 
 /// The address and credentials of a cloud.
 #[derive(Clone, Debug)]
@@ -33,7 +33,7 @@ pub struct Cloud {
     /// Timeout of one request.
     pub timeout: Option<Duration>,
     /// The file or variables that define the cloud, for messages.
-    pub written_in: String,
+    pub config_source: String,
 }
 
 /// Merges a cloud's settings, as openstacksdk's `get_one` does.
@@ -55,9 +55,9 @@ pub(crate) fn assemble(found: &Found, region: &ChosenRegion) -> Result<Cloud, St
     };
     let layers = Layers {
         auth,
-        beside: &config,
+        top_level: &config,
     };
-    let own = |what: &str| own_setting(&config, what);
+    let own = |what: &str| service_setting(&config, what);
     for what in ["service_type", "service_name"] {
         if own(what)?.is_some_and(|value| value != "instance-ha" && value != "masakari") {
             return Err(format!("instance_ha_{what} is not supported"));
@@ -77,7 +77,7 @@ pub(crate) fn assemble(found: &Found, region: &ChosenRegion) -> Result<Cloud, St
         None => text(&config, "region_name")?,
     };
     Ok(Cloud {
-        auth_url: expanded(&config, "auth_url", layers.required(&["auth_url"])?)?,
+        auth_url: expand_references(&config, "auth_url", layers.required(&["auth_url"])?)?,
         credentials: auth::credentials(&layers, auth::kind(&config)?)?,
         region: region_name.map_or(Region::Unset, Region::Named),
         region_option: if region.ignored.is_some() {
@@ -91,7 +91,7 @@ pub(crate) fn assemble(found: &Found, region: &ChosenRegion) -> Result<Cloud, St
         timeout: text(&config, "api_timeout")?
             .map(|text| seconds(&text).ok_or("api_timeout is not a number of seconds"))
             .transpose()?,
-        written_in: found.written_in.clone(),
+        config_source: found.config_source.clone(),
     })
 }
 
@@ -128,7 +128,7 @@ fn text(config: &Map, key: &str) -> Result<Option<String>, String> {
     match config.get(key) {
         None | Some(Node::Null) => Ok(None),
         Some(Node::Text(text)) if text.is_empty() => Ok(None),
-        Some(Node::Text(text)) => expanded(config, key, text).map(Some),
+        Some(Node::Text(text)) => expand_references(config, key, text).map(Some),
         Some(Node::List(_) | Node::Map(_)) => {
             Err(format!("{key} is a list or a mapping, which is not supported"))
         }
@@ -136,9 +136,9 @@ fn text(config: &Map, key: &str) -> Result<Option<String>, String> {
 }
 
 /// Reads a setting that belongs to the Instance-HA API.
-fn own_setting(config: &Map, what: &str) -> Result<Option<String>, String> {
+fn service_setting(config: &Map, what: &str) -> Result<Option<String>, String> {
     let mut found: Option<(String, String)> = None;
-    for prefix in SERVICE {
+    for prefix in SERVICE_PREFIXES {
         let key = format!("{prefix}_{what}");
         let Some(value) = text(config, &key)? else {
             continue;
@@ -160,8 +160,8 @@ fn interface(config: &Map) -> Result<Interface, String> {
         (first, second) => Ok(first.or(second)),
     };
     let own = either(
-        own_setting(config, "interface")?,
-        own_setting(config, "endpoint_type")?,
+        service_setting(config, "interface")?,
+        service_setting(config, "endpoint_type")?,
         "instance_ha_interface and instance_ha_endpoint_type",
     )?;
     let usual = || {
@@ -183,11 +183,11 @@ fn interface(config: &Map) -> Result<Interface, String> {
 }
 
 fn tls(config: &Map, is_environment: bool) -> Result<Tls, String> {
-    let path = |key: &str| Ok::<_, String>(text(config, key)?.map(|path| at_home(&path)));
+    let path = |key: &str| Ok::<_, String>(text(config, key)?.map(|path| expand_home(&path)));
     let own = path("cert")?;
     let key = path("key")?;
-    let insecure = truth(config, "insecure", is_environment)?.unwrap_or(false);
-    let verify = truth(config, "verify", is_environment)?.unwrap_or(true);
+    let insecure = boolean(config, "insecure", is_environment)?.unwrap_or(false);
+    let verify = boolean(config, "verify", is_environment)?.unwrap_or(true);
     Ok(Tls {
         ca_file: path("cacert")?,
         client_certificate: own.map(|own| {
@@ -199,7 +199,7 @@ fn tls(config: &Map, is_environment: bool) -> Result<Tls, String> {
 }
 
 /// Reads a boolean. In a variable openstacksdk accepts only `true`; in a file it accepts YAML's forms.
-fn truth(config: &Map, key: &str, is_environment: bool) -> Result<Option<bool>, String> {
+fn boolean(config: &Map, key: &str, is_environment: bool) -> Result<Option<bool>, String> {
     let Some(word) = text(config, key)? else {
         return Ok(None);
     };
@@ -219,7 +219,7 @@ fn seconds(text: &str) -> Option<Duration> {
 }
 
 /// Replaces `~` in `path` by the user's home.
-fn at_home(path: &str) -> PathBuf {
+fn expand_home(path: &str) -> PathBuf {
     match (path.strip_prefix("~/"), std::env::home_dir()) {
         (Some(rest), Some(home)) => home.join(rest),
         _ => PathBuf::from(path),
@@ -227,7 +227,7 @@ fn at_home(path: &str) -> PathBuf {
 }
 
 /// Expands references of the form `{name}` in `value`, as Python's formatting does.
-fn expanded(config: &Map, key: &str, value: &str) -> Result<String, String> {
+fn expand_references(config: &Map, key: &str, value: &str) -> Result<String, String> {
     let wrong = |what: &str| format!("{key} refers to {{{what}}}, which is not a text setting of this cloud");
     let mut whole = String::new();
     let mut rest = value;

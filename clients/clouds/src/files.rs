@@ -10,7 +10,7 @@ use crate::node::{self, Map, Node};
 pub const ENVIRONMENT: &str = "envvars";
 
 /// Variables that select a cloud but do not define one.
-const SELECTORS: [&str; 5] = [
+const SELECTOR_VARIABLES: [&str; 5] = [
     "OS_CLOUD",
     "OS_REGION_NAME",
     "OS_CLIENT_CONFIG_FILE",
@@ -19,7 +19,7 @@ const SELECTORS: [&str; 5] = [
 ];
 
 /// Prefixes of variables that are not settings of a cloud.
-const OTHERS: [&str; 3] = ["OS_TEST", "OS_STD", "OS_LOG"];
+const FOREIGN_PREFIXES: [&str; 3] = ["OS_TEST", "OS_STD", "OS_LOG"];
 
 /// The process environment that a command reads.
 #[derive(Clone, Debug, Default)]
@@ -71,22 +71,24 @@ impl ProcessEnvironment {
     }
 
     /// Returns the cloud that the `OS_*` variables define, if any.
-    fn made(&self) -> Option<Map> {
+    fn from_variables(&self) -> Option<Map> {
         // Two underscores occur in oslo.config's variables, which are a service's options.
         let is_setting = |name: &str| {
             name.starts_with("OS_")
                 && !name.contains("__")
-                && !OTHERS.iter().any(|other| name.starts_with(other))
+                && !FOREIGN_PREFIXES.iter().any(|other| name.starts_with(other))
         };
         let all = self.variables.iter().filter(|(name, _)| is_setting(name));
-        let makes = all.clone().any(|(name, _)| !SELECTORS.contains(&name.as_str()));
+        let makes = all
+            .clone()
+            .any(|(name, _)| !SELECTOR_VARIABLES.contains(&name.as_str()));
         let key = |name: &String| name.strip_prefix("OS_").unwrap_or(name).to_ascii_lowercase();
         let all = all.map(|(name, value)| (key(name), Node::Text(value.clone())));
         makes.then(|| all.collect())
     }
 
     pub(crate) fn makes_cloud(&self) -> bool {
-        self.made().is_some()
+        self.from_variables().is_some()
     }
 
     fn listing(&self) -> String {
@@ -115,30 +117,30 @@ pub(crate) struct Found {
     /// The settings that its profile adds.
     pub(crate) profile: Map,
     /// The file or variables that define the cloud, for messages.
-    pub(crate) written_in: String,
+    pub(crate) config_source: String,
     /// True if environment variables define the cloud.
     pub(crate) is_environment: bool,
 }
 
 /// Finds a cloud.
-pub(crate) fn find(name: &str, around: &ProcessEnvironment) -> Result<Found, CloudError> {
-    let file = around.file("clouds", Some("OS_CLIENT_CONFIG_FILE"));
+pub(crate) fn find(name: &str, environment: &ProcessEnvironment) -> Result<Found, CloudError> {
+    let file = environment.file("clouds", Some("OS_CLIENT_CONFIG_FILE"));
     let mut clouds = match &file {
         Some(path) => clouds_of(path)?,
         None => Map::new(),
     };
-    if let Some(path) = around.file("secure", Some("OS_CLIENT_SECURE_FILE")) {
+    if let Some(path) = environment.file("secure", Some("OS_CLIENT_SECURE_FILE")) {
         node::merge(&mut clouds, clouds_of(&path)?);
     }
     let own = clouds.remove(name);
-    let is_environment = name == around.environment();
+    let is_environment = name == environment.environment();
     let shown = file.as_deref().map(|path| path.display().to_string());
-    let written_in = match &shown {
+    let config_source = match &shown {
         _ if is_environment => format!("the OS_ variables of this shell (cloud {name:?})"),
         Some(file) => format!("{file}, cloud {name:?}"),
         None => format!("cloud {name:?}"),
     };
-    let at = |why: &str| CloudError(format!("{written_in}: {why}"));
+    let at = |why: &str| CloudError(format!("{config_source}: {why}"));
     let own = match (own, is_environment) {
         (Some(_), true) => {
             return Err(CloudError(format!(
@@ -149,8 +151,8 @@ pub(crate) fn find(name: &str, around: &ProcessEnvironment) -> Result<Found, Clo
         }
         (Some(Node::Map(own)), false) => own,
         (Some(_), false) => return Err(at("it is not a mapping")),
-        (None, true) => around
-            .made()
+        (None, true) => environment
+            .from_variables()
             .ok_or_else(|| at("none of them is set; source an openrc file first"))?,
         (None, false) => {
             let names: Vec<&str> = clouds.keys().map(String::as_str).collect();
@@ -164,15 +166,15 @@ pub(crate) fn find(name: &str, around: &ProcessEnvironment) -> Result<Found, Clo
                 ),
                 None => format!(
                     "cloud {name:?}: there is no clouds.yaml in {}; set OS_CLIENT_CONFIG_FILE for another path",
-                    around.listing()
+                    environment.listing()
                 ),
             }));
         }
     };
     Ok(Found {
-        profile: profile_of(&own, around).map_err(|why| at(&why))?,
+        profile: profile_of(&own, environment).map_err(|why| at(&why))?,
         own,
-        written_in,
+        config_source,
         is_environment,
     })
 }
@@ -199,16 +201,16 @@ fn section(path: &Path, name: &str) -> Result<Option<Node>, CloudError> {
 }
 
 /// Reads the cloud's profile.
-fn profile_of(own: &Map, around: &ProcessEnvironment) -> Result<Map, String> {
+fn profile_of(own: &Map, environment: &ProcessEnvironment) -> Result<Map, String> {
     // `cloud` is the old name of this setting. It is not used if the new one is there, even without a value.
     let named = own
         .get("profile")
         .or_else(|| own.get("cloud"))
         .and_then(Node::as_text);
-    let Some(name) = named.filter(|name| *name != around.environment()) else {
+    let Some(name) = named.filter(|name| *name != environment.environment()) else {
         return Ok(Map::new());
     };
-    let file = around.file("clouds-public", None);
+    let file = environment.file("clouds-public", None);
     if let Some(path) = &file
         && let Some(Node::Map(mut all)) = section(path, "public-clouds").map_err(|error| error.to_string())?
         && let Some(Node::Map(profile)) = all.remove(name)

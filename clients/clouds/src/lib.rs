@@ -25,9 +25,9 @@ pub struct CloudError(String);
 /// # Errors
 ///
 /// There is no such cloud, a file cannot be read, or something in it is wrong, ambiguous or not supported.
-pub fn read(name: &str, around: &ProcessEnvironment) -> Result<Cloud, CloudError> {
-    let found = files::find(name, around)?;
-    let at = |why: String| CloudError(format!("{}: {why}", found.written_in));
-    let region = regions::choose(&found, around).map_err(at)?;
+pub fn read(name: &str, environment: &ProcessEnvironment) -> Result<Cloud, CloudError> {
+    let found = files::find(name, environment)?;
+    let at = |why: String| CloudError(format!("{}: {why}", found.config_source));
+    let region = regions::choose(&found, environment).map_err(at)?;
     cloud::assemble(&found, &region).map_err(at)
 }

@@ -55,7 +55,7 @@ pub(crate) fn parse(text: &str) -> Result<Node, String> {
     let mut options = Options::default();
     options.non_finite_float_policy = NonFiniteFloatPolicy::AsString;
     options.with_snippet = false;
-    let read: Option<Spot> = serde_saphyr::from_str_with_options(text, options).map_err(wrong)?;
+    let read: Option<PositionedNode> = serde_saphyr::from_str_with_options(text, options).map_err(wrong)?;
     Ok(read.map_or(Node::Null, |spot| spot.written(text)))
 }
 
@@ -72,18 +72,18 @@ pub(crate) fn merge(under: &mut Map, over: Map) {
 }
 
 /// A node with its position in the text.
-struct Spot(Spanned<Shape>);
+struct PositionedNode(Spanned<Shape>);
 
 enum Shape {
     Null,
     Text(String),
     /// A scalar to which the parser gives its own type.
     Typed(String),
-    List(Vec<Spot>),
-    Map(BTreeMap<String, Spot>),
+    List(Vec<PositionedNode>),
+    Map(BTreeMap<String, PositionedNode>),
 }
 
-impl Spot {
+impl PositionedNode {
     /// Converts the node, with its scalars as they are in the text.
     fn written(self, text: &str) -> Node {
         let span = self.0.defined.span();
@@ -108,7 +108,7 @@ impl Spot {
     }
 }
 
-impl<'de> Deserialize<'de> for Spot {
+impl<'de> Deserialize<'de> for PositionedNode {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Spanned::deserialize(deserializer).map(Self)
     }
@@ -175,7 +175,7 @@ impl<'de> Visitor<'de> for Any {
 
     fn visit_map<A: MapAccess<'de>>(self, mut all: A) -> Result<Shape, A::Error> {
         let mut map = BTreeMap::new();
-        while let Some((key, value)) = all.next_entry::<String, Spot>()? {
+        while let Some((key, value)) = all.next_entry::<String, PositionedNode>()? {
             map.insert(key, value);
         }
         Ok(Shape::Map(map))

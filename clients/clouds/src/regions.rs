@@ -15,17 +15,17 @@ pub(crate) struct ChosenRegion {
 }
 
 /// Selects the region. openstacksdk takes the first of several; this loader refuses.
-pub(crate) fn choose(found: &Found, around: &ProcessEnvironment) -> Result<ChosenRegion, String> {
+pub(crate) fn choose(found: &Found, environment: &ProcessEnvironment) -> Result<ChosenRegion, String> {
     let mut all = regions(&found.own)?;
     if all.is_empty() {
         all = regions(&found.profile)?;
     }
     let is_listed = |wanted: &str| all.iter().any(|one| one.name.as_deref() == Some(wanted));
     // If variables define the whole cloud, this variable is that cloud's setting.
-    let set = around
+    let set = environment
         .variable("OS_REGION_NAME")
         .filter(|_| !found.is_environment);
-    let counts = |wanted: &&str| is_listed(wanted) || !around.makes_cloud();
+    let counts = |wanted: &&str| is_listed(wanted) || !environment.makes_cloud();
     let (wanted, ignored) = (set.filter(counts), set.filter(|set| !counts(set)));
     let names: Vec<&str> = all.iter().filter_map(|one| one.name.as_deref()).collect();
     let listed = names.join(", ");
@@ -106,24 +106,29 @@ fn regions(map: &Map) -> Result<Vec<ChosenRegion>, String> {
 
 /// Parses an entry of `regions`: a name, or a mapping of `name` and `values`.
 fn region(entry: &Node) -> Result<ChosenRegion, String> {
-    const WRONG: &str = "an entry of regions is neither a name nor a mapping of name and values";
+    const INVALID_ENTRY: &str = "an entry of regions is neither a name nor a mapping of name and values";
     let Some(map) = entry.as_map() else {
-        let name = entry.as_text().ok_or(WRONG)?.to_owned();
+        let name = entry.as_text().ok_or(INVALID_ENTRY)?.to_owned();
         return Ok(ChosenRegion {
             name: Some(name),
             ..ChosenRegion::default()
         });
     };
     if map.keys().any(|key| key != "name" && key != "values") {
-        return Err(WRONG.to_owned());
+        return Err(INVALID_ENTRY.to_owned());
     }
     let values = match map.get("values") {
         None | Some(Node::Null) => Map::new(),
         Some(Node::Map(values)) => values.clone(),
-        Some(Node::Text(_) | Node::List(_)) => return Err(WRONG.to_owned()),
+        Some(Node::Text(_) | Node::List(_)) => return Err(INVALID_ENTRY.to_owned()),
     };
     Ok(ChosenRegion {
-        name: Some(map.get("name").and_then(Node::as_text).ok_or(WRONG)?.to_owned()),
+        name: Some(
+            map.get("name")
+                .and_then(Node::as_text)
+                .ok_or(INVALID_ENTRY)?
+                .to_owned(),
+        ),
         values,
         ignored: None,
     })

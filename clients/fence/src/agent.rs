@@ -3,15 +3,15 @@
 //! An agent reads its parameters from standard input, performs one action, and returns the result as its exit code.
 //! Pacemaker trusts a 0 of `off`, so the agent returns it only after two consecutive readings of off.
 
-mod act;
+mod actions;
 mod maas;
 mod metadata;
 mod params;
 
 use std::io::{Read, Write};
 
-use act::{AgentOutput, PollSchedule};
-use params::{Form, Param, Parameters, Wrong};
+use actions::{AgentOutput, PollSchedule};
+use params::{Param, ParameterError, Parameters, ValueType};
 
 /// The invocation of an agent.
 pub struct Invocation<'a> {
@@ -38,21 +38,21 @@ impl std::fmt::Debug for Invocation<'_> {
 }
 
 /// The names of all agents.
-pub const AGENTS: &[&str] = &[maas::ABOUT.name];
+pub const AGENTS: &[&str] = &[maas::DESCRIPTION.name];
 
 /// Maximum size of the input, in bytes.
 const MAX_INPUT_BYTES: u64 = 1 << 20;
 
 /// Runs the agent `name` and returns its exit code, or `None` if there is no such agent.
 pub async fn run(name: &str, invocation: Invocation<'_>) -> Option<u8> {
-    if name == maas::ABOUT.name {
+    if name == maas::DESCRIPTION.name {
         return Some(maas::run(invocation).await);
     }
     None
 }
 
 /// Reads the parameters from the arguments, or from standard input if there are none.
-fn given(invocation: &mut Invocation<'_>, params: &[Param]) -> Result<Parameters, String> {
+fn parameters(invocation: &mut Invocation<'_>, params: &[Param]) -> Result<Parameters, String> {
     if !invocation.args.is_empty() {
         return Parameters::from_args(&invocation.args, params).map_err(|wrong| wrong.to_string());
     }
@@ -66,11 +66,11 @@ fn given(invocation: &mut Invocation<'_>, params: &[Param]) -> Result<Parameters
 }
 
 /// Parameters that all agents accept.
-const COMMON: [Param; 14] = [
+const COMMON_PARAMS: [Param; 14] = [
     Param {
         aliases: &["option"],
         short: Some('o'),
-        form: Form::Word(metadata::WORDS),
+        form: ValueType::OneOf(metadata::ACTION_NAMES),
         default: Some("reboot"),
         ..Param::text("action", "Fencing action")
     },
@@ -80,7 +80,7 @@ const COMMON: [Param; 14] = [
         ..Param::text("plug", "Name of the host")
     },
     Param {
-        form: Form::Seconds,
+        form: ValueType::Seconds,
         default: Some("150"),
         ..Param::text(
             "power_timeout",
@@ -88,22 +88,22 @@ const COMMON: [Param; 14] = [
         )
     },
     Param {
-        form: Form::Seconds,
+        form: ValueType::Seconds,
         default: Some("0"),
         ..Param::text("power_wait", "Seconds from the command to the first reading")
     },
     Param {
-        form: Form::Seconds,
+        form: ValueType::Seconds,
         default: Some("3"),
         ..Param::text("stonith_status_sleep", "Seconds between two readings")
     },
     Param {
-        form: Form::Seconds,
+        form: ValueType::Seconds,
         default: Some("5"),
         ..Param::text("login_timeout", "Connect timeout in seconds")
     },
     Param {
-        form: Form::Seconds,
+        form: ValueType::Seconds,
         default: Some("20"),
         ..Param::text(
             "shell_timeout",
@@ -111,19 +111,19 @@ const COMMON: [Param; 14] = [
         )
     },
     Param {
-        form: Form::Seconds,
+        form: ValueType::Seconds,
         default: Some("0"),
         ..Param::text("delay", "Seconds before the first command of off and reboot")
     },
     Param {
-        form: Form::Flag,
+        form: ValueType::Flag,
         ..Param::text(
             "disable_timeout",
             "Wait for the state until killed; on by default when Pacemaker runs the agent",
         )
     },
     Param {
-        form: Form::Number,
+        form: ValueType::Number,
         default: Some("1"),
         ..Param::text(
             "retry_on",
@@ -132,39 +132,39 @@ const COMMON: [Param; 14] = [
     },
     Param {
         short: Some('q'),
-        form: Form::Flag,
+        form: ValueType::Flag,
         ..Param::text("quiet", "Do not print successes")
     },
     Param {
         short: Some('v'),
-        form: Form::Flag,
+        form: ValueType::Flag,
         ..Param::text("verbose", "Print each reading to standard error")
     },
     Param {
         short: Some('V'),
-        form: Form::Flag,
+        form: ValueType::Flag,
         ..Param::text("version", "Print the version")
     },
     Param {
         short: Some('h'),
-        form: Form::Flag,
+        form: ValueType::Flag,
         ..Param::text("help", "Print this help")
     },
 ];
 
-fn poll_schedule(given: &Parameters, params: &[Param], by_pacemaker: bool) -> PollSchedule {
-    let endless = given.flag("disable_timeout").unwrap_or(by_pacemaker);
+fn poll_schedule(parameters: &Parameters, params: &[Param], by_pacemaker: bool) -> PollSchedule {
+    let endless = parameters.flag("disable_timeout").unwrap_or(by_pacemaker);
     PollSchedule {
         power: if endless {
             std::time::Duration::ZERO
         } else {
-            given.seconds("power_timeout", params)
+            parameters.seconds("power_timeout", params)
         },
-        wait: given.seconds("power_wait", params),
+        wait: parameters.seconds("power_wait", params),
         // Two readings taken at the same moment count as one.
-        poll: given
+        poll: parameters
             .seconds("stonith_status_sleep", params)
             .max(std::time::Duration::from_secs(1)),
-        delay: given.seconds("delay", params),
+        delay: parameters.seconds("delay", params),
     }
 }

@@ -15,7 +15,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, Command};
 
 /// The search path of child processes.
-const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+const SEARCH_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Additional time until `timeout` ends the group itself, in case the engine has died.
 const TIMEOUT_MARGIN: Duration = Duration::from_secs(1);
@@ -68,7 +68,7 @@ pub enum ChildError {
     },
     /// The child took too long and was killed with its process group.
     #[error("{} took longer than {limit:?} and was killed", program.display())]
-    TooLong {
+    TimedOut {
         /// The program.
         program: PathBuf,
         /// The time limit.
@@ -107,7 +107,7 @@ pub(crate) async fn run(call: &Call<'_>) -> Result<ChildExit, ChildError> {
         // Reaps the leader; the kill cannot be refused.
         let _ = child.wait().await;
         group.ended();
-        return Err(ChildError::TooLong {
+        return Err(ChildError::TimedOut {
             program: program(),
             limit: call.limit,
         });
@@ -134,7 +134,7 @@ fn command(call: &Call<'_>) -> Command {
         .arg(call.program)
         .args(&call.args)
         .env_clear()
-        .env("PATH", PATH)
+        .env("PATH", SEARCH_PATH)
         .env("LC_ALL", "C")
         .env("HOME", "/nonexistent")
         .current_dir("/")
@@ -157,7 +157,13 @@ async fn talk(child: &mut Child, input: &SecretString, group: &mut Group) -> io:
             }
         };
         let (out, err) = (child.stdout.take(), child.stderr.take());
-        let read = async { tokio::join!(write, keep(out, &mut stdout), keep(err, &mut stderr)) };
+        let read = async {
+            tokio::join!(
+                write,
+                read_captured(out, &mut stdout),
+                read_captured(err, &mut stderr)
+            )
+        };
         tokio::pin!(read);
         // Both branches may be dropped and restarted: `wait` is cancel-safe, and `read` is pinned outside.
         tokio::select! {
@@ -180,7 +186,7 @@ async fn talk(child: &mut Child, input: &SecretString, group: &mut Group) -> io:
 }
 
 /// Reads to the end and keeps the beginning, so that a child never blocks on a full pipe.
-async fn keep(pipe: Option<impl AsyncRead + Unpin>, captured: &mut Vec<u8>) {
+async fn read_captured(pipe: Option<impl AsyncRead + Unpin>, captured: &mut Vec<u8>) {
     let Some(mut pipe) = pipe else { return };
     let mut buffer = [0; 4096];
     while let Ok(got @ 1..) = pipe.read(&mut buffer).await {
@@ -235,7 +241,7 @@ mod tests {
     const LONG: Duration = Duration::from_secs(20);
 
     /// Waits until no running process has `mark` in its arguments.
-    async fn gone(mark: &str) {
+    async fn wait_until_gone(mark: &str) {
         let deadline = Instant::now() + LONG;
         while running(mark) {
             assert!(Instant::now() < deadline, "{mark} still runs");
@@ -300,7 +306,7 @@ mod tests {
             std::mem::forget(runtime);
         };
         std::thread::spawn(begin).join().unwrap();
-        gone(&mark).await;
+        wait_until_gone(&mark).await;
     }
 
     /// Covers I9.
@@ -345,14 +351,14 @@ mod tests {
         let file = mark.display();
         let script =
             format!("trap '' TERM; sh -c \"trap '' TERM; : > {file}; sleep 600; : {file}\"; : {file}");
-        let begun = Instant::now();
+        let started_at = Instant::now();
         let error = run(&shell(&script, Duration::from_millis(700)))
             .await
             .unwrap_err();
-        assert!(matches!(error, ChildError::TooLong { .. }), "{error}");
-        assert!(begun.elapsed() < LONG);
+        assert!(matches!(error, ChildError::TimedOut { .. }), "{error}");
+        assert!(started_at.elapsed() < LONG);
         assert!(mark.exists(), "it did begin");
-        gone(&file.to_string()).await;
+        wait_until_gone(&file.to_string()).await;
     }
 
     /// Covers ROW14.
@@ -366,7 +372,7 @@ mod tests {
         started(&mark).await;
         task.abort();
         assert!(task.await.unwrap_err().is_cancelled());
-        gone(&file).await;
+        wait_until_gone(&file).await;
     }
 
     /// Covers R4.
@@ -385,14 +391,14 @@ mod tests {
         started(&mark).await;
         let status = tokio::time::timeout(LONG, child.wait()).await.unwrap().unwrap();
         assert!(!status.success());
-        gone(&file).await;
+        wait_until_gone(&file).await;
     }
 
     #[tokio::test]
     async fn a_process_left_behind_does_not_delay_the_result() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("x").display().to_string();
-        let begun = Instant::now();
+        let started_at = Instant::now();
         let done = run(&shell(
             &format!("sh -c \"sleep 600; : {file}\" & echo done"),
             LONG,
@@ -400,7 +406,7 @@ mod tests {
         .await
         .unwrap();
         assert_eq!((done.code, done.stdout.as_str()), (Some(0), "done\n"));
-        assert!(begun.elapsed() < LONG / 2);
-        gone(&file).await;
+        assert!(started_at.elapsed() < LONG / 2);
+        wait_until_gone(&file).await;
     }
 }

@@ -66,19 +66,19 @@ impl fmt::Display for Kind {
 
 /// A text that is not a kind of device.
 #[derive(Debug, thiserror::Error)]
-#[error("{word:?} is not a kind of device; valid kinds: ipmi, redfish, maas, exec")]
+#[error("{text:?} is not a kind of device; valid kinds: ipmi, redfish, maas, exec")]
 pub struct UnknownKind {
     /// The configured text.
-    pub word: String,
+    pub text: String,
 }
 
 impl FromStr for Kind {
     type Err = UnknownKind;
 
-    fn from_str(word: &str) -> Result<Self, Self::Err> {
-        let found = Self::ALL.into_iter().find(|kind| kind.as_str() == word);
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let found = Self::ALL.into_iter().find(|kind| kind.as_str() == text);
         found.ok_or_else(|| UnknownKind {
-            word: word.to_owned(),
+            text: text.to_owned(),
         })
     }
 }
@@ -243,11 +243,11 @@ pub trait Device: Send + Sync + fmt::Debug {
     ///
     /// The same as for [`Device::read_power`].
     async fn check(&self, plug: &Plug) -> Result<SelfTestOutcome, CallError> {
-        let begun = Instant::now();
+        let started_at = Instant::now();
         let reading = self.read_power(plug).await?;
         Ok(SelfTestOutcome {
             reading,
-            latency: begun.elapsed(),
+            latency: started_at.elapsed(),
             warnings: Vec::new(),
             obstacle: None,
         })
@@ -263,8 +263,8 @@ mod tests {
         for kind in Kind::ALL {
             assert_eq!(kind.to_string().parse::<Kind>().ok(), Some(kind));
         }
-        for word in ["", "IPMI", "noop", "ipmi "] {
-            assert!(word.parse::<Kind>().is_err(), "{word:?}");
+        for text in ["", "IPMI", "noop", "ipmi "] {
+            assert!(text.parse::<Kind>().is_err(), "{text:?}");
         }
     }
 

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use secrecy::{ExposeSecret as _, SecretString};
-use tachi_agents::Aim;
+use tachi_agents::Targeting;
 use tachi_domain::fault::FaultClass;
 use tachi_domain::power::{Power, PowerReading};
 use tachi_engine::ports::{CallError, Clock};
@@ -25,7 +25,7 @@ use tracing::instrument;
 use crate::child::{self, Call, ChildError, ChildExit};
 use crate::device::{Device, Kind, Plug, SelfTestOutcome};
 use crate::fault::fault;
-use crate::text::Scrub;
+use crate::text::SecretFilter;
 
 /// Agents that pass their password to another program as an argument, where every local user can read it.
 const EXPOSE_PASSWORD: &[&str] = &[
@@ -59,7 +59,7 @@ pub struct ExecOptions {
     /// Timeout of `off` and `on`: agents wait for the effect.
     pub command_timeout: Duration,
     /// The reason why its off would prove nothing, if an operator has overridden it (`proves_off`).
-    pub doubt: Option<String>,
+    pub no_proof_reason: Option<String>,
 }
 
 impl ExecOptions {
@@ -74,15 +74,15 @@ impl ExecOptions {
             endpoint: None,
             status_timeout: Duration::from_secs(25),
             command_timeout: Duration::from_secs(50),
-            doubt: None,
+            no_proof_reason: None,
         }
     }
 
     /// Returns a warning if an operator has overridden the doubt about the agent.
     pub(crate) fn warning(&self) -> Option<String> {
-        let doubt = self.doubt.as_ref()?;
+        let no_proof_reason = self.no_proof_reason.as_ref()?;
         Some(format!(
-            "{doubt}; its off counts only because its entry has proves_off = true"
+            "{no_proof_reason}; its off counts only because its entry has proves_off = true"
         ))
     }
 
@@ -99,15 +99,17 @@ impl ExecOptions {
 }
 
 /// Returns the reason why an off that this agent reads with these options does not prove that the power is off.
-pub(crate) fn doubt(options: &ExecOptions) -> Option<String> {
+pub(crate) fn no_proof_reason(options: &ExecOptions) -> Option<String> {
     let agent = options.agent_name();
     let judged = tachi_agents::judge_reading(agent, &options.judged());
-    judged.err().map(|doubt| format!("{agent}, {doubt}"))
+    judged
+        .err()
+        .map(|no_proof_reason| format!("{agent}, {no_proof_reason}"))
 }
 
 /// True if the agent talks to the power controller of one machine, regardless of its plug parameter.
 pub(crate) fn one_machine(options: &ExecOptions) -> bool {
-    let own = tachi_agents::aim(options.agent_name(), &options.params) == Some(Aim::Machine);
+    let own = tachi_agents::targeting(options.agent_name(), &options.params) == Some(Targeting::Machine);
     own && !tachi_agents::is_set(&options.params, "port_as_ip")
 }
 
@@ -136,7 +138,7 @@ pub struct Exec {
     options: ExecOptions,
     program: PathBuf,
     endpoint: String,
-    scrub: Scrub,
+    secret_filter: SecretFilter,
     clock: Arc<dyn Clock>,
 }
 
@@ -209,7 +211,7 @@ impl Exec {
             format!("{agent}:{}{port}", address.to_ascii_lowercase())
         });
         Ok(Self {
-            scrub: Scrub::of(options.secrets.values().map(|secret| (user.as_str(), secret))),
+            secret_filter: SecretFilter::of(options.secrets.values().map(|secret| (user.as_str(), secret))),
             program,
             endpoint,
             options,
@@ -258,7 +260,9 @@ impl Exec {
                 let (class, maybe_done) = match &error {
                     ChildError::Missing { .. } => (FaultClass::Permanent, false),
                     ChildError::Start { .. } => (FaultClass::Transient, false),
-                    ChildError::TooLong { .. } | ChildError::Wait { .. } => (FaultClass::Transient, switches),
+                    ChildError::TimedOut { .. } | ChildError::Wait { .. } => {
+                        (FaultClass::Transient, switches)
+                    }
                 };
                 let text = format!(
                     "{} action={action} of {plug} failed: {}",
@@ -277,7 +281,7 @@ impl Exec {
         let ended = finished
             .code
             .map_or("by a signal".to_owned(), |code| format!("with {code}"));
-        let message = self.scrub.line(&output::without_noise(&output));
+        let message = self.secret_filter.line(&output::without_noise(&output));
         let text = format!(
             "{} action={action} of {plug} exited {ended}: {message}",
             self.agent()
@@ -325,7 +329,7 @@ impl Device for Exec {
             (Power::On, None) => Power::On,
             (Power::On | Power::Off | Power::Unknown, _) => Power::Unknown,
         };
-        let message = self.scrub.line(&finished.stdout);
+        let message = self.secret_filter.line(&finished.stdout);
         let code = finished.code.unwrap_or_default();
         Ok(PowerReading {
             power,
@@ -351,7 +355,7 @@ impl Device for Exec {
     }
 
     async fn check(&self, plug: &Plug) -> Result<SelfTestOutcome, CallError> {
-        let begun = Instant::now();
+        let started_at = Instant::now();
         let reading = self.read_power(plug).await?;
         let mut warnings: Vec<String> = self.options.warning().into_iter().collect();
         if EXPOSE_PASSWORD.contains(&&*self.agent()) && self.options.secrets.contains_key("password") {
@@ -363,7 +367,7 @@ impl Device for Exec {
         }
         Ok(SelfTestOutcome {
             reading,
-            latency: begun.elapsed(),
+            latency: started_at.elapsed(),
             warnings,
             obstacle: None,
         })

@@ -25,7 +25,7 @@ use crate::address::{host_and_port, is_host, is_user};
 use crate::child::{self, Call, ChildError, ChildExit};
 use crate::device::{Device, Kind, Plug};
 use crate::fault::fault;
-use crate::text::Scrub;
+use crate::text::SecretFilter;
 
 /// Maximum lengths of user and password in IPMI 2.0, in bytes.
 const MAX_USER_BYTES: usize = 16;
@@ -33,7 +33,7 @@ const MAX_PASSWORD_BYTES: usize = 20;
 
 /// Cipher suites that encrypt: 3 is SHA-1, 8 and 12 are MD5, 17 is SHA-256, all with AES-CBC-128. Suite 0 accepts every
 /// user, and the others send the session in clear text.
-const SUITES: [u8; 4] = [3, 8, 12, 17];
+const CIPHER_SUITES: [u8; 4] = [3, 8, 12, 17];
 
 /// Get System GUID and Get Device GUID, commands of the application network function (0x06).
 const SYSTEM_GUID: &str = "0x37";
@@ -126,7 +126,7 @@ pub enum IpmiError {
 pub struct Ipmi {
     options: IpmiOptions,
     endpoint: String,
-    scrub: Scrub,
+    secret_filter: SecretFilter,
     clock: Arc<dyn Clock>,
 }
 
@@ -157,20 +157,20 @@ impl Ipmi {
         {
             return Err(IpmiError::Password);
         }
-        if !SUITES.contains(&options.cipher_suite) {
+        if !CIPHER_SUITES.contains(&options.cipher_suite) {
             return Err(IpmiError::Suite {
                 suite: options.cipher_suite,
             });
         }
         Ok(Self {
             endpoint: format!("ipmi:{}", host_and_port(&options.host, options.port)),
-            scrub: Scrub::new(&options.user, &options.password),
+            secret_filter: SecretFilter::new(&options.user, &options.password),
             options,
             clock,
         })
     }
 
-    fn call(&self, words: &[&str]) -> Call<'_> {
+    fn call(&self, subcommand: &[&str]) -> Call<'_> {
         let options = &self.options;
         let level = match options.privilege {
             Privilege::Operator => "OPERATOR",
@@ -200,7 +200,7 @@ impl Ipmi {
             ]
             .map(ToOwned::to_owned),
         );
-        args.extend(words.iter().map(|&word| word.to_owned()));
+        args.extend(subcommand.iter().map(|&word| word.to_owned()));
         let input = SecretString::from(format!("{}\n", options.password.expose_secret()));
         Call {
             program: &options.program,
@@ -216,32 +216,32 @@ impl Ipmi {
 
     /// Reads the GUID by one of two commands; `None` if the BMC has none.
     async fn guid(&self, command: &str) -> Result<Option<MachineId>, CallError> {
-        let words = ["raw", "0x06", command];
-        let finished = self.finish(&words, false).await?;
-        if finished.code != Some(0) && output::has_nothing(&finished.stderr) {
+        let subcommand = ["raw", "0x06", command];
+        let finished = self.finish(&subcommand, false).await?;
+        if finished.code != Some(0) && output::has_no_value(&finished.stderr) {
             return Ok(None);
         }
-        let finished = self.done(&words, false, finished)?;
+        let finished = self.done(&subcommand, false, finished)?;
         Ok(MachineId::of([(
             Mark::Guid,
             output::bytes(&finished.stdout).as_str(),
         )]))
     }
 
-    async fn run(&self, words: &[&str], switches: bool) -> Result<ChildExit, CallError> {
-        let finished = self.finish(words, switches).await?;
-        self.done(words, switches, finished)
+    async fn run(&self, subcommand: &[&str], switches: bool) -> Result<ChildExit, CallError> {
+        let finished = self.finish(subcommand, switches).await?;
+        self.done(subcommand, switches, finished)
     }
 
     /// Runs the tool to its end. `switches` is true if the call may have had an effect when its result is lost.
-    async fn finish(&self, words: &[&str], switches: bool) -> Result<ChildExit, CallError> {
-        child::run(&self.call(words)).await.map_err(|error| {
+    async fn finish(&self, subcommand: &[&str], switches: bool) -> Result<ChildExit, CallError> {
+        child::run(&self.call(subcommand)).await.map_err(|error| {
             let (class, maybe_done) = match &error {
                 ChildError::Missing { .. } => (FaultClass::Permanent, false),
                 ChildError::Start { .. } => (FaultClass::Transient, false),
-                ChildError::TooLong { .. } | ChildError::Wait { .. } => (FaultClass::Transient, switches),
+                ChildError::TimedOut { .. } | ChildError::Wait { .. } => (FaultClass::Transient, switches),
             };
-            let text = format!("{} failed: {}", self.line(words), tachi_text::chain(&error));
+            let text = format!("{} failed: {}", self.line(subcommand), tachi_text::chain(&error));
             CallError {
                 source: Some(Box::new(error)),
                 ..fault(class, None, maybe_done, text)
@@ -249,27 +249,27 @@ impl Ipmi {
         })
     }
 
-    fn line(&self, words: &[&str]) -> String {
-        format!("{}: {}", self.endpoint, words.join(" "))
+    fn line(&self, subcommand: &[&str]) -> String {
+        format!("{}: {}", self.endpoint, subcommand.join(" "))
     }
 
-    fn done(&self, words: &[&str], switches: bool, finished: ChildExit) -> Result<ChildExit, CallError> {
+    fn done(&self, subcommand: &[&str], switches: bool, finished: ChildExit) -> Result<ChildExit, CallError> {
         if finished.code == Some(0) {
             return Ok(finished);
         }
-        let why = output::why(&finished.stderr);
-        let maybe_done = switches && why.in_session && why.class != FaultClass::Permanent;
+        let failure_cause = output::failure_cause(&finished.stderr);
+        let maybe_done = switches && failure_cause.in_session && failure_cause.class != FaultClass::Permanent;
         let ended = finished
             .code
             .map_or("by a signal".to_owned(), |code| format!("with {code}"));
-        let message = self.scrub.line(&output::without_noise(&finished.stderr));
-        let advice = why
+        let message = self.secret_filter.line(&output::without_noise(&finished.stderr));
+        let advice = failure_cause
             .advice
             .map(|advice| format!(" ({advice})"))
             .unwrap_or_default();
-        let line = self.line(words);
+        let line = self.line(subcommand);
         let text = format!("{line} failed: ipmitool exited {ended}: {message}{advice}");
-        Err(fault(why.class, None, maybe_done, text))
+        Err(fault(failure_cause.class, None, maybe_done, text))
     }
 
     async fn switch(&self, verb: &str, want: &str) -> Result<(), CallError> {
@@ -277,7 +277,7 @@ impl Ipmi {
         if finished.stdout.to_ascii_lowercase().contains(want) {
             return Ok(());
         }
-        let message = self.scrub.line(&finished.stdout);
+        let message = self.secret_filter.line(&finished.stdout);
         let text = format!("{}: chassis power {verb} returned {message:?}", self.endpoint);
         Err(fault(FaultClass::Transient, None, true, text))
     }
@@ -304,7 +304,7 @@ impl Device for Ipmi {
         let finished = self.power("status").await?;
         let power = output::power(&finished.stdout);
         let raw = if power == Power::Unknown {
-            self.scrub.line(&finished.stdout)
+            self.secret_filter.line(&finished.stdout)
         } else {
             output::line_about_power(&finished.stdout)
         };

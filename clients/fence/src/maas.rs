@@ -141,7 +141,7 @@ pub struct Maas {
     endpoint: String,
     client: Client,
     system_ids: BTreeMap<String, String>,
-    known: Mutex<HashMap<Plug, CachedMachine>>,
+    cached: Mutex<HashMap<Plug, CachedMachine>>,
     /// The MAAS user of the API key, and the time when it was checked.
     user: Mutex<Option<(User, Duration)>>,
     clock: Arc<dyn Clock>,
@@ -153,16 +153,16 @@ struct CachedMachine {
     system_id: String,
     machine: Option<MachineId>,
     owner: String,
-    looked_at: Duration,
+    checked_at: Duration,
 }
 
 impl CachedMachine {
-    fn of(machine: &Machine, looked_at: Duration) -> Self {
+    fn of(machine: &Machine, checked_at: Duration) -> Self {
         Self {
             system_id: machine.system_id.clone(),
             machine: machine.id(),
             owner: machine.owner.clone().unwrap_or_default(),
-            looked_at,
+            checked_at,
         }
     }
 }
@@ -212,7 +212,7 @@ impl Maas {
             endpoint: format!("maas:{}", client.address()),
             client,
             system_ids: options.system_ids,
-            known: Mutex::default(),
+            cached: Mutex::default(),
             user: Mutex::default(),
             clock,
         })
@@ -253,7 +253,7 @@ impl Maas {
     }
 
     /// Reads the machine of a plug from MAAS.
-    async fn look(&self, plug: &Plug) -> Result<Machine, CallError> {
+    async fn read_machine(&self, plug: &Plug) -> Result<Machine, CallError> {
         let machine = match plug.at_device() {
             Some(system_id) if !machine::is_system_id(system_id) => {
                 let text = format!("{system_id:?} is not a MAAS system id (host {})", plug.host());
@@ -263,26 +263,26 @@ impl Maas {
             None => machine::find(&self.client, plug.host()).await?,
         };
         machine.ensure_switchable(plug.host())?;
-        let known = CachedMachine::of(&machine, self.clock.boot());
-        self.known().insert(plug.clone(), known);
+        let cached = CachedMachine::of(&machine, self.clock.boot());
+        self.cached().insert(plug.clone(), cached);
         Ok(machine)
     }
 
     /// Returns the machine, re-checked if the last check is older than `fresh`.
-    async fn known_or_look(&self, plug: &Plug, fresh: Duration) -> Result<CachedMachine, CallError> {
-        let known = self.known().get(plug).cloned();
-        if let Some(known) = known.filter(|known| self.since(known.looked_at) < fresh) {
-            return Ok(known);
+    async fn cached_or_read(&self, plug: &Plug, fresh: Duration) -> Result<CachedMachine, CallError> {
+        let cached = self.cached().get(plug).cloned();
+        if let Some(cached) = cached.filter(|cached| self.since(cached.checked_at) < fresh) {
+            return Ok(cached);
         }
-        let machine = self.look(plug).await?;
+        let machine = self.read_machine(plug).await?;
         Ok(CachedMachine::of(&machine, self.clock.boot()))
     }
 
     /// Returns the MAAS user, re-checked if the last check is old.
-    async fn user_of_late(&self) -> Result<User, CallError> {
+    async fn recent_user(&self) -> Result<User, CallError> {
         let lock = || self.user.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = lock().clone();
-        if let Some((user, _)) = known.filter(|(_, at)| self.since(*at) < TEST_MAX_AGE) {
+        let cached = lock().clone();
+        if let Some((user, _)) = cached.filter(|(_, at)| self.since(*at) < TEST_MAX_AGE) {
             return Ok(user);
         }
         let user = self.user().await?;
@@ -295,11 +295,11 @@ impl Maas {
     }
 
     fn forget(&self, plug: &Plug) {
-        self.known().remove(plug);
+        self.cached().remove(plug);
     }
 
-    fn known(&self) -> std::sync::MutexGuard<'_, HashMap<Plug, CachedMachine>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    fn cached(&self) -> std::sync::MutexGuard<'_, HashMap<Plug, CachedMachine>> {
+        self.cached.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn query(&self, system_id: &str) -> Result<String, CallError> {
@@ -314,37 +314,37 @@ impl Maas {
         Ok(state)
     }
 
-    async fn read_known(&self, plug: &Plug, mut known: CachedMachine) -> Result<PowerReading, CallError> {
-        let state = self.query(&known.system_id).await?;
+    async fn read_cached(&self, plug: &Plug, mut cached: CachedMachine) -> Result<PowerReading, CallError> {
+        let state = self.query(&cached.system_id).await?;
         let power = match state.as_str() {
             "on" => Power::On,
             "off" => Power::Off,
             _ => Power::Unknown,
         };
-        if power == Power::Off && self.since(known.looked_at) > IDENTITY_MAX_AGE {
-            let machine = self.look(plug).await?;
-            if machine.system_id != known.system_id {
+        if power == Power::Off && self.since(cached.checked_at) > IDENTITY_MAX_AGE {
+            let machine = self.read_machine(plug).await?;
+            if machine.system_id != cached.system_id {
                 let text = format!(
                     "MAAS now has machine {} for host {}, not {}, so the answer is about another machine",
                     machine.system_id,
                     plug.host(),
-                    known.system_id
+                    cached.system_id
                 );
                 return Err(fault(FaultClass::Transient, None, false, text));
             }
-            known.machine = machine.id();
+            cached.machine = machine.id();
         }
         Ok(PowerReading {
             power,
             raw: self.client.clean(&state),
-            device: format!("maas:{} system {}", self.client.address(), known.system_id),
+            device: format!("maas:{} system {}", self.client.address(), cached.system_id),
             at: self.clock.wall(),
-            machine: known.machine,
+            machine: cached.machine,
         })
     }
 
     async fn command(&self, plug: &Plug, verb: &str, form: &[(&str, &str)]) -> Result<(), CallError> {
-        let machine = self.look(plug).await?;
+        let machine = self.read_machine(plug).await?;
         let path = format!("machines/{}/", machine.system_id);
         let request = Request {
             post: true,
@@ -411,13 +411,13 @@ impl Device for Maas {
 
     #[instrument(name = "maas::read_power", skip_all, fields(device = %self.name, %plug), err(level = "debug"))]
     async fn read_power(&self, plug: &Plug) -> Result<PowerReading, CallError> {
-        let known = self.known_or_look(plug, SYSTEM_ID_MAX_AGE).await?;
-        match self.read_known(plug, known).await {
+        let cached = self.cached_or_read(plug, SYSTEM_ID_MAX_AGE).await?;
+        match self.read_cached(plug, cached).await {
             // The machine was deleted and perhaps enlisted again.
             Err(error) if error.fault.status == Some(404) => {
                 self.forget(plug);
-                let known = self.known_or_look(plug, SYSTEM_ID_MAX_AGE).await?;
-                self.read_known(plug, known).await
+                let cached = self.cached_or_read(plug, SYSTEM_ID_MAX_AGE).await?;
+                self.read_cached(plug, cached).await
             }
             outcome => outcome,
         }
@@ -425,7 +425,7 @@ impl Device for Maas {
 
     #[instrument(name = "maas::machine", skip_all, fields(device = %self.name, %plug), err(level = "debug"))]
     async fn machine(&self, plug: &Plug) -> Result<Option<MachineId>, CallError> {
-        Ok(self.look(plug).await?.id())
+        Ok(self.read_machine(plug).await?.id())
     }
 
     #[instrument(name = "maas::power_off", skip_all, fields(device = %self.name, %plug), err(level = "debug"))]
@@ -453,15 +453,15 @@ impl Device for Maas {
     /// Also checks whether the key may switch this machine, and whether the clocks agree.
     #[instrument(name = "maas::check", skip_all, fields(device = %self.name, %plug), err(level = "debug"))]
     async fn check(&self, plug: &Plug) -> Result<SelfTestOutcome, CallError> {
-        let begun = Instant::now();
-        let known = self.known_or_look(plug, TEST_MAX_AGE).await?;
+        let started_at = Instant::now();
+        let cached = self.cached_or_read(plug, TEST_MAX_AGE).await?;
         let reading = Device::read_power(self, plug).await?;
         let mut warnings = Vec::new();
-        let user = self.user_of_late().await?;
-        if !user.is_superuser && user.username != known.owner {
+        let user = self.recent_user().await?;
+        if !user.is_superuser && user.username != cached.owner {
             warnings.push(format!(
                 "machine {} belongs to {:?} and {:?} is not an administrator: MAAS may refuse to switch it",
-                known.system_id, known.owner, user.username
+                cached.system_id, cached.owner, user.username
             ));
         }
         if let Some(skew) = self
@@ -477,7 +477,7 @@ impl Device for Maas {
         }
         Ok(SelfTestOutcome {
             reading,
-            latency: begun.elapsed(),
+            latency: started_at.elapsed(),
             warnings: warnings
                 .iter()
                 .map(|warning| self.client.clean(warning))

@@ -26,7 +26,7 @@ use tracing::instrument;
 
 use crate::device::{Device, Kind, Plug, SelfTestOutcome};
 use crate::fault::fault;
-use crate::text::Scrub;
+use crate::text::SecretFilter;
 use crate::web::{AuthorityError, is_loopback};
 use client::{Client, Login};
 use system::System;
@@ -34,7 +34,7 @@ use system::System;
 pub use trust::{Fingerprint, FingerprintError, Trust, WebClients};
 
 /// The reset types for a power-off.
-const OFF: [&str; 1] = ["ForceOff"];
+const OFF_RESET_TYPES: [&str; 1] = ["ForceOff"];
 
 /// Timeout for closing a session.
 const SESSION_CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -179,7 +179,7 @@ impl Redfish {
         }
         let client = Client {
             http: options.clients.get(&options.trust)?,
-            scrub: Scrub::new(&options.user, &options.password),
+            secret_filter: SecretFilter::new(&options.user, &options.password),
             base,
             user: options.user,
             password: options.password,
@@ -210,10 +210,10 @@ impl Redfish {
             if self.login == RedfishLogin::Basic {
                 return work(&Login::Basic).await;
             }
-            let session = self.client.begin().await?;
+            let session = self.client.open_session().await?;
             let outcome = tokio::time::timeout(self.call_timeout, work(&session.login)).await;
             // Closing the session matters more than the call's own timeout, because the BMC has few sessions.
-            if tokio::time::timeout(SESSION_CLOSE_TIMEOUT, self.client.end(&session))
+            if tokio::time::timeout(SESSION_CLOSE_TIMEOUT, self.client.close_session(&session))
                 .await
                 .is_err()
             {
@@ -269,7 +269,7 @@ impl Redfish {
                     FaultClass::Transient,
                     Some(200),
                     false,
-                    self.client.scrub.line(&text),
+                    self.client.secret_filter.line(&text),
                 ))
             }
             _ => Ok(system),
@@ -287,7 +287,7 @@ impl Redfish {
     fn reading(&self, system: &System) -> PowerReading {
         PowerReading {
             power: system.power(),
-            raw: self.client.scrub.line(system.raw()),
+            raw: self.client.secret_filter.line(system.raw()),
             device: format!("{} {}", self.endpoint, system.path),
             at: self.clock.wall(),
             machine: system.machine(),
@@ -340,13 +340,13 @@ impl Device for Redfish {
     /// Also checks whether the system accepts the command that a power-off sends.
     #[instrument(name = "redfish::check", skip_all, fields(device = %self.name, %plug), err(level = "debug"))]
     async fn check(&self, plug: &Plug) -> Result<SelfTestOutcome, CallError> {
-        let begun = Instant::now();
+        let started_at = Instant::now();
         let (system, obstacle) = self
             .within(false, async |login| {
                 let system = self.system(login, plug).await?;
                 let order = async {
                     system.target(&self.client)?;
-                    system.reset_type(&self.client, login, &OFF).await
+                    system.reset_type(&self.client, login, &OFF_RESET_TYPES).await
                 };
                 let refused = order
                     .await
@@ -357,7 +357,7 @@ impl Device for Redfish {
             .await?;
         Ok(SelfTestOutcome {
             reading: self.reading(&system),
-            latency: begun.elapsed(),
+            latency: started_at.elapsed(),
             warnings: Vec::new(),
             obstacle: obstacle.map(|error| format!("power-off would fail: {}", error.fault.text)),
         })
@@ -365,7 +365,7 @@ impl Device for Redfish {
 
     #[instrument(name = "redfish::power_off", skip_all, fields(device = %self.name, %plug), err(level = "debug"))]
     async fn power_off(&self, plug: &Plug, _reason: &str) -> Result<(), CallError> {
-        self.reset(plug, &OFF).await
+        self.reset(plug, &OFF_RESET_TYPES).await
     }
 
     #[instrument(name = "redfish::power_on", skip_all, fields(device = %self.name, %plug), err(level = "debug"))]

@@ -30,9 +30,9 @@ pub struct Fencers {
     /// The files, newest first. Never empty.
     files: RwLock<Vec<Arc<File>>>,
     /// Permits for calls, by endpoint.
-    places: Places,
+    endpoint_slots: EndpointSlots,
     /// Permits for continuous tests, by endpoint: a part of the endpoint's calls.
-    tests: Places,
+    tests: EndpointSlots,
     commands: Arc<Semaphore>,
     clock: Arc<dyn Clock>,
 }
@@ -56,8 +56,8 @@ impl Fencers {
     pub fn new(topology: Topology, clock: Arc<dyn Clock>) -> Self {
         Self {
             files: RwLock::new(vec![Arc::new(File::new(topology))]),
-            places: Places::default(),
-            tests: Places::default(),
+            endpoint_slots: EndpointSlots::default(),
+            tests: EndpointSlots::default(),
             commands: Arc::new(Semaphore::new(MAX_POWER_COMMANDS)),
             clock,
         }
@@ -65,7 +65,7 @@ impl Fencers {
 
     /// Sets the limit of concurrent power commands over all devices.
     #[must_use]
-    pub fn at_once(self, commands: usize) -> Self {
+    pub fn max_power_commands(self, commands: usize) -> Self {
         Self {
             commands: Arc::new(Semaphore::new(commands.max(1))),
             ..self
@@ -116,11 +116,11 @@ impl Fencers {
         let files = self.files.read().unwrap_or_else(PoisonError::into_inner).clone();
         for file in files {
             let resolved = file.topology.resolve(host);
-            let Some(fitting) = resolved.fitting(target) else {
+            let Some(host_device) = resolved.host_device(target) else {
                 continue;
             };
-            let device = file.device(fitting.entry.as_ref(), target, &self.clock)?;
-            return Ok((device, fitting.plug.clone()));
+            let device = file.device(host_device.entry.as_ref(), target, &self.clock)?;
+            return Ok((device, host_device.plug.clone()));
         }
         Err(CallError::refused(format!(
             "device {target} at {} is no longer configured for host {host}; approve the recovery to restart it with \
@@ -130,14 +130,16 @@ impl Fencers {
     }
 
     /// Waits for a permit for a call to the device.
-    async fn place(&self, device: &dyn Device) -> Option<OwnedSemaphorePermit> {
-        self.places.one(device.endpoint(), device.limits().parallel).await
+    async fn slot(&self, device: &dyn Device) -> Option<OwnedSemaphorePermit> {
+        self.endpoint_slots
+            .acquire(device.endpoint(), device.limits().parallel)
+            .await
     }
 
     /// Waits for a permit for a continuous test of the device. Tests queue here, and never ahead of a recovery.
-    async fn test_place(&self, device: &dyn Device) -> Option<OwnedSemaphorePermit> {
+    async fn test_slot(&self, device: &dyn Device) -> Option<OwnedSemaphorePermit> {
         self.tests
-            .one(device.endpoint(), device.limits().parallel / 2)
+            .acquire(device.endpoint(), device.limits().parallel / 2)
             .await
     }
 
@@ -150,13 +152,13 @@ impl Fencers {
         reason: &str,
         call: impl Future<Output = Result<(), CallError>> + Send,
     ) -> Result<(), CallError> {
-        let begun = self.clock.boot();
+        let started_at = self.clock.boot();
         tracing::info!(
             target: "tachi::audit", host, device = %target, endpoint = %target.endpoint, action, reason,
             "power command: sending"
         );
         let outcome = call.await;
-        let millis = self.clock.boot().saturating_sub(begun).as_millis();
+        let millis = self.clock.boot().saturating_sub(started_at).as_millis();
         match &outcome {
             Ok(()) => {
                 tracing::info!(
@@ -177,20 +179,20 @@ impl Fencers {
 
 /// Permits by endpoint, which limit the concurrent calls.
 #[derive(Default)]
-struct Places(Mutex<HashMap<String, Arc<Semaphore>>>);
+struct EndpointSlots(Mutex<HashMap<String, Arc<Semaphore>>>);
 
-impl Places {
+impl EndpointSlots {
     /// Waits for one of `parallel` permits.
-    async fn one(&self, endpoint: &str, parallel: usize) -> Option<OwnedSemaphorePermit> {
-        let place = {
-            let mut places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            let place = places
+    async fn acquire(&self, endpoint: &str, parallel: usize) -> Option<OwnedSemaphorePermit> {
+        let slot = {
+            let mut endpoint_slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let slot = endpoint_slots
                 .entry(endpoint.to_owned())
                 .or_insert_with(|| Arc::new(Semaphore::new(parallel.max(1))));
-            Arc::clone(place)
+            Arc::clone(slot)
         };
         // The semaphore is never closed.
-        place.acquire_owned().await.ok()
+        slot.acquire_owned().await.ok()
     }
 }
 
@@ -263,17 +265,17 @@ impl Fencer for Fencers {
             DeviceOperation::Read => None,
         };
         DevicePermit::with(CallPermits {
-            _device: self.place(device.as_ref()).await,
+            _device: self.slot(device.as_ref()).await,
             _command: command,
         })
     }
 
     #[instrument(name = "fence::read_power", skip_all, fields(host = %host, device = %target), err(level = "debug"))]
     async fn read_power(&self, host: &str, target: &Target) -> Result<PowerReading, CallError> {
-        let begun = self.clock.boot();
+        let started_at = self.clock.boot();
         let (device, plug) = self.device(host, target)?;
         let reading = device.read_power(&plug).await?;
-        let millis = self.clock.boot().saturating_sub(begun).as_millis();
+        let millis = self.clock.boot().saturating_sub(started_at).as_millis();
         tracing::debug!(device = %reading.device, power = ?reading.power, raw = %reading.raw, millis, "power read");
         Ok(reading)
     }

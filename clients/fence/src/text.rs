@@ -10,17 +10,17 @@ use tachi_text::one_line;
 /// A filter that masks secrets in a device's text, in every encoding in which they are sent, and passwords in
 /// addresses.
 #[derive(Clone, Default)]
-pub(crate) struct Scrub {
+pub(crate) struct SecretFilter {
     forms: Vec<SecretString>,
 }
 
-impl fmt::Debug for Scrub {
+impl fmt::Debug for SecretFilter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Scrub").finish_non_exhaustive()
     }
 }
 
-impl Scrub {
+impl SecretFilter {
     /// Creates a filter for a secret and its user.
     pub(crate) fn new(user: &str, secret: &SecretString) -> Self {
         Self::of(std::iter::once((user, secret)))
@@ -98,7 +98,7 @@ mod tests {
     /// Covers I9.
     #[test]
     fn a_secret_is_masked_in_every_encoding() {
-        let scrub = Scrub::new("fencer", &"p@ss/w:rd".into());
+        let secret_filter = SecretFilter::new("fencer", &"p@ss/w:rd".into());
         for (input, want) in [
             ("login p@ss/w:rd failed", "login *** failed"),
             ("p%40ss%2Fw%3Ard", "***"),
@@ -114,11 +114,11 @@ mod tests {
             ("mail a@b.c, https://h/a@b", "mail a@b.c, https://h/a@b"),
             ("", ""),
         ] {
-            assert_eq!(scrub.line(input), want, "{input}");
+            assert_eq!(secret_filter.line(input), want, "{input}");
         }
-        assert!(!format!("{scrub:?}").contains("p@ss"));
+        assert!(!format!("{secret_filter:?}").contains("p@ss"));
         assert_eq!(
-            Scrub::new("", &"".into()).line("a b"),
+            SecretFilter::new("", &"".into()).line("a b"),
             "a b",
             "no secret, nothing to hide"
         );

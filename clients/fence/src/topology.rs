@@ -40,7 +40,7 @@ pub(crate) struct Entry {
     poll: Option<Duration>,
     attempts: u32,
     out_of_service: bool,
-    how: DeviceSettings,
+    settings: DeviceSettings,
 }
 
 /// A rule that assigns devices to the hosts that match its patterns.
@@ -99,7 +99,7 @@ impl Topology {
             poll: None,
             attempts: 2,
             out_of_service: false,
-            how: DeviceSettings::Maas(options),
+            settings: DeviceSettings::Maas(options),
         });
         Self {
             rules: vec![Rule {
@@ -129,7 +129,7 @@ impl Topology {
     /// Returns the warnings about operators' overrides, a sentence for each device.
     pub fn warnings(&self) -> Vec<String> {
         let warnings = self.devices.iter().filter_map(|entry| {
-            let warning = entry.how.warning()?;
+            let warning = entry.settings.warning()?;
             Some(format!("device {}: {warning}", entry.name))
         });
         warnings.collect()
@@ -144,15 +144,18 @@ impl Topology {
             return resolved;
         }
         let found = self.rules.iter().find_map(|rule| {
-            let caught = rule.patterns.iter().find_map(|pattern| pattern.catch(host))?;
-            Some((rule, caught))
+            let captures = rule
+                .patterns
+                .iter()
+                .find_map(|pattern| pattern.captures_of(host))?;
+            Some((rule, captures))
         });
-        let Some((rule, caught)) = found else {
+        let Some((rule, captures)) = found else {
             return resolved;
         };
         for (number, level) in (1..).zip(&rule.levels) {
             let fittings: Result<Vec<HostDevice>, String> =
-                level.iter().map(|entry| fit(entry, host, &caught)).collect();
+                level.iter().map(|entry| fit(entry, host, &captures)).collect();
             match fittings {
                 Ok(fittings) => resolved.levels.push((number, fittings)),
                 // A level confirms a host off only if all of its devices read off, so it is useless without one of
@@ -171,7 +174,7 @@ impl Entry {
         endpoint: &str,
         clock: &Arc<dyn Clock>,
     ) -> Result<Option<Arc<dyn Device>>, String> {
-        self.how.build(&self.name, endpoint, clock)
+        self.settings.build(&self.name, endpoint, clock)
     }
 }
 
@@ -182,12 +185,12 @@ impl HostLevels {
             number: *number,
             devices: fittings
                 .iter()
-                .map(|fitting| LevelDevice {
-                    target: fitting.target.clone(),
-                    limit: fitting.entry.limit,
-                    poll: fitting.entry.poll,
-                    call: fitting.entry.how.call_limit(),
-                    attempts: fitting.entry.attempts,
+                .map(|host_device| LevelDevice {
+                    target: host_device.target.clone(),
+                    limit: host_device.entry.limit,
+                    poll: host_device.entry.poll,
+                    call: host_device.entry.settings.call_limit(),
+                    attempts: host_device.entry.attempts,
                 })
                 .collect(),
         };
@@ -195,14 +198,14 @@ impl HostLevels {
     }
 
     /// Returns the device of `target`, if it still is one of this host's devices.
-    pub(crate) fn fitting(&self, target: &Target) -> Option<&HostDevice> {
+    pub(crate) fn host_device(&self, target: &Target) -> Option<&HostDevice> {
         let mut all = self.levels.iter().flat_map(|(_, fittings)| fittings);
-        all.find(|fitting| fitting.target == *target)
+        all.find(|host_device| host_device.target == *target)
     }
 }
 
 /// Applies an entry to a host, or returns the reason why it does not apply.
-fn fit(entry: &Arc<Entry>, host: &str, caught: &[String]) -> Result<HostDevice, String> {
+fn fit(entry: &Arc<Entry>, host: &str, captures: &[String]) -> Result<HostDevice, String> {
     let name = &entry.name;
     if entry.out_of_service {
         return Err(format!("device {name} is out of service"));
@@ -212,15 +215,15 @@ fn fit(entry: &Arc<Entry>, host: &str, caught: &[String]) -> Result<HostDevice, 
         Some(endpoint) => endpoint.clone(),
         None => entry
             .endpoint
-            .fill(host, caught)
+            .fill(host, captures)
             .ok_or_else(|| lacking("endpoint"))?,
     };
-    if endpoint.is_empty() && entry.how.wants_endpoint() {
+    if endpoint.is_empty() && entry.settings.wants_endpoint() {
         return Err(lacking("endpoint"));
     }
     let at_device = match (entry.plugs.get(host), &entry.plug) {
         (Some(plug), _) => Some(plug.clone()),
-        (None, Some(template)) => Some(template.fill(host, caught).ok_or_else(|| lacking("plug"))?),
+        (None, Some(template)) => Some(template.fill(host, captures).ok_or_else(|| lacking("plug"))?),
         // If there is a map but no template, a host that the map lacks has no plug. MAAS knows machines by their names.
         (None, None) if !entry.plugs.is_empty() && entry.kind != "maas" => return Err(lacking("plug")),
         (None, None) => None,

@@ -19,13 +19,13 @@ use crate::failed;
 use crate::text::{MAX_OUTPUT, chain, with_output};
 
 /// Time between SIGTERM and SIGKILL.
-const KILL_AFTER: Duration = Duration::from_secs(5);
+const KILL_GRACE: Duration = Duration::from_secs(5);
 
 /// Time to wait for output after the program's end: a process that it left behind may keep the pipe open.
 const OUTPUT_GRACE: Duration = Duration::from_millis(200);
 
 /// Search path for `timeout` and for the program.
-const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+const SEARCH_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// Kills a program's process group when dropped.
 struct ChildGuard(Option<Pid>);
@@ -52,15 +52,15 @@ impl Drop for ChildGuard {
 
 pub(crate) async fn run(program: &str, args: &[String], run: &HookRun) -> HookOutcome {
     let limit = run.hook.timeout;
-    let began = Instant::now();
+    let started_at = Instant::now();
     let mut command = Command::new("timeout");
     command
-        .arg(format!("--kill-after={}", KILL_AFTER.as_secs()))
+        .arg(format!("--kill-after={}", KILL_GRACE.as_secs()))
         .arg(limit.as_secs_f64().to_string())
         .arg(program)
         .args(args)
         .env_clear()
-        .env("PATH", PATH)
+        .env("PATH", SEARCH_PATH)
         .env("LC_ALL", "C.UTF-8")
         .envs(
             run.facts
@@ -79,15 +79,15 @@ pub(crate) async fn run(program: &str, args: &[String], run: &HookRun) -> HookOu
     // Declared after the child, so that it is dropped first.
     let mut guard = ChildGuard::on(&child);
     let captured = CapturedOutput::default();
-    let talk = talk(&mut child, &run.document, &captured);
-    tokio::pin!(talk);
+    let exchange = exchange(&mut child, &run.document, &captured);
+    tokio::pin!(exchange);
     let mut talked = false;
-    let ended = timeout(limit + KILL_AFTER + Duration::from_secs(1), async {
+    let ended = timeout(limit + KILL_GRACE + Duration::from_secs(1), async {
         loop {
             // `wait` is cancel-safe, and the reader is not dropped.
             tokio::select! {
                 status = child.wait() => return status,
-                () = &mut talk, if !talked => talked = true,
+                () = &mut exchange, if !talked => talked = true,
             }
         }
     })
@@ -106,9 +106,9 @@ pub(crate) async fn run(program: &str, args: &[String], run: &HookRun) -> HookOu
         }
     };
     if !talked {
-        let _ = timeout(OUTPUT_GRACE, talk).await;
+        let _ = timeout(OUTPUT_GRACE, exchange).await;
     }
-    let (verdict, end) = judge(status, limit, began.elapsed());
+    let (verdict, end) = judge(status, limit, started_at.elapsed());
     HookOutcome {
         verdict,
         text: with_output(&end, &captured.take()),
@@ -133,7 +133,7 @@ impl CapturedOutput {
 
 /// Writes the document and reads both outputs to their end, so that a program with much output never blocks on a full
 /// pipe.
-fn talk<'k>(
+fn exchange<'k>(
     child: &mut Child,
     document: &str,
     kept: &'k CapturedOutput,

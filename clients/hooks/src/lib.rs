@@ -12,12 +12,12 @@
 
 #![warn(missing_docs, clippy::missing_errors_doc)]
 
-mod doubt;
 mod exec;
+mod precheck;
 mod text;
 mod web;
 
-pub use doubt::doubt;
+pub use precheck::precheck;
 
 use std::io;
 use std::path::PathBuf;

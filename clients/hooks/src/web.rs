@@ -64,7 +64,7 @@ impl Web {
             .await
             .map_err(|error| format!("no answer: {}", chain(&error.without_url())))?;
         let status = response.status();
-        let body = beginning(&mut response).await;
+        let body = read_beginning(&mut response).await;
         let verdict = match status {
             StatusCode::CONFLICT => HookVerdict::Skip,
             _ if status.is_success() => HookVerdict::GoOn,
@@ -83,7 +83,7 @@ impl Web {
 }
 
 /// Reads the first bytes of the body; on a broken connection, what arrived before.
-async fn beginning(response: &mut Response) -> Vec<u8> {
+async fn read_beginning(response: &mut Response) -> Vec<u8> {
     let mut bytes = Vec::new();
     while bytes.len() < MAX_OUTPUT {
         match response.chunk().await {

@@ -25,7 +25,7 @@ pub(crate) fn find(
 }
 
 /// Parses the configured address that overrides the catalogue.
-pub(crate) fn overridden(address: &str) -> Result<Url, SetupError> {
+pub(crate) fn parse_override(address: &str) -> Result<Url, SetupError> {
     let wrong = |why: String| SetupError::Address {
         // Omits the part in which a password may be.
         url: address.split('@').next_back().unwrap_or_default().to_owned(),
@@ -48,7 +48,7 @@ fn is_version(part: &str) -> bool {
 
 /// Builds the address of `path` beside `/v1`, from an address that [`find`] returned. Special characters in a segment
 /// of the path are escaped.
-pub(crate) fn beside(endpoint: &Url, path: &[&str], query: &[(&str, String)]) -> Url {
+pub(crate) fn unversioned_url(endpoint: &Url, path: &[&str], query: &[(&str, String)]) -> Url {
     let parts: Vec<&str> = endpoint.path_segments().into_iter().flatten().collect();
     let version = parts.iter().rposition(|part| is_version(part));
     let before = parts.get(..version.unwrap_or(parts.len())).unwrap_or_default();
@@ -159,14 +159,14 @@ mod tests {
             ("http://h/v1", "\u{1b}é", "http://h/operator/v1/hosts/%1B%C3%A9"),
         ];
         for (endpoint, name, want) in cases {
-            let url = beside(
+            let url = unversioned_url(
                 &endpoint.parse().unwrap(),
                 &["operator", "v1", "hosts", name],
                 &[],
             );
             assert_eq!(url.as_str(), want);
         }
-        let asked = beside(
+        let asked = unversioned_url(
             &"http://h/v1".parse().unwrap(),
             &["operator", "v1", "recoveries"],
             &[("host", "a&b=c".to_owned())],

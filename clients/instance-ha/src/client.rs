@@ -75,11 +75,20 @@ impl Client {
     /// An address or a certificate is invalid.
     pub fn new(options: Options) -> Result<Self, SetupError> {
         let http = http::client(&options.keystone)?;
-        let began = Instant::now();
+        let started_at = Instant::now();
         Ok(Self {
-            keystone: Keystone::new(&options.keystone, http.clone(), move || began.elapsed(), || None)?,
+            keystone: Keystone::new(
+                &options.keystone,
+                http.clone(),
+                move || started_at.elapsed(),
+                || None,
+            )?,
             http,
-            endpoint: options.endpoint.as_deref().map(catalog::overridden).transpose()?,
+            endpoint: options
+                .endpoint
+                .as_deref()
+                .map(catalog::parse_override)
+                .transpose()?,
             options,
             skew_seconds: AtomicI64::new(UNKNOWN_SKEW),
         })
@@ -192,7 +201,7 @@ impl Client {
         let response = request
             .send()
             .await
-            .map_err(|error| http::unanswered(&line, error))?;
+            .map_err(|error| http::no_answer(&line, error))?;
         let (status, headers) = (response.status(), response.headers().clone());
         if let Some(skew) = skew(&headers) {
             self.skew_seconds.store(skew, Ordering::Relaxed);
@@ -213,7 +222,7 @@ impl Client {
             None => self.keystone.token(Need::Fresh).await,
             Some(refused) => self.keystone.replace(refused).await,
         };
-        let token = token.map_err(|failure| http::without_token(&failure, &self.options.written_in))?;
+        let token = token.map_err(|failure| http::login_failure(&failure, &self.options.config_source))?;
         if let Some(endpoint) = &self.endpoint {
             return Ok((token, endpoint.clone()));
         }

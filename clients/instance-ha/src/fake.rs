@@ -34,7 +34,7 @@ struct State {
     keystone: Option<u16>,
     no_catalog: bool,
     /// Lifetime of tokens in seconds; an hour if unset.
-    life: Option<u32>,
+    token_lifetime: Option<u32>,
 }
 
 pub(crate) struct Fake {
@@ -74,7 +74,7 @@ impl Fake {
     }
 
     pub(crate) fn tokens_live(&self, seconds: u32) {
-        self.state.lock().unwrap().life = Some(seconds);
+        self.state.lock().unwrap().token_lifetime = Some(seconds);
     }
 
     pub(crate) fn asked(&self) -> Vec<RecordedRequest> {
@@ -146,12 +146,12 @@ fn answer(state: &Mutex<State>, asked: &RecordedRequest, base: &str) -> Option<(
         serde_json::json!([{"type": "instance-ha", "endpoints": [
             {"interface": "public", "region": "RegionOne", "url": format!("{base}/v1/project")}]}])
     };
-    let life = state.life.unwrap_or(3600);
+    let token_lifetime = state.token_lifetime.unwrap_or(3600);
     let expires = format!(
         "2026-01-01T{:02}:{:02}:{:02}.000000Z",
-        life / 3600,
-        life / 60 % 60,
-        life % 60
+        token_lifetime / 3600,
+        token_lifetime / 60 % 60,
+        token_lifetime % 60
     );
     let body = serde_json::json!({"token": {
         "issued_at": "2026-01-01T00:00:00.000000Z", "expires_at": expires, "catalog": catalog}});

@@ -15,7 +15,7 @@ const DOWN_IN_NOVA: &str = "x-tachi-down-in-nova";
 
 /// The state that a monitor reports in its heartbeat.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct MonitorSignature {
+pub struct MonitorHeartbeat {
     /// The monitor's version.
     pub version: String,
     /// Problems by subsystem.
@@ -59,7 +59,7 @@ pub struct MonitorSignature {
 
 #[derive(Serialize)]
 struct Body<'a> {
-    monitor: &'a MonitorSignature,
+    monitor: &'a MonitorHeartbeat,
 }
 
 impl Client {
@@ -68,11 +68,11 @@ impl Client {
     /// # Errors
     ///
     /// The API does not answer, refuses, or does not support heartbeats.
-    pub async fn sign_monitor(
+    pub async fn send_heartbeat(
         &self,
         hostname: &str,
         kind: &str,
-        signature: &MonitorSignature,
+        signature: &MonitorHeartbeat,
     ) -> Result<Vec<String>, CallFailure> {
         check_path_segment(hostname)?;
         let path = format!("/monitors/{hostname}/{kind}");

@@ -26,7 +26,7 @@ pub(crate) fn client(options: &tachi_keystone::Options) -> Result<Client, SetupE
 }
 
 /// Converts a request without an answer.
-pub(crate) fn unanswered(line: &str, error: reqwest::Error) -> CallFailure {
+pub(crate) fn no_answer(line: &str, error: reqwest::Error) -> CallFailure {
     let late = error.is_timeout();
     silence(line, late, &tachi_text::chain(&error.without_url()))
 }
@@ -36,17 +36,17 @@ fn silence(line: &str, late: bool, why: &str) -> CallFailure {
     CallFailure::new(Class::Away, format!("{line}: {how}: {why}"))
 }
 
-/// Converts a failed login. `written_in` is the place where the user configured the credentials.
-pub(crate) fn without_token(failure: &Failure, written_in: &str) -> CallFailure {
-    let (line, text) = (Failure::LINE, &failure.text);
+/// Converts a failed login. `config_source` is the place where the user configured the credentials.
+pub(crate) fn login_failure(failure: &Failure, config_source: &str) -> CallFailure {
+    let (line, text) = (Failure::REQUEST_LINE, &failure.text);
     let failed = match failure.cause {
         Cause::Unanswered { late, .. } => silence(line, late, text),
-        Cause::Senseless(_) => CallFailure::new(Class::Away, format!("{line}: invalid answer: {text}")),
+        Cause::Malformed(_) => CallFailure::new(Class::Away, format!("{line}: invalid answer: {text}")),
         Cause::Refused(status) => {
             let barred = status.is_client_error() && status != StatusCode::TOO_MANY_REQUESTS;
             let class = if barred { Class::Barred } else { Class::Away };
             let hint = if status == StatusCode::UNAUTHORIZED {
-                format!("; check user, password, project and domains in {written_in}")
+                format!("; check user, password, project and domains in {config_source}")
             } else {
                 String::new()
             };

@@ -26,7 +26,7 @@ mod python;
 pub use boot_guard::BootGuard;
 pub use client::{Answer, Client, Login};
 pub use error::{CallFailure, Class};
-pub use heartbeat::MonitorSignature;
+pub use heartbeat::MonitorHeartbeat;
 pub use lookup::{RegisteredHost, Registration};
 pub use notification::{ClusterStatus, EVIDENCE_HEADER, GeneratedTime, HostEvent, HostStatus, Notification};
 pub use options::Options;

@@ -84,7 +84,7 @@ impl Client {
     /// # Errors
     ///
     /// The API does not answer, or refuses.
-    pub async fn registered(&self) -> Result<Vec<RegisteredHost>, CallFailure> {
+    pub async fn registered_hosts(&self) -> Result<Vec<RegisteredHost>, CallFailure> {
         let mut all = Vec::new();
         let segments = self
             .pages(

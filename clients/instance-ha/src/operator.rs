@@ -3,7 +3,7 @@
 use reqwest::Method;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 
-use crate::catalog::beside;
+use crate::catalog::unversioned_url;
 use crate::client::{Client, Reply, refused};
 use crate::error::CallFailure;
 
@@ -15,7 +15,7 @@ impl Client {
     /// # Errors
     ///
     /// The failed request.
-    pub async fn ask_operator(
+    pub async fn get_operator(
         &self,
         path: &[&str],
         query: &[(&str, String)],
@@ -32,7 +32,7 @@ impl Client {
     /// # Cancel safety
     ///
     /// If it is dropped, it may have taken effect. Sending it again is harmless.
-    pub async fn say_operator(&self, path: &[&str], body: &str) -> Result<Vec<u8>, CallFailure> {
+    pub async fn post_operator(&self, path: &[&str], body: &str) -> Result<Vec<u8>, CallFailure> {
         self.operator(Method::POST, path, &[], Some(body)).await
     }
 
@@ -45,7 +45,7 @@ impl Client {
     /// # Cancel safety
     ///
     /// If it is dropped, it may have taken effect. Sending it again is harmless.
-    pub async fn end_operator(&self, path: &[&str]) -> Result<Vec<u8>, CallFailure> {
+    pub async fn delete_operator(&self, path: &[&str]) -> Result<Vec<u8>, CallFailure> {
         self.operator(Method::DELETE, path, &[], None).await
     }
 
@@ -62,7 +62,7 @@ impl Client {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
         let line = format!("{method} /{}", tachi_text::one_line(&path.join("/"), &[]));
-        let at = |endpoint: &reqwest::Url| beside(endpoint, &path, query).to_string();
+        let at = |endpoint: &reqwest::Url| unversioned_url(endpoint, &path, query).to_string();
         let reply: Reply = self.call_at(method, &headers, body, at).await?;
         if reply.status.is_success() {
             Ok(reply.body)

@@ -12,7 +12,7 @@ pub struct Options {
     /// Address of the API that overrides the catalogue.
     pub endpoint: Option<String>,
     /// The place where the user configured the credentials, for messages about a refused login.
-    pub written_in: String,
+    pub config_source: String,
 }
 
 impl Options {
@@ -24,7 +24,7 @@ impl Options {
             keystone,
             interface: Interface::Public,
             endpoint: None,
-            written_in: "[api]".to_owned(),
+            config_source: "[api]".to_owned(),
         }
     }
 }

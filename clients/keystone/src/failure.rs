@@ -74,12 +74,12 @@ pub enum Cause {
         /// True if the request timed out.
         late: bool,
         /// True if the configured values do not form a valid request.
-        senseless: bool,
+        malformed: bool,
     },
     /// Keystone refused the request.
     Refused(StatusCode),
     /// Keystone sent an invalid answer.
-    Senseless(StatusCode),
+    Malformed(StatusCode),
 }
 
 /// A failed token request. Its text contains no secret.
@@ -97,7 +97,7 @@ pub struct Failure {
 
 impl Failure {
     /// The request as named in logs.
-    pub const LINE: &str = "keystone: POST /auth/tokens";
+    pub const REQUEST_LINE: &str = "keystone: POST /auth/tokens";
 
     pub(crate) fn new(cause: Cause, text: String) -> Self {
         Self {
@@ -112,7 +112,7 @@ impl Failure {
         let error = error.without_url();
         let cause = Cause::Unanswered {
             late: error.is_timeout(),
-            senseless: error.is_builder(),
+            malformed: error.is_builder(),
         };
         let text = tachi_text::one_line(&tachi_text::chain(&error), &[]);
         Self {
@@ -135,12 +135,12 @@ impl Failure {
     pub fn status(&self) -> Option<StatusCode> {
         match self.cause {
             Cause::Unanswered { .. } => None,
-            Cause::Refused(status) | Cause::Senseless(status) => Some(status),
+            Cause::Refused(status) | Cause::Malformed(status) => Some(status),
         }
     }
 
     /// True if Keystone will refuse the same request again.
-    pub fn lasts(&self) -> bool {
+    pub fn is_permanent(&self) -> bool {
         let Cause::Refused(status) = self.cause else {
             return false;
         };

@@ -106,10 +106,10 @@ impl Keystone {
         let Some(token) = self.current() else {
             return self.renew(None).await;
         };
-        if !token.is_good(now) {
+        if !token.is_valid(now) {
             return self.renew(Some(&token.value)).await;
         }
-        if need == Need::Fresh && token.ends_soon(now) {
+        if need == Need::Fresh && token.expires_soon(now) {
             return Ok(self.renew_early(token).await);
         }
         Ok(token)
@@ -184,7 +184,7 @@ impl Keystone {
                 Ok(token)
             }
             Err(failure) => {
-                if failure.lasts() {
+                if failure.is_permanent() {
                     renewal.not_before = (self.clock)() + REFUSAL_PAUSE;
                 }
                 renewal.failure = Some(failure.shared());
@@ -203,12 +203,12 @@ impl Keystone {
     }
 
     async fn ask(&self, credentials: &Credentials, generation: u64) -> Result<Token, Failure> {
-        let born = (self.clock)();
+        let received_at = (self.clock)();
         request::fetch(
             &self.client,
             &self.base,
             credentials,
-            born,
+            received_at,
             generation,
             (self.request_id)(),
         )

@@ -45,7 +45,7 @@ pub(crate) async fn fetch(
     client: &Client,
     base: &Url,
     credentials: &Credentials,
-    born: Duration,
+    received_at: Duration,
     generation: u64,
     request_id: Option<String>,
 ) -> Result<Token, Failure> {
@@ -60,34 +60,34 @@ pub(crate) async fn fetch(
     if !status.is_success() {
         return Err(refused(response, credentials).await);
     }
-    let senseless = |why: String| Failure::new(Cause::Senseless(status), tachi_text::one_line(&why, &[]));
+    let malformed = |why: String| Failure::new(Cause::Malformed(status), tachi_text::one_line(&why, &[]));
     let Some(mut value) = response.headers().get("x-subject-token").cloned() else {
-        return Err(senseless("no X-Subject-Token".to_owned()));
+        return Err(malformed("no X-Subject-Token".to_owned()));
     };
     value.set_sensitive(true);
     let date = date_of(response.headers());
     let skew_seconds = skew(response.headers());
     let content = read_body(response, BODY_LIMIT)
         .await
-        .map_err(|error| senseless(tachi_text::chain(&error)))?;
-    let reply: Reply = serde_json::from_slice(&content).map_err(|error| senseless(error.to_string()))?;
-    let life = life(&reply.token, date.unwrap_or_else(now))
-        .ok_or_else(|| senseless("no readable expires_at".to_owned()))?;
-    tracing::debug!(life_seconds = life.as_secs(), generation, "got a token");
+        .map_err(|error| malformed(tachi_text::chain(&error)))?;
+    let reply: Reply = serde_json::from_slice(&content).map_err(|error| malformed(error.to_string()))?;
+    let lifetime = lifetime(&reply.token, date.unwrap_or_else(now))
+        .ok_or_else(|| malformed("no readable expires_at".to_owned()))?;
+    tracing::debug!(life_seconds = lifetime.as_secs(), generation, "got a token");
     Ok(Token {
         value,
         generation,
         user: reply.token.user.map(|user| user.id),
         catalog: reply.token.catalog,
         skew_seconds,
-        born,
-        life,
+        received_at,
+        lifetime,
     })
 }
 
 /// Returns the lifetime of a token: by Keystone's clock if the answer states when it was issued, else counted from
 /// the request.
-fn life(token: &ReplyToken, asked: DateTime<Utc>) -> Option<Duration> {
+fn lifetime(token: &ReplyToken, asked: DateTime<Utc>) -> Option<Duration> {
     let end = parse(&token.expires_at)?;
     let begin = token.issued_at.as_deref().and_then(parse).unwrap_or(asked);
     Some((end - begin).to_std().unwrap_or_default())
@@ -152,7 +152,7 @@ mod tests {
                 user: None,
             };
             let want = want.map(Duration::from_secs);
-            assert_eq!(life(&token, asked), want, "{issued:?}");
+            assert_eq!(lifetime(&token, asked), want, "{issued:?}");
         }
     }
 }

@@ -20,26 +20,26 @@ pub struct Token {
     /// Keystone's clock minus the local one when the token was issued, in seconds, if known.
     pub skew_seconds: Option<i64>,
     /// Time of receipt, by the caller's clock.
-    pub(crate) born: Duration,
+    pub(crate) received_at: Duration,
     /// Lifetime according to Keystone.
-    pub(crate) life: Duration,
+    pub(crate) lifetime: Duration,
 }
 
 impl Token {
     /// True if the token is valid for a call that starts now: it outlives the call by some seconds.
-    pub(crate) fn is_good(&self, now: Duration) -> bool {
-        now.saturating_sub(self.born)
+    pub(crate) fn is_valid(&self, now: Duration) -> bool {
+        now.saturating_sub(self.received_at)
             < self
-                .life
-                .saturating_sub(Duration::from_mins(1).min(self.life / 10))
+                .lifetime
+                .saturating_sub(Duration::from_mins(1).min(self.lifetime / 10))
     }
 
     /// True if the token should be renewed: ten minutes before it expires, or a quarter of a short lifetime.
-    pub(crate) fn ends_soon(&self, now: Duration) -> bool {
-        now.saturating_sub(self.born)
+    pub(crate) fn expires_soon(&self, now: Duration) -> bool {
+        now.saturating_sub(self.received_at)
             >= self
-                .life
-                .saturating_sub(Duration::from_mins(10).min(self.life / 4))
+                .lifetime
+                .saturating_sub(Duration::from_mins(10).min(self.lifetime / 4))
     }
 }
 
@@ -61,22 +61,22 @@ mod tests {
             (60, 54, false, true),
             (0, 0, false, true),
         ];
-        for (life, age, good, soon) in cases {
-            let born = Duration::from_secs(1000);
+        for (lifetime, age, good, soon) in cases {
+            let received_at = Duration::from_secs(1000);
             let token = Token {
                 value: HeaderValue::from_static("t"),
                 generation: 1,
                 user: None,
                 catalog: Catalog::default(),
                 skew_seconds: None,
-                born,
-                life: Duration::from_secs(life),
+                received_at,
+                lifetime: Duration::from_secs(lifetime),
             };
-            let now = born + Duration::from_secs(age);
+            let now = received_at + Duration::from_secs(age);
             assert_eq!(
-                (token.is_good(now), token.ends_soon(now)),
+                (token.is_valid(now), token.expires_soon(now)),
                 (good, soon),
-                "life {life}, age {age}"
+                "life {lifetime}, age {age}"
             );
         }
     }

@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, Method};
 use serde_json::{Value, json};
 use tachi_engine::ports::Clock;
 use tachi_keystone::{Credentials, Domain, ResourceRef, Scope};
-use tachi_testkit::{FakeHttp, HandClock};
+use tachi_testkit::{FakeHttp, ManualClock};
 
 use crate::options::Options;
 use crate::{Nova, Session};
@@ -63,14 +63,14 @@ type Script = Arc<dyn Fn(&RecordedRequest) -> Reply + Send + Sync>;
 /// A running fake.
 pub(crate) struct Fake {
     pub(crate) url: String,
-    pub(crate) clock: Arc<HandClock>,
+    pub(crate) clock: Arc<ManualClock>,
     state: Arc<State>,
     _server: FakeHttp,
 }
 
 struct State {
     script: Script,
-    seen: Mutex<Vec<RecordedRequest>>,
+    recorded: Mutex<Vec<RecordedRequest>>,
     /// Number of issued tokens; only the last one is valid.
     tokens: AtomicUsize,
     keystone: Mutex<KeystoneMode>,
@@ -97,22 +97,22 @@ impl Fake {
     pub(crate) async fn start(script: impl Fn(&RecordedRequest) -> Reply + Send + Sync + 'static) -> Self {
         let state = Arc::new(State {
             script: Arc::new(script),
-            seen: Mutex::default(),
+            recorded: Mutex::default(),
             tokens: AtomicUsize::new(0),
             keystone: Mutex::new(KeystoneMode::Good(3600)),
             regions: Mutex::new(vec!["one"]),
         });
         let shared = Arc::clone(&state);
         let server = FakeHttp::start(move |asked, url| {
-            let seen = RecordedRequest {
+            let recorded = RecordedRequest {
                 method: asked.method.clone(),
                 path: asked.uri.path().to_owned(),
                 query: asked.uri.query().unwrap_or("").to_owned(),
                 headers: asked.headers.clone(),
                 body: serde_json::from_slice(&asked.body).unwrap_or(Value::Null),
             };
-            shared.seen.lock().unwrap().push(seen.clone());
-            rendered(shared.answer(&seen, url))
+            shared.recorded.lock().unwrap().push(recorded.clone());
+            rendered(shared.answer(&recorded, url))
         });
         let server = server.await;
         Self {
@@ -154,27 +154,29 @@ impl Fake {
 
     /// Returns all requests except those for tokens and version documents.
     pub(crate) fn calls(&self) -> Vec<RecordedRequest> {
-        let quiet = |seen: &RecordedRequest| {
-            seen.path == "/v3/auth/tokens" && seen.method == Method::POST || is_root(&seen.path)
+        let quiet = |recorded: &RecordedRequest| {
+            recorded.path == "/v3/auth/tokens" && recorded.method == Method::POST || is_root(&recorded.path)
         };
         self.state
-            .seen
+            .recorded
             .lock()
             .unwrap()
             .iter()
-            .filter(|seen| !quiet(seen))
+            .filter(|recorded| !quiet(recorded))
             .cloned()
             .collect()
     }
 
-    pub(crate) fn seen(&self) -> Vec<RecordedRequest> {
-        self.state.seen.lock().unwrap().clone()
+    pub(crate) fn recorded(&self) -> Vec<RecordedRequest> {
+        self.state.recorded.lock().unwrap().clone()
     }
 
     /// Returns the number of token requests, granted or refused.
     pub(crate) fn token_requests(&self) -> usize {
-        let asked = |seen: &&RecordedRequest| seen.path == "/v3/auth/tokens" && seen.method == Method::POST;
-        self.state.seen.lock().unwrap().iter().filter(asked).count()
+        let asked = |recorded: &&RecordedRequest| {
+            recorded.path == "/v3/auth/tokens" && recorded.method == Method::POST
+        };
+        self.state.recorded.lock().unwrap().iter().filter(asked).count()
     }
 
     pub(crate) fn keystone(&self, mode: KeystoneMode) {
@@ -197,22 +199,22 @@ fn is_root(path: &str) -> bool {
 }
 
 impl State {
-    fn answer(&self, seen: &RecordedRequest, url: &str) -> Reply {
-        if seen.path == "/v3/auth/tokens" && seen.method == Method::POST {
+    fn answer(&self, recorded: &RecordedRequest, url: &str) -> Reply {
+        if recorded.path == "/v3/auth/tokens" && recorded.method == Method::POST {
             // Called for the script's side effects only; the fake itself responds.
-            let _ = (self.script)(seen);
+            let _ = (self.script)(recorded);
             return self.token(url);
         }
         let good = format!("token-{}", self.tokens.load(Ordering::SeqCst));
         let useless = *self.keystone.lock().unwrap() == KeystoneMode::Useless;
-        if seen.header("x-auth-token") != good || useless {
+        if recorded.header("x-auth-token") != good || useless {
             return Reply::Json(
                 401,
-                json!({"error": {"message": format!("bad token {}", seen.header("x-auth-token"))}}),
+                json!({"error": {"message": format!("bad token {}", recorded.header("x-auth-token"))}}),
             );
         }
-        let reply = (self.script)(seen);
-        match (&reply, is_root(&seen.path)) {
+        let reply = (self.script)(recorded);
+        match (&reply, is_root(&recorded.path)) {
             (Reply::Unscripted, true) => Reply::Json(200, version_document("2.1", "2.96")),
             _ => reply,
         }
@@ -233,8 +235,8 @@ impl State {
 
     fn token(&self, url: &str) -> Reply {
         let mode = *self.keystone.lock().unwrap();
-        let life = match mode {
-            KeystoneMode::Good(life) => life,
+        let token_lifetime = match mode {
+            KeystoneMode::Good(token_lifetime) => token_lifetime,
             KeystoneMode::Useless => 3600,
             KeystoneMode::Hang => return Reply::Hang,
             KeystoneMode::Status(status) => {
@@ -245,7 +247,7 @@ impl State {
             }
         };
         let number = self.tokens.fetch_add(1, Ordering::SeqCst) + 1;
-        let end = chrono::DateTime::from_timestamp(1_500_000_000 + life, 0).unwrap();
+        let end = chrono::DateTime::from_timestamp(1_500_000_000 + token_lifetime, 0).unwrap();
         let body = json!({"token": {
             "issued_at": "2017-07-14T02:40:00.000000Z",
             "expires_at": end.format("%Y-%m-%dT%H:%M:%S.000000Z").to_string(),
@@ -293,11 +295,11 @@ pub(crate) fn table(
         .into_iter()
         .map(|(key, status, body)| (key, (status, body)))
         .collect();
-    move |seen| {
+    move |recorded| {
         let key = format!(
             "{} {}",
-            seen.method,
-            seen.path.strip_prefix("/v2.1").unwrap_or(&seen.path)
+            recorded.method,
+            recorded.path.strip_prefix("/v2.1").unwrap_or(&recorded.path)
         );
         rows.get(key.as_str())
             .map_or(Reply::Unscripted, |(status, body)| {

@@ -62,7 +62,7 @@ pub(crate) fn refusal(
         text.push_str(": ");
         text.push_str(&details.message);
     }
-    if details.foreign {
+    if details.is_foreign {
         text.push_str(" (not from Nova itself)");
     }
     if let Some(wait) = details.retry_after {
@@ -73,14 +73,14 @@ pub(crate) fn refusal(
         let _ = write!(text, " ({id})");
     }
     let fault = Fault {
-        class: if details.foreign {
+        class: if details.is_foreign {
             FaultClass::Transient
         } else {
             class_of(status, about)
         },
         status: Some(status.as_u16()),
         maybe_done: effect.writes()
-            && (status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT || details.foreign),
+            && (status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT || details.is_foreign),
         text,
     };
     let asks_for_patience =
@@ -103,7 +103,7 @@ pub(crate) struct Details {
     pub(crate) retry_after: Option<Duration>,
     pub(crate) request_id: Option<String>,
     /// True for a 404 without Nova's own body: it comes from a proxy and is no evidence about the object.
-    pub(crate) foreign: bool,
+    pub(crate) is_foreign: bool,
 }
 
 /// True if a body is Nova's own statement that the object does not exist.
@@ -150,7 +150,7 @@ pub(crate) fn unsent(class: FaultClass, text: String) -> CallError {
 }
 
 /// Creates the error for a response that cannot be parsed.
-pub(crate) fn senseless(line: &str, status: Option<u16>, maybe_done: bool, what: &str) -> CallError {
+pub(crate) fn malformed(line: &str, status: Option<u16>, maybe_done: bool, what: &str) -> CallError {
     CallError {
         fault: Fault {
             class: FaultClass::Transient,
@@ -245,7 +245,7 @@ mod tests {
             message: "No valid host".into(),
             retry_after: Some(Duration::from_secs(7)),
             request_id: Some("req-1".into()),
-            foreign: false,
+            is_foreign: false,
         };
         let error = refusal(
             "nova: GET /servers/1",

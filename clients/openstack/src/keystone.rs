@@ -79,21 +79,23 @@ fn failed(failure: Failure) -> CallError {
         source,
     } = failure;
     match cause {
-        Cause::Unanswered { senseless, .. } => CallError {
+        Cause::Unanswered { malformed, .. } => CallError {
             fault: Fault {
-                class: if senseless {
+                class: if malformed {
                     FaultClass::Permanent
                 } else {
                     FaultClass::Transient
                 },
                 status: None,
                 maybe_done: false,
-                text: format!("{} failed: {text}", Failure::LINE),
+                text: format!("{} failed: {text}", Failure::REQUEST_LINE),
             },
             source: source.map(|source| Box::new(source) as Box<_>),
         },
         Cause::Refused(status) => refused(status, text, request_id),
-        Cause::Senseless(status) => fault::senseless(Failure::LINE, Some(status.as_u16()), false, &text),
+        Cause::Malformed(status) => {
+            fault::malformed(Failure::REQUEST_LINE, Some(status.as_u16()), false, &text)
+        }
     }
 }
 
@@ -103,7 +105,13 @@ fn refused(status: StatusCode, message: String, request_id: Option<String>) -> C
         request_id,
         ..Details::default()
     };
-    let mut error = fault::refusal(Failure::LINE, status, Effect::Read, ErrorScope::Service, &details);
+    let mut error = fault::refusal(
+        Failure::REQUEST_LINE,
+        status,
+        Effect::Read,
+        ErrorScope::Service,
+        &details,
+    );
     // Keystone will refuse a wrong token request the next time, too.
     if status.is_client_error() && error.fault.class != FaultClass::Transient {
         error.fault.class = FaultClass::Fatal;

@@ -71,13 +71,13 @@ struct Request<'a> {
     effect: Effect,
     about: ErrorScope,
     /// See [`Call::begun`]. The microversion is negotiated after this time.
-    begun: Duration,
+    started_at: Duration,
 }
 
 impl<'a> Request<'a> {
     fn get(path: &'a [&'a str], query: &'a [(&'static str, String)], about: ErrorScope) -> Self {
         // Reads have no deadline.
-        let begun = Duration::ZERO;
+        let started_at = Duration::ZERO;
         Self {
             method: Method::GET,
             path,
@@ -85,7 +85,7 @@ impl<'a> Request<'a> {
             body: None,
             effect: Effect::Read,
             about,
-            begun,
+            started_at,
         }
     }
 }
@@ -131,7 +131,7 @@ impl Nova {
     }
 
     async fn version(&self, feature: Feature) -> Result<ApiVersion, CallError> {
-        self.versions.pick(&self.session, feature).await
+        self.versions.microversion_for(&self.session, feature).await
     }
 
     async fn call(&self, feature: Feature, request: Request<'_>) -> Result<Answer, CallError> {
@@ -146,7 +146,7 @@ impl Nova {
             body: request.body,
             effect: request.effect,
             about: request.about,
-            begun: request.begun,
+            started_at: request.started_at,
         };
         let outcome = self.session.call(&call).await;
         if let Err(error) = &outcome {

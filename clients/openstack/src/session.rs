@@ -32,7 +32,7 @@ pub use setup::SetupError;
 const SEND_DEADLINE: Duration = Duration::from_millis(500);
 
 /// Longest delay that a service's `Retry-After` can impose on other calls to it.
-const MAX_HOLD: Duration = Duration::from_secs(30);
+const MAX_BACKOFF: Duration = Duration::from_secs(30);
 
 /// An authenticated session with one cloud. Cheap to clone; clones share token and connections.
 #[derive(Clone)]
@@ -50,7 +50,7 @@ struct SharedSession {
     list_timeout: Duration,
     page_size: u32,
     /// The time (boot clock) until which a service has asked for no further requests, by service.
-    holds: Mutex<HashMap<&'static str, Duration>>,
+    backoffs: Mutex<HashMap<&'static str, Duration>>,
 }
 
 impl std::fmt::Debug for Session {
@@ -62,7 +62,7 @@ impl std::fmt::Debug for Session {
 }
 
 /// The result of sending a request once.
-enum Sent {
+enum SendOutcome {
     Answered(Answer),
     /// A 401, with the refused token.
     Stale(HeaderValue, CallError),
@@ -97,7 +97,7 @@ impl Session {
                 timeout: options.keystone.timeout,
                 list_timeout: options.list_timeout,
                 page_size: options.page_size.max(1),
-                holds: Mutex::default(),
+                backoffs: Mutex::default(),
             }),
         })
     }
@@ -156,8 +156,8 @@ impl Session {
     pub(crate) async fn call(&self, call: &Call<'_>) -> Result<Answer, CallError> {
         let line = call.line();
         let started = self.now();
-        let left = AtomicBool::new(false);
-        let whole = Box::pin(self.send_and_replay(call, &line, &left));
+        let was_sent = AtomicBool::new(false);
+        let whole = Box::pin(self.send_and_replay(call, &line, &was_sent));
         let outcome = tokio::time::timeout(self.inner.timeout, whole)
             .await
             .unwrap_or_else(|_| {
@@ -165,7 +165,7 @@ impl Session {
                     FaultClass::Transient,
                     format!("{line} took longer than {:?}", self.inner.timeout),
                 );
-                error.fault.maybe_done = call.effect.writes() && left.load(Ordering::SeqCst);
+                error.fault.maybe_done = call.effect.writes() && was_sent.load(Ordering::SeqCst);
                 Err(error)
             });
         let millis = self.now().saturating_sub(started).as_millis();
@@ -184,9 +184,9 @@ impl Session {
         &self,
         call: &Call<'_>,
         line: &str,
-        left: &AtomicBool,
+        was_sent: &AtomicBool,
     ) -> Result<Answer, CallError> {
-        self.check_hold(call.service, line)?;
+        self.check_backoff(call.service, line)?;
         // Fetched here already, because an error that passes through osauth would lose its class.
         let need = if call.effect.writes() {
             Need::Quick
@@ -194,16 +194,16 @@ impl Session {
             Need::Fresh
         };
         let token = self.inner.keystone.token(need).await?;
-        let (refused, _) = match self.send(call, line, left, token.generation).await? {
-            Sent::Answered(answer) => return Ok(answer),
-            Sent::Stale(refused, error) => (refused, error),
+        let (refused, _) = match self.send(call, line, was_sent, token.generation).await? {
+            SendOutcome::Answered(answer) => return Ok(answer),
+            SendOutcome::Stale(refused, error) => (refused, error),
         };
         // The service refused the request, so nothing was done.
-        left.store(false, Ordering::SeqCst);
+        was_sent.store(false, Ordering::SeqCst);
         let token = self.inner.keystone.replace(&refused).await?;
-        match self.send(call, line, left, token.generation).await? {
-            Sent::Answered(answer) => Ok(answer),
-            Sent::Stale(_, error) => Err(error),
+        match self.send(call, line, was_sent, token.generation).await? {
+            SendOutcome::Answered(answer) => Ok(answer),
+            SendOutcome::Stale(_, error) => Err(error),
         }
     }
 
@@ -211,9 +211,9 @@ impl Session {
         &self,
         call: &Call<'_>,
         line: &str,
-        left: &AtomicBool,
+        was_sent: &AtomicBool,
         generation: u64,
-    ) -> Result<Sent, CallError> {
+    ) -> Result<SendOutcome, CallError> {
         let inner = &self.inner;
         let os = self.os(generation);
         let early = |error: openstack::Error| {
@@ -255,25 +255,25 @@ impl Session {
             .build()
             .map_err(|error| fault::broken(line, error, call.effect))?;
         let token = request.headers().get("x-auth-token").cloned();
-        let waited = self.now().saturating_sub(call.begun);
+        let waited = self.now().saturating_sub(call.started_at);
         if call.effect.writes() && waited > SEND_DEADLINE {
             let text = format!(
                 "{line} was not sent: its preparation took {waited:?}, so its intent must be journalled again"
             );
             return Err(fault::unsent(FaultClass::Transient, text));
         }
-        left.store(true, Ordering::SeqCst);
+        was_sent.store(true, Ordering::SeqCst);
         let response = client
             .execute(request)
             .await
             .map_err(|error| fault::broken(line, error, call.effect))?;
         let status = response.status();
         if status.is_success() {
-            return answered(response, line, call).await.map(Sent::Answered);
+            return answered(response, line, call).await.map(SendOutcome::Answered);
         }
         let error = self.refused(response, line, call, token.as_ref()).await;
         match token {
-            Some(token) if status == StatusCode::UNAUTHORIZED => Ok(Sent::Stale(token, error)),
+            Some(token) if status == StatusCode::UNAUTHORIZED => Ok(SendOutcome::Stale(token, error)),
             _ => Err(error),
         }
     }
@@ -288,7 +288,7 @@ impl Session {
         let status = response.status();
         let retry_after = retry_after(response.headers());
         if status == StatusCode::TOO_MANY_REQUESTS {
-            self.hold(call.service, retry_after);
+            self.back_off(call.service, retry_after);
         }
         let request_id =
             header(response.headers(), "x-openstack-request-id").map(|id| tachi_text::one_line(id, &[]));
@@ -305,7 +305,7 @@ impl Session {
             message: tachi_text::one_line(&message, &secrets),
             retry_after,
             request_id,
-            foreign: status == StatusCode::NOT_FOUND
+            is_foreign: status == StatusCode::NOT_FOUND
                 && call.about == ErrorScope::Object
                 && call.service == Service::Compute
                 && !fault::is_item_not_found(&body),
@@ -324,20 +324,20 @@ impl Session {
         os.1.clone()
     }
 
-    fn hold(&self, service: Service, wait: Option<Duration>) {
+    fn back_off(&self, service: Service, wait: Option<Duration>) {
         let Some(wait) = wait else { return };
-        let until = self.inner.clock.boot() + wait.min(MAX_HOLD);
+        let until = self.inner.clock.boot() + wait.min(MAX_BACKOFF);
         self.inner
-            .holds
+            .backoffs
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .insert(service.name(), until);
     }
 
-    fn check_hold(&self, service: Service, line: &str) -> Result<(), CallError> {
-        let holds = self.inner.holds.lock().unwrap_or_else(PoisonError::into_inner);
+    fn check_backoff(&self, service: Service, line: &str) -> Result<(), CallError> {
+        let backoffs = self.inner.backoffs.lock().unwrap_or_else(PoisonError::into_inner);
         let now = self.inner.clock.boot();
-        let Some(rest) = holds
+        let Some(rest) = backoffs
             .get(service.name())
             .and_then(|until| until.checked_sub(now))
             .filter(|r| !r.is_zero())
@@ -360,14 +360,14 @@ async fn answered(response: Response, line: &str, call: &Call<'_>) -> Result<Ans
         // The status suffices: no caller reads the body of such a call.
         Err(_) if call.effect == Effect::Once => Vec::new(),
         Err(error) => {
-            let mut senseless = fault::senseless(
+            let mut malformed = fault::malformed(
                 line,
                 Some(status),
                 call.effect.writes(),
                 &tachi_text::chain(&error),
             );
-            senseless.source = Some(Box::new(error));
-            return Err(senseless);
+            malformed.source = Some(Box::new(error));
+            return Err(malformed);
         }
     };
     Ok(Answer {
@@ -375,7 +375,7 @@ async fn answered(response: Response, line: &str, call: &Call<'_>) -> Result<Ans
         status,
         date,
         body,
-        wrote: call.effect.writes(),
+        is_write: call.effect.writes(),
     })
 }
 

@@ -7,7 +7,7 @@
 #![warn(missing_docs, clippy::missing_errors_doc)]
 
 /// Maximum length of remote text, in characters.
-const LIMIT: usize = 400;
+const MAX_TEXT_CHARS: usize = 400;
 
 /// Returns one line without control characters, cut at 400 characters, with each of `secrets` masked.
 pub fn one_line(text: &str, secrets: &[&str]) -> String {
@@ -15,7 +15,7 @@ pub fn one_line(text: &str, secrets: &[&str]) -> String {
     for secret in secrets.iter().filter(|secret| !secret.is_empty()) {
         clean = clean.replace(secret, "***");
     }
-    short(&clean, LIMIT)
+    short(&clean, MAX_TEXT_CHARS)
 }
 
 /// Returns one line without control characters, cut at `limit` characters.
@@ -109,6 +109,6 @@ mod tests {
             "token *** was refused"
         );
         let long = one_line(&"é".repeat(5000), &[]);
-        assert_eq!(long.chars().count(), LIMIT + 3);
+        assert_eq!(long.chars().count(), MAX_TEXT_CHARS + 3);
     }
 }

@@ -35,7 +35,7 @@ pub(crate) fn router() -> Router<SandboxState> {
         .route("/compute/v2.1", get(version::show))
         .route(
             "/compute/v2.1/servers",
-            get(server_list::brief).post(servers::create),
+            get(server_list::summary).post(servers::create),
         )
         .route("/compute/v2.1/servers/detail", get(server_list::detail))
         .route(
@@ -75,7 +75,7 @@ pub(crate) fn router() -> Router<SandboxState> {
         .route("/compute/v2.1/os-migrations", get(migrations::list))
         .route("/compute/v2.1/os-services", get(services::list))
         .route("/compute/v2.1/os-services/{id}", put(services::update))
-        .route("/compute/v2.1/os-hypervisors", get(hypervisors::brief))
+        .route("/compute/v2.1/os-hypervisors", get(hypervisors::summary))
         .route("/compute/v2.1/os-hypervisors/detail", get(hypervisors::detail))
         .route(
             "/compute/v2.1/os-hypervisors/statistics",
@@ -91,9 +91,9 @@ pub(crate) fn router() -> Router<SandboxState> {
             get(aggregates::show).delete(aggregates::delete),
         )
         .route("/compute/v2.1/os-aggregates/{id}/action", post(aggregates::act))
-        .route("/compute/v2.1/os-availability-zone", get(zones::brief))
+        .route("/compute/v2.1/os-availability-zone", get(zones::summary))
         .route("/compute/v2.1/os-availability-zone/detail", get(zones::detail))
-        .route("/compute/v2.1/flavors", get(flavors::brief))
+        .route("/compute/v2.1/flavors", get(flavors::summary))
         .route("/compute/v2.1/flavors/detail", get(flavors::detail))
         .route("/compute/v2.1/flavors/{id}", get(flavors::show))
         .route(
@@ -109,13 +109,13 @@ pub(crate) fn router() -> Router<SandboxState> {
 
 /// Adds the headers of every answer of Nova.
 async fn label(request: Request, next: Next) -> Response {
-    let spoken = Microversion::of(request.headers()).unwrap_or_default();
+    let negotiated = Microversion::of(request.headers()).unwrap_or_default();
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
     let request_id = format!("req-{}", uuid::Uuid::new_v4());
     for (name, value) in [
-        ("openstack-api-version", format!("compute {spoken}")),
-        ("x-openstack-nova-api-version", spoken.to_string()),
+        ("openstack-api-version", format!("compute {negotiated}")),
+        ("x-openstack-nova-api-version", negotiated.to_string()),
         ("x-openstack-request-id", request_id.clone()),
         ("x-compute-request-id", request_id),
         (

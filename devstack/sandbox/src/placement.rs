@@ -11,7 +11,7 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use crate::model::inventory::Amounts;
-use crate::model::{HostIx, ServerNo, State as RegionState};
+use crate::model::{HostIx, ServerIx, State as RegionState};
 use crate::web::SandboxState;
 
 type Pairs = Query<Vec<(String, String)>>;
@@ -99,8 +99,8 @@ async fn usages(State(app): State<SandboxState>, Path(id): Path<String>) -> Foun
 async fn allocations(State(app): State<SandboxState>, Path(id): Path<String>) -> Found {
     app.region.read(|state| {
         let inventory = &state.world.hosts[provider(state, &id)?].inventory;
-        let of = |(no, taken): (ServerNo, Amounts)| {
-            let server = state.world.servers.get(no)?;
+        let of = |(server_ix, taken): (ServerIx, Amounts)| {
+            let server = state.world.servers.get(server_ix)?;
             let resources = json!({"VCPU": taken.vcpus, "MEMORY_MB": taken.ram_mb, "DISK_GB": taken.disk_gb});
             Some((server.id.to_string(), json!({ "resources": resources })))
         };

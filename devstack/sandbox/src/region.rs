@@ -21,13 +21,13 @@ use crate::SandboxError;
 use crate::clock::Clock;
 use crate::ledger::{LedgerReport, Run};
 use crate::model::evacuate::EvacuateRequest;
-use crate::model::{Caller, HostIx, ServerNo, State};
+use crate::model::{Caller, HostIx, ServerIx, State};
 use crate::settings::RegionSettings;
 use crate::web::faults::ApiFaults;
 use crate::web::requests::RequestLog;
 
 /// Poll interval of a wait without changes.
-const LOOK_AGAIN: Duration = Duration::from_millis(20);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// A handle to the simulated region; clones share the region.
 ///
@@ -41,7 +41,7 @@ pub struct Region {
 struct SharedRegion {
     state: Mutex<State>,
     clock: Clock,
-    wake: Notify,
+    wakeup: Notify,
     changes: watch::Sender<u64>,
     api_faults: ApiFaults,
     requests: RequestLog,
@@ -55,7 +55,7 @@ impl Region {
         let inner = SharedRegion {
             state: Mutex::new(state),
             clock,
-            wake: Notify::new(),
+            wakeup: Notify::new(),
             changes: watch::Sender::new(0),
             api_faults: ApiFaults::default(),
             requests: RequestLog::default(),
@@ -88,10 +88,10 @@ impl Region {
         self.catch_up(&mut state);
         let before = state.world.agenda.next_at();
         let outcome = act(&mut state);
-        let sooner = state.world.agenda.next_at() != before;
+        let is_sooner = state.world.agenda.next_at() != before;
         drop(state);
-        if sooner {
-            self.inner.wake.notify_one();
+        if is_sooner {
+            self.inner.wakeup.notify_one();
         }
         self.announce();
         outcome
@@ -139,7 +139,7 @@ impl Region {
                     return;
                 }
                 // In both cases the loop checks again; the sender lives as long as this region.
-                let _ = tokio::time::timeout(LOOK_AGAIN, changes.changed()).await;
+                let _ = tokio::time::timeout(POLL_INTERVAL, changes.changed()).await;
             }
         };
         tokio::time::timeout(limit, watching).await.is_ok()
@@ -200,11 +200,11 @@ impl Region {
             })
     }
 
-    fn server_no(state: &State, id: Uuid) -> Result<ServerNo, SandboxError> {
+    fn server_ix_of(state: &State, id: Uuid) -> Result<ServerIx, SandboxError> {
         state
             .world
             .servers
-            .no(id)
+            .server_ix(id)
             .ok_or(SandboxError::NoSuchServer { id })
     }
 

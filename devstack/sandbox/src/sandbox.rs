@@ -104,8 +104,8 @@ impl Sandbox {
         let password = options.password.unwrap_or_else(plain_id);
         let region = Region::new(options.region);
         let keystone = region.read(|state| Keystone::new(&state.tenants, &password, options.token_lifetime));
-        let asked = SocketAddr::new(options.listen, options.port);
-        Self::open(asked, region, Arc::new(keystone), password, REGION).await
+        let requested = SocketAddr::new(options.listen, options.port);
+        Self::open(requested, region, Arc::new(keystone), password, REGION).await
     }
 
     /// Starts another region of the same cloud. The Keystone of this one serves both, and its catalog lists the other region
@@ -117,22 +117,22 @@ impl Sandbox {
     pub async fn start_beside(&self, name: &str, options: SandboxOptions) -> Result<Self, SandboxError> {
         let region = Region::new(options.region);
         let keystone = Arc::clone(&self.app.keystone);
-        let asked = SocketAddr::new(options.listen, options.port);
-        Self::open(asked, region, keystone, self.password.clone(), name).await
+        let requested = SocketAddr::new(options.listen, options.port);
+        Self::open(requested, region, keystone, self.password.clone(), name).await
     }
 
     async fn open(
-        asked: SocketAddr,
+        requested: SocketAddr,
         region: Region,
         keystone: Arc<Keystone>,
         password: String,
         region_name: &str,
     ) -> Result<Self, SandboxError> {
         let failed = |source| SandboxError::Listen {
-            address: asked,
+            address: requested,
             source,
         };
-        let listener = TcpListener::bind(asked).await.map_err(failed)?;
+        let listener = TcpListener::bind(requested).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let base = base_url(address);
         let app = SandboxState {

@@ -12,7 +12,7 @@ use crate::chain::{self, HashCheck, Head};
 use crate::keys::Keys;
 
 /// Maximum length of a line, in bytes. A file with a longer last line is not one of our logs.
-pub(crate) const LONGEST: u64 = 1 << 20;
+pub(crate) const MAX_LINE_BYTES: u64 = 1 << 20;
 
 /// Limit of engines of one machine that write concurrently.
 const WRITERS: u32 = 16;
@@ -106,7 +106,7 @@ impl LogFile {
         self.end += u64::try_from(text.len()).unwrap_or(u64::MAX);
         self.head = head;
         self.key = key.map(str::to_owned);
-        self.keep_head();
+        self.store_head();
         Ok(())
     }
 
@@ -135,7 +135,7 @@ impl LogFile {
 
     /// Stores the head beside the log, as best effort. Without it, a rotation during a restart starts a new chain, and
     /// missing lines at the end are not detected.
-    fn keep_head(&self) {
+    fn store_head(&self) {
         let path = beside(&self.path, "head");
         let new = beside(&self.path, "head.new");
         let head = serde_json::to_vec(&self.head)
@@ -184,7 +184,7 @@ pub(crate) fn beside(path: &Path, what: &str) -> PathBuf {
 }
 
 /// Returns the head stored beside a log, if there is one.
-pub(crate) fn kept_head(path: &Path) -> Option<Head> {
+pub(crate) fn stored_head(path: &Path) -> Option<Head> {
     serde_json::from_slice(&std::fs::read(beside(path, "head")).ok()?).ok()
 }
 
@@ -201,7 +201,7 @@ struct Found {
 
 fn found(file: &mut File, path: &Path, keys: Option<&Keys>) -> io::Result<Found> {
     let length = file.seek(SeekFrom::End(0))?;
-    let from = length.saturating_sub(2 * LONGEST);
+    let from = length.saturating_sub(2 * MAX_LINE_BYTES);
     file.seek(SeekFrom::Start(from))?;
     let mut tail = Vec::new();
     file.read_to_end(&mut tail)?;
@@ -211,7 +211,7 @@ fn found(file: &mut File, path: &Path, keys: Option<&Keys>) -> io::Result<Found>
         }
         // The file is empty, or its first line was truncated: the chain continues from the previous file.
         return Ok(Found {
-            head: kept_head(path).unwrap_or_default(),
+            head: stored_head(path).unwrap_or_default(),
             end: 0,
             cut: length,
             key: None,

@@ -16,10 +16,10 @@ use sha2::{Digest as _, Sha256};
 use crate::hex;
 
 /// Minimum length of a key, in bytes: that of the hash.
-const SHORTEST: usize = 32;
+const MIN_KEY_BYTES: usize = 32;
 
 /// Maximum size of the file, in bytes.
-const LONGEST: u64 = 64 * 1024;
+const MAX_FILE_BYTES: u64 = 64 * 1024;
 
 /// An error that makes a key file unusable.
 #[derive(Debug, thiserror::Error)]
@@ -68,7 +68,7 @@ impl Keys {
             )));
         }
         let mut text = String::new();
-        let read = file.take(LONGEST).read_to_string(&mut text);
+        let read = file.take(MAX_FILE_BYTES).read_to_string(&mut text);
         read.map_err(|error| wrong(error.to_string()))?;
         Self::parse(&text).map_err(wrong)
     }
@@ -81,12 +81,12 @@ impl Keys {
             if line.is_empty() || line.starts_with('#') {
                 continue;
             }
-            let bytes = hex::bytes(line).filter(|bytes| bytes.len() >= SHORTEST);
+            let bytes = hex::bytes(line).filter(|bytes| bytes.len() >= MIN_KEY_BYTES);
             let bytes = bytes.ok_or_else(|| {
                 format!(
                     "line {} is not a key: write {} or more hexadecimal digits, as `tachi audit new-key` does",
                     at + 1,
-                    2 * SHORTEST
+                    2 * MIN_KEY_BYTES
                 )
             })?;
             keys.push(Key::new(bytes));

@@ -12,17 +12,17 @@ use std::str::FromStr;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::file::LONGEST;
+use crate::file::MAX_LINE_BYTES;
 
 /// Position of a line among those of all logs: ordered by time (of the writers' clocks), then by number.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct LogPlace {
+pub struct LogPosition {
     at: String,
     seq: u64,
     hash: String,
 }
 
-impl fmt::Display for LogPlace {
+impl fmt::Display for LogPosition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}_{}_{}", self.at, self.seq, self.hash)
     }
@@ -31,21 +31,26 @@ impl fmt::Display for LogPlace {
 /// An invalid position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("invalid marker of an audit log page")]
-pub struct NoPlace;
+pub struct InvalidPosition;
 
-impl FromStr for LogPlace {
-    type Err = NoPlace;
+impl FromStr for LogPosition {
+    type Err = InvalidPosition;
 
-    fn from_str(text: &str) -> Result<Self, NoPlace> {
+    fn from_str(text: &str) -> Result<Self, InvalidPosition> {
         let mut parts = text.splitn(3, '_');
-        let mut next = || parts.next().filter(|part| !part.is_empty()).ok_or(NoPlace);
+        let mut next = || {
+            parts
+                .next()
+                .filter(|part| !part.is_empty())
+                .ok_or(InvalidPosition)
+        };
         let (at, seq, hash) = (next()?, next()?, next()?);
         if !hash.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            return Err(NoPlace);
+            return Err(InvalidPosition);
         }
         Ok(Self {
             at: at.to_owned(),
-            seq: seq.parse().map_err(|_| NoPlace)?,
+            seq: seq.parse().map_err(|_| InvalidPosition)?,
             hash: hash.to_owned(),
         })
     }
@@ -59,7 +64,7 @@ pub struct LineQuery {
     /// Limits the lines to recoveries with this prefix of their id.
     pub recovery: Option<String>,
     /// Limits the lines to those before this position.
-    pub before: Option<LogPlace>,
+    pub before: Option<LogPosition>,
     /// Limit of lines; the newest are returned.
     pub limit: usize,
 }
@@ -70,7 +75,7 @@ pub struct LogPage {
     /// The lines, the newest first.
     pub lines: Vec<Map<String, Value>>,
     /// The position of the last line, if there are more.
-    pub marker: Option<LogPlace>,
+    pub marker: Option<LogPosition>,
     /// Files that could not be read to their end, or that contain an invalid line, with the reason.
     pub unread: Vec<(PathBuf, String)>,
 }
@@ -101,7 +106,7 @@ impl LineQuery {
 
 /// The selected lines, up to the limit.
 struct SelectedLines {
-    lines: BTreeMap<LogPlace, String>,
+    lines: BTreeMap<LogPosition, String>,
     more: bool,
 }
 
@@ -141,7 +146,7 @@ fn read(path: &Path, wanted: &LineQuery, selected: &mut SelectedLines) -> Result
     let (mut number, mut strange) = (0_u64, None);
     loop {
         bytes.clear();
-        let read = reader.by_ref().take(LONGEST).read_until(b'\n', &mut bytes);
+        let read = reader.by_ref().take(MAX_LINE_BYTES).read_until(b'\n', &mut bytes);
         if read.map_err(|error| error.to_string())? == 0 {
             break;
         }
@@ -157,7 +162,7 @@ fn read(path: &Path, wanted: &LineQuery, selected: &mut SelectedLines) -> Result
             continue;
         };
         if wanted.accepts(&look) {
-            let place = LogPlace {
+            let place = LogPosition {
                 at: look.ts.into_owned(),
                 seq: look.seq,
                 hash: look.hash.into_owned(),
@@ -173,7 +178,7 @@ fn read(path: &Path, wanted: &LineQuery, selected: &mut SelectedLines) -> Result
     }
 }
 
-fn keep(selected: &mut SelectedLines, wanted: &LineQuery, place: LogPlace, text: &str) {
+fn keep(selected: &mut SelectedLines, wanted: &LineQuery, place: LogPosition, text: &str) {
     if wanted.before.as_ref().is_some_and(|before| place >= *before) {
         return;
     }
@@ -314,9 +319,9 @@ mod tests {
             "a_-1_ab",
             "a_1_../../etc",
         ] {
-            assert_eq!(text.parse::<LogPlace>(), Err(NoPlace), "{text}");
+            assert_eq!(text.parse::<LogPosition>(), Err(InvalidPosition), "{text}");
         }
-        let place: LogPlace = "2026-11-25T01:00:00.000Z_7_ab".parse().unwrap();
+        let place: LogPosition = "2026-11-25T01:00:00.000Z_7_ab".parse().unwrap();
         assert_eq!(place.to_string(), "2026-11-25T01:00:00.000Z_7_ab");
     }
 }

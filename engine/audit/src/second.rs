@@ -71,7 +71,7 @@ pub(crate) struct SecondCopyWriter {
     batches: SyncSender<Batch>,
     place: Second,
     /// True after a wait has timed out. Later writes do not wait.
-    hangs: bool,
+    is_hung: bool,
 }
 
 struct Batch {
@@ -89,7 +89,7 @@ impl SecondCopyWriter {
         Ok(Self {
             batches,
             place,
-            hangs: false,
+            is_hung: false,
         })
     }
 
@@ -101,7 +101,7 @@ impl SecondCopyWriter {
             done: Some(done),
         };
         match self.batches.try_send(batch) {
-            Ok(()) if linger && !self.hangs => self.hangs = told.recv_timeout(LINGER_TIMEOUT).is_err(),
+            Ok(()) if linger && !self.is_hung => self.is_hung = told.recv_timeout(LINGER_TIMEOUT).is_err(),
             Ok(()) => {}
             Err(TrySendError::Full(batch) | TrySendError::Disconnected(batch)) => {
                 failed(&self.place, &batch.text, "earlier lines are still waiting");

@@ -5,7 +5,7 @@ use std::io::{self, BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 
 use crate::chain::{self, HashCheck};
-use crate::file::{LONGEST, kept_head};
+use crate::file::{MAX_LINE_BYTES, stored_head};
 use crate::keys::Keys;
 
 /// The result of verifying a log.
@@ -68,7 +68,12 @@ pub fn verify(
     let mut bytes = Vec::new();
     loop {
         bytes.clear();
-        if reader.by_ref().take(LONGEST).read_until(b'\n', &mut bytes)? == 0 {
+        if reader
+            .by_ref()
+            .take(MAX_LINE_BYTES)
+            .read_until(b'\n', &mut bytes)?
+            == 0
+        {
             break;
         }
         let number = report.lines + 1;
@@ -111,7 +116,7 @@ pub fn verify(
         });
     }
     if newest
-        && let Some(stored) = kept_head(path)
+        && let Some(stored) = stored_head(path)
         && head.as_ref().is_none_or(|head| head.seq < stored.seq)
     {
         let last = head.as_ref().map_or(0, |head| head.seq);

@@ -27,7 +27,7 @@ mod topology;
 mod upstream;
 
 pub use fault::AmqpError;
-pub use listener::{Ends, Listener};
+pub use listener::{Listener, ListenerPorts};
 pub use notify::AmqpNotifier;
 pub use options::{AmqpOptions, Broker, QueueKind, TlsOptions, UpstreamQueues};
 pub use outbox::{Lane, OutboxMessage, QueueFirst};

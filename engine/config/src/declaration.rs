@@ -20,14 +20,14 @@ pub struct Declaration {
 
 impl Effective {
     /// Returns the default as shown in pages: the same on every machine. `None` without a default.
-    fn usual(&self) -> Option<String> {
+    fn documented_default(&self) -> Option<String> {
         let varies = self.declaration.varies.map(|with| format!("<{with}>"));
         varies.or_else(|| self.default.clone().filter(|text| !text.is_empty()))
     }
 
     /// Returns its row in a table `| option | value | default | limits | effect |`.
     pub fn row(&self) -> String {
-        let default = self.usual().map_or("none".to_owned(), |text| {
+        let default = self.documented_default().map_or("none".to_owned(), |text| {
             format!("`{}`", text.replace('\n', " ").replace('|', "\\|"))
         });
         let Declaration {
@@ -108,7 +108,7 @@ pub fn sample(options: &[Effective]) -> String {
                 option.declaration.unit,
                 limits.unwrap_or_default()
             );
-            let default = option.usual().unwrap_or_default().replace('$', "$$");
+            let default = option.documented_default().unwrap_or_default().replace('$', "$$");
             let mut lines = default.lines();
             let first = format!("#{} = {}", option.option, lines.next().unwrap_or_default());
             let _ = writeln!(text, "{}", first.trim_end());

@@ -227,7 +227,7 @@ impl KnownOptions {
     }
 
     /// Returns environment variables with a known section and an unknown option.
-    pub(crate) fn strange_variables(&self, ini: &Ini) -> Vec<(String, String, String)> {
+    pub(crate) fn unknown_variables(&self, ini: &Ini) -> Vec<(String, String, String)> {
         let mut strange = Vec::new();
         for name in ini.environment() {
             let owner = self.sections.iter().find_map(|(section, options)| {

@@ -340,7 +340,7 @@ impl<'i> Reader<'i> {
     }
 
     /// Reports an option that is not set anywhere but required by other options.
-    pub fn miss(&mut self, section: &str, option: &str) {
+    pub fn report_missing(&mut self, section: &str, option: &str) {
         self.missing(&(section_key(section), name_key(option)));
     }
 

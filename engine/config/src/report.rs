@@ -254,7 +254,7 @@ pub(crate) fn warnings(ini: &Ini, known: &KnownOptions) -> Vec<Warning> {
             Some(Handling::Read) | None => None,
         });
     }
-    for (name, section, option) in known.strange_variables(ini) {
+    for (name, section, option) in known.unknown_variables(ini) {
         let nearest = known.nearest_option(&section, &option);
         warnings.push(Warning::Unknown {
             origin: Origin::Environment(name),

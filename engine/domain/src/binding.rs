@@ -4,7 +4,7 @@
 use std::str::FromStr;
 
 use crate::entity::notification::{NewNotification, NotificationType};
-use crate::evidence::says_off;
+use crate::evidence::claims_off;
 use crate::reporter::Reporter;
 
 /// `[api] reporter_binding`.
@@ -87,10 +87,10 @@ impl Default for BindingOptions {
 
 /// The reason why a reporter may not make a report.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NotYours {
+pub enum BindingViolation {
     /// The reporter's names contradict each other.
     #[error("its names bind it to two hosts, {one} and {other}: give it credentials whose names agree")]
-    Torn { one: String, other: String },
+    Conflicting { one: String, other: String },
     /// The report is about another host than the reporter's own.
     #[error("it is bound to host {host} and may report instances and processes of that host only")]
     OtherHost {
@@ -111,7 +111,7 @@ enum Bound<'a> {
     ToNone,
     To(&'a str),
     /// The names contradict each other.
-    Torn(&'a str, &'a str),
+    Conflicting(&'a str, &'a str),
 }
 
 impl BindingOptions {
@@ -130,8 +130,8 @@ impl BindingOptions {
         let mut bound = Bound::ToNone;
         for host in hosts {
             match bound {
-                Bound::To(other) if other != host => return Bound::Torn(other, host),
-                Bound::ToNone | Bound::To(_) | Bound::Torn(..) => bound = Bound::To(host),
+                Bound::To(other) if other != host => return Bound::Conflicting(other, host),
+                Bound::ToNone | Bound::To(_) | Bound::Conflicting(..) => bound = Bound::To(host),
             }
         }
         bound
@@ -144,7 +144,7 @@ impl BindingOptions {
         }
         match self.bound(reporter) {
             Bound::To(host) => Some(host.to_owned()),
-            Bound::ToNone | Bound::Torn(..) => None,
+            Bound::ToNone | Bound::Conflicting(..) => None,
         }
     }
 
@@ -153,20 +153,22 @@ impl BindingOptions {
     /// # Errors
     ///
     /// Returns the reason if it may not.
-    pub fn may_sign(
+    pub fn check_heartbeat(
         &self,
         reporter: &Reporter,
         is_admitted: impl FnOnce() -> bool,
         host: &str,
-    ) -> Result<(), NotYours> {
+    ) -> Result<(), BindingViolation> {
         match self.bound(reporter) {
             _ if self.mode == BindingMode::Off => Ok(()),
-            Bound::Torn(one, other) => Err(NotYours::Torn {
+            Bound::Conflicting(one, other) => Err(BindingViolation::Conflicting {
                 one: one.to_owned(),
                 other: other.to_owned(),
             }),
-            Bound::To(own) if own != host => Err(NotYours::OtherHost { host: own.to_owned() }),
-            Bound::ToNone if self.mode == BindingMode::Enforce && !is_admitted() => Err(NotYours::Unbound),
+            Bound::To(own) if own != host => Err(BindingViolation::OtherHost { host: own.to_owned() }),
+            Bound::ToNone if self.mode == BindingMode::Enforce && !is_admitted() => {
+                Err(BindingViolation::Unbound)
+            }
             Bound::To(_) | Bound::ToNone => Ok(()),
         }
     }
@@ -182,28 +184,28 @@ impl BindingOptions {
         mut reporter: Reporter,
         is_admitted: impl FnOnce() -> bool,
         new: &mut NewNotification,
-    ) -> Result<(), NotYours> {
+    ) -> Result<(), BindingViolation> {
         match self.bound(&reporter) {
             _ if self.mode == BindingMode::Off => reporter.control = is_admitted(),
-            Bound::Torn(one, other) => {
+            Bound::Conflicting(one, other) => {
                 let (one, other) = (one.to_owned(), other.to_owned());
-                return Err(NotYours::Torn { one, other });
+                return Err(BindingViolation::Conflicting { one, other });
             }
             Bound::To(host) => {
                 let host = host.to_owned();
                 if new.kind != NotificationType::ComputeHost && host != new.hostname {
-                    return Err(NotYours::OtherHost { host });
+                    return Err(BindingViolation::OtherHost { host });
                 }
                 reporter.host = Some(host);
             }
             Bound::ToNone => {
                 reporter.control = is_admitted();
                 if self.mode == BindingMode::Enforce && !reporter.control {
-                    return Err(NotYours::Unbound);
+                    return Err(BindingViolation::Unbound);
                 }
             }
         }
-        if self.mode != BindingMode::Off && !reporter.control && says_off(&new.payload) {
+        if self.mode != BindingMode::Off && !reporter.control && claims_off(&new.payload) {
             reporter.unheard = new.payload.insert("host_status".into(), "UNKNOWN".into());
         }
         new.reporter = Some(Box::new(reporter));
@@ -250,7 +252,7 @@ mod tests {
             (
                 "torn",
                 reporter("masakari-monitor-cmp2", Some(ours), None),
-                Bound::Torn("cmp1", "cmp2"),
+                Bound::Conflicting("cmp1", "cmp2"),
             ),
             (
                 "no host",
@@ -276,7 +278,7 @@ mod tests {
                 mode,
                 ..BindingOptions::default()
             };
-            options.may_sign(reporter, || admitted, "cmp1").is_ok()
+            options.check_heartbeat(reporter, || admitted, "cmp1").is_ok()
         };
         let (own, other) = ("masakari-monitor-cmp1", "masakari-monitor-cmp2");
         let torn = reporter(own, Some(other), None);

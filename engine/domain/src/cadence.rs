@@ -14,13 +14,13 @@ use crate::nova::Service;
 use crate::timestamp::Timestamp;
 
 /// The number of heartbeats whose ages are kept.
-const MAX_AGES: usize = 16;
+const MAX_AGE_SAMPLES: usize = 16;
 
 /// Minimum number of ages for a result.
-const MIN_AGES: usize = 4;
+const MIN_AGE_SAMPLES: usize = 4;
 
 /// Maximum interval between two polls of an unbroken observation. Polls are up to 19 s apart.
-const UNSEEN: Duration = Duration::from_secs(25);
+const MAX_OBSERVATION_GAP: Duration = Duration::from_secs(25);
 
 /// The heartbeat interval of a nova-compute unless another one was learnt.
 const REPORT_INTERVAL: Duration = Duration::from_secs(10);
@@ -58,7 +58,7 @@ pub struct StandingHeartbeat {
 
 #[derive(Clone, Debug, Default)]
 struct ShownHeartbeat {
-    beat: Option<HeartbeatStamp>,
+    heartbeat: Option<HeartbeatStamp>,
     /// The heartbeat that Nova shows, even if the host is down, and the time it was first seen.
     stands: Option<(Timestamp, Duration)>,
     /// The time at which Nova was last deaf to most other hosts.
@@ -79,10 +79,10 @@ struct HeartbeatStamp {
 
 impl Cadences {
     /// Applies one poll of all services, made at `now` on a clock that does not jump. Hosts that are not shown are dropped.
-    pub fn look(&mut self, services: &BTreeMap<String, Option<Service>>, now: Duration) {
+    pub fn observe(&mut self, services: &BTreeMap<String, Option<Service>>, now: Duration) {
         let late = self
             .looked
-            .is_some_and(|looked| now.saturating_sub(looked) > UNSEEN);
+            .is_some_and(|looked| now.saturating_sub(looked) > MAX_OBSERVATION_GAP);
         self.looked = Some(now);
         let mut before = std::mem::take(&mut self.hosts);
         let deaf = Deafness::of(services, deaf_after(usual_age(&before).unwrap_or_default()));
@@ -96,7 +96,7 @@ impl Cadences {
             }
             // A cell that is down shows nothing about its hosts.
             if let Some(service) = service {
-                cadence.look(service, now);
+                cadence.observe(service, now);
             }
             self.hosts.insert(host.clone(), cadence);
         }
@@ -106,7 +106,7 @@ impl Cadences {
     pub fn watched(&self, host: &str, now: Duration) -> Option<StandingHeartbeat> {
         let looked = self
             .looked
-            .filter(|looked| now.saturating_sub(*looked) <= UNSEEN)?;
+            .filter(|looked| now.saturating_sub(*looked) <= MAX_OBSERVATION_GAP)?;
         let cadence = self.hosts.get(host)?;
         let (stamp, since) = cadence.stands?;
         Some(StandingHeartbeat {
@@ -176,39 +176,39 @@ impl Deafness {
 }
 
 impl ShownHeartbeat {
-    fn look(&mut self, service: &Service, now: Duration) {
-        let beat = service.beat();
-        if self.stands.is_none_or(|(stamp, _)| stamp != beat) {
-            self.stands = Some((beat, now));
+    fn observe(&mut self, service: &Service, now: Duration) {
+        let heartbeat = service.heartbeat();
+        if self.stands.is_none_or(|(stamp, _)| stamp != heartbeat) {
+            self.stands = Some((heartbeat, now));
         }
         let shown = service
             .last_heartbeat
             .filter(|_| service.up && !service.forced_down);
         let Some(at) = shown else {
             // The age of this heartbeat does not count from now on: the host may not be running.
-            self.beat = None;
+            self.heartbeat = None;
             return;
         };
-        let before = self.beat.filter(|beat| beat.at == at);
-        let since = before.map_or(now, |beat| beat.since);
+        let before = self.heartbeat.filter(|heartbeat| heartbeat.at == at);
+        let since = before.map_or(now, |heartbeat| heartbeat.since);
         let watched = now.saturating_sub(since);
         // Without a `Date` in Nova's answers the age is unknown: it is at least the time since the heartbeat was first seen.
         let age = service.heartbeat_age_micros().map_or(watched, |micros| {
             Duration::from_micros(u64::try_from(micros).unwrap_or_default())
         });
-        if let Some(last) = self.beat.filter(|beat| beat.at != at) {
+        if let Some(last) = self.heartbeat.filter(|heartbeat| heartbeat.at != at) {
             self.ages.push_back(last.age);
-            if self.ages.len() > MAX_AGES {
+            if self.ages.len() > MAX_AGE_SAMPLES {
                 self.ages.pop_front();
             }
         }
-        let age = before.map_or(age, |beat| beat.age.max(age));
-        self.beat = Some(HeartbeatStamp { at, since, age });
+        let age = before.map_or(age, |heartbeat| heartbeat.age.max(age));
+        self.heartbeat = Some(HeartbeatStamp { at, since, age });
     }
 
     /// Returns the second greatest age, because one heartbeat may have been missed.
     fn age(&self) -> Option<Duration> {
-        if self.ages.len() < MIN_AGES {
+        if self.ages.len() < MIN_AGE_SAMPLES {
             return None;
         }
         let mut ages: Vec<Duration> = self.ages.iter().copied().collect();

@@ -172,7 +172,7 @@ impl ShownHost {
 
 /// An instance of a host recovery, as the journal records it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct VmoveTold {
+pub struct VmoveSnapshot {
     pub id: VmoveId,
     /// The notification whose recovery moves the instance.
     pub notification: NotificationId,
@@ -194,7 +194,7 @@ pub struct VmoveTold {
 
 /// A recovery, as the journal records it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RecoveryTold {
+pub struct RecoverySnapshot {
     pub id: RecoveryId,
     /// The notification that caused the recovery.
     pub notification: NotificationId,
@@ -224,8 +224,8 @@ pub enum Subject {
     Host(Change, ShownHost),
     Notification(HandlingMethod, ShownNotification),
     /// An instance of a host recovery.
-    Vmove(VmoveTold),
-    Recovery(RecoveryEvent, RecoveryTold),
+    Vmove(VmoveSnapshot),
+    Recovery(RecoveryEvent, RecoverySnapshot),
     Freeze(ThawCause, Freeze),
 }
 
@@ -260,7 +260,7 @@ impl Event {
     }
 
     /// True if the event reports that the creation of an object starts. The object has no id then.
-    pub fn begins_making(&self) -> bool {
+    pub fn starts_creation(&self) -> bool {
         self.phase == Some(Phase::Start)
             && matches!(
                 self.subject,

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::string_enum::string_enum;
 use crate::timestamp::Timestamp;
 
-pub use read::{EvidenceError, MOST_BYTES};
+pub use read::{EvidenceError, MAX_EVIDENCE_BYTES};
 pub use time::{parse as parse_time, text as time_text};
 
 string_enum! {
@@ -130,7 +130,7 @@ pub struct GivenEvidence {
 
 /// The greatest difference between the dates of one fencing, in seconds: no host is fenced, starts and is fenced again
 /// within it.
-const SAME_FENCING_WITHIN: i64 = 60;
+const SAME_FENCING_WINDOW_SECONDS: i64 = 60;
 
 impl GivenEvidence {
     /// Returns the earliest of its times, so that a wrong clock can make evidence older, but never more recent.
@@ -148,7 +148,7 @@ impl GivenEvidence {
             .evidence
             .completed_at
             .micros_since(earlier.evidence.completed_at);
-        apart > SAME_FENCING_WITHIN * 1_000_000
+        apart > SAME_FENCING_WINDOW_SECONDS * 1_000_000
     }
 
     /// Returns the evidence of the later fencing.
@@ -159,7 +159,7 @@ impl GivenEvidence {
 }
 
 /// True if a report claims that a stopped host is certainly off (`host_status` `NORMAL`), the strongest claim of any report.
-pub fn says_off(payload: &BTreeMap<String, String>) -> bool {
+pub fn claims_off(payload: &BTreeMap<String, String>) -> bool {
     payload
         .get("host_status")
         .is_some_and(|status| status.eq_ignore_ascii_case("NORMAL"))

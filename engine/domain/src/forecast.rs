@@ -6,9 +6,9 @@
 //! model.
 
 mod bound;
+mod destinations;
 mod facts;
 mod ground;
-mod landing;
 mod needs;
 mod pack;
 mod rules;
@@ -18,8 +18,8 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
+pub use self::destinations::{Landing, destinations};
 pub use self::facts::{Amounts, Capacity, Cloud, Demand, Group, HostRoom, Provider, Requirement, Shape};
-pub use self::landing::{Landing, landing};
 pub use self::needs::{Needs, SharedNeeds};
 pub(crate) use self::rules::TENANT;
 pub use self::segment::{ForecastSegment, Headroom, SegmentForecast, forecast_segments};
@@ -79,10 +79,10 @@ pub fn forecast(cloud: &Cloud, lost: &BTreeSet<&str>, method: &Method<'_>) -> Ou
 
 /// Returns the number of hosts with capacity for one instance of `host`, and the number of hosts that the scheduler may choose, if
 /// `host` is lost and nothing else moves.
-pub fn takers(cloud: &Cloud, host: &str, demand: &Demand, reserved: &[&str]) -> (usize, usize) {
+pub fn candidates(cloud: &Cloud, host: &str, demand: &Demand, reserved: &[&str]) -> (usize, usize) {
     let ground = CandidateIndex::new(cloud);
     let open = ground.open(&BTreeSet::from([host]), reserved);
-    let fit = landing::takers(&ground, demand, &open).len();
+    let fit = destinations::candidates(&ground, demand, &open).len();
     (fit, open.iter().filter(|is_open| **is_open).count())
 }
 

@@ -115,7 +115,7 @@ pub struct FreezeStatus {
 
 impl FreezeStatus {
     /// No freeze, now or earlier.
-    pub const NOTHING: Self = Self {
+    pub const NONE: Self = Self {
         over: Vec::new(),
         instances: BTreeMap::new(),
         hosts: BTreeMap::new(),
@@ -141,12 +141,12 @@ pub struct UnlessFrozen {
 
 impl UnlessFrozen {
     /// True if a freeze of any object could block the intent.
-    pub fn asks(&self) -> bool {
+    pub fn is_conditional(&self) -> bool {
         self.own || self.host.is_some() || !self.servers.is_empty()
     }
 
     /// True if one of these objects is frozen.
-    pub fn forbidden_by(&self, frozen: &FreezeStatus) -> bool {
+    pub fn is_blocked_by(&self, frozen: &FreezeStatus) -> bool {
         let host = self.host.as_ref();
         self.own && !frozen.over.is_empty()
             || host.is_some_and(|host| frozen.hosts.contains_key(host))
@@ -203,10 +203,10 @@ mod tests {
                 freeze(FreezeScope::Region, "", 9),
                 freeze(FreezeScope::Segment, "s", 7),
             ],
-            ..FreezeStatus::NOTHING
+            ..FreezeStatus::NONE
         };
         assert_eq!(frozen.of_host().map(|one| one.number), Some(9));
-        assert_eq!(FreezeStatus::NOTHING.of_host(), None);
-        assert_eq!(FreezeStatus::NOTHING, FreezeStatus::default());
+        assert_eq!(FreezeStatus::NONE.of_host(), None);
+        assert_eq!(FreezeStatus::NONE, FreezeStatus::default());
     }
 }

@@ -32,8 +32,8 @@ mod worse;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-pub use crate::policy::{Doubts, GuardPolicy};
 use crate::policy::{FencingMode, Policy};
+pub use crate::policy::{GuardPolicy, QuarantinePolicy};
 use crate::string_enum::string_enum;
 
 pub(crate) use cliff::is_seen as sees_cliff;
@@ -145,7 +145,7 @@ impl Guard {
     }
 
     /// True if the guard is checked at this moment. Guards of power-off orders are skipped where no such order is given.
-    fn is_asked(self, moment: GuardPhase, mode: FencingMode) -> bool {
+    fn is_checked(self, moment: GuardPhase, mode: FencingMode) -> bool {
         match self {
             Self::StartUp => mode == FencingMode::Engine,
             Self::Corroboration | Self::Rate | Self::Protected => moment == GuardPhase::Order,
@@ -183,7 +183,7 @@ impl Guard {
 pub fn rule(facts: &GuardFacts, rules: &Policy, moment: GuardPhase, lifted: &BTreeSet<Guard>) -> Ruling {
     let mut ruling = Ruling::default();
     for guard in Guard::ALL {
-        if !guard.is_asked(moment, rules.fencing) || lifted.contains(guard) {
+        if !guard.is_checked(moment, rules.fencing) || lifted.contains(guard) {
             continue;
         }
         match guard.check(facts, rules) {
@@ -213,7 +213,7 @@ pub fn first_held(hosts: u64, percent: u32) -> Option<u64> {
 }
 
 /// The end of the reason of each guard against many failures.
-const NOT_THE_HOSTS: &str = "a switch or a rack may have failed, not the hosts";
+const MASS_FAILURE_HINT: &str = "a switch or a rack may have failed, not the hosts";
 
 #[cfg(test)]
 mod tests;

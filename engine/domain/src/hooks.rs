@@ -16,7 +16,7 @@ pub use flow::{Flow, FlowError, FlowKind, Flows, Note};
 use serde::{Deserialize, Serialize};
 
 /// The maximum number of hooks in a phase.
-pub const MOST_HOOKS: usize = 8;
+pub const MAX_HOOKS_PER_PHASE: usize = 8;
 
 /// The point in a recovery at which a hook runs. The names are those of Masakari's option.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

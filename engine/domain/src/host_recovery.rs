@@ -48,7 +48,7 @@ pub use arrivals::{Arrival, Arrivals, LastSighting};
 pub use fence::confirmation::OffConfirmation;
 pub use fence::{Fence, OffIntent, Order};
 pub use freeze_state::FreezeTrack;
-pub use guard::off_claim::outlives;
+pub use guard::off_claim::contradicts_claim;
 pub use guard::{Approval, GuardTrack, GuardWait};
 pub use host_return::boot_hold::BootHeldFor;
 pub use host_return::power_on::PowerOn;
@@ -227,9 +227,9 @@ pub struct HostRecovery {
     #[serde(skip)]
     pub moves: BTreeMap<ServerId, Move>,
     #[serde(skip)]
-    asks: InFlight,
+    in_flight: InFlight,
     #[serde(skip)]
-    pulse: Option<OperatorState>,
+    operator_state: Option<OperatorState>,
 }
 
 impl HostRecovery {
@@ -286,8 +286,8 @@ impl HostRecovery {
             returned: None,
             wait: None,
             moves: BTreeMap::new(),
-            asks: InFlight::default(),
-            pulse: None,
+            in_flight: InFlight::default(),
+            operator_state: None,
         }
     }
 
@@ -315,8 +315,12 @@ impl HostRecovery {
     }
 
     /// Returns the reason why nothing destructive may be started now, if there is one.
-    fn forbidden(&self) -> Option<String> {
-        decision_context::forbidden(self.rejected.as_deref(), self.hold.as_ref(), self.pulse.as_ref())
+    fn block_reason(&self) -> Option<String> {
+        decision_context::block_reason(
+            self.rejected.as_deref(),
+            self.hold.as_ref(),
+            self.operator_state.as_ref(),
+        )
     }
 
     /// Returns the wait of its guards, while they can still prevent something.
@@ -333,7 +337,7 @@ impl HostRecovery {
     }
 
     /// True if a joining report could add nothing.
-    pub fn has_heard_normal(&self) -> bool {
+    pub fn has_normal_report(&self) -> bool {
         self.reported.as_deref() == Some("NORMAL")
     }
 
@@ -350,13 +354,13 @@ impl HostRecovery {
     }
 
     /// True if the report says that the host has stopped. Any other report ends at once.
-    fn asks_for_recovery(&self) -> bool {
+    fn is_stop_report(&self) -> bool {
         self.event == "STOPPED"
     }
 
     /// Reads the service and the instances for effects of lost requests. True until both have been read: nothing can end the recovery
     /// before. A list of a host that has no service does not count, so none is awaited.
-    fn look_for_lost_requests(&mut self, now: DecisionTime, commands: &mut Vec<Command>) -> bool {
+    fn check_lost_requests(&mut self, now: DecisionTime, commands: &mut Vec<Command>) -> bool {
         let may_end = match self.stage {
             Stage::Begin | Stage::Fencing | Stage::Disabling => true,
             Stage::Listing => self.rejected.is_some(),
@@ -367,14 +371,16 @@ impl HostRecovery {
         }
         // The return of the host is followed in any case, so an abort does not wait for a list without an end.
         if self.rejected.is_some() && self.service.put.is_some() {
-            let from = *self.asks.abort_listed_from.get_or_insert(now.elapsed);
-            if now.elapsed.since(from) >= ABORT_LISTED_WITHIN {
+            let from = *self.in_flight.abort_listed_from.get_or_insert(now.elapsed);
+            if now.elapsed.since(from) >= ABORT_LIST_TIMEOUT {
                 return false;
             }
         }
-        self.service.want(now, Duration::from_secs(1), commands);
+        self.service.request_if_due(now, Duration::from_secs(1), commands);
         if self.service.seen.is_some() && !self.service.is_awaited() {
-            self.asks.listing.want(&self.service, now, commands);
+            self.in_flight
+                .listing
+                .request_if_due(&self.service, now, commands);
         }
         true
     }
@@ -390,17 +396,17 @@ impl HostRecovery {
         if let Some(waiting) = self.guarded() {
             return Some(format!("waiting for {}", waiting.reason));
         }
-        if let Some(why) = self.forbidden() {
+        if let Some(why) = self.block_reason() {
             return Some(why);
         }
-        if self.asks.stopped && matches!(self.stage, Stage::Begin | Stage::Fencing) {
+        if self.in_flight.stopped && matches!(self.stage, Stage::Begin | Stage::Fencing) {
             return Some(
                 "on hold: fencing is stopped ([fencing] enabled = false), so nothing is switched off and nothing evacuated; it \
                  continues when fencing is enabled again"
                     .into(),
             );
         }
-        if let Some(text) = self.asks.troubles.due(now) {
+        if let Some(text) = self.in_flight.blockers.due(now) {
             return Some(text.to_owned());
         }
         let held = self
@@ -425,16 +431,16 @@ impl HostRecovery {
     }
 
     fn act(&mut self, now: DecisionTime, record: &mut Record, commands: &mut Vec<Command>) {
-        self.asks.move_track.pace.ready.clear();
+        self.in_flight.move_track.pace.ready.clear();
         // Instances that other recoveries have released are planned again. The journal has had time to refuse them.
-        self.asks.listing.retaken(&mut self.asks.troubles, now);
+        self.in_flight.listing.retaken(&mut self.in_flight.blockers, now);
         if freeze_state::act(self, now, record, commands) {
             let message = self.current_message(now);
             return decision_context!(self, now, record).set_message(message);
         }
         fence::confirmation::end_confirmation(self, now, record);
-        if self.forbidden().is_some() || self.guarded().is_some() {
-            deadlines::stop_the_clocks(&mut self.deadline_from, &mut self.moves, now);
+        if self.block_reason().is_some() || self.guarded().is_some() {
+            deadlines::pause_deadlines(&mut self.deadline_from, &mut self.moves, now);
         } else {
             self.give_up_late(now, record);
         }
@@ -442,11 +448,11 @@ impl HostRecovery {
         if self.stage == Stage::Moving {
             late_effects::leave_if_unproven(self, now, record);
         }
-        if !self.look_for_lost_requests(now, commands) {
+        if !self.check_lost_requests(now, commands) {
             act_in_stages(self, now, record, commands);
         }
         if self.arrivals.settled {
-            late_effects::correct(self, now, record);
+            late_effects::correct_notification(self, now, record);
         } else if !matches!(self.stage, Stage::Returning | Stage::Starting | Stage::Over) {
             let message = self.current_message(now);
             decision_context!(self, now, record).set_message(message);
@@ -490,11 +496,11 @@ pub fn own_stamp_in(head: &str) -> Option<OwnStamp> {
 }
 
 /// Time within which an aborted recovery must have listed the instances of a host that is forced down.
-const ABORT_LISTED_WITHIN: Duration = Duration::from_mins(1);
+const ABORT_LIST_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// True if only an operator's confirmation or a report with evidence can show that the host is off: in mode external, a
 /// retry makes no claim about it.
-fn asks_for_confirmation(state: &HostRecovery) -> bool {
+fn needs_confirmation(state: &HostRecovery) -> bool {
     state.retry
         && state.policy.fencing == FencingMode::External
         && state.confirmation.is_none()

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 /// Returns a payload value in upper case, because monitors use both cases.
-pub(crate) fn word(payload: &BTreeMap<String, String>, key: &str) -> String {
+pub(crate) fn payload_value(payload: &BTreeMap<String, String>, key: &str) -> String {
     payload
         .get(key)
-        .map(|word| word.to_ascii_uppercase())
+        .map(|payload_value| payload_value.to_ascii_uppercase())
         .unwrap_or_default()
 }
 
@@ -19,6 +19,9 @@ pub(crate) fn is_failure(event: &str, detail: &str) -> bool {
 }
 
 /// True if a notification's payload reports that an instance has failed.
-pub(crate) fn says_failure(payload: &BTreeMap<String, String>) -> bool {
-    is_failure(&word(payload, "event"), &word(payload, "vir_domain_event"))
+pub(crate) fn reports_failure(payload: &BTreeMap<String, String>) -> bool {
+    is_failure(
+        &payload_value(payload, "event"),
+        &payload_value(payload, "vir_domain_event"),
+    )
 }

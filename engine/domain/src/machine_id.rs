@@ -34,11 +34,11 @@ impl Mark {
 }
 
 /// The maximum length of a serial number or system id, in characters. A longer one is ignored.
-const LONGEST: usize = 64;
+const MAX_MARK_LENGTH: usize = 64;
 
 /// UUIDs that vendors ship in thousands of machines, or that boards without a written UUID have. Each is recognised in all
 /// byte orders in which firmware shows it.
-const SHIPPED: [u128; 6] = [
+const VENDOR_DEFAULT_UUIDS: [u128; 6] = [
     0x0300_0200_0400_0500_0006_0007_0008_0009,
     0x1234_5678_1234_5678_90ab_cdde_efaa_bbcc,
     0x0123_4567_89ab_cdef_0123_4567_89ab_cdef,
@@ -48,7 +48,7 @@ const SHIPPED: [u128; 6] = [
 ];
 
 /// Placeholders for a missing serial number, in lower case.
-const NO_SERIALS: [&str; 14] = [
+const SERIAL_PLACEHOLDERS: [&str; 14] = [
     "none",
     "n/a",
     "na",
@@ -119,7 +119,7 @@ fn uuid(text: &str) -> Option<String> {
             .iter()
             .any(|form| value == *form || value == form.swap_bytes())
     };
-    if same || SHIPPED.iter().any(shipped) {
+    if same || VENDOR_DEFAULT_UUIDS.iter().any(shipped) {
         return None;
     }
     let part = |from: usize, to: usize| hex.get(from..to).unwrap_or_default().to_ascii_lowercase();
@@ -150,13 +150,13 @@ fn name(text: &str) -> Option<String> {
     let none = same
         || is_run(&lower)
         || strange
-        || text.chars().count() > LONGEST
-        || NO_SERIALS.contains(&lower.as_str());
+        || text.chars().count() > MAX_MARK_LENGTH
+        || SERIAL_PLACEHOLDERS.contains(&lower.as_str());
     (!none).then_some(text)
 }
 
 /// The minimum length of a run: a shorter text may be one by chance.
-const RUN: usize = 6;
+const MIN_RUN_LENGTH: usize = 6;
 
 /// True for a text whose characters count up or down, such as `01234567890123456789ab`: vendors ship these in thousands of
 /// machines.
@@ -172,7 +172,7 @@ fn is_run(text: &str) -> bool {
         .windows(2)
         .filter_map(|pair| Some((*pair.first()?, *pair.last()?)));
     let mut back = pairs.clone();
-    bytes.len() >= RUN
+    bytes.len() >= MIN_RUN_LENGTH
         && (pairs.all(|(one, next)| follows(one, next)) || back.all(|(one, next)| follows(next, one)))
 }
 
@@ -189,21 +189,21 @@ impl fmt::Display for MachineId {
 /// The error for a text that is not a machine's identity.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} does not identify a machine")]
-pub struct NoMachine {
+pub struct InvalidMachineId {
     pub text: String,
 }
 
 impl FromStr for MachineId {
-    type Err = NoMachine;
+    type Err = InvalidMachineId;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let wrong = || NoMachine {
+        let wrong = || InvalidMachineId {
             text: text.to_owned(),
         };
         let mut marks = BTreeMap::new();
         for part in text.split(' ') {
-            let (word, value) = part.split_once('=').ok_or_else(wrong)?;
-            let mark = Mark::ALL.into_iter().find(|mark| mark.as_str() == word);
+            let (key, value) = part.split_once('=').ok_or_else(wrong)?;
+            let mark = Mark::ALL.into_iter().find(|mark| mark.as_str() == key);
             marks.insert(mark.ok_or_else(wrong)?, value.to_owned());
         }
         Ok(Self(marks))
@@ -211,7 +211,7 @@ impl FromStr for MachineId {
 }
 
 impl TryFrom<String> for MachineId {
-    type Error = NoMachine;
+    type Error = InvalidMachineId;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
         text.parse()

@@ -102,29 +102,29 @@ pub struct Notice {
 }
 
 /// The maximum value of [`Notice::seconds`].
-pub const LONGEST_NOTICE: u32 = 86_400;
+pub const MAX_NOTICE_SECONDS: u32 = 86_400;
 
 /// The maximum number of watched hosts in a heartbeat: a monitor sends no more, and more are not accepted.
-pub const MOST_WATCHED: usize = 1_000;
+pub const MAX_WATCHED_HOSTS: usize = 1_000;
 
 /// The maximum number of parts of a monitor.
-pub const MOST_PARTS: usize = 32;
+pub const MAX_PARTS: usize = 32;
 
 /// The maximum number of lost planes of a host in a heartbeat.
-pub const MOST_PLANES: usize = 8;
+pub const MAX_LOST_PLANES: usize = 8;
 
 /// The maximum number of processes in a heartbeat.
-pub const MOST_PROCESSES: usize = 64;
+pub const MAX_FAILED_PROCESSES: usize = 64;
 
 /// The maximum number of instances on a local disk in a heartbeat.
-pub const MOST_LOCAL_DISKS: usize = 1_000;
+pub const MAX_LOCAL_DISKS: usize = 1_000;
 
 /// The networks that hosts have lost while their management network works, by host, each with the time since when.
 pub type LostPlanes = BTreeMap<String, BTreeMap<String, Timestamp>>;
 
 /// A monitor's heartbeat, with its state.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Signature {
+pub struct MonitorHeartbeat {
     /// The host on which the monitor runs, by its name in Nova.
     pub host: String,
     /// The kind of monitor.

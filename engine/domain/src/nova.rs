@@ -43,7 +43,7 @@ impl Service {
     }
 
     /// Returns the heartbeat that Nova shows; a missing one counts as time zero.
-    pub fn beat(&self) -> Timestamp {
+    pub fn heartbeat(&self) -> Timestamp {
         self.last_heartbeat.unwrap_or(Timestamp::from_micros(0))
     }
 }
@@ -80,8 +80,8 @@ pub enum VmState {
 
 impl VmState {
     /// Parses Nova's value.
-    pub fn from_nova(word: &str) -> Self {
-        match word {
+    pub fn from_nova(value: &str) -> Self {
+        match value {
             "active" => Self::Active,
             "stopped" => Self::Stopped,
             "error" => Self::Error,
@@ -111,7 +111,7 @@ impl VmState {
             Self::ShelvedOffloaded => "shelved_offloaded",
             Self::Building => "building",
             Self::Deleted => "deleted",
-            Self::Other(word) => word,
+            Self::Other(value) => value,
         }
     }
 }

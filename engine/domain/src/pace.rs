@@ -12,30 +12,30 @@
 mod aimd;
 mod allot;
 mod cost;
-mod looks;
 mod model;
+mod poll_interval;
 #[cfg(test)]
 mod trial;
 
 pub use aimd::{Aimd, Bounds};
 pub use allot::{RecoveryDemand, allot};
-pub use cost::LookCost;
-pub use looks::pause;
-pub use model::{LookResult, Model, StartSample};
+pub use cost::PollCost;
+pub use model::{Model, PollResult, StartSample};
+pub use poll_interval::pause;
 
 use std::time::Duration;
 
 /// Windows are stored in thousandths, because they change by fractions of one.
-const ONE: u64 = 1_000;
+const SLOT_MILLIS: u64 = 1_000;
 
 /// The minimum time between two reductions, so that the same congestion does not count twice.
 const MIN_REDUCTION_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The upper limit of a measured duration; a longer one counts as this.
-const FOREVER: Duration = Duration::from_hours(1);
+const MAX_MEASURED_DURATION: Duration = Duration::from_hours(1);
 
 /// The time for which the least delay seen counts as the service's normal one.
-const MEMORY: Duration = Duration::from_mins(5);
+const MIN_DELAY_LIFETIME: Duration = Duration::from_mins(5);
 
 /// The urgency of a move, over all recoveries of an engine; the greater goes first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -84,7 +84,7 @@ pub struct EvacuationProgress {
 }
 
 /// The number of open recoveries in an engine above which they share lists.
-pub const ALONE: usize = 8;
+pub const MAX_UNSHARED_RECOVERIES: usize = 8;
 
 /// The result of a call to Nova.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,7 +6,7 @@
 mod arrivals;
 mod completion;
 mod follow;
-mod listing;
+mod lists;
 mod moves;
 mod named;
 mod order;
@@ -27,15 +27,15 @@ use crate::policy::Policy;
 use crate::question::{NovaReading, Question};
 use crate::recovery::action;
 use crate::recovery::{
-    Command, Decision, DecisionTime, Inventory, Life, Observation, OperatorCommand, OperatorState, REWOUND,
-    Record, RecoveryKind, Task,
+    Command, Decision, DecisionTime, Inventory, LOST_CALLS_MESSAGE, Life, Observation, OperatorCommand,
+    OperatorState, Record, RecoveryKind, Task,
 };
 use crate::state_version::StateVersion;
 use crate::wait::Wait;
 use crate::wait::{WaitsFor, note};
 
 pub use moves::{MoveStage, PlannedMove};
-pub use order::{LONGEST_FREEZE, LONGEST_LIMIT, MOST_AT_ONCE, PlannedOrder, SHORTEST_LIMIT};
+pub use order::{MAX_FREEZE_DURATION, MAX_MOVE_LIMIT, MAX_PARALLEL_MOVES, MIN_MOVE_LIMIT, PlannedOrder};
 
 /// The stage of a planned operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -93,7 +93,7 @@ pub struct PlannedState {
     #[serde(default)]
     wait: Option<Wait>,
     #[serde(skip)]
-    pulse: Option<OperatorState>,
+    operator_state: Option<OperatorState>,
     #[serde(skip)]
     service: Option<NovaReading<Service>>,
     /// The pending read of the host's service.
@@ -123,20 +123,20 @@ pub struct PlannedState {
     asking: Option<ServerId>,
     /// The time of the last check of the journal for a recovery of the host.
     #[serde(skip)]
-    looked_for_recovery: Elapsed,
+    recovery_checked_at: Elapsed,
     /// The reason why the operation cannot proceed, with the time it was last seen.
     #[serde(skip)]
-    trouble: Option<(Elapsed, String)>,
+    blocker: Option<(Elapsed, String)>,
 }
 
 /// The longest time between an intent and its call, rounded up.
-const SENT_WITHIN: Duration = Duration::from_secs(1);
+const MAX_CALL_DELAY: Duration = Duration::from_secs(1);
 
 /// The interval between checks of the journal for a recovery of a host that Nova shows down.
-const LOOK_FOR_RECOVERY: Duration = Duration::from_secs(5);
+const RECOVERY_CHECK_INTERVAL: Duration = Duration::from_secs(5);
 
 /// The time after which a blocker that is not seen again is cleared.
-const TROUBLE_LASTS: Duration = Duration::from_secs(5);
+const BLOCKER_LIFETIME: Duration = Duration::from_secs(5);
 
 impl PlannedState {
     /// Returns a new operation.
@@ -163,7 +163,7 @@ impl PlannedState {
             heard: 0,
             message: None,
             wait: None,
-            pulse: None,
+            operator_state: None,
             service: None,
             service_read: Question::default(),
             updating: false,
@@ -174,8 +174,8 @@ impl PlannedState {
             recovered: BTreeSet::new(),
             not_before: Elapsed::ZERO,
             asking: None,
-            looked_for_recovery: Elapsed::ZERO,
-            trouble: None,
+            recovery_checked_at: Elapsed::ZERO,
+            blocker: None,
         }
     }
 
@@ -209,7 +209,7 @@ impl PlannedState {
 
     /// True if a call requested at `at` can no longer take effect.
     fn is_settled(&self, at: Elapsed, now: DecisionTime) -> bool {
-        now.elapsed.since(at) >= self.policy.settle_time() + SENT_WITHIN
+        now.elapsed.since(at) >= self.policy.late_effect_window() + MAX_CALL_DELAY
     }
 
     fn waits(&self) -> WaitsFor {
@@ -223,7 +223,7 @@ impl PlannedState {
 
     /// Returns the freeze that blocks everything that has not started yet.
     fn frozen(&self) -> Option<String> {
-        let frozen = &self.pulse.as_ref()?.frozen;
+        let frozen = &self.operator_state.as_ref()?.frozen;
         frozen.of_host().map(|freeze| {
             format!(
                 "{}; nothing new is started until it ends; `{}` ends it now",
@@ -236,23 +236,25 @@ impl PlannedState {
     fn observe(&mut self, observation: Observation, now: DecisionTime, record: &mut Record) {
         match observation {
             Observation::Rewound => {
-                self.message = Some(REWOUND.to_owned());
+                self.message = Some(LOST_CALLS_MESSAGE.to_owned());
                 record.head = true;
             }
-            Observation::Claimed(pulse) | Observation::Pulse(pulse) => self.heard_pulse(pulse, record),
-            Observation::Service(result) => self.learn_service(result, now),
-            Observation::ServiceUpdated(result) => self.learn_update(result, now, record),
-            Observation::Inventory(result) => self.learn_inventory(result, now),
-            Observation::Followed { server, result } => self.learn_followed(server, result, now, record),
-            Observation::ServerCall { server, call, result } => {
-                self.learn_call(server, call, result, now, record);
+            Observation::Claimed(operator_state) | Observation::OperatorState(operator_state) => {
+                self.apply_operator_state(operator_state, record)
             }
-            Observation::NotSent(command) => self.learn_not_sent(&command, now),
-            Observation::HostUnderRecovery => self.give_way(now, record),
+            Observation::Service(result) => self.apply_service(result, now),
+            Observation::ServiceUpdated(result) => self.apply_service_update(result, now, record),
+            Observation::Inventory(result) => self.apply_inventory(result, now),
+            Observation::Followed { server, result } => self.apply_followed_move(server, result, now, record),
+            Observation::ServerCall { server, call, result } => {
+                self.apply_call_answer(server, call, result, now, record);
+            }
+            Observation::NotSent(command) => self.revert_unsent_command(&command, now),
+            Observation::HostUnderRecovery => self.end_for_recovery(now, record),
             Observation::InstancesUnderRecovery(servers) => {
                 completion::instances_recovered(self, &servers, now, record);
             }
-            Observation::MayRunOn(hosts) => self.learn_elsewhere(&hosts, now, record),
+            Observation::MayRunOn(hosts) => self.apply_may_run_elsewhere(&hosts, now, record),
             Observation::Tick
             | Observation::Region(_)
             | Observation::OrderRefused
@@ -275,14 +277,14 @@ impl PlannedState {
         }
     }
 
-    fn heard_pulse(&mut self, pulse: OperatorState, record: &mut Record) {
-        for applied in action::apply(&pulse, &mut self.heard, Task::LiveMigrate, record) {
+    fn apply_operator_state(&mut self, operator_state: OperatorState, record: &mut Record) {
+        for applied in action::apply(&operator_state, &mut self.heard, Task::LiveMigrate, record) {
             let action = &applied.said;
             if action.word == OperatorCommand::Reject && self.stage != PlannedStage::Over {
                 self.aborted = Some(action.by.clone());
             }
         }
-        self.pulse = Some(pulse);
+        self.operator_state = Some(operator_state);
     }
 
     fn act(&mut self, now: DecisionTime, record: &mut Record, commands: &mut Vec<Command>) {
@@ -308,10 +310,10 @@ impl PlannedState {
         if self.stage == PlannedStage::Over {
             return;
         }
-        self.trouble
-            .take_if(|(seen, _)| now.elapsed.since(*seen) > TROUBLE_LASTS);
-        let trouble = self.trouble.as_ref().map(|(_, text)| text.clone());
-        let text = trouble.or_else(|| self.counts());
+        self.blocker
+            .take_if(|(seen, _)| now.elapsed.since(*seen) > BLOCKER_LIFETIME);
+        let blocker = self.blocker.as_ref().map(|(_, text)| text.clone());
+        let text = blocker.or_else(|| self.counts());
         if self.message != text {
             self.message.clone_from(&text);
             record.head = true;
@@ -320,10 +322,10 @@ impl PlannedState {
     }
 
     /// Records that something blocks the operation. The first text is kept while the operation stays blocked.
-    fn trouble(&mut self, text: impl Into<String>, now: DecisionTime) {
-        match &mut self.trouble {
-            Some((seen, _)) if now.elapsed.since(*seen) <= TROUBLE_LASTS => *seen = now.elapsed,
-            trouble => *trouble = Some((now.elapsed, text.into())),
+    fn blocker(&mut self, text: impl Into<String>, now: DecisionTime) {
+        match &mut self.blocker {
+            Some((seen, _)) if now.elapsed.since(*seen) <= BLOCKER_LIFETIME => *seen = now.elapsed,
+            blocker => *blocker = Some((now.elapsed, text.into())),
         }
     }
 

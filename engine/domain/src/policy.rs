@@ -6,15 +6,15 @@
 mod guards;
 mod leave;
 mod local_disk;
-mod meant;
+mod selection;
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-pub use guards::{Doubts, GuardPolicy};
-pub use leave::{LeaveRules, MetadataPair, NoKey};
-pub use local_disk::{LONGEST_DISK_WAIT, LocalDisk, LocalDiskRules, NotLocalDisk};
+pub use guards::{GuardPolicy, QuarantinePolicy};
+pub use leave::{ExclusionRules, InvalidMetadataPair, MetadataPair};
+pub use local_disk::{InvalidLocalDisk, LocalDisk, LocalDiskRules, MAX_DISK_WAIT};
 
 use crate::cadence::{self, Cadences, StandingHeartbeat};
 use crate::hooks::Flows;
@@ -44,10 +44,10 @@ pub enum BareNormal {
 
 /// The upper limit of the silence threshold that is learnt from heartbeats. A report is dropped if the host still has
 /// heartbeats for two minutes, so a dead host has to count as silent before that.
-const LONGEST_LEARNT: Duration = Duration::from_secs(100);
+const MAX_LEARNT_SILENCE: Duration = Duration::from_secs(100);
 
 /// The time a nova-compute may take to reconnect to its broker.
-const RECONNECTED: Duration = Duration::from_mins(1);
+const RECONNECT_TIME: Duration = Duration::from_mins(1);
 
 impl FencingMode {
     /// Returns the value as written in the configuration.
@@ -60,7 +60,7 @@ impl FencingMode {
     }
 
     /// True if the engine itself queries the fence devices.
-    pub const fn asks_devices(self) -> bool {
+    pub const fn queries_devices(self) -> bool {
         matches!(self, Self::Engine | Self::DryRun)
     }
 }
@@ -154,7 +154,7 @@ pub struct Policy {
     /// True if the priority orders the instances of all projects together, not those of each project separately.
     pub priority_across_projects: bool,
     /// The instances that an operator has excluded from evacuation.
-    pub leave: LeaveRules,
+    pub leave: ExclusionRules,
     /// The treatment of instances whose disk is on their host alone, as a monitor there has read it.
     pub local_disk: LocalDiskRules,
     /// True if excluded instances that ran when their host died are started when it has returned.
@@ -283,7 +283,7 @@ impl Default for Policy {
             global_percent: 25,
             priority_key: "HA_Priority".into(),
             priority_across_projects: false,
-            leave: LeaveRules::default(),
+            leave: ExclusionRules::default(),
             local_disk: LocalDiskRules::default(),
             start_excluded: start_excluded(),
             evacuate_service_instances: false,
@@ -315,7 +315,7 @@ impl Default for Policy {
 impl Policy {
     /// Returns these rules for a recovery of `host`, with the heartbeat ages that were learnt.
     #[must_use]
-    pub fn hearing(self, cadences: &Cadences, host: &str) -> Self {
+    pub fn with_heartbeat_ages(self, cadences: &Cadences, host: &str) -> Self {
         Self {
             heartbeat_age: cadences.of(host).unwrap_or_default(),
             heartbeat_age_usual: cadences.usual().unwrap_or_default(),
@@ -348,7 +348,7 @@ impl Policy {
     /// Returns the time after a deaf Nova from which silence counts again: the time a nova-compute needs to reconnect and to
     /// send a heartbeat.
     pub fn silent_after_deafness(&self) -> Duration {
-        self.silent_after().max(RECONNECTED + self.usual_cadence())
+        self.silent_after().max(RECONNECT_TIME + self.usual_cadence())
     }
 
     /// Returns the interval within which heartbeats stopped together: the configured one, or the learnt one if that is
@@ -361,13 +361,13 @@ impl Policy {
         if self.heartbeat_stale_is_set {
             self.heartbeat_stale
         } else {
-            let threshold = age.saturating_add(age / 2).min(LONGEST_LEARNT);
+            let threshold = age.saturating_add(age / 2).min(MAX_LEARNT_SILENCE);
             self.heartbeat_stale.max(threshold)
         }
     }
 
     /// Returns D + Q: the time after its start in which a call without an answer may still take effect.
-    pub fn settle_time(&self) -> Duration {
+    pub fn late_effect_window(&self) -> Duration {
         self.call_deadline + self.proxy_hold
     }
 
@@ -375,7 +375,7 @@ impl Policy {
     /// the call's own deadline.
     pub fn absence_counts_after(&self) -> Duration {
         // The intent may be half a second older than its call.
-        self.call_deadline + self.settle_time() + Duration::from_secs(1)
+        self.call_deadline + self.late_effect_window() + Duration::from_secs(1)
     }
 }
 

@@ -26,8 +26,8 @@ use crate::policy::Policy;
 use crate::question::Question;
 use crate::recovery::action;
 use crate::recovery::{
-    Command, Decision, DecisionTime, HookTrack, Life, Observation, OperatorCommand, OperatorState, REWOUND,
-    Record, ServiceUpdate, StepKind, Task, mark,
+    Command, Decision, DecisionTime, HookTrack, LOST_CALLS_MESSAGE, Life, Observation, OperatorCommand,
+    OperatorState, Record, ServiceUpdate, StepKind, Task, mark,
 };
 use crate::state_version::StateVersion;
 use crate::wait::Wait;
@@ -87,19 +87,19 @@ pub struct ProcessRecovery {
     #[serde(skip)]
     waits_for_region: Option<(Elapsed, Service)>,
     #[serde(skip)]
-    pulse: Option<OperatorState>,
+    operator_state: Option<OperatorState>,
     /// The pending request about the service; one at a time.
     #[serde(skip)]
     question: Question,
     /// The time until which an accepted call is not repeated, and only its effect is checked.
     #[serde(skip)]
-    ask_not_before: Elapsed,
+    no_repeat_until: Elapsed,
     #[serde(skip)]
-    trouble: Option<String>,
+    blocker: Option<String>,
 }
 
 /// The longest time between an intent and its call, rounded up.
-const SENT_WITHIN: Duration = Duration::from_secs(1);
+const MAX_CALL_DELAY: Duration = Duration::from_secs(1);
 
 impl ProcessRecovery {
     /// Returns a new recovery.
@@ -127,10 +127,10 @@ impl ProcessRecovery {
             wait: None,
             region: None,
             waits_for_region: None,
-            pulse: None,
+            operator_state: None,
             question: Question::default(),
-            ask_not_before: Elapsed::ZERO,
-            trouble: None,
+            no_repeat_until: Elapsed::ZERO,
+            blocker: None,
         }
     }
 
@@ -176,8 +176,8 @@ impl ProcessRecovery {
         self.over = true;
     }
 
-    fn heard_pulse(&mut self, pulse: OperatorState, record: &mut Record) {
-        for applied in action::apply(&pulse, &mut self.heard, Task::DisableNode, record) {
+    fn apply_operator_state(&mut self, operator_state: OperatorState, record: &mut Record) {
+        for applied in action::apply(&operator_state, &mut self.heard, Task::DisableNode, record) {
             let action = &applied.said;
             if action.word == OperatorCommand::Reject {
                 self.end(
@@ -185,17 +185,17 @@ impl ProcessRecovery {
                     format!("aborted by {}", action.by),
                     record,
                 );
-            } else if let Some(why) = applied.outlived_by(self.wait.as_ref()) {
+            } else if let Some(why) = applied.mismatch_reason(self.wait.as_ref()) {
                 record.step(Task::DisableNode, StepKind::Note, 0.0, why);
             } else {
                 self.approved(action, record);
             }
         }
-        self.pulse = Some(pulse);
+        self.operator_state = Some(operator_state);
     }
 
     fn gates(&self) -> Option<(NotificationStatus, String)> {
-        let pulse = self.pulse.as_ref()?;
+        let operator_state = self.operator_state.as_ref()?;
         if self.event == "STARTED" {
             return Some((
                 NotificationStatus::Finished,
@@ -208,7 +208,7 @@ impl ProcessRecovery {
                 format!("event {:?} requires no recovery", self.event),
             ));
         }
-        if !pulse.segment_enabled && self.asked.is_none() {
+        if !operator_state.segment_enabled && self.asked.is_none() {
             return Some((
                 NotificationStatus::Ignored,
                 "Recovery aborted: the segment HA is disabled.".into(),
@@ -224,7 +224,7 @@ impl ProcessRecovery {
             );
             return Some((NotificationStatus::Finished, text));
         }
-        if pulse.operator_maintenance && self.asked.is_none() {
+        if operator_state.operator_maintenance && self.asked.is_none() {
             return Some((
                 NotificationStatus::Ignored,
                 format!("host {} is in maintenance, set by an operator", self.host),
@@ -248,7 +248,7 @@ impl ProcessRecovery {
         record: &mut Record,
         commands: &mut Vec<Command>,
     ) {
-        if !self.freeze_lets(service, now, record) {
+        if !self.freeze_allows(service, now, record) {
             return;
         }
         // A copy of Nova's database that lags behind may still show what an earlier recovery has done, and an operator has undone.
@@ -259,7 +259,7 @@ impl ProcessRecovery {
         if !service.enabled && !of_another {
             // A reserved host is disabled too, and reports alone must not take it out of use either. This recovery's own
             // request has passed the guards already.
-            if self.asked.is_some() || self.guards_let(service, now, record, commands) {
+            if self.asked.is_some() || self.guards_pass(service, now, record, commands) {
                 record.host = Some(MaintenanceReason::Process);
                 record.head = true;
                 self.disabled = true;
@@ -267,17 +267,15 @@ impl ProcessRecovery {
             return;
         }
         self.question.not_before = now.elapsed.plus(self.policy.tick);
-        if self
-            .pulse
-            .as_ref()
-            .is_none_or(|pulse| !pulse.segment_enabled || pulse.operator_maintenance)
-        {
-            let settled = self.policy.settle_time() + SENT_WITHIN;
+        if self.operator_state.as_ref().is_none_or(|operator_state| {
+            !operator_state.segment_enabled || operator_state.operator_maintenance
+        }) {
+            let settled = self.policy.late_effect_window() + MAX_CALL_DELAY;
             // A call that can no longer take effect counts as not made; then the gates end the recovery.
             self.asked.take_if(|at| now.elapsed.since(*at) >= settled);
             return;
         }
-        if now.elapsed < self.ask_not_before {
+        if now.elapsed < self.no_repeat_until {
             return;
         }
         let in_vain = |at: Elapsed| now.elapsed.since(at) >= self.policy.disable_limit;
@@ -290,7 +288,7 @@ impl ProcessRecovery {
             return self.end(NotificationStatus::Failed, text, record);
         }
         // After the first request the guards have nothing left to prevent.
-        if self.asked.is_none() && !self.guards_let(service, now, record, commands) {
+        if self.asked.is_none() && !self.guards_pass(service, now, record, commands) {
             return;
         }
         // Repeating the call is harmless, so the next read decides, not the answer to this call.
@@ -323,20 +321,20 @@ impl ProcessRecovery {
     ) {
         match observation {
             Observation::Rewound => {
-                self.message = Some(REWOUND.to_owned());
+                self.message = Some(LOST_CALLS_MESSAGE.to_owned());
                 record.head = true;
             }
-            Observation::Claimed(pulse) => {
+            Observation::Claimed(operator_state) => {
                 self.question.not_sent();
                 self.hooks.forget_answers();
                 record.head = true;
-                self.heard_pulse(pulse, record);
+                self.apply_operator_state(operator_state, record);
             }
-            Observation::Pulse(pulse) => self.heard_pulse(pulse, record),
+            Observation::OperatorState(operator_state) => self.apply_operator_state(operator_state, record),
             Observation::Service(Ok(Some(service))) => {
                 self.question.answered();
                 self.question.found();
-                self.trouble = None;
+                self.blocker = None;
                 self.disable(&service, now, record, commands);
             }
             Observation::Service(Ok(None)) => {
@@ -345,24 +343,24 @@ impl ProcessRecovery {
                 if self.question.note_gone(asked, now.elapsed) {
                     self.end(NotificationStatus::Failed, text, record);
                 } else {
-                    self.trouble.get_or_insert(text);
+                    self.blocker.get_or_insert(text);
                 }
             }
             Observation::Service(Err(fault)) => {
                 self.question.answered();
                 self.question.not_before = now.elapsed.plus(Duration::from_secs(1));
-                self.trouble
+                self.blocker
                     .get_or_insert(format!("waiting for Nova: {}", fault.text));
             }
             Observation::ServiceUpdated(Ok(_)) => {
                 self.question.answered();
-                self.trouble = None;
+                self.blocker = None;
                 self.accepted = self.accepted.saturating_add(1);
                 self.accepted_at.get_or_insert(now.elapsed);
                 record.head = true;
                 // Nova may still show the old state for a moment.
                 self.question.not_before = now.elapsed.plus(self.policy.tick);
-                self.ask_not_before = now.elapsed.plus(self.policy.call_deadline);
+                self.no_repeat_until = now.elapsed.plus(self.policy.call_deadline);
             }
             Observation::ServiceUpdated(Err(fault)) => {
                 self.question.answered();
@@ -374,7 +372,7 @@ impl ProcessRecovery {
                 if fault.class == FaultClass::Permanent {
                     self.end(NotificationStatus::Failed, fault.text, record);
                 } else {
-                    self.trouble.get_or_insert(fault.text);
+                    self.blocker.get_or_insert(fault.text);
                 }
             }
             Observation::Hook {
@@ -444,7 +442,7 @@ pub fn decide(state: &mut ProcessRecovery, observation: Observation, now: Decisi
     let mut commands = Vec::new();
     if !state.over {
         state.observe(observation, now, &mut record, &mut commands);
-        state.hear_thaw(&mut record);
+        state.apply_freeze_end(&mut record);
     }
     if !state.over {
         if let Some((status, message)) = state.gates().filter(|_| !state.disabled) {
@@ -456,7 +454,7 @@ pub fn decide(state: &mut ProcessRecovery, observation: Observation, now: Decisi
             // A hook is running, or has ended the recovery.
         } else if state.disabled || !state.policy.flows.process.acts {
             state.close(now, &mut record, &mut commands);
-        } else if state.pulse.is_some() && state.question.send(now.elapsed) {
+        } else if state.operator_state.is_some() && state.question.send(now.elapsed) {
             commands.push(Command::ReadService);
         }
     }
@@ -471,7 +469,7 @@ pub fn decide(state: &mut ProcessRecovery, observation: Observation, now: Decisi
     let frozen = state.frozen().map(Freeze::message);
     let message = frozen
         .or_else(|| state.guarded.message())
-        .or_else(|| state.trouble.clone());
+        .or_else(|| state.blocker.clone());
     if !state.over && state.message != message {
         state.message = message;
         record.head = true;

@@ -1,7 +1,7 @@
 //! The proof that a host is off, and its basis. No evacuation can be commanded without one.
 //!
 //! A [`Proof`] has no public constructor. It is created in two ways only: from two readings of power controllers
-//! (`Proof::from_level`), or from a claim (`Proof::from_word`). The claim is a notification's in mode `external`, and an
+//! (`Proof::from_level`), or from a claim (`Proof::from_claim`). The claim is a notification's in mode `external`, and an
 //! operator's in mode `engine`. Both functions are private to this crate, and so is reading a proof from the journal.
 
 pub(crate) mod stored;
@@ -110,7 +110,7 @@ impl Proof {
     }
 
     /// Creates a proof from a notification's claim, once Nova gets no heartbeat from the host either.
-    pub(crate) fn from_word(
+    pub(crate) fn from_claim(
         notification: NotificationId,
         evidence: Option<&GivenEvidence>,
         now: Elapsed,
@@ -129,7 +129,7 @@ impl Proof {
 
     /// Creates a proof from an operator's claim, once Nova gets no heartbeat from the host either.
     pub(crate) fn from_person(notification: NotificationId, person: &str, now: Elapsed) -> Self {
-        let mut proof = Self::from_word(notification, None, now);
+        let mut proof = Self::from_claim(notification, None, now);
         if let Basis::Word { person: by, .. } = &mut proof.basis {
             *by = Some(person.to_owned());
         }
@@ -173,7 +173,7 @@ impl Proof {
     }
 
     /// True if the proof is a claim.
-    pub(crate) fn is_word(&self) -> bool {
+    pub(crate) fn is_claim(&self) -> bool {
         matches!(self.basis, Basis::Word { .. })
     }
 
@@ -187,7 +187,7 @@ impl Proof {
     }
 
     /// True if the proof must be checked again, so that it does not expire while there is work left.
-    pub(crate) fn wants_renewal(&self, now: Elapsed, limit: Duration) -> bool {
+    pub(crate) fn needs_renewal(&self, now: Elapsed, limit: Duration) -> bool {
         !self.is_fresh(now, limit / 2)
     }
 

@@ -7,11 +7,11 @@ use crate::elapsed::Elapsed;
 
 /// Maximum age of the copy of its database that Nova's API may read. A reading requested within this time after a change may show the
 /// state before that change.
-pub(crate) const READS_LAG: Duration = Duration::from_secs(30);
+pub(crate) const MAX_READ_LAG: Duration = Duration::from_secs(30);
 
 /// Minimum time between Nova's first answer that it does not know an instance and the answer that counts: a copy of its database that
 /// lags behind gives that answer too.
-pub(crate) const GONE_AGAIN: Duration = Duration::from_secs(5);
+pub(crate) const NOT_FOUND_CONFIRM_DELAY: Duration = Duration::from_secs(5);
 
 /// Data read from Nova, with the time of the request: the data is at least as recent.
 #[derive(Clone, Debug, PartialEq)]
@@ -72,8 +72,8 @@ impl Question {
     /// Records an answer, requested at `asked`, that there is no such object. Returns true if it counts.
     pub(crate) fn note_gone(&mut self, asked: Elapsed, now: Elapsed) -> bool {
         let first = *self.gone_since.get_or_insert(asked);
-        self.not_before = first.plus(GONE_AGAIN).max(now);
-        asked.since(first) >= GONE_AGAIN
+        self.not_before = first.plus(NOT_FOUND_CONFIRM_DELAY).max(now);
+        asked.since(first) >= NOT_FOUND_CONFIRM_DELAY
     }
 
     /// Records that the object exists.

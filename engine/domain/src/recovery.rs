@@ -30,7 +30,7 @@ pub use reserve::{JoinResult, ReserveAnswer, ReserveCall, ServiceStatus};
 use crate::entity::notification::{NotificationStatus, NotificationType};
 use crate::freeze::FreezeStatus;
 use crate::id::{HostId, RecoveryId, ServerId};
-use crate::instance_event::says_failure;
+use crate::instance_event::reports_failure;
 use crate::string_enum::string_enum;
 use crate::timestamp::Timestamp;
 use crate::wait::WaitsFor;
@@ -107,7 +107,7 @@ impl OperatorCommand {
 
 /// An operator's action, numbered, so that each is processed once.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OperatorWord {
+pub struct OperatorRequest {
     /// The number, which grows by one with each action on this recovery.
     pub number: u64,
     pub word: OperatorCommand,
@@ -152,7 +152,7 @@ pub struct OperatorState {
     /// True if an operator has put the host in maintenance.
     pub operator_maintenance: bool,
     /// The latest action, if any, in the column that an older API writes.
-    pub word: Option<OperatorWord>,
+    pub word: Option<OperatorRequest>,
     /// The operator actions that no engine has processed yet, oldest first.
     pub actions: Vec<OperatorAction>,
     /// True if a further report of the same host has joined the recovery and claims that the host is off.
@@ -181,7 +181,7 @@ pub enum OperatorChange {
 
 impl OperatorState {
     /// The state without anything unusual and without any operator action.
-    pub const CALM: Self = Self {
+    pub const DEFAULT: Self = Self {
         segment_enabled: true,
         operator_maintenance: false,
         word: None,
@@ -189,24 +189,27 @@ impl OperatorState {
         joined_normal: false,
         off_word: None,
         move_words: Vec::new(),
-        frozen: FreezeStatus::NOTHING,
+        frozen: FreezeStatus::NONE,
         clock: None,
     };
 
     /// Returns the kind of change since `before`.
-    pub fn news_since(&self, before: &Self) -> OperatorChange {
-        let operators = |pulse: &Self| {
+    pub fn change_since(&self, before: &Self) -> OperatorChange {
+        let operators = |operator_state: &Self| {
             (
-                pulse.segment_enabled,
-                pulse.operator_maintenance,
-                pulse.word.clone(),
-                pulse.move_words.len(),
-                pulse.move_words.last().map(|resolution| resolution.number),
+                operator_state.segment_enabled,
+                operator_state.operator_maintenance,
+                operator_state.word.clone(),
+                operator_state.move_words.len(),
+                operator_state
+                    .move_words
+                    .last()
+                    .map(|resolution| resolution.number),
             )
         };
         let is_known = |one: &OperatorAction| before.actions.iter().any(|old| old.id == one.id);
-        let says_more = !self.actions.iter().all(is_known);
-        if says_more || operators(self) != operators(before) || self.frozen != before.frozen {
+        let has_new_actions = !self.actions.iter().all(is_known);
+        if has_new_actions || operators(self) != operators(before) || self.frozen != before.frozen {
             OperatorChange::Operator
         } else if (&self.off_word, self.joined_normal) != (&before.off_word, before.joined_normal) {
             OperatorChange::Reports
@@ -217,7 +220,7 @@ impl OperatorState {
 }
 
 /// The message of a recovery that waits for calls that the journal lost.
-pub const REWOUND: &str = "the database has lost the latest writes of this recovery (a failover?): waiting until no earlier call can \
+pub const LOST_CALLS_MESSAGE: &str = "the database has lost the latest writes of this recovery (a failover?): waiting until no earlier call can \
                            take effect any more, then everything is listed again";
 
 impl RecoveryKind {
@@ -247,7 +250,7 @@ pub fn open_key(kind: RecoveryKind, host: HostId, payload: &BTreeMap<String, Str
         }
         RecoveryKind::Vm => payload
             .get("instance_uuid")
-            .filter(|_| says_failure(payload))
+            .filter(|_| reports_failure(payload))
             .map(|id| format!("vm:{}", id.to_ascii_lowercase())),
         RecoveryKind::Process => None,
         // Only one planned recovery of a host is open at a time. Its key does not keep out a failure of the host.
@@ -263,15 +266,15 @@ pub fn mark(recovery: RecoveryId) -> String {
 /// Returns the mark in the disable reason of a host that an operator has drained. The mark distinguishes
 /// it from a disabling by others. Recoveries leave the service disabled, because an operator has requested it.
 pub fn planned_mark(recovery: RecoveryId) -> String {
-    format!("{PLANNED}{recovery}")
+    format!("{DRAIN_MARK_PREFIX}{recovery}")
 }
 
 /// The prefix of a drain's mark.
-const PLANNED: &str = "tachi drain ";
+const DRAIN_MARK_PREFIX: &str = "tachi drain ";
 
 /// True if a disable reason shows that an operator has drained the host.
 pub fn is_drained(reason: &str) -> bool {
-    reason.contains(&format!("[{PLANNED}"))
+    reason.contains(&format!("[{DRAIN_MARK_PREFIX}"))
 }
 
 /// True if a disable reason carries the mark of any recovery, including the bracket before it.
@@ -286,8 +289,8 @@ mod tests {
     /// Covers R20.
     #[test]
     fn changes_by_an_operator_are_distinguished_from_additions_by_reports() {
-        let calm = OperatorState::CALM;
-        let said = OperatorWord {
+        let calm = OperatorState::DEFAULT;
+        let said = OperatorRequest {
             number: 1,
             word: OperatorCommand::Reject,
             by: "ada".into(),
@@ -319,19 +322,23 @@ mod tests {
             OperatorState {
                 frozen: FreezeStatus {
                     thawed: 1,
-                    ..FreezeStatus::NOTHING
+                    ..FreezeStatus::NONE
                 },
                 ..joined.clone()
             },
         ];
-        assert_eq!(calm.news_since(&calm), OperatorChange::Nothing);
-        assert_eq!(joined.news_since(&calm), OperatorChange::Reports);
-        for pulse in operators {
-            assert_eq!(pulse.news_since(&calm), OperatorChange::Operator, "{pulse:?}");
+        assert_eq!(calm.change_since(&calm), OperatorChange::Nothing);
+        assert_eq!(joined.change_since(&calm), OperatorChange::Reports);
+        for operator_state in operators {
             assert_eq!(
-                calm.news_since(&pulse),
+                operator_state.change_since(&calm),
                 OperatorChange::Operator,
-                "back again: {pulse:?}"
+                "{operator_state:?}"
+            );
+            assert_eq!(
+                calm.change_since(&operator_state),
+                OperatorChange::Operator,
+                "back again: {operator_state:?}"
             );
         }
         assert!(

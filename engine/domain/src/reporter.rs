@@ -6,7 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 /// The maximum number of different reporters stored with one recovery; more add no information.
-pub const MOST_REPORTERS: usize = 16;
+pub const MAX_REPORTERS: usize = 16;
 
 /// The identity of a reporter. The names come from Keystone and from the certificate, and may contain anything.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,7 +63,7 @@ impl Reporter {
     }
 
     /// True if both are one identity. An attacker in a host has all credentials of that host.
-    pub fn is_one_with(&self, other: &Self) -> bool {
+    pub fn is_same_identity(&self, other: &Self) -> bool {
         self.voice() == other.voice()
     }
 
@@ -81,7 +81,7 @@ impl Reporter {
 
     /// Adds it to the reporters; returns false if its identity is among them already, or there are enough.
     pub fn join(self, others: &mut Vec<Self>) -> bool {
-        let new = others.len() < MOST_REPORTERS && !others.iter().any(|known| known.is_one_with(&self));
+        let new = others.len() < MAX_REPORTERS && !others.iter().any(|known| known.is_same_identity(&self));
         if new {
             others.push(self);
         }
@@ -137,7 +137,7 @@ mod tests {
             assert_eq!(heard.len(), 1 + usize::from(expected), "{name}");
         }
         let (one, other) = (of("u", Some("a"), None), of("u", Some("b"), None));
-        assert!(!one.is_one_with(&other));
+        assert!(!one.is_same_identity(&other));
     }
 
     /// Covers T2.
@@ -145,7 +145,7 @@ mod tests {
     fn the_list_of_reporters_is_bounded() {
         let mut heard = Vec::new();
         let joined = (0..1_000).filter(|n| of(&n.to_string(), None, None).join(&mut heard));
-        assert_eq!(joined.count(), MOST_REPORTERS);
+        assert_eq!(joined.count(), MAX_REPORTERS);
     }
 
     /// Covers T1.

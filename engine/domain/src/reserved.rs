@@ -46,7 +46,7 @@ pub struct Survey {
     pub hosts: Vec<ReservedHost>,
     pub aggregates: Vec<Aggregate>,
     /// The reason why Placement could not be read, if that failed.
-    pub blind: Option<String>,
+    pub placement_error: Option<String>,
 }
 
 impl Survey {

@@ -33,7 +33,7 @@ pub use acknowledgement::Acknowledgement;
 pub use code::FindingCode;
 pub use counts::Counts;
 pub use engines::{is_alive, replaces};
-pub use explain::{Explanation, HostOrInstance, Need, SHORTEST_ID};
+pub use explain::{Explanation, HostOrInstance, MIN_ID_PREFIX_LENGTH, Need};
 pub use facts::{
     ActiveFreeze, ComputeService, DeviceTest, Engine, EnginePart, Facts, Fencing, Host, Instance, Instances,
     Monitor, MutedReporter, Queue, Recovery, ReportedFailure, Rooms, RoomsState, Segment, TimedFact,
@@ -45,8 +45,8 @@ pub use instances::InstanceSituation;
 pub use local_disk::{DiskPlace, InstanceDisk};
 pub use monitors::MonitorSituation;
 pub use room::{
-    Fit, Forecast, ForecastTrouble, ROOM_COUNTS_FOR, TroubleKind, fit, forecast_loss, forecast_region,
-    is_fresh_for_room, landings,
+    Fit, Forecast, ForecastFailure, ForecastFailureKind, MAX_ROOM_FACT_AGE, fit, forecast_loss,
+    forecast_region, is_fresh_for_room, possible_destinations,
 };
 pub use segments::SegmentSituation;
 
@@ -174,14 +174,14 @@ pub fn assess_with(facts: &Facts, forecast: &Forecast, now: Timestamp) -> Situat
         .flat_map(|known| &known.value)
         .map(|one| (one.host.as_str(), one))
         .collect();
-    let look = AssessContext {
+    let ctx = AssessContext {
         facts,
         now,
         fresh: facts.computes.as_ref().is_some_and(|known| known.is_fresh(now)),
         computes,
         tests: fencing::by_host(facts),
-        numbers: instances::numbers(facts),
-        ice: freezes::by_what(facts),
+        instance_counts: instances::instance_counts(facts),
+        ice: freezes::direct_freezes(facts),
         watchers: monitors::watchers(facts, now),
         holds: facts
             .holds
@@ -190,41 +190,41 @@ pub fn assess_with(facts: &Facts, forecast: &Forecast, now: Timestamp) -> Situat
             .map(|one| (one.host.as_str(), one.why.as_slice()))
             .collect(),
     };
-    freezes::assess(&look, &mut all, &mut found);
-    hosts::guards(&look, &mut all, &mut found);
-    let is_looked = look.fresh && facts.engines.iter().any(|one| is_alive(one.seen_at, now));
+    freezes::assess(&ctx, &mut all, &mut found);
+    hosts::guards(&ctx, &mut all, &mut found);
+    let is_looked = ctx.fresh && facts.engines.iter().any(|one| is_alive(one.seen_at, now));
     let room = room::assess(forecast, is_looked, &mut all, &mut found);
     let mut hosts: Vec<AssessedHost> = Vec::new();
     let mut segments = Vec::new();
     for segment in &facts.segments {
-        let of_segment = segments::assess(segment, &look, &mut found);
+        let of_segment = segments::assess(segment, &ctx, &mut found);
         let first = hosts.len();
         hosts.extend(segment.hosts.iter().map(|host| {
-            let mut assessed = hosts::registered(host, segment, &look, &mut found);
+            let mut assessed = hosts::registered(host, segment, &ctx, &mut found);
             // NO_RESERVED_HOST already reports that a segment without a reserved host lacks capacity.
             if !of_segment.reasons.contains(&FindingCode::NoReservedHost) {
-                room.of_host(&host.name, &look, &mut assessed.standing, &mut found);
+                room.of_host(&host.name, &ctx, &mut assessed.protection_state, &mut found);
             }
-            assessed.standing.and(&of_segment);
+            assessed.protection_state.and(&of_segment);
             assessed
         }));
         segments.push((segment, first..hosts.len()));
     }
-    hosts.extend(hosts::strangers(&look, &mut found));
+    hosts.extend(hosts::unregistered_hosts(&ctx, &mut found));
     if facts.segments.iter().all(|segment| segment.hosts.is_empty()) {
         let text = "no host is registered, so no failure can be reported";
         found.note(Finding::new(FindingCode::NoHosts, text).fix("tachi setup import --apply"));
     }
     for assessed in &mut hosts {
-        assessed.standing.and(&all);
+        assessed.protection_state.and(&all);
     }
-    let resolved = instances::resolved(&look);
-    let instances = instances::assess(&look, &hosts, &resolved, &mut found);
+    let resolved = instances::resolved(&ctx);
+    let instances = instances::assess(&ctx, &hosts, &resolved, &mut found);
     let segments = segments
         .into_iter()
         .map(|(segment, range)| {
             let headroom = room.headroom(&segment.name);
-            segments::summary(segment, &look, &hosts[range], instances.as_deref(), headroom)
+            segments::summary(segment, &ctx, &hosts[range], instances.as_deref(), headroom)
         })
         .collect();
     let counts = instances.as_deref().map(Counts::of);
@@ -246,16 +246,16 @@ pub fn assess_with(facts: &Facts, forecast: &Forecast, now: Timestamp) -> Situat
         resolved,
         counts,
         instances,
-        not_assessed: not_assessed(&look, &room),
-        monitors: monitors::situations(&look),
+        not_assessed: not_assessed(&ctx, &room),
+        monitors: monitors::situations(&ctx),
     }
 }
 
 /// Returns the parts for which data is missing.
-fn not_assessed(look: &AssessContext<'_>, room: &room::CapacityVerdict<'_>) -> Vec<Aspect> {
+fn not_assessed(ctx: &AssessContext<'_>, room: &room::CapacityVerdict<'_>) -> Vec<Aspect> {
     let is_missing = |aspect: &&Aspect| match aspect {
         Aspect::Room => !room.is_assessed(),
-        Aspect::Monitors => !monitors::are_known(look),
+        Aspect::Monitors => !monitors::are_known(ctx),
     };
     Aspect::ALL.iter().filter(is_missing).copied().collect()
 }
@@ -270,7 +270,7 @@ struct AssessContext<'a> {
     /// The last tests of the fence devices, by host.
     tests: BTreeMap<&'a str, Vec<&'a DeviceTest>>,
     /// The number of instances by host, as last listed.
-    numbers: BTreeMap<&'a str, u64>,
+    instance_counts: BTreeMap<&'a str, u64>,
     /// The frozen segments, hosts and instances.
     ice: freezes::DirectFreeze<'a>,
     /// The monitors that watch each host.
@@ -305,7 +305,7 @@ impl AssessContext<'_> {
 
     /// Returns the number of instances on a host; 0 if it is not known.
     fn instances_on(&self, host: &str) -> u64 {
-        self.numbers.get(host).copied().unwrap_or(0)
+        self.instance_counts.get(host).copied().unwrap_or(0)
     }
 
     /// Returns the number of instances on a host that policy includes; 0 if it is not known.

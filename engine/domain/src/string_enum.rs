@@ -2,11 +2,11 @@
 
 /// Defines an enum whose values the API and the database write as fixed strings.
 macro_rules! string_enum {
-    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $word:literal,)* }) => {
+    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $value:literal,)* }) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
         pub enum $name {
-            $($(#[$vdoc])* #[serde(rename = $word)] $variant,)*
+            $($(#[$vdoc])* #[serde(rename = $value)] $variant,)*
         }
 
         impl $name {
@@ -15,12 +15,12 @@ macro_rules! string_enum {
 
             /// Returns the value in the API and in the database.
             pub const fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $word,)* }
+                match self { $(Self::$variant => $value,)* }
             }
 
             /// Parses the value; upper and lower case differ.
-            pub fn from_word(word: &str) -> Option<Self> {
-                match word { $($word => Some(Self::$variant),)* _ => None }
+            pub fn from_value(value: &str) -> Option<Self> {
+                match value { $($value => Some(Self::$variant),)* _ => None }
             }
         }
 

@@ -23,7 +23,7 @@ use crate::elapsed::Elapsed;
 use crate::entity::Notification;
 use crate::entity::notification::NotificationStatus;
 use crate::id::{NotificationId, RecoveryId, ServerId};
-use crate::instance_event::word;
+use crate::instance_event::payload_value;
 use crate::nova::{Server, Service, StopReason};
 use crate::policy::Policy;
 use crate::question::{NovaReading, Question};
@@ -36,7 +36,7 @@ use crate::wait::Wait;
 use crate::wait::{WaitsFor, note};
 
 use freeze_state::FreezeTrack;
-use gates::is_owners_own;
+use gates::is_set_by_owner;
 use relocation::Relocation;
 
 /// The stage of an instance recovery.
@@ -135,7 +135,7 @@ pub struct VmRecovery {
     #[serde(default)]
     wait: Option<Wait>,
     #[serde(skip)]
-    pulse: Option<OperatorState>,
+    operator_state: Option<OperatorState>,
     /// The pending read of the instance.
     #[serde(skip)]
     server_read: Question,
@@ -161,7 +161,7 @@ pub struct VmRecovery {
     #[serde(skip)]
     not_before: Elapsed,
     #[serde(skip)]
-    trouble: Option<Blocker>,
+    blocker: Option<Blocker>,
 }
 
 /// The subject of a blocker, which also determines what clears it.
@@ -195,13 +195,13 @@ struct Blocker {
 }
 
 /// The delay between an accepted call and the first check of its effect.
-const FIRST_LOOK: Duration = Duration::from_millis(100);
+const FIRST_CHECK_DELAY: Duration = Duration::from_millis(100);
 
 /// The maximum age of the readings that a decision rests on: a user may have moved or stopped the instance since.
-const READING_AGE: Duration = Duration::from_secs(5);
+const MAX_READING_AGE: Duration = Duration::from_secs(5);
 
 /// The duration after which a blocker is published.
-const TOLD_AFTER: Duration = Duration::from_secs(3);
+const BLOCKER_DISPLAY_DELAY: Duration = Duration::from_secs(3);
 
 impl VmRecovery {
     /// Returns a new recovery.
@@ -215,8 +215,8 @@ impl VmRecovery {
                 .reporter
                 .as_ref()
                 .is_some_and(|reporter| reporter.host.is_some()),
-            event: word(&notification.payload, "event"),
-            detail: word(&notification.payload, "vir_domain_event"),
+            event: payload_value(&notification.payload, "event"),
+            detail: payload_value(&notification.payload, "vir_domain_event"),
             server: notification
                 .payload
                 .get("instance_uuid")
@@ -239,7 +239,7 @@ impl VmRecovery {
             relocation: Relocation::default(),
             rewound: false,
             wait: None,
-            pulse: None,
+            operator_state: None,
             server_read: Question::default(),
             seen: None,
             newest: None,
@@ -249,7 +249,7 @@ impl VmRecovery {
             actions_read: Question::default(),
             stop_reason: None,
             not_before: Elapsed::ZERO,
-            trouble: None,
+            blocker: None,
         }
     }
 
@@ -262,10 +262,10 @@ impl VmRecovery {
         if freeze_state::waits_for(self).is_some() {
             return WaitsFor::Frozen;
         }
-        let about = self.trouble.as_ref().map(|trouble| trouble.about);
-        match &self.pulse {
-            Some(pulse) if about == Some(BlockerKind::Operator) && self.stage != Stage::Over => {
-                if pulse.segment_enabled {
+        let about = self.blocker.as_ref().map(|blocker| blocker.about);
+        match &self.operator_state {
+            Some(operator_state) if about == Some(BlockerKind::Operator) && self.stage != Stage::Over => {
+                if operator_state.segment_enabled {
                     WaitsFor::Maintenance
                 } else {
                     WaitsFor::SegmentDisabled
@@ -313,7 +313,7 @@ impl VmRecovery {
 
     /// Ends the recovery because it must not restart the instance. It ends as failed if it may itself have stopped the
     /// instance.
-    fn step_aside(&mut self, status: NotificationStatus, text: String, record: &mut Record) {
+    fn end_without_restart(&mut self, status: NotificationStatus, text: String, record: &mut Record) {
         let may_be_stopped = match self.stage {
             Stage::Stopping => self.asked.is_some() || self.unanswered_stop.is_some(),
             Stage::Starting | Stage::Migrating | Stage::Confirming | Stage::Waiting => !self.active,
@@ -346,31 +346,31 @@ impl VmRecovery {
         self.not_before = now.elapsed;
         // The next call needs its own read of the host, and must not wait for the usual polling interval.
         self.service_read.not_before = now.elapsed;
-        self.trouble = None;
+        self.blocker = None;
         record.head = true;
     }
 
     /// Returns the delay until the next read of the instance. The delay is short right after an accepted call, since most
     /// instances stop and start quickly, and grows up to the normal interval.
-    fn look_again_after(&self, now: DecisionTime) -> Duration {
+    fn poll_delay(&self, now: DecisionTime) -> Duration {
         if self.stage == Stage::Waiting {
-            return relocation::LOOK;
+            return relocation::CHECK_INTERVAL;
         }
         match self.asked {
-            Some(asked) if asked.answered => (now.elapsed.since(asked.at) / 2).max(FIRST_LOOK),
+            Some(asked) if asked.answered => (now.elapsed.since(asked.at) / 2).max(FIRST_CHECK_DELAY),
             Some(_) | None => self.policy.tick,
         }
         .min(self.policy.tick)
     }
 
-    fn trouble(&mut self, about: BlockerKind, text: String, now: DecisionTime) {
+    fn blocker(&mut self, about: BlockerKind, text: String, now: DecisionTime) {
         // Any other blocker replaces a failed call: the failure matters only while nothing else blocks the call.
         let keep = self
-            .trouble
+            .blocker
             .as_ref()
-            .is_some_and(|trouble| trouble.about == about || trouble.about != BlockerKind::Call);
+            .is_some_and(|blocker| blocker.about == about || blocker.about != BlockerKind::Call);
         if !keep {
-            self.trouble = Some(Blocker {
+            self.blocker = Some(Blocker {
                 about,
                 since: now.elapsed,
                 text,
@@ -378,8 +378,8 @@ impl VmRecovery {
         }
     }
 
-    fn no_trouble(&mut self, about: BlockerKind) {
-        self.trouble.take_if(|trouble| trouble.about == about);
+    fn clear_blocker(&mut self, about: BlockerKind) {
+        self.blocker.take_if(|blocker| blocker.about == about);
     }
 
     fn act(&mut self, now: DecisionTime, record: &mut Record, commands: &mut Vec<Command>) {
@@ -391,10 +391,10 @@ impl VmRecovery {
             }
         }
         let current = self
-            .trouble
+            .blocker
             .as_ref()
-            .filter(|trouble| now.elapsed.since(trouble.since) >= TOLD_AFTER)
-            .map(|trouble| trouble.text.clone());
+            .filter(|blocker| now.elapsed.since(blocker.since) >= BLOCKER_DISPLAY_DELAY)
+            .map(|blocker| blocker.text.clone());
         if self.stage != Stage::Over && self.message != current {
             self.message = current;
             record.head = true;
@@ -413,7 +413,7 @@ impl VmRecovery {
         if freeze_state::holds(self, now, record) {
             return;
         }
-        self.drop_old_readings(now);
+        self.drop_stale_readings(now);
         if self.server_read.send(now.elapsed) {
             commands.push(Command::ReadServer(server));
         }
@@ -430,9 +430,9 @@ impl VmRecovery {
                 "the instance has left host {} meanwhile: nothing more is done to it",
                 self.host
             );
-            return self.step_aside(NotificationStatus::Ignored, text, record);
+            return self.end_without_restart(NotificationStatus::Ignored, text, record);
         }
-        if is_owners_own(&seen.vm_state) {
+        if is_set_by_owner(&seen.vm_state) {
             let text = format!("the instance is {}: left to its owner", seen.vm_state);
             return self.end(NotificationStatus::Ignored, text, record);
         }

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 /// Maximum age of the last committed heartbeat for an outside call.
-pub const BEAT_LIMIT: Duration = Duration::from_secs(3);
+pub const MAX_RENEWAL_AGE: Duration = Duration::from_secs(3);
 
 /// Maximum time between the commit of an intent and the first byte of its call.
-pub const INTENT_LIMIT: Duration = Duration::from_millis(500);
+pub const MAX_INTENT_AGE: Duration = Duration::from_millis(500);
 
 /// The times of the transaction that wrote a call's intent, by the boot-time clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,16 +17,16 @@ pub struct Intent {
     pub durable: Duration,
 }
 
-/// True if an outside call may start `now`; the last committed heartbeat was sent at `beat_sent`.
+/// True if an outside call may start `now`; the last committed heartbeat was sent at `renewal_sent`.
 ///
 /// [`INTENT_LIMIT`] starts when the owner learns of the commit. If it started when the transaction was sent, a slow
 /// database would block every call. An owner that was stopped before it learned of the commit must not treat the
 /// response as new, even if a later heartbeat shows that it still holds the claim: the facts behind the intent are
 /// stale.
-pub fn may_act(now: Duration, beat_sent: Duration, intent: Intent, is_write: bool) -> bool {
+pub fn may_act(now: Duration, renewal_sent: Duration, intent: Intent, is_write: bool) -> bool {
     let age = |since: Duration| now.saturating_sub(since);
-    let in_time = age(intent.durable) <= INTENT_LIMIT && age(intent.sent) <= BEAT_LIMIT;
-    age(beat_sent) <= BEAT_LIMIT && (in_time || !is_write)
+    let in_time = age(intent.durable) <= MAX_INTENT_AGE && age(intent.sent) <= MAX_RENEWAL_AGE;
+    age(renewal_sent) <= MAX_RENEWAL_AGE && (in_time || !is_write)
 }
 
 #[cfg(test)]
@@ -67,13 +67,13 @@ mod tests {
             ("no read either", 103_001, 100_000, 103_001, false, false),
             ("a newer heartbeat", 105_900, 103_000, 105_800, true, true),
         ];
-        for (name, now, beat_sent, committed, is_write, wanted) in cases {
-            let [now, beat_sent, committed] = [now, beat_sent, committed].map(Duration::from_millis);
+        for (name, now, renewal_sent, committed, is_write, wanted) in cases {
+            let [now, renewal_sent, committed] = [now, renewal_sent, committed].map(Duration::from_millis);
             let intent = Intent {
                 sent: committed,
                 durable: committed,
             };
-            assert_eq!(may_act(now, beat_sent, intent, is_write), wanted, "{name}");
+            assert_eq!(may_act(now, renewal_sent, intent, is_write), wanted, "{name}");
         }
     }
 

@@ -64,7 +64,7 @@ pub enum Effect {
     /// Return with the next event, or without observations at this time by the boot-time clock.
     Wait(Duration),
     /// Let running calls finish, and release the claim.
-    LetGo,
+    Release,
     /// Stop: the driver has ended and needs no results of running calls.
     End(DriverEnd),
 }
@@ -94,7 +94,7 @@ pub struct Calls {
 /// The way in which a driver ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DriverEnd {
-    Over,
+    Done,
     /// Another engine has claimed it.
     Lost,
     /// This engine may have lost the claim, so it has to claim the recovery again.
@@ -116,7 +116,7 @@ pub enum UncertainClaim {
     /// The state cannot be serialized.
     State,
     /// This machine and its clocks were stopped for a while.
-    StoodStill,
+    ClocksStopped,
     /// A failover of the database has lost this owner's latest writes.
     Rewound,
     /// The driver's task failed.

@@ -75,7 +75,7 @@ pub struct ClaimedRecovery {
     pub notification: Notification,
     /// The operator who requested the recovery or acted on it, from a column that the API's database user may not
     /// write.
-    pub asked_by: Option<String>,
+    pub requested_by: Option<String>,
     /// The host, deleted or not; `None` if its row no longer exists.
     pub host: Option<Host>,
     /// The recovery's elapsed time so far.
@@ -89,7 +89,7 @@ pub struct ClaimedRecovery {
     /// The opening of the first attempt; differs from `opened_at` only for a later one.
     pub first_reported_at: Timestamp,
     /// The data that an operator may have changed.
-    pub pulse: OperatorState,
+    pub operator_state: OperatorState,
     /// The ages of restarts of the instance by other VM recoveries; at most [`RESTARTS`].
     pub restarts: Vec<Duration>,
 }
@@ -261,9 +261,9 @@ pub struct Write {
     /// The freeze that starts now on the recovery's host.
     pub freeze: Option<FreezeOrder>,
     /// The rows of operators' actions that were processed.
-    pub heard_actions: Vec<i64>,
+    pub processed_action_ids: Vec<i64>,
     /// True to clear the rewind mark: calls lost from the journal can no longer take effect.
-    pub rewind_over: bool,
+    pub rewind_done: bool,
 }
 
 /// The result of a [`Write`].

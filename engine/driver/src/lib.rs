@@ -12,8 +12,8 @@ mod rewind;
 mod sweeper;
 mod write;
 
-pub use claim_guard::{BEAT_LIMIT, INTENT_LIMIT, Intent, may_act};
+pub use claim_guard::{Intent, MAX_INTENT_AGE, MAX_RENEWAL_AGE, may_act};
 pub use effect::{Calls, DriverEnd, DurableState, Effect, Event, Time, UncertainClaim, refusal};
-pub use machine::{BEAT, Driver};
+pub use machine::{Driver, RENEWAL_INTERVAL};
 pub use recovery::{Recovery, Unusable, open};
 pub use sweeper::{CLAIM_POLL_INTERVAL, OWNER_TIMEOUT, RowVersion, Sweeper};

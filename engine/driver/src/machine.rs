@@ -19,7 +19,7 @@ use crate::rewind::Rewind;
 use crate::write::write_of;
 
 /// Interval of the owner's heartbeats.
-pub const BEAT: Duration = Duration::from_secs(1);
+pub const RENEWAL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Maximum difference between the database's clock and this machine's between two responses. Real clocks drift
 /// less; a false alarm costs only one claim.
@@ -35,7 +35,7 @@ enum Phase {
     Auditing(Box<Round>),
     Committing(Box<Round>, Arc<Write>),
     Beating(Box<Round>),
-    Over,
+    Done,
 }
 
 /// A decision that is not durable yet.
@@ -61,12 +61,12 @@ pub struct Driver {
     claimed_elapsed: Elapsed,
     claimed_at: Duration,
     /// The time at which the last committed heartbeat was sent.
-    beat_sent: Duration,
-    pulse: OperatorState,
+    renewal_sent: Duration,
+    operator_state: OperatorState,
     /// The time at which the last transaction was sent, and the database's clock in it.
     clocks: Option<(Duration, Timestamp)>,
     /// The changes of the pulse that the recovery has not observed yet.
-    news: OperatorChange,
+    change: OperatorChange,
     alarm: Alarm,
     stopping: bool,
     /// Set while the row carries the rewind mark.
@@ -85,13 +85,13 @@ impl Driver {
                 .then(|| Rewind::new(claimed.life, state.policy(), sent)),
             state,
             phase: Phase::Idle,
-            inbox: vec![Observation::Claimed(claimed.pulse.clone())],
+            inbox: vec![Observation::Claimed(claimed.operator_state.clone())],
             claimed_elapsed: claimed.elapsed,
             claimed_at: sent,
-            beat_sent: sent,
-            pulse: claimed.pulse.clone(),
-            clocks: claimed.pulse.clock.map(|shown| (sent, shown)),
-            news: OperatorChange::Nothing,
+            renewal_sent: sent,
+            operator_state: claimed.operator_state.clone(),
+            clocks: claimed.operator_state.clock.map(|shown| (sent, shown)),
+            change: OperatorChange::Nothing,
             alarm: Alarm::default(),
             stopping: false,
         }
@@ -108,8 +108,8 @@ impl Driver {
     }
 
     /// Returns the time at which the last committed heartbeat was sent, by the boot-time clock.
-    pub fn beat_sent(&self) -> Duration {
-        self.beat_sent
+    pub fn renewal_sent(&self) -> Duration {
+        self.renewal_sent
     }
 
     /// Returns the recovery's elapsed time.
@@ -121,8 +121,8 @@ impl Driver {
     #[must_use]
     pub fn handle(&mut self, event: Event, time: Time) -> Vec<Effect> {
         let mut effects = Vec::new();
-        match (event, std::mem::replace(&mut self.phase, Phase::Over)) {
-            (_, Phase::Over) => {}
+        match (event, std::mem::replace(&mut self.phase, Phase::Done)) {
+            (_, Phase::Done) => {}
             (Event::Observed(observations), Phase::Idle) => {
                 if self.inbox.is_empty() {
                     self.inbox = observations;
@@ -131,7 +131,7 @@ impl Driver {
                 }
                 self.step(time, &mut effects);
             }
-            (Event::Stop, Phase::Idle) => effects.push(Effect::LetGo),
+            (Event::Stop, Phase::Idle) => effects.push(Effect::Release),
             (Event::Audited(unaudited), Phase::Auditing(round)) => {
                 let round = Round { unaudited, ..*round };
                 self.journal(round, time, &mut effects);
@@ -140,12 +140,12 @@ impl Driver {
                 self.committed(*round, write, (sent, outcome), time, &mut effects);
             }
             (Event::Journalled { sent, outcome }, Phase::Beating(round)) => match outcome {
-                Some(WriteOutcome::Written(pulse)) => {
+                Some(WriteOutcome::Written(operator_state)) => {
                     self.claim.beat += 1;
-                    let stood_still = self.clock_stood_still(sent, &pulse, time);
-                    self.held(sent, pulse);
+                    let stood_still = self.clock_stood_still(sent, &operator_state, time);
+                    self.held(sent, operator_state);
                     if stood_still {
-                        effects.push(Effect::End(DriverEnd::Uncertain(UncertainClaim::StoodStill)));
+                        effects.push(Effect::End(DriverEnd::Uncertain(UncertainClaim::ClocksStopped)));
                     } else {
                         self.act(*round, sent, time, &mut effects);
                     }
@@ -184,14 +184,17 @@ impl Driver {
         }
         if self.rewind.as_mut().is_some_and(Rewind::ends) {
             // The data of the last heartbeat is newer than that of the claim.
-            self.news = OperatorChange::Nothing;
+            self.change = OperatorChange::Nothing;
             observations.retain(|one| !matches!(one, Observation::Claimed(_)));
-            let begins = [Observation::Rewound, Observation::Claimed(self.pulse.clone())];
+            let begins = [
+                Observation::Rewound,
+                Observation::Claimed(self.operator_state.clone()),
+            ];
             observations.splice(0..0, begins);
         }
-        if std::mem::take(&mut self.news) != OperatorChange::Nothing {
+        if std::mem::take(&mut self.change) != OperatorChange::Nothing {
             // First, because an operator's veto must apply to everything decided in this round.
-            observations.insert(0, Observation::Pulse(self.pulse.clone()));
+            observations.insert(0, Observation::OperatorState(self.operator_state.clone()));
         }
         if observations.is_empty() {
             observations = vec![Observation::Tick];
@@ -265,12 +268,12 @@ impl Driver {
 
     /// Journals a decision. No part of it is performed before it is durable.
     fn journal(&mut self, round: Round, time: Time, effects: &mut Vec<Effect>) {
-        let rewind_over = self
+        let rewind_done = self
             .rewind
             .as_ref()
             .is_some_and(|rewind| !rewind.is_quiet(time.boot));
-        if round.record.is_empty() && !rewind_over {
-            if time.boot.saturating_sub(self.beat_sent) < BEAT {
+        if round.record.is_empty() && !rewind_done {
+            if time.boot.saturating_sub(self.renewal_sent) < RENEWAL_INTERVAL {
                 return self.act(round, time.boot, time, effects);
             }
             effects.push(Effect::Beat(LeaseRenewal {
@@ -294,7 +297,7 @@ impl Driver {
             return;
         };
         write.latest = self.latest(time);
-        write.rewind_over = rewind_over;
+        write.rewind_done = rewind_done;
         let write = Arc::new(write);
         effects.push(Effect::Commit(self.claim.clone(), Arc::clone(&write)));
         self.phase = Phase::Committing(Box::new(round), write);
@@ -311,19 +314,19 @@ impl Driver {
     ) {
         let record = &mut round.record;
         let refusal = match outcome {
-            Some(WriteOutcome::Written(pulse)) => {
+            Some(WriteOutcome::Written(operator_state)) => {
                 self.claim.committed();
-                if write.rewind_over {
+                if write.rewind_done {
                     self.rewind = None;
                 }
                 let record = std::mem::take(record);
                 round.record.head = record.head;
                 let now = round.now;
                 effects.push(Effect::Written(Box::new(DurableState { record, write, now })));
-                let stood_still = self.clock_stood_still(sent, &pulse, time);
-                self.held(sent, pulse);
+                let stood_still = self.clock_stood_still(sent, &operator_state, time);
+                self.held(sent, operator_state);
                 if stood_still && !self.state.is_finished() {
-                    return effects.push(Effect::End(DriverEnd::Uncertain(UncertainClaim::StoodStill)));
+                    return effects.push(Effect::End(DriverEnd::Uncertain(UncertainClaim::ClocksStopped)));
                 }
                 return self.act(round, sent, time, effects);
             }
@@ -332,7 +335,7 @@ impl Driver {
                 return effects.push(Effect::End(DriverEnd::Uncertain(UncertainClaim::Rewound)));
             }
             Some(WriteOutcome::TooLate) => {
-                return effects.push(Effect::End(DriverEnd::Uncertain(UncertainClaim::StoodStill)));
+                return effects.push(Effect::End(DriverEnd::Uncertain(UncertainClaim::ClocksStopped)));
             }
             None => return effects.push(Effect::End(DriverEnd::Uncertain(UncertainClaim::Journal))),
             Some(WriteOutcome::Joined) => {
@@ -364,19 +367,19 @@ impl Driver {
                 record.steps.retain(|step| step.kind != StepKind::Intent);
                 Observation::OrderRefused
             }
-            Some(WriteOutcome::Frozen(pulse)) => {
+            Some(WriteOutcome::Frozen(operator_state)) => {
                 // The write was refused, so no intent is recorded.
                 record.steps.retain(|step| step.kind != StepKind::Intent);
                 record.order = None;
                 record.restarted = None;
-                self.pulse = pulse.clone();
+                self.operator_state = operator_state.clone();
                 // Actions that this record has already processed are not observed again: they are written with the next
                 // decision.
-                let mut pulse = pulse;
-                pulse
+                let mut operator_state = operator_state;
+                operator_state
                     .actions
-                    .retain(|one| !record.heard_actions.contains(&one.id));
-                Observation::Pulse(pulse)
+                    .retain(|one| !record.processed_action_ids.contains(&one.id));
+                Observation::OperatorState(operator_state)
             }
             Some(WriteOutcome::ReserveTaken(hosts)) => {
                 // The reservations were refused, so their steps are not recorded.
@@ -399,8 +402,10 @@ impl Driver {
     /// In that case more time has passed by the database's clock than between the sending of that transaction and now.
     /// All known data is older than it seems, and another engine may have acted. So the recovery is claimed again, and
     /// no earlier decision is carried out.
-    fn clock_stood_still(&mut self, sent: Duration, pulse: &OperatorState, time: Time) -> bool {
-        let Some(shown) = pulse.clock else { return false };
+    fn clock_stood_still(&mut self, sent: Duration, operator_state: &OperatorState, time: Time) -> bool {
+        let Some(shown) = operator_state.clock else {
+            return false;
+        };
         let latest = self.latest(time);
         self.clocks = Some((sent, shown));
         latest.is_some_and(|latest| shown > latest)
@@ -413,20 +418,20 @@ impl Driver {
     }
 
     /// Records that a heartbeat sent at `sent` is committed.
-    fn held(&mut self, sent: Duration, pulse: OperatorState) {
-        self.beat_sent = sent;
-        self.news = self.news.max(pulse.news_since(&self.pulse));
-        self.pulse = pulse;
+    fn held(&mut self, sent: Duration, operator_state: OperatorState) {
+        self.renewal_sent = sent;
+        self.change = self.change.max(operator_state.change_since(&self.operator_state));
+        self.operator_state = operator_state;
     }
 
     /// Performs a decision that is durable; its transaction was sent at `sent`.
     fn act(&mut self, round: Round, sent: Duration, time: Time, effects: &mut Vec<Effect>) {
         self.raise_alarm(&round.record, time, effects);
-        if self.news == OperatorChange::Operator && round.commands.iter().any(Command::is_write) {
+        if self.change == OperatorChange::Operator && round.commands.iter().any(Command::is_write) {
             // An operator has changed something since the decision; the process may have been stopped in between. The
             // change applies to the calls that are about to be sent.
-            self.news = OperatorChange::Nothing;
-            let mut observations = vec![Observation::Pulse(self.pulse.clone())];
+            self.change = OperatorChange::Nothing;
+            let mut observations = vec![Observation::OperatorState(self.operator_state.clone())];
             observations.extend(round.commands.into_iter().map(Observation::NotSent));
             return self.decide(None, observations, round.left, time, effects);
         }
@@ -442,25 +447,25 @@ impl Driver {
             }));
         }
         if self.state.is_finished() {
-            return effects.push(Effect::End(DriverEnd::Over));
+            return effects.push(Effect::End(DriverEnd::Done));
         }
         if self.stopping {
-            return effects.push(Effect::LetGo);
+            return effects.push(Effect::Release);
         }
         let is_quiet = self
             .rewind
             .as_ref()
             .is_some_and(|rewind| rewind.is_quiet(time.boot));
-        if !is_quiet && (self.news != OperatorChange::Nothing || !self.inbox.is_empty()) {
+        if !is_quiet && (self.change != OperatorChange::Nothing || !self.inbox.is_empty()) {
             return self.step(time, effects);
         }
         let now = DecisionTime {
             elapsed: self.elapsed(time.boot),
             wall: time.wall,
         };
-        let look = time.boot.saturating_add(self.state.next_look(now));
+        let look = time.boot.saturating_add(self.state.next_poll(now));
         // Timers are accurate to a millisecond, and a check right before the time would be useless.
-        let until = look.min(self.beat_sent + BEAT) + Duration::from_millis(1);
+        let until = look.min(self.renewal_sent + RENEWAL_INTERVAL) + Duration::from_millis(1);
         effects.push(Effect::Wait(until));
         self.phase = Phase::Idle;
     }

@@ -20,7 +20,7 @@ pub use open::{Unusable, open};
 
 /// Maximum interval between two checks of a recovery without a due time. Half of the policy's tick applies if it is
 /// shorter.
-const LOOK: Duration = Duration::from_millis(100);
+const MAX_CHECK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// The part that each kind of recovery implements. Methods that only some kinds need have defaults.
 pub trait Recovery: Debug + Send + Sync {
@@ -53,8 +53,10 @@ pub trait Recovery: Debug + Send + Sync {
     }
 
     /// Returns the time until the next decision without an observation.
-    fn next_look(&self, _now: DecisionTime) -> Duration {
-        LOOK.min(self.policy().tick / 2).max(Duration::from_millis(5))
+    fn next_poll(&self, _now: DecisionTime) -> Duration {
+        MAX_CHECK_INTERVAL
+            .min(self.policy().tick / 2)
+            .max(Duration::from_millis(5))
     }
 
     /// Returns the demand for permits from the engine, and the progress of evacuations since the previous demand.
@@ -93,7 +95,7 @@ impl dyn Recovery + '_ {
     }
 
     /// Returns the instances that have been requested from Nova already.
-    pub fn asked_for(&self) -> BTreeSet<ServerId> {
+    pub fn requested_instances(&self) -> BTreeSet<ServerId> {
         let asked = self.moves().filter(|one| one.asked_at.is_some());
         asked.map(|one| one.server).collect()
     }
@@ -104,7 +106,7 @@ impl dyn Recovery + '_ {
     }
 
     /// Returns the instances whose move is done.
-    pub fn over_moves(&self) -> impl Iterator<Item = ServerId> {
+    pub fn done_moves(&self) -> impl Iterator<Item = ServerId> {
         self.moves().filter(|one| one.is_finished()).map(|one| one.server)
     }
 
@@ -119,8 +121,8 @@ impl dyn Recovery + '_ {
     }
 
     /// True if a joining report could add no information.
-    pub fn has_heard_normal(&self) -> bool {
-        self.of_host().is_none_or(HostRecovery::has_heard_normal)
+    pub fn has_normal_report(&self) -> bool {
+        self.of_host().is_none_or(HostRecovery::has_normal_report)
     }
 
     /// True if a joining report could add no evidence.

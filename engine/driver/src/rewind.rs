@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::policy::Policy;
-use tachi_domain::recovery::{Life, REWOUND, Record, Step, StepKind, Task};
+use tachi_domain::recovery::{LOST_CALLS_MESSAGE, Life, Record, Step, StepKind, Task};
 
 use crate::sweeper::OWNER_TIMEOUT;
 
@@ -18,7 +18,7 @@ pub(crate) struct Rewind {
     /// The end of the wait, by the boot-time clock.
     quiet_until: Duration,
     is_open: bool,
-    is_told: bool,
+    is_reported: bool,
     is_learnt: bool,
 }
 
@@ -27,9 +27,9 @@ impl Rewind {
     /// epoch may still make calls.
     pub(crate) fn new(life: Life, policy: &Policy, claim_sent: Duration) -> Self {
         Self {
-            quiet_until: claim_sent.saturating_add(OWNER_TIMEOUT + policy.settle_time()),
+            quiet_until: claim_sent.saturating_add(OWNER_TIMEOUT + policy.late_effect_window()),
             is_open: life == Life::Open,
-            is_told: false,
+            is_reported: false,
             is_learnt: false,
         }
     }
@@ -42,7 +42,7 @@ impl Rewind {
     /// Returns the message for operators the first time, and an empty record later.
     pub(crate) fn take_record(&mut self) -> Record {
         let mut record = Record::default();
-        if std::mem::replace(&mut self.is_told, true) {
+        if std::mem::replace(&mut self.is_reported, true) {
             return record;
         }
         record.steps.push(Step {
@@ -51,10 +51,10 @@ impl Rewind {
             server: None,
             progress: 0.0,
             failed: false,
-            text: REWOUND.to_owned(),
+            text: LOST_CALLS_MESSAGE.to_owned(),
         });
         if self.is_open {
-            record.notification = Some((NotificationStatus::Running, Some(REWOUND.to_owned())));
+            record.notification = Some((NotificationStatus::Running, Some(LOST_CALLS_MESSAGE.to_owned())));
         }
         record
     }

@@ -47,7 +47,7 @@ pub struct Sweeper {
     /// Claims of this engine that are uncertain, by epoch.
     uncertain_claims: BTreeMap<RecoveryId, u64>,
     /// Recoveries of instances and processes that this engine drives, and their start.
-    begun: BTreeMap<RecoveryId, Duration>,
+    small_started_at: BTreeMap<RecoveryId, Duration>,
     /// True if hosts are left that the last sweep could have claimed.
     more_hosts: bool,
     /// True if other recoveries are left that it could have claimed.
@@ -110,7 +110,7 @@ impl Sweeper {
         now: Duration,
         ours: impl Fn(RecoveryId) -> bool,
     ) -> Vec<PeerClaim> {
-        self.begun
+        self.small_started_at
             .retain(|id, since| ours(*id) && now.saturating_sub(*since) < SMALL_GRACE);
         let mut free: Vec<&PeerClaim> = Vec::new();
         let mut watched = 0;
@@ -136,7 +136,7 @@ impl Sweeper {
         }
         let (hosts, others): (Vec<_>, Vec<_>) = free.into_iter().partition(|view| view.of_host);
         let (all_hosts, all_others) = (hosts.len(), others.len());
-        let room = MAX_RUNNING_SMALL.saturating_sub(self.begun.len());
+        let room = MAX_RUNNING_SMALL.saturating_sub(self.small_started_at.len());
         let claimed: Vec<PeerClaim> = hosts
             .into_iter()
             .chain(others.into_iter().take(room))
@@ -148,7 +148,7 @@ impl Sweeper {
         for view in &claimed {
             self.uncertain_claims.remove(&view.id);
             if !view.of_host {
-                self.begun.insert(view.id, now);
+                self.small_started_at.insert(view.id, now);
             }
         }
         claimed
@@ -161,7 +161,7 @@ impl Sweeper {
 
     /// Records that the sweep has claimed nothing: the database failed, or other engines were faster. The next sweep
     /// then comes when it is due, and not at once.
-    pub fn came_to_nothing(&mut self) {
+    pub fn claimed_nothing(&mut self) {
         self.more_hosts = false;
         self.more = false;
     }
@@ -171,7 +171,7 @@ impl Sweeper {
     pub fn has_more(&self, now: Duration, ours: impl Fn(RecoveryId) -> bool) -> bool {
         let begins =
             |(id, since): &(&RecoveryId, &Duration)| ours(**id) && now.saturating_sub(**since) < SMALL_GRACE;
-        let room = MAX_RUNNING_SMALL.saturating_sub(self.begun.iter().filter(begins).count());
+        let room = MAX_RUNNING_SMALL.saturating_sub(self.small_started_at.iter().filter(begins).count());
         self.more_hosts || self.more && room >= CLAIM_BATCH
     }
 }

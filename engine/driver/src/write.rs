@@ -85,11 +85,11 @@ pub(crate) fn write_of(
         unless_host_recovery: record.unless_host_recovery.clone(),
         unless_elsewhere: record.unless_elsewhere.clone(),
         // A recovery that has processed such reports cannot gain from another one.
-        unless_joined: record.unless_joined && !state.has_heard_normal(),
+        unless_joined: record.unless_joined && !state.has_normal_report(),
         unless_evidence: record.unless_joined && !state.has_heard_evidence(),
         latest: None,
-        rewind_over: false,
-        heard_actions: record.heard_actions.iter().copied().collect(),
+        rewind_done: false,
+        processed_action_ids: record.processed_action_ids.iter().copied().collect(),
         restarted: record.restarted,
         reservations: record
             .reservations

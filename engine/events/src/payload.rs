@@ -9,8 +9,8 @@ use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::entity::segment::RecoveryMethod;
 use tachi_domain::entity::vmove::{VmoveStatus, VmoveType};
 use tachi_domain::event::{
-    Event, EventSnapshot, FailureCause, RecoveryTold, ShownHost, ShownNotification, ShownSegment, Subject,
-    VmoveTold,
+    Event, EventSnapshot, FailureCause, RecoverySnapshot, ShownHost, ShownNotification, ShownSegment,
+    Subject, VmoveSnapshot,
 };
 use tachi_domain::freeze::Freeze;
 use tachi_domain::recovery::shown_status;
@@ -29,7 +29,7 @@ pub(crate) fn of(event: &Event) -> Value {
         Subject::Recovery(_, summary) => (TACHI, "RecoveryPayload", "1.0", recovery(summary)),
         Subject::Freeze(_, one) => (TACHI, "FreezePayload", "1.0", freeze(one)),
     };
-    if event.begins_making() {
+    if event.starts_creation() {
         // The start event of a creation has no ids, even if the object has been created meanwhile.
         for id in ["id", "uuid", "notification_uuid"] {
             data.shift_remove(id);
@@ -144,7 +144,7 @@ fn notification(known: &ShownNotification) -> Map<String, Value> {
     })
 }
 
-fn vmove(vmove: &VmoveTold) -> Map<String, Value> {
+fn vmove(vmove: &VmoveSnapshot) -> Map<String, Value> {
     fields(json!({
         "uuid": vmove.id.to_string(),
         "notification_uuid": vmove.notification.to_string(),
@@ -161,7 +161,7 @@ fn vmove(vmove: &VmoveTold) -> Map<String, Value> {
     }))
 }
 
-fn recovery(recovery: &RecoveryTold) -> Map<String, Value> {
+fn recovery(recovery: &RecoverySnapshot) -> Map<String, Value> {
     // Includes statuses without moves, so that a missing one is never ambiguous.
     let moves: Map<String, Value> = VmoveStatus::ALL
         .iter()

@@ -7,8 +7,8 @@ use tachi_domain::{ApprovedWait, RecoveryId, Wait, WaitsFor};
 use tachi_engine::ports::operator::{ActionOutcome, MoveFilter, RecoveryHistory};
 use tachi_engine::ports::{AuditError, JournalError, OperatorJournal};
 
-use crate::matching::{best_matches, could_be};
 use crate::plain::{check_reason, plain};
+use crate::search::{best_matches, several_matches};
 use crate::snapshot::RegionSnapshot;
 use crate::vmove::VmoveLine;
 use crate::waits::{self, WaitView};
@@ -60,18 +60,18 @@ pub fn signed(name: &str, reason: Option<&str>) -> Result<String, String> {
 
 /// True if requesting `word` again adds nothing: no engine has read it yet, or the recovery no longer waits for an action. If an engine has
 /// read it and the recovery still waits, the action had no effect.
-pub fn is_said(story: &RecoveryHistory, word: OperatorCommand) -> bool {
-    let wait = story
+pub fn is_repeated(history: &RecoveryHistory, word: OperatorCommand) -> bool {
+    let wait = history
         .summary
         .wait
         .as_ref()
         .filter(|wait| !wait.what.ended_by().is_empty());
     match wait {
-        Some(wait) if story.summary.life == Life::Open => story
+        Some(wait) if history.summary.life == Life::Open => history
             .unheard
             .iter()
             .any(|one| one.said.word == word && one.counts_for(wait)),
-        Some(_) | None => story
+        Some(_) | None => history
             .word
             .as_ref()
             .is_some_and(|(said, ..)| said == word.as_str()),
@@ -84,11 +84,11 @@ pub fn is_said(story: &RecoveryHistory, word: OperatorCommand) -> bool {
 ///
 /// The recovery is done, or an approval is for another wait.
 pub fn accepts(
-    story: &RecoveryHistory,
+    history: &RecoveryHistory,
     word: OperatorCommand,
     wait: &ApprovedWait,
 ) -> Result<(), ActionError> {
-    let summary = &story.summary;
+    let summary = &history.summary;
     if summary.life != Life::Open {
         return Err(over(summary.id));
     }
@@ -118,16 +118,16 @@ fn other_wait(id: RecoveryId, now: Option<&Wait>) -> ActionError {
 ///
 /// There is no such recovery, it is done, it waits for something else than was approved, or the database failed.
 pub async fn submit(
-    desk: &dyn OperatorJournal,
+    operator_journal: &dyn OperatorJournal,
     id: RecoveryId,
     word: OperatorCommand,
     wait: &ApprovedWait,
     by: &str,
 ) -> Result<(), ActionError> {
-    match desk.submit(id, word, wait, by).await? {
-        ActionOutcome::Heard => Ok(()),
+    match operator_journal.submit(id, word, wait, by).await? {
+        ActionOutcome::Submitted => Ok(()),
         ActionOutcome::Unknown => Err(ActionError::Unknown(format!("no recovery has the id {id}"))),
-        ActionOutcome::Over => Err(over(id)),
+        ActionOutcome::NotOpen => Err(over(id)),
         ActionOutcome::OlderEngine(engine) => Err(ActionError::Refused(format!(
             "engine {engine} has an older version, which reads only the last of several actions: nothing was written. Upgrade or stop it \
              and repeat this in a minute; an abort is accepted anyway"
@@ -141,9 +141,12 @@ pub async fn submit(
 /// # Errors
 ///
 /// There is no match, there are several, or the database failed.
-pub async fn instance(desk: &dyn OperatorJournal, instance: &str) -> Result<VmoveLine, ActionError> {
-    let mut all = desk.moves(MoveFilter::Unsettled).await?;
-    let given_up = desk.moves(MoveFilter::NeedsPerson).await?;
+pub async fn instance(
+    operator_journal: &dyn OperatorJournal,
+    instance: &str,
+) -> Result<VmoveLine, ActionError> {
+    let mut all = operator_journal.moves(MoveFilter::Unsettled).await?;
+    let given_up = operator_journal.moves(MoveFilter::NeedsPerson).await?;
     all.extend(given_up.into_iter().filter(|line| line.life == Life::Closed));
     one_of(all.into_iter().map(VmoveLine::from).collect(), instance)
 }
@@ -172,7 +175,11 @@ fn one_of(lines: Vec<VmoveLine>, instance: &str) -> Result<VmoveLine, ActionErro
                 of.recovery
             )
         });
-        return Err(ActionError::Ambiguous(could_be(instance, "instances", each)));
+        return Err(ActionError::Ambiguous(several_matches(
+            instance,
+            "instances",
+            each,
+        )));
     }
     found.pop().ok_or_else(|| {
         ActionError::Unknown(format!(
@@ -184,11 +191,11 @@ fn one_of(lines: Vec<VmoveLine>, instance: &str) -> Result<VmoveLine, ActionErro
 
 /// The effect of an action on an instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WordEffect {
+pub enum ResolutionEffect {
     /// The engine of its recovery reads the action.
-    Heard,
+    Submitted,
     /// An operator has dealt with an instance that the recovery gave up on. No engine needs to read that.
-    SeenTo,
+    Acknowledged,
 }
 
 impl VmoveLine {
@@ -197,10 +204,10 @@ impl VmoveLine {
     /// # Errors
     ///
     /// The instance does not accept the action in its present state.
-    pub fn accepts(&self, word: ResolutionKind, on: Option<&str>) -> Result<WordEffect, ActionError> {
+    pub fn accepts(&self, word: ResolutionKind, on: Option<&str>) -> Result<ResolutionEffect, ActionError> {
         let name = &self.line.name;
         if word == ResolutionKind::Ignore && waits::what(self.line.wait.as_ref()) == WaitsFor::GivenUp {
-            return Ok(WordEffect::SeenTo);
+            return Ok(ResolutionEffect::Acknowledged);
         }
         let one = self.one.as_ref().ok_or_else(|| {
             ActionError::Refused(format!(
@@ -208,7 +215,7 @@ impl VmoveLine {
             ))
         })?;
         one.accepts(word, on)
-            .map(|()| WordEffect::Heard)
+            .map(|()| ResolutionEffect::Submitted)
             .map_err(|why| ActionError::Refused(format!("nothing was written: {why}")))
     }
 }
@@ -220,13 +227,13 @@ impl VmoveLine {
 /// # Errors
 ///
 /// Nova showed the instance on another host; for people.
-pub fn is_shown_on(seen: &RegionSnapshot, line: &VmoveLine, host: &str) -> Result<(), ActionError> {
+pub fn is_shown_on(snapshot: &RegionSnapshot, line: &VmoveLine, host: &str) -> Result<(), ActionError> {
     let (id, name) = (line.line.server, &line.line.name);
-    let Some(known) = seen
+    let Some(known) = snapshot
         .facts
         .instances
         .as_ref()
-        .filter(|known| known.is_fresh(seen.now))
+        .filter(|known| known.is_fresh(snapshot.now))
     else {
         return Ok(());
     };
@@ -248,7 +255,7 @@ pub fn is_shown_on(seen: &RegionSnapshot, line: &VmoveLine, host: &str) -> Resul
         "nothing was written: Nova showed {name} on {} {}, and not on {host}; --running-on is accepted only if Nova shows it there. If \
          Nova shows it there by now, repeat this in a minute; if it never does, see docs/failures/may-run-elsewhere.md",
         shown.join(" and "),
-        ago(known.as_of, seen.now)
+        ago(known.as_of, snapshot.now)
     )))
 }
 
@@ -258,19 +265,19 @@ pub fn is_shown_on(seen: &RegionSnapshot, line: &VmoveLine, host: &str) -> Resul
 ///
 /// The instance does not accept the action in its present state, or the database failed.
 pub async fn resolve_instance(
-    desk: &dyn OperatorJournal,
+    operator_journal: &dyn OperatorJournal,
     line: &VmoveLine,
     word: ResolutionKind,
     on: Option<String>,
     by: &str,
-) -> Result<WordEffect, ActionError> {
+) -> Result<ResolutionEffect, ActionError> {
     let effect = line.accepts(word, on.as_deref())?;
     let (recovery, server, name) = (line.line.recovery, line.line.server, &line.line.name);
-    if effect == WordEffect::SeenTo {
-        return match desk.acknowledge(recovery, server, by).await? {
-            ActionOutcome::Heard => Ok(effect),
+    if effect == ResolutionEffect::Acknowledged {
+        return match operator_journal.acknowledge(recovery, server, by).await? {
+            ActionOutcome::Submitted => Ok(effect),
             ActionOutcome::Unknown
-            | ActionOutcome::Over
+            | ActionOutcome::NotOpen
             | ActionOutcome::OlderEngine(_)
             | ActionOutcome::OtherWait(_) => Err(ActionError::Refused(format!(
                 "recovery {recovery} has not given up {name}, or another operator has acknowledged it meanwhile: nothing was written"
@@ -284,10 +291,10 @@ pub async fn resolve_instance(
         on,
         by: by.to_owned(),
     };
-    match desk.resolve_instance(recovery, &resolution).await? {
-        ActionOutcome::Heard => Ok(effect),
+    match operator_journal.resolve_instance(recovery, &resolution).await? {
+        ActionOutcome::Submitted => Ok(effect),
         ActionOutcome::Unknown
-        | ActionOutcome::Over
+        | ActionOutcome::NotOpen
         | ActionOutcome::OlderEngine(_)
         | ActionOutcome::OtherWait(_) => Err(over(recovery)),
     }
@@ -324,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn an_instance_is_meant_by_its_name_its_id_or_the_beginning_of_that() {
+    fn an_instance_is_found_by_name_id_or_prefix() {
         const ONE: &str = "beef0001-0000-4000-8000-000000000001";
         const OTHER: &str = "beef0002-0000-4000-8000-000000000002";
         let all = || {
@@ -363,7 +370,7 @@ mod tests {
     }
 
     #[test]
-    fn who_and_why_fit_into_their_column_and_into_a_line() {
+    fn operator_and_reason_fit_into_their_column_and_one_line() {
         let long = "x".repeat(MAX_SIGNED_BYTES);
         for (name, reason, expected) in [
             ("alice", None, Some("alice")),

@@ -59,9 +59,9 @@ impl<'a> SuggestedCommand<'a> {
 
     /// Adds the consequences to several commands and puts the dangerous ones last.
     pub fn all(commands: &'a [String]) -> Vec<Self> {
-        let mut ways: Vec<Self> = commands.iter().map(|command| Self::of(command)).collect();
-        ways.sort_by_key(|way| way.first.is_some());
-        ways
+        let mut commands: Vec<Self> = commands.iter().map(|command| Self::of(command)).collect();
+        commands.sort_by_key(|way| way.first.is_some());
+        commands
     }
 }
 
@@ -80,8 +80,8 @@ mod tests {
             "tachi recovery show 7",
         ]
         .map(str::to_owned);
-        let ways = SuggestedCommand::all(&commands);
-        let told: Vec<(&str, &str)> = ways
+        let commands = SuggestedCommand::all(&commands);
+        let told: Vec<(&str, &str)> = commands
             .iter()
             .map(|way| (way.command, way.meaning.as_str()))
             .collect();
@@ -102,6 +102,6 @@ mod tests {
                 ),
             ]
         );
-        assert_eq!(ways.iter().filter(|way| way.first.is_some()).count(), 2);
+        assert_eq!(commands.iter().filter(|way| way.first.is_some()).count(), 2);
     }
 }

@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whoever_is_brought_back_is_told_so() {
+    fn instances_under_recovery_are_counted_separately() {
         let counts = |down| CountsView {
             protected: 20,
             degraded: 0,

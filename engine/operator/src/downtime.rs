@@ -109,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_marked_and_the_rest_are_told_apart_and_add_up() {
+    fn marked_and_other_instances_are_separate_and_add_up() {
         let down = [(true, 2_000), (false, 8_000), (true, 4_000), (false, 6_500)];
         let down = down.map(|(marked, millis)| (marked, Duration::from_millis(millis)));
         let [(_, marked), (_, rest)] = parts(down);

@@ -29,12 +29,12 @@ struct Underway<'a> {
 
 impl<'a> Underway<'a> {
     /// Finds the work on `subject`.
-    fn of(seen: &'a RegionSnapshot, subject: HostOrInstance<'_>) -> Self {
+    fn of(snapshot: &'a RegionSnapshot, subject: HostOrInstance<'_>) -> Self {
         let waiting = match subject {
-            HostOrInstance::Instance(one) => seen.waiting().find(|line| line.server == one.id),
+            HostOrInstance::Instance(one) => snapshot.waiting().find(|line| line.server == one.id),
             HostOrInstance::Host(_) => None,
         };
-        let recovery = seen.tables.recoveries.iter().find(|row| match waiting {
+        let recovery = snapshot.tables.recoveries.iter().find(|row| match waiting {
             Some(line) => row.id == line.recovery,
             None => row.host == subject.host(),
         });
@@ -42,7 +42,7 @@ impl<'a> Underway<'a> {
     }
 
     /// Returns the message of the instance's move that waits for an operator, or is not done.
-    fn known(&self, seen: &RegionSnapshot, subject: HostOrInstance<'_>) -> Option<String> {
+    fn known(&self, snapshot: &RegionSnapshot, subject: HostOrInstance<'_>) -> Option<String> {
         if let Some(line) = self.waiting {
             return line.message.clone();
         }
@@ -51,14 +51,14 @@ impl<'a> Underway<'a> {
         };
         let recovery = self.recovery.filter(|row| row.life == Life::Open)?;
         let server = one.id.to_string();
-        let mut moves = seen.tables.moves.iter();
+        let mut moves = snapshot.tables.moves.iter();
         let own =
             moves.find(|own| own.notification == recovery.notification && own.instance_uuid == server)?;
         own.message.clone()
     }
 
     /// Returns the commands that end the wait, or show the recovery.
-    fn ways(&self) -> Vec<String> {
+    fn commands(&self) -> Vec<String> {
         match (self.waiting, self.recovery) {
             (Some(line), _) => waits::to_end_move(line),
             (None, Some(row)) if waits::what(row.wait.as_ref()).is_held() => waits::to_end_recovery(row),
@@ -156,16 +156,16 @@ pub struct RoomView {
 }
 
 impl RoomView {
-    fn of(seen: &RegionSnapshot, subject: HostOrInstance<'_>) -> Option<Self> {
-        let rooms = seen.facts.rooms.as_ref()?;
-        if seen.forecast.trouble.is_some() {
+    fn of(snapshot: &RegionSnapshot, subject: HostOrInstance<'_>) -> Option<Self> {
+        let rooms = snapshot.facts.rooms.as_ref()?;
+        if snapshot.forecast.trouble.is_some() {
             return None;
         }
         let fit = match subject {
-            HostOrInstance::Instance(one) => fit(&seen.facts, seen.now, &one.host, one.id),
+            HostOrInstance::Instance(one) => fit(&snapshot.facts, snapshot.now, &one.host, one.id),
             HostOrInstance::Host(_) => None,
         };
-        let all = seen.forecast.segments.iter().flat_map(|one| &one.hosts);
+        let all = snapshot.forecast.segments.iter().flat_map(|one| &one.hosts);
         let mut own = all.filter(|one| one.lost.iter().any(|name| name == subject.host()));
         Some(Self {
             as_of: Time(rooms.as_of),
@@ -173,7 +173,7 @@ impl RoomView {
             of: fit.map(|fit| fit.of as u64),
             outcome: own
                 .next()
-                .map(|one| GuardAnswers::of(&seen.facts).of_outcome(one)),
+                .map(|one| GuardAnswers::of(&snapshot.facts).of_outcome(one)),
         })
     }
 }
@@ -221,8 +221,8 @@ impl ExplanationView {
     }
 
     /// Builds the view of one explanation.
-    pub fn of(seen: &RegionSnapshot, one: &Explanation<'_>) -> Self {
-        let underway = Underway::of(seen, one.subject);
+    pub fn of(snapshot: &RegionSnapshot, one: &Explanation<'_>) -> Self {
+        let underway = Underway::of(snapshot, one.subject);
         let (mut segment, mut reserved, mut counts, mut up) = (None, None, None, None);
         let (mut id, mut on, mut left, mut disk) = (None, None, None, None);
         let (mut levels, mut monitors, mut hosted) = (Vec::new(), Vec::new(), None);
@@ -232,13 +232,13 @@ impl ExplanationView {
                 reserved = Some(host.reserved);
                 counts = host.counts.map(CountsView::from);
                 up = host.up;
-                levels = LevelView::of(seen, &host.name);
-                let signed = seen.situation.monitors.iter();
+                levels = LevelView::of(snapshot, &host.name);
+                let signed = snapshot.situation.monitors.iter();
                 monitors = signed
                     .filter(|one| one.host == host.name)
                     .map(MonitorView::from)
                     .collect();
-                hosted = HostedView::on(seen, &host.name);
+                hosted = HostedView::on(snapshot, &host.name);
                 ("host", host.name.as_str())
             }
             HostOrInstance::Instance(instance) => {
@@ -251,7 +251,7 @@ impl ExplanationView {
         };
         // The commands are about this host or instance only, although a finding may cover several.
         let is_meant = |subject: &str| subject == one.subject.host() || subject == name;
-        let hosts = &seen.situation.hosts;
+        let hosts = &snapshot.situation.hosts;
         let own = |finding: &Finding| {
             let mut own = FindingView::from(finding).about(is_meant);
             if own.subjects.len() < finding.subjects.len() {
@@ -265,7 +265,7 @@ impl ExplanationView {
             holds: one.holds(*need, against),
             assessed: need
                 .not_assessed()
-                .is_none_or(|aspect| !seen.situation.not_assessed.contains(&aspect)),
+                .is_none_or(|aspect| !snapshot.situation.not_assessed.contains(&aspect)),
             findings: against.iter().map(|finding| own(finding)).collect(),
         });
         Self {
@@ -287,13 +287,13 @@ impl ExplanationView {
                 .waiting
                 .and_then(|line| line.wait.as_ref())
                 .map(WaitView::from),
-            known: underway.known(seen, one.subject),
+            known: underway.known(snapshot, one.subject),
             recovery: underway.recovery.map(|row| row.id),
             life: underway.recovery.map(|row| row.life),
             message: underway.recovery.and_then(|row| row.message.clone()),
-            commands: underway.ways(),
+            commands: underway.commands(),
             needs: needs.collect(),
-            room: RoomView::of(seen, one.subject),
+            room: RoomView::of(snapshot, one.subject),
         }
     }
 }
@@ -312,43 +312,43 @@ mod tests {
     /// Covers R24.
     #[test]
     fn the_outcome_for_a_host_names_the_guards_that_would_hold_its_recovery() {
-        let mut seen = fine();
+        let mut snapshot = fine();
         let compute = |host: &str| ComputeService {
             host: host.to_owned(),
             up: true,
             enabled: true,
             cell_down: false,
             drained: false,
-            since: seen.now,
+            since: snapshot.now,
         };
-        let as_of = seen.now;
-        seen.facts.computes = Some(TimedFact {
+        let as_of = snapshot.now;
+        snapshot.facts.computes = Some(TimedFact {
             as_of,
             value: ["a", "b"].map(compute).into(),
         });
-        seen.facts.instances = Some(TimedFact {
+        snapshot.facts.instances = Some(TimedFact {
             as_of,
             value: Instances {
                 complete: true,
                 ..Instances::default()
             },
         });
-        seen.facts.rooms = Some(TimedFact {
+        snapshot.facts.rooms = Some(TimedFact {
             as_of,
             value: Rooms::default(),
         });
         let why = "G11 protected: it is listed".to_owned();
-        seen.facts.holds = Some(TimedFact {
+        snapshot.facts.holds = Some(TimedFact {
             as_of,
             value: vec![WouldHold {
                 host: "a".to_owned(),
                 why: vec![why.clone()],
             }],
         });
-        seen.forecast = Arc::new(forecast_region(&seen.facts, seen.now));
-        seen.situation = assess(&seen.facts, seen.now);
+        snapshot.forecast = Arc::new(forecast_region(&snapshot.facts, snapshot.now));
+        snapshot.situation = assess(&snapshot.facts, snapshot.now);
         let held = |host: &str| {
-            let view = ExplanationView::of(&seen, &seen.situation.explain(host)[0]);
+            let view = ExplanationView::of(&snapshot, &snapshot.situation.explain(host)[0]);
             view.room.unwrap().outcome.unwrap().held
         };
         assert_eq!(held("a"), [why]);

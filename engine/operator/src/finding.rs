@@ -42,7 +42,7 @@ pub struct FindingView {
 }
 
 /// The maximum number of hosts that a command names; beyond it, the command takes `--all`, or its comment only counts the others.
-const NAMED: usize = 4;
+const MAX_NAMED_HOSTS: usize = 4;
 
 /// The command that lists the instances that are down.
 const DOWN_LIST: &str = "tachi instance list --down";
@@ -68,7 +68,7 @@ impl FindingView {
             }
             _ => return Some(fix.to_owned()),
         };
-        let is_few = self.subjects.len() <= NAMED;
+        let is_few = self.subjects.len() <= MAX_NAMED_HOSTS;
         let others: Vec<&str> = others.iter().map(|one| name_in_command(one)).collect();
         Some(match (fix.strip_suffix(first.as_str()), is_few) {
             // This command takes several hosts.
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn what_to_type_is_about_all_that_a_finding_is_about() {
+    fn commands_cover_all_subjects_of_a_finding() {
         for (fix, subjects, expected) in [
             ("tachi recovery list", &[][..], "tachi recovery list"),
             ("tachi recovery list", &["a", "b"], "tachi recovery list"),

@@ -23,8 +23,8 @@ pub struct Flags<'a> {
 
 impl<'a> Flags<'a> {
     /// Collects the waiting hosts of a region.
-    pub fn of(seen: &'a SituationView) -> Self {
-        let needs = &seen.needs_person;
+    pub fn of(situation: &'a SituationView) -> Self {
+        let needs = &situation.needs_person;
         let recoveries = needs.recoveries.iter().map(|one| one.host.as_str());
         Self {
             waiting: recoveries

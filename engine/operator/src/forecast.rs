@@ -8,7 +8,7 @@ use tachi_domain::Timestamp;
 use tachi_domain::forecast::{Landing, Outcome, Room, SegmentForecast};
 use tachi_domain::guard::JointLoss;
 use tachi_domain::situation::{
-    Facts, Forecast, Segment, forecast_loss, forecast_region, is_fresh_for_room, landings,
+    Facts, Forecast, Segment, forecast_loss, forecast_region, is_fresh_for_room, possible_destinations,
 };
 use utoipa::ToSchema;
 
@@ -74,7 +74,7 @@ pub struct LandingView {
 impl From<(bool, Landing)> for LandingView {
     fn from((marked, mut one): (bool, Landing)) -> Self {
         let fits = one.not_reckoned.is_none().then_some(one.hosts.len() as u64);
-        one.hosts.truncate(LANDINGS);
+        one.hosts.truncate(MAX_LANDING_HOSTS);
         Self {
             id: one.id.to_string(),
             name: one.name,
@@ -89,7 +89,7 @@ impl From<(bool, Landing)> for LandingView {
 }
 
 /// The maximum number of hosts with capacity that are listed for an instance.
-const LANDINGS: usize = 10;
+const MAX_LANDING_HOSTS: usize = 10;
 
 /// The capacity forecast for a segment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -217,7 +217,7 @@ impl ForecastError {
 }
 
 /// The maximum number of segments that an error message lists.
-const NAMED: usize = 5;
+const MAX_NAMED_SEGMENTS: usize = 5;
 
 fn no_such_segment(name: &str, segments: &[Segment]) -> ForecastError {
     if segments.is_empty() {
@@ -225,8 +225,11 @@ fn no_such_segment(name: &str, segments: &[Segment]) -> ForecastError {
             "no segment is named {name:?}: there is none yet: tachi setup import"
         ));
     }
-    let some = segments.iter().take(NAMED).map(|one| one.name.as_str());
-    let more = match segments.len().saturating_sub(NAMED) {
+    let some = segments
+        .iter()
+        .take(MAX_NAMED_SEGMENTS)
+        .map(|one| one.name.as_str());
+    let more = match segments.len().saturating_sub(MAX_NAMED_SEGMENTS) {
         0 => String::new(),
         more => format!(", and {more} more"),
     };
@@ -271,7 +274,7 @@ impl ForecastView {
         let outcome = (!lose.is_empty()).then(|| forecast_loss(&seen.facts, seen.now, lose));
         let held = GuardAnswers::of(&seen.facts);
         // Without lost hosts, and while the data is stale, this is empty.
-        let landing = landings(&seen.facts, seen.now, lose);
+        let landing = possible_destinations(&seen.facts, seen.now, lose);
         Ok(Self {
             at: Time(seen.now),
             as_of: forecast.as_of.map(Time),
@@ -417,7 +420,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn headroom_is_told_in_a_few_letters() {
+    fn headroom_is_rendered_as_a_table_cell() {
         let told = [(None, true), (Some(0), true), (Some(12), true), (Some(3), false)];
         let told = told.map(|(hosts, exact)| headroom(hosts, exact));
         assert_eq!(told, ["?", "0", "12", "3+"]);

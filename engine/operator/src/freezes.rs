@@ -20,9 +20,9 @@ use tachi_engine::ports::{AuditEntry, AuditSink, FreezeLine, FreezeOutcome, Free
 use crate::actions::ActionError;
 use crate::plain::check_reason;
 use crate::snapshot::{RegionSnapshot, is_alive};
-use crate::when::{lasting, time};
+use crate::when::{duration_text, time};
 
-pub use engine_wait::{LIMIT, WaitResult, wait};
+pub use engine_wait::{ENGINE_WAIT_TIMEOUT, WaitResult, wait};
 pub use target::{FreezeTarget, frozen};
 pub use view::{FreezeView, FrozenView};
 
@@ -30,13 +30,13 @@ pub use view::{FreezeView, FrozenView};
 pub const MAX_UNFORCED_FREEZE: Duration = Duration::from_hours(24);
 
 /// The longest freeze, even with `force`.
-pub const LONGEST: Duration = Duration::from_hours(30 * 24);
+pub const MAX_FREEZE: Duration = Duration::from_hours(30 * 24);
 
 /// The shortest freeze: no work on a host takes less time.
-pub const SHORTEST: Duration = Duration::from_mins(1);
+pub const MIN_FREEZE: Duration = Duration::from_mins(1);
 
 /// The maximum length of the reason in bytes: messages contain it beside other text.
-pub const REASON: usize = 200;
+pub const MAX_REASON_BYTES: usize = 200;
 
 /// The window in which an identical request counts as a retry after a lost answer.
 const REPEAT_WINDOW: Duration = Duration::from_mins(1);
@@ -74,13 +74,13 @@ impl FreezeRequest {
     ///
     /// The duration is out of bounds, or the reason is empty, too long or not one line.
     pub fn validate(self, force: &str) -> Result<Self, InvalidFreeze> {
-        let duration = lasting(self.lasts);
-        if self.lasts < SHORTEST {
+        let duration = duration_text(self.lasts);
+        if self.lasts < MIN_FREEZE {
             return Err(InvalidFreeze::Lasts(format!(
                 "{duration} is too short: the minimum is 1m"
             )));
         }
-        if self.lasts > LONGEST {
+        if self.lasts > MAX_FREEZE {
             return Err(InvalidFreeze::Lasts(format!(
                 "{duration} is too long: the maximum is 30d, and 24h without {force}"
             )));
@@ -94,14 +94,14 @@ impl FreezeRequest {
         if reason.is_empty() {
             return Err(InvalidFreeze::Reason("write why, in one line".to_owned()));
         }
-        check_reason(reason, REASON).map_err(InvalidFreeze::Reason)?;
+        check_reason(reason, MAX_REASON_BYTES).map_err(InvalidFreeze::Reason)?;
         let reason = reason.to_owned();
         Ok(Self { reason, ..self })
     }
 }
 
 /// An operator who freezes or thaws, and the ports for it.
-pub struct FreezeDesk<'a> {
+pub struct FreezeOperator<'a> {
     pub freezes: &'a dyn Freezes,
     /// The audit log, which is written before the freeze is.
     pub audit: &'a dyn AuditSink,
@@ -123,7 +123,7 @@ pub struct InForce {
     pub unaudited: Option<String>,
 }
 
-impl FreezeDesk<'_> {
+impl FreezeOperator<'_> {
     fn entry(&self, action: AuditAction, phase: AuditPhase, host: &str, text: String) -> AuditEntry {
         let mut entry = AuditEntry::new(action, phase, host);
         entry.operator = Some(self.by.clone());
@@ -149,7 +149,7 @@ impl FreezeDesk<'_> {
         ))
     }
 
-    /// Freezes an object that was found in `seen`. Writes nothing if the same operator made the same request a moment ago.
+    /// Freezes an object that was found in `snapshot`. Writes nothing if the same operator made the same request a moment ago.
     ///
     /// # Errors
     ///
@@ -157,21 +157,21 @@ impl FreezeDesk<'_> {
     pub async fn freeze(
         &self,
         what: &FreezeTarget,
-        wish: &FreezeRequest,
-        seen: &RegionSnapshot,
+        freeze_request: &FreezeRequest,
+        snapshot: &RegionSnapshot,
     ) -> Result<InForce, ActionError> {
-        engines_keep_it(seen)?;
+        check_engines(snapshot)?;
         let new = NewFreeze {
             scope: what.scope,
             target: what.target.clone(),
             name: what.name.clone(),
-            lasts: wish.lasts,
+            lasts: freeze_request.lasts,
             by: self.by.clone(),
-            reason: wish.reason.clone(),
-            unless_worse: wish.unless_worse,
+            reason: freeze_request.reason.clone(),
+            unless_worse: freeze_request.unless_worse,
         };
         let listed = self.freezes.freezes().await?;
-        if let Some(line) = listed.into_iter().find(|line| is_said(line, &new)) {
+        if let Some(line) = listed.into_iter().find(|line| is_repeated(line, &new)) {
             return Ok(InForce {
                 line,
                 before: None,
@@ -180,24 +180,24 @@ impl FreezeDesk<'_> {
             });
         }
         let entry = |phase, text| self.entry(AuditAction::Freeze, phase, what.host(), text);
-        let wanted = format!("{what} for {}: {}", lasting(new.lasts), new.reason);
+        let wanted = format!("{what} for {}: {}", duration_text(new.lasts), new.reason);
         self.before(entry(AuditPhase::Intent, wanted), "nothing was frozen")
             .await?;
         let written = self.freezes.freeze(&new).await;
         let mut outcome = entry(AuditPhase::Outcome, String::new());
         outcome.result = Some(match &written {
-            Ok(FreezeOutcome::Begun { .. }) => AuditResult::Ok,
+            Ok(FreezeOutcome::Started { .. }) => AuditResult::Ok,
             Ok(FreezeOutcome::Longer(_)) => AuditResult::Permanent,
             Err(_) => AuditResult::Transient,
         });
         outcome.text = match &written {
-            Ok(FreezeOutcome::Begun { line, .. }) => line.freeze.sentence(),
+            Ok(FreezeOutcome::Started { line, .. }) => line.freeze.sentence(),
             Ok(FreezeOutcome::Longer(line)) => format!("refused: {}", line.freeze.sentence()),
             Err(error) => format!("{error}: {}", error.source),
         };
         let unaudited = self.after(outcome).await;
         match written? {
-            FreezeOutcome::Begun { line, before } => Ok(InForce {
+            FreezeOutcome::Started { line, before } => Ok(InForce {
                 line,
                 before,
                 already: false,
@@ -249,7 +249,7 @@ impl FreezeDesk<'_> {
 }
 
 /// True if the same operator made the same request a moment ago. Both times of a line come from the database's clock.
-fn is_said(line: &FreezeLine, new: &NewFreeze) -> bool {
+fn is_repeated(line: &FreezeLine, new: &NewFreeze) -> bool {
     let freeze = &line.freeze;
     let micros = freeze.until.micros().saturating_sub(line.since.micros());
     let lasts = Duration::from_micros(u64::try_from(micros).unwrap_or(0));
@@ -267,9 +267,9 @@ pub fn render_frozen(
     written: &InForce,
     what: &FreezeTarget,
     waited: &WaitResult,
-    seen: &RegionSnapshot,
+    snapshot: &RegionSnapshot,
 ) -> FrozenView {
-    let unprotected = seen.situation.instances.as_ref().map(|all| {
+    let unprotected = snapshot.situation.instances.as_ref().map(|all| {
         let loses = |protection| {
             matches!(
                 protection,
@@ -283,8 +283,8 @@ pub fn render_frozen(
         })
         .count() as u64
     });
-    let mut notes = silent(seen);
-    notes.extend(headroom::falls(what, seen));
+    let mut notes = silent_engine_warnings(snapshot);
+    notes.extend(headroom::headroom_note(what, snapshot));
     notes.extend(written.unaudited.clone());
     FrozenView {
         freeze: FreezeView::from(&written.line),
@@ -299,34 +299,34 @@ pub fn render_frozen(
 }
 
 fn keeps_freezes(line: &EngineRow) -> bool {
-    line.signature.facts.contains_key(FREEZES_FACT)
+    line.heartbeat.facts.contains_key(FREEZES_FACT)
 }
 
 /// Rejects the freeze if a running engine is too old to observe freezes.
-fn engines_keep_it(seen: &RegionSnapshot) -> Result<(), ActionError> {
-    let engines = seen.tables.engines.iter();
-    let deaf: Vec<String> = engines
-        .filter(|line| is_alive(line, seen.now) && !keeps_freezes(line))
-        .map(|line| format!("{} (version {})", line.signature.name, line.signature.version))
+fn check_engines(snapshot: &RegionSnapshot) -> Result<(), ActionError> {
+    let engines = snapshot.tables.engines.iter();
+    let too_old: Vec<String> = engines
+        .filter(|line| is_alive(line, snapshot.now) && !keeps_freezes(line))
+        .map(|line| format!("{} (version {})", line.heartbeat.name, line.heartbeat.version))
         .collect();
-    if deaf.is_empty() {
+    if too_old.is_empty() {
         return Ok(());
     }
     Err(ActionError::Refused(format!(
         "nothing was frozen: {} would ignore the freeze, because it is older than this program; upgrade every engine first",
-        deaf.join(", ")
+        too_old.join(", ")
     )))
 }
 
 /// Returns warnings about dead engines of an older version that did not deregister. If one of them runs after all, it ignores freezes.
-fn silent(seen: &RegionSnapshot) -> Vec<String> {
-    let engines = seen.tables.engines.iter();
+fn silent_engine_warnings(snapshot: &RegionSnapshot) -> Vec<String> {
+    let engines = snapshot.tables.engines.iter();
     engines
-        .filter(|line| !is_alive(line, seen.now) && !keeps_freezes(line))
+        .filter(|line| !is_alive(line, snapshot.now) && !keeps_freezes(line))
         .map(|line| {
             format!(
                 "engine {} of an older version (last heartbeat {}) ignores freezes: make sure that it is not running",
-                line.signature.name,
+                line.heartbeat.name,
                 time(line.seen_at)
             )
         })

@@ -16,7 +16,7 @@ use tachi_domain::entity::vmove::VmoveStatus;
 use tachi_domain::host_recovery::{ExcludedStart, ReservationEnd, ReservationStep, StartEnd};
 use tachi_domain::recovery::{DISMISSED, Life, RecoveryKind, StepKind, Task};
 use tachi_domain::{RecoveryId, Reporter, Timestamp};
-use tachi_engine::ports::operator::{MoveCounts, RecoveryHistory, RecoverySummary, StepLine, StoryMove};
+use tachi_engine::ports::operator::{HistoryMove, MoveCounts, RecoveryHistory, RecoverySummary, StepLine};
 use utoipa::ToSchema;
 
 use crate::downtime::{DowntimeView, rounded};
@@ -88,8 +88,8 @@ pub fn progress_of(kind: RecoveryKind, counts: impl Into<MovesView>) -> Option<S
 }
 
 /// Parses the head of the stored state. Other versions may store it in another form; only displays depend on it.
-fn head(story: &RecoveryHistory) -> Value {
-    let state = story.state.as_deref();
+fn head(history: &RecoveryHistory) -> Value {
+    let state = history.state.as_deref();
     state
         .and_then(|state| serde_json::from_str(state).ok())
         .unwrap_or(Value::Null)
@@ -116,10 +116,10 @@ fn to_be_moved(counts: MoveCounts) -> String {
 }
 
 /// Describes the next event that the recovery needs to continue.
-fn waits_for(story: &RecoveryHistory) -> String {
-    let summary = &story.summary;
-    let head = head(story);
-    if let (Life::Closed, Some(later)) = (summary.life, story.later) {
+fn waits_for(history: &RecoveryHistory) -> String {
+    let summary = &history.summary;
+    let head = head(history);
+    if let (Life::Closed, Some(later)) = (summary.life, history.later) {
         return format!("nothing: it has ended, and `tachi recovery show {later}` is a later attempt");
     }
     match summary.life {
@@ -162,16 +162,16 @@ fn waits_for(story: &RecoveryHistory) -> String {
         return "an engine to claim it".into();
     }
     if let Some(wait) = summary.wait.as_ref().filter(|wait| wait.what.is_held()) {
-        let mut ways = waits::to_end_recovery(summary);
-        let confirmable = ways.iter().any(|way| way.contains(" confirm-off "));
+        let mut commands = waits::to_end_recovery(summary);
+        let confirmable = commands.iter().any(|way| way.contains(" confirm-off "));
         if summary.kind == RecoveryKind::Host && stage(&head).as_deref() == Some("fencing") && !confirmable {
             let host = &summary.host;
-            ways.push(format!("tachi recovery confirm-off {host} --reason ..."));
+            commands.push(format!("tachi recovery confirm-off {host} --reason ..."));
         }
         return format!(
             "an operator, because {}: `{}`",
             WaitView::from(wait).about(),
-            ways.join("`, or `")
+            commands.join("`, or `")
         );
     }
     match (summary.kind, stage(&head).as_deref()) {
@@ -189,17 +189,17 @@ fn waits_for(story: &RecoveryHistory) -> String {
 
 /// A stored move and its parsed state.
 struct StoredMove<'a> {
-    one: &'a StoryMove,
+    one: &'a HistoryMove,
     state: Value,
 }
 
 /// Returns the stored moves by the ids of their vmoves.
-fn stored_moves(story: &RecoveryHistory) -> BTreeMap<&str, StoredMove<'_>> {
+fn stored_moves(history: &RecoveryHistory) -> BTreeMap<&str, StoredMove<'_>> {
     let read = |one| StoredMove {
         one,
         state: serde_json::from_str(&one.state).unwrap_or(Value::Null),
     };
-    let moves = story.moves.iter();
+    let moves = history.moves.iter();
     moves.map(|one| (one.vmove.as_str(), read(one))).collect()
 }
 
@@ -217,7 +217,7 @@ fn since_report(summary: &RecoverySummary, at: Timestamp) -> Duration {
 }
 
 /// Returns when an excluded instance was started after its host's return; its move ended as ignored long before.
-fn started_at(story: &RecoveryHistory, one: &Vmove, stored: &StoredMove<'_>) -> Option<Timestamp> {
+fn started_at(history: &RecoveryHistory, one: &Vmove, stored: &StoredMove<'_>) -> Option<Timestamp> {
     let start = stored.state.get("start").cloned().unwrap_or(Value::Null);
     let start: ExcludedStart = serde_json::from_value(start).ok()?;
     if start.end != Some(StartEnd::Started) {
@@ -228,22 +228,22 @@ fn started_at(story: &RecoveryHistory, one: &Vmove, stored: &StoredMove<'_>) -> 
             && step.kind == StepKind::Outcome.as_str()
             && step.server.as_deref() == Some(one.instance_uuid.as_str())
     };
-    Some(story.steps.iter().rfind(end)?.at)
+    Some(history.steps.iter().rfind(end)?.at)
 }
 
 /// Returns the downtime of the instance of a recovery without moves: it was restarted, or moved by a cold migration.
-fn down_until_restart(story: &RecoveryHistory) -> Option<Duration> {
-    let summary = &story.summary;
-    let is_active = head(story).get("active").and_then(Value::as_bool) == Some(true);
+fn down_until_restart(history: &RecoveryHistory) -> Option<Duration> {
+    let summary = &history.summary;
+    let is_active = head(history).get("active").and_then(Value::as_bool) == Some(true);
     if summary.kind != RecoveryKind::Vm
         || summary.status != NotificationStatus::Finished.as_str()
         || !is_active
-        || !story.vmoves.is_empty()
+        || !history.vmoves.is_empty()
     {
         return None;
     }
     let outcome = |step: &&StepLine| step.kind == StepKind::Outcome.as_str();
-    Some(since_report(summary, story.steps.iter().rfind(outcome)?.at))
+    Some(since_report(summary, history.steps.iter().rfind(outcome)?.at))
 }
 
 /// The part of a stored reservation that displays need; other versions may store the rest in another form.
@@ -255,11 +255,11 @@ struct StoredReservation {
 }
 
 /// Returns the names of the reserved hosts that the recovery has used up, while the segment has no other one in reserve.
-fn used_reserve(story: &RecoveryHistory) -> Vec<String> {
-    if story.has_reserve {
+fn used_reserve(history: &RecoveryHistory) -> Vec<String> {
+    if history.has_reserve {
         return Vec::new();
     }
-    let hosts = head(story).pointer("/reserve/hosts").cloned();
+    let hosts = head(history).pointer("/reserve/hosts").cloned();
     let hosts: Vec<StoredReservation> = hosts
         .and_then(|hosts| serde_json::from_value(hosts).ok())
         .unwrap_or_default();
@@ -269,14 +269,14 @@ fn used_reserve(story: &RecoveryHistory) -> Vec<String> {
     hosts.into_iter().filter(is_used).map(|one| one.name).collect()
 }
 
-fn instance(story: &RecoveryHistory, one: &Vmove, stored: Option<&StoredMove<'_>>) -> InstanceView {
+fn instance(history: &RecoveryHistory, one: &Vmove, stored: Option<&StoredMove<'_>>) -> InstanceView {
     let state = |key: &str| stored.and_then(|stored| stored.state.get(key));
     // An instance that an operator has dealt with waits for nothing.
     let wait = stored.filter(|stored| stored.one.seen_to.is_none());
     let wait = wait.and_then(|stored| stored.one.wait.as_ref());
-    let of_row = InstanceView::of(&story.summary, one);
-    let started = stored.and_then(|stored| started_at(story, one, stored));
-    let of_start = || Some(rounded(since_report(&story.summary, started?).as_secs_f64()));
+    let of_row = InstanceView::of(&history.summary, one);
+    let started = stored.and_then(|stored| started_at(history, one, stored));
+    let of_start = || Some(rounded(since_report(&history.summary, started?).as_secs_f64()));
     InstanceView {
         down_seconds: of_row.down_seconds.or_else(of_start),
         over_at: started.map(Time).or(of_row.over_at),
@@ -285,7 +285,7 @@ fn instance(story: &RecoveryHistory, one: &Vmove, stored: Option<&StoredMove<'_>
         failures: state("failures").and_then(Value::as_u64),
         waits: wait.map(WaitView::from),
         commands: wait.map_or_else(Vec::new, |wait| {
-            waits::of_move(wait, &one.instance_uuid, story.summary.id)
+            waits::of_move(wait, &one.instance_uuid, history.summary.id)
         }),
         seen_to: stored.and_then(|stored| stored.one.seen_to.clone()),
         ..of_row
@@ -464,8 +464,8 @@ pub struct InstanceView {
 }
 
 impl From<&RecoveryHistory> for RecoveryHistoryView {
-    fn from(story: &RecoveryHistory) -> Self {
-        let stored = stored_moves(story);
+    fn from(history: &RecoveryHistory) -> Self {
+        let stored = stored_moves(history);
         let marked = |one: &Vmove| {
             stored
                 .get(one.id.to_string().as_str())?
@@ -473,49 +473,49 @@ impl From<&RecoveryHistory> for RecoveryHistoryView {
                 .get("tagged")?
                 .as_bool()
         };
-        let lasted: Vec<_> = story
+        let lasted: Vec<_> = history
             .vmoves
             .iter()
             .filter_map(|one| {
-                let start = || started_at(story, one, stored.get(one.id.to_string().as_str())?);
-                let of_start = || Some(since_report(&story.summary, start()?));
-                let lasted = down(&story.summary, one).or_else(of_start)?;
+                let start = || started_at(history, one, stored.get(one.id.to_string().as_str())?);
+                let of_start = || Some(since_report(&history.summary, start()?));
+                let lasted = down(&history.summary, one).or_else(of_start)?;
                 Some((marked(one) == Some(true), lasted))
             })
-            .chain(down_until_restart(story).map(|lasted| (false, lasted)))
+            .chain(down_until_restart(history).map(|lasted| (false, lasted)))
             .collect();
         Self {
-            summary: RecoveryView::from(&story.summary),
-            claim: story.epoch,
+            summary: RecoveryView::from(&history.summary),
+            claim: history.epoch,
             downtime: DowntimeView::of(&lasted),
-            elapsed_seconds: story.elapsed.millis() / 1_000,
-            waits_for: waits_for(story),
-            reported: story.notification.as_ref().map(|one| ReportedView {
+            elapsed_seconds: history.elapsed.millis() / 1_000,
+            waits_for: waits_for(history),
+            reported: history.notification.as_ref().map(|one| ReportedView {
                 kind: one.kind,
                 generated_at: Time(one.generated_time),
                 payload: one.payload.clone(),
             }),
-            reporters: story.reporters.clone(),
-            word: story.word.as_ref().map(|(word, by, at)| WordView {
+            reporters: history.reporters.clone(),
+            word: history.word.as_ref().map(|(word, by, at)| WordView {
                 word: word.clone(),
                 by: by.clone(),
                 at: Time(*at),
             }),
-            words: words(&story.steps, story.word.as_ref()),
-            instance_words: InstanceWordView::all(&story.move_words, &story.steps),
-            state: head(story),
-            steps: story.steps.iter().map(StepView::from).collect(),
+            words: words(&history.steps, history.word.as_ref()),
+            instance_words: InstanceWordView::all(&history.move_words, &history.steps),
+            state: head(history),
+            steps: history.steps.iter().map(StepView::from).collect(),
             proofs: (1..)
-                .zip(&story.proofs)
+                .zip(&history.proofs)
                 .map(|(number, line)| ProofView::of(number, line))
                 .collect(),
-            instances: story
+            instances: history
                 .vmoves
                 .iter()
-                .map(|one| instance(story, one, stored.get(one.id.to_string().as_str())))
+                .map(|one| instance(history, one, stored.get(one.id.to_string().as_str())))
                 .collect(),
-            later: story.later,
-            reserve_used: used_reserve(story),
+            later: history.later,
+            reserve_used: used_reserve(history),
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::schema;
 use crate::situation::CountsView;
 use crate::snapshot::RegionSnapshot;
 use crate::waits::WaitView;
-use crate::when::{Time, age, ago, lasting};
+use crate::when::{Time, age, ago, duration_text};
 
 /// A fence device of a host, and its last test.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -48,15 +48,15 @@ impl LevelView {
     }
 
     /// Returns the devices of one host, in the order in which they are tried.
-    pub(crate) fn of(seen: &RegionSnapshot, host: &str) -> Vec<Self> {
-        let mut all: Vec<_> = seen.tests.iter().filter(|test| test.host == host).collect();
+    pub(crate) fn of(snapshot: &RegionSnapshot, host: &str) -> Vec<Self> {
+        let mut all: Vec<_> = snapshot.tests.iter().filter(|test| test.host == host).collect();
         all.sort_by_key(|test| (test.level, &test.target));
         all.into_iter()
             .map(|test| Self {
                 level: test.level,
                 device: test.target.clone(),
                 tested_at: Time(test.as_of),
-                good: test.is_good(seen.now),
+                good: test.is_good(snapshot.now),
                 power: test.power,
                 fault: test.fault.clone(),
             })
@@ -114,15 +114,15 @@ impl EvidenceView {
     }
 
     /// Collects the evidence on one host.
-    pub(crate) fn of(seen: &RegionSnapshot, host: &str) -> Self {
-        let judged = seen.situation.hosts.iter().find(|one| one.name == host);
-        let mut services = seen.facts.computes.iter().flat_map(|known| &known.value);
+    pub(crate) fn of(snapshot: &RegionSnapshot, host: &str) -> Self {
+        let judged = snapshot.situation.hosts.iter().find(|one| one.name == host);
+        let mut services = snapshot.facts.computes.iter().flat_map(|known| &known.value);
         let counts = judged.and_then(|one| one.counts).map(CountsView::from);
         Self {
             up: judged.and_then(|one| one.up),
             since: services.find(|one| one.host == host).map(|one| Time(one.since)),
             instances: counts.map(|counts| counts.included() + counts.not_meant),
-            levels: LevelView::of(seen, host),
+            levels: LevelView::of(snapshot, host),
         }
     }
 }
@@ -166,7 +166,7 @@ impl DiskView {
             }
             (DiskPlace::Local, LocalDisk::Wait(time)) => format!(
                 "on this host alone: if the host fails, it waits {} for the host and is then evacuated without this disk",
-                lasting(time)
+                duration_text(time)
             ),
             (DiskPlace::Local, LocalDisk::Leave) => {
                 "on this host alone: if the host fails, it stays there until the host has returned".to_owned()
@@ -209,9 +209,9 @@ pub struct HostedView {
 
 impl HostedView {
     /// Returns the instances on one host; `None` if no engine has listed them yet.
-    pub(crate) fn on(seen: &RegionSnapshot, host: &str) -> Option<Vec<Self>> {
-        let all = seen.situation.instances.as_ref()?;
-        let of_host: BTreeSet<FindingCode> = seen
+    pub(crate) fn on(snapshot: &RegionSnapshot, host: &str) -> Option<Vec<Self>> {
+        let all = snapshot.situation.instances.as_ref()?;
+        let of_host: BTreeSet<FindingCode> = snapshot
             .situation
             .hosts
             .iter()
@@ -220,7 +220,7 @@ impl HostedView {
             .collect();
         let here = all.iter().filter(|one| *one.host == *host);
         let view = here.map(|one| {
-            let waiting = seen.waiting().find(|line| line.server == one.id);
+            let waiting = snapshot.waiting().find(|line| line.server == one.id);
             Self {
                 id: one.id.to_string(),
                 name: one.name.to_string(),

@@ -69,8 +69,8 @@ mod tests {
 
     #[test]
     fn only_a_recovery_that_goes_on_by_itself_brings_instances_back() {
-        let seen = fine();
-        let mut view = SituationView::from(&seen);
+        let snapshot = fine();
+        let mut view = SituationView::from(&snapshot);
         let host = view.hosts[0].name.clone();
         view.hosts[0].instances = Some(CountsView {
             protected: 0,

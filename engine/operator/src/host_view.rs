@@ -50,16 +50,16 @@ pub struct LevelSeenView {
 
 impl HostView {
     /// Assesses every host.
-    pub fn all(seen: &RegionSnapshot) -> Vec<Self> {
+    pub fn all(snapshot: &RegionSnapshot) -> Vec<Self> {
         let mut levels: BTreeMap<&str, BTreeMap<u32, bool>> = BTreeMap::new();
-        for test in &seen.tests {
+        for test in &snapshot.tests {
             let of_host = levels.entry(&test.host).or_default();
             // One failing device fails its level: only together do the devices cut off the host.
-            *of_host.entry(test.level).or_insert(true) &= test.is_good(seen.now);
+            *of_host.entry(test.level).or_insert(true) &= test.is_good(snapshot.now);
         }
         let mut view =
             |host: &HostSituation| Self::of(host, levels.remove(host.name.as_str()).unwrap_or_default());
-        seen.situation.hosts.iter().map(&mut view).collect()
+        snapshot.situation.hosts.iter().map(&mut view).collect()
     }
 
     fn of(host: &HostSituation, levels: BTreeMap<u32, bool>) -> Self {

@@ -11,16 +11,16 @@ use tachi_engine::ports::{AuditEntry, AuditSink, JournalError, Monitors, Operato
 use utoipa::ToSchema;
 
 use crate::actions::ActionError;
-use crate::matching;
 use crate::plain::plain;
 use crate::schema;
+use crate::search;
 use crate::when::Time;
 
 /// The window in seconds in which an identical request counts as a retry after a lost answer.
 const REPEAT_WINDOW_SECONDS: u64 = 60;
 
 /// The number of the host's latest recoveries that are searched for an identical request.
-const LOOKED_AT: u64 = 5;
+const MAX_RECENT_RECOVERIES: u64 = 5;
 
 /// A reporter whose claims Nova has contradicted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -106,9 +106,9 @@ pub struct Done<T> {
 }
 
 /// An operator, and the ports for the actions.
-pub struct Upkeep<'a> {
+pub struct MaintenanceOperator<'a> {
     /// The recoveries and reporters.
-    pub desk: &'a dyn OperatorJournal,
+    pub operator_journal: &'a dyn OperatorJournal,
     /// The registry of monitors.
     pub monitors: &'a dyn Monitors,
     /// The audit log, which is written before the action.
@@ -119,14 +119,14 @@ pub struct Upkeep<'a> {
     pub request: Option<String>,
 }
 
-impl Upkeep<'_> {
+impl MaintenanceOperator<'_> {
     /// Releases a reporter from quarantine, given its number or the host that it is bound to.
     ///
     /// # Errors
     ///
     /// No such reporter is quarantined, the audit log cannot be written, or the database failed.
     pub async fn unmute(&self, wanted: &str) -> Result<Done<LiftedView>, ActionError> {
-        let all = self.desk.muted_reporters().await?;
+        let all = self.operator_journal.muted_reporters().await?;
         let found = reporter(&all, wanted)?.ok_or_else(|| {
             ActionError::Unknown(format!(
                 "no reporter {} is muted: it was unmuted, or never muted; see tachi monitor list --muted",
@@ -137,7 +137,7 @@ impl Upkeep<'_> {
         entry.reporter = Some(found.reporter.to_string());
         self.intend(entry.clone(), "unmutes it", "nothing was unmuted")
             .await?;
-        let lifted = self.desk.unmute_reporter(found.number).await;
+        let lifted = self.operator_journal.unmute_reporter(found.number).await;
         let (result, text) = match &lifted {
             Ok(Some(one)) => (
                 AuditResult::Ok,
@@ -180,7 +180,7 @@ impl Upkeep<'_> {
         let known = self.monitors.monitors().await?;
         if !known
             .iter()
-            .any(|one| one.said.host == host && one.said.kind == kind)
+            .any(|one| one.heartbeat.host == host && one.heartbeat.kind == kind)
         {
             return Err(unknown());
         }
@@ -217,10 +217,10 @@ impl Upkeep<'_> {
     /// Known facts block it, the audit log cannot be written, or the database failed.
     pub async fn retry(&self, id: RecoveryId, now: Timestamp) -> Result<Done<RetriedView>, ActionError> {
         let unknown = || ActionError::Unknown(format!("no recovery has the id {id}"));
-        let story = self.desk.story(id).await?.ok_or_else(unknown)?;
-        let mut entry = AuditEntry::new(AuditAction::Word, AuditPhase::Intent, &story.summary.host);
+        let history = self.operator_journal.history(id).await?.ok_or_else(unknown)?;
+        let mut entry = AuditEntry::new(AuditAction::Word, AuditPhase::Intent, &history.summary.host);
         entry.recovery = Some(id.to_string());
-        if let Some(view) = self.begun_by_us(id, &story.summary.host, now).await? {
+        if let Some(view) = self.earlier_attempt(id, &history.summary.host, now).await? {
             return Ok(Done {
                 view,
                 unaudited: None,
@@ -228,10 +228,10 @@ impl Upkeep<'_> {
         }
         self.intend(entry.clone(), "another attempt", "nothing was started")
             .await?;
-        let retried = self.desk.retry(id, &self.by).await;
+        let retried = self.operator_journal.retry(id, &self.by).await;
         let refused = |why: String| ActionError::Refused(format!("no new attempt: {why}"));
         let outcome = match retried {
-            Ok(RetryOutcome::Begun {
+            Ok(RetryOutcome::Started {
                 recovery,
                 notification,
             }) => Ok((recovery, notification)),
@@ -265,7 +265,7 @@ impl Upkeep<'_> {
     }
 
     /// Finds the attempt at this recovery that the same operator started a moment ago.
-    async fn begun_by_us(
+    async fn earlier_attempt(
         &self,
         id: RecoveryId,
         host: &str,
@@ -274,17 +274,17 @@ impl Upkeep<'_> {
         let filter = RecoveryFilter {
             closed: true,
             host: Some(host.to_owned()),
-            limit: Some(LOOKED_AT),
+            limit: Some(MAX_RECENT_RECOVERIES),
             ..RecoveryFilter::default()
         };
         let wanted = attempt(id, &self.by);
-        for row in self.desk.find_recoveries(&filter).await? {
+        for row in self.operator_journal.find_recoveries(&filter).await? {
             let age = now.micros_since(row.opened_at).unsigned_abs() / 1_000_000;
             if age >= REPEAT_WINDOW_SECONDS {
                 continue;
             }
-            let story = self.desk.story(row.id).await?;
-            if story.is_some_and(|story| story.steps.iter().any(|step| step.text == wanted)) {
+            let history = self.operator_journal.history(row.id).await?;
+            if history.is_some_and(|history| history.steps.iter().any(|step| step.text == wanted)) {
                 return Ok(Some(RetriedView {
                     recovery: row.id,
                     notification: row.notification,
@@ -351,7 +351,7 @@ fn reporter<'a>(listed: &'a [MutedReporter], wanted: &str) -> Result<Option<&'a 
         let each = found
             .iter()
             .map(|one| format!("{} {}", one.number, plain(&one.reporter.to_string())));
-        return Err(ActionError::Ambiguous(matching::could_be(
+        return Err(ActionError::Ambiguous(search::several_matches(
             wanted,
             "reporters",
             each,

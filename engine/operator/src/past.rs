@@ -11,7 +11,7 @@ use tachi_domain::entity::notification::{NotificationStatus, NotificationType};
 use tachi_domain::recovery::DISMISSED;
 use tachi_domain::{NotificationId, RecoveryId, Timestamp};
 use tachi_engine::ports::engine_registry::EngineRow;
-use tachi_engine::ports::freezes::REMEMBERED;
+use tachi_engine::ports::freezes::ENDED_FREEZE_RETENTION;
 use tachi_engine::ports::past::{MAX_ITEMS, Past, PastFreeze, PastRecovery, PastRefusals, PastReport, Span};
 use tachi_engine::ports::refusals::RETENTION;
 use utoipa::ToSchema;
@@ -23,7 +23,7 @@ use crate::step_text::WordView;
 use crate::when::{Time, time};
 
 /// The longest time span of one query: it is meant for incidents.
-pub const LONGEST: Duration = Duration::from_hours(24);
+pub const MAX_SPAN: Duration = Duration::from_hours(24);
 
 /// The beginning of the message when nothing is stored about a host. It tells this 404 from that of an API too old for the query.
 pub const NOTHING: &str = "Nothing is kept of a host";
@@ -165,7 +165,7 @@ impl PastView {
     /// Builds the view of a host's history.
     pub fn of(past: &Past, span: Span) -> Self {
         let engines = past.engines.iter();
-        let engines = engines.filter(|line| line.signature.started_at <= span.to);
+        let engines = engines.filter(|line| line.heartbeat.started_at <= span.to);
         let engines: Vec<_> = engines.map(|line| engine(line, span)).collect();
         Self {
             host: past.host.clone(),
@@ -189,8 +189,8 @@ impl PastView {
 
 fn engine(line: &EngineRow, span: Span) -> PastEngineView {
     PastEngineView {
-        name: line.signature.name.clone(),
-        started_at: Time(line.signature.started_at),
+        name: line.heartbeat.name.clone(),
+        started_at: Time(line.heartbeat.started_at),
         signed_since: line.seen_at >= span.from,
     }
 }
@@ -207,7 +207,7 @@ fn report(one: &PastReport, past: &Past) -> PastReportView {
         payload: notification.payload.clone(),
         reporter: notification.reporter.as_deref().map(ToString::to_string),
         status: notification.status.to_string(),
-        came_of_it: came_of(one, recovery),
+        came_of_it: result_of(one, recovery),
         recovery: one.recovery,
     }
 }
@@ -225,7 +225,7 @@ fn refusal(one: &PastRefusals) -> PastRefusalView {
 }
 
 /// Returns the result of a report, as it is now.
-fn came_of(one: &PastReport, recovery: Option<&PastRecovery>) -> String {
+fn result_of(one: &PastReport, recovery: Option<&PastRecovery>) -> String {
     let notification = &one.notification;
     let why = notification.message.as_deref();
     let render = |word: &str| why.map_or_else(|| word.to_owned(), |why| format!("{word}: {why}"));
@@ -314,7 +314,9 @@ fn unknown(past: &Past, span: Span, engines: &[PastEngineView]) -> Vec<String> {
             "when it was removed from its segment, if it ever was in one; it is not registered: {audit} has that"
         ),
     });
-    if past.read_at.micros_since(span.from) > i64::try_from(REMEMBERED.as_micros()).unwrap_or(i64::MAX) {
+    if past.read_at.micros_since(span.from)
+        > i64::try_from(ENDED_FREEZE_RETENTION.as_micros()).unwrap_or(i64::MAX)
+    {
         all.push("freezes that ended more than 30 days ago".to_owned());
     }
     let wrote = past.recoveries.iter().any(|one| !one.steps.is_empty());

@@ -87,7 +87,7 @@ mod tests {
     use super::readings;
 
     #[test]
-    fn what_devices_said_is_told_in_lines_and_never_as_it_is_kept() {
+    fn device_readings_are_rendered_one_per_line() {
         let said = json!([{"asked_ms": 31, "said": "off", "answered_at_us": 1_700_000_000_000_000_i64}]);
         let kept = json!({"sentence": "a is off: bmc said so", "detail": {"level": 2, "readings": said}});
         let told = [

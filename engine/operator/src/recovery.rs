@@ -25,8 +25,8 @@ pub fn state(word: &str) -> Option<RecoveryState> {
     if !STATES.contains(&word) {
         return None;
     }
-    let life = || Life::from_word(word).map(RecoveryState::Life);
-    let status = || NotificationStatus::from_word(word).map(RecoveryState::Status);
+    let life = || Life::from_value(word).map(RecoveryState::Life);
+    let status = || NotificationStatus::from_value(word).map(RecoveryState::Status);
     match word {
         "held" => Some(RecoveryState::Held),
         DISMISSED => Some(RecoveryState::Dismissed),

@@ -32,7 +32,7 @@ pub struct RecoveryReport<'a> {
     /// The instances that are not as they were before, with the commands to type.
     pub left: Vec<Left<'a>>,
     /// The actions of operators.
-    pub said: Vec<SaidWord<'a>>,
+    pub said: Vec<ReportedAction<'a>>,
     /// The version of the program that made the report.
     pub tachi: &'static str,
     pub recovery: &'a RecoveryHistoryView,
@@ -66,7 +66,7 @@ pub struct Left<'a> {
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct SaidWord<'a> {
+pub struct ReportedAction<'a> {
     /// The operator, with the reason in parentheses if one was given.
     pub by: &'a str,
     /// The action as it is stored, with the instance if it is about one.
@@ -91,15 +91,15 @@ struct Markdown<'a> {
 
 impl<'a> RecoveryReport<'a> {
     /// Makes the report of a recovery.
-    pub fn of(story: &'a RecoveryHistoryView) -> Self {
+    pub fn of(history: &'a RecoveryHistoryView) -> Self {
         Self {
-            title: title(story),
-            sentence: sentence(story),
-            moments: moments(story),
-            left: left_to_do(story),
-            said: operator_actions(story),
+            title: title(history),
+            sentence: sentence(history),
+            moments: moments(history),
+            left: left_to_do(history),
+            said: operator_actions(history),
             tachi: env!("CARGO_PKG_VERSION"),
-            recovery: story,
+            recovery: history,
         }
     }
 
@@ -259,8 +259,8 @@ fn flatten(path: &str, value: &Value, lines: &mut Vec<(String, String)>) {
     }
 }
 
-fn title(story: &RecoveryHistoryView) -> String {
-    let summary = &story.summary;
+fn title(history: &RecoveryHistoryView) -> String {
+    let summary = &history.summary;
     let what = match summary.kind {
         RecoveryKind::Host => format!("Host {}", summary.host),
         RecoveryKind::Vm => format!("An instance on {}", summary.host),
@@ -276,11 +276,11 @@ fn title(story: &RecoveryHistoryView) -> String {
     )
 }
 
-fn sentence(story: &RecoveryHistoryView) -> String {
-    let summary = &story.summary;
+fn sentence(history: &RecoveryHistoryView) -> String {
+    let summary = &history.summary;
     let mut moves = summary.moves;
     // An excluded instance that was started after its host's return is back.
-    let started = story.instances.iter().filter(|one| is_started(one)).count();
+    let started = history.instances.iter().filter(|one| is_started(one)).count();
     let started = u64::try_from(started).unwrap_or_default().min(moves.ignored);
     (moves.succeeded, moves.ignored) = (moves.succeeded + started, moves.ignored - started);
     let mut text = match (moves.total, summary.kind, moves.succeeded == moves.total) {
@@ -307,12 +307,16 @@ fn sentence(story: &RecoveryHistoryView) -> String {
         (total, _, false) => format!("{} of {total} instances are back", moves.succeeded),
     };
     if moves.total > 0 {
-        if let Some(last) = story.downtime.all.last {
+        if let Some(last) = history.downtime.all.last {
             // Writing to a string cannot fail.
             let _ = write!(text, ", the last {last:.1} s after the first report");
         }
-        let waiting = story.instances.iter().filter(|one| needs_person(one)).count();
-        let seen_to = story.instances.iter().filter(|one| one.seen_to.is_some()).count();
+        let waiting = history.instances.iter().filter(|one| needs_person(one)).count();
+        let seen_to = history
+            .instances
+            .iter()
+            .filter(|one| one.seen_to.is_some())
+            .count();
         for (count, words) in [
             (waiting, "waiting for an operator"),
             (seen_to, "acknowledged by an operator"),
@@ -347,8 +351,8 @@ fn needs_person(one: &InstanceView) -> bool {
     waits || (one.status == Some(VmoveStatus::Failed) && one.waits.is_none() && one.seen_to.is_none())
 }
 
-fn moments(story: &RecoveryHistoryView) -> Vec<Milestone> {
-    let summary = &story.summary;
+fn moments(history: &RecoveryHistoryView) -> Vec<Milestone> {
+    let summary = &history.summary;
     let opened = summary.opened_at.0;
     let first = summary.first_reported_at.map_or(opened, |first| first.0);
     let moment = |what, at: Option<Time>, by: String| Milestone {
@@ -357,7 +361,7 @@ fn moments(story: &RecoveryHistoryView) -> Vec<Milestone> {
         after: at.map(|at| seconds_since(at.0, first)),
         by,
     };
-    let reporters: Vec<String> = story.reporters.iter().map(ToString::to_string).collect();
+    let reporters: Vec<String> = history.reporters.iter().map(ToString::to_string).collect();
     let is_repeated = first < opened;
     let mut all = vec![
         moment(
@@ -366,7 +370,7 @@ fn moments(story: &RecoveryHistoryView) -> Vec<Milestone> {
             } else {
                 "noticed, by the report"
             },
-            story.reported.as_ref().map(|one| one.generated_at),
+            history.reported.as_ref().map(|one| one.generated_at),
             reporters.join("; "),
         ),
         moment("recovery opened", Some(summary.opened_at), String::new()),
@@ -384,12 +388,12 @@ fn moments(story: &RecoveryHistoryView) -> Vec<Milestone> {
     if summary.kind != RecoveryKind::Host {
         return all;
     }
-    let proof = story.proofs.first();
+    let proof = history.proofs.first();
     let from = proof.map_or_else(String::new, |proof| {
         format!("{}, read by {}", proof.from, proof.by)
     });
     all.push(moment("confirmed off", proof.map(|proof| proof.at), from));
-    let disabled = story
+    let disabled = history
         .steps
         .iter()
         .find(|step| step.task == Task::DisableService.name() && step.kind == "outcome");
@@ -398,7 +402,7 @@ fn moments(story: &RecoveryHistoryView) -> Vec<Milestone> {
         disabled.map(|step| step.at),
         String::new(),
     ));
-    let back = story
+    let back = history
         .instances
         .iter()
         .filter(|one| one.status == Some(VmoveStatus::Succeeded) || is_started(one));
@@ -427,9 +431,9 @@ fn seconds_since(at: Timestamp, opened: Timestamp) -> f64 {
 }
 
 /// Returns the instances that are not as they were before. Once there is a later attempt, that has their commands.
-fn left_to_do(story: &RecoveryHistoryView) -> Vec<Left<'_>> {
-    let mut all: Vec<Left<'_>> = story.instances.iter().filter_map(left).collect();
-    if story.later.is_some() {
+fn left_to_do(history: &RecoveryHistoryView) -> Vec<Left<'_>> {
+    let mut all: Vec<Left<'_>> = history.instances.iter().filter_map(left).collect();
+    if history.later.is_some() {
         for one in &mut all {
             one.commands = &[];
         }
@@ -462,31 +466,31 @@ fn left(one: &InstanceView) -> Option<Left<'_>> {
     })
 }
 
-fn operator_actions(story: &RecoveryHistoryView) -> Vec<SaidWord<'_>> {
+fn operator_actions(history: &RecoveryHistoryView) -> Vec<ReportedAction<'_>> {
     // Older versions return the last action only.
-    let last = story.word.iter().filter(|_| story.words.is_empty());
-    let of_recovery = story.words.iter().chain(last).map(|said| SaidWord {
+    let last = history.word.iter().filter(|_| history.words.is_empty());
+    let of_recovery = history.words.iter().chain(last).map(|said| ReportedAction {
         by: &said.by,
         word: said.word.clone(),
         at: Some(said.at),
     });
     let name = |id: &str| {
-        let found = story.instances.iter().find(|one| one.id == id);
+        let found = history.instances.iter().find(|one| one.id == id);
         found.map_or_else(|| id.to_owned(), |one| format!("{} ({id})", one.name))
     };
-    let of_instances = story.instance_words.iter().map(|said| {
+    let of_instances = history.instance_words.iter().map(|said| {
         let on = said
             .on
             .as_deref()
             .map_or_else(String::new, |host| format!(" on {host}"));
-        SaidWord {
+        ReportedAction {
             by: &said.by,
             word: format!("{}{on} of {}", said.word, name(&said.instance)),
             at: None,
         }
     });
-    let seen_to = story.instances.iter().filter_map(|one| {
-        Some(SaidWord {
+    let seen_to = history.instances.iter().filter_map(|one| {
+        Some(ReportedAction {
             by: one.seen_to.as_deref()?,
             word: format!("acknowledged {} ({})", one.name, one.id),
             at: None,

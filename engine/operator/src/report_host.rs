@@ -19,13 +19,13 @@ use tachi_engine::ports::{
 use utoipa::ToSchema;
 
 use crate::actions::ActionError;
-use crate::matching::{best_matches, could_be, nothing_is};
 use crate::plain::plain;
+use crate::search::{best_matches, no_match, several_matches};
 use crate::snapshot::RegionSnapshot;
 use crate::when::ago;
 
 /// The number of the host's latest recoveries that are searched for the one that the report started.
-const LOOKED_AT: u64 = 5;
+const MAX_RECENT_RECOVERIES: u64 = 5;
 
 /// A preview of the consequences of reporting that a host has failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -65,9 +65,13 @@ pub struct FailedView {
 /// # Errors
 ///
 /// There is no match, there are several, or the database failed.
-pub async fn named(desk: &dyn OperatorJournal, wanted: &str) -> Result<HostView, ActionError> {
+pub async fn named(operator_journal: &dyn OperatorJournal, wanted: &str) -> Result<HostView, ActionError> {
     let wanted = wanted.trim();
-    let hosts = desk.region().await?.into_iter().flat_map(|view| view.hosts);
+    let hosts = operator_journal
+        .region()
+        .await?
+        .into_iter()
+        .flat_map(|view| view.hosts);
     let called = |view: &HostView| (view.host.id.to_string(), view.host.name.clone());
     let (_, mut found) = best_matches(wanted, hosts, called);
     if found.len() > 1 {
@@ -80,11 +84,11 @@ pub async fn named(desk: &dyn OperatorJournal, wanted: &str) -> Result<HostView,
                 plain(&host.segment.name)
             )
         });
-        return Err(ActionError::Ambiguous(could_be(wanted, "hosts", each)));
+        return Err(ActionError::Ambiguous(several_matches(wanted, "hosts", each)));
     }
     found
         .pop()
-        .ok_or_else(|| ActionError::Unknown(nothing_is(wanted, "host", "see `tachi status --all-hosts`")))
+        .ok_or_else(|| ActionError::Unknown(no_match(wanted, "host", "see `tachi status --all-hosts`")))
 }
 
 /// Returns the known fact that blocks a report, before anything is written.
@@ -106,18 +110,18 @@ fn report_blocker(view: &HostView) -> Option<String> {
 }
 
 /// Describes the host's state in Nova, as an engine last read it.
-pub fn seen_of(seen: &RegionSnapshot, host: &str) -> String {
-    let Some(TimedFact { as_of, value }) = &seen.facts.computes else {
+pub fn nova_state(snapshot: &RegionSnapshot, host: &str) -> String {
+    let Some(TimedFact { as_of, value }) = &snapshot.facts.computes else {
         return format!("No engine has read Nova yet: the state of {host} is unknown.");
     };
-    let when = ago(*as_of, seen.now);
+    let when = ago(*as_of, snapshot.now);
     let state = value.iter().find(|one| one.host == host).map(|one| one.up);
     let state = match state {
         None => format!("Nova had no compute service on {host} {when}"),
         Some(true) => format!("Nova showed {host} up {when}"),
         Some(false) => format!("Nova showed {host} down {when}"),
     };
-    let all = seen.situation.instances.as_ref();
+    let all = snapshot.situation.instances.as_ref();
     match all.map(|all| all.iter().filter(|one| *one.host == *host).count()) {
         None => format!("{state}."),
         Some(all) => format!(
@@ -206,7 +210,7 @@ pub fn notification(host: &str, now: Timestamp) -> NewNotification {
 
 /// An operator who reports a host, and the ports for it.
 pub struct FailureReport<'a> {
-    pub desk: &'a dyn OperatorJournal,
+    pub operator_journal: &'a dyn OperatorJournal,
     pub reports: &'a dyn Reports,
     /// The audit log, which is written before the report is.
     pub audit: &'a dyn AuditSink,
@@ -246,7 +250,7 @@ impl FailureReport<'_> {
         if let Some(why) = report_blocker(view) {
             let open = view.recovery.filter(|(_, life)| *life == Life::Open);
             let outcome = match open {
-                Some((id, _)) => self.said_by_us(id).await?,
+                Some((id, _)) => self.earlier_report(id).await?,
                 None => None,
             };
             return outcome.ok_or_else(|| ActionError::Refused(format!("nothing was reported: {why}")));
@@ -274,7 +278,7 @@ impl FailureReport<'_> {
         let mut outcome = entry(AuditPhase::Outcome, String::new());
         (outcome.result, outcome.text) = match &accepted {
             Ok(one) => (Some(AuditResult::Ok), format!("notification {}", one.id)),
-            Err(error) => (Some(came_of(error)), error.to_string()),
+            Err(error) => (Some(audit_result_of(error)), error.to_string()),
         };
         let unaudited = self
             .audit
@@ -303,16 +307,16 @@ impl FailureReport<'_> {
     }
 
     /// Returns the earlier report if this operator, with the same reason, is among the recovery's reporters.
-    async fn said_by_us(&self, id: RecoveryId) -> Result<Option<ReportOutcome>, ActionError> {
-        let story = self.desk.story(id).await?;
-        let ours = story.filter(|story| {
-            let mut reporters = story.reporters.iter();
+    async fn earlier_report(&self, id: RecoveryId) -> Result<Option<ReportOutcome>, ActionError> {
+        let history = self.operator_journal.history(id).await?;
+        let ours = history.filter(|history| {
+            let mut reporters = history.reporters.iter();
             reporters.any(|one| one.user_name.as_deref() == Some(self.by.as_str()))
         });
-        Ok(ours.map(|story| ReportOutcome {
+        Ok(ours.map(|history| ReportOutcome {
             view: FailedView {
-                host: story.summary.host,
-                notification: story.summary.notification,
+                host: history.summary.host,
+                notification: history.summary.notification,
                 recovery: Some(id),
                 by: self.by.clone(),
                 already: true,
@@ -328,10 +332,10 @@ impl FailureReport<'_> {
         let filter = RecoveryFilter {
             closed: true,
             host: Some(host.to_owned()),
-            limit: Some(LOOKED_AT),
+            limit: Some(MAX_RECENT_RECOVERIES),
             ..RecoveryFilter::default()
         };
-        self.desk.find_recoveries(&filter).await
+        self.operator_journal.find_recoveries(&filter).await
     }
 
     #[expect(
@@ -344,7 +348,7 @@ impl FailureReport<'_> {
                 let known = self.recoveries(host).await?;
                 let newest = known.first();
                 if let Some(newest) = newest
-                    && let Some(reported) = self.said_by_us(newest.id).await?
+                    && let Some(reported) = self.earlier_report(newest.id).await?
                 {
                     return Ok(reported);
                 }
@@ -375,7 +379,7 @@ impl FailureReport<'_> {
 }
 
 /// Returns the audit result of a report that got no notification. A refusal is final; without an answer, the report may have been accepted.
-fn came_of(error: &RegistryError) -> AuditResult {
+fn audit_result_of(error: &RegistryError) -> AuditResult {
     if error.is_refusal() {
         AuditResult::Permanent
     } else {
@@ -447,7 +451,7 @@ mod tests {
                 source: lost(),
             },
         ] {
-            assert_eq!(came_of(&error), AuditResult::Transient, "{error}");
+            assert_eq!(audit_result_of(&error), AuditResult::Transient, "{error}");
         }
         let name = || "compute-001".to_owned();
         for error in [
@@ -455,7 +459,7 @@ mod tests {
             RegistryError::OnMaintenance { name: name() },
             RegistryError::UnknownHostName { name: name() },
         ] {
-            assert_eq!(came_of(&error), AuditResult::Permanent, "{error}");
+            assert_eq!(audit_result_of(&error), AuditResult::Permanent, "{error}");
         }
     }
 }

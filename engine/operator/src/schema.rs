@@ -109,7 +109,7 @@ pub(crate) fn kind() -> Object {
     words(RecoveryKind::ALL.iter().map(|word| word.as_str()))
 }
 
-pub(crate) const fn power_word(power: Power) -> &'static str {
+pub(crate) const fn power_name(power: Power) -> &'static str {
     match power {
         Power::On => "on",
         Power::Off => "off",
@@ -121,7 +121,7 @@ pub(crate) fn power() -> Object {
     or_null(
         [Power::On, Power::Off, Power::Unknown]
             .into_iter()
-            .map(power_word),
+            .map(power_name),
     )
 }
 
@@ -155,7 +155,7 @@ mod tests {
     use crate::{FailedView, ForgottenView, FreezeView, FrozenView, LiftedView, RetriedView};
 
     #[test]
-    fn what_is_done_is_told_with_known_members() {
+    fn views_have_the_documented_fields() {
         for (all, one) in [
             (members::<FailedView>(), "notification"),
             (members::<ForgottenView>(), "kind"),

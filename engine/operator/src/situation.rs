@@ -11,7 +11,7 @@ use tachi_domain::wait::WaitsFor;
 use tachi_domain::{RecoveryId, Timestamp};
 use tachi_engine::ports::engine_registry::EngineRow;
 use tachi_engine::ports::operator::{self, MoveLine, RecoverySummary};
-use tachi_engine::situation::is_well;
+use tachi_engine::situation::is_healthy;
 use utoipa::ToSchema;
 
 use crate::finding::FindingView;
@@ -331,8 +331,8 @@ impl FactView {
 
 impl EngineView {
     /// Returns the parts that are not healthy, each with its state.
-    pub fn ill(&self) -> impl Iterator<Item = (&String, &String)> {
-        self.facts.iter().filter(|(_, how)| !is_well(how))
+    pub fn unhealthy_parts(&self) -> impl Iterator<Item = (&String, &String)> {
+        self.facts.iter().filter(|(_, how)| !is_healthy(how))
     }
 }
 
@@ -374,7 +374,7 @@ impl SituationView {
             .filter(|one| one.alive)
             .flat_map(|one| &one.facts)
         {
-            *parts.entry(part).or_insert(true) &= is_well(how);
+            *parts.entry(part).or_insert(true) &= is_healthy(how);
         }
         parts
     }
@@ -387,30 +387,30 @@ impl SituationView {
 }
 
 /// True if the engine is dead and a newer one runs in its place: the dead one will not come back.
-fn is_replaced(line: &EngineRow, seen: &RegionSnapshot) -> bool {
-    let begun = |line: &EngineRow| (line.signature.name.clone(), line.signature.started_at);
-    let mut others = seen.tables.engines.iter();
-    !is_alive(line, seen.now)
-        && others.any(|other| is_alive(other, seen.now) && replaces(&begun(other), &begun(line)))
+fn is_replaced(line: &EngineRow, snapshot: &RegionSnapshot) -> bool {
+    let begun = |line: &EngineRow| (line.heartbeat.name.clone(), line.heartbeat.started_at);
+    let mut others = snapshot.tables.engines.iter();
+    !is_alive(line, snapshot.now)
+        && others.any(|other| is_alive(other, snapshot.now) && replaces(&begun(other), &begun(line)))
 }
 
 impl EngineView {
     fn at(now: Timestamp, line: &EngineRow) -> Self {
         Self {
-            name: line.signature.name.clone(),
-            version: line.signature.version.clone(),
-            started_at: Time(line.signature.started_at),
+            name: line.heartbeat.name.clone(),
+            version: line.heartbeat.version.clone(),
+            started_at: Time(line.heartbeat.started_at),
             signed_at: Time(line.seen_at),
             alive: is_alive(line, now),
-            facts: line.signature.facts.clone().into_iter().collect(),
+            facts: line.heartbeat.facts.clone().into_iter().collect(),
         }
     }
 }
 
 impl SegmentView {
-    fn of(seen: &RegionSnapshot, view: &operator::SegmentView) -> Self {
+    fn of(snapshot: &RegionSnapshot, view: &operator::SegmentView) -> Self {
         let name = &view.segment.name;
-        let judged = seen.situation.segments.iter().find(|one| one.name == *name);
+        let judged = snapshot.situation.segments.iter().find(|one| one.name == *name);
         let headroom = judged.and_then(|one| one.headroom);
         Self {
             id: view.segment.id.to_string(),
@@ -460,13 +460,13 @@ impl From<&RecoverySummary> for UnderwayView {
 }
 
 impl WaitingRecoveryView {
-    fn of(seen: &RegionSnapshot, row: &RecoverySummary) -> Self {
+    fn of(snapshot: &RegionSnapshot, row: &RecoverySummary) -> Self {
         Self {
             recovery: row.id,
             host: row.host.clone(),
             waits: row.wait.as_ref().map(WaitView::from),
             commands: waits::to_end_recovery(row),
-            evidence: EvidenceView::of(seen, &row.host),
+            evidence: EvidenceView::of(snapshot, &row.host),
         }
     }
 }
@@ -486,19 +486,19 @@ impl From<&MoveLine> for WaitingInstanceView {
 }
 
 impl From<&RegionSnapshot> for SituationView {
-    fn from(seen: &RegionSnapshot) -> Self {
-        let tables = &seen.tables;
+    fn from(snapshot: &RegionSnapshot) -> Self {
+        let tables = &snapshot.tables;
         Self {
-            at: Time(seen.now),
-            fencing: seen.fencing.line(),
-            fencing_mode: format!("{:?}", seen.fencing.mode).to_ascii_lowercase(),
-            region: seen.place.region.clone(),
-            database: seen.place.database.clone(),
+            at: Time(snapshot.now),
+            fencing: snapshot.fencing.line(),
+            fencing_mode: format!("{:?}", snapshot.fencing.mode).to_ascii_lowercase(),
+            region: snapshot.place.region.clone(),
+            database: snapshot.place.database.clone(),
             engines: tables
                 .engines
                 .iter()
-                .filter(|line| !is_replaced(line, seen))
-                .map(|line| EngineView::at(seen.now, line))
+                .filter(|line| !is_replaced(line, snapshot))
+                .map(|line| EngineView::at(snapshot.now, line))
                 .collect(),
             reporters_set_aside: tables
                 .muted_reporters
@@ -519,24 +519,38 @@ impl From<&RegionSnapshot> for SituationView {
             segments: tables
                 .segments
                 .iter()
-                .map(|view| SegmentView::of(seen, view))
+                .map(|view| SegmentView::of(snapshot, view))
                 .collect(),
-            hosts: HostView::all(seen),
-            monitors: seen.situation.monitors.iter().map(MonitorView::from).collect(),
+            hosts: HostView::all(snapshot),
+            monitors: snapshot
+                .situation
+                .monitors
+                .iter()
+                .map(MonitorView::from)
+                .collect(),
             recoveries: tables.recoveries.iter().map(UnderwayView::from).collect(),
             needs_person: NeedsPersonView {
-                recoveries: seen
+                recoveries: snapshot
                     .held()
-                    .map(|row| WaitingRecoveryView::of(seen, row))
+                    .map(|row| WaitingRecoveryView::of(snapshot, row))
                     .collect(),
-                instances: seen.waiting().map(WaitingInstanceView::from).collect(),
+                instances: snapshot.waiting().map(WaitingInstanceView::from).collect(),
             },
-            grade: seen.situation.grade,
-            looked_at: seen.looked_at.map(Time),
-            facts: seen.ages.iter().map(|one| FactView::at(seen.now, *one)).collect(),
-            findings: seen.situation.findings.iter().map(FindingView::from).collect(),
-            instances: seen.situation.counts.map(CountsView::from),
-            not_assessed: seen.situation.not_assessed.clone(),
+            grade: snapshot.situation.grade,
+            looked_at: snapshot.looked_at.map(Time),
+            facts: snapshot
+                .ages
+                .iter()
+                .map(|one| FactView::at(snapshot.now, *one))
+                .collect(),
+            findings: snapshot
+                .situation
+                .findings
+                .iter()
+                .map(FindingView::from)
+                .collect(),
+            instances: snapshot.situation.counts.map(CountsView::from),
+            not_assessed: snapshot.situation.not_assessed.clone(),
         }
     }
 }

@@ -6,7 +6,7 @@ use tachi_domain::Timestamp;
 use tachi_domain::policy::{BareNormal, FencingMode};
 use tachi_domain::recovery::Life;
 use tachi_domain::situation::{
-    DeviceTest, Facts, Forecast, MAX_FACT_AGE, ROOM_COUNTS_FOR, Situation, assess_with,
+    DeviceTest, Facts, Forecast, MAX_FACT_AGE, MAX_ROOM_FACT_AGE, Situation, assess_with,
 };
 use tachi_engine::ports::engine_registry::EngineRow;
 use tachi_engine::ports::operator::{MoveLine, RecoverySummary};
@@ -160,7 +160,7 @@ fn ages(watched: &CloudSnapshot) -> Vec<Age> {
     let rooms = watched.rooms.as_ref().map(|known| Age {
         kind: "rooms",
         as_of: Some(known.as_of),
-        counts_for: ROOM_COUNTS_FOR.as_secs(),
+        counts_for: MAX_ROOM_FACT_AGE.as_secs(),
     });
     let tests = watched.tests.iter().flatten();
     let oldest = tests.min_by_key(|test| test.as_of.micros() + i64::from(test.counts_for) * 1_000_000);

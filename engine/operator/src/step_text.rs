@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn every_word_is_told_in_its_order_and_none_twice() {
+    fn every_action_is_listed_once_and_in_order() {
         let at = |seconds: i64| Timestamp::from_micros(seconds * 1_000_000);
         let note = |seconds, text: &str| StepLine {
             at: at(seconds),

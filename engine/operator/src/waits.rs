@@ -116,24 +116,25 @@ pub fn to_end_recovery(row: &RecoverySummary) -> Vec<String> {
     let segment = row
         .segment
         .map_or_else(|| "SEGMENT".to_owned(), |id| id.to_string());
-    let ways = what(row.wait.as_ref()).ended_by().iter();
-    ways.map(|by| match by {
-        EndedBy::Approve => format!("tachi recovery approve {name}"),
-        EndedBy::Abort => format!("tachi recovery abort {name}"),
-        EndedBy::ConfirmOff => format!("tachi recovery confirm-off {host} --reason ..."),
-        EndedBy::EnableFencing => "set [fencing] enabled = true".to_owned(),
-        EndedBy::EnableSegment => format!("openstack segment update --is_enabled True {segment}"),
-        EndedBy::EndMaintenance => {
-            format!("openstack segment host update --on_maintenance False {segment} {host}")
-        }
-        EndedBy::Thaw => "tachi freeze list, then tachi thaw".to_owned(),
-        EndedBy::Upgrade => "start an engine of the version that wrote it".to_owned(),
-        EndedBy::RetryRecovery => format!("tachi recovery retry {id}"),
-        EndedBy::MoveWords | EndedBy::Success | EndedBy::Failure | EndedBy::Retry | EndedBy::Ignore => {
-            "tachi instance list --waiting".to_owned()
-        }
-    })
-    .collect()
+    let actions = what(row.wait.as_ref()).ended_by().iter();
+    actions
+        .map(|by| match by {
+            EndedBy::Approve => format!("tachi recovery approve {name}"),
+            EndedBy::Abort => format!("tachi recovery abort {name}"),
+            EndedBy::ConfirmOff => format!("tachi recovery confirm-off {host} --reason ..."),
+            EndedBy::EnableFencing => "set [fencing] enabled = true".to_owned(),
+            EndedBy::EnableSegment => format!("openstack segment update --is_enabled True {segment}"),
+            EndedBy::EndMaintenance => {
+                format!("openstack segment host update --on_maintenance False {segment} {host}")
+            }
+            EndedBy::Thaw => "tachi freeze list, then tachi thaw".to_owned(),
+            EndedBy::Upgrade => "start an engine of the version that wrote it".to_owned(),
+            EndedBy::RetryRecovery => format!("tachi recovery retry {id}"),
+            EndedBy::MoveWords | EndedBy::Success | EndedBy::Failure | EndedBy::Retry | EndedBy::Ignore => {
+                "tachi instance list --waiting".to_owned()
+            }
+        })
+        .collect()
 }
 
 /// Returns the commands with which an operator can end an instance's wait.
@@ -148,27 +149,28 @@ pub fn to_end_move(line: &MoveLine) -> Vec<String> {
 pub(crate) fn of_move(wait: &Wait, instance: &str, recovery: RecoveryId) -> Vec<String> {
     let say = |words: &str| format!("tachi instance resolve {instance} {words}");
     let host = wait.on.first().map_or("HOST", String::as_str);
-    let mut ways = wait.what.ended_by().to_vec();
+    let mut actions = wait.what.ended_by().to_vec();
     // The action that destroys a disk if it is wrong never comes first.
-    ways.sort_by_key(|by| *by == EndedBy::Failure);
-    let ways = ways.iter();
-    ways.map(|by| match by {
-        EndedBy::Success => say(&format!("--running-on {host}")),
-        EndedBy::Failure => say(&format!("--not-running-on {host}")),
-        EndedBy::Retry => say("--retry"),
-        EndedBy::Ignore => say("--dismiss"),
-        EndedBy::RetryRecovery => format!("tachi recovery retry {recovery}"),
-        EndedBy::Thaw => format!("tachi thaw instance {instance}"),
-        EndedBy::Approve
-        | EndedBy::Abort
-        | EndedBy::ConfirmOff
-        | EndedBy::EnableFencing
-        | EndedBy::EnableSegment
-        | EndedBy::EndMaintenance
-        | EndedBy::MoveWords
-        | EndedBy::Upgrade => format!("tachi recovery show {recovery}"),
-    })
-    .collect()
+    actions.sort_by_key(|by| *by == EndedBy::Failure);
+    let actions = actions.iter();
+    actions
+        .map(|by| match by {
+            EndedBy::Success => say(&format!("--running-on {host}")),
+            EndedBy::Failure => say(&format!("--not-running-on {host}")),
+            EndedBy::Retry => say("--retry"),
+            EndedBy::Ignore => say("--dismiss"),
+            EndedBy::RetryRecovery => format!("tachi recovery retry {recovery}"),
+            EndedBy::Thaw => format!("tachi thaw instance {instance}"),
+            EndedBy::Approve
+            | EndedBy::Abort
+            | EndedBy::ConfirmOff
+            | EndedBy::EnableFencing
+            | EndedBy::EnableSegment
+            | EndedBy::EndMaintenance
+            | EndedBy::MoveWords
+            | EndedBy::Upgrade => format!("tachi recovery show {recovery}"),
+        })
+        .collect()
 }
 
 /// Appends the meaning to a command, as a shell comment: an operator on call does not know the options by heart.
@@ -198,7 +200,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_to_type_names_the_instance_and_the_host() {
+    fn commands_name_the_instance_and_the_host() {
         let at = Timestamp::from_micros(1_700_000_000_000_000);
         let line = |what, on: &[&str]| MoveLine {
             recovery: RecoveryId(Uuid::from_u128(1)),

@@ -76,7 +76,7 @@ pub fn age(at: Timestamp, now: Timestamp) -> String {
 }
 
 /// Returns a duration in words.
-pub fn lasting(time: Duration) -> String {
+pub fn duration_text(time: Duration) -> String {
     let seconds = time.as_secs();
     match (seconds / 3_600, seconds % 3_600 / 60) {
         (0, 0) => format!("{seconds} s"),
@@ -152,7 +152,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn how_long_something_lasts_is_read_and_told() {
+    fn durations_are_parsed_and_rendered() {
         for (text, expected) in [
             ("45m", Some("45 min")),
             (" 2h ", Some("2 h")),
@@ -171,7 +171,7 @@ mod tests {
         ] {
             let read = span(text);
             assert_eq!(
-                read.as_ref().ok().map(|time| lasting(*time)).as_deref(),
+                read.as_ref().ok().map(|time| duration_text(*time)).as_deref(),
                 expected,
                 "{text:?}"
             );
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn ages_are_told_in_words() {
+    fn ages_are_rendered_in_words() {
         let now = Timestamp::from_micros(1_700_000_000_000_000);
         for (seconds, expected) in [
             (-5, "0 s ago"),

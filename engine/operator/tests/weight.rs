@@ -15,7 +15,7 @@ use tachi_domain::resources::Resources;
 use tachi_domain::situation::{ComputeService, FindingCode, Instance, RoomsState};
 use tachi_domain::{HostId, SegmentId, ServerId, Timestamp};
 use tachi_engine::ports::Fact;
-use tachi_engine::ports::engine_registry::{Backlog, EngineRow, EngineSignature};
+use tachi_engine::ports::engine_registry::{Backlog, EngineHeartbeat, EngineRow};
 use tachi_engine::ports::operator::{HostView, SegmentView};
 use tachi_engine::situation::{CloudSnapshot, ConfiguredFacts, Tables};
 use tachi_engine::watcher::kind;
@@ -167,7 +167,7 @@ fn tables() -> Tables {
         waiting: Vec::new(),
         moves: Vec::new(),
         engines: vec![EngineRow {
-            signature: EngineSignature {
+            heartbeat: EngineHeartbeat {
                 name: "ctl-1:1".to_owned(),
                 version: "1".to_owned(),
                 started_at: NOW,
@@ -201,7 +201,7 @@ fn look(kept: &[Fact], forecasts: &Forecasts, now: Timestamp) -> RegionSnapshot 
         without: Vec::new(),
         local_disk: tachi_domain::policy::LocalDiskRules::default(),
     };
-    let watched = CloudSnapshot::from_kept(kept);
+    let watched = CloudSnapshot::from_stored(kept);
     RegionSnapshot::judged(
         now,
         fencing,
@@ -223,12 +223,12 @@ fn all_of_fifty_thousand_instances_weighs_so_much() {
     let forecasts = Forecasts::default();
     let before = held();
     let begun = Instant::now();
-    let seen = look(&kept, &forecasts, NOW);
+    let snapshot = look(&kept, &forecasts, NOW);
     let (first, alone) = (begun.elapsed(), held() - before);
-    let segment = &seen.forecast.segments[0];
+    let segment = &snapshot.forecast.segments[0];
     assert_eq!(segment.hosts.len(), 1_000);
-    assert_eq!(seen.situation.counts.unwrap().included(), 50_000);
-    let mut found = seen.situation.findings.iter();
+    assert_eq!(snapshot.situation.counts.unwrap().included(), 50_000);
+    let mut found = snapshot.situation.findings.iter();
     let found = found.find(|one| one.code == FindingCode::LocalDisk).unwrap();
     assert_eq!((found.subjects.len(), found.instances), (1_000, 50_000));
     assert_eq!(segment.worst.as_ref().unwrap().room, Room::Enough);
@@ -236,14 +236,14 @@ fn all_of_fifty_thousand_instances_weighs_so_much() {
     let begun = Instant::now();
     let next = look(&kept, &forecasts, NOW);
     let (again, both) = (begun.elapsed(), held() - before);
-    assert!(std::sync::Arc::ptr_eq(&seen.forecast, &next.forecast));
+    assert!(std::sync::Arc::ptr_eq(&snapshot.forecast, &next.forecast));
     println!(
         "{} MiB of facts; a look holds {alone} MiB, two {both} MiB; {first:?}, and {again:?} with the forecast of before",
         bytes >> 20
     );
     assert!(alone <= 32, "{alone} MiB");
     assert!(both <= 56, "{both} MiB");
-    drop((seen, next));
+    drop((snapshot, next));
     // Unchanged data becomes stale, and a forecast from fresh data is not used again.
     let old = look(&kept, &forecasts, NOW.minus_seconds(-61));
     assert!(old.forecast.trouble.is_some());

@@ -41,7 +41,7 @@ fn claimed(kind: RecoveryKind) -> ClaimedRecovery {
     rows::claimed(kind, NOON)
 }
 
-fn teller(ear: &Arc<Ear>, claimed: &ClaimedRecovery) -> EventEmitter {
+fn emitter(ear: &Arc<Ear>, claimed: &ClaimedRecovery) -> EventEmitter {
     let events: Arc<dyn Events> = ear.clone();
     let state = open(claimed, &Policy::default()).unwrap();
     EventEmitter::new(&events, "engine:1", claimed, Some(&*state)).unwrap()
@@ -113,10 +113,10 @@ fn no_data_is_gathered_without_a_listener() {
 #[test]
 fn a_recovery_publishes_its_start_and_its_end() {
     let ear = Arc::<Ear>::default();
-    let mut teller = teller(&ear, &claimed(RecoveryKind::Host));
-    teller.claimed(NOON);
-    teller.committed(&head(), None, NOON);
-    teller.committed(&head(), None, NOON);
+    let mut emitter = emitter(&ear, &claimed(RecoveryKind::Host));
+    emitter.claimed(NOON);
+    emitter.committed(&head(), None, NOON);
+    emitter.committed(&head(), None, NOON);
     assert_eq!(
         ear.names(),
         ["notification.process.start", "recovery.process.start"],
@@ -130,14 +130,14 @@ fn a_recovery_publishes_its_start_and_its_end() {
         }),
         ..head()
     };
-    teller.committed(&proven, None, NOON);
-    teller.committed(&proven, None, NOON);
+    emitter.committed(&proven, None, NOON);
+    emitter.committed(&proven, None, NOON);
     assert_eq!(
         ear.names(),
         ["host.update.start", "host.update.end", "recovery.proof"],
         "neither a repeated proof nor a host that stays in maintenance is an event"
     );
-    teller.committed(&ended(NotificationStatus::Finished, "2 moved"), None, NOON);
+    emitter.committed(&ended(NotificationStatus::Finished, "2 moved"), None, NOON);
     let heard = ear.heard();
     let names: Vec<String> = heard.iter().map(Event::name).collect();
     assert_eq!(names, ["notification.process.end", "recovery.process.end"]);
@@ -146,7 +146,7 @@ fn a_recovery_publishes_its_start_and_its_end() {
     };
     assert_eq!(told.status, NotificationStatus::Finished);
     assert!(heard.iter().all(|event| event.trouble.is_none()));
-    teller.committed(&ended(NotificationStatus::Finished, "2 moved"), None, NOON);
+    emitter.committed(&ended(NotificationStatus::Finished, "2 moved"), None, NOON);
     assert_eq!(ear.names(), Vec::<String>::new(), "an end is emitted once");
 }
 
@@ -155,22 +155,22 @@ fn a_recovery_publishes_its_start_and_its_end() {
 fn every_state_change_of_an_instance_is_published() {
     use VmoveStatus::{Failed, Ignored, Ongoing, Pending, Succeeded};
     let ear = Arc::<Ear>::default();
-    let mut teller = teller(&ear, &claimed(RecoveryKind::Host));
-    teller.committed(&head(), None, NOON);
+    let mut emitter = emitter(&ear, &claimed(RecoveryKind::Host));
+    emitter.committed(&head(), None, NOON);
     ear.heard();
-    teller.committed(&moves(&[(1, Pending), (2, Pending), (3, Ignored)]), None, NOON);
+    emitter.committed(&moves(&[(1, Pending), (2, Pending), (3, Ignored)]), None, NOON);
     assert_eq!(ear.names(), ["vmove.process.end"], "the one excluded");
-    teller.committed(&moves(&[(1, Ongoing), (2, Ongoing)]), None, NOON);
-    teller.committed(&moves(&[(1, Ongoing)]), None, NOON);
+    emitter.committed(&moves(&[(1, Ongoing), (2, Ongoing)]), None, NOON);
+    emitter.committed(&moves(&[(1, Ongoing)]), None, NOON);
     assert_eq!(ear.names(), ["vmove.process.start", "vmove.process.start"]);
-    teller.committed(&moves(&[(1, Pending)]), None, NOON);
-    teller.committed(&moves(&[(1, Ongoing)]), None, NOON);
+    emitter.committed(&moves(&[(1, Pending)]), None, NOON);
+    emitter.committed(&moves(&[(1, Ongoing)]), None, NOON);
     assert_eq!(
         ear.names(),
         Vec::<String>::new(),
         "requested again, started long ago"
     );
-    teller.committed(&moves(&[(1, Succeeded), (2, Failed)]), None, NOON);
+    emitter.committed(&moves(&[(1, Succeeded), (2, Failed)]), None, NOON);
     let heard = ear.heard();
     let told: Vec<_> = heard
         .iter()
@@ -183,7 +183,7 @@ fn every_state_change_of_an_instance_is_published() {
             ("vmove.process.error".to_owned(), "ERROR")
         ]
     );
-    teller.committed(&ended(NotificationStatus::Failed, "1 of 2"), None, NOON);
+    emitter.committed(&ended(NotificationStatus::Failed, "1 of 2"), None, NOON);
     let heard = ear.heard();
     let Subject::Recovery(RecoveryEvent::Process, summary) = &heard[1].subject else {
         panic!("{:?}", heard[1]);
@@ -200,14 +200,14 @@ fn a_failure_names_what_failed_and_why() {
         (RecoveryKind::Process, "ProcessRecoveryFailureException"),
     ] {
         let ear = Arc::<Ear>::default();
-        let mut teller = teller(&ear, &claimed(kind));
+        let mut emitter = emitter(&ear, &claimed(kind));
         let steps = Write {
             steps: vec![failed_step("Nova said no"), failed_step("and no again")],
             ..head()
         };
-        teller.committed(&steps, None, NOON);
+        emitter.committed(&steps, None, NOON);
         ear.heard();
-        teller.committed(&ended(NotificationStatus::Failed, "nothing moved"), None, NOON);
+        emitter.committed(&ended(NotificationStatus::Failed, "nothing moved"), None, NOON);
         let trouble = ear.heard()[0].trouble.clone().unwrap();
         assert_eq!(trouble.exception, exception);
         assert_eq!(trouble.message, "nothing moved");
@@ -222,23 +222,23 @@ fn a_failure_names_what_failed_and_why() {
 #[test]
 fn a_trace_has_a_bound() {
     let ear = Arc::<Ear>::default();
-    let mut teller = teller(&ear, &claimed(RecoveryKind::Host));
+    let mut emitter = emitter(&ear, &claimed(RecoveryKind::Host));
     for number in 0..1000 {
         let write = Write {
             steps: vec![failed_step(&number.to_string())],
             ..head()
         };
-        teller.committed(&write, None, NOON);
+        emitter.committed(&write, None, NOON);
     }
-    assert_eq!(teller.trace().lines().count(), MAX_TRACE_LINES);
-    assert!(teller.trace().ends_with(": 999"));
+    assert_eq!(emitter.trace().lines().count(), MAX_TRACE_LINES);
+    assert!(emitter.trace().ends_with(": 999"));
 }
 
 /// Covers EW35.
 #[test]
 fn an_end_without_a_start_publishes_both() {
     let ear = Arc::<Ear>::default();
-    let mut teller = teller(&ear, &claimed(RecoveryKind::Vm));
+    let mut emitter = emitter(&ear, &claimed(RecoveryKind::Vm));
     let write = Write {
         notification: Some((
             NotificationStatus::Ignored,
@@ -246,7 +246,7 @@ fn an_end_without_a_start_publishes_both() {
         )),
         ..Write::default()
     };
-    teller.committed(&write, None, NOON);
+    emitter.committed(&write, None, NOON);
     assert_eq!(
         ear.names(),
         [
@@ -261,22 +261,22 @@ fn an_end_without_a_start_publishes_both() {
 #[test]
 fn a_hold_is_published_once_for_each_reason() {
     let ear = Arc::<Ear>::default();
-    let mut teller = teller(&ear, &claimed(RecoveryKind::Host));
-    teller.committed(&head(), None, NOON);
+    let mut emitter = emitter(&ear, &claimed(RecoveryKind::Host));
+    emitter.committed(&head(), None, NOON);
     ear.heard();
-    teller.committed(&head(), Some("a storm"), NOON);
-    teller.committed(&head(), Some("a storm"), NOON);
+    emitter.committed(&head(), Some("a storm"), NOON);
+    emitter.committed(&head(), Some("a storm"), NOON);
     let heard = ear.heard();
     assert_eq!(heard.len(), 1);
     assert_eq!(heard[0].name(), "recovery.hold");
     assert_eq!(heard[0].trouble.as_ref().unwrap().message, "a storm");
-    teller.committed(&head(), Some("it cannot be fenced"), NOON);
+    emitter.committed(&head(), Some("it cannot be fenced"), NOON);
     assert_eq!(ear.names(), ["recovery.hold"]);
-    teller.committed(&head(), None, NOON);
+    emitter.committed(&head(), None, NOON);
     assert_eq!(ear.names(), ["recovery.resume"]);
-    teller.committed(&head(), Some("again"), NOON);
+    emitter.committed(&head(), Some("again"), NOON);
     ear.heard();
-    teller.committed(&ended(NotificationStatus::Failed, "rejected"), None, NOON);
+    emitter.committed(&ended(NotificationStatus::Failed, "rejected"), None, NOON);
     assert_eq!(
         ear.names(),
         ["notification.process.error", "recovery.process.error"],
@@ -287,14 +287,14 @@ fn a_hold_is_published_once_for_each_reason() {
 #[test]
 fn a_false_alarm_is_no_error_in_our_own_event() {
     let ear = Arc::<Ear>::default();
-    let mut teller = teller(&ear, &claimed(RecoveryKind::Host));
-    teller.committed(&head(), None, NOON);
+    let mut emitter = emitter(&ear, &claimed(RecoveryKind::Host));
+    emitter.committed(&head(), None, NOON);
     ear.heard();
     let dismissed = Write {
         dismissed: true,
         ..ended(NotificationStatus::Failed, "up in Nova: nothing was done")
     };
-    teller.committed(&dismissed, None, NOON);
+    emitter.committed(&dismissed, None, NOON);
     let heard = ear.heard();
     let names: Vec<String> = heard.iter().map(Event::name).collect();
     assert_eq!(names, ["notification.process.error", "recovery.process.end"]);
@@ -315,36 +315,36 @@ fn another_engine_continues_without_publishing_the_start_again() {
         state: Some(state.head().unwrap()),
         ..claimed(RecoveryKind::Host)
     };
-    let mut teller = teller(&ear, &again);
-    teller.claimed(NOON);
-    teller.committed(&head(), None, NOON);
+    let mut emitter = emitter(&ear, &again);
+    emitter.claimed(NOON);
+    emitter.committed(&head(), None, NOON);
     assert_eq!(ear.names(), ["recovery.take_over"]);
 }
 
 #[test]
 fn the_end_of_watching_is_published() {
     let ear = Arc::<Ear>::default();
-    let mut teller = teller(&ear, &claimed(RecoveryKind::Host));
-    teller.committed(&head(), None, NOON);
+    let mut emitter = emitter(&ear, &claimed(RecoveryKind::Host));
+    emitter.committed(&head(), None, NOON);
     let watching = Write {
         life: Some(Life::Watching),
         ..ended(NotificationStatus::Finished, "done")
     };
-    teller.committed(&watching, None, NOON);
+    emitter.committed(&watching, None, NOON);
     ear.heard();
     let closed = Write {
         life: Some(Life::Closed),
         ..head()
     };
-    teller.committed(&closed, None, NOON);
+    emitter.committed(&closed, None, NOON);
     assert_eq!(ear.names(), ["recovery.close"]);
 }
 
 #[test]
 fn every_event_of_a_recovery_has_its_id() {
     let ear = Arc::<Ear>::default();
-    let mut teller = teller(&ear, &claimed(RecoveryKind::Host));
-    teller.committed(&ended(NotificationStatus::Failed, "no"), None, NOON);
+    let mut emitter = emitter(&ear, &claimed(RecoveryKind::Host));
+    emitter.committed(&ended(NotificationStatus::Failed, "no"), None, NOON);
     let heard = ear.heard();
     assert_eq!(heard.len(), 4);
     for event in heard {

@@ -11,7 +11,7 @@ use super::JournalError;
 
 /// The heartbeat of an engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EngineSignature {
+pub struct EngineHeartbeat {
     /// The name in its claims.
     pub name: String,
     pub version: String,
@@ -24,7 +24,7 @@ pub struct EngineSignature {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EngineRow {
     /// The last heartbeat.
-    pub signature: EngineSignature,
+    pub heartbeat: EngineHeartbeat,
     /// The time of the last heartbeat, by the engine's own wall clock.
     pub seen_at: Timestamp,
     /// The number of heartbeats.
@@ -50,14 +50,14 @@ pub trait EngineRegistry: Send + Sync {
     /// # Errors
     ///
     /// The database failed.
-    async fn heartbeat(&self, signature: &EngineSignature) -> Result<(), JournalError>;
+    async fn heartbeat(&self, heartbeat: &EngineHeartbeat) -> Result<(), JournalError>;
 
     /// Removes an engine from the registry, at its shutdown.
     ///
     /// # Errors
     ///
     /// The database failed.
-    async fn strike(&self, name: &str) -> Result<(), JournalError>;
+    async fn deregister(&self, name: &str) -> Result<(), JournalError>;
 
     /// Returns the engines in the registry, by name.
     ///

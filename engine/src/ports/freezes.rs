@@ -12,7 +12,7 @@ use super::JournalError;
 pub const FREEZES_FACT: &str = "freezes";
 
 /// Retention time of freezes that have ended.
-pub const REMEMBERED: Duration = Duration::from_secs(30 * 86_400);
+pub const ENDED_FREEZE_RETENTION: Duration = Duration::from_secs(30 * 86_400);
 
 /// A request for a freeze.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,7 +49,7 @@ pub struct FreezeLine {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FreezeOutcome {
     /// The freeze is in force.
-    Begun {
+    Started {
         /// The freeze as it was written.
         line: FreezeLine,
         /// The freeze that it replaces, which would have ended earlier.
@@ -62,7 +62,7 @@ pub enum FreezeOutcome {
 
 /// An event about a freeze, reported once.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum FreezeNews {
+pub enum FreezeEvent {
     /// The freeze is about to end.
     EndsSoon(FreezeLine),
     /// The freeze has ended.
@@ -101,5 +101,5 @@ pub trait Freezes: Send + Sync {
     /// # Errors
     ///
     /// The database failed.
-    async fn tend_freezes(&self, soon: Duration) -> Result<Vec<FreezeNews>, JournalError>;
+    async fn take_freeze_events(&self, soon: Duration) -> Result<Vec<FreezeEvent>, JournalError>;
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tachi_domain::guard::{Doubts, RegionHost};
+use tachi_domain::guard::{QuarantinePolicy, RegionHost};
 use tachi_domain::recovery::WrittenOff;
 use tachi_domain::{Elapsed, HostId, RecoveryId, Reporter, ServerId, Timestamp};
 pub use tachi_driver::RowVersion;
@@ -150,7 +150,7 @@ pub trait Journal: Send + Sync {
 
     /// Renews several leases as [`Journal::beat`] does, in one transaction where possible. The answers are in the order
     /// of the beats. One lost claim does not affect the others.
-    async fn beat_all(&self, beats: &[LeaseRenewal]) -> Vec<Result<WriteOutcome, JournalError>> {
+    async fn renew_all(&self, beats: &[LeaseRenewal]) -> Vec<Result<WriteOutcome, JournalError>> {
         let mut outcomes = Vec::with_capacity(beats.len());
         for beat in beats {
             outcomes.push(self.beat(&beat.claim, beat.elapsed).await);
@@ -233,7 +233,11 @@ pub trait Journal: Send + Sync {
     /// # Errors
     ///
     /// The database failed; the contradiction is not counted.
-    async fn contradicted(&self, id: RecoveryId, rules: Doubts) -> Result<Vec<MutedReporter>, JournalError>;
+    async fn contradicted(
+        &self,
+        id: RecoveryId,
+        rules: QuarantinePolicy,
+    ) -> Result<Vec<MutedReporter>, JournalError>;
 
     /// Returns the reserved hosts in the segment of `host`, including those that a recovery has taken, except those in
     /// maintenance.

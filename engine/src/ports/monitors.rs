@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tachi_domain::ServerId;
-use tachi_domain::monitor::{MonitorKind, Signature};
+use tachi_domain::monitor::{MonitorHeartbeat, MonitorKind};
 use tachi_domain::situation::Monitor;
 use tokio::time::Instant;
 
@@ -19,7 +19,7 @@ pub const HEARTBEAT_WRITE_LIMIT: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug)]
 pub struct ReceivedHeartbeat {
     /// The heartbeat as the monitor sent it.
-    pub signature: Signature,
+    pub heartbeat: MonitorHeartbeat,
     /// The time of receipt by the API.
     pub received: Instant,
 }
@@ -41,7 +41,7 @@ pub trait Monitors: Send + Sync {
     /// # Errors
     ///
     /// The database failed. Some heartbeats may have been written.
-    async fn sign_monitors(
+    async fn store_heartbeats(
         &self,
         heartbeats: &[ReceivedHeartbeat],
     ) -> Result<BTreeSet<(String, MonitorKind)>, JournalError>;

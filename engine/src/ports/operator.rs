@@ -163,7 +163,7 @@ pub struct ProofLine {
 
 /// A move in a recovery's history, with what the API's vmove does not show.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StoryMove {
+pub struct HistoryMove {
     /// The id of the vmove in the API.
     pub vmove: String,
     /// The reason why it waits; `None` if no engine of this version has decided on it yet.
@@ -195,7 +195,7 @@ pub struct RecoveryHistory {
     /// The state's head as last written, as JSON.
     pub state: Option<String>,
     /// The moves, in their order.
-    pub moves: Vec<StoryMove>,
+    pub moves: Vec<HistoryMove>,
     /// Operator actions on single instances, oldest first.
     pub move_words: Vec<InstanceResolution>,
     /// The instances as the API shows them, in the order they are moved.
@@ -237,7 +237,7 @@ pub fn attempt(failed: RecoveryId, by: &str) -> String {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RetryOutcome {
     /// The retry is open.
-    Begun {
+    Started {
         /// The new recovery.
         recovery: RecoveryId,
         notification: NotificationId,
@@ -277,11 +277,11 @@ pub const READS_ACTIONS: &str = "actions";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ActionOutcome {
     /// The action is written; the owner receives it with its next lease renewal.
-    Heard,
+    Submitted,
     /// There is no such recovery.
     Unknown,
     /// The recovery is no longer open.
-    Over,
+    NotOpen,
     /// Not written: a running older engine would receive only the last of several actions. An abort is written
     /// in spite of that.
     OlderEngine(String),
@@ -348,7 +348,7 @@ pub trait OperatorJournal: Send + Sync {
     /// The database failed.
     async fn moved(&self, notifications: &[NotificationId]) -> Result<Vec<Vmove>, JournalError>;
 
-    /// Acknowledges an instance that a recovery has given up, and so removes it from the list. Returns `Over` if it was
+    /// Acknowledges an instance that a recovery has given up, and so removes it from the list. Returns `NotOpen` if it was
     /// not given up.
     ///
     /// # Errors
@@ -366,7 +366,7 @@ pub trait OperatorJournal: Send + Sync {
     /// # Errors
     ///
     /// The database failed.
-    async fn story(&self, id: RecoveryId) -> Result<Option<RecoveryHistory>, JournalError>;
+    async fn history(&self, id: RecoveryId) -> Result<Option<RecoveryHistory>, JournalError>;
 
     /// Returns the stored history of a host, by its name or id, for a past time span; `None` if no host had that name.
     ///

@@ -25,7 +25,7 @@ pub struct NewPlan {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PlanOutcome {
     /// The plan is written, and an engine will carry it out.
-    Begun {
+    Started {
         /// The recovery that carries it out.
         recovery: RecoveryId,
         /// The notification row that holds the request.

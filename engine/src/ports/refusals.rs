@@ -11,16 +11,16 @@ use uuid::Uuid;
 use super::JournalError;
 
 /// Length of a time slot: rejected reports within a slot are counted together.
-pub const SLOT: Duration = Duration::from_mins(10);
+pub const SLOT_LENGTH: Duration = Duration::from_mins(10);
 
 /// Retention time of the counts.
 pub const RETENTION: Duration = Duration::from_hours(24 * 30);
 
 /// Limit of stored rows.
-pub const MOST_KEPT: u64 = 100_000;
+pub const MAX_STORED_ROWS: u64 = 100_000;
 
 /// Maximum length of a stored name, in characters. Longer names are truncated.
-pub const LONGEST: usize = 255;
+pub const MAX_NAME_CHARS: usize = 255;
 
 /// Similar rejected reports of one time slot, as one process of the API has counted them.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tachi_domain::RecoveryId;
-use tachi_domain::pace::{ALONE, Aimd, Demand, Model, Permits, RecoveryDemand, allot, pause};
+use tachi_domain::pace::{
+    Aimd, Demand, MAX_UNSHARED_RECOVERIES, Model, Permits, RecoveryDemand, allot, pause,
+};
 use tokio::sync::watch;
 
 /// State shared by all recoveries of an engine.
@@ -17,7 +19,7 @@ pub(super) struct SharedWindows {
     pub(super) full: bool,
     pub(super) members: BTreeMap<RecoveryId, Member>,
     /// True if enough recoveries list or move instances to share lists.
-    pub(super) many: bool,
+    pub(super) are_lists_shared: bool,
     pub(super) is_reported: bool,
 }
 
@@ -72,9 +74,9 @@ impl SharedWindows {
         let Some(member) = self.members.get_mut(&id) else {
             return;
         };
-        let begun = demand.asked != member.demand.asked;
+        let has_new_requests = demand.asked != member.demand.asked;
         let became_idle = demand.in_flight == 0 && member.demand.in_flight > 0;
-        if begun || became_idle {
+        if has_new_requests || became_idle {
             member.waits_since = now;
         }
         member.demand = demand;
@@ -124,7 +126,7 @@ impl SharedWindows {
             .values()
             .filter(|member| member.demand.active)
             .count();
-        self.many = active > ALONE;
+        self.are_lists_shared = active > MAX_UNSHARED_RECOVERIES;
         for (member, share) in self.members.values().zip(shares) {
             let permits = Permits {
                 evacuations: member.demand.asked.saturating_add(u64::from(share)),

@@ -143,7 +143,7 @@ fn operator_unfinished_moves_of_open_recoveries_are_away() {
         moved(4, 9, VmoveStatus::Failed, Some(-1)),
         moved(5, 8, VmoveStatus::Ongoing, None),
     ];
-    assert_eq!(tables.away(), [1, 2].map(id).into());
+    assert_eq!(tables.displaced_instances(), [1, 2].map(id).into());
 }
 
 fn fact(kind: &str, subject: &str, value: &impl serde::Serialize) -> Fact {
@@ -202,7 +202,7 @@ fn operator_stored_facts_are_read_back_and_shared() {
         fact(kind::PROVIDER, "a", &provider()),
         fact(kind::PROVIDER, "b", &provider()),
     ];
-    let read = CloudSnapshot::from_kept(&kept);
+    let read = CloudSnapshot::from_stored(&kept);
     let on = read.instances.unwrap().value.on;
     assert_eq!((&*on["a"], &*on["b"]), (&on_a, &on_b));
     let of = |host: &str| on[host][0].needs.clone().unwrap();
@@ -214,7 +214,7 @@ fn operator_stored_facts_are_read_back_and_shared() {
         let whole = kept[place].value.clone();
         kept[place].value = whole.replace(from, to);
         assert_ne!(kept[place].value, whole);
-        let read = CloudSnapshot::from_kept(&kept);
+        let read = CloudSnapshot::from_stored(&kept);
         assert_eq!(
             read.instances.is_some(),
             place == 6,
@@ -261,7 +261,7 @@ fn the_later_of_two_tests_of_a_device_counts() {
         // An expired test may be about a device that was replaced.
         fact(kind::COMMAND_TESTS, "e", &[test("e", -100, None)]),
     ];
-    let tests = CloudSnapshot::from_kept(&kept).tests.unwrap();
+    let tests = CloudSnapshot::from_stored(&kept).tests.unwrap();
     let read = tests
         .iter()
         .map(|one| (&*one.host, one.fault.as_deref(), one.failures));

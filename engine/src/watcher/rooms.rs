@@ -42,7 +42,7 @@ pub(super) struct Rooms {
     /// The time at which all data was valid.
     as_of: Option<Timestamp>,
     /// The time of the last successful read.
-    well: Option<Timestamp>,
+    last_success: Option<Timestamp>,
     changed: BTreeSet<String>,
 }
 
@@ -56,26 +56,26 @@ impl Rooms {
     }
 
     /// Makes one round. Records a failure in the state; a transient one only when the earlier data has become stale.
-    pub(super) async fn look(&mut self, port: &dyn Port, now: Timestamp) {
-        let looked = self.try_look(port).await;
+    pub(super) async fn poll(&mut self, port: &dyn Port, now: Timestamp) {
+        let polled = self.try_poll(port).await;
         self.round += 1;
-        let Err(error) = looked else {
+        let Err(error) = polled else {
             (self.state.trouble, self.state.refused) = (None, false);
-            (self.as_of, self.well) = (Some(now), Some(now));
+            (self.as_of, self.last_success) = (Some(now), Some(now));
             return;
         };
         tracing::debug!(%error, "failed to read the capacity of hosts");
         let refused = matches!(error.fault.class, FaultClass::Fatal | FaultClass::Permanent);
-        let is_young =
+        let is_recent =
             |at: Timestamp| u128::from(now.micros_since(at).unsigned_abs()) <= READING_LIFETIME.as_micros();
-        if !refused && self.well.is_some_and(is_young) {
+        if !refused && self.last_success.is_some_and(is_recent) {
             return;
         }
         (self.state.trouble, self.state.refused) = (Some(fault_text(&error)), refused);
         self.as_of = Some(now);
     }
 
-    async fn try_look(&mut self, port: &dyn Port) -> Result<(), CallError> {
+    async fn try_poll(&mut self, port: &dyn Port) -> Result<(), CallError> {
         let lines = port.providers().await?;
         let is_new = lines.iter().any(|line| !self.nodes.contains_key(&line.id));
         let is_due = self

@@ -19,7 +19,7 @@ const OVERLAP_SECONDS: i64 = 120;
 
 /// A page to request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Ask {
+pub(super) enum PageRequest {
     /// Changes since a time, after that server.
     Changes(Timestamp, Option<ServerId>),
     /// All instances, after that server.
@@ -42,7 +42,7 @@ pub(super) struct Roster {
     walk_began: Option<Timestamp>,
     after: Option<ServerId>,
     /// True if the latest walk fitted on one page.
-    one_page: bool,
+    fits_one_page: bool,
     /// Time before which all changes are known.
     changes_known: Option<Timestamp>,
     /// A partly read list of changes: its start time, the time of the first request, and the server after which the next
@@ -67,7 +67,7 @@ pub(super) struct Roster {
     /// Failed instances that Nova showed at rest, and running after the failure.
     running_again: BTreeMap<ServerId, Timestamp>,
     /// Instances to query again: Nova's timestamps have whole seconds, so a change may have been missed.
-    again: Ring,
+    recheck: Ring,
 }
 
 struct RosterEntry {
@@ -165,44 +165,44 @@ impl Roster {
     }
 
     /// Returns the first page to request in a round.
-    pub(super) fn first(&self) -> Ask {
+    pub(super) fn first(&self) -> PageRequest {
         match (self.reading, self.changes_known) {
-            _ if self.one_page => Ask::Walk(None),
-            (Some((since, _, after)), _) => Ask::Changes(since, Some(after)),
-            (None, Some(known)) => Ask::Changes(known.minus_seconds(OVERLAP_SECONDS), None),
-            (None, None) => Ask::Walk(self.after),
+            _ if self.fits_one_page => PageRequest::Walk(None),
+            (Some((since, _, after)), _) => PageRequest::Changes(since, Some(after)),
+            (None, Some(known)) => PageRequest::Changes(known.minus_seconds(OVERLAP_SECONDS), None),
+            (None, None) => PageRequest::Walk(self.after),
         }
     }
 
     /// Returns the next page of changes, if not all are read.
-    pub(super) fn more_changes(&self) -> Option<Ask> {
+    pub(super) fn more_changes(&self) -> Option<PageRequest> {
         let (since, _, after) = self.reading?;
-        Some(Ask::Changes(since, Some(after)))
+        Some(PageRequest::Changes(since, Some(after)))
     }
 
     /// Returns the page to request after the answer to `first`: at most two pages per round. A finished walk restarts in
     /// the next round. The first listing reads the changes since its start first, because it is not current without
     /// them.
-    pub(super) fn second(&self, first: Ask) -> Option<Ask> {
+    pub(super) fn second(&self, first: PageRequest) -> Option<PageRequest> {
         if !self.complete && self.changes_known.is_some() {
             return Some(self.first());
         }
-        let over = matches!(first, Ask::Walk(_)) && self.after.is_none();
-        (!over).then_some(Ask::Walk(self.after))
+        let over = matches!(first, PageRequest::Walk(_)) && self.after.is_none();
+        (!over).then_some(PageRequest::Walk(self.after))
     }
 
     /// Restarts a list whose marker was deleted.
-    pub(super) fn lost(&mut self, ask: Ask) {
+    pub(super) fn restart_list(&mut self, ask: PageRequest) {
         match ask {
-            Ask::Changes(..) => self.reading = None,
-            Ask::Walk(_) => self.after = None,
+            PageRequest::Changes(..) => self.reading = None,
+            PageRequest::Walk(_) => self.after = None,
         }
     }
 
     /// Processes a page that was requested at `asked`.
-    pub(super) fn take(&mut self, ask: Ask, asked: Timestamp, page: ServerPage, policy: &Policy) {
+    pub(super) fn take(&mut self, ask: PageRequest, asked: Timestamp, page: ServerPage, policy: &Policy) {
         match ask {
-            Ask::Changes(since, after) => {
+            PageRequest::Changes(since, after) => {
                 let next = page.next;
                 let first = match (after, self.reading) {
                     (Some(_), Some((_, first, _))) => first,
@@ -215,19 +215,19 @@ impl Roster {
                     self.complete = true;
                 }
             }
-            Ask::Walk(after) => {
+            PageRequest::Walk(after) => {
                 if after.is_none() {
                     self.walk += 1;
                     self.walk_began = Some(asked);
                 }
                 let next = page.next;
                 self.note(page, asked, policy);
-                self.one_page = after.is_none() && next.is_none();
+                self.fits_one_page = after.is_none() && next.is_none();
                 self.after = next;
                 if self.after.is_none() {
-                    self.walked(asked);
+                    self.finish_walk(asked);
                 }
-                if self.one_page {
+                if self.fits_one_page {
                     self.reading = None;
                     self.changes_known = Some(asked);
                     self.complete = true;
@@ -237,7 +237,7 @@ impl Roster {
     }
 
     /// Finishes a walk: drops instances that it has not met and that have not changed meanwhile, except those that it may have missed.
-    fn walked(&mut self, now: Timestamp) {
+    fn finish_walk(&mut self, now: Timestamp) {
         let (walk, unlisted) = (self.walk, &self.unlisted);
         let gone = self.known.iter();
         let gone = gone.filter(|(_, place)| place.walk < walk && !unlisted.contains(&*place.host));
@@ -282,8 +282,8 @@ impl Roster {
                 now,
             );
             if left.is_none() && at_rest(&server) == Some(StopReason::Unasked) {
-                let is_new = rest.as_ref().is_some_and(Rest::is_to_be_asked);
-                let ring = if is_new { &mut self.why } else { &mut self.again };
+                let is_new = rest.as_ref().is_some_and(Rest::needs_reading);
+                let ring = if is_new { &mut self.why } else { &mut self.recheck };
                 ring.ids.insert(server.id);
             }
             if let Some(failed_at) = self.failed.get(&server.id)
@@ -393,10 +393,10 @@ impl Roster {
 
     /// Returns the next instance whose stop reason to query. Skips instances on which Nova is still working, for a
     /// limited time.
-    pub(super) fn next_why(&mut self, now: Timestamp) -> Option<ServerId> {
+    pub(super) fn next_unexplained(&mut self, now: Timestamp) -> Option<ServerId> {
         for _ in 0..self.why.ids.len() {
             let id = self.why.next()?;
-            let Some(rest) = self.rest_of(id).filter(|rest| rest.is_to_be_asked()) else {
+            let Some(rest) = self.rest_of(id).filter(|rest| rest.needs_reading()) else {
                 self.why.ids.remove(&id);
                 continue;
             };
@@ -408,12 +408,12 @@ impl Roster {
     }
 
     /// Returns the next instance for which to repeat the query.
-    pub(super) fn next_again(&mut self) -> Option<ServerId> {
-        while let Some(id) = self.again.next() {
-            if self.rest_of(id).is_some_and(|rest| !rest.is_to_be_asked()) {
+    pub(super) fn next_recheck(&mut self) -> Option<ServerId> {
+        while let Some(id) = self.recheck.next() {
+            if self.rest_of(id).is_some_and(|rest| !rest.needs_reading()) {
                 return Some(id);
             }
-            self.again.ids.remove(&id);
+            self.recheck.ids.remove(&id);
         }
         None
     }
@@ -443,7 +443,7 @@ impl Roster {
             self.changed.insert(host.to_string());
         }
         self.why.ids.remove(&id);
-        self.again.ids.insert(id);
+        self.recheck.ids.insert(id);
     }
 
     /// Returns the time up to which everything is known; `None` until all are listed and all changes read.

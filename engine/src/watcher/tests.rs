@@ -12,7 +12,7 @@ use tachi_domain::{ServerId, ServiceId};
 use uuid::Uuid;
 
 use super::*;
-use crate::ports::engine_registry::{Backlog, EngineRow, EngineSignature};
+use crate::ports::engine_registry::{Backlog, EngineHeartbeat, EngineRow};
 use crate::ports::{CallError, ProviderLine, ServerPage};
 
 mod cells;
@@ -106,7 +106,7 @@ impl World {
         let (_, rules) = watch::channel(Policy::default());
         Watcher::new(Sources {
             facts: self.clone(),
-            roll: self.clone(),
+            engine_registry: self.clone(),
             inventory: self.clone(),
             failed: self.clone(),
             rooms: self.clone(),
@@ -122,11 +122,11 @@ impl World {
 
     /// Polls Nova's services, then makes a round.
     async fn round(&self, watcher: &mut Watcher) -> bool {
-        self.look(&watcher.sources.cloud);
+        self.poll(&watcher.sources.cloud);
         watcher.round().await.unwrap()
     }
 
-    fn look(&self, cloud: &CloudCache) {
+    fn poll(&self, cloud: &CloudCache) {
         let answer = if *self.away.lock().unwrap() {
             Err(CallError::refused("refused"))
         } else {
@@ -268,16 +268,16 @@ impl FactStore for World {
 
 #[async_trait]
 impl EngineRegistry for World {
-    async fn heartbeat(&self, _: &EngineSignature) -> Result<(), JournalError> {
+    async fn heartbeat(&self, _: &EngineHeartbeat) -> Result<(), JournalError> {
         Ok(())
     }
-    async fn strike(&self, _: &str) -> Result<(), JournalError> {
+    async fn deregister(&self, _: &str) -> Result<(), JournalError> {
         Ok(())
     }
     async fn engines(&self) -> Result<Vec<EngineRow>, JournalError> {
         let names = self.engines.lock().unwrap().clone();
         let line = |name| EngineRow {
-            signature: EngineSignature {
+            heartbeat: EngineHeartbeat {
                 name,
                 version: "1".into(),
                 started_at: Timestamp::from_micros(START),
@@ -384,7 +384,7 @@ async fn fifty_thousand_instances_cost_three_pages_per_round() {
         facts.value.on.values().map(|all| all.len()).sum::<usize>(),
         50_000
     );
-    let begun = std::time::Instant::now();
+    let started_at = std::time::Instant::now();
     for _ in 0..20 {
         let before = *world.pages.lock().unwrap();
         assert!(world.round(&mut watcher).await);
@@ -395,7 +395,10 @@ async fn fifty_thousand_instances_cost_three_pages_per_round() {
         );
         world.pass(15);
     }
-    println!("{:?} a round, with the fake Nova's part", begun.elapsed() / 20);
+    println!(
+        "{:?} a round, with the fake Nova's part",
+        started_at.elapsed() / 20
+    );
     let now = world.wall();
     assert!(
         watcher
@@ -513,7 +516,7 @@ async fn data_becomes_stale_while_nova_is_down() {
     let pages = *world.pages.lock().unwrap();
     world.pass(60);
     assert!(world.round(&mut watcher).await, "this engine keeps the turn");
-    let facts = CloudSnapshot::from_kept(&world.facts(None).await.unwrap());
+    let facts = CloudSnapshot::from_stored(&world.facts(None).await.unwrap());
     let now = world.wall();
     assert!(!facts.computes.unwrap().is_fresh(now));
     let instances = facts.instances.unwrap();
@@ -581,7 +584,7 @@ async fn a_written_round_that_was_reported_as_failed_is_continued() {
     let (mut watcher, mut other) = (world.watcher("one"), world.watcher("two"));
     world.engines.lock().unwrap().push("one".into());
     *world.lies.lock().unwrap() = true;
-    world.look(&watcher.sources.cloud);
+    world.poll(&watcher.sources.cloud);
     assert!(watcher.round().await.is_err());
     *world.lies.lock().unwrap() = false;
     world.pass(15);
@@ -632,7 +635,7 @@ async fn a_failing_device_is_stored_before_the_next_poll_of_nova() {
     assert!(!kept());
     *world.tests.lock().unwrap() = Some(vec![test_of("a", None)]);
     while told.0.lock().unwrap().is_empty() {
-        world.look(&cloud);
+        world.poll(&cloud);
         tokio::task::yield_now().await;
     }
     *world.tests.lock().unwrap() = Some(vec![test_of("a", Some("it hangs"))]);
@@ -648,8 +651,9 @@ async fn a_failing_device_is_stored_before_the_next_poll_of_nova() {
 async fn guard_previews_are_stored_and_become_stale() {
     let world = Arc::new(World::default());
     let mut watcher = world.watcher("a");
-    let kept =
-        || CloudSnapshot::from_kept(&world.kept.lock().unwrap().values().cloned().collect::<Vec<_>>()).holds;
+    let kept = || {
+        CloudSnapshot::from_stored(&world.kept.lock().unwrap().values().cloned().collect::<Vec<_>>()).holds
+    };
     assert!(world.round(&mut watcher).await);
     assert_eq!(kept(), None, "no observer was notified");
     let holds = vec![WouldHold {
@@ -687,10 +691,10 @@ impl RoundObserver for RecordingObserver {
     async fn seen(&self, _: CloudSnapshot) {
         self.0.lock().unwrap().push("seen");
     }
-    async fn not_ours(&self) {
+    async fn other_engine_polls(&self) {
         self.0.lock().unwrap().push("not ours");
     }
-    async fn not_kept(&self) {
+    async fn store_failed(&self) {
         self.0.lock().unwrap().push("not kept");
     }
 }
@@ -709,7 +713,7 @@ async fn observers_are_notified_of_an_unstored_round() {
     for (lies, expected) in [(false, "seen"), (true, "not kept"), (false, "seen")] {
         *world.lies.lock().unwrap() = lies;
         while told.0.lock().unwrap().last() != Some(&expected) {
-            world.look(&cloud);
+            world.poll(&cloud);
             tokio::task::yield_now().await;
         }
     }

@@ -50,7 +50,7 @@ impl Store {
     /// # Errors
     ///
     /// `Database`.
-    pub async fn left_open(&self) -> Result<usize, StoreError> {
+    pub async fn count_left_open(&self) -> Result<usize, StoreError> {
         let found = orphans(&self.db, false).await;
         found
             .map(|rows| rows.len())
@@ -172,10 +172,10 @@ struct AdoptionFacts<'a> {
 /// anywhere. That recovery starts by reading the current state, so it repeats nothing. Other kinds that were `running`
 /// are never repeated, as in Masakari: the instance may have been restarted and the service repaired by hand long ago,
 /// and a repetition would do harm.
-fn fate(known: &AdoptionFacts<'_>) -> AdoptionOutcome {
+fn adoption_outcome(known: &AdoptionFacts<'_>) -> AdoptionOutcome {
     let fail = |message: String| AdoptionOutcome::Fail { message };
     let row = known.row;
-    let Some(kind) = NotificationType::from_word(&row.kind).map(kind_of) else {
+    let Some(kind) = NotificationType::from_value(&row.kind).map(kind_of) else {
         return fail(format!("left open by Masakari; its type {} is unknown", row.kind));
     };
     let Some(payload) = &known.payload else {
@@ -245,23 +245,23 @@ impl Transaction for Adopt<'_> {
             expiry: self.expiry,
             now: self.now,
         };
-        let mut fate = fate(&known);
-        if let AdoptionOutcome::Open { key: Some(key), .. } = &fate
+        let mut adoption_outcome = adoption_outcome(&known);
+        if let AdoptionOutcome::Open { key: Some(key), .. } = &adoption_outcome
             && let Some(holder) = accepted::holder(tx, key).await?
         {
             let read = convert::notification(row.clone()).ok();
             if let Some(word) = read.as_ref().and_then(OffClaim::of) {
                 accepted::join(tx, &holder, word).await?;
             }
-            fate = AdoptionOutcome::Join {
+            adoption_outcome = AdoptionOutcome::Join {
                 message: format!(
                     "left {} by Masakari; the recovery of notification {} does its work",
                     row.status, holder.notification_uuid
                 ),
             };
         }
-        self.carry_out(tx, &row, live.as_ref(), &fate).await?;
-        Ok(TxOutcome::Keep(Some(fate)))
+        self.carry_out(tx, &row, live.as_ref(), &adoption_outcome).await?;
+        Ok(TxOutcome::Keep(Some(adoption_outcome)))
     }
 }
 
@@ -269,7 +269,7 @@ impl Adopt<'_> {
     async fn still_open(&self, tx: &Tx) -> Result<Option<notification::Model>, Stop> {
         let found = notification::Entity::find_by_id(self.id).one(tx).await?;
         let Some(row) = found else { return Ok(None) };
-        let open = NotificationStatus::from_word(&row.status).is_some_and(|is| wanted(is, self.only_new));
+        let open = NotificationStatus::from_value(&row.status).is_some_and(|is| wanted(is, self.only_new));
         let taken = recovery::Entity::find()
             .filter(recovery::Column::NotificationUuid.eq(&row.notification_uuid))
             .one(tx)
@@ -282,9 +282,9 @@ impl Adopt<'_> {
         tx: &Tx,
         row: &notification::Model,
         host: Option<&host::Model>,
-        fate: &AdoptionOutcome,
+        adoption_outcome: &AdoptionOutcome,
     ) -> Result<(), Stop> {
-        let (status, message, moves) = match (fate, host) {
+        let (status, message, moves) = match (adoption_outcome, host) {
             (AdoptionOutcome::Open { kind, key }, Some(host)) => {
                 accepted::open(
                     tx,
@@ -308,7 +308,7 @@ impl Adopt<'_> {
                 // Without a reason, the next report about this host would be refused as if an operator had put it in
                 // maintenance.
                 if let (Some(host), Some(NotificationType::ComputeHost)) =
-                    (host, NotificationType::from_word(&row.kind))
+                    (host, NotificationType::from_value(&row.kind))
                 {
                     self.reason(tx, host, row, RecoveryKind::Host).await?;
                 }
@@ -369,7 +369,7 @@ impl Adopt<'_> {
             .all(tx)
             .await?;
         for one in moves {
-            let status = one.status.as_deref().and_then(VmoveStatus::from_word);
+            let status = one.status.as_deref().and_then(VmoveStatus::from_value);
             let open = matches!(status, Some(VmoveStatus::Pending | VmoveStatus::Ongoing));
             let may_be_locked = interrupted
                 && matches!(

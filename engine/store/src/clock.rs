@@ -38,7 +38,7 @@ mod tests {
 
     /// Covers C10.
     #[tokio::test]
-    async fn a_server_tells_its_own_time() {
+    async fn a_server_returns_its_own_time() {
         let bench = Bench::new().await;
         let Some(told) = server_time(bench.store.db.reader()).await.unwrap() else {
             return;

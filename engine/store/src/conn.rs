@@ -11,7 +11,7 @@ use sea_orm::{
 };
 
 use crate::failure_kind::FailureKind;
-use crate::server::{ANSWER, Health};
+use crate::server::{ANSWER_TIMEOUT, Health};
 use crate::sqlite;
 
 /// A wrapper of a connection that no statement can bypass. On `SQLite` it adapts the form of times, see
@@ -21,7 +21,7 @@ pub(crate) struct Conn<C> {
     /// The health of a server; `None` for `SQLite`.
     health: Option<Arc<Health>>,
     /// True if a lost query is sent again.
-    asks_twice: bool,
+    retries_queries: bool,
 }
 
 impl<C> Conn<C> {
@@ -29,14 +29,14 @@ impl<C> Conn<C> {
         Self {
             db,
             health,
-            asks_twice: false,
+            retries_queries: false,
         }
     }
 
     /// Sends each lost query again. For pools only, where the second query uses another connection; in a transaction it
     /// would be sent after the transaction's end.
-    pub(crate) fn asking_twice(mut self) -> Self {
-        self.asks_twice = self.health.is_some();
+    pub(crate) fn with_query_retries(mut self) -> Self {
+        self.retries_queries = self.health.is_some();
         self
     }
 
@@ -60,14 +60,16 @@ impl<C> Conn<C> {
         let Some(health) = &self.health else {
             return answer.await;
         };
-        let answer = tokio::time::timeout(ANSWER, answer).await.unwrap_or_else(|_| {
-            let late = format!("no answer within {} s", ANSWER.as_secs());
-            Err(DbErr::Conn(RuntimeErr::Internal(late)))
-        });
+        let answer = tokio::time::timeout(ANSWER_TIMEOUT, answer)
+            .await
+            .unwrap_or_else(|_| {
+                let late = format!("no answer within {} s", ANSWER_TIMEOUT.as_secs());
+                Err(DbErr::Conn(RuntimeErr::Internal(late)))
+            });
         if let Err(error) = &answer
             && FailureKind::of(error) == FailureKind::Lost
         {
-            health.doubt();
+            health.record_failure();
         }
         answer
     }
@@ -96,7 +98,7 @@ impl<C: ConnectionTrait> Conn<C> {
         F: Future<Output = Result<T, DbErr>> + Send,
     {
         let statement = self.adapt(statement);
-        let copy = self.asks_twice.then(|| statement.clone());
+        let copy = self.retries_queries.then(|| statement.clone());
         let answer = self.answer(ask(statement)).await;
         match copy {
             Some(copy) if is_lost(&copy, &answer) => self.answer(ask(copy)).await,

@@ -92,7 +92,7 @@ pub(crate) fn segment(row: entity::segment::Model) -> Result<Segment, Failure> {
     Ok(Segment {
         row: row.id,
         id: cell("uuid").id(&row.uuid)?,
-        recovery_method: cell("recovery_method").word(&row.recovery_method, RecoveryMethod::from_word)?,
+        recovery_method: cell("recovery_method").word(&row.recovery_method, RecoveryMethod::from_value)?,
         enabled: is_enabled(&row),
         stamps: stamps(row.created_at, row.updated_at),
         name: row.name,
@@ -140,12 +140,12 @@ pub(crate) fn notification(row: entity::notification::Model) -> Result<Notificat
     Ok(Notification {
         row: row.id,
         id: cell("notification_uuid").id(&row.notification_uuid)?,
-        kind: cell("type").word(&row.kind, NotificationType::from_word)?,
+        kind: cell("type").word(&row.kind, NotificationType::from_value)?,
         generated_time: from_column(row.generated_time),
         source_host: cell("source_host_uuid").id(&row.source_host_uuid)?,
         segment,
         payload: payload(cell("payload"), row.payload.as_deref())?,
-        status: cell("status").word(&row.status, NotificationStatus::from_word)?,
+        status: cell("status").word(&row.status, NotificationStatus::from_value)?,
         stamps: stamps(row.created_at, row.updated_at),
         reporter: row
             .reporter
@@ -185,12 +185,12 @@ pub(crate) fn vmove(row: entity::vmove::Model) -> Result<Vmove, Failure> {
     let kind = row
         .kind
         .as_deref()
-        .map(|kind| cell("type").word(kind, VmoveType::from_word))
+        .map(|kind| cell("type").word(kind, VmoveType::from_value))
         .transpose()?;
     let status = row
         .status
         .as_deref()
-        .map(|status| cell("status").word(status, VmoveStatus::from_word))
+        .map(|status| cell("status").word(status, VmoveStatus::from_value))
         .transpose()?;
     Ok(Vmove {
         row: row.id,
@@ -228,9 +228,9 @@ pub(crate) fn reporters(row: &entity::recovery::Model) -> Result<Vec<Reporter>, 
 }
 
 pub(crate) fn life(row: &entity::recovery::Model) -> Result<recovery::Life, Failure> {
-    recovery_cell(row, "life").word(&row.life, recovery::Life::from_word)
+    recovery_cell(row, "life").word(&row.life, recovery::Life::from_value)
 }
 
 pub(crate) fn recovery_kind(row: &entity::recovery::Model) -> Result<recovery::RecoveryKind, Failure> {
-    recovery_cell(row, "kind").word(&row.kind, recovery::RecoveryKind::from_word)
+    recovery_cell(row, "kind").word(&row.kind, recovery::RecoveryKind::from_value)
 }

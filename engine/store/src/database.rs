@@ -35,7 +35,7 @@ impl Database {
         let inner = match (&options.server, &options.path) {
             (Some(server), _) => {
                 let pools = server::open(server).await?;
-                let conn = |db| Conn::new(db, Some(pools.health.clone())).asking_twice();
+                let conn = |db| Conn::new(db, Some(pools.health.clone())).with_query_retries();
                 Connections {
                     writer: conn(pools.registry),
                     readers: None,
@@ -103,8 +103,8 @@ impl Database {
 }
 
 /// Limit of attempts to open a database while other processes block it, and the delay between them: two seconds in all.
-const OPENINGS: u32 = 100;
-const BETWEEN_OPENINGS: Duration = Duration::from_millis(20);
+const MAX_OPEN_ATTEMPTS: u32 = 100;
+const OPEN_RETRY_DELAY: Duration = Duration::from_millis(20);
 
 /// Opens a pool. Only one process can convert a new file to WAL. The others get "busy" at once, regardless of their
 /// busy timeout, and retry.
@@ -113,9 +113,11 @@ async fn open(options: ConnectOptions) -> Result<Conn<DatabaseConnection>, Store
     loop {
         match sea_orm::Database::connect(options.clone()).await {
             Ok(db) => return Ok(Conn::new(db, None)),
-            Err(error) if opening < OPENINGS && FailureKind::of(&error) == FailureKind::InTheWay => {
+            Err(error)
+                if opening < MAX_OPEN_ATTEMPTS && FailureKind::of(&error) == FailureKind::Contention =>
+            {
                 opening += 1;
-                tokio::time::sleep(BETWEEN_OPENINGS).await;
+                tokio::time::sleep(OPEN_RETRY_DELAY).await;
             }
             Err(error) => return Err(Stop::from(error).store("opening the database")),
         }

@@ -11,7 +11,7 @@ use sea_orm::{
 use tachi_domain::Timestamp;
 use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::recovery::{Life, RecoveryKind};
-use tachi_engine::ports::engine_registry::{Backlog, EngineRow, EngineSignature};
+use tachi_engine::ports::engine_registry::{Backlog, EngineHeartbeat, EngineRow};
 use tachi_engine::ports::{EngineRegistry, JournalError};
 use tracing::instrument;
 
@@ -41,9 +41,9 @@ impl EngineTable {
 #[async_trait]
 impl EngineRegistry for EngineTable {
     #[instrument(name = "store::sign", level = "debug", skip_all)]
-    async fn heartbeat(&self, signature: &EngineSignature) -> Result<(), JournalError> {
+    async fn heartbeat(&self, heartbeat: &EngineHeartbeat) -> Result<(), JournalError> {
         let sign = HeartbeatTransaction {
-            signature,
+            heartbeat,
             now: self.db.now(),
         };
         let signed = self.db.write(&sign).await;
@@ -51,9 +51,9 @@ impl EngineRegistry for EngineTable {
     }
 
     #[instrument(name = "store::strike", level = "debug", skip_all)]
-    async fn strike(&self, name: &str) -> Result<(), JournalError> {
-        let struck = self.db.write(&Deregister(name)).await;
-        struck.map_err(|stop| stop.journal("deregistering an engine"))
+    async fn deregister(&self, name: &str) -> Result<(), JournalError> {
+        let deregistered = self.db.write(&Deregister(name)).await;
+        deregistered.map_err(|stop| stop.journal("deregistering an engine"))
     }
 
     #[instrument(name = "store::engines", level = "debug", skip_all)]
@@ -70,7 +70,7 @@ impl EngineRegistry for EngineTable {
 }
 
 struct HeartbeatTransaction<'a> {
-    signature: &'a EngineSignature,
+    heartbeat: &'a EngineHeartbeat,
     now: Timestamp,
 }
 
@@ -79,14 +79,14 @@ impl Transaction for HeartbeatTransaction<'_> {
     type Output = ();
 
     async fn run(&self, tx: &Tx) -> Result<TxOutcome<()>, Stop> {
-        let signature = self.signature;
+        let heartbeat = self.heartbeat;
         // The clock that others use to judge if it is running.
         let now = clock::now(tx, self.now).await?;
-        let facts = serde_json::Value::from_iter(signature.facts.clone()).to_string();
+        let facts = serde_json::Value::from_iter(heartbeat.facts.clone()).to_string();
         let row = engine::ActiveModel {
-            name: Set(signature.name.clone()),
-            version: Set(signature.version.clone()),
-            started_at: Set(signature.started_at.micros()),
+            name: Set(heartbeat.name.clone()),
+            version: Set(heartbeat.version.clone()),
+            started_at: Set(heartbeat.started_at.micros()),
             seen_at: Set(now.micros()),
             beat: Set(1),
             facts: Set(facts.clone()),
@@ -95,7 +95,7 @@ impl Transaction for HeartbeatTransaction<'_> {
             .col_expr(engine::Column::SeenAt, Expr::value(now.micros()))
             .col_expr(engine::Column::Beat, Expr::col(engine::Column::Beat).add(1))
             .col_expr(engine::Column::Facts, Expr::value(facts))
-            .filter(engine::Column::Name.eq(&signature.name))
+            .filter(engine::Column::Name.eq(&heartbeat.name))
             .exec(tx)
             .await?;
         if signed.rows_affected == 0 {
@@ -150,7 +150,7 @@ pub(crate) async fn engines(db: &Database) -> Result<Vec<EngineRow>, Stop> {
         Ok::<_, Failure>(EngineRow {
             beat: cell("beat").count(row.beat)?,
             seen_at: Timestamp::from_micros(row.seen_at),
-            signature: EngineSignature {
+            heartbeat: EngineHeartbeat {
                 started_at: Timestamp::from_micros(row.started_at),
                 facts,
                 version: row.version.clone(),
@@ -185,8 +185,8 @@ async fn backlog(db: &Database) -> Result<Backlog, Stop> {
             row: "of the backlog",
             column,
         };
-        let kind = cell("kind").word(&kind, RecoveryKind::from_word)?;
-        let life = cell("life").word(&life, Life::from_word)?;
+        let kind = cell("kind").word(&kind, RecoveryKind::from_value)?;
+        let life = cell("life").word(&life, Life::from_value)?;
         *unsettled.entry((kind, life)).or_default() += 1;
     }
     Ok(Backlog {
@@ -201,8 +201,8 @@ mod tests {
     use super::*;
     use crate::testing::Bench;
 
-    fn signature(name: &str, bench: &Bench) -> EngineSignature {
-        EngineSignature {
+    fn heartbeat(name: &str, bench: &Bench) -> EngineHeartbeat {
+        EngineHeartbeat {
             name: name.to_owned(),
             version: "1.2.3".to_owned(),
             started_at: bench.clock_wall(),
@@ -213,18 +213,18 @@ mod tests {
     #[tokio::test]
     async fn engines_sign_leave_and_are_forgotten_after_a_day() {
         let bench = Bench::new().await;
-        let (one, mut two) = (signature("one", &bench), signature("two", &bench));
-        bench.store.roll().heartbeat(&one).await.unwrap();
+        let (one, mut two) = (heartbeat("one", &bench), heartbeat("two", &bench));
+        bench.store.engine_registry().heartbeat(&one).await.unwrap();
         bench.clock.set_wall_on(5);
-        bench.store.roll().heartbeat(&two).await.unwrap();
+        bench.store.engine_registry().heartbeat(&two).await.unwrap();
         two.facts
             .insert("broker".to_owned(), "down: \"no route\"".to_owned());
         bench.clock.set_wall_on(5);
-        bench.store.roll().heartbeat(&two).await.unwrap();
-        let lines = bench.store.roll().engines().await.unwrap();
+        bench.store.engine_registry().heartbeat(&two).await.unwrap();
+        let lines = bench.store.engine_registry().engines().await.unwrap();
         let seen: Vec<_> = lines
             .iter()
-            .map(|line| (line.signature.clone(), line.beat, line.seen_at.micros()))
+            .map(|line| (line.heartbeat.clone(), line.beat, line.seen_at.micros()))
             .collect();
         let now = bench.clock_wall().micros();
         assert_eq!(
@@ -232,22 +232,22 @@ mod tests {
             [(one, 1, now - 10_000_000), (two, 2, now)],
             "each with its own time, and with the facts it signed last"
         );
-        bench.store.roll().strike("two").await.unwrap();
+        bench.store.engine_registry().deregister("two").await.unwrap();
         bench.clock.set_wall_on(86_401);
         bench
             .store
-            .roll()
-            .heartbeat(&signature("three", &bench))
+            .engine_registry()
+            .heartbeat(&heartbeat("three", &bench))
             .await
             .unwrap();
         let names: Vec<String> = bench
             .store
-            .roll()
+            .engine_registry()
             .engines()
             .await
             .unwrap()
             .into_iter()
-            .map(|line| line.signature.name)
+            .map(|line| line.heartbeat.name)
             .collect();
         assert_eq!(names, ["three"]);
     }
@@ -255,21 +255,24 @@ mod tests {
     #[tokio::test]
     async fn the_backlog_knows_how_long_the_oldest_has_waited() {
         let bench = Bench::new().await;
-        assert_eq!(bench.store.roll().backlog().await.unwrap(), Backlog::default());
+        assert_eq!(
+            bench.store.engine_registry().backlog().await.unwrap(),
+            Backlog::default()
+        );
         let segment = bench.segment("s1").await;
         for name in ["cmp1", "cmp2"] {
             let host = bench.host(&segment, name).await;
             bench.clock.set_wall_on(60);
             bench.stopped(&host).await;
         }
-        let waiting = bench.store.roll().backlog().await.unwrap();
+        let waiting = bench.store.engine_registry().backlog().await.unwrap();
         assert_eq!(waiting.new, 2);
         let oldest = bench.clock_wall().minus_seconds(60).whole_seconds();
         assert_eq!(waiting.oldest_new, Some(oldest));
         let open = BTreeMap::from([((RecoveryKind::Host, Life::Open), 2)]);
         assert_eq!(waiting.unsettled, open);
         bench.claim_newest("engine").await;
-        let waiting = bench.store.roll().backlog().await.unwrap();
+        let waiting = bench.store.engine_registry().backlog().await.unwrap();
         assert_eq!((waiting.new, waiting.oldest_new), (1, Some(oldest)));
         assert_eq!(waiting.unsettled, open, "claimed, and open as before");
     }

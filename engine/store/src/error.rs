@@ -79,14 +79,14 @@ pub(crate) enum Failure {
 
 impl Failure {
     /// Classifies the failure.
-    pub(crate) fn trouble(&self) -> FailureKind {
+    pub(crate) fn failure_kind(&self) -> FailureKind {
         match self {
             Self::Db(error) | Self::Commit(error) => FailureKind::of(error),
             Self::Corrupt { .. }
             | Self::Range { .. }
             | Self::SortKey { .. }
             | Self::Stale { .. }
-            | Self::Dangling { .. } => FailureKind::Lasting,
+            | Self::Dangling { .. } => FailureKind::Permanent,
         }
     }
 
@@ -107,8 +107,8 @@ impl Failure {
     /// one that was refused because of another transaction has not.
     pub(crate) fn may_be_repeated(&self) -> bool {
         match self {
-            Self::Db(_) => matches!(self.trouble(), FailureKind::InTheWay | FailureKind::Lost),
-            Self::Commit(_) => self.trouble() == FailureKind::InTheWay,
+            Self::Db(_) => matches!(self.failure_kind(), FailureKind::Contention | FailureKind::Lost),
+            Self::Commit(_) => self.failure_kind() == FailureKind::Contention,
             Self::Corrupt { .. }
             | Self::Range { .. }
             | Self::SortKey { .. }
@@ -149,10 +149,12 @@ impl Stop {
     /// Converts the error to the registry's type.
     pub(crate) fn registry(self, operation: &'static str) -> RegistryError {
         match self {
-            Self::Failed(failure) if failure.trouble() == FailureKind::Lasting => RegistryError::Database {
-                operation,
-                source: Box::new(failure),
-            },
+            Self::Failed(failure) if failure.failure_kind() == FailureKind::Permanent => {
+                RegistryError::Database {
+                    operation,
+                    source: Box::new(failure),
+                }
+            }
             Self::Failed(failure) => RegistryError::Unavailable {
                 operation,
                 source: Box::new(failure),

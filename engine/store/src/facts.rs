@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn of_two_that_write_one_does_and_what_is_gone_is_forgotten() {
+    async fn one_of_two_writers_succeeds_and_removed_facts_are_deleted() {
         let bench = Bench::new().await;
         let table = bench.store.facts();
         let other = bench.another().await.facts().clone();

@@ -12,13 +12,13 @@ use crate::{mariadb, postgres, sqlite};
 pub(crate) enum FailureKind {
     /// Another transaction blocked this one: deadlock, lock timeout, serialization failure, or busy file. The server
     /// has rolled back, or will be told to.
-    InTheWay,
+    Contention,
     /// The connection or the server is lost, is shutting down, or accepts no writes any more.
     Lost,
     /// No connection was available in time.
     NoConnection,
     /// A retry will not help.
-    Lasting,
+    Permanent,
 }
 
 /// True if the server denies a statement to our user.
@@ -50,7 +50,7 @@ impl FailureKind {
             | DbErr::Exec(RuntimeErr::SqlxError(error))
             | DbErr::Query(RuntimeErr::SqlxError(error)) => Self::of_sqlx(error),
             DbErr::Conn(RuntimeErr::Internal(_)) => Self::Lost,
-            _ => Self::Lasting,
+            _ => Self::Permanent,
         }
     }
 
@@ -63,20 +63,20 @@ impl FailureKind {
             }
             SqlxError::PoolTimedOut | SqlxError::PoolClosed => Self::NoConnection,
             SqlxError::Database(error) => Self::of_database(error.as_ref()),
-            _ => Self::Lasting,
+            _ => Self::Permanent,
         }
     }
 
     fn of_database(error: &dyn DatabaseError) -> Self {
         if let Some(error) = error.try_downcast_ref::<MySqlDatabaseError>() {
-            return mariadb::trouble(error.number());
+            return mariadb::failure_kind(error.number());
         }
         if let Some(error) = error.try_downcast_ref::<PgDatabaseError>() {
-            return postgres::trouble(error.code());
+            return postgres::failure_kind(error.code());
         }
         match error.code() {
-            Some(code) if sqlite::is_busy(&code) => Self::InTheWay,
-            Some(_) | None => Self::Lasting,
+            Some(code) if sqlite::is_busy(&code) => Self::Contention,
+            Some(_) | None => Self::Permanent,
         }
     }
 }

@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn network_file_systems_are_told_from_local_ones() {
+    fn network_file_systems_are_distinguished_from_local_ones() {
         let cases = [
             ("nfs", 0x6969, Some("NFS")),
             ("cifs", 0xff53_4d42, Some("CIFS")),

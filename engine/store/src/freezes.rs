@@ -11,8 +11,8 @@ use sea_orm::{
 use tachi_domain::Timestamp;
 use tachi_domain::freeze::{Freeze, FreezeScope};
 use tachi_domain::recovery::FreezeOrder;
-use tachi_engine::ports::freezes::REMEMBERED;
-use tachi_engine::ports::{FreezeLine, FreezeNews, FreezeOutcome, Freezes, JournalError, NewFreeze};
+use tachi_engine::ports::freezes::ENDED_FREEZE_RETENTION;
+use tachi_engine::ports::{FreezeEvent, FreezeLine, FreezeOutcome, Freezes, JournalError, NewFreeze};
 use tracing::instrument;
 
 use crate::convert::Cell;
@@ -73,9 +73,9 @@ impl Freezes for FreezeTable {
     }
 
     #[instrument(name = "store::tend_freezes", level = "debug", skip_all)]
-    async fn tend_freezes(&self, soon: Duration) -> Result<Vec<FreezeNews>, JournalError> {
+    async fn take_freeze_events(&self, soon: Duration) -> Result<Vec<FreezeEvent>, JournalError> {
         let now = self.db.now();
-        let tended = self.db.write(&Tend { soon, now }).await;
+        let tended = self.db.write(&TakeFreezeEvents { soon, now }).await;
         tended.map_err(|stop| stop.journal("updating expired freezes"))
     }
 }
@@ -93,7 +93,7 @@ pub(crate) fn freeze(row: &Model) -> Result<Freeze, Failure> {
     };
     Ok(Freeze {
         number: row.id,
-        scope: cell.word(&row.scope, FreezeScope::from_word)?,
+        scope: cell.word(&row.scope, FreezeScope::from_value)?,
         name: row.name.clone(),
         until: Timestamp::from_micros(row.until_at),
         by: row.said_by.clone(),
@@ -169,7 +169,7 @@ impl Transaction for Begin<'_> {
         let key = key(self.new.scope, &self.new.target);
         let freezing = begin(tx, self.new, key, self.now).await?;
         Ok(match freezing {
-            FreezeOutcome::Begun { .. } => TxOutcome::Keep(freezing),
+            FreezeOutcome::Started { .. } => TxOutcome::Keep(freezing),
             FreezeOutcome::Longer(_) => TxOutcome::Undo(freezing),
         })
     }
@@ -207,7 +207,7 @@ async fn begin(tx: &Tx, new: &NewFreeze, key: String, own: Timestamp) -> Result<
         ..Default::default()
     };
     let row = row.insert(tx).await?;
-    Ok(FreezeOutcome::Begun {
+    Ok(FreezeOutcome::Started {
         line: line(&row, now)?,
         before: in_force,
     })
@@ -260,16 +260,16 @@ impl Transaction for Thaw<'_> {
     }
 }
 
-struct Tend {
+struct TakeFreezeEvents {
     soon: Duration,
     now: Timestamp,
 }
 
 #[async_trait]
-impl Transaction for Tend {
-    type Output = Vec<FreezeNews>;
+impl Transaction for TakeFreezeEvents {
+    type Output = Vec<FreezeEvent>;
 
-    async fn run(&self, tx: &Tx) -> Result<TxOutcome<Vec<FreezeNews>>, Stop> {
+    async fn run(&self, tx: &Tx) -> Result<TxOutcome<Vec<FreezeEvent>>, Stop> {
         let now = clock::now(tx, self.now).await?;
         let rows = Entity::find()
             .filter(Column::OpenKey.is_not_null())
@@ -277,13 +277,13 @@ impl Transaction for Tend {
             .order_by_asc(Column::UntilAt)
             .all(tx)
             .await?;
-        let mut news = Vec::new();
+        let mut events = Vec::new();
         for row in rows {
             let frozen = line(&row, now)?;
             if row.until_at <= now.micros() {
                 let until = Timestamp::from_micros(row.until_at);
                 if end(tx, &[row.id], EXPIRED, until).await? == 1 {
-                    news.push(FreezeNews::Ended(frozen));
+                    events.push(FreezeEvent::Ended(frozen));
                 }
             } else if !row.noticed {
                 let noticed = Entity::update_many()
@@ -294,18 +294,18 @@ impl Transaction for Tend {
                     .exec(tx)
                     .await?;
                 if noticed.rows_affected == 1 {
-                    news.push(FreezeNews::EndsSoon(frozen));
+                    events.push(FreezeEvent::EndsSoon(frozen));
                 }
             }
         }
         let forgotten = Entity::delete_many()
-            .filter(Column::EndedAt.lt(before(now, REMEMBERED)))
+            .filter(Column::EndedAt.lt(before(now, ENDED_FREEZE_RETENTION)))
             .exec(tx)
             .await?;
-        if news.is_empty() && forgotten.rows_affected == 0 {
-            return Ok(TxOutcome::Undo(news));
+        if events.is_empty() && forgotten.rows_affected == 0 {
+            return Ok(TxOutcome::Undo(events));
         }
-        Ok(TxOutcome::Keep(news))
+        Ok(TxOutcome::Keep(events))
     }
 }
 

@@ -131,7 +131,7 @@ async fn rows(db: &impl ConnectionTrait, hosts: &[&str]) -> Result<Vec<Row>, Sto
             .await?;
         found.extend(read.into_iter().filter_map(|(host, kind, boot_id, beats)| {
             Some(Row {
-                kind: MonitorKind::from_word(&kind)?,
+                kind: MonitorKind::from_value(&kind)?,
                 boot_id: boot_id?,
                 beats: serde_json::from_str(&beats?).ok()?,
                 host,
@@ -223,7 +223,7 @@ mod tests {
 
     /// Covers R15.
     #[test]
-    fn what_is_kept_of_a_monitor_spans_8_s_however_often_it_sends() {
+    fn stored_heartbeats_span_8_s_at_any_sending_rate() {
         for every in [1, 2, 3, 5, 10, 60] {
             let all = (0..50).map(|n| n * every).collect::<Vec<u64>>();
             let sent = kept(&all).into_iter().fold(Vec::new(), with);

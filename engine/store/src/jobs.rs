@@ -90,7 +90,7 @@ fn line(row: &Model) -> Result<JobLine, Failure> {
     let end = match (row.ended_at, &row.grade) {
         (Some(at), Some(grade)) => Some(JobEnd {
             at: Timestamp::from_micros(at),
-            grade: cell("grade").word(grade, Severity::from_word)?,
+            grade: cell("grade").word(grade, Severity::from_value)?,
             details: row.details.clone(),
         }),
         _ => None,
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn of_two_that_begin_a_job_one_does_and_an_end_is_of_its_own_run() {
+    async fn one_of_two_starts_of_a_job_succeeds_and_an_end_belongs_to_its_run() {
         let bench = Bench::new().await;
         let (table, other) = (bench.store.jobs(), bench.another().await.jobs().clone());
         let due = Timestamp::from_micros(7);
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_begins_by_hand_leaves_the_time_for_which_it_was_due() {
+    async fn a_manual_start_keeps_the_scheduled_time() {
         let bench = Bench::new().await;
         let table = bench.store.jobs();
         let due = Some(Timestamp::from_micros(7));

@@ -1,23 +1,23 @@
 //! The journal: claims, heartbeats and the writes of recoveries.
 
 mod actions;
-mod beats;
 mod claim;
 mod commit;
 pub(crate) mod failed_instances;
 mod frozen;
 mod given_up;
 mod given_up_moves;
+mod group_commit;
 mod host_and_segment;
 mod host_records;
 mod moves;
+mod operator_state;
 mod orders;
 mod planned;
-mod pulse;
+mod renewals;
 pub(crate) mod reservations;
 mod restarts;
 mod rewind;
-mod together;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -27,7 +27,7 @@ use async_trait::async_trait;
 use sea_orm::{
     ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
 };
-use tachi_domain::guard::Doubts;
+use tachi_domain::guard::QuarantinePolicy;
 use tachi_domain::recovery::WrittenOff;
 use tachi_domain::recovery::{Life, RecoveryKind};
 use tachi_domain::situation::MutedReporter;
@@ -41,8 +41,8 @@ use tokio::time::Instant;
 use tracing::instrument;
 
 pub(crate) use actions::unread;
+pub(crate) use operator_state::{move_words, off_word};
 pub(crate) use orders::before;
-pub(crate) use pulse::{move_words, off_word};
 
 use crate::convert::Cell;
 use crate::database::Database;
@@ -53,22 +53,22 @@ use crate::local_disks;
 use crate::registry::RegistryTables;
 use crate::reporters;
 use crate::transaction::{Tx, roll_back};
-use together::Together;
+use group_commit::GroupCommit;
 
 /// The journal of a database: claims and the writes of recoveries.
 #[derive(Clone)]
 pub struct JournalTables {
     db: Database,
-    set_aside: Arc<reporters::MutedReporters>,
-    together: Together,
+    muted_reporters: Arc<reporters::MutedReporters>,
+    group_commit: GroupCommit,
 }
 
 impl JournalTables {
     pub(crate) fn of(registry: &RegistryTables) -> Self {
         Self {
             db: registry.db.clone(),
-            set_aside: registry.set_aside.clone(),
-            together: Together::default(),
+            muted_reporters: registry.muted_reporters.clone(),
+            group_commit: GroupCommit::default(),
         }
     }
 
@@ -119,36 +119,36 @@ impl Journal for JournalTables {
             claim: claim.clone(),
             elapsed,
         };
-        let mut beaten = self.beat_all(&[beat]).await;
+        let mut beaten = self.renew_all(&[beat]).await;
         beaten.pop().unwrap_or(Ok(WriteOutcome::Lost))
     }
 
-    #[instrument(name = "store::beat_all", level = "debug", skip_all, fields(count = beats.len()))]
-    async fn beat_all(&self, beats: &[LeaseRenewal]) -> Vec<Result<WriteOutcome, JournalError>> {
+    #[instrument(name = "store::beat_all", level = "debug", skip_all, fields(count = renewals.len()))]
+    async fn renew_all(&self, renewals: &[LeaseRenewal]) -> Vec<Result<WriteOutcome, JournalError>> {
         match self
             .db
-            .write_journal(&beats::Beats {
-                beats,
+            .write_journal(&renewals::Renewals {
+                renewals,
                 now: self.db.now(),
             })
             .await
         {
             Ok(outcomes) => outcomes.into_iter().map(Ok).collect(),
             // It is unknown whether any claim is still held.
-            Err(stop) => vec![Err(stop.journal("renewing several claims")); beats.len()],
+            Err(stop) => vec![Err(stop.journal("renewing several claims")); renewals.len()],
         }
     }
 
     #[instrument(name = "store::commit", level = "debug", skip_all, fields(recovery = %claim.id, claim.epoch))]
     async fn commit(&self, claim: &Claim, write: &Write) -> Result<WriteOutcome, JournalError> {
         let begun = Instant::now();
-        if together::is_its_own(write)
-            && let Some(outcome) = self.together.write(&self.db, claim, write, begun).await
+        if group_commit::is_its_own(write)
+            && let Some(outcome) = self.group_commit.write(&self.db, claim, write, begun).await
         {
             return outcome;
         }
         let committed = commit(&self.db, claim, write, begun).await;
-        committed.map_err(|stop| stop.journal(together::WHAT))
+        committed.map_err(|stop| stop.journal(group_commit::WHAT))
     }
 
     #[instrument(name = "store::release", level = "debug", skip_all, fields(recovery = %claim.id, claim.epoch))]
@@ -205,13 +205,17 @@ impl Journal for JournalTables {
     }
 
     #[instrument(name = "store::contradicted", level = "debug", skip_all, fields(recovery = %id))]
-    async fn contradicted(&self, id: RecoveryId, rules: Doubts) -> Result<Vec<MutedReporter>, JournalError> {
+    async fn contradicted(
+        &self,
+        id: RecoveryId,
+        rules: QuarantinePolicy,
+    ) -> Result<Vec<MutedReporter>, JournalError> {
         let now = self.db.now();
         let counted = self
             .db
             .write_journal(&reporters::RecordContradiction { id, rules, now })
             .await;
-        self.set_aside.forget();
+        self.muted_reporters.forget();
         counted.map_err(|stop| stop.journal("counting a claim that Nova contradicts"))
     }
 
@@ -292,7 +296,7 @@ pub(crate) async fn unsettled(db: &Database) -> Result<Vec<PeerClaim>, Stop> {
                 epoch: cell("epoch").count(epoch)?,
                 seq: cell("seq").count(seq)?,
                 beat: cell("beat").count(beat)?,
-                life: cell("life").word(&life, Life::from_word)?,
+                life: cell("life").word(&life, Life::from_value)?,
                 of_host: kind == RecoveryKind::Host.as_str(),
                 owner,
             })

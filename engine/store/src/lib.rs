@@ -78,7 +78,7 @@ pub use machines::MachineTable;
 pub use migrate::SchemaStatus;
 pub use monitors::MonitorTable;
 pub use open_work::{OpenWork, Reporters};
-pub use operator_journal::DeskTables;
+pub use operator_journal::OperatorJournalTables;
 pub use options::{ServerKind, ServerOptions, StoreOptions};
 pub use plans::PlanTables;
 pub use purge::{PurgeCounts, PurgeOptions};

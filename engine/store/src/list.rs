@@ -16,7 +16,7 @@ use tachi_engine::ports::registry::SortKey;
 use crate::error::{Failure, Stop};
 
 /// The order and the section of a list.
-pub(crate) struct Cut<'a, E: EntityTrait> {
+pub(crate) struct PageQuery<'a, E: EntityTrait> {
     /// The integer primary key.
     pub(crate) id: E::Column,
     /// The column that is zero unless the row is deleted.
@@ -29,7 +29,7 @@ pub(crate) struct Cut<'a, E: EntityTrait> {
     pub(crate) limit: u64,
 }
 
-impl<E: EntityTrait> Cut<'_, E> {
+impl<E: EntityTrait> PageQuery<'_, E> {
     /// Reads the page from `select`.
     pub(crate) async fn read(
         &self,

@@ -16,8 +16,8 @@ pub(crate) fn of_registered<'a>(
     last: impl Iterator<Item = &'a &'a ReceivedHeartbeat>,
     known: &BTreeSet<String>,
 ) -> BTreeMap<&'a str, &'a BTreeSet<ServerId>> {
-    let signatures = last.map(|received| &received.signature);
-    signatures
+    let heartbeats = last.map(|received| &received.heartbeat);
+    heartbeats
         .filter(|one| known.contains(&one.host))
         .filter_map(|one| Some((one.host.as_str(), one.local_disks.as_ref()?)))
         .collect()

@@ -48,11 +48,11 @@ impl Machines for MachineTable {
     }
 
     async fn register(&self, new: &[NewMachine]) -> Result<usize, JournalError> {
-        let learn = Learn {
+        let register = RegisterMachines {
             new,
             now: self.db.now(),
         };
-        let recorded = self.db.write(&learn).await;
+        let recorded = self.db.write(&register).await;
         recorded.map_err(|stop| stop.journal("storing new machines behind the fence devices"))
     }
 
@@ -220,13 +220,13 @@ fn machine(row: &Model, column: &'static str, text: Option<&str>) -> Result<Opti
         .transpose()
 }
 
-struct Learn<'a> {
+struct RegisterMachines<'a> {
     new: &'a [NewMachine],
     now: Timestamp,
 }
 
 #[async_trait]
-impl Transaction for Learn<'_> {
+impl Transaction for RegisterMachines<'_> {
     type Output = usize;
 
     async fn run(&self, tx: &Tx) -> Result<TxOutcome<usize>, Stop> {

@@ -11,7 +11,7 @@ use secrecy::ExposeSecret as _;
 
 use crate::ServerOptions;
 use crate::failure_kind::FailureKind;
-use crate::server::{Health, IDLE_TRANSACTION, LOCK_WAIT, Lane};
+use crate::server::{Health, IDLE_TRANSACTION_TIMEOUT, LOCK_TIMEOUT, Lane};
 
 fn address(options: &ServerOptions) -> Result<MySqlConnectOptions, Error> {
     let address: MySqlConnectOptions = options.url.expose_secret().parse()?;
@@ -67,7 +67,7 @@ pub(crate) fn pool(
         .before_acquire(move |connection, about| {
             let health = health.clone();
             Box::pin(async move {
-                if !health.trusts(about.age) {
+                if !health.is_usable(about.age) {
                     return Ok(false);
                 }
                 if health.asks_after(about.idle_for) {
@@ -90,7 +90,7 @@ async fn set_up(
     let mode = options.sql_mode.replace(['\'', '\\'], "");
     let set = format!(
         "SET SESSION sql_mode = '{mode}', SESSION time_zone = '+00:00', SESSION innodb_lock_wait_timeout = {}",
-        LOCK_WAIT.as_secs(),
+        LOCK_TIMEOUT.as_secs(),
     );
     connection.execute(AssertSqlSafe(set)).await?;
     connection
@@ -103,7 +103,7 @@ async fn set_up(
     for row in connection.fetch_all(there).await? {
         let name: String = row.try_get(0)?;
         let value = match (name.as_str(), lane) {
-            ("idle_transaction_timeout", _) => IDLE_TRANSACTION.as_secs(),
+            ("idle_transaction_timeout", _) => IDLE_TRANSACTION_TIMEOUT.as_secs(),
             // Bit 1 makes reads and BEGIN wait for the commits of other nodes.
             (_, Lane::Registry) => options.wsrep_sync_wait.into(),
             (_, Lane::Journal) => (options.wsrep_sync_wait | 1).into(),
@@ -139,11 +139,11 @@ pub(crate) fn is_denied(number: u16) -> bool {
 }
 
 /// Classifies an error number.
-pub(crate) fn trouble(number: u16) -> FailureKind {
+pub(crate) fn failure_kind(number: u16) -> FailureKind {
     match number {
         // Lock wait timeout, deadlock (also Galera's certification failure), and a row that has changed since the
         // snapshot.
-        1205 | 1213 | 1020 => FailureKind::InTheWay,
+        1205 | 1213 | 1020 => FailureKind::Contention,
         // Too many connections, shutdown, network, kill, WSREP not ready (1047), error during commit (1180: Galera lost
         // its quorum), and read-only: the server has become a replica.
         1040
@@ -163,7 +163,7 @@ pub(crate) fn trouble(number: u16) -> FailureKind {
         | 2006
         | 2013
         | 4031 => FailureKind::Lost,
-        _ => FailureKind::Lasting,
+        _ => FailureKind::Permanent,
     }
 }
 
@@ -188,21 +188,21 @@ mod tests {
     }
 
     #[test]
-    fn error_numbers_are_told_apart() {
+    fn error_numbers_are_classified() {
         let cases = [
-            ("deadlock or certification failure", 1213, FailureKind::InTheWay),
-            ("lock wait timeout", 1205, FailureKind::InTheWay),
+            ("deadlock or certification failure", 1213, FailureKind::Contention),
+            ("lock wait timeout", 1205, FailureKind::Contention),
             ("too many connections", 1040, FailureKind::Lost),
             ("shutting down", 1053, FailureKind::Lost),
             ("connection killed", 1927, FailureKind::Lost),
             ("read-only after a fail-over", 1290, FailureKind::Lost),
             ("not a member of the cluster", 1047, FailureKind::Lost),
-            ("duplicate key", 1062, FailureKind::Lasting),
-            ("no such table", 1146, FailureKind::Lasting),
-            ("wrong password", 1045, FailureKind::Lasting),
+            ("duplicate key", 1062, FailureKind::Permanent),
+            ("no such table", 1146, FailureKind::Permanent),
+            ("wrong password", 1045, FailureKind::Permanent),
         ];
         for (case, number, kind) in cases {
-            assert_eq!(trouble(number), kind, "{case}");
+            assert_eq!(failure_kind(number), kind, "{case}");
         }
     }
 }

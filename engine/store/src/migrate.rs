@@ -45,7 +45,7 @@ impl Store {
                     if attempt < ATTEMPTS
                         && error
                             .database()
-                            .is_some_and(|error| FailureKind::of(error) == FailureKind::InTheWay) =>
+                            .is_some_and(|error| FailureKind::of(error) == FailureKind::Contention) =>
                 {
                     attempt += 1;
                 }
@@ -75,7 +75,7 @@ impl Store {
     /// # Errors
     ///
     /// `Schema` for an unknown owner, `Database`.
-    pub async fn stands(&self) -> Result<SchemaStatus, StoreError> {
+    pub async fn schema_status(&self) -> Result<SchemaStatus, StoreError> {
         let origin = match tachi_migrations::origin(self.db.reader()).await {
             Err(SyncError::Newer { versions }) => return Ok(SchemaStatus::Newer { applied: versions }),
             origin => origin.map_err(StoreError::Schema)?,
@@ -102,10 +102,10 @@ mod tests {
     use crate::testing::Bench;
 
     #[tokio::test]
-    async fn a_database_says_how_it_stands_to_this_program() {
+    async fn a_schema_is_older_equal_or_newer_than_this_program() {
         let bench = Bench::new().await;
         let (store, db) = (&bench.store, &bench.store.db.writer().db);
-        assert_eq!(store.stands().await.unwrap(), SchemaStatus::UpToDate);
+        assert_eq!(store.schema_status().await.unwrap(), SchemaStatus::UpToDate);
         let version = store.version().await.unwrap().unwrap();
         let newer = "m20991231_0010_to_come";
         db.execute_unprepared(&format!(
@@ -114,13 +114,19 @@ mod tests {
         .await
         .unwrap();
         let applied = vec![newer.to_owned()];
-        assert_eq!(store.stands().await.unwrap(), SchemaStatus::Newer { applied });
+        assert_eq!(
+            store.schema_status().await.unwrap(),
+            SchemaStatus::Newer { applied }
+        );
         db.execute_unprepared(&format!(
             "DELETE FROM tachi_migrations WHERE version IN ('{newer}', '{version}')"
         ))
         .await
         .unwrap();
         let pending = vec![version];
-        assert_eq!(store.stands().await.unwrap(), SchemaStatus::Older { pending });
+        assert_eq!(
+            store.schema_status().await.unwrap(),
+            SchemaStatus::Older { pending }
+        );
     }
 }

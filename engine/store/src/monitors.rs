@@ -9,7 +9,7 @@ use sea_orm::{
     QuerySelect as _, QueryTrait as _, Select, Set,
 };
 use serde::{Deserialize, Serialize};
-use tachi_domain::monitor::{Guests, HeartbeatUse, LostPlanes, MonitorKind, Notice, Signature};
+use tachi_domain::monitor::{Guests, HeartbeatUse, LostPlanes, MonitorHeartbeat, MonitorKind, Notice};
 use tachi_domain::situation::Monitor;
 use tachi_domain::{ServerId, Timestamp};
 use tachi_engine::ports::{JournalError, Monitors, ReceivedHeartbeat};
@@ -32,7 +32,7 @@ const BATCH: usize = 64;
 const MAX_OUTSIDE: usize = 64;
 
 /// The number of watched hosts that are looked up for a monitor on a host in no segment.
-const WATCHED: usize = 50;
+const MAX_WATCHED_HOSTS: usize = 50;
 
 #[derive(Clone)]
 pub struct MonitorTable {
@@ -48,7 +48,7 @@ impl MonitorTable {
 #[async_trait]
 impl Monitors for MonitorTable {
     #[instrument(name = "store::sign_monitors", level = "debug", skip_all, fields(count = heartbeats.len()))]
-    async fn sign_monitors(
+    async fn store_heartbeats(
         &self,
         heartbeats: &[ReceivedHeartbeat],
     ) -> Result<BTreeSet<(String, MonitorKind)>, JournalError> {
@@ -109,8 +109,8 @@ fn monitor(row: Model) -> Result<Monitor, Failure> {
     };
     Ok(Monitor {
         signed_at: Timestamp::from_micros(row.signed_at),
-        said: Signature {
-            kind: cell("kind").word(&row.kind, MonitorKind::from_word)?,
+        heartbeat: MonitorHeartbeat {
+            kind: cell("kind").word(&row.kind, MonitorKind::from_value)?,
             host: row.host,
             version: row.version,
             troubles,
@@ -143,13 +143,13 @@ struct Says {
 }
 
 impl Says {
-    fn of(signature: &Signature) -> Self {
+    fn of(heartbeat: &MonitorHeartbeat) -> Self {
         Self {
-            guests: signature.guests.clone(),
-            notice: signature.notice.clone(),
-            planes: signature.planes.clone(),
-            processes_down: signature.processes_down.clone(),
-            heartbeats: signature.heartbeat_use,
+            guests: heartbeat.guests.clone(),
+            notice: heartbeat.notice.clone(),
+            planes: heartbeat.planes.clone(),
+            processes_down: heartbeat.processes_down.clone(),
+            heartbeats: heartbeat.heartbeat_use,
         }
     }
 }
@@ -182,16 +182,18 @@ fn registered_names() -> Select<host::Entity> {
 impl HeartbeatRow<'_> {
     /// Returns the hosts in no segment whose host monitor watches a host of a segment, such as control nodes.
     async fn outside(&self, tx: &Tx, known: &BTreeSet<String>) -> Result<BTreeSet<String>, Stop> {
-        let all = self.received.iter().map(|one| &one.signature);
-        let all: Vec<&Signature> = all
+        let all = self.received.iter().map(|one| &one.heartbeat);
+        let all: Vec<&MonitorHeartbeat> = all
             .filter(|one| one.kind == MonitorKind::Host && !known.contains(&one.host))
             .collect();
-        let watched = all.iter().flat_map(|one| one.watches.iter().take(WATCHED));
+        let watched = all
+            .iter()
+            .flat_map(|one| one.watches.iter().take(MAX_WATCHED_HOSTS));
         let watched = registered(tx, watched.map(String::as_str).collect()).await?;
         let watching = all.into_iter().filter(|one| {
             one.watches
                 .iter()
-                .take(WATCHED)
+                .take(MAX_WATCHED_HOSTS)
                 .any(|name| watched.contains(name))
         });
         let mut hosts: BTreeSet<String> = watching.map(|one| one.host.clone()).collect();
@@ -224,7 +226,7 @@ impl HeartbeatRow<'_> {
     ) -> Result<BTreeMap<(String, String), (String, Vec<StoredHeartbeat>)>, Stop> {
         let hosts: BTreeSet<&str> = last
             .iter()
-            .filter(|(_, one)| one.signature.boot.is_some())
+            .filter(|(_, one)| one.heartbeat.boot.is_some())
             .map(|((host, _), _)| *host)
             .collect();
         if hosts.is_empty() {
@@ -256,24 +258,24 @@ impl Transaction for HeartbeatRow<'_> {
         let names: BTreeSet<&str> = self
             .received
             .iter()
-            .map(|one| one.signature.host.as_str())
+            .map(|one| one.heartbeat.host.as_str())
             .collect();
         let now = clock::now(tx, self.now).await?;
         let known = registered(tx, names).await?;
         let outside = self.outside(tx, &known).await?;
-        let is_written = |one: &Signature| {
+        let is_written = |one: &MonitorHeartbeat| {
             known.contains(&one.host) || (one.kind == MonitorKind::Host && outside.contains(&one.host))
         };
         // Only the last heartbeat of each monitor is kept: a statement cannot write the same row twice.
         let last: BTreeMap<(&str, MonitorKind), &ReceivedHeartbeat> = self
             .received
             .iter()
-            .filter(|one| is_written(&one.signature) && one.is_current())
-            .map(|one| ((one.signature.host.as_str(), one.signature.kind), one))
+            .filter(|one| is_written(&one.heartbeat) && one.is_current())
+            .map(|one| ((one.heartbeat.host.as_str(), one.heartbeat.kind), one))
             .collect();
         let mut before = Self::stored(tx, &last).await?;
         let mut beats = |received: &ReceivedHeartbeat| {
-            let one = &received.signature;
+            let one = &received.heartbeat;
             let boot = one.boot.as_ref()?;
             let key = (one.host.clone(), one.kind.as_str().to_owned());
             let before = before.remove(&key).filter(|(id, _)| *id == boot.id);
@@ -286,7 +288,7 @@ impl Transaction for HeartbeatRow<'_> {
         if !last.is_empty() {
             let rows = last
                 .values()
-                .map(|received| (beats(received), &received.signature));
+                .map(|received| (beats(received), &received.heartbeat));
             let rows = rows.map(|(beats, one)| ActiveModel {
                 host: Set(one.host.clone()),
                 kind: Set(one.kind.as_str().to_owned()),
@@ -316,7 +318,7 @@ impl Transaction for HeartbeatRow<'_> {
         }
         let readings = local_disks::of_registered(last.values(), &known);
         local_disks::write(tx, &readings, now).await?;
-        let all = self.received.iter().map(|one| &one.signature);
+        let all = self.received.iter().map(|one| &one.heartbeat);
         let strangers = all.filter(|one| !is_written(one));
         Ok(TxOutcome::Keep(
             strangers.map(|one| (one.host.clone(), one.kind)).collect(),
@@ -354,8 +356,8 @@ pub(crate) mod tests {
     use super::*;
     use crate::testing::Bench;
 
-    pub(crate) fn signature(host: &str, kind: MonitorKind, watches: &[&str]) -> Signature {
-        Signature {
+    pub(crate) fn heartbeat(host: &str, kind: MonitorKind, watches: &[&str]) -> MonitorHeartbeat {
+        MonitorHeartbeat {
             host: host.to_owned(),
             kind,
             version: "0.9.0".to_owned(),
@@ -372,22 +374,22 @@ pub(crate) mod tests {
         }
     }
 
-    pub(crate) fn received(signatures: &[Signature]) -> Vec<ReceivedHeartbeat> {
-        let one = |signature: &Signature| ReceivedHeartbeat {
-            signature: signature.clone(),
+    pub(crate) fn received(heartbeats: &[MonitorHeartbeat]) -> Vec<ReceivedHeartbeat> {
+        let one = |heartbeat: &MonitorHeartbeat| ReceivedHeartbeat {
+            heartbeat: heartbeat.clone(),
             received: Instant::now(),
         };
-        signatures.iter().map(one).collect()
+        heartbeats.iter().map(one).collect()
     }
 
-    pub(crate) fn beating(boot: &str, seconds: u64) -> Signature {
-        Signature {
+    pub(crate) fn beating(boot: &str, seconds: u64) -> MonitorHeartbeat {
+        MonitorHeartbeat {
             boot: Some(Boot {
                 id: boot.to_owned(),
                 up: Duration::from_secs(seconds),
             }),
             heartbeat_use: HeartbeatUse::Counts,
-            ..signature("cmp1", MonitorKind::Instance, &[])
+            ..heartbeat("cmp1", MonitorKind::Instance, &[])
         }
     }
 
@@ -415,7 +417,7 @@ pub(crate) mod tests {
         let table = bench.store.monitors();
         let beat = async |boot: &str, seconds: u64| {
             let all = received(&[beating(boot, seconds)]);
-            assert!(table.sign_monitors(&all).await.unwrap().is_empty());
+            assert!(table.store_heartbeats(&all).await.unwrap().is_empty());
         };
         beat("first", 100).await;
         assert_eq!(
@@ -449,8 +451,8 @@ pub(crate) mod tests {
             "it has started again: {seen:?}"
         );
         // A heartbeat of an unbound or an older monitor replaces it.
-        let plain = received(&[signature("cmp1", MonitorKind::Instance, &[])]);
-        table.sign_monitors(&plain).await.unwrap();
+        let plain = received(&[heartbeat("cmp1", MonitorKind::Instance, &[])]);
+        table.store_heartbeats(&plain).await.unwrap();
         assert!(shown(&bench).await.monitors.is_empty());
     }
 
@@ -462,35 +464,35 @@ pub(crate) mod tests {
         let host = bench.host(&segment, "cmp1").await;
         let table = bench.store.monitors();
         let first = received(&[beating("boot", 1)]);
-        table.sign_monitors(&first).await.unwrap();
+        table.store_heartbeats(&first).await.unwrap();
         bench.stopped(&host).await;
         let waiting = |seconds: u64, ago: u64| {
             let mut waits = received(&[beating("boot", seconds)]);
             waits[0].received -= Duration::from_secs(ago);
             waits
         };
-        table.sign_monitors(&waiting(30, 2)).await.unwrap();
+        table.store_heartbeats(&waiting(30, 2)).await.unwrap();
         let beats = shown(&bench).await.monitors[&MonitorKind::Instance].clone();
         let before = bench.clock_wall().micros_since(beats[1].received);
         assert!((2_000_000..5_000_000).contains(&before), "{before}");
-        table.sign_monitors(&waiting(60, 5)).await.unwrap();
+        table.store_heartbeats(&waiting(60, 5)).await.unwrap();
         assert_eq!(shown(&bench).await.monitors[&MonitorKind::Instance].len(), 2);
     }
 
     /// Covers R15.
     #[tokio::test]
-    async fn of_a_host_whose_monitors_send_no_boot_nothing_is_stored() {
+    async fn heartbeats_without_a_boot_id_are_not_stored() {
         let bench = Bench::new().await;
         let segment = bench.segment("s1").await;
         let host = bench.host(&segment, "cmp1").await;
         let table = bench.store.monitors();
         table
-            .sign_monitors(&received(&[signature("cmp1", MonitorKind::Host, &[])]))
+            .store_heartbeats(&received(&[heartbeat("cmp1", MonitorKind::Host, &[])]))
             .await
             .unwrap();
         bench.stopped(&host).await;
         table
-            .sign_monitors(&received(&[beating("boot", 100)]))
+            .store_heartbeats(&received(&[beating("boot", 100)]))
             .await
             .unwrap();
         assert_eq!(shown(&bench).await, BootHeartbeats::default());
@@ -504,14 +506,14 @@ pub(crate) mod tests {
             bench.host(&segment, &format!("cmp{n}")).await;
         }
         let table = bench.store.monitors();
-        let many: Vec<Signature> = (0..70)
-            .map(|n| signature(&format!("cmp{n}"), MonitorKind::Instance, &[]))
+        let many: Vec<MonitorHeartbeat> = (0..70)
+            .map(|n| heartbeat(&format!("cmp{n}"), MonitorKind::Instance, &[]))
             .collect();
-        assert!(table.sign_monitors(&received(&many)).await.unwrap().is_empty());
+        assert!(table.store_heartbeats(&received(&many)).await.unwrap().is_empty());
         let mut twice = vec![
-            signature("cmp1", MonitorKind::Host, &["cmp2"]),
-            signature("nobody", MonitorKind::Host, &[]),
-            signature("cmp1", MonitorKind::Host, &["cmp2", "cmp'3\"\n"]),
+            heartbeat("cmp1", MonitorKind::Host, &["cmp2"]),
+            heartbeat("nobody", MonitorKind::Host, &[]),
+            heartbeat("cmp1", MonitorKind::Host, &["cmp2", "cmp'3\"\n"]),
         ];
         twice[2]
             .troubles
@@ -530,17 +532,20 @@ pub(crate) mod tests {
             BTreeMap::from([("storage".to_owned(), since)]),
         )]));
         twice[2].processes_down.insert("libvirtd".to_owned(), since);
-        let strangers = table.sign_monitors(&received(&twice)).await.unwrap();
+        let strangers = table.store_heartbeats(&received(&twice)).await.unwrap();
         assert_eq!(strangers, [("nobody".to_owned(), MonitorKind::Host)].into());
         let all = table.monitors().await.unwrap();
         assert_eq!(all.len(), 71);
-        let one = all.iter().find(|one| one.said.kind == MonitorKind::Host).unwrap();
-        assert_eq!(one.said, twice[2], "the last heartbeat counts");
+        let one = all
+            .iter()
+            .find(|one| one.heartbeat.kind == MonitorKind::Host)
+            .unwrap();
+        assert_eq!(one.heartbeat, twice[2], "the last heartbeat counts");
         assert_eq!(one.signed_at, bench.store.db.now());
         assert!(table.forget_monitor("cmp1", MonitorKind::Host).await.unwrap());
         assert!(!table.forget_monitor("cmp1", MonitorKind::Host).await.unwrap());
         assert_eq!(table.monitors().await.unwrap().len(), 70);
-        assert!(table.sign_monitors(&[]).await.unwrap().is_empty());
+        assert!(table.store_heartbeats(&[]).await.unwrap().is_empty());
     }
 
     #[tokio::test]
@@ -550,11 +555,11 @@ pub(crate) mod tests {
         bench.host(&segment, "cmp1").await;
         let table = bench.store.monitors();
         let sent = [
-            signature("ctl1", MonitorKind::Host, &["cmp1", "cmp2"]),
-            signature("ctl1", MonitorKind::Process, &[]),
-            signature("ctl2", MonitorKind::Host, &["cmp2"]),
+            heartbeat("ctl1", MonitorKind::Host, &["cmp1", "cmp2"]),
+            heartbeat("ctl1", MonitorKind::Process, &[]),
+            heartbeat("ctl2", MonitorKind::Host, &["cmp2"]),
         ];
-        let refused = table.sign_monitors(&received(&sent)).await.unwrap();
+        let refused = table.store_heartbeats(&received(&sent)).await.unwrap();
         let expected = [
             ("ctl1".to_owned(), MonitorKind::Process),
             ("ctl2".to_owned(), MonitorKind::Host),
@@ -562,20 +567,20 @@ pub(crate) mod tests {
         assert_eq!(refused, expected.into());
         let all = table.monitors().await.unwrap();
         assert_eq!(
-            all.iter().map(|one| one.said.clone()).collect::<Vec<_>>(),
+            all.iter().map(|one| one.heartbeat.clone()).collect::<Vec<_>>(),
             sent[..1]
         );
 
         // Invented names neither fill the table nor displace other monitors.
-        let many: Vec<Signature> = (0..2 * MAX_OUTSIDE)
-            .map(|n| signature(&format!("x{n}"), MonitorKind::Host, &["cmp1"]))
+        let many: Vec<MonitorHeartbeat> = (0..2 * MAX_OUTSIDE)
+            .map(|n| heartbeat(&format!("x{n}"), MonitorKind::Host, &["cmp1"]))
             .collect();
-        let refused = table.sign_monitors(&received(&many)).await.unwrap();
+        let refused = table.store_heartbeats(&received(&many)).await.unwrap();
         assert_eq!(refused.len(), MAX_OUTSIDE + 1);
         assert_eq!(table.monitors().await.unwrap().len(), MAX_OUTSIDE);
         assert!(
             table
-                .sign_monitors(&received(&sent[..1]))
+                .store_heartbeats(&received(&sent[..1]))
                 .await
                 .unwrap()
                 .is_empty()

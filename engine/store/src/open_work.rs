@@ -14,7 +14,7 @@ use crate::error::{Stop, StoreError};
 use crate::plans::NO_REPORT;
 
 /// Limit of notifications, the newest ones, whose reporters are read.
-const NEWEST: u64 = 1000;
+const MAX_NOTIFICATIONS: u64 = 1000;
 
 /// The unfinished work in Masakari's tables. Only columns of every revision are read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -94,7 +94,7 @@ impl Store {
                 // A drain or giveback is planned by an operator, and has no reporter.
                 .filter(Condition::any().add(key.is_null()).add(key.ne(NO_REPORT)))
                 .order_by_desc(notification::Column::Id)
-                .limit(NEWEST)
+                .limit(MAX_NOTIFICATIONS)
                 .into_tuple()
                 .all(self.db.reader())
                 .await?;
@@ -140,7 +140,7 @@ mod tests {
     use crate::testing::Bench;
 
     #[tokio::test]
-    async fn what_is_open_and_who_has_reported_it() {
+    async fn open_notifications_and_their_reporters_are_counted() {
         let bench = Bench::new().await;
         assert_eq!(bench.store.open_work().await.unwrap(), OpenWork::default());
         let segment = bench.segment("s1").await;

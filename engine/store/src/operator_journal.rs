@@ -1,13 +1,13 @@
 //! Recoveries for operators: queries, and actions on recoveries.
 
 mod find;
-mod move_words;
+mod history;
+mod instance_resolution;
 mod moves;
 mod past;
 mod region;
 mod retry;
-mod say;
-mod story;
+mod submit;
 
 use std::collections::BTreeMap;
 
@@ -36,13 +36,13 @@ use crate::reporters;
 
 /// The recoveries as operators read them, and the operators' actions.
 #[derive(Clone)]
-pub struct DeskTables {
+pub struct OperatorJournalTables {
     db: Database,
     /// Creates the notification for another attempt.
     registry: RegistryTables,
 }
 
-impl DeskTables {
+impl OperatorJournalTables {
     pub(crate) fn of(registry: &RegistryTables) -> Self {
         Self {
             db: registry.db.clone(),
@@ -52,7 +52,7 @@ impl DeskTables {
 }
 
 #[async_trait]
-impl OperatorJournal for DeskTables {
+impl OperatorJournal for OperatorJournalTables {
     #[instrument(name = "store::recoveries", level = "debug", skip_all)]
     async fn find_recoveries(&self, filter: &RecoveryFilter) -> Result<Vec<RecoverySummary>, JournalError> {
         let listed = find::recoveries(&self.db, filter).await;
@@ -95,7 +95,7 @@ impl OperatorJournal for DeskTables {
         server: ServerId,
         by: &str,
     ) -> Result<ActionOutcome, JournalError> {
-        let acknowledge = moves::SeeTo {
+        let acknowledge = moves::Acknowledge {
             id,
             server,
             by,
@@ -106,8 +106,8 @@ impl OperatorJournal for DeskTables {
     }
 
     #[instrument(name = "store::story", level = "debug", skip_all, fields(recovery = %id))]
-    async fn story(&self, id: RecoveryId) -> Result<Option<RecoveryHistory>, JournalError> {
-        let history = story::story(&self.db, id).await;
+    async fn history(&self, id: RecoveryId) -> Result<Option<RecoveryHistory>, JournalError> {
+        let history = history::history(&self.db, id).await;
         history.map_err(|stop| stop.journal("reading a recovery"))
     }
 
@@ -143,14 +143,14 @@ impl OperatorJournal for DeskTables {
         wait: &ApprovedWait,
         by: &str,
     ) -> Result<ActionOutcome, JournalError> {
-        let say = say::Say {
+        let submit = submit::SubmitAction {
             id,
             word,
             wait,
             by,
             at: self.db.now(),
         };
-        let outcome = self.db.write(&say).await;
+        let outcome = self.db.write(&submit).await;
         outcome.map_err(|stop| stop.journal("recording an action on a recovery"))
     }
 
@@ -160,7 +160,10 @@ impl OperatorJournal for DeskTables {
         id: RecoveryId,
         word: &InstanceResolution,
     ) -> Result<ActionOutcome, JournalError> {
-        let outcome = self.db.write(&move_words::SayOf { id, word }).await;
+        let outcome = self
+            .db
+            .write(&instance_resolution::ResolveInstance { id, word })
+            .await;
         outcome.map_err(|stop| stop.journal("recording the resolution of an instance"))
     }
 
@@ -179,7 +182,7 @@ impl OperatorJournal for DeskTables {
     #[instrument(name = "store::unmute_reporter", level = "debug", skip_all, fields(number))]
     async fn unmute_reporter(&self, number: i64) -> Result<Option<MutedReporter>, JournalError> {
         let lifted = self.db.write(&reporters::Lift { number }).await;
-        self.registry.set_aside.forget();
+        self.registry.muted_reporters.forget();
         lifted.map_err(|stop| stop.journal("unmuting a reporter"))
     }
 }
@@ -265,7 +268,12 @@ mod tests {
                 state: Some(state),
                 ..RecoveryFilter::default()
             };
-            let found = bench.store.desk().find_recoveries(&filter).await.unwrap();
+            let found = bench
+                .store
+                .operator_journal()
+                .find_recoveries(&filter)
+                .await
+                .unwrap();
             let shown: Vec<_> = found
                 .iter()
                 .map(|row| (row.host.as_str(), row.status.as_str()))
@@ -299,10 +307,10 @@ mod tests {
             listed.iter().map(|summary| summary.host.clone()).collect()
         };
         assert_eq!(
-            hosts(&bench.store.desk().recoveries(false).await.unwrap()),
+            hosts(&bench.store.operator_journal().recoveries(false).await.unwrap()),
             ["cmp1"]
         );
-        let all = bench.store.desk().recoveries(true).await.unwrap();
+        let all = bench.store.operator_journal().recoveries(true).await.unwrap();
         assert_eq!(hosts(&all), ["cmp2", "cmp1"]);
         assert_eq!(all[0].status, "failed");
         assert_eq!(all[0].message.as_deref(), Some("nothing left"));
@@ -311,7 +319,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn steps_are_told_oldest_first_with_their_epoch() {
+    async fn steps_are_listed_oldest_first_with_their_epoch() {
         let bench = Bench::new().await;
         let segment = bench.segment("s1").await;
         let host = bench.host(&segment, "cmp1").await;
@@ -336,7 +344,12 @@ mod tests {
                 .unwrap();
             assert!(matches!(written, WriteOutcome::Written(_)), "{written:?}");
         }
-        let lines = bench.store.desk().steps(bench.newest().await).await.unwrap();
+        let lines = bench
+            .store
+            .operator_journal()
+            .steps(bench.newest().await)
+            .await
+            .unwrap();
         let told: Vec<_> = lines
             .iter()
             .map(|line| (line.epoch, line.text.as_str()))
@@ -345,17 +358,22 @@ mod tests {
         assert_eq!(lines[0].kind, "intent");
         assert_eq!(lines[0].server, Some(server.to_string()));
         assert_eq!(
-            bench.store.desk().steps(RecoveryId(Uuid::nil())).await.unwrap(),
+            bench
+                .store
+                .operator_journal()
+                .steps(RecoveryId(Uuid::nil()))
+                .await
+                .unwrap(),
             []
         );
     }
 
     #[tokio::test]
-    async fn a_word_is_heard_only_while_the_recovery_is_open() {
+    async fn an_action_is_accepted_only_while_the_recovery_is_open() {
         for (life, said) in [
-            (Life::Open, ActionOutcome::Heard),
-            (Life::Watching, ActionOutcome::Over),
-            (Life::Closed, ActionOutcome::Over),
+            (Life::Open, ActionOutcome::Submitted),
+            (Life::Watching, ActionOutcome::NotOpen),
+            (Life::Closed, ActionOutcome::NotOpen),
         ] {
             let bench = Bench::new().await;
             let segment = bench.segment("s1").await;
@@ -375,7 +393,7 @@ mod tests {
             assert!(matches!(written, WriteOutcome::Written(_)), "{written:?}");
             let heard = bench
                 .store
-                .desk()
+                .operator_journal()
                 .submit(
                     claimed.id,
                     OperatorCommand::Approve,
@@ -387,7 +405,7 @@ mod tests {
             assert_eq!(heard, said, "{life}");
             let unknown = bench
                 .store
-                .desk()
+                .operator_journal()
                 .submit(
                     RecoveryId(Uuid::nil()),
                     OperatorCommand::Approve,

@@ -129,7 +129,7 @@ impl Transaction for Begin<'_> {
             ..opened
         };
         let opened = opened.insert(tx).await?;
-        Ok(TxOutcome::Keep(PlanOutcome::Begun {
+        Ok(TxOutcome::Keep(PlanOutcome::Started {
             recovery: recovery_cell(&opened, "uuid").id(&opened.uuid)?,
             notification: recovery_cell(&opened, "notification_uuid").id(&opened.notification_uuid)?,
         }))

@@ -10,7 +10,7 @@ use secrecy::ExposeSecret as _;
 
 use crate::ServerOptions;
 use crate::failure_kind::FailureKind;
-use crate::server::{Health, IDLE_TRANSACTION, LOCK_WAIT, Lane};
+use crate::server::{Health, IDLE_TRANSACTION_TIMEOUT, LOCK_TIMEOUT, Lane};
 
 fn address(options: &ServerOptions) -> Result<PgConnectOptions, Error> {
     let address: PgConnectOptions = options.url.expose_secret().parse()?;
@@ -51,7 +51,7 @@ pub(crate) fn pool(
         .before_acquire(move |connection, about| {
             let health = health.clone();
             Box::pin(async move {
-                if !health.trusts(about.age) {
+                if !health.is_usable(about.age) {
                     return Ok(false);
                 }
                 if health.asks_after(about.idle_for) {
@@ -70,8 +70,8 @@ async fn set_up(connection: &mut PgConnection) -> Result<(), Error> {
     let set = format!(
         "SET TIME ZONE 'UTC'; SET default_transaction_isolation = 'read committed'; SET lock_timeout = {}; \
          SET idle_in_transaction_session_timeout = {}",
-        LOCK_WAIT.as_millis(),
-        IDLE_TRANSACTION.as_millis(),
+        LOCK_TIMEOUT.as_millis(),
+        IDLE_TRANSACTION_TIMEOUT.as_millis(),
     );
     connection.execute(AssertSqlSafe(set)).await?;
     let row = connection.fetch_one("SHOW transaction_read_only").await?;
@@ -90,15 +90,15 @@ pub(crate) fn is_denied(code: &str) -> bool {
 }
 
 /// Classifies an SQLSTATE.
-pub(crate) fn trouble(code: &str) -> FailureKind {
+pub(crate) fn failure_kind(code: &str) -> FailureKind {
     match code {
         // Serialization failure, deadlock, lock timeout.
-        "40001" | "40P01" | "55P03" => FailureKind::InTheWay,
+        "40001" | "40P01" | "55P03" => FailureKind::Contention,
         // Shutdown, crash, start-up, too many connections, cancellation, and read-only: the server has become a
         // standby. Class 08 means a lost connection.
         "25P03" | "57P01" | "57P02" | "57P03" | "57P05" | "57014" | "53300" | "25006" => FailureKind::Lost,
         code if code.starts_with("08") => FailureKind::Lost,
-        _ => FailureKind::Lasting,
+        _ => FailureKind::Permanent,
     }
 }
 
@@ -107,21 +107,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn codes_are_told_apart() {
+    fn codes_are_classified() {
         let cases = [
-            ("serialisation failure", "40001", FailureKind::InTheWay),
-            ("deadlock", "40P01", FailureKind::InTheWay),
-            ("lock timeout", "55P03", FailureKind::InTheWay),
+            ("serialisation failure", "40001", FailureKind::Contention),
+            ("deadlock", "40P01", FailureKind::Contention),
+            ("lock timeout", "55P03", FailureKind::Contention),
             ("shut down by its administrator", "57P01", FailureKind::Lost),
             ("starting up", "57P03", FailureKind::Lost),
             ("a standby", "25006", FailureKind::Lost),
             ("connection failure", "08006", FailureKind::Lost),
-            ("unique violation", "23505", FailureKind::Lasting),
-            ("undefined table", "42P01", FailureKind::Lasting),
-            ("wrong password", "28P01", FailureKind::Lasting),
+            ("unique violation", "23505", FailureKind::Permanent),
+            ("undefined table", "42P01", FailureKind::Permanent),
+            ("wrong password", "28P01", FailureKind::Permanent),
         ];
         for (case, code, kind) in cases {
-            assert_eq!(trouble(code), kind, "{case}");
+            assert_eq!(failure_kind(code), kind, "{case}");
         }
     }
 }

@@ -8,7 +8,7 @@ use sea_orm::{
     QuerySelect as _, QueryTrait as _, Set,
 };
 use tachi_domain::Timestamp;
-use tachi_engine::ports::refusals::MOST_KEPT;
+use tachi_engine::ports::refusals::MAX_STORED_ROWS;
 use tachi_engine::ports::{JournalError, RefusalLog, Refusals};
 use tracing::instrument;
 
@@ -44,7 +44,7 @@ impl RefusalLog for RefusalTable {
 
     #[instrument(name = "store::forget_refusals", level = "debug", skip_all)]
     async fn forget_refusals(&self, before: Timestamp) -> Result<(), JournalError> {
-        let most = MOST_KEPT;
+        let most = MAX_STORED_ROWS;
         let forgotten = self.db.write(&Forget { before, most }).await;
         forgotten.map_err(|stop| stop.journal("deleting rejected reports"))
     }

@@ -39,7 +39,7 @@ pub struct RegistryTables {
     /// The notifications that wait to be accepted.
     pub(crate) waiting: Arc<AcceptQueue>,
     /// The quarantined reporters.
-    pub(crate) set_aside: Arc<reporters::MutedReporters>,
+    pub(crate) muted_reporters: Arc<reporters::MutedReporters>,
 }
 
 impl RegistryTables {
@@ -47,7 +47,7 @@ impl RegistryTables {
         Self {
             db: db.clone(),
             waiting: Arc::default(),
-            set_aside: Arc::default(),
+            muted_reporters: Arc::default(),
         }
     }
 }

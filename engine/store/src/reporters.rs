@@ -14,7 +14,7 @@ use sea_orm::{
 };
 use sha2::{Digest as _, Sha256};
 use tachi_domain::entity::notification::NewNotification;
-use tachi_domain::guard::Doubts;
+use tachi_domain::guard::QuarantinePolicy;
 use tachi_domain::situation::MutedReporter;
 use tachi_domain::{RecoveryId, Reporter, ReporterIdentity, Timestamp};
 use tokio::time::Instant;
@@ -32,14 +32,14 @@ use crate::{clock, lock};
 const LOCK: &str = "reporters";
 
 /// Limit of the newest recoveries in which reporters without a host are counted.
-const LATEST: u64 = 1_000;
+const MAX_RECENT_RECOVERIES: u64 = 1_000;
 
 /// Minimum number of hosts with contradicted claims. Claims about a single host may be a conflict with that host, and
 /// an attacker who controls it decides what Nova shows of it.
 const MIN_HOSTS: usize = 2;
 
 /// Limit of hosts named in the reason.
-const NAMED: usize = 5;
+const MAX_NAMED_HOSTS: usize = 5;
 
 /// Returns the lookup key of a reporter's identity.
 pub(crate) fn key(reporter: &Reporter) -> Result<String, Failure> {
@@ -68,7 +68,7 @@ pub(crate) async fn set_aside(db: &impl ConnectionTrait) -> Result<HashSet<Strin
 
 /// Maximum age of the cached result. A newly quarantined reporter is still accepted for that time, and no report waits
 /// for the query.
-const KNOWN_FOR: Duration = Duration::from_secs(1);
+const CACHE_LIFETIME: Duration = Duration::from_secs(1);
 
 /// The identities of the quarantined reporters, as read last.
 #[derive(Default)]
@@ -97,7 +97,7 @@ pub(crate) async fn muted_identity(
     };
     let voice = key(reporter)?;
     let known = set_aside_known.inner().clone();
-    let fresh = known.filter(|(read, _)| read.elapsed() < KNOWN_FOR);
+    let fresh = known.filter(|(read, _)| read.elapsed() < CACHE_LIFETIME);
     let known = if let Some((_, known)) = fresh {
         known
     } else {
@@ -110,7 +110,7 @@ pub(crate) async fn muted_identity(
 }
 
 /// Counts another stored report of a quarantined reporter.
-pub(crate) async fn count_unheard(tx: &Tx, voice: &str) -> Result<(), Stop> {
+pub(crate) async fn count_muted_report(tx: &Tx, voice: &str) -> Result<(), Stop> {
     reporter_aside::Entity::update_many()
         .col_expr(
             reporter_aside::Column::Unheard,
@@ -150,7 +150,7 @@ fn shown(row: reporter_aside::Model) -> Result<MutedReporter, Failure> {
 /// The claims of a recovery's reporters were contradicted.
 pub(crate) struct RecordContradiction {
     pub(crate) id: RecoveryId,
-    pub(crate) rules: Doubts,
+    pub(crate) rules: QuarantinePolicy,
     pub(crate) now: Timestamp,
 }
 
@@ -174,10 +174,10 @@ impl Transaction for RecordContradiction {
             .filter(reporter_doubt::Column::At.lt(since))
             .exec(tx)
             .await?;
-        let mut news = Vec::new();
+        let mut changed = Vec::new();
         for reporter in convert::reporters(&row)? {
             let voice = key(&reporter)?;
-            doubt(tx, &row, &voice, now).await?;
+            record_contradiction(tx, &row, &voice, now).await?;
             let hosts = self.hosts(tx, &voice, since).await?;
             let Some(why) = hosts else { continue };
             let known = reporter_aside::Entity::find()
@@ -207,14 +207,19 @@ impl Transaction for RecordContradiction {
                     row.insert(tx).await?
                 }
             };
-            news.push(shown(row)?);
+            changed.push(shown(row)?);
         }
-        Ok(TxOutcome::Keep(news))
+        Ok(TxOutcome::Keep(changed))
     }
 }
 
 /// Records the contradiction, once per recovery.
-async fn doubt(tx: &Tx, row: &recovery::Model, voice: &str, now: Timestamp) -> Result<(), Stop> {
+async fn record_contradiction(
+    tx: &Tx,
+    row: &recovery::Model,
+    voice: &str,
+    now: Timestamp,
+) -> Result<(), Stop> {
     let new = reporter_doubt::ActiveModel {
         voice: Set(voice.to_owned()),
         recovery_uuid: Set(row.uuid.clone()),
@@ -248,8 +253,8 @@ impl RecordContradiction {
         if times < usize::try_from(self.rules.limit).unwrap_or(usize::MAX) || named.len() < MIN_HOSTS {
             return Ok(None);
         }
-        let more = named.len().saturating_sub(NAMED);
-        let named: Vec<String> = named.into_iter().take(NAMED).collect();
+        let more = named.len().saturating_sub(MAX_NAMED_HOSTS);
+        let named: Vec<String> = named.into_iter().take(MAX_NAMED_HOSTS).collect();
         let more = if more > 0 {
             format!(" and {more} more")
         } else {
@@ -294,7 +299,7 @@ async fn unbound(tx: &Tx) -> Result<u64, Stop> {
         .column(recovery::Column::Reporters)
         .filter(recovery::Column::Reporters.is_not_null())
         .order_by_desc(recovery::Column::Id)
-        .limit(LATEST)
+        .limit(MAX_RECENT_RECOVERIES)
         .into_tuple()
         .all(tx)
         .await?;

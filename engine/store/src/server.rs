@@ -16,18 +16,18 @@ use crate::failure_kind::FailureKind;
 use crate::{ServerKind, ServerOptions, mariadb, postgres};
 
 /// Time that a statement waits for a lock of another transaction.
-pub(crate) const LOCK_WAIT: Duration = Duration::from_secs(5);
+pub(crate) const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Time that the server lets a transaction wait for its next statement before it rolls it back. Our transactions wait
 /// only for the server, so this means that our process was paused while its locks block others.
-pub(crate) const IDLE_TRANSACTION: Duration = Duration::from_secs(5);
+pub(crate) const IDLE_TRANSACTION_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Timeout of a statement, after which its connection counts as lost. A server that is cut off from the network does
 /// not respond, and TCP waits for a quarter of an hour.
-pub(crate) const ANSWER: Duration = Duration::from_secs(20);
+pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Time that the journal waits for its connection. After a longer wait its claims are lost anyway.
-const JOURNAL_WAIT: Duration = Duration::from_secs(5);
+const JOURNAL_POOL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Timeout for opening the first connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -55,7 +55,7 @@ impl Lane {
     pub(crate) fn acquire_timeout(self, options: &ServerOptions) -> Duration {
         match self {
             Self::Registry => options.pool_timeout,
-            Self::Journal => options.pool_timeout.min(JOURNAL_WAIT),
+            Self::Journal => options.pool_timeout.min(JOURNAL_POOL_TIMEOUT),
         }
     }
 }
@@ -66,7 +66,7 @@ impl Lane {
 pub(crate) struct Health {
     began: Instant,
     /// Microseconds after `began`.
-    doubted: AtomicU64,
+    failed_at: AtomicU64,
     /// True if the server returns the rows of an INSERT; known once the first connection was set up.
     returns_rows: AtomicBool,
 }
@@ -75,7 +75,7 @@ impl Health {
     pub(crate) fn new() -> Self {
         Self {
             began: Instant::now(),
-            doubted: AtomicU64::new(0),
+            failed_at: AtomicU64::new(0),
             returns_rows: AtomicBool::new(false),
         }
     }
@@ -95,15 +95,15 @@ impl Health {
     }
 
     /// Records a failure of the server or of the network: all connections that are open now are discarded.
-    pub(crate) fn doubt(&self) {
-        self.doubted.fetch_max(self.now(), Ordering::Relaxed);
+    pub(crate) fn record_failure(&self) {
+        self.failed_at.fetch_max(self.now(), Ordering::Relaxed);
     }
 
     /// True if a connection of that age may be used.
-    pub(crate) fn trusts(&self, age: Duration) -> bool {
-        let doubted = self.doubted.load(Ordering::Relaxed);
+    pub(crate) fn is_usable(&self, age: Duration) -> bool {
+        let failed_at = self.failed_at.load(Ordering::Relaxed);
         let age = u64::try_from(age.as_micros()).unwrap_or(u64::MAX);
-        doubted == 0 || self.now().saturating_sub(age) > doubted
+        failed_at == 0 || self.now().saturating_sub(age) > failed_at
     }
 
     /// True if a connection with this idle time is tested before use.
@@ -127,7 +127,7 @@ pub(crate) async fn open(options: &ServerOptions) -> Result<Pools, StoreError> {
     let mut tried = 0;
     while let Err(error) = try_out(options).await {
         let left = options.start_retries.is_none_or(|retries| tried < retries);
-        if !left || FailureKind::of_sqlx(&error) == FailureKind::Lasting {
+        if !left || FailureKind::of_sqlx(&error) == FailureKind::Permanent {
             return Err(failed(options, error));
         }
         tried += 1;
@@ -205,15 +205,15 @@ mod tests {
     async fn connections_older_than_a_doubt_are_given_up() {
         let health = Health::new();
         let second = Duration::from_secs(1);
-        assert!(health.trusts(second), "nothing has happened");
+        assert!(health.is_usable(second), "nothing has happened");
         tokio::time::advance(10 * second).await;
-        health.doubt();
-        assert!(!health.trusts(second), "opened before");
-        assert!(!health.trusts(Duration::ZERO), "opened at that very moment");
+        health.record_failure();
+        assert!(!health.is_usable(second), "opened before");
+        assert!(!health.is_usable(Duration::ZERO), "opened at that very moment");
         tokio::time::advance(5 * second).await;
-        assert!(!health.trusts(6 * second), "still the old one");
-        assert!(health.trusts(2 * second), "opened since");
-        health.doubt();
-        assert!(!health.trusts(2 * second), "a second doubt");
+        assert!(!health.is_usable(6 * second), "still the old one");
+        assert!(health.is_usable(2 * second), "opened since");
+        health.record_failure();
+        assert!(!health.is_usable(2 * second), "a second doubt");
     }
 }

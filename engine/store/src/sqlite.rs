@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn busy_codes_are_told_from_others() {
+    fn busy_codes_are_distinguished_from_others() {
         let cases = [
             ("busy", "5", true),
             ("locked", "6", true),

@@ -14,7 +14,7 @@ use crate::entity::meta;
 use crate::error::{Failure, Stop};
 use crate::journal::JournalTables;
 use crate::machines::MachineTable;
-use crate::operator_journal::DeskTables;
+use crate::operator_journal::OperatorJournalTables;
 use crate::registry::RegistryTables;
 use crate::transaction::{Transaction, Tx, TxOutcome};
 use crate::{
@@ -30,9 +30,9 @@ pub struct Store {
     pub(crate) db: Database,
     registry: RegistryTables,
     journal: JournalTables,
-    desk: DeskTables,
+    operator_journal: OperatorJournalTables,
     machines: MachineTable,
-    roll: EngineTable,
+    engine_registry: EngineTable,
     facts: FactTable,
     freezes: FreezeTable,
     plans: PlanTables,
@@ -58,10 +58,10 @@ impl Store {
         let registry = RegistryTables::of(&db);
         Ok(Self {
             journal: JournalTables::of(&registry),
-            desk: DeskTables::of(&registry),
+            operator_journal: OperatorJournalTables::of(&registry),
             registry,
             machines: MachineTable::of(&db),
-            roll: EngineTable::of(&db),
+            engine_registry: EngineTable::of(&db),
             facts: FactTable::of(&db),
             freezes: FreezeTable::of(&db),
             plans: PlanTables::of(&db),
@@ -83,8 +83,8 @@ impl Store {
     }
 
     /// Returns the operators' view of recoveries, and their actions: the port `OperatorJournal`.
-    pub fn desk(&self) -> &DeskTables {
-        &self.desk
+    pub fn operator_journal(&self) -> &OperatorJournalTables {
+        &self.operator_journal
     }
 
     /// Returns the machines behind the fence devices: the port `Machines`.
@@ -93,8 +93,8 @@ impl Store {
     }
 
     /// Returns the running engines and their backlog: the port `EngineRegistry`.
-    pub fn roll(&self) -> &EngineTable {
-        &self.roll
+    pub fn engine_registry(&self) -> &EngineTable {
+        &self.engine_registry
     }
 
     /// Returns observations of the cloud: the port `Facts`.
@@ -285,7 +285,7 @@ mod tests {
             let mut tasks = tokio::task::JoinSet::new();
             for _ in 0..8 {
                 let options = StoreOptions::file(&path);
-                let clock = Arc::<tachi_testkit::HandClock>::clone(&bench.clock);
+                let clock = Arc::<tachi_testkit::ManualClock>::clone(&bench.clock);
                 tasks.spawn(async move {
                     let store = Store::connect(&options, clock).await?;
                     store.migrate().await?;
@@ -315,7 +315,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_was_written_is_there_after_a_restart() {
+    async fn written_data_survives_a_restart() {
         let bench = Bench::new().await;
         let segment = bench.segment("s1").await;
         let host = bench.host(&segment, "cmp1").await;
@@ -372,7 +372,7 @@ mod tests {
         let bench = Bench::sqlite().await;
         let store = Store::connect(
             &StoreOptions::memory(),
-            Arc::<tachi_testkit::HandClock>::clone(&bench.clock),
+            Arc::<tachi_testkit::ManualClock>::clone(&bench.clock),
         )
         .await
         .unwrap();
@@ -389,12 +389,12 @@ mod tests {
             .accept_notification(&new, 180, bench.clock.wall())
             .await
             .unwrap();
-        let id = store.desk().recoveries(false).await.unwrap()[0].id;
+        let id = store.operator_journal().recoveries(false).await.unwrap()[0].id;
         assert!(store.journal().claim_at(id, 0, "engine").await.unwrap().is_some());
     }
 
     #[tokio::test]
-    async fn a_database_without_tables_says_what_failed() {
+    async fn an_error_without_tables_names_the_operation() {
         let bench = Bench::empty().await;
         let error = bench
             .store

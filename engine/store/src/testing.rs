@@ -15,11 +15,11 @@ use tachi_engine::ports::registry::{Page, SortKey};
 use tachi_engine::ports::{
     Clock, Hosts as _, Journal as _, OperatorJournal as _, Reports as _, Segments as _,
 };
-use tachi_testkit::HandClock;
+use tachi_testkit::ManualClock;
 use uuid::Uuid;
 
 mod test_database;
-mod troubled;
+mod varied_recoveries;
 
 use test_database::TestDatabase;
 
@@ -31,7 +31,7 @@ pub(crate) const START: i64 = 1_700_000_000_123_456;
 /// A test with its own database: a `SQLite` file, or the one that `TACHI_TEST_DATABASE` selects.
 pub(crate) struct Bench {
     pub(crate) store: Store,
-    pub(crate) clock: Arc<HandClock>,
+    pub(crate) clock: Arc<ManualClock>,
     place: TestDatabase,
 }
 
@@ -57,8 +57,8 @@ impl Bench {
     }
 
     async fn at(place: TestDatabase) -> Self {
-        let clock = Arc::new(HandClock::at(Timestamp::from_micros(START)));
-        let store = Store::connect(&place.options(), Arc::<HandClock>::clone(&clock))
+        let clock = Arc::new(ManualClock::at(Timestamp::from_micros(START)));
+        let store = Store::connect(&place.options(), Arc::<ManualClock>::clone(&clock))
             .await
             .unwrap();
         Self { store, clock, place }
@@ -84,13 +84,13 @@ impl Bench {
         let kind = options.server.as_ref()?.kind;
         let given = grants(kind, role, &user, "%", self.place.database());
         self.store.grant(&given).await.unwrap();
-        let clock = Arc::<HandClock>::clone(&self.clock);
+        let clock = Arc::<ManualClock>::clone(&self.clock);
         Some((Store::connect(&options, clock).await.unwrap(), given))
     }
 
     /// Returns another handle with its own connections to the same database, like another process.
     pub(crate) async fn another(&self) -> Store {
-        Store::connect(&self.options(), Arc::<HandClock>::clone(&self.clock))
+        Store::connect(&self.options(), Arc::<ManualClock>::clone(&self.clock))
             .await
             .unwrap()
     }
@@ -132,7 +132,7 @@ impl Bench {
     }
 
     pub(crate) async fn newest(&self) -> RecoveryId {
-        self.store.desk().recoveries(true).await.unwrap()[0].id
+        self.store.operator_journal().recoveries(true).await.unwrap()[0].id
     }
 
     /// Claims the newest recovery, regardless of its epoch.

@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::address::Address;
-use crate::domain::{DOMAIN_LEAST, Domain, DomainFilter, DomainState};
+use crate::domain::{DOMAIN_MIN_BYTES, Domain, DomainFilter, DomainState};
 use crate::error::{CallError, CloseReason, ErrorCode, OpenError, refused};
 use crate::event::{Event, EventKind};
 use crate::procedure as proc;
@@ -25,7 +25,7 @@ use task::{Request, Task};
 /// answers to its pings.
 const CALLS_IN_FLIGHT: usize = 4;
 /// Time that libvirt waits for an agent to resynchronize after an unanswered command, regardless of the call's timeout.
-pub const AGENT_SYNC: Duration = Duration::from_secs(5);
+pub const AGENT_SYNC_TIMEOUT: Duration = Duration::from_secs(5);
 /// The longest list of domains that libvirt sends.
 const DOMAINS_MAX: u32 = 16_384;
 
@@ -169,7 +169,7 @@ impl Connection {
             });
         }
         let body = Writer::default()
-            .some_string(&address.name)
+            .optional_string(&address.name)
             .u32(u32::from(address.read_only));
         self.call("open", proc::REMOTE, proc::CONNECT_OPEN, body, self.limit)
             .await
@@ -261,7 +261,7 @@ impl Connection {
             )
             .await?;
         read(what, &answer, |reader| {
-            reader.list(DOMAINS_MAX, DOMAIN_LEAST, Domain::read)
+            reader.list(DOMAINS_MAX, DOMAIN_MIN_BYTES, Domain::read)
         })
     }
 
@@ -276,7 +276,7 @@ impl Connection {
         let answer = self
             .call(what, proc::REMOTE, proc::DOMAIN_LOOKUP_BY_UUID, body, self.limit)
             .await;
-        unless(answer, &[ErrorCode::NO_DOMAIN])?
+        none_for(answer, &[ErrorCode::NO_DOMAIN])?
             .map(|body| read(what, &body, Domain::read))
             .transpose()
     }
@@ -293,7 +293,7 @@ impl Connection {
         let answer = self
             .call(what, proc::REMOTE, proc::DOMAIN_GET_STATE, body, self.limit)
             .await;
-        unless(answer, &[ErrorCode::NO_DOMAIN])?
+        none_for(answer, &[ErrorCode::NO_DOMAIN])?
             .map(|body| {
                 read(what, &body, |reader| {
                     Ok((DomainState::from_number(reader.i32()?), reader.i32()?))
@@ -313,12 +313,12 @@ impl Connection {
         let body = domain
             .write(Writer::default())
             .i32(ELEMENT)
-            .some_string(namespace)
+            .optional_string(namespace)
             .u32(0);
         let answer = self
             .call(what, proc::REMOTE, proc::DOMAIN_GET_METADATA, body, self.limit)
             .await;
-        unless(answer, &[ErrorCode::NO_DOMAIN, ErrorCode::NO_DOMAIN_METADATA])?
+        none_for(answer, &[ErrorCode::NO_DOMAIN, ErrorCode::NO_DOMAIN_METADATA])?
             .map(|body| read(what, &body, text))
             .transpose()
     }
@@ -334,7 +334,7 @@ impl Connection {
         let answer = self
             .call(what, proc::REMOTE, proc::DOMAIN_GET_XML_DESC, body, self.limit)
             .await;
-        unless(answer, &[ErrorCode::NO_DOMAIN])?
+        none_for(answer, &[ErrorCode::NO_DOMAIN])?
             .map(|body| read(what, &body, text))
             .transpose()
     }
@@ -358,9 +358,9 @@ impl Connection {
             .string(command)
             .i32(seconds)
             .u32(0);
-        let patience = limit.max(Duration::from_secs(1)) + AGENT_SYNC + Duration::from_secs(2);
+        let total_timeout = limit.max(Duration::from_secs(1)) + AGENT_SYNC_TIMEOUT + Duration::from_secs(2);
         let answer = self
-            .call(what, proc::QEMU, proc::QEMU_AGENT_COMMAND, body, patience)
+            .call(what, proc::QEMU, proc::QEMU_AGENT_COMMAND, body, total_timeout)
             .await?;
         read(what, &answer, |reader| {
             Ok(reader.optional(Reader::string)?.unwrap_or_default())
@@ -445,7 +445,7 @@ fn text(reader: &mut Reader<'_>) -> Result<String, DecodeError> {
 }
 
 /// Returns the answer; `None` if the daemon refused for one of `reasons`.
-fn unless(answer: Result<Vec<u8>, CallError>, reasons: &[ErrorCode]) -> Result<Option<Vec<u8>>, CallError> {
+fn none_for(answer: Result<Vec<u8>, CallError>, reasons: &[ErrorCode]) -> Result<Option<Vec<u8>>, CallError> {
     match answer {
         Ok(body) => Ok(Some(body)),
         Err(error) if error.code().is_some_and(|code| reasons.contains(&code)) => Ok(None),

@@ -16,7 +16,7 @@ pub struct Domain {
 }
 
 /// The minimum size of a domain in a message: an empty name, a UUID, a number.
-pub(crate) const DOMAIN_LEAST: usize = 24;
+pub(crate) const DOMAIN_MIN_BYTES: usize = 24;
 
 impl Domain {
     pub(crate) fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {

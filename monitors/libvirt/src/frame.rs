@@ -4,7 +4,7 @@ use crate::procedure::VERSION;
 use crate::xdr::{DecodeError, Reader};
 
 /// The longest accepted frame. A list of 16,384 domains takes 1 MiB, a domain's XML a few KiB.
-const FRAME_MAX: usize = 8 * 1024 * 1024;
+const MAX_FRAME_BYTES: usize = 8 * 1024 * 1024;
 /// Size of the length and the six numbers, in bytes.
 const HEADER: usize = 28;
 
@@ -108,11 +108,11 @@ impl Inbox {
     pub(crate) fn take(&mut self) -> Result<Option<Frame>, DecodeError> {
         let waiting = self.bytes.get(self.taken..).unwrap_or_default();
         let Some(length) = waiting.first_chunk::<4>() else {
-            self.give_back();
+            self.shrink();
             return Ok(None);
         };
         let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);
-        if length > FRAME_MAX {
+        if length > MAX_FRAME_BYTES {
             return Err(DecodeError("a frame longer than 8 MiB"));
         }
         if length < HEADER {
@@ -127,7 +127,7 @@ impl Inbox {
     }
 
     /// Releases the memory of a long answer, which would otherwise be held until the end of the connection.
-    fn give_back(&mut self) {
+    fn shrink(&mut self) {
         if self.taken == self.bytes.len() && self.bytes.capacity() > 256 * 1024 {
             *self = Self::default();
         }

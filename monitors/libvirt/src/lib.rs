@@ -28,7 +28,7 @@ mod procedure;
 mod xdr;
 
 pub use address::{Address, AddressError};
-pub use connection::{AGENT_SYNC, Connection, Events, Keepalive, Options};
+pub use connection::{AGENT_SYNC_TIMEOUT, Connection, Events, Keepalive, Options};
 pub use domain::{Domain, DomainFilter, DomainState, paused, shutoff};
 pub use error::{CallError, CloseReason, ErrorCode, OpenError};
 pub use event::{DomainEventKind, Event, EventKind, Lifecycle, lifecycle};

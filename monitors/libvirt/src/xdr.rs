@@ -1,7 +1,7 @@
 //! The part of XDR (RFC 4506) that libvirt's messages use. Every length is checked before anything is allocated.
 
 /// The longest string that libvirt sends.
-const STRING_MAX: usize = 4 * 1024 * 1024;
+const MAX_STRING_BYTES: usize = 4 * 1024 * 1024;
 
 /// An error for bytes that violate the format.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -31,14 +31,14 @@ impl Writer {
     /// Appends a string. A string that exceeds libvirt's limit is cut, and then refused by the daemon.
     pub(crate) fn string(self, text: &str) -> Self {
         let bytes = text.as_bytes();
-        let bytes = bytes.get(..STRING_MAX).unwrap_or(bytes);
+        let bytes = bytes.get(..MAX_STRING_BYTES).unwrap_or(bytes);
         let mut out = self.u32(u32::try_from(bytes.len()).unwrap_or(0));
         out.0.extend_from_slice(bytes);
         out.0.resize(out.0.len() + padding(bytes.len()), 0);
         out
     }
 
-    pub(crate) fn some_string(self, text: &str) -> Self {
+    pub(crate) fn optional_string(self, text: &str) -> Self {
         self.u32(1).string(text)
     }
 
@@ -69,17 +69,17 @@ impl<'a> Reader<'a> {
         Ok(head)
     }
 
-    fn four(&mut self) -> Result<[u8; 4], DecodeError> {
+    fn four_bytes(&mut self) -> Result<[u8; 4], DecodeError> {
         let bytes = self.take(4)?;
         <[u8; 4]>::try_from(bytes).map_err(|_| DecodeError("the message ends too early"))
     }
 
     pub(crate) fn u32(&mut self) -> Result<u32, DecodeError> {
-        Ok(u32::from_be_bytes(self.four()?))
+        Ok(u32::from_be_bytes(self.four_bytes()?))
     }
 
     pub(crate) fn i32(&mut self) -> Result<i32, DecodeError> {
-        Ok(i32::from_be_bytes(self.four()?))
+        Ok(i32::from_be_bytes(self.four_bytes()?))
     }
 
     pub(crate) fn fixed(&mut self) -> Result<[u8; 16], DecodeError> {
@@ -91,7 +91,7 @@ impl<'a> Reader<'a> {
     pub(crate) fn string(&mut self) -> Result<String, DecodeError> {
         let length =
             usize::try_from(self.u32()?).map_err(|_| DecodeError("a string is longer than memory"))?;
-        if length > STRING_MAX {
+        if length > MAX_STRING_BYTES {
             return Err(DecodeError("a string is longer than libvirt's limit"));
         }
         let bytes = self.take(length)?;
@@ -143,7 +143,7 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_written_is_read_back(text in ".{0,80}", number: u32, signed: i32, bytes: [u8; 16]) {
-            let body = Writer::default().string(&text).u32(number).i32(signed).fixed(&bytes).some_string(&text).none();
+            let body = Writer::default().string(&text).u32(number).i32(signed).fixed(&bytes).optional_string(&text).none();
             let body = body.into_bytes();
             prop_assert_eq!(body.len() % 4, 0);
             let mut reader = Reader::new(&body);

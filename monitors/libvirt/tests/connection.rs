@@ -21,12 +21,12 @@ use tachi_libvirt::{
     Events, Keepalive, Lifecycle, OpenError, Options,
 };
 
-struct Stage {
+struct Harness {
     fake: Fake,
     _folder: tempfile::TempDir,
 }
 
-impl Stage {
+impl Harness {
     fn set(change: impl FnOnce(&mut Fake)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut fake = Fake::new(folder.path());
@@ -45,14 +45,14 @@ impl Stage {
 }
 
 /// No pings, so that nothing but the test moves.
-fn still() -> Options {
+fn quiet_options() -> Options {
     Options {
         keepalive: None,
         ..Options::default()
     }
 }
 
-fn pulse(interval: u64) -> Options {
+fn keepalive_options(interval: u64) -> Options {
     Options {
         keepalive: Some(Keepalive {
             interval: Duration::from_millis(interval),
@@ -64,16 +64,16 @@ fn pulse(interval: u64) -> Options {
 
 #[tokio::test]
 async fn it_opens_lists_and_looks() {
-    let stage = Stage::set(|_| {});
+    let harness = Harness::set(|_| {});
     let (alive, mut off, mut passing) = (guest(1), guest(2), guest(3));
     (off.state, off.reason) = (5, 3);
     passing.persistent = false;
     passing.metadata = None;
     for guest in [&alive, &off, &passing] {
-        stage.fake.add(guest.clone());
+        harness.fake.add(guest.clone());
     }
-    let (connection, _events) = stage.open(&still()).await.unwrap();
-    assert_eq!(stage.fake.opened(), [("qemu:///system".to_owned(), 1)]);
+    let (connection, _events) = harness.open(&quiet_options()).await.unwrap();
+    assert_eq!(harness.fake.opened(), [("qemu:///system".to_owned(), 1)]);
     assert_eq!(connection.version().await.unwrap(), 9_000_000);
 
     let uuids = |domains: Vec<tachi_libvirt::Domain>| domains.iter().map(|one| one.uuid).collect::<Vec<_>>();
@@ -106,7 +106,7 @@ async fn it_opens_lists_and_looks() {
             .contains("guest_agent")
     );
 
-    stage.fake.remove(passing.uuid);
+    harness.fake.remove(passing.uuid);
     assert_eq!(connection.state(&passing_domain).await.unwrap(), None);
     assert_eq!(connection.metadata(&passing_domain, nova).await.unwrap(), None);
     assert_eq!(connection.lookup(passing.uuid).await.unwrap(), None);
@@ -115,8 +115,8 @@ async fn it_opens_lists_and_looks() {
 
 #[tokio::test]
 async fn events_come_in_order_with_their_time() {
-    let stage = Stage::set(|_| {});
-    let (connection, mut events) = stage.open(&still()).await.unwrap();
+    let harness = Harness::set(|_| {});
+    let (connection, mut events) = harness.open(&quiet_options()).await.unwrap();
     for kind in [
         EventKind::Lifecycle,
         EventKind::IoError,
@@ -124,13 +124,13 @@ async fn events_come_in_order_with_their_time() {
     ] {
         connection.register(kind).await.unwrap();
     }
-    assert_eq!(stage.fake.registered(), [0, 4, 18]);
+    assert_eq!(harness.fake.registered(), [0, 4, 18]);
     let (one, other) = (guest(1), guest(2));
     let before = std::time::SystemTime::now();
-    stage.fake.lifecycle(&one, 5, 5);
-    stage.fake.bare(&other, 319);
-    stage.fake.io_error(&one, 2);
-    stage.fake.watchdog(&other, 3);
+    harness.fake.lifecycle(&one, 5, 5);
+    harness.fake.bare(&other, 319);
+    harness.fake.io_error(&one, 2);
+    harness.fake.watchdog(&other, 3);
     let mut seen = Vec::new();
     for _ in 0..5 {
         let event = events.next().await.unwrap();
@@ -150,53 +150,53 @@ async fn events_come_in_order_with_their_time() {
 }
 
 #[tokio::test]
-async fn a_daemon_that_goes_is_told_after_its_last_event() {
-    let stage = Stage::set(|_| {});
-    let (connection, mut events) = stage.open(&still()).await.unwrap();
-    stage.fake.lifecycle(&guest(1), 5, 5);
+async fn the_end_of_a_daemon_is_reported_after_its_last_event() {
+    let harness = Harness::set(|_| {});
+    let (connection, mut events) = harness.open(&quiet_options()).await.unwrap();
+    harness.fake.lifecycle(&guest(1), 5, 5);
     let first = events.next().await.unwrap();
     assert_eq!(first.what, DomainEventKind::Lifecycle(Lifecycle::Stopped, 5));
-    stage.fake.stop().await;
+    harness.fake.stop().await;
     let reason = events.next().await.unwrap_err();
     assert!(matches!(*reason, CloseReason::Hangup), "{reason}");
     let error = connection.version().await.unwrap_err();
     assert!(error.to_string().contains("ended before"), "{error}");
     assert!(matches!(
-        stage.open(&still()).await,
+        harness.open(&quiet_options()).await,
         Err(OpenError::Connect { .. })
     ));
 }
 
 #[tokio::test]
 async fn a_frozen_daemon_is_noticed_by_its_silence() {
-    let stage = Stage::set(|_| {});
-    let (_connection, mut events) = stage.open(&pulse(20)).await.unwrap();
-    stage.fake.freeze();
+    let harness = Harness::set(|_| {});
+    let (_connection, mut events) = harness.open(&keepalive_options(20)).await.unwrap();
+    harness.fake.freeze();
     let reason = events.next().await.unwrap_err();
     assert!(matches!(*reason, CloseReason::Silent { .. }), "{reason}");
 }
 
 #[tokio::test]
 async fn a_daemon_that_was_frozen_before_is_noticed_by_the_first_call() {
-    let stage = Stage::set(|_| {});
-    stage.fake.freeze();
+    let harness = Harness::set(|_| {});
+    harness.fake.freeze();
     let options = Options {
         call_timeout: Duration::from_millis(30),
         ..Options::default()
     };
-    let error = stage.open(&options).await.unwrap_err();
+    let error = harness.open(&options).await.unwrap_err();
     assert!(matches!(error, OpenError::Call { .. }), "{error}");
 }
 
 #[tokio::test]
 async fn pings_are_answered_and_an_idle_connection_lives() {
-    let stage = Stage::set(|_| {});
-    let (connection, mut events) = stage.open(&pulse(10)).await.unwrap();
-    stage.fake.ping();
+    let harness = Harness::set(|_| {});
+    let (connection, mut events) = harness.open(&keepalive_options(10)).await.unwrap();
+    harness.fake.ping();
     // Each answered call is later than the ping on the same connection; the pong was sent before.
     connection.version().await.unwrap();
     connection.version().await.unwrap();
-    assert_eq!(stage.fake.pongs(), 1);
+    assert_eq!(harness.fake.pongs(), 1);
     // Longer than four intervals without anything but pings of this side.
     let idle = tokio::time::timeout(Duration::from_millis(120), events.next()).await;
     assert!(idle.is_err(), "{idle:?}");
@@ -204,26 +204,29 @@ async fn pings_are_answered_and_an_idle_connection_lives() {
 
 #[tokio::test]
 async fn a_daemon_without_keepalive_is_not_pinged() {
-    let stage = Stage::set(|fake| fake.keepalive = false);
-    let (_connection, mut events) = stage.open(&pulse(5)).await.unwrap();
+    let harness = Harness::set(|fake| fake.keepalive = false);
+    let (_connection, mut events) = harness.open(&keepalive_options(5)).await.unwrap();
     let idle = tokio::time::timeout(Duration::from_millis(100), events.next()).await;
     assert!(idle.is_err(), "{idle:?}");
 }
 
 #[tokio::test]
 async fn a_socket_that_asks_for_authentication_is_named() {
-    let stage = Stage::set(|fake| fake.polkit = true);
-    let error = stage.open(&still()).await.unwrap_err();
+    let harness = Harness::set(|fake| fake.polkit = true);
+    let error = harness.open(&quiet_options()).await.unwrap_err();
     assert!(matches!(error, OpenError::Authentication { .. }), "{error}");
 }
 
 #[tokio::test]
 async fn more_events_than_may_wait_end_the_connection_and_none_before_is_lost() {
-    let stage = Stage::set(|_| {});
-    let options = Options { queue: 3, ..still() };
-    let (connection, mut events) = stage.open(&options).await.unwrap();
+    let harness = Harness::set(|_| {});
+    let options = Options {
+        queue: 3,
+        ..quiet_options()
+    };
+    let (connection, mut events) = harness.open(&options).await.unwrap();
     for number in 1..=5 {
-        stage.fake.bare(&guest(number), 319);
+        harness.fake.bare(&guest(number), 319);
     }
     // Ends once the fourth has come.
     while connection.version().await.is_ok() {}
@@ -253,9 +256,9 @@ async fn bytes_that_make_no_sense_end_the_connection() {
             bytes
         }),
     ] {
-        let stage = Stage::set(|_| {});
-        let (_connection, mut events) = stage.open(&still()).await.unwrap();
-        stage.fake.say(&bytes);
+        let harness = Harness::set(|_| {});
+        let (_connection, mut events) = harness.open(&quiet_options()).await.unwrap();
+        harness.fake.send_bytes(&bytes);
         let reason = events.next().await.unwrap_err();
         assert!(matches!(*reason, CloseReason::Malformed(_)), "{case}: {reason}");
     }
@@ -263,13 +266,13 @@ async fn bytes_that_make_no_sense_end_the_connection() {
 
 #[tokio::test]
 async fn agents_answer_hang_or_are_not_there_and_never_more_than_four_at_once() {
-    let stage = Stage::set(|_| {});
+    let harness = Harness::set(|_| {});
     for number in 1..=12 {
         let mut guest = guest(number);
         guest.agent = [Agent::Answers, Agent::NotConnected, Agent::Hangs][number as usize % 3];
-        stage.fake.add(guest);
+        harness.fake.add(guest);
     }
-    let (connection, _events) = stage.open(&still()).await.unwrap();
+    let (connection, _events) = harness.open(&quiet_options()).await.unwrap();
     let mut pings = tokio::task::JoinSet::new();
     for domain in connection.domains(DomainFilter::Running).await.unwrap() {
         let connection = connection.clone();
@@ -292,8 +295,8 @@ async fn agents_answer_hang_or_are_not_there_and_never_more_than_four_at_once() 
         }
     }
     assert!(
-        stage.fake.most_busy_agents() <= 4,
+        harness.fake.most_busy_agents() <= 4,
         "{}",
-        stage.fake.most_busy_agents()
+        harness.fake.most_busy_agents()
     );
 }

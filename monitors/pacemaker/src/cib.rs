@@ -14,7 +14,7 @@ use crate::Error;
 use crate::xml::{Element, tail, walk, yes};
 use tree::Tag;
 
-const WHAT: &str = "the CIB";
+const OUTPUT_NAME: &str = "the CIB";
 
 /// The cluster's record of one node.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -121,7 +121,7 @@ pub struct Cib {
     /// True if the partition that printed this has quorum.
     pub quorate: bool,
     /// True if the CIB does not state whether the partition has quorum.
-    pub unstated: bool,
+    pub quorum_unstated: bool,
     /// Records by node name, in lower case: see [`Cib::note`].
     pub nodes: BTreeMap<String, NodeState>,
     pub devices: Vec<Device>,
@@ -137,7 +137,7 @@ pub struct Cib {
     /// True if the cluster's configuration puts all of it in maintenance.
     pub maintenance: bool,
     /// True if the cluster's configuration disables fencing.
-    pub fences_nothing: bool,
+    pub is_fencing_disabled: bool,
     /// The cluster's name, if it has one.
     pub cluster: Option<String>,
     /// The action that the cluster fences with: `off` or `reboot`.
@@ -150,7 +150,7 @@ pub struct Cib {
 }
 
 /// Default timeout of a monitor.
-const MONITOR: Duration = Duration::from_secs(20);
+const MONITOR_TIMEOUT: Duration = Duration::from_secs(20);
 
 impl Cib {
     /// Parses the output of `cibadmin --query`.
@@ -161,7 +161,7 @@ impl Cib {
     pub fn parse(text: &str) -> Result<Self, Error> {
         let reading = RefCell::new(Reading::default());
         walk(
-            WHAT,
+            OUTPUT_NAME,
             text,
             |path, element| reading.borrow_mut().open(path, element),
             |path| reading.borrow_mut().close(path),
@@ -183,7 +183,7 @@ impl Cib {
 
 fn shape(problem: impl Into<String>) -> Error {
     Error::Shape {
-        what: WHAT,
+        what: OUTPUT_NAME,
         problem: problem.into(),
     }
 }
@@ -205,7 +205,7 @@ impl Reading {
                     root.chars().take(64).collect::<String>()
                 )));
             }
-            self.cib.unstated = element.text("have-quorum")?.is_none();
+            self.cib.quorum_unstated = element.text("have-quorum")?.is_none();
             self.cib.quorate = element.flag("have-quorum")?;
             return Ok(());
         }

@@ -6,7 +6,7 @@ use crate::device::same_node;
 use crate::xml::{Element, tail, walk, yes};
 use crate::{Cib, Error, Time, parse_time};
 
-const WHAT: &str = "the output of crm_mon";
+const OUTPUT_NAME: &str = "the output of crm_mon";
 
 /// The kind of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -103,7 +103,7 @@ pub struct CrmMon {
     /// True if there is a DC and its partition has quorum.
     pub quorate: bool,
     /// True if the output does not state whether the partition has quorum.
-    pub unstated: bool,
+    pub quorum_unstated: bool,
     /// The DC's name.
     pub dc: Option<String>,
     /// The state of pacemakerd; `None` on a remote.
@@ -133,7 +133,12 @@ impl CrmMon {
     /// The text is another output, is cut off, reports an error of its own, or contains a node twice.
     pub fn parse(text: &str) -> Result<Self, Error> {
         let mut read = Reading::default();
-        walk(WHAT, text, |path, element| read.open(path, element), |_| ())?;
+        walk(
+            OUTPUT_NAME,
+            text,
+            |path, element| read.open(path, element),
+            |_| (),
+        )?;
         read.finish()
     }
 
@@ -146,9 +151,11 @@ impl CrmMon {
     }
 
     /// True if fencing is known to be disabled, by the output or else by the CIB.
-    pub fn fences_nothing(&self, cib: Option<&Cib>) -> bool {
+    pub fn is_fencing_disabled(&self, cib: Option<&Cib>) -> bool {
         let disabled = self.stonith_enabled.map(|enabled| !enabled);
-        disabled.or(cib.map(|cib| cib.fences_nothing)).unwrap_or(false)
+        disabled
+            .or(cib.map(|cib| cib.is_fencing_disabled))
+            .unwrap_or(false)
     }
 
     /// Returns a resource by its name.
@@ -159,7 +166,7 @@ impl CrmMon {
 
 fn shape(problem: impl Into<String>) -> Error {
     Error::Shape {
-        what: WHAT,
+        what: OUTPUT_NAME,
         problem: problem.into(),
     }
 }
@@ -270,7 +277,7 @@ impl Reading {
             .sort_by_key(|fence| std::cmp::Reverse((fence.completed.is_none(), fence.completed)));
         Ok(CrmMon {
             quorate: self.quorate,
-            unstated: !self.stated,
+            quorum_unstated: !self.stated,
             dc: self.dc,
             pacemakerd: self.pacemakerd,
             stonith_enabled: self.stonith_enabled,

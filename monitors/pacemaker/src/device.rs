@@ -3,8 +3,8 @@
 //! Follows the fencer (`daemons/fenced` of Pacemaker): it compares names of nodes ignoring case and names of devices
 //! exactly, uses a topology's levels first, and uses each option that starts with `pcmk_` itself.
 
-mod aim;
 mod covers;
+mod targeting;
 #[cfg(test)]
 mod tests;
 
@@ -21,7 +21,7 @@ pub(crate) const WATCHDOG: &str = "watchdog";
 
 /// Returns the reason why a fencing of this node by `action` proves nothing: a device that does not switch power may have done it, or no
 /// device can.
-pub fn unproven(cib: &Cib, node: &str, action: &str, rules: &Rules) -> Option<String> {
+pub fn proof_gap(cib: &Cib, node: &str, action: &str, rules: &Rules) -> Option<String> {
     Fencing {
         cib,
         node,
@@ -224,7 +224,7 @@ impl Fencing<'_> {
                 "which does not name this remote node in pcmk_host_list".to_owned(),
             ));
         }
-        aim::doubt(device, self.node, alone).map(named)
+        targeting::doubt(device, self.node, alone).map(named)
     }
 
     /// True if another level has the same target and index. The fencer adds the devices of such a level to the first

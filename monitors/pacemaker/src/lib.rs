@@ -43,14 +43,14 @@ mod xml;
 
 pub use cib::{Cib, Device, Level, NodeState, Target};
 pub use crm_mon::{CrmMon, FenceEvent, FenceStatus, Kind, Node, Resource};
-pub use device::{is_unknown_agent, unproven};
+pub use device::{is_unknown_agent, proof_gap};
 pub use error::Error;
 pub use history::{History, NodeHistory};
 pub use names::{NameError, Names};
 pub use plan::{
     Change, LastReport, Ledger, Pace, PlanResult, PlanTime, Report, ReportedState, Streaks, plan,
 };
-pub use publisher::{Bridge, ClaimState, ReportClaim, delay, is_spare, overtaking, same_event};
+pub use publisher::{Bridge, ClaimState, ReportClaim, delay, is_spare, later_claim, same_event};
 pub use snapshot::Snapshot;
 pub use storm::Brake;
 pub use time::{Time, parse_time};

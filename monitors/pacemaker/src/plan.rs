@@ -161,12 +161,12 @@ pub struct PlanTime {
 impl Ledger {
     /// Records that a node is back, so that its next failure is a new one. Must be called with every set of verdicts.
     pub fn observe(&mut self, judged: &BTreeMap<String, Judgement>) {
-        for (name, told) in &mut self.nodes {
+        for (name, last_report) in &mut self.nodes {
             if judged
                 .get(name)
                 .is_some_and(|judgement| judgement.verdict == Verdict::Up)
             {
-                told.returned = true;
+                last_report.returned = true;
             }
         }
     }
@@ -195,7 +195,7 @@ impl Ledger {
             Some("lost") => ReportedState::Lost,
             _ => ReportedState::Fenced,
         };
-        let told = LastReport {
+        let last_report = LastReport {
             said: state,
             key: key.to_owned(),
             at,
@@ -203,7 +203,7 @@ impl Ledger {
             handed_over: true,
             proof: None,
         };
-        self.nodes.insert(node.to_owned(), told);
+        self.nodes.insert(node.to_owned(), last_report);
     }
 
     /// Forgets nodes that no longer exist.
@@ -241,13 +241,13 @@ fn due(
     lasts: Duration,
     pace: &Pace,
 ) -> Option<(Report, String)> {
-    let gone_is_told = |state: ReportedState| last.is_some_and(|last| last.said == state && !last.returned);
+    let is_reported = |state: ReportedState| last.is_some_and(|last| last.said == state && !last.returned);
     match judgement.verdict {
         Verdict::Fenced => {
             let proof = judgement.proof.clone()?;
             let key = format!("fenced:{}", proof.completed.timestamp());
             let same = last.is_some_and(|last| same_event(&last.key, &key));
-            (!same && !gone_is_told(ReportedState::Fenced)).then_some((Report::Fenced(proof), key))
+            (!same && !is_reported(ReportedState::Fenced)).then_some((Report::Fenced(proof), key))
         }
         Verdict::Planned if !judgement.left => None,
         Verdict::Lost | Verdict::Planned => {
@@ -256,7 +256,7 @@ fn due(
             } else {
                 pace.lost_after
             };
-            let known = gone_is_told(ReportedState::Lost) || gone_is_told(ReportedState::Fenced);
+            let known = is_reported(ReportedState::Lost) || is_reported(ReportedState::Fenced);
             let long = after.is_some_and(|after| lasts >= after);
             // All bridges use the same key for every loss between two fencings: there is no cluster-side time for it.
             let key = format!("lost:{}", last.map_or("first", |last| last.key.as_str()));
@@ -280,14 +280,14 @@ fn brake(
     now: PlanTime,
 ) -> PlanResult {
     let gone = |state: ReportedState| matches!(state, ReportedState::Fenced | ReportedState::Lost);
-    let lately = |last: &LastReport| {
+    let is_recent = |last: &LastReport| {
         let age = (now.wall - last.at).to_std().unwrap_or(Duration::ZERO);
         gone(last.said) && age <= pace.brake.window
     };
     let last = ledger
         .nodes
         .iter()
-        .filter(|(node, last)| lately(last) && !changes.iter().any(|change| change.node == **node));
+        .filter(|(node, last)| is_recent(last) && !changes.iter().any(|change| change.node == **node));
     let fresh = changes
         .iter()
         .filter(|change| gone(change.report.state()))

@@ -54,7 +54,7 @@ pub fn is_spare(me: &str, bridges: &[Bridge]) -> bool {
 
 /// Limit of the difference, in seconds, between two nodes' times of one fencing. No node is fenced, back, and fenced
 /// again within this time.
-const DATED_APART: u64 = 5;
+const MAX_DATE_SKEW_SECONDS: u64 = 5;
 
 /// Splits a key into the part without the date, and the date, if that is a fencing's: `started:fenced` and 7 of
 /// `started:fenced:7`.
@@ -71,7 +71,9 @@ pub fn same_event(one: &str, other: &str) -> bool {
     one == other
         || dated(one)
             .zip(dated(other))
-            .is_some_and(|((what, at), (also, then))| what == also && at.abs_diff(then) <= DATED_APART)
+            .is_some_and(|((what, at), (also, then))| {
+                what == also && at.abs_diff(then) <= MAX_DATE_SKEW_SECONDS
+            })
 }
 
 /// True if `other` is a later event of the same node than `one`: a later fencing, or a state that followed the same
@@ -80,7 +82,7 @@ fn follows(other: &str, one: &str) -> bool {
     dated(other)
         .zip(dated(one))
         .is_some_and(|((what, at), (before, then))| {
-            if at.abs_diff(then) <= DATED_APART {
+            if at.abs_diff(then) <= MAX_DATE_SKEW_SECONDS {
                 what.ends_with(&format!(":{before}"))
             } else {
                 at > then
@@ -90,12 +92,12 @@ fn follows(other: &str, one: &str) -> bool {
 
 /// Returns the claim of the latest event after the event `key`. One that is dated later than `now` comes from a clock
 /// that is ahead, and shows nothing about the order.
-pub fn overtaking<T>(
+pub fn later_claim<T>(
     key: &str,
     now: Time,
     claims: impl IntoIterator<Item = (T, ReportClaim)>,
 ) -> Option<(T, ReportClaim)> {
-    let latest = now.timestamp().saturating_add_unsigned(DATED_APART);
+    let latest = now.timestamp().saturating_add_unsigned(MAX_DATE_SKEW_SECONDS);
     let counts = |claim: &ReportClaim| {
         claim.state == ClaimState::Accepted
             && follows(&claim.key, key)
@@ -258,7 +260,7 @@ mod tests {
         };
         let latest = |key: &str, claims: &[&str]| {
             let claims = claims.iter().map(|key| ((), accepted(key)));
-            overtaking(key, now, claims).map(|((), claim)| claim.key)
+            later_claim(key, now, claims).map(|((), claim)| claim.key)
         };
         for (claims, expected) in [
             (
@@ -281,7 +283,7 @@ mod tests {
             state: ClaimState::Spooled,
             ..accepted("fenced:900")
         };
-        assert_eq!(overtaking("fenced:100", now, [((), spooled)]), None);
+        assert_eq!(later_claim("fenced:100", now, [((), spooled)]), None);
     }
 
     /// Covers MW8.

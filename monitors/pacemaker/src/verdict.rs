@@ -103,7 +103,7 @@ pub struct Rules {
     /// Age at first observation from which a fencing of a member proves nothing.
     pub late: TimeDelta,
     /// Age from which a node's orderly leave is not reported.
-    pub news: TimeDelta,
+    pub fresh_leave_age: TimeDelta,
     /// Agents whose success turns nothing off, in addition to the known ones.
     pub null_agents: Vec<String>,
     /// Agents that switch a machine's power, in addition to the known ones.
@@ -118,7 +118,7 @@ impl Default for Rules {
             skew: TimeDelta::seconds(5),
             settle: TimeDelta::seconds(5),
             late: TimeDelta::seconds(60),
-            news: TimeDelta::days(1),
+            fresh_leave_age: TimeDelta::days(1),
             null_agents: Vec::new(),
             power_agents: Vec::new(),
             need_cib: false,
@@ -127,7 +127,7 @@ impl Default for Rules {
 }
 
 /// Name of the executing node after `stonith_admin --confirm`.
-const A_HUMAN: &str = "a human";
+const CONFIRMED_BY_HUMAN: &str = "a human";
 
 /// True if the node's guests cannot run after this fencing.
 pub(crate) fn kills(fence: &FenceEvent) -> bool {
@@ -173,13 +173,13 @@ fn plain(verdict: Verdict, reason: impl Into<String>) -> Judgement {
 fn blindness(snapshot: &Snapshot, rules: &Rules) -> Option<String> {
     let mon = &snapshot.mon;
     // Without quorum all remotes look cleanly offline.
-    if mon.unstated {
+    if mon.quorum_unstated {
         return Some("the output does not state whether the cluster has quorum".to_owned());
     }
     if !mon.quorate {
         return Some("the cluster has no quorum".to_owned());
     }
-    if snapshot.cib.as_ref().is_some_and(|cib| cib.unstated) {
+    if snapshot.cib.as_ref().is_some_and(|cib| cib.quorum_unstated) {
         return Some("the CIB does not state whether there is quorum".to_owned());
     }
     if snapshot.cib.as_ref().is_some_and(|cib| !cib.quorate) {

@@ -11,10 +11,10 @@ use crate::line::{self, Line};
 use crate::stamp::Stamp;
 
 /// The file is rewritten when its removed records exceed this many bytes, and the remaining ones.
-const GARBAGE: usize = 256 << 10;
+const MAX_GARBAGE_BYTES: usize = 256 << 10;
 
 /// Number of remembered entries that were delivered before they were written, so that a repetition is not stored.
-const DELIVERED: usize = 1024;
+const MAX_DELIVERED_ENTRIES: usize = 1024;
 
 /// Approximate overhead of a record's lines, in bytes.
 const OVERHEAD: usize = 160;
@@ -102,9 +102,9 @@ pub struct Spool {
     /// The approximate size of the file.
     written: usize,
     /// True if the file's content is unknown; it is rewritten before anything else.
-    in_doubt: bool,
+    file_uncertain: bool,
     /// Records that are only in memory, because the disk did not accept them.
-    held: BTreeSet<u64>,
+    memory_only: BTreeSet<u64>,
     /// Entries that were only in memory and are delivered: a repetition is confirmed as stored.
     delivered: VecDeque<(String, String)>,
 }
@@ -148,9 +148,9 @@ impl Spool {
                 }
             }
         }
-        let mut spool = Self::over(Box::new(disk), folder.join("queue"), limits, &read, bytes.len());
+        let mut spool = Self::with_disk(Box::new(disk), folder.join("queue"), limits, &read, bytes.len());
         spool.records = read.records;
-        if spool.in_doubt
+        if spool.file_uncertain
             && let Err(error) = spool.rewrite()
         {
             // The file is rewritten before anything else.
@@ -169,13 +169,13 @@ impl Spool {
             unusable: Some(chain(why)),
             ..OpenReport::default()
         };
-        let mut spool = Self::over(Box::new(disk), folder.join("queue"), limits, &read, bytes.len());
+        let mut spool = Self::with_disk(Box::new(disk), folder.join("queue"), limits, &read, bytes.len());
         spool.records = read.records;
-        spool.in_doubt = true;
+        spool.file_uncertain = true;
         (spool, opened)
     }
 
-    fn over(disk: Box<dyn Disk>, path: PathBuf, limits: Limits, read: &Read, written: usize) -> Self {
+    fn with_disk(disk: Box<dyn Disk>, path: PathBuf, limits: Limits, read: &Read, written: usize) -> Self {
         Self {
             disk,
             path,
@@ -184,8 +184,8 @@ impl Spool {
             next: read.next,
             live: read.records.values().map(Record::size).sum(),
             written,
-            in_doubt: read.torn || read.damaged > 0,
-            held: BTreeSet::new(),
+            file_uncertain: read.torn || read.damaged > 0,
+            memory_only: BTreeSet::new(),
             delivered: VecDeque::new(),
         }
     }
@@ -214,13 +214,13 @@ impl Spool {
     /// The queue is full. Or writing failed ([`SpoolError::Write`]): then the entries stay in memory, can be delivered
     /// from there, and are written with the next successful write. A repetition finds them there.
     pub fn put(&mut self, mut entries: Vec<Entry>, at: &Stamp) -> Result<Vec<u64>, SpoolError> {
-        let held: Vec<u64> = entries.iter().filter_map(|entry| self.holds(entry)).collect();
+        let memory_only: Vec<u64> = entries.iter().filter_map(|entry| self.holds(entry)).collect();
         entries.retain(|entry| self.holds(entry).is_none() && !self.was_delivered(entry));
         if entries.is_empty() {
-            if !held.is_empty() {
+            if !memory_only.is_empty() {
                 self.rewrite()?;
             }
-            return Ok(held);
+            return Ok(memory_only);
         }
         let mut next = self.next;
         let mut fresh = Vec::with_capacity(entries.len());
@@ -274,18 +274,18 @@ impl Spool {
         }
         self.next = next;
         if let Err(error) = written {
-            self.held.extend(seqs);
+            self.memory_only.extend(seqs);
             return Err(error);
         }
-        seqs.extend(held);
+        seqs.extend(memory_only);
         Ok(seqs)
     }
 
     /// Returns the number of an entry that is held only in memory.
     fn holds(&self, entry: &Entry) -> Option<u64> {
         let same = |record: &&Record| record.subject == entry.subject && record.body == entry.body;
-        let mut held = self.held.iter().filter_map(|seq| self.records.get(seq));
-        held.find(same).map(|record| record.seq)
+        let mut memory_only = self.memory_only.iter().filter_map(|seq| self.records.get(seq));
+        memory_only.find(same).map(|record| record.seq)
     }
 
     fn was_delivered(&self, entry: &Entry) -> bool {
@@ -350,9 +350,9 @@ impl Spool {
             return;
         };
         self.live -= record.size();
-        if self.held.remove(&seq) {
+        if self.memory_only.remove(&seq) {
             self.delivered.push_back((record.subject, record.body));
-            if self.delivered.len() > DELIVERED {
+            if self.delivered.len() > MAX_DELIVERED_ENTRIES {
                 self.delivered.pop_front();
             }
         }
@@ -378,17 +378,17 @@ impl Spool {
 
     /// True if the file matches this queue.
     pub fn is_written(&self) -> bool {
-        !self.in_doubt
+        !self.file_uncertain
     }
 
     fn append(&mut self, text: &[u8]) -> Result<(), SpoolError> {
         let garbage = self.written.saturating_sub(self.live);
-        if self.in_doubt || garbage > GARBAGE.max(self.live) {
+        if self.file_uncertain || garbage > MAX_GARBAGE_BYTES.max(self.live) {
             self.rewrite()?;
         }
         if let Err(source) = self.disk.append(text) {
             // Part of the text may be on the disk, and after a failed sync the system may have dropped it.
-            self.in_doubt = true;
+            self.file_uncertain = true;
             return Err(self.unwritten(source));
         }
         self.written += text.len();
@@ -401,12 +401,12 @@ impl Spool {
         for record in self.records.values() {
             line::write(&Line::Put(record.clone()), &mut text).map_err(SpoolError::Encode)?;
         }
-        self.in_doubt = true;
+        self.file_uncertain = true;
         if let Err(source) = self.disk.replace(&text) {
             return Err(self.unwritten(source));
         }
-        self.in_doubt = false;
-        self.held.clear();
+        self.file_uncertain = false;
+        self.memory_only.clear();
         self.written = text.len();
         Ok(())
     }

@@ -10,22 +10,22 @@ use super::{BootRecord, announce};
 use crate::out;
 
 /// Time without an answer after which a host that was not held starts.
-pub(super) const OPENS_AFTER: Duration = Duration::from_secs(120);
+pub(super) const NO_ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Poll interval while the host is held.
 const HELD_POLL_INTERVAL: Duration = Duration::from_secs(5);
 
 /// The first pause after a failure, and the longest.
-const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(15));
+const RETRY_PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(15));
 
 /// Interval of repeating the last message, for an operator who opens the console later.
-const REMINDER: Duration = Duration::from_secs(60);
+const REMINDER_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The API's answer about the hold.
 #[async_trait]
-pub(super) trait Ask: Send + Sync {
+pub(super) trait HoldQuery: Send + Sync {
     /// Returns the API's answer, or the failure. Takes a bounded time.
-    async fn ask(&self) -> Result<BootGuard, String>;
+    async fn query(&self) -> Result<BootGuard, String>;
 }
 
 /// The state that outlives the boot.
@@ -38,9 +38,9 @@ pub(super) trait Memory: Send + Sync {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum OperatorSignal {
     /// The host's queue is empty.
-    Emptied,
+    QueueEmpty,
     /// Start nova-compute whatever the API answers.
-    Anyway,
+    StartNow,
     /// Cancel the wait.
     Stop,
 }
@@ -61,7 +61,7 @@ pub(super) struct Guard<A, M> {
     logged: Option<(String, Instant)>,
 }
 
-impl<A: Ask, M: Memory> Guard<A, M> {
+impl<A: HoldQuery, M: Memory> Guard<A, M> {
     pub(super) fn new(hostname: String, api: A, memory: M, jitter: fn() -> f64) -> Self {
         Self {
             hostname,
@@ -73,21 +73,21 @@ impl<A: Ask, M: Memory> Guard<A, M> {
     }
 
     /// Waits until nova-compute may start, or the wait is cancelled; returns the exit code.
-    pub(super) async fn run(mut self, words: &mut impl SignalSource) -> u8 {
+    pub(super) async fn run(mut self, signals: &mut impl SignalSource) -> u8 {
         let mut last = self.memory.read();
         let silent_since = Instant::now();
         let mut answer: Option<BootGuard> = None;
         let mut emptied = false;
-        let mut pause = PAUSES.0;
+        let mut pause = RETRY_PAUSES.0;
         let name = self.hostname.clone();
         announce(&format!(
             "checking with the API if nova-compute of {name} may start"
         ));
         loop {
             // A request is never interrupted: it ends within seconds, and signals wait that long.
-            let wait = match self.api.ask().await {
+            let wait = match self.api.query().await {
                 Ok(now) => {
-                    pause = PAUSES.0;
+                    pause = RETRY_PAUSES.0;
                     self.remember(&mut last, &now);
                     if !now.hold {
                         announce(&format!("nova-compute of {name} may start: {}", now.reason));
@@ -120,24 +120,24 @@ impl<A: Ask, M: Memory> Guard<A, M> {
                              certain: systemctl kill -s USR2 tachi-boot-guard",
                             last.reason
                         ));
-                    } else if silent_since.elapsed() >= OPENS_AFTER {
+                    } else if silent_since.elapsed() >= NO_ANSWER_TIMEOUT {
                         announce(&format!(
                             "NO ANSWER for {} s: {why}; {name} was not held at the last answer, so nova-compute may start",
-                            OPENS_AFTER.as_secs()
+                            NO_ANSWER_TIMEOUT.as_secs()
                         ));
                         return out::DONE;
                     } else {
                         self.print_once(format!(
                             "{why}; without an answer nova-compute of {name} starts after {} s",
-                            OPENS_AFTER.as_secs()
+                            NO_ANSWER_TIMEOUT.as_secs()
                         ));
                     }
                     let shorter = pause.mul_f64(1.0 - (self.jitter)() / 2.0);
-                    pause = (pause * 2).min(PAUSES.1);
+                    pause = (pause * 2).min(RETRY_PAUSES.1);
                     shorter
                 }
             };
-            match tokio::time::timeout(wait, words.next()).await {
+            match tokio::time::timeout(wait, signals.next()).await {
                 Err(_) => {}
                 Ok(OperatorSignal::Stop) => {
                     announce(&format!(
@@ -145,13 +145,13 @@ impl<A: Ask, M: Memory> Guard<A, M> {
                     ));
                     return out::FAILED;
                 }
-                Ok(OperatorSignal::Anyway) => {
+                Ok(OperatorSignal::StartNow) => {
                     announce(&format!(
                         "nova-compute of {name} STARTS ANYWAY: an operator has allowed it"
                     ));
                     return out::DONE;
                 }
-                Ok(OperatorSignal::Emptied) => {
+                Ok(OperatorSignal::QueueEmpty) => {
                     // A new recovery may have started since the last answer, so the API is queried again.
                     emptied = true;
                     if !answer.as_ref().is_some_and(|held| held.queue_only) {
@@ -182,11 +182,11 @@ impl<A: Ask, M: Memory> Guard<A, M> {
     }
 
     fn print_once(&mut self, text: String) {
-        let again = self
+        let is_due = self
             .logged
             .as_ref()
-            .is_none_or(|(said, at)| *said != text || at.elapsed() >= REMINDER);
-        if again {
+            .is_none_or(|(last_text, at)| *last_text != text || at.elapsed() >= REMINDER_INTERVAL);
+        if is_due {
             announce(&text);
             self.logged = Some((text, Instant::now()));
         }

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 /// Number of attempts, and the time of the next one.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Tries {
+pub(super) struct Attempts {
     pub(super) count: u32,
     pub(super) not_before: Option<Instant>,
 }
@@ -44,7 +44,7 @@ pub(super) enum Choice {
 /// of hosts first. A lane may be `closed` until a moment.
 pub(super) fn choose<'r>(
     records: &(impl Iterator<Item = &'r Record> + Clone),
-    tries: &HashMap<u64, Tries>,
+    attempts: &HashMap<u64, Attempts>,
     closed: impl Fn(Lane) -> Option<Instant>,
     now: Instant,
 ) -> Choice {
@@ -63,7 +63,7 @@ pub(super) fn choose<'r>(
             if held.contains(record.subject.as_str()) {
                 continue;
             }
-            match tries.get(&record.seq).and_then(|tries| tries.not_before) {
+            match attempts.get(&record.seq).and_then(|attempts| attempts.not_before) {
                 Some(until) if until > now => {
                     held.insert(&record.subject);
                     later(until);

@@ -17,7 +17,7 @@ struct Api {
     always: Mutex<Option<CallFailure>>,
     /// By subject.
     never: Mutex<Option<(String, CallFailure)>>,
-    asked: Mutex<Vec<(String, Instant)>>,
+    requests: Mutex<Vec<(String, Instant)>>,
     took: Mutex<Vec<String>>,
     /// Duration of an answer.
     slow: Mutex<Duration>,
@@ -26,7 +26,7 @@ struct Api {
 #[async_trait]
 impl Post for Api {
     async fn post(&self, record: &Record) -> Result<Answer, CallFailure> {
-        self.asked
+        self.requests
             .lock()
             .unwrap()
             .push((record.body.clone(), Instant::now()));
@@ -134,8 +134,8 @@ impl Rig {
         self.api.took.lock().unwrap().clone()
     }
 
-    fn asked(&self) -> usize {
-        self.api.asked.lock().unwrap().len()
+    fn requests(&self) -> usize {
+        self.api.requests.lock().unwrap().len()
     }
 
     /// Ends the delivery like SIGKILL, without a shutdown.
@@ -182,8 +182,8 @@ async fn an_api_away_for_an_hour_costs_no_report_and_no_order() {
     assert!(rig.took().is_empty());
     assert!(!rig.health.condition().healthy);
     // 1, 2, 4, 8, then every 16 s: not more often, and never by more than one report.
-    let asked = rig.asked();
-    assert!((200..=240).contains(&asked), "{asked}");
+    let requests = rig.requests();
+    assert!((200..=240).contains(&requests), "{requests}");
     *api.always.lock().unwrap() = None;
     let back = Instant::now();
     rig.until("three", |api| api.took.lock().unwrap().len() == 3)
@@ -199,7 +199,7 @@ async fn an_api_away_for_an_hour_costs_no_report_and_no_order() {
         "the same bodies, with the time they were generated at"
     );
     rig.empty().await;
-    rig.health.beat();
+    rig.health.tick();
     assert!(rig.health.condition().healthy);
 }
 
@@ -211,7 +211,7 @@ async fn killed_while_the_api_is_away_it_delivers_once_after_the_next_start() {
     *api.always.lock().unwrap() = Some(failed(Class::Away));
     let rig = Rig::start(folder.path(), &api, "");
     rig.reporter.report(&stopped("a")).await.unwrap();
-    rig.until("a try", |api| !api.asked.lock().unwrap().is_empty())
+    rig.until("a try", |api| !api.requests.lock().unwrap().is_empty())
         .await;
     rig.kill().await;
     *api.always.lock().unwrap() = None;
@@ -236,12 +236,15 @@ async fn what_happened_since_overtakes_what_waits() {
     rig.reporter.report(&stopped("b")).await.unwrap();
     let started = host("a", HostEvent::Started);
     assert_eq!(
-        rig.reporter.report_instead(&started, "it is back").await.unwrap(),
+        rig.reporter
+            .report_replacing(&started, "it is back")
+            .await
+            .unwrap(),
         1
     );
     assert_eq!(
         rig.reporter
-            .overtaken("COMPUTE_HOST/none", "nothing")
+            .withdraw("COMPUTE_HOST/none", "nothing")
             .await
             .unwrap(),
         0
@@ -303,11 +306,11 @@ async fn a_report_that_is_known_is_delivered() {
     let rig = Rig::start(folder.path(), &api, "");
     rig.reporter.report(&stopped("a")).await.unwrap();
     rig.empty().await;
-    assert_eq!(rig.asked(), 1);
+    assert_eq!(rig.requests(), 1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_api_is_granted_the_patience_it_asks_for() {
+async fn the_retry_time_of_the_api_is_respected() {
     let folder = tempfile::tempdir().unwrap();
     let api = api();
     let busy = CallFailure {
@@ -320,9 +323,9 @@ async fn the_api_is_granted_the_patience_it_asks_for() {
     let vm = Notification::vm("cmp1", "LIFECYCLE", "u", "STOPPED_FAILED", at);
     rig.reporter.report(&vm).await.unwrap();
     rig.empty().await;
-    let asked = rig.api.asked.lock().unwrap().clone();
-    assert_eq!(asked.len(), 2);
-    assert!(asked[1].1 - asked[0].1 >= Duration::from_secs(100));
+    let requests = rig.api.requests.lock().unwrap().clone();
+    assert_eq!(requests.len(), 2);
+    assert!(requests[1].1 - requests[0].1 >= Duration::from_secs(100));
 }
 
 #[tokio::test(start_paused = true)]
@@ -355,22 +358,22 @@ async fn a_slow_api_is_no_stuck_loop_and_does_not_delay_the_end() {
     *api.slow.lock().unwrap() = Duration::from_secs(300);
     let rig = Rig::start(folder.path(), &api, "");
     rig.reporter.report(&stopped("a")).await.unwrap();
-    rig.until("a try", |api| !api.asked.lock().unwrap().is_empty())
+    rig.until("a try", |api| !api.requests.lock().unwrap().is_empty())
         .await;
     tokio::time::sleep(Duration::from_secs(100)).await;
-    rig.health.beat();
+    rig.health.tick();
     assert!(rig.health.condition().healthy, "{:?}", rig.health.condition());
     let begin = Instant::now();
     rig.stop.cancel();
     rig.courier.await.unwrap();
     assert!(begin.elapsed() < Duration::from_secs(12), "{:?}", begin.elapsed());
     let left = rig.store.with(|spool| spool.len()).await;
-    let asked = rig.api.asked.lock().unwrap().clone();
+    let requests = rig.api.requests.lock().unwrap().clone();
     let took = rig.api.took.lock().unwrap().len();
     assert_eq!(
         (left, took),
         (1, 0),
-        "kept for the next start; asked {asked:?}, began {begin:?}"
+        "kept for the next start; asked {requests:?}, began {begin:?}"
     );
 }
 
@@ -385,7 +388,7 @@ async fn a_full_spool_is_reported_and_takes_again_when_there_is_room() {
         rig.reporter.report(&stopped(&number.to_string())).await.unwrap();
     }
     let refused = rig.reporter.report(&stopped("more")).await;
-    assert!(matches!(refused, Err(ReportError::NotKept(_))), "{refused:?}");
+    assert!(matches!(refused, Err(ReportError::NotStored(_))), "{refused:?}");
     assert!(rig.health.condition().line().contains("spool: the spool is full"));
     *api.always.lock().unwrap() = None;
     rig.empty().await;
@@ -396,7 +399,7 @@ async fn a_full_spool_is_reported_and_takes_again_when_there_is_room() {
 }
 
 #[tokio::test]
-async fn too_old_is_dropped_and_said_so() {
+async fn an_old_report_is_dropped_with_a_log_line() {
     let folder = tempfile::tempdir().unwrap();
     {
         let (mut spool, _) = Spool::open(folder.path(), Limits::default()).unwrap();
@@ -439,7 +442,7 @@ async fn reports_of_hosts_have_a_lane_and_a_longest_wait_of_their_own() {
     let rig = Rig::start(folder.path(), &api, "");
     rig.reporter.report(&vm).await.unwrap();
     rig.until("the instance's to be refused", |api| {
-        !api.asked.lock().unwrap().is_empty()
+        !api.requests.lock().unwrap().is_empty()
     })
     .await;
     let begun = Instant::now();
@@ -467,8 +470,8 @@ async fn reports_of_hosts_have_a_lane_and_a_longest_wait_of_their_own() {
         api.took.lock().unwrap().len() == 3
     })
     .await;
-    let asked = api.asked.lock().unwrap();
-    let of_vm: Vec<Instant> = asked
+    let requests = api.requests.lock().unwrap();
+    let of_vm: Vec<Instant> = requests
         .iter()
         .filter(|(body, _)| body == vm.body())
         .map(|(_, at)| *at)
@@ -512,24 +515,24 @@ async fn a_report_that_the_disk_refuses_is_delivered_from_memory_once() {
     let api = api();
     let rig = Rig::start(&folder, &api, "");
     for name in ["cmp1", "cmp2"] {
-        let refused = rig.reporter.report_instead(&stopped(name), "newer").await;
-        assert!(matches!(refused, Err(ReportError::NotKept(_))), "{refused:?}");
+        let refused = rig.reporter.report_replacing(&stopped(name), "newer").await;
+        assert!(matches!(refused, Err(ReportError::NotStored(_))), "{refused:?}");
     }
     rig.until("both to be taken", |api| api.took.lock().unwrap().len() == 2)
         .await;
-    assert!(rig.health.trouble("spool").is_some());
+    assert!(rig.health.problem("spool").is_some());
     // The monitors repeat it until it is stored; a delivered report counts as stored.
     for name in ["cmp1", "cmp2"] {
         rig.reporter
-            .report_instead(&stopped(name), "newer")
+            .report_replacing(&stopped(name), "newer")
             .await
             .unwrap();
     }
     tokio::time::sleep(Duration::from_secs(600)).await;
-    assert_eq!(rig.asked(), 2, "each once, and not again and again");
+    assert_eq!(rig.requests(), 2, "each once, and not again and again");
     std::fs::remove_file(&folder).unwrap();
     rig.reporter.report(&stopped("cmp3")).await.unwrap();
-    assert_eq!(rig.health.trouble("spool"), None);
+    assert_eq!(rig.health.problem("spool"), None);
     rig.until("the third to be taken", |api| api.took.lock().unwrap().len() == 3)
         .await;
 }
@@ -553,7 +556,7 @@ async fn what_is_held_in_memory_is_overtaken_like_everything() {
     );
     for _ in 0..3 {
         rig.reporter
-            .report_instead(&back, "it is back")
+            .report_replacing(&back, "it is back")
             .await
             .unwrap_err();
     }

@@ -160,11 +160,11 @@ fn what_cannot_be_read_is_not_known_and_says_why() {
         assert!(by.contains(part), "{by}");
     }
     let named = [PathBuf::from(machine.at("gone.conf"))];
-    assert_eq!(look(&named).unwrap().resume, Resume::Unknown);
+    assert_eq!(read_guests(&named).unwrap().resume, Resume::Unknown);
 }
 
 #[test]
-fn a_machine_without_nova_says_nothing_and_one_whose_nova_compute_is_stopped_what_its_files_say() {
+fn without_nova_there_is_no_setting_and_a_stopped_nova_compute_has_that_of_its_files() {
     let bare = Machine::new(&[]);
     assert_eq!(of(None, bare.0.path()), None);
     let (resume, by) = bare.resume_of(&["nova-compute"]);

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::claims::{Claims, is_spare};
 use super::detection;
 use super::ipmi::PowerCheck;
-use super::notify::Pokes;
+use super::notify::AlertSocket;
 use super::state::{File, Memory};
 use super::tools::{Cluster, ToolError};
 use crate::clock::Clock;
@@ -38,7 +38,7 @@ const SAVE_INTERVAL: Duration = Duration::from_secs(60);
 /// answer, because it dies or its next poll of the cluster hangs.
 const ANSWER_POLL_INTERVAL: Duration = Duration::from_millis(100);
 /// Time within which several pokes cause one poll.
-const POKE_WINDOW: Duration = Duration::from_millis(50);
+const WAKEUP_WINDOW: Duration = Duration::from_millis(50);
 
 /// The destination of reports.
 #[async_trait]
@@ -52,7 +52,7 @@ pub(crate) trait Sink: Send + Sync {
 #[async_trait]
 impl Sink for Reporter {
     async fn report(&self, report: &Notification, why: &str) -> Result<(), ReportError> {
-        self.report_instead(report, why).await.map(|_| ())
+        self.report_replacing(report, why).await.map(|_| ())
     }
 
     async fn waits(&self, subject: &str) -> bool {
@@ -94,7 +94,7 @@ pub(crate) struct Bridge {
     cluster: Arc<dyn Cluster>,
     /// The socket for wake-ups, which is taken when the bridge runs.
     socket: PathBuf,
-    notifications_sent: Option<Pokes>,
+    alert_socket: Option<AlertSocket>,
     power: Option<PowerCheck>,
     clock: Clock,
     file: File,
@@ -105,13 +105,13 @@ pub(crate) struct Bridge {
     streaks: Streaks,
     claims: Claims,
     cib: Option<(CrmMon, Cib, Instant)>,
-    hasty_since: Option<Instant>,
+    fast_poll_since: Option<Instant>,
     /// True if every verdict is one that may last for days.
-    calm: bool,
-    duty: BridgeRole,
+    is_settled: bool,
+    role: BridgeRole,
     /// True if enough bridges are before this one in line, with the time of this check.
     spare: Option<(bool, Instant)>,
-    strangers: BTreeSet<String>,
+    unmapped_nodes: BTreeSet<String>,
     /// Unknown fence agents of this cluster that were logged.
     agents: BTreeSet<String>,
     resumed: bool,
@@ -128,7 +128,7 @@ enum BridgeRole {
     /// A report is pending, and it is not decided yet which bridge sends it.
     Undecided,
     /// The bridge waits until it is needed; see [`Bridge::may_stand_by`].
-    StandsBy,
+    Standby,
 }
 
 /// The reason why there is no snapshot.
@@ -169,7 +169,7 @@ impl Bridge {
             setup,
             cluster,
             socket,
-            notifications_sent: None,
+            alert_socket: None,
             power,
             clock,
             file,
@@ -179,11 +179,11 @@ impl Bridge {
             streaks: Streaks::default(),
             claims,
             cib: None,
-            hasty_since: None,
-            calm: false,
-            duty: BridgeRole::First,
+            fast_poll_since: None,
+            is_settled: false,
+            role: BridgeRole::First,
             spare: None,
-            strangers: BTreeSet::new(),
+            unmapped_nodes: BTreeSet::new(),
             agents: BTreeSet::new(),
             resumed: false,
             started: Instant::now(),
@@ -196,8 +196,8 @@ impl Bridge {
         if std::mem::take(&mut self.damaged) {
             self.file.move_aside()?;
         }
-        match Pokes::listen(&self.socket) {
-            Ok(notifications_sent) => self.notifications_sent = Some(notifications_sent),
+        match AlertSocket::listen(&self.socket) {
+            Ok(alert_socket) => self.alert_socket = Some(alert_socket),
             // The timer alone is enough, only slower.
             Err(failure) => {
                 tracing::warn!(error = %failure.chain(), "failed to set up wake-ups by alert agents");
@@ -214,10 +214,10 @@ impl Bridge {
     pub(crate) async fn watch(&mut self, sink: &dyn Sink, health: &Health, stop: &CancellationToken) {
         'watching: loop {
             let began = Instant::now();
-            health.beat();
+            health.tick();
             // An interrupted poll has reported nothing.
             tokio::select! {
-                () = self.look(sink, health) => {}
+                () = self.poll(sink, health) => {}
                 () = stop.cancelled() => break,
             }
             let next = began + self.pause(began);
@@ -228,16 +228,16 @@ impl Bridge {
                 } else {
                     next
                 };
-                let poked = async {
-                    match &self.notifications_sent {
-                        Some(notifications_sent) => notifications_sent.next().await,
+                let next_alert = async {
+                    match &self.alert_socket {
+                        Some(alert_socket) => alert_socket.next().await,
                         None => std::future::pending().await,
                     }
                 };
                 tokio::select! {
                     () = tokio::time::sleep_until(until) => {}
-                    () = poked => {
-                        tokio::time::sleep(POKE_WINDOW).await;
+                    () = next_alert => {
+                        tokio::time::sleep(WAKEUP_WINDOW).await;
                         break;
                     }
                     () = stop.cancelled() => break 'watching,
@@ -254,26 +254,26 @@ impl Bridge {
     }
 
     fn pause(&self, now: Instant) -> Duration {
-        match self.hasty_since {
-            _ if self.duty == BridgeRole::StandsBy => self.setup.standby.max(self.setup.poll),
+        match self.fast_poll_since {
+            _ if self.role == BridgeRole::Standby => self.setup.standby.max(self.setup.poll),
             Some(since) if now - since < MAX_FENCING_POLL => FENCING_POLL_INTERVAL.min(self.setup.poll),
             _ => self.setup.poll,
         }
     }
 
     /// Polls the cluster once and acts on the result.
-    pub(crate) async fn look(&mut self, sink: &dyn Sink, health: &Health) {
+    pub(crate) async fn poll(&mut self, sink: &dyn Sink, health: &Health) {
         match self.snapshot().await {
             Ok(snapshot) => {
                 metrics::gauge!("tachi_monitor_host_last_look_timestamp_seconds").set(seconds(self.wall()));
                 if let Some((mon, cib, _)) = &self.cib {
-                    health.misses_within(detection::longest(&self.setup, self.corosync, mon, cib));
+                    health.detection_time(detection::longest(&self.setup, self.corosync, mon, cib));
                 }
                 self.judge(&snapshot, sink, health).await;
             }
             Err(error) => {
                 self.cib = None;
-                self.duty = BridgeRole::First;
+                self.role = BridgeRole::First;
                 health.is_blind();
                 health.bad("pacemaker", chain(&error));
             }
@@ -285,7 +285,7 @@ impl Bridge {
         let usable = self
             .cib
             .take()
-            .filter(|(_, _, at)| self.calm && now - *at < MAX_CIB_AGE);
+            .filter(|(_, _, at)| self.is_settled && now - *at < MAX_CIB_AGE);
         let (mon, cib, at) = if let Some((before, cib, at)) = usable {
             let mon = CrmMon::parse(&self.cluster.mon().await?)?;
             if same(&before, &mon) {
@@ -319,8 +319,8 @@ impl Bridge {
         self.memory.history.notice(snapshot);
         let judged = verdict(&self.memory.history, snapshot, &self.setup.rules);
         self.memory.history.remember(snapshot, &judged);
-        self.memory.history.forget_strangers(snapshot);
-        self.calm = self.hasty_since.is_none()
+        self.memory.history.forget_unlisted(snapshot);
+        self.is_settled = self.fast_poll_since.is_none()
             && snapshot
                 .mon
                 .nodes
@@ -334,9 +334,9 @@ impl Bridge {
             .unwrap_or(&self.setup.hostname)
             .to_owned();
         let hosts = self.hosts(snapshot, &judged, &me);
-        Self::tell_health(snapshot, &judged, &hosts, health);
-        self.tell_watch(&hosts, health);
-        self.hasten(&hosts, snapshot, now);
+        Self::report_health(snapshot, &judged, &hosts, health);
+        self.report_watched_hosts(&hosts, health);
+        self.update_poll_rate(&hosts, snapshot, now);
         self.memory.ledger.observe(&hosts);
         let listed = |name: &str| snapshot.mon.nodes.iter().any(|node| node.name == name);
         self.memory
@@ -353,13 +353,14 @@ impl Bridge {
             &self.setup.pace,
             moment,
         );
-        self.tell_storm(&planned, moment, health);
+        self.report_storm(&planned, moment, health);
         self.resume(sink).await;
-        self.act(planned.changes, &me, snapshot, sink, health).await;
-        self.hand_over(snapshot, &me, sink, health).await;
+        self.send_planned(planned.changes, &me, snapshot, sink, health)
+            .await;
+        self.spool_pending(snapshot, &me, sink, health).await;
         self.follow(sink).await;
-        if self.may_stand_by(snapshot, &me).await {
-            self.duty = BridgeRole::StandsBy;
+        if self.can_stand_by(snapshot, &me).await {
+            self.role = BridgeRole::Standby;
         }
         self.save(health, false).await;
     }
@@ -369,11 +370,11 @@ impl Bridge {
     /// A request from a remote uses the connection that a cluster node's controller keeps to it. If the remote dies
     /// during one, that controller waits for the dead connection and does nothing else; it may be considered failed,
     /// and its node fenced. A bridge on a remote therefore polls as seldom as possible.
-    async fn may_stand_by(&mut self, snapshot: &Snapshot, me: &str) -> bool {
+    async fn can_stand_by(&mut self, snapshot: &Snapshot, me: &str) -> bool {
         let remote = |node: &Node| node.name == me && node.kind == Kind::Remote;
-        let all_handed_over = self.memory.ledger.nodes.values().all(|report| report.handed_over);
-        if self.duty == BridgeRole::Undecided
-            || !all_handed_over
+        let all_spooled = self.memory.ledger.nodes.values().all(|report| report.handed_over);
+        if self.role == BridgeRole::Undecided
+            || !all_spooled
             || !self.claims.open().is_empty()
             || !snapshot.mon.nodes.iter().any(remote)
         {
@@ -405,12 +406,12 @@ impl Bridge {
                 continue;
             }
             if let Err(error) = self.setup.names.host(&node.name) {
-                if self.strangers.insert(node.name.clone()) {
+                if self.unmapped_nodes.insert(node.name.clone()) {
                     tracing::error!(%error, "a node of the cluster is not a host; not watching it");
                 }
                 continue;
             }
-            self.strangers.remove(&node.name);
+            self.unmapped_nodes.remove(&node.name);
             if let Some(judgement) = judged.get(&node.name) {
                 hosts.insert(node.name.clone(), judgement.clone());
             }
@@ -420,7 +421,7 @@ impl Bridge {
 
     /// Sets the watched hosts. A host that cannot be judged is not among them, because nothing would be reported about
     /// it.
-    fn tell_watch(&self, hosts: &BTreeMap<String, Judgement>, health: &Health) {
+    fn report_watched_hosts(&self, hosts: &BTreeMap<String, Judgement>, health: &Health) {
         let seen = hosts
             .iter()
             .filter(|(_, judgement)| judgement.verdict != Verdict::Blind);
@@ -428,14 +429,14 @@ impl Bridge {
     }
 
     /// Polls more often while the end of a fencing is near.
-    fn hasten(&mut self, hosts: &BTreeMap<String, Judgement>, snapshot: &Snapshot, now: Instant) {
+    fn update_poll_rate(&mut self, hosts: &BTreeMap<String, Judgement>, snapshot: &Snapshot, now: Instant) {
         let pending = snapshot
             .mon
             .fences
             .iter()
             .any(|fence| fence.status == FenceStatus::Pending);
         let open = pending || hosts.values().any(|judgement| judgement.verdict == Verdict::Lost);
-        self.hasty_since = open.then(|| self.hasty_since.unwrap_or(now));
+        self.fast_poll_since = open.then(|| self.fast_poll_since.unwrap_or(now));
     }
 
     /// Writes changes to the disk. A change of only the last time a node was up is written at intervals.
@@ -504,7 +505,7 @@ impl Monitor for Bridge {
     }
 }
 
-mod show;
-mod tell;
+mod health_report;
+mod reports;
 #[cfg(test)]
 mod tests;

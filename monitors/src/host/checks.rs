@@ -13,11 +13,11 @@ use crate::check::{Check, Finding};
 use crate::clock::Clock;
 use crate::failure::Failure;
 use crate::health::Health;
-use crate::heartbeat::Notice;
+use crate::heartbeat::DetectionTime;
 use crate::kind::Kind as MonitorKind;
 use crate::settings::Settings;
 
-const LIMIT: Duration = Duration::from_secs(5);
+const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
 /// Time for starting two programs and for the disk on a busy machine.
 const OVERHEAD: Duration = Duration::from_secs(1);
 
@@ -26,7 +26,7 @@ const SAMPLE_LIMIT: Duration = Duration::from_secs(8);
 
 const PART: &str = "host";
 /// Limit of listed names of hosts that are not nodes.
-const NAMED: usize = 5;
+const MAX_LISTED_NAMES: usize = 5;
 
 /// The checks of the host monitor.
 pub(crate) struct Checks;
@@ -55,7 +55,7 @@ const NOTHING_PROVEN: &str = "failed hosts are reported as UNKNOWN, from which a
                               engine the hosts' power controllers ([fencing] mode = engine)";
 
 /// Returns a note that this driver proves nothing, because it reads no power.
-fn unproven(who: &str, settings: &Settings) -> Option<Finding> {
+fn proof_gap(who: &str, settings: &Settings) -> Option<Finding> {
     let text = format!("{who} proves nothing: {NOTHING_PROVEN}");
     (!settings.host.normal_without_proof).then(|| Finding::note(PART, text))
 }
@@ -72,12 +72,12 @@ pub(super) async fn sampled<E: HostSampler>(
         Err(failure) => return vec![Finding::wrong(PART, failure.chain())],
     };
     let health = Health::default();
-    let Ok(states) = tokio::time::timeout(SAMPLE_LIMIT, driver.look(&health)).await else {
+    let Ok(states) = tokio::time::timeout(SAMPLE_LIMIT, driver.sample(&health)).await else {
         let text = format!("{who} did not answer within {} s", SAMPLE_LIMIT.as_secs());
         return vec![Finding::wrong(PART, text)];
     };
     // The drivers report to the health under their own names.
-    if let Some(why) = health.trouble(settings.host.driver) {
+    if let Some(why) = health.problem(settings.host.driver) {
         return vec![Finding::wrong(PART, format!("{who} cannot be relied on: {why}"))];
     }
     let states = states.unwrap_or_default();
@@ -91,14 +91,14 @@ pub(super) async fn sampled<E: HostSampler>(
         states.len()
     );
     let mut findings = vec![Finding::good(PART, good)];
-    findings.extend(unproven(who, settings));
+    findings.extend(proof_gap(who, settings));
     findings.push(worst);
     findings
 }
 
 /// Checks that the cluster's fencing can prove a host off.
 fn proofs(mon: &CrmMon, cib: &Cib, setup: &Setup) -> Vec<Finding> {
-    if mon.fences_nothing(Some(cib)) {
+    if mon.is_fencing_disabled(Some(cib)) {
         let text = format!(
             "this cluster does not fence (stonith-enabled is false): {NOTHING_PROVEN}, or configure fencing devices that switch power \
              in this cluster and enable it"
@@ -107,13 +107,18 @@ fn proofs(mon: &CrmMon, cib: &Cib, setup: &Setup) -> Vec<Finding> {
     }
     let mut reasons: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     for node in mon.nodes.iter().filter(|node| setup.watches(node.kind)) {
-        if let Some(why) = tachi_pacemaker::unproven(cib, &node.name, cib.fences_by, &setup.rules) {
+        if let Some(why) = tachi_pacemaker::proof_gap(cib, &node.name, cib.fences_by, &setup.rules) {
             reasons.entry(why).or_default().push(&node.name);
         }
     }
     let lines = reasons.into_iter().map(|(why, nodes)| {
-        let some = nodes.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
-        let more = match nodes.len().saturating_sub(NAMED) {
+        let some = nodes
+            .iter()
+            .take(MAX_LISTED_NAMES)
+            .copied()
+            .collect::<Vec<_>>()
+            .join(", ");
+        let more = match nodes.len().saturating_sub(MAX_LISTED_NAMES) {
             0 => String::new(),
             more => format!(" and {more} more"),
         };
@@ -127,8 +132,8 @@ fn proofs(mon: &CrmMon, cib: &Cib, setup: &Setup) -> Vec<Finding> {
 
 async fn pacemaker(settings: &Settings, registered: Option<&[RegisteredHost]>) -> Vec<Finding> {
     let programs = Programs {
-        limit: LIMIT,
-        short: LIMIT,
+        limit: CHECK_TIMEOUT,
+        short: CHECK_TIMEOUT,
     };
     let (mon, cib) = tokio::join!(programs.mon(), programs.cib());
     let mut findings = Vec::from_iter(damaged_state(settings));
@@ -186,7 +191,7 @@ async fn pacemaker(settings: &Settings, registered: Option<&[RegisteredHost]>) -
     if let Some(registered) = registered {
         findings.extend(names(&setup, &mon.nodes, me.as_deref(), registered));
     }
-    let fences = !mon.fences_nothing(Some(&cib));
+    let fences = !mon.is_fencing_disabled(Some(&cib));
     let judged = verdict(&History::default(), &Snapshot::new(mon, Some(cib)), &setup.rules);
     for (node, judgement) in &judged {
         let text = format!("{node} is {}: {}", judgement.verdict.as_str(), judgement.reason);
@@ -197,7 +202,7 @@ async fn pacemaker(settings: &Settings, registered: Option<&[RegisteredHost]>) -
         });
     }
     if fences {
-        findings.extend(how_soon(settings, alerts));
+        findings.extend(detection_findings(settings, alerts));
     }
     findings
 }
@@ -223,12 +228,12 @@ fn chain(error: &dyn std::error::Error) -> String {
 }
 
 /// Returns the longest time until a failed host is reported, fenced or not.
-pub(super) fn notice(settings: &Settings) -> Notice {
-    let looks = settings.bridge.poll + OVERHEAD + settings.bridge.turn;
+pub(super) fn report_latency(settings: &Settings) -> DetectionTime {
+    let bridge_time = settings.bridge.poll + OVERHEAD + settings.bridge.turn;
     let lost = super::setup(settings).pace.lost_after;
     let (within, by, beside) = match lost {
         Some(lost) => (
-            looks + lost,
+            bridge_time + lost,
             format!(
                 "report_lost_after {} s, unless it is fenced before",
                 lost.as_secs()
@@ -236,30 +241,34 @@ pub(super) fn notice(settings: &Settings) -> Notice {
             "",
         ),
         None => (
-            looks,
+            bridge_time,
             "poll of Pacemaker".to_owned(),
             "until Pacemaker has fenced a node",
         ),
     };
-    Notice {
+    DetectionTime {
         within,
         by,
-        unseen: "until Pacemaker detects the loss of a node".to_owned(),
+        undetected_by: "until Pacemaker detects the loss of a node".to_owned(),
         beside: beside.to_owned(),
     }
 }
 
 /// Returns the longest time until a fenced host is reported.
-fn how_soon(settings: &Settings, alerts: bool) -> [Finding; 2] {
-    let eyes = if alerts {
+fn detection_findings(settings: &Settings, alerts: bool) -> [Finding; 2] {
+    let trigger = if alerts {
         "by an alert or the next poll"
     } else {
         "by the next poll"
     };
     let worst = settings.bridge.poll + OVERHEAD;
     [
-        Finding::noticed(PART, format!("a host that Pacemaker has fenced, {eyes}"), worst),
-        Finding::noticed(
+        Finding::reported_within(
+            PART,
+            format!("a host that Pacemaker has fenced, {trigger}"),
+            worst,
+        ),
+        Finding::reported_within(
             PART,
             "the same if the first bridge in line is dead",
             worst + settings.bridge.turn,
@@ -317,7 +326,7 @@ fn names(setup: &Setup, nodes: &[Node], me: Option<&str>, registered: &[Register
         .iter()
         .map(|host| host.name.as_str())
         .filter(|name| !reported.iter().any(|host| host == name));
-    let some: Vec<&str> = others.by_ref().take(NAMED).collect();
+    let some: Vec<&str> = others.by_ref().take(MAX_LISTED_NAMES).collect();
     if !some.is_empty() {
         let more = match others.count() {
             0 => String::new(),
@@ -364,7 +373,7 @@ mod tests {
                 on_maintenance: false,
             })
             .into();
-        let told = |config: &str, me| {
+        let findings_of = |config: &str, me| {
             let setup = crate::host::setup(&settings(config));
             let findings = names(&setup, &nodes, me, &registered).into_iter();
             findings
@@ -372,7 +381,7 @@ mod tests {
                 .collect::<Vec<_>>()
         };
         let map = "[host]\nnode_map = cmp4:four\n";
-        assert_eq!(told(map, None), [
+        assert_eq!(findings_of(map, None), [
             (FindingLevel::Note, "node ctl1 is not a registered host: fine if no instances run there, else register ctl1".to_owned()),
             (FindingLevel::Wrong, "node cmp2 would be reported as cmp2, which is not registered, and cmp2.maas is: add \
                            cmp2:cmp2.maas to [host] node_map, here and wherever this monitor runs".to_owned()),
@@ -384,18 +393,18 @@ mod tests {
         ]);
         // The check `registration` covers this machine's own name, and members do not matter to a bridge that watches
         // remotes.
-        let told = told(&format!("{map}restrict_to_remotes = true\n"), Some("cmp3"));
+        let findings_of = findings_of(&format!("{map}restrict_to_remotes = true\n"), Some("cmp3"));
         assert!(
-            !told
+            !findings_of
                 .iter()
                 .any(|(_, text)| text.starts_with("node ctl1") || text.starts_with("node cmp3")),
-            "{told:?}"
+            "{findings_of:?}"
         );
     }
 
     #[test]
     fn a_host_that_nobody_fences_is_reported_when_it_is_lost_for_long() {
-        let of = |text: &str| notice(&settings(text));
+        let of = |text: &str| report_latency(&settings(text));
         let lost = of("[host]\npoll_interval = 2\ntakeover_delay = 4\nreport_lost_after = 30\n");
         assert_eq!(lost.within, std::time::Duration::from_secs(2 + 1 + 4 + 30));
         let never = of("[host]\nreport_lost_after = 0\n");
@@ -422,15 +431,15 @@ mod tests {
             .unwrap()
         };
         let setup = crate::host::setup(&settings(""));
-        let told = |stonith, agent: &str| {
+        let findings_of = |stonith, agent: &str| {
             let findings = proofs(&mon(stonith), &cib(agent), &setup).into_iter();
             findings.map(|finding| finding.text).collect::<Vec<_>>()
         };
-        assert_eq!(told(true, "external/maas"), Vec::<String>::new());
+        assert_eq!(findings_of(true, "external/maas"), Vec::<String>::new());
         for (texts, about) in [
-            (told(false, "external/maas"), "stonith-enabled"),
-            (told(true, "fence_scsi"), "cmp1, cmp2"),
-            (told(true, "fence_ours"), "power_fence_agents"),
+            (findings_of(false, "external/maas"), "stonith-enabled"),
+            (findings_of(true, "fence_scsi"), "cmp1, cmp2"),
+            (findings_of(true, "fence_ours"), "power_fence_agents"),
         ] {
             let [text] = texts.as_slice() else {
                 panic!("{texts:?}")
@@ -447,7 +456,7 @@ mod tests {
         }
         let consul = |more: &str| {
             let settings = settings(&format!("[host]\nmonitoring_driver = consul\n{more}"));
-            unproven("Consul", &settings).map(|finding| finding.text)
+            proof_gap("Consul", &settings).map(|finding| finding.text)
         };
         assert!(consul("").is_some_and(|text| text.contains("mode external recovers nothing")));
         assert_eq!(consul("report_normal_without_proof = true\n"), None);

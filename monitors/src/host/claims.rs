@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use tachi_pacemaker::{Bridge, ClaimState, CrmMon, Kind, ReportClaim, Time, delay, overtaking, same_event};
+use tachi_pacemaker::{Bridge, ClaimState, CrmMon, Kind, ReportClaim, Time, delay, later_claim, same_event};
 use tokio::time::Instant;
 
 use super::tools::Cluster;
@@ -30,9 +30,9 @@ pub(crate) enum ReportingBridge {
     /// There is no decision yet.
     Wait,
     /// Another bridge has reported it, and the API has answered.
-    Told(String),
+    Reported(String),
     /// Another bridge has reported a later event, and the API has answered.
-    Overtaken {
+    Superseded {
         /// The other bridge.
         bridge: String,
         /// The key of its last report.
@@ -97,7 +97,7 @@ impl Claims {
     }
 
     /// Decides which bridge sends the report `key` about `node`, given all bridges' attributes.
-    pub(crate) fn whose(
+    pub(crate) fn decide(
         &mut self,
         me: &str,
         mon: &CrmMon,
@@ -126,12 +126,12 @@ impl Claims {
             .iter()
             .filter_map(|(bridge, value)| Some((bridge.as_str(), claim_about(value, node)?)));
         let since: Vec<_> = since
-            .filter(|(_, claim)| overtaking(key, now.wall, [((), claim.clone())]).is_some())
+            .filter(|(_, claim)| later_claim(key, now.wall, [((), claim.clone())]).is_some())
             .collect();
-        if let Some(word) = trust.settled(&claims, &since, key, now.wall) {
+        if let Some(decision) = trust.settled(&claims, &since, key, now.wall) {
             self.waits.remove(node);
             self.withdraw(node);
-            return word;
+            return decision;
         }
         let now = now.steady;
         let turn = self.turn;
@@ -165,7 +165,7 @@ impl Claims {
         // The claim of a single remote is waited for only for a limited time: it may be false.
         let patient = !trust.is_member(me) && now < wait.due + turn * EXTRA_TURNS;
         let taken = trust
-            .believed(in_state(ClaimState::Spooled))
+            .trusted_claim(in_state(ClaimState::Spooled))
             .or_else(|| in_state(ClaimState::Spooled).next().filter(|_| patient));
         if let Some((bridge, claim)) = taken {
             let known = wait
@@ -178,13 +178,14 @@ impl Claims {
         }
         let (due, first) = (now >= wait.due, wait.first);
         // A running bridge increments it at every half turn.
-        let worked_on = taken.is_some()
+        let has_progress = taken.is_some()
             && wait
                 .other
                 .as_ref()
                 .is_some_and(|(_, _, since)| now - *since < turn * 2);
-        let perhaps_told = patient && (in_state(ClaimState::Accepted).next().is_some() || !since.is_empty());
-        if worked_on || perhaps_told {
+        let may_be_reported =
+            patient && (in_state(ClaimState::Accepted).next().is_some() || !since.is_empty());
+        if has_progress || may_be_reported {
             self.withdraw(node);
             return ReportingBridge::Wait;
         }
@@ -201,8 +202,9 @@ impl Claims {
             .mine
             .get(node)
             .is_some_and(|mine| same_event(&mine.claim.key, key) && mine.claim.state == ClaimState::Intended);
-        let before = in_state(ClaimState::Intended)
-            .any(|(bridge, _)| bridge < me && (patient || (trust.is_member(bridge) && trust.weighs(bridge))));
+        let before = in_state(ClaimState::Intended).any(|(bridge, _)| {
+            bridge < me && (patient || (trust.is_member(bridge) && trust.is_trusted(bridge)))
+        });
         if intended && !before {
             self.waits.remove(node);
             return ReportingBridge::Mine;
@@ -332,7 +334,7 @@ impl Trust<'_> {
     }
 
     /// True if this bridge's claims count.
-    fn weighs(&self, bridge: &str) -> bool {
+    fn is_trusted(&self, bridge: &str) -> bool {
         self.is_member(bridge) || (self.kind(bridge) == Some(Kind::Remote) && !self.is_member(self.me))
     }
 
@@ -348,24 +350,27 @@ impl Trust<'_> {
             .iter()
             .filter(|(_, claim)| claim.state == ClaimState::Accepted)
             .map(|(bridge, claim)| (*bridge, claim));
-        if let Some((bridge, _)) = self.believed(accepted) {
-            return Some(ReportingBridge::Told(bridge.to_owned()));
+        if let Some((bridge, _)) = self.trusted_claim(accepted) {
+            return Some(ReportingBridge::Reported(bridge.to_owned()));
         }
-        self.believed(since.iter().map(|(bridge, claim)| (*bridge, claim)))?;
-        let weighty = since.iter().filter(|(bridge, _)| self.weighs(bridge)).cloned();
-        let (bridge, claim) = overtaking(key, wall, weighty)?;
-        Some(ReportingBridge::Overtaken {
+        self.trusted_claim(since.iter().map(|(bridge, claim)| (*bridge, claim)))?;
+        let trusted = since
+            .iter()
+            .filter(|(bridge, _)| self.is_trusted(bridge))
+            .cloned();
+        let (bridge, claim) = later_claim(key, wall, trusted)?;
+        Some(ReportingBridge::Superseded {
             bridge: bridge.to_owned(),
             key: claim.key,
         })
     }
 
     /// Returns one of `claims` if its claimants are trusted: a member, or two bridges.
-    fn believed<'c>(
+    fn trusted_claim<'c>(
         &self,
         claims: impl Iterator<Item = (&'c str, &'c ReportClaim)>,
     ) -> Option<(&'c str, &'c ReportClaim)> {
-        let claims: Vec<_> = claims.filter(|(bridge, _)| self.weighs(bridge)).collect();
+        let claims: Vec<_> = claims.filter(|(bridge, _)| self.is_trusted(bridge)).collect();
         let member = claims.iter().find(|(bridge, _)| self.is_member(bridge));
         let two = claims.first().filter(|_| claims.len() >= 2);
         member.or(two).copied()

@@ -25,7 +25,7 @@ use crate::check::Finding;
 use crate::clock::Clock;
 use crate::failure::Failure;
 use crate::health::Health;
-use crate::heartbeat::Notice;
+use crate::heartbeat::DetectionTime;
 use crate::planes::LostPlanes;
 use crate::settings::Settings;
 
@@ -133,30 +133,30 @@ impl Driver {
 #[async_trait]
 impl HostSampler for Driver {
     /// Returns every host's state over all networks.
-    async fn look(&mut self, health: &Health) -> Option<BTreeMap<String, State>> {
+    async fn sample(&mut self, health: &Health) -> Option<BTreeMap<String, State>> {
         let mut networks = Vec::new();
-        let mut trouble = Vec::new();
+        let mut problem = Vec::new();
         let answers = join_all(self.agents.iter().map(|(_, url)| self.http.members(url))).await;
         for ((network, _), answer) in self.agents.iter().zip(answers) {
             match answer {
                 Ok(members) => networks.push(members),
                 Err(failure) => {
-                    trouble.push(format!("{network}: {}", failure.chain()));
+                    problem.push(format!("{network}: {}", failure.chain()));
                     networks.push(BTreeMap::new());
                 }
             }
         }
-        if trouble.is_empty() {
+        if problem.is_empty() {
             health.good("consul");
         } else {
-            health.bad("consul", trouble.join("; "));
+            health.bad("consul", problem.join("; "));
         }
         let names: BTreeSet<&String> = networks
             .iter()
             .flat_map(BTreeMap::keys)
             .filter(|name| **name != self.hostname)
             .collect();
-        if trouble.is_empty() {
+        if problem.is_empty() {
             // A host that no network lists any more has left.
             self.lost.retain(|(host, _), _| names.contains(host));
         }
@@ -169,7 +169,7 @@ impl HostSampler for Driver {
             let runs = self.follow_planes(name, &vector);
             let mut state = self.matrix.state(&vector);
             if state == State::Down && runs {
-                state = match health.planes(|planes| planes.suffice(name)) {
+                state = match health.planes(|planes| planes.heartbeat_suffices(name)) {
                     // The heartbeat names it instead.
                     Some(true) => State::Other,
                     Some(false) => State::Down,
@@ -179,7 +179,7 @@ impl HostSampler for Driver {
             states.insert(name.clone(), state);
         }
         let lost = self.lost_planes();
-        health.planes(|planes| planes.see(lost));
+        health.planes(|planes| planes.observe(lost));
         Some(states)
     }
 
@@ -213,7 +213,7 @@ pub(crate) fn missing_matrix(settings: &Settings) -> Option<Finding> {
 
 /// Returns the longest time until a failure is noticed.
 pub(crate) fn worst(settings: &Settings) -> Finding {
-    Finding::noticed(
+    Finding::reported_within(
         "host",
         "a host that Consul has marked as failed",
         within(settings),
@@ -221,11 +221,11 @@ pub(crate) fn worst(settings: &Settings) -> Finding {
 }
 
 /// Returns the longest time until a failure is noticed, as a value.
-pub(crate) fn notice(settings: &Settings) -> Notice {
-    Notice {
+pub(crate) fn report_latency(settings: &Settings) -> DetectionTime {
+    DetectionTime {
         within: within(settings),
         by: format!("{} equal polls of Consul", settings.host.samples),
-        unseen: String::new(),
+        undetected_by: String::new(),
         beside: "until Consul has marked a host as failed".to_owned(),
     }
 }

@@ -20,11 +20,11 @@ const COEFFICIENT: u64 = 650;
 /// read.
 pub(super) fn corosync() -> Option<Duration> {
     let text = std::fs::read_to_string(Path::new(FILE)).ok()?;
-    Some(missed(&text))
+    Some(loss_detection_time(&text))
 }
 
 /// Returns the time to lose the token plus the consensus of the remaining nodes: 1.2 tokens unless the file differs.
-fn missed(text: &str) -> Duration {
+fn loss_detection_time(text: &str) -> Duration {
     let values = |name: &str| {
         let lines = text.lines().filter_map(|line| line.split_once(':'));
         let of = lines.filter(|(key, _)| key.trim() == name);
@@ -52,12 +52,12 @@ pub(super) fn longest(
     cib: &Cib,
 ) -> Option<Duration> {
     let watched = mon.nodes.iter().filter(|node| setup.watches(node.kind));
-    let missed = watched.map(|node| match node.kind {
+    let loss_detection_time = watched.map(|node| match node.kind {
         Kind::Remote => cib.remotes.get(&node.name).copied(),
         Kind::Member | Kind::Guest | Kind::Other => corosync,
     });
-    let missed: Option<Vec<Duration>> = missed.collect();
-    missed?.into_iter().max()
+    let loss_detection_time: Option<Vec<Duration>> = loss_detection_time.collect();
+    loss_detection_time?.into_iter().max()
 }
 
 #[cfg(test)]
@@ -66,7 +66,7 @@ mod tests {
     use crate::settings::tests::settings;
 
     #[test]
-    fn corosync_says_how_long_a_token_may_be_away() {
+    fn the_token_timeout_is_read_from_corosyncs_file() {
         for (text, millis) in [
             ("totem {\n  version: 2\n}\n", 6_600),
             ("totem {\n  token: 1000\n}\n", 2_200),
@@ -76,7 +76,7 @@ mod tests {
                 3_630,
             ),
         ] {
-            assert_eq!(missed(text), Duration::from_millis(millis), "{text}");
+            assert_eq!(loss_detection_time(text), Duration::from_millis(millis), "{text}");
         }
     }
 

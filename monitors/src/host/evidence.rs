@@ -8,7 +8,7 @@ use tachi_instance_ha::{ClusterStatus, GeneratedTime, HostEvent, HostStatus, Not
 use tachi_pacemaker::{Proof, ReportedState, Time};
 
 /// Longest text that the API accepts.
-const LONGEST: usize = 255;
+const MAX_TEXT: usize = 255;
 
 /// Evidence, version 1, in the form of docs/reference/evidence.md.
 #[derive(Serialize)]
@@ -104,7 +104,7 @@ fn header(host: &str, at: Time, proof: &Proof, about: Circumstances<'_>) -> Opti
 
 /// Returns the text if the API accepts it: 1 to 255 characters without control characters.
 fn text(text: &str) -> Option<String> {
-    let clean: String = text.chars().filter(|c| !c.is_control()).take(LONGEST).collect();
+    let clean: String = text.chars().filter(|c| !c.is_control()).take(MAX_TEXT).collect();
     Some(clean).filter(|clean| !clean.is_empty())
 }
 

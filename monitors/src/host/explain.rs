@@ -54,7 +54,7 @@ pub(crate) fn run(args: &ExplainArgs) -> Result<u8, Failure> {
         ..Rules::default()
     };
     let parsed = CrmMon::parse(&mon).and_then(|mon| Ok((mon, cib.as_deref().map(Cib::parse).transpose()?)));
-    let (nodes, trouble) = match parsed {
+    let (nodes, problem) = match parsed {
         Ok((mon, cib)) => {
             let judged = verdict(&history(args, &mon), &Snapshot::new(mon, cib), &rules);
             (judged.into_iter().map(words).collect::<Vec<_>>(), None)
@@ -79,7 +79,7 @@ pub(crate) fn run(args: &ExplainArgs) -> Result<u8, Failure> {
             }
         }
     }
-    match trouble {
+    match problem {
         Some(why) => Err(Failure::from_text(why)),
         None => Ok(out::DONE),
     }

@@ -33,7 +33,7 @@ pub(crate) const MAX_TOTAL: Duration = Duration::from_secs(15);
 
 impl PowerCheck {
     /// Reads the power controller of this node after an off; `None` if it has none, or several, or does not answer.
-    pub(crate) async fn ask(&self, cib: &Cib, node: &str) -> Option<Power> {
+    pub(crate) async fn read_power(&self, cib: &Cib, node: &str) -> Option<Power> {
         let devices = cib.devices.iter().flat_map(Device::each);
         let mut calls = devices.filter_map(|device| call(&device, node));
         let call = calls.next()?;
@@ -45,7 +45,7 @@ impl PowerCheck {
                 if attempt > 0 {
                     tokio::time::sleep(self.interval).await;
                 }
-                if let Some(power) = self.once(&call).await {
+                if let Some(power) = self.read_once(&call).await {
                     return Some(power);
                 }
             }
@@ -54,7 +54,7 @@ impl PowerCheck {
         tokio::time::timeout(MAX_TOTAL, attempts).await.ok().flatten()
     }
 
-    async fn once(&self, call: &Call) -> Option<Power> {
+    async fn read_once(&self, call: &Call) -> Option<Power> {
         let args: Vec<&str> = call.args.iter().map(String::as_str).collect();
         // The password goes into the environment: every user of the machine can read a command line, but only processes
         // of the same user an environment.
@@ -92,8 +92,8 @@ fn call(device: &Device, node: &str) -> Option<Call> {
     let names = one_of(&["hostname", "pcmk_host_list", "hostlist"])?;
     let mut names = names.split([' ', ',', ';']).filter(|name| !name.is_empty());
     // Pacemaker compares names of nodes ignoring case.
-    let mine = names.next().is_some_and(|name| name.eq_ignore_ascii_case(node));
-    if !AGENTS.contains(&device.agent.as_str()) || !mine || names.next().is_some() {
+    let is_for_node = names.next().is_some_and(|name| name.eq_ignore_ascii_case(node));
+    if !AGENTS.contains(&device.agent.as_str()) || !is_for_node || names.next().is_some() {
         return None;
     }
     let address = one_of(&["ipaddr", "ip"])?;
@@ -235,7 +235,7 @@ mod tests {
         let script = "case \"$* $(env)\" in *hunter2*) exit 1;; *'-f /dev/stdin'*) ;; *) exit 2;; esac; read word; \
                       [ \"$word\" = hunter2 ] && echo Chassis Power is off";
         assert_eq!(
-            check(script, folder.path()).ask(&cib(), "cmp1").await,
+            check(script, folder.path()).read_power(&cib(), "cmp1").await,
             Some(Power::Off)
         );
     }
@@ -287,7 +287,7 @@ mod tests {
                 devices,
                 ..Cib::default()
             };
-            assert_eq!(check.ask(&cib, "cmp1").await, expected, "{name}");
+            assert_eq!(check.read_power(&cib, "cmp1").await, expected, "{name}");
         }
     }
 
@@ -300,12 +300,12 @@ mod tests {
         ] {
             let folder = tempfile::tempdir().unwrap();
             assert_eq!(
-                check(script, folder.path()).ask(&cib(), "cmp1").await,
+                check(script, folder.path()).read_power(&cib(), "cmp1").await,
                 expected,
                 "{name}"
             );
             assert_eq!(
-                check(script, folder.path()).ask(&cib(), "cmp2").await,
+                check(script, folder.path()).read_power(&cib(), "cmp2").await,
                 None,
                 "{name}: another node"
             );

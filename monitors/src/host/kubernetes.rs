@@ -18,7 +18,7 @@ use crate::check::Finding;
 use crate::clock::Clock;
 use crate::failure::Failure;
 use crate::health::Health;
-use crate::heartbeat::Notice;
+use crate::heartbeat::DetectionTime;
 use crate::settings::Settings;
 
 /// Folder of a pod's service account.
@@ -165,7 +165,7 @@ impl Driver {
         let mut states = BTreeMap::new();
         let mut next = String::new();
         for _ in 0..PAGES {
-            let asking = |error| Failure::new(format!("querying {url}"), error);
+            let query_error = |error| Failure::new(format!("querying {url}"), error);
             let limit = PAGE.to_string();
             let mut query = vec![("limit", limit.as_str())];
             if !self.labels.is_empty() {
@@ -179,9 +179,9 @@ impl Driver {
                 .send()
                 .await
                 .and_then(reqwest::Response::error_for_status)
-                .map_err(asking)?;
+                .map_err(query_error)?;
             let mut body = Vec::new();
-            while let Some(chunk) = answer.chunk().await.map_err(asking)? {
+            while let Some(chunk) = answer.chunk().await.map_err(query_error)? {
                 body.extend_from_slice(&chunk);
                 if body.len() > MAX_BYTES {
                     return Err(Failure::from_text(format!(
@@ -211,7 +211,7 @@ impl Driver {
 
 #[async_trait]
 impl HostSampler for Driver {
-    async fn look(&mut self, health: &Health) -> Option<BTreeMap<String, State>> {
+    async fn sample(&mut self, health: &Health) -> Option<BTreeMap<String, State>> {
         let mut states = match self.nodes().await {
             Ok(states) => states,
             Err(failure) => {
@@ -248,7 +248,7 @@ impl HostSampler for Driver {
 
 /// Returns the longest time until a failure is noticed.
 pub(crate) fn worst(settings: &Settings) -> Finding {
-    Finding::noticed(
+    Finding::reported_within(
         "host",
         "a node that is no longer Ready in Kubernetes",
         within(settings),
@@ -256,19 +256,19 @@ pub(crate) fn worst(settings: &Settings) -> Finding {
 }
 
 /// Returns the longest time until a failure is noticed, as a value.
-pub(crate) fn notice(settings: &Settings) -> Notice {
-    Notice {
+pub(crate) fn report_latency(settings: &Settings) -> DetectionTime {
+    DetectionTime {
         within: within(settings),
         by: format!("{} equal polls of Kubernetes", settings.host.samples),
-        unseen: String::new(),
+        undetected_by: String::new(),
         beside: "until a node is no longer Ready in Kubernetes".to_owned(),
     }
 }
 
 fn within(settings: &Settings) -> Duration {
-    let looks = u32::try_from(settings.host.samples).unwrap_or(u32::MAX);
+    let polls = u32::try_from(settings.host.samples).unwrap_or(u32::MAX);
     let each = settings.host.interval + PAGE_TIMEOUT;
-    each.saturating_mul(looks)
+    each.saturating_mul(polls)
 }
 
 #[cfg(test)]

@@ -44,12 +44,12 @@ pub(crate) fn alert(kind: Option<&str>, recipient: Option<&str>) {
 
 /// The bridge's end.
 #[derive(Debug)]
-pub(crate) struct Pokes {
+pub(crate) struct AlertSocket {
     socket: UnixDatagram,
     path: PathBuf,
 }
 
-impl Pokes {
+impl AlertSocket {
     /// Listens. Replaces a socket left by a process that died.
     pub(crate) fn listen(path: &Path) -> Result<Self, Failure> {
         let wrong = |what: &str, error| Failure::new(format!("{what} {}", path.display()), error);
@@ -87,7 +87,7 @@ impl Pokes {
     }
 }
 
-impl Drop for Pokes {
+impl Drop for AlertSocket {
     fn drop(&mut self) {
         // A socket left behind would be replaced by the next process anyway.
         let _ = std::fs::remove_file(&self.path);
@@ -100,18 +100,18 @@ mod tests {
 
     use super::*;
 
-    async fn poked(notifications_sent: &Pokes) -> bool {
+    async fn next_alert(alert_socket: &AlertSocket) -> bool {
         // Earlier wake-ups have arrived: on one machine, a datagram is queued when the call returns.
-        tokio::time::timeout(Duration::from_millis(200), notifications_sent.next())
+        tokio::time::timeout(Duration::from_millis(200), alert_socket.next())
             .await
             .is_ok()
     }
 
     #[tokio::test]
-    async fn which_alerts_poke() {
+    async fn only_relevant_alerts_wake_the_bridge() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("sub/alert.sock");
-        let notifications_sent = Pokes::listen(&path).unwrap();
+        let alert_socket = AlertSocket::listen(&path).unwrap();
         let recipient = path.to_str();
         for (kind, expected) in [
             (Some("fencing"), true),
@@ -121,20 +121,20 @@ mod tests {
             (None, true),
         ] {
             alert(kind, recipient);
-            assert_eq!(poked(&notifications_sent).await, expected, "{kind:?}");
+            assert_eq!(next_alert(&alert_socket).await, expected, "{kind:?}");
         }
     }
 
     #[tokio::test]
-    async fn many_pokes_are_one_and_never_block() {
+    async fn many_alerts_cause_one_wakeup_and_never_block() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("alert.sock");
-        let notifications_sent = Pokes::listen(&path).unwrap();
+        let alert_socket = AlertSocket::listen(&path).unwrap();
         for _ in 0..10_000 {
             alert(Some("fencing"), path.to_str());
         }
-        assert!(poked(&notifications_sent).await);
-        assert!(!poked(&notifications_sent).await, "all were taken at once");
+        assert!(next_alert(&alert_socket).await);
+        assert!(!next_alert(&alert_socket).await, "all were taken at once");
     }
 
     #[tokio::test]
@@ -142,14 +142,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("alert.sock");
         alert(Some("fencing"), path.to_str());
-        let notifications_sent = Pokes::listen(&path).unwrap();
-        drop(notifications_sent);
+        let alert_socket = AlertSocket::listen(&path).unwrap();
+        drop(alert_socket);
         alert(Some("fencing"), path.to_str());
         // A killed process leaves its socket: the next one replaces it.
         std::os::unix::net::UnixDatagram::bind(&path).unwrap();
-        let notifications_sent = Pokes::listen(&path).unwrap();
+        let alert_socket = AlertSocket::listen(&path).unwrap();
         alert(Some("fencing"), path.to_str());
-        assert!(poked(&notifications_sent).await);
+        assert!(next_alert(&alert_socket).await);
     }
 
     #[test]

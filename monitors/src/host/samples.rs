@@ -81,7 +81,7 @@ impl Hosts {
 
     /// Returns the reports to send after a poll. One that is not [`reported`](Self::reported) is returned again at the next
     /// one.
-    pub(crate) fn see(&mut self, states: &BTreeMap<String, State>) -> Vec<(String, Change)> {
+    pub(crate) fn observe(&mut self, states: &BTreeMap<String, State>) -> Vec<(String, Change)> {
         let mut changes = Vec::new();
         for (name, state) in states {
             let host = self.all.entry(name.clone()).or_default();
@@ -98,10 +98,10 @@ impl Hosts {
             }
             // The first known state is a host's initial state, not a change. A host that is down already looks like
             // one that never existed.
-            let began = host.stable.is_none();
+            let is_initial = host.stable.is_none();
             self.changed |= host.stable != Some(*state);
             host.stable = Some(*state);
-            if began {
+            if is_initial {
                 host.reported = match state {
                     State::Down => Some(Change::Stopped),
                     State::Up | State::Other | State::Unknown => Some(Change::Started),
@@ -128,8 +128,8 @@ impl Hosts {
             .iter()
             .filter(|(_, change)| *change == Change::Stopped)
             .count();
-        let lately = |host: &&Host| host.stopped.is_some_and(|at| at.elapsed() <= brake.window);
-        let gone = self.all.values().filter(lately).count() + fresh;
+        let is_recent = |host: &&Host| host.stopped.is_some_and(|at| at.elapsed() <= brake.window);
+        let gone = self.all.values().filter(is_recent).count() + fresh;
         (fresh > 0 && brake.holds(gone, self.all.len())).then_some(gone)
     }
 
@@ -155,7 +155,7 @@ impl Hosts {
 #[async_trait]
 pub(crate) trait HostSampler: Send {
     /// Returns every host's state except this machine's; `None` if unknown, with the reason in the health.
-    async fn look(&mut self, health: &Health) -> Option<BTreeMap<String, State>>;
+    async fn sample(&mut self, health: &Health) -> Option<BTreeMap<String, State>>;
     /// Renders the report about a change; `None` if there is nothing to report.
     fn report(&self, host: &str, change: Change) -> Option<Notification>;
     /// True if a host that is no longer listed is gone, not merely unseen.
@@ -166,7 +166,7 @@ pub(crate) trait HostSampler: Send {
 
 /// A monitor that samples hosts.
 pub(crate) struct Sampler<E> {
-    pub(super) eyes: E,
+    pub(super) driver: E,
     hosts: Hosts,
     brake: Brake,
     interval: Duration,
@@ -176,7 +176,7 @@ pub(crate) struct Sampler<E> {
 impl<E: HostSampler> Sampler<E> {
     /// Creates a monitor that continues from the state of the process before it: a host that died meanwhile is
     /// reported.
-    pub(crate) fn new(eyes: E, settings: &Settings) -> Result<Self, Failure> {
+    pub(crate) fn new(driver: E, settings: &Settings) -> Result<Self, Failure> {
         let file = settings
             .folder(Kind::Host)
             .join(format!("{}.json", settings.host.driver));
@@ -186,7 +186,7 @@ impl<E: HostSampler> Sampler<E> {
         hosts.all = stored.unwrap_or_default();
         let bridge = &settings.bridge;
         Ok(Self {
-            eyes,
+            driver,
             hosts,
             brake: Brake {
                 percent: bridge.storm_percent,
@@ -202,16 +202,16 @@ impl<E: HostSampler> Sampler<E> {
     /// Polls once and returns the reports to send. Without proof a storm is never reported: more probably this
     /// machine is isolated, and remaining failures are returned after it.
     pub(crate) async fn round(&mut self, health: &Health) -> Vec<(String, Change)> {
-        let Some(states) = self.eyes.look(health).await else {
+        let Some(states) = self.driver.sample(health).await else {
             health.is_blind();
             return Vec::new();
         };
         let judged = states.iter().filter(|(_, state)| **state != State::Unknown);
         health.watches(judged.map(|(name, _)| name.clone()));
-        if self.eyes.lists_all() {
+        if self.driver.lists_all() {
             self.hosts.retain(|name| states.contains_key(name));
         }
-        let mut changes = self.hosts.see(&states);
+        let mut changes = self.hosts.observe(&states);
         match self.hosts.storm(&changes, &self.brake) {
             Some(gone) => {
                 health.bad(
@@ -255,12 +255,12 @@ impl<E: HostSampler> Sampler<E> {
 
     async fn report(&mut self, changes: Vec<(String, Change)>, reporter: &Reporter) {
         for (host, change) in changes {
-            let Some(report) = self.eyes.report(&host, change) else {
+            let Some(report) = self.driver.report(&host, change) else {
                 self.reported(&host, change);
                 continue;
             };
             match reporter
-                .report_instead(&report, "the host's state has changed again")
+                .report_replacing(&report, "the host's state has changed again")
                 .await
             {
                 Ok(_) => self.reported(&host, change),
@@ -279,7 +279,7 @@ impl<E: HostSampler> Monitor for Sampler<E> {
         health: Health,
         stop: CancellationToken,
     ) -> Result<(), Failure> {
-        tracing::warn!(detail = %self.eyes.warning(), "monitor cannot confirm that a host is off");
+        tracing::warn!(detail = %self.driver.warning(), "monitor cannot confirm that a host is off");
         loop {
             let changes = tokio::select! {
                 changes = self.round(&health) => changes,
@@ -306,16 +306,16 @@ pub(super) fn stopped_status(settings: &Settings) -> HostStatus {
 /// Waits until the next poll, with heartbeats meanwhile. True if the process stops.
 async fn rest(interval: Duration, health: &Health, stop: &CancellationToken) -> bool {
     /// Interval of these heartbeats; a loop counts as stuck after 30 s without one.
-    const BEAT: Duration = Duration::from_secs(5);
+    const TICK_INTERVAL: Duration = Duration::from_secs(5);
     let next = Instant::now() + interval;
     loop {
-        health.beat();
+        health.tick();
         let now = Instant::now();
         if now >= next {
             return false;
         }
         tokio::select! {
-            () = tokio::time::sleep((next - now).min(BEAT)) => {}
+            () = tokio::time::sleep((next - now).min(TICK_INTERVAL)) => {}
             () = stop.cancelled() => return true,
         }
     }
@@ -326,12 +326,12 @@ mod tests {
     use super::*;
 
     /// Returns the reports for one host's states, poll by poll.
-    fn story(samples: usize, states: &[State]) -> Vec<Option<Change>> {
+    fn reports_of(samples: usize, states: &[State]) -> Vec<Option<Change>> {
         let mut hosts = Hosts::new(samples);
         states
             .iter()
             .map(|state| {
-                let changes = hosts.see(&BTreeMap::from([("cmp1".to_owned(), *state)]));
+                let changes = hosts.observe(&BTreeMap::from([("cmp1".to_owned(), *state)]));
                 for (host, change) in &changes {
                     hosts.reported(host, *change);
                 }
@@ -342,7 +342,7 @@ mod tests {
 
     /// Covers MW20.
     #[test]
-    fn stories() {
+    fn report_cases() {
         use State::{Down, Other, Unknown, Up};
         const NONE: Option<Change> = None;
         const STARTED: Option<Change> = Some(Change::Started);
@@ -409,7 +409,7 @@ mod tests {
                 vec![NONE, NONE, NONE, NONE, NONE, STOPPED],
             ),
         ] {
-            assert_eq!(story(samples, &states), expected, "{name}");
+            assert_eq!(reports_of(samples, &states), expected, "{name}");
         }
     }
 
@@ -417,10 +417,14 @@ mod tests {
     fn what_was_not_told_is_named_again() {
         let mut hosts = Hosts::new(1);
         let at = |state| BTreeMap::from([("cmp1".to_owned(), state)]);
-        assert!(hosts.see(&at(State::Up)).is_empty());
-        assert_eq!(hosts.see(&at(State::Down)).len(), 1);
-        assert_eq!(hosts.see(&at(State::Down)).len(), 1, "the report was not kept");
+        assert!(hosts.observe(&at(State::Up)).is_empty());
+        assert_eq!(hosts.observe(&at(State::Down)).len(), 1);
+        assert_eq!(
+            hosts.observe(&at(State::Down)).len(),
+            1,
+            "the report was not kept"
+        );
         hosts.reported("cmp1", Change::Stopped);
-        assert!(hosts.see(&at(State::Down)).is_empty());
+        assert!(hosts.observe(&at(State::Down)).is_empty());
     }
 }

@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_file_is_put_aside() {
+    fn a_damaged_file_is_moved_aside() {
         let folder = tempfile::tempdir().unwrap();
         let file = File::open(folder.path());
         std::fs::write(folder.path().join(NAME), b"{\"history\": {\"nodes\"").unwrap();
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_torn_while_it_was_written_is_not_looked_at() {
+    fn a_file_torn_by_a_crash_is_ignored() {
         let folder = tempfile::tempdir().unwrap();
         let file = File::open(folder.path());
         std::fs::write(folder.path().join("pacemaker.json.new"), b"{").unwrap();

@@ -226,7 +226,7 @@ mod tests {
     const LONG: Duration = Duration::from_secs(30);
 
     #[tokio::test]
-    async fn a_program_is_run_and_its_end_told() {
+    async fn a_program_is_run_and_its_result_returned() {
         assert_eq!(run("echo", &["a b"], None, LONG).await.unwrap(), "a b\n");
         assert_eq!(
             run("sh", &["-c", "read x; printf %s $TZ$x"], Some("y"), LONG)

@@ -19,7 +19,7 @@ const NAME: &str = "guests.json";
 /// A guest's state, as far as decisions depend on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Life {
+pub(crate) enum GuestState {
     /// The guest has a process on this host.
     Up,
     /// The guest's memory is migrating from another host, where the guest still runs.
@@ -46,7 +46,7 @@ pub(crate) struct Guest {
     pub(crate) nova: bool,
     /// True if its definition is persistent.
     pub(crate) persistent: bool,
-    pub(crate) life: Life,
+    pub(crate) life: GuestState,
     /// True if a disk fault or its watchdog has paused it; reported, or found in this state at first.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) halted: bool,
@@ -112,11 +112,11 @@ mod tests {
     fn some() -> Inventory {
         let mut inventory = Inventory::new("boot-a");
         for (number, life) in [
-            (1, Life::Up),
-            (2, Life::Dying { seen: 17 }),
-            (3, Life::Down),
-            (4, Life::Incoming),
-            (5, Life::Panicked),
+            (1, GuestState::Up),
+            (2, GuestState::Dying { seen: 17 }),
+            (3, GuestState::Down),
+            (4, GuestState::Incoming),
+            (5, GuestState::Panicked),
         ] {
             let guest = Guest {
                 name: format!("instance-{number}"),

@@ -7,8 +7,8 @@ use tachi_libvirt::{DomainEventKind, DomainState, Lifecycle, lifecycle, paused, 
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::instance::inventory::{Guest, Inventory, Life};
-use crate::instance::texts::{Words, words};
+use crate::instance::inventory::{Guest, GuestState, Inventory};
+use crate::instance::texts::{EventNames, event_names};
 
 /// The rules for reports.
 #[derive(Debug, Clone)]
@@ -77,7 +77,7 @@ pub(crate) struct Report {
     /// The UUID of the instance.
     pub(crate) uuid: Uuid,
     /// The names of the event in the report.
-    pub(crate) words: Words,
+    pub(crate) event_names: EventNames,
     /// The time of the observation, in microseconds since the epoch.
     pub(crate) micros: i64,
     /// The evidence, for the log.
@@ -86,11 +86,11 @@ pub(crate) struct Report {
 
 /// A decision about a guest.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Act {
+pub(crate) enum Decision {
     /// Send this report.
-    Tell(Report),
+    Send(Report),
     /// The guest runs again: undelivered reports about it are obsolete.
-    Overtaken(Uuid),
+    Withdraw(Uuid),
     /// No report about this guest, for this reason.
     Skip(Uuid, &'static str),
 }
@@ -104,7 +104,7 @@ pub(crate) struct Judge {
     blank: bool,
     /// True if the inventory has changed since it was last written.
     changed: bool,
-    reported: HashMap<(Uuid, Words), Instant>,
+    reported: HashMap<(Uuid, EventNames), Instant>,
     panicked: BTreeMap<Uuid, Instant>,
 }
 
@@ -142,7 +142,7 @@ impl Judge {
 
     /// Adds an unknown guest by its first event. The guest counts as running, unless the event is about its definition.
     pub(crate) fn meet(&mut self, seen: &GuestEvent<'_>, nova: bool) {
-        let paper = matches!(
+        let is_definition = matches!(
             seen.what,
             DomainEventKind::Lifecycle(Lifecycle::Defined | Lifecycle::Undefined, _)
         );
@@ -150,7 +150,11 @@ impl Judge {
             name: seen.name.to_owned(),
             nova,
             persistent: false,
-            life: if paper { Life::Down } else { Life::Up },
+            life: if is_definition {
+                GuestState::Down
+            } else {
+                GuestState::Up
+            },
             halted: false,
         };
         self.inventory.guests.entry(seen.uuid).or_insert(guest);
@@ -158,13 +162,13 @@ impl Judge {
     }
 
     /// Decides on an event.
-    pub(crate) fn event(&mut self, seen: &GuestEvent<'_>, now: Instant) -> Vec<Act> {
+    pub(crate) fn event(&mut self, seen: &GuestEvent<'_>, now: Instant) -> Vec<Decision> {
         if !self.knows(seen.uuid) {
             self.meet(seen, true);
         }
-        let mut acts = Vec::new();
+        let mut decisions = Vec::new();
         if let DomainEventKind::Lifecycle(event, detail) = seen.what {
-            acts = self.lifecycle(seen, *event, *detail, now);
+            decisions = self.lifecycle(seen, *event, *detail, now);
         } else if matches!(
             seen.what,
             DomainEventKind::IoError(1) | DomainEventKind::Watchdog(1)
@@ -173,42 +177,54 @@ impl Judge {
             self.changed |= !guest.halted;
             guest.halted = true;
         }
-        if !acts.iter().any(|act| matches!(act, Act::Tell(_))) {
-            acts.extend(self.plain(seen));
+        if !decisions
+            .iter()
+            .any(|decision| matches!(decision, Decision::Send(_)))
+        {
+            decisions.extend(self.plain(seen));
         }
-        acts.into_iter().map(|act| self.filter(act, now)).collect()
+        decisions
+            .into_iter()
+            .map(|decision| self.filter(decision, now))
+            .collect()
     }
 
     /// Decides on events that need no state.
-    fn plain(&self, seen: &GuestEvent<'_>) -> Option<Act> {
-        let report = |words, because| {
-            Some(Act::Tell(Report {
+    fn plain(&self, seen: &GuestEvent<'_>) -> Option<Decision> {
+        let report = |event_names, because| {
+            Some(Decision::Send(Report {
                 uuid: seen.uuid,
-                words,
+                event_names,
                 micros: seen.micros,
                 because,
             }))
         };
         if *seen.what == DomainEventKind::IoError(1) && self.rules.io_error_pause {
-            return report(Words::IO_ERROR, "its disk failed and it is paused");
+            return report(EventNames::IO_ERROR, "its disk failed and it is paused");
         }
         if *seen.what == DomainEventKind::Watchdog(1) && self.rules.watchdog_pause {
-            return report(Words::FAILED, "its watchdog paused it");
+            return report(EventNames::FAILED, "its watchdog paused it");
         }
-        match words(seen.what) {
+        match event_names(seen.what) {
             // The guest's state decides about this event.
-            Some(words) if words == Words::FAILED => None,
-            Some(words) => report(words, "libvirt reports it"),
+            Some(event_names) if event_names == EventNames::FAILED => None,
+            Some(event_names) => report(event_names, "libvirt reports it"),
             None => None,
         }
     }
 
-    fn lifecycle(&mut self, seen: &GuestEvent<'_>, event: Lifecycle, detail: i32, now: Instant) -> Vec<Act> {
+    fn lifecycle(
+        &mut self,
+        seen: &GuestEvent<'_>,
+        event: Lifecycle,
+        detail: i32,
+        now: Instant,
+    ) -> Vec<Decision> {
         let Some(guest) = self.inventory.guests.get_mut(&seen.uuid) else {
             return Vec::new();
         };
         let before = guest.clone();
-        let mut acts = Vec::new();
+        let mut decisions = Vec::new();
         if matches!(
             event,
             Lifecycle::Started | Lifecycle::Resumed | Lifecycle::Stopped
@@ -218,29 +234,29 @@ impl Judge {
         match (event, detail) {
             (Lifecycle::Defined, _) => guest.persistent = true,
             (Lifecycle::Undefined, _) => guest.persistent = false,
-            (Lifecycle::Started, lifecycle::STARTED_MIGRATED) => guest.life = Life::Incoming,
+            (Lifecycle::Started, lifecycle::STARTED_MIGRATED) => guest.life = GuestState::Incoming,
             (Lifecycle::Started, _) => {
-                guest.life = Life::Up;
-                acts.push(Act::Overtaken(seen.uuid));
+                guest.life = GuestState::Up;
+                decisions.push(Decision::Withdraw(seen.uuid));
             }
             // A guest that arrives paused is resumed by its owner, which libvirt refuses while the memory still arrives.
             (
                 Lifecycle::Resumed,
                 lifecycle::RESUMED_UNPAUSED | lifecycle::RESUMED_MIGRATED | lifecycle::RESUMED_POSTCOPY,
-            ) if guest.life == Life::Incoming => {
-                guest.life = Life::Up;
-                acts.push(Act::Overtaken(seen.uuid));
+            ) if guest.life == GuestState::Incoming => {
+                guest.life = GuestState::Up;
+                decisions.push(Decision::Withdraw(seen.uuid));
             }
-            (Lifecycle::Resumed, _) if guest.life == Life::Panicked => guest.life = Life::Up,
-            (Lifecycle::Crashed, _) if guest.life == Life::Up => guest.life = Life::Panicked,
+            (Lifecycle::Resumed, _) if guest.life == GuestState::Panicked => guest.life = GuestState::Up,
+            (Lifecycle::Crashed, _) if guest.life == GuestState::Up => guest.life = GuestState::Panicked,
             (Lifecycle::Stopped, lifecycle::STOPPED_FAILED) => {
-                acts.push(died(guest, seen, "its process is gone"));
+                decisions.push(died(guest, seen, "its process is gone"));
             }
             (Lifecycle::Stopped, lifecycle::STOPPED_CRASHED) if self.rules.panics => {
-                acts.push(died(guest, seen, "it panicked"));
+                decisions.push(died(guest, seen, "it panicked"));
             }
-            (Lifecycle::Stopped, lifecycle::STOPPED_CRASHED) => guest.life = Life::Dead,
-            (Lifecycle::Stopped, _) => guest.life = Life::Down,
+            (Lifecycle::Stopped, lifecycle::STOPPED_CRASHED) => guest.life = GuestState::Dead,
+            (Lifecycle::Stopped, _) => guest.life = GuestState::Down,
             (
                 Lifecycle::Resumed
                 | Lifecycle::Crashed
@@ -251,19 +267,20 @@ impl Judge {
                 _,
             ) => {}
         }
-        if guest.life == Life::Panicked && before.life != Life::Panicked && self.rules.panics {
+        if guest.life == GuestState::Panicked && before.life != GuestState::Panicked && self.rules.panics {
             self.panicked.insert(seen.uuid, now + self.rules.panic_wait);
-        } else if guest.life != Life::Panicked {
+        } else if guest.life != GuestState::Panicked {
             self.panicked.remove(&seen.uuid);
         }
         self.changed |= *guest != before;
         self.forget(seen.uuid);
-        acts
+        decisions
     }
 
     /// Removes a guest that has ended and has no persistent definition.
     fn forget(&mut self, uuid: Uuid) {
-        let gone = |guest: &Guest| !guest.persistent && matches!(guest.life, Life::Dead | Life::Down);
+        let gone =
+            |guest: &Guest| !guest.persistent && matches!(guest.life, GuestState::Dead | GuestState::Down);
         if self.inventory.guests.get(&uuid).is_some_and(gone) {
             self.inventory.guests.remove(&uuid);
             self.changed = true;
@@ -271,47 +288,49 @@ impl Judge {
     }
 
     /// Applies the rules that omit reports.
-    fn filter(&mut self, act: Act, now: Instant) -> Act {
-        let Act::Tell(report) = act else { return act };
-        let skip = self.why_not(&report, now);
-        let Some(why) = skip else {
-            self.reported.insert((report.uuid, report.words), now);
-            return Act::Tell(report);
+    fn filter(&mut self, decision: Decision, now: Instant) -> Decision {
+        let Decision::Send(report) = decision else {
+            return decision;
         };
-        if report.words == Words::FAILED {
+        let skip = self.skip_reason(&report, now);
+        let Some(why) = skip else {
+            self.reported.insert((report.uuid, report.event_names), now);
+            return Decision::Send(report);
+        };
+        if report.event_names == EventNames::FAILED {
             self.done(report.uuid);
         }
-        Act::Skip(report.uuid, why)
+        Decision::Skip(report.uuid, why)
     }
 
-    fn why_not(&mut self, report: &Report, now: Instant) -> Option<&'static str> {
+    fn skip_reason(&mut self, report: &Report, now: Instant) -> Option<&'static str> {
         if self.rules.nova_only && self.is_nova(report.uuid) == Some(false) {
             return Some("not_nova");
         }
-        if !self.rules.all_events && !report.words.acted_upon() {
+        if !self.rules.all_events && !report.event_names.has_effect() {
             return Some("noise");
         }
         // A death is reported once by the guest's state, and a guest may die twice in a second.
-        if report.words == Words::FAILED {
+        if report.event_names == EventNames::FAILED {
             return None;
         }
-        let quiet = if report.words == Words::IO_ERROR {
+        let quiet = if report.event_names == EventNames::IO_ERROR {
             self.rules.io_error_interval.max(self.rules.coalesce)
         } else {
             self.rules.coalesce
         };
         let longest = self.rules.io_error_interval.max(self.rules.coalesce);
         self.reported.retain(|_, at| now.duration_since(*at) < longest);
-        let last = self.reported.get(&(report.uuid, report.words))?;
+        let last = self.reported.get(&(report.uuid, report.event_names))?;
         (now.duration_since(*last) < quiet).then_some("repeated")
     }
 
     /// Records that the report of a death is stored: it is not repeated.
     pub(crate) fn done(&mut self, uuid: Uuid) {
         if let Some(guest) = self.inventory.guests.get_mut(&uuid)
-            && matches!(guest.life, Life::Dying { .. })
+            && matches!(guest.life, GuestState::Dying { .. })
         {
-            guest.life = Life::Dead;
+            guest.life = GuestState::Dead;
             self.changed = true;
         }
         self.forget(uuid);
@@ -332,36 +351,36 @@ impl Judge {
     }
 
     /// Decides on a guest that panicked and that libvirt keeps: no other program handles it.
-    pub(crate) fn still_panicked(&mut self, uuid: Uuid, micros: i64, now: Instant) -> Option<Act> {
+    pub(crate) fn still_panicked(&mut self, uuid: Uuid, micros: i64, now: Instant) -> Option<Decision> {
         let guest = self.inventory.guests.get_mut(&uuid)?;
-        if guest.life != Life::Panicked {
+        if guest.life != GuestState::Panicked {
             return None;
         }
-        guest.life = Life::Dying { seen: micros };
+        guest.life = GuestState::Dying { seen: micros };
         self.changed = true;
-        let act = report_death(uuid, micros, "it panicked and libvirt keeps it");
-        Some(self.filter(act, now))
+        let decision = report_death(uuid, micros, "it panicked and libvirt keeps it");
+        Some(self.filter(decision, now))
     }
 
     /// Compares all guests with the earlier state. Reports each death meanwhile once.
-    pub(crate) fn compare(&mut self, listed: &[GuestListing], micros: i64, now: Instant) -> Vec<Act> {
+    pub(crate) fn compare(&mut self, listed: &[GuestListing], micros: i64, now: Instant) -> Vec<Decision> {
         let before = std::mem::take(&mut self.inventory.guests);
-        let mut acts = Vec::new();
+        let mut decisions = Vec::new();
         for guest in listed {
             let old = before.get(&guest.uuid);
-            let (life, act) = self.judge_listed(guest, old, micros);
-            if life == Life::Panicked {
+            let (life, decision) = self.judge_listed(guest, old, micros);
+            if life == GuestState::Panicked {
                 self.panicked.insert(guest.uuid, now + self.rules.panic_wait);
             }
-            acts.extend(act);
+            decisions.extend(decision);
             let halt = self.halt(guest);
-            if let Some((words, because)) = halt
+            if let Some((event_names, because)) = halt
                 && !self.blank
                 && !old.is_some_and(|old| old.halted)
             {
-                acts.push(Act::Tell(Report {
+                decisions.push(Decision::Send(Report {
                     uuid: guest.uuid,
-                    words,
+                    event_names,
                     micros,
                     because,
                 }));
@@ -380,61 +399,79 @@ impl Judge {
                 continue;
             }
             let seen = match guest.life {
-                Life::Dying { seen } => Some((seen, "it died, and it is unknown if that was reported")),
+                GuestState::Dying { seen } => Some((seen, "it died, and it is unknown if that was reported")),
                 // A missing guest with a persistent definition was moved or deleted on purpose, with its definition.
-                Life::Up | Life::Panicked if !guest.persistent => {
+                GuestState::Up | GuestState::Panicked if !guest.persistent => {
                     Some((micros, "it disappeared without an event"))
                 }
-                Life::Up | Life::Panicked | Life::Incoming | Life::Dead | Life::Down => None,
+                GuestState::Up
+                | GuestState::Panicked
+                | GuestState::Incoming
+                | GuestState::Dead
+                | GuestState::Down => None,
             };
             if let Some((seen, because)) = seen {
-                acts.push(report_death(uuid, seen, because));
-                let life = Life::Dying { seen };
+                decisions.push(report_death(uuid, seen, because));
+                let life = GuestState::Dying { seen };
                 self.inventory.guests.insert(uuid, Guest { life, ..guest });
             }
         }
         self.blank = false;
         self.changed = true;
-        acts.into_iter().map(|act| self.filter(act, now)).collect()
+        decisions
+            .into_iter()
+            .map(|decision| self.filter(decision, now))
+            .collect()
     }
 
     /// Returns the report for a paused guest, if it is paused by a fault that is to be reported.
-    fn halt(&self, guest: &GuestListing) -> Option<(Words, &'static str)> {
+    fn halt(&self, guest: &GuestListing) -> Option<(EventNames, &'static str)> {
         match (guest.state, guest.reason) {
             (DomainState::Paused, paused::IO_ERROR) if self.rules.io_error_pause => Some((
-                Words::IO_ERROR,
+                EventNames::IO_ERROR,
                 "its disk failed while libvirtd was unreachable, and it is paused",
             )),
             (DomainState::Paused, paused::WATCHDOG) if self.rules.watchdog_pause => Some((
-                Words::FAILED,
+                EventNames::FAILED,
                 "its watchdog paused it while libvirtd was unreachable",
             )),
             _ => None,
         }
     }
 
-    fn judge_listed(&self, guest: &GuestListing, old: Option<&Guest>, micros: i64) -> (Life, Option<Act>) {
+    fn judge_listed(
+        &self,
+        guest: &GuestListing,
+        old: Option<&Guest>,
+        micros: i64,
+    ) -> (GuestState, Option<Decision>) {
         let old_life = old.map(|old| old.life);
         let seen = match old_life {
-            Some(Life::Dying { seen }) => seen,
+            Some(GuestState::Dying { seen }) => seen,
             _ => micros,
         };
         let dying = |because| {
             (
-                Life::Dying { seen },
+                GuestState::Dying { seen },
                 Some(report_death(guest.uuid, seen, because)),
             )
         };
         match guest.state {
             DomainState::Shutoff => {
                 let by_force = matches!(guest.reason, shutoff::CRASHED | shutoff::FAILED | shutoff::DAEMON);
-                let quiet = if by_force { Life::Dead } else { Life::Down };
+                let quiet = if by_force {
+                    GuestState::Dead
+                } else {
+                    GuestState::Down
+                };
                 match old_life {
-                    Some(Life::Dying { .. }) => dying("it died, and it is unknown if that was reported"),
-                    Some(Life::Up | Life::Panicked) if by_force => {
+                    Some(GuestState::Dying { .. }) => {
+                        dying("it died, and it is unknown if that was reported")
+                    }
+                    Some(GuestState::Up | GuestState::Panicked) if by_force => {
                         dying("it died while libvirtd was unreachable")
                     }
-                    Some(Life::Down) if by_force => {
+                    Some(GuestState::Down) if by_force => {
                         dying("it started and died while libvirtd was unreachable")
                     }
                     None if by_force && !self.blank => {
@@ -442,25 +479,25 @@ impl Judge {
                     }
                     // libvirtd loses the reasons when it is restarted twice. The guest may have been stopped on
                     // purpose.
-                    Some(Life::Up | Life::Panicked) if guest.reason == shutoff::UNKNOWN => {
-                        (quiet, Some(Act::Skip(guest.uuid, "unexplained")))
+                    Some(GuestState::Up | GuestState::Panicked) if guest.reason == shutoff::UNKNOWN => {
+                        (quiet, Some(Decision::Skip(guest.uuid, "unexplained")))
                     }
                     Some(_) | None => (quiet, None),
                 }
             }
             DomainState::Crashed => match old_life {
-                Some(Life::Dying { .. }) => dying("it died, and it is unknown if that was reported"),
-                Some(Life::Dead) => (Life::Dead, None),
-                None if self.blank => (Life::Dead, None),
-                Some(_) | None if self.rules.panics => (Life::Panicked, None),
-                Some(_) | None => (Life::Dead, None),
+                Some(GuestState::Dying { .. }) => dying("it died, and it is unknown if that was reported"),
+                Some(GuestState::Dead) => (GuestState::Dead, None),
+                None if self.blank => (GuestState::Dead, None),
+                Some(_) | None if self.rules.panics => (GuestState::Panicked, None),
+                Some(_) | None => (GuestState::Dead, None),
             },
-            DomainState::Paused if paused_for_arrival(guest.reason, old_life) => (Life::Incoming, None),
+            DomainState::Paused if paused_for_arrival(guest.reason, old_life) => (GuestState::Incoming, None),
             // libvirt gives no state: nothing has changed as far as known.
             DomainState::None => match old_life {
-                Some(Life::Dying { .. }) => dying("it died, and it is unknown if that was reported"),
+                Some(GuestState::Dying { .. }) => dying("it died, and it is unknown if that was reported"),
                 Some(life) => (life, None),
-                None => (Life::Up, None),
+                None => (GuestState::Up, None),
             },
             DomainState::Running
             | DomainState::Blocked
@@ -468,8 +505,8 @@ impl Judge {
             | DomainState::ShuttingDown
             | DomainState::PmSuspended
             | DomainState::Other(_) => match old_life {
-                Some(Life::Dying { .. }) => (Life::Up, Some(Act::Overtaken(guest.uuid))),
-                _ => (Life::Up, None),
+                Some(GuestState::Dying { .. }) => (GuestState::Up, Some(Decision::Withdraw(guest.uuid))),
+                _ => (GuestState::Up, None),
             },
         }
     }
@@ -477,35 +514,35 @@ impl Judge {
 
 /// True if a guest is paused because its memory is still arriving. A guest that is about to leave this host looks the
 /// same, but it was up before.
-fn paused_for_arrival(reason: i32, old: Option<Life>) -> bool {
+fn paused_for_arrival(reason: i32, old: Option<GuestState>) -> bool {
     matches!(reason, paused::MIGRATION | paused::POSTCOPY | paused::STARTING_UP)
-        && !matches!(old, Some(Life::Up))
+        && !matches!(old, Some(GuestState::Up))
 }
 
 /// Records a death, unless the guest did not die or its death is known.
-fn died(guest: &mut Guest, seen: &GuestEvent<'_>, because: &'static str) -> Act {
+fn died(guest: &mut Guest, seen: &GuestEvent<'_>, because: &'static str) -> Decision {
     match guest.life {
-        Life::Up | Life::Panicked => {
-            guest.life = Life::Dying { seen: seen.micros };
+        GuestState::Up | GuestState::Panicked => {
+            guest.life = GuestState::Dying { seen: seen.micros };
             report_death(seen.uuid, seen.micros, because)
         }
-        Life::Incoming => {
-            guest.life = Life::Dead;
-            Act::Skip(seen.uuid, "migration")
+        GuestState::Incoming => {
+            guest.life = GuestState::Dead;
+            Decision::Skip(seen.uuid, "migration")
         }
         // The guest could not start, and the caller of the start got the error.
-        Life::Down => {
-            guest.life = Life::Dead;
-            Act::Skip(seen.uuid, "known")
+        GuestState::Down => {
+            guest.life = GuestState::Dead;
+            Decision::Skip(seen.uuid, "known")
         }
-        Life::Dying { .. } | Life::Dead => Act::Skip(seen.uuid, "known"),
+        GuestState::Dying { .. } | GuestState::Dead => Decision::Skip(seen.uuid, "known"),
     }
 }
 
-fn report_death(uuid: Uuid, micros: i64, because: &'static str) -> Act {
-    Act::Tell(Report {
+fn report_death(uuid: Uuid, micros: i64, because: &'static str) -> Decision {
+    Decision::Send(Report {
         uuid,
-        words: Words::FAILED,
+        event_names: EventNames::FAILED,
         micros,
         because,
     })

@@ -56,7 +56,7 @@ impl DiskReading {
         let mut files = BTreeMap::new();
         for listing in [DomainFilter::Persistent, DomainFilter::Transient] {
             for domain in connection.domains(listing).await? {
-                health.beat();
+                health.tick();
                 match connection.xml(&domain).await {
                     Ok(Some(xml)) => {
                         files.insert(domain.uuid, disk_files(&xml));
@@ -69,8 +69,8 @@ impl DiskReading {
                 }
             }
         }
-        let look = move || on_local_disks(&files, file_system);
-        self.running = Some(tokio::task::spawn_blocking(look));
+        let scan = move || on_local_disks(&files, file_system);
+        self.running = Some(tokio::task::spawn_blocking(scan));
         Ok(())
     }
 }

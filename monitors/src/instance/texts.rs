@@ -4,14 +4,14 @@ use tachi_libvirt::{DomainEventKind, Lifecycle, lifecycle};
 
 /// The names of an event in a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct Words {
+pub(crate) struct EventNames {
     /// The payload's `event`.
     pub(crate) event: &'static str,
     /// The payload's `vir_domain_event`.
     pub(crate) detail: &'static str,
 }
 
-impl Words {
+impl EventNames {
     const fn new(event: &'static str, detail: &'static str) -> Self {
         Self { event, detail }
     }
@@ -22,13 +22,13 @@ impl Words {
     pub(crate) const IO_ERROR: Self = Self::new("IO_ERROR", "IO_ERROR_REPORT");
 
     /// True if the engine acts on the event. It stores and ignores all others.
-    pub(crate) fn acted_upon(self) -> bool {
+    pub(crate) fn has_effect(self) -> bool {
         self == Self::FAILED || self == Self::IO_ERROR
     }
 }
 
 /// Returns the names for an event; `None` if upstream reports nothing.
-pub(crate) fn words(what: &DomainEventKind) -> Option<Words> {
+pub(crate) fn event_names(what: &DomainEventKind) -> Option<EventNames> {
     let (event, detail) = match what {
         DomainEventKind::Lifecycle(Lifecycle::Suspended, detail) => ("LIFECYCLE", suspended(*detail)?),
         DomainEventKind::Lifecycle(Lifecycle::Stopped, detail) => ("LIFECYCLE", stopped(*detail)?),
@@ -56,7 +56,7 @@ pub(crate) fn words(what: &DomainEventKind) -> Option<Words> {
         | DomainEventKind::DiskChange
         | DomainEventKind::AgentLifecycle(_) => return None,
     };
-    Some(Words { event, detail })
+    Some(EventNames { event, detail })
 }
 
 const fn suspended(detail: i32) -> Option<&'static str> {
@@ -104,7 +104,7 @@ mod tests {
 
     /// Covers the whole table of upstream's mapping, and all other events of libvirt's.
     #[test]
-    fn every_event_has_upstreams_words_or_none() {
+    fn every_event_has_upstreams_names_or_none() {
         use Lifecycle::{
             Crashed, Defined, PmSuspended, Resumed, Shutdown, Started, Stopped, Suspended, Undefined,
         };
@@ -160,14 +160,14 @@ mod tests {
             (DomainEventKind::DiskChange, None),
             (DomainEventKind::AgentLifecycle(2), None),
         ] {
-            let expected = words_of.map(|(event, detail)| Words { event, detail });
-            assert_eq!(words(&what), expected, "{what:?}");
+            let expected = words_of.map(|(event, detail)| EventNames { event, detail });
+            assert_eq!(event_names(&what), expected, "{what:?}");
         }
     }
 
     #[test]
     fn the_engine_acts_upon_two_of_them() {
-        assert!(Words::FAILED.acted_upon() && Words::IO_ERROR.acted_upon());
-        assert!(!Words::new("LIFECYCLE", "STOPPED_DESTROYED").acted_upon());
+        assert!(EventNames::FAILED.has_effect() && EventNames::IO_ERROR.has_effect());
+        assert!(!EventNames::new("LIFECYCLE", "STOPPED_DESTROYED").has_effect());
     }
 }

@@ -18,7 +18,7 @@ use crate::clock::Clock;
 use crate::failure::Failure;
 use crate::health::Health;
 use crate::instance::inventory::{Found, Inventory};
-use crate::instance::judge::{Act, GuestEvent, GuestListing, Judge, Report, Rules};
+use crate::instance::judge::{Decision, GuestEvent, GuestListing, Judge, Report, Rules};
 use crate::instance::local_disk::DiskReading;
 use crate::libvirt::{Backoff, chain, ended, is_nova};
 use crate::monitor::Monitor;
@@ -123,8 +123,8 @@ impl Watch {
     async fn run(&mut self) {
         let mut backoff = Backoff::default();
         while !self.stop.is_cancelled() {
-            self.health.beat();
-            let begun = Instant::now();
+            self.health.tick();
+            let started = Instant::now();
             let options = self.monitor.options();
             let opened = tokio::select! {
                 () = self.stop.cancelled() => return,
@@ -139,7 +139,7 @@ impl Watch {
             };
             metrics::counter!("tachi_monitor_libvirt_losses_total").increment(1);
             self.health.bad(LIBVIRT, why);
-            if begun.elapsed() > Duration::from_secs(10) {
+            if started.elapsed() > Duration::from_secs(10) {
                 backoff = Backoff::default();
             }
             tokio::select! {
@@ -155,10 +155,12 @@ impl Watch {
         for kind in self.monitor.kinds() {
             connection.register(kind).await.map_err(|error| chain(&error))?;
         }
-        self.look(&connection).await.map_err(|error| chain(&error))?;
+        self.compare_all(&connection)
+            .await
+            .map_err(|error| chain(&error))?;
         self.health.good(LIBVIRT);
         loop {
-            self.health.beat();
+            self.health.tick();
             // An event that is not taken now stays in its queue.
             let first = tokio::select! {
                 () = self.stop.cancelled() => {
@@ -186,11 +188,11 @@ impl Watch {
     }
 
     /// Lists all guests and compares them with the earlier states.
-    async fn look(&mut self, connection: &Connection) -> Result<(), CallError> {
+    async fn compare_all(&mut self, connection: &Connection) -> Result<(), CallError> {
         let mut listed = Vec::new();
         for (listing, persistent) in [(DomainFilter::Persistent, true), (DomainFilter::Transient, false)] {
             for domain in connection.domains(listing).await? {
-                self.health.beat();
+                self.health.tick();
                 let state = match connection.state(&domain).await {
                     Ok(state) => state,
                     Err(error) if ended(&error) => return Err(error),
@@ -214,12 +216,12 @@ impl Watch {
             }
         }
         let micros = self.monitor.clock.generated().micros();
-        let acts = self.judge.compare(&listed, micros, Instant::now());
+        let decisions = self.judge.compare(&listed, micros, Instant::now());
         tracing::info!(
             guests = listed.len(),
             "connected to libvirtd; all guests were compared"
         );
-        self.carry_out(acts).await;
+        self.execute(decisions).await;
         Ok(())
     }
 
@@ -243,7 +245,7 @@ impl Watch {
     }
 
     async fn observe(&mut self, connection: &Connection, batch: &[Event]) {
-        let mut acts = Vec::new();
+        let mut decisions = Vec::new();
         for event in batch {
             let seen = GuestEvent {
                 uuid: event.domain.uuid,
@@ -256,19 +258,19 @@ impl Watch {
                 let nova = self.belongs(connection, &event.domain).await.unwrap_or(true);
                 self.judge.meet(&seen, nova);
             }
-            acts.extend(self.judge.event(&seen, Instant::now()));
+            decisions.extend(self.judge.event(&seen, Instant::now()));
         }
-        self.carry_out(acts).await;
+        self.execute(decisions).await;
     }
 
     /// Checks guests that panicked: libvirt ends or restarts them at once, or is configured to keep them.
     async fn check_panicked(&mut self, connection: &Connection) -> Result<(), CallError> {
-        let mut acts = Vec::new();
+        let mut decisions = Vec::new();
         for uuid in self.judge.panicked(Instant::now()) {
             match state_of(connection, uuid).await {
                 Ok(Some(DomainState::Crashed)) => {
                     let micros = self.monitor.clock.generated().micros();
-                    acts.extend(self.judge.still_panicked(uuid, micros, Instant::now()));
+                    decisions.extend(self.judge.still_panicked(uuid, micros, Instant::now()));
                 }
                 Ok(_) => {}
                 Err(error) if ended(&error) => return Err(error),
@@ -277,29 +279,29 @@ impl Watch {
                 }
             }
         }
-        self.carry_out(acts).await;
+        self.execute(decisions).await;
         Ok(())
     }
 
     /// Writes the decisions, then sends the reports, then records them: whenever this process dies, each death is
     /// reported once, or twice as the same.
-    async fn carry_out(&mut self, acts: Vec<Act>) {
+    async fn execute(&mut self, decisions: Vec<Decision>) {
         self.write().await;
         let mut reports = Vec::new();
-        for act in acts {
-            match act {
-                Act::Tell(report) => {
+        for decision in decisions {
+            match decision {
+                Decision::Send(report) => {
                     tracing::warn!(
-                        instance = %report.uuid, event = report.words.event, detail = report.words.detail,
+                        instance = %report.uuid, event = report.event_names.event, detail = report.event_names.detail,
                         because = report.because, "reporting a guest"
                     );
                     reports.push(report);
                 }
-                Act::Overtaken(uuid) => {
+                Decision::Withdraw(uuid) => {
                     self.send(std::mem::take(&mut reports)).await;
                     self.overtake(uuid).await;
                 }
-                Act::Skip(uuid, why) => {
+                Decision::Skip(uuid, why) => {
                     metrics::counter!("tachi_monitor_skipped_total", "why" => why).increment(1);
                     if why == "unexplained" {
                         tracing::warn!(instance = %uuid, "domain stopped with unknown reason; not reporting it");
@@ -325,18 +327,18 @@ impl Watch {
                     .map(|(_, notification)| self.reporter.report(notification)),
             )
             .await;
-            let mut again = Vec::new();
+            let mut retries = Vec::new();
             for ((report, notification), outcome) in left.into_iter().zip(stored) {
                 match outcome {
                     Ok(()) => self.judge.done(report.uuid),
                     // The death is in the inventory: it is reported at the next start.
                     Err(ReportError::Stopping) => {}
-                    Err(ReportError::NotKept(_)) => again.push((report, notification)),
+                    Err(ReportError::NotStored(_)) => retries.push((report, notification)),
                 }
             }
-            left = again;
+            left = retries;
             if !left.is_empty() {
-                self.health.beat();
+                self.health.tick();
                 let stopped = timeout(RETRY_PAUSE, self.stop.cancelled()).await.is_ok();
                 if stopped {
                     return;
@@ -350,7 +352,7 @@ impl Watch {
         // If the disk does not accept it, the engine will find that the instance runs.
         if let Err(error) = self
             .reporter
-            .overtaken(&subject, "the instance is running again")
+            .withdraw(&subject, "the instance is running again")
             .await
         {
             tracing::warn!(instance = %uuid, error = %chain(&error), "failed to withdraw the report of a guest that runs again");
@@ -360,12 +362,12 @@ impl Watch {
     fn notification(&self, report: &Report) -> Notification {
         let notification = Notification::vm(
             &self.monitor.hostname,
-            report.words.event,
+            report.event_names.event,
             &report.uuid.to_string(),
-            report.words.detail,
+            report.event_names.detail,
             GeneratedTime::from_micros(report.micros),
         );
-        if report.words.acted_upon() {
+        if report.event_names.has_effect() {
             notification
         } else {
             notification.minor()

@@ -73,21 +73,21 @@ mod tests {
 
     /// Returns the calls, counted from one, that cause a report.
     fn reported_at(answers: &str, threshold: u32) -> Vec<usize> {
-        let mut mood = AgentState::Unheard;
-        let mut told = Vec::new();
+        let mut state = AgentState::Unheard;
+        let mut reported = Vec::new();
         for (at, answer) in answers.chars().enumerate() {
-            let (next, turn) = mood.after(answer == '+', threshold);
-            mood = next;
+            let (next, turn) = state.after(answer == '+', threshold);
+            state = next;
             if turn == Transition::Tell {
-                mood = AgentState::Told;
-                told.push(at + 1);
+                state = AgentState::Told;
+                reported.push(at + 1);
             }
         }
-        told
+        reported
     }
 
     #[test]
-    fn guests_are_told_as_upstream_counts() {
+    fn guests_are_reported_after_the_count_of_upstream() {
         for (case, answers, threshold, expected) in [
             ("the fifth in a row", "+-----", 3, &[6][..]),
             ("four are borne", "+----+", 3, &[]),

@@ -70,7 +70,7 @@ mod tests {
 
     /// Covers MW19.
     #[test]
-    fn every_channel_is_looked_at() {
+    fn every_channel_is_checked() {
         let socket = pattern(DEFAULT).unwrap();
         let console = "<channel type='spicevmc'><target type='virtio' name='com.redhat.spice.0'/></channel>";
         for (case, devices, expected) in [

@@ -24,23 +24,23 @@ struct Guest {
     agent: Option<bool>,
     /// The age of that knowledge, in rounds.
     age: u32,
-    mood: AgentState,
+    state: AgentState,
     /// The round of the report.
     reported_round: u64,
     /// The last round in which the state was reset. Answers to its requests do not count.
-    forgot: u64,
+    reset_round: u64,
 }
 
 /// The states that outlive this process, by instance, each with the number of the run.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub(crate) struct Moods {
+pub(crate) struct SavedStates {
     boot: String,
     guests: BTreeMap<Uuid, (i32, AgentState)>,
 }
 
 /// A guest to poll in a round.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Question {
+pub(crate) struct PollTarget {
     pub(crate) domain: Domain,
     /// True if the guest has an agent's socket; `None`: check first.
     pub(crate) agent: Option<bool>,
@@ -58,10 +58,10 @@ pub(crate) struct Roster {
 impl Roster {
     /// Creates a roster with an earlier process's state of guests that still run. A guest that hangs during a restart
     /// of the monitor is then not mistaken for one without an agent, and not reported twice.
-    pub(crate) fn new(moods: Option<Moods>, boot: &str) -> Self {
-        let before = moods
-            .filter(|moods| moods.boot == boot)
-            .map_or_else(BTreeMap::new, |moods| moods.guests);
+    pub(crate) fn new(saved_states: Option<SavedStates>, boot: &str) -> Self {
+        let before = saved_states
+            .filter(|saved_states| saved_states.boot == boot)
+            .map_or_else(BTreeMap::new, |saved_states| saved_states.guests);
         Self {
             before,
             ..Self::default()
@@ -69,24 +69,24 @@ impl Roster {
     }
 
     /// Starts a round with the running guests, the silent ones first.
-    pub(crate) fn round(&mut self, running: Vec<Domain>) -> Vec<Question> {
+    pub(crate) fn round(&mut self, running: Vec<Domain>) -> Vec<PollTarget> {
         self.round += 1;
         let old = std::mem::take(&mut self.guests);
         let before = std::mem::take(&mut self.before);
         self.changed |= running.len() != old.len();
-        let mut questions = Vec::new();
+        let mut targets = Vec::new();
         for domain in running {
             let same_run = old.get(&domain.uuid).filter(|guest| guest.id == domain.id);
             let mut guest = same_run.cloned().unwrap_or_else(|| Guest {
                 id: domain.id,
                 agent: None,
                 age: 0,
-                mood: before
+                state: before
                     .get(&domain.uuid)
                     .filter(|(id, _)| *id == domain.id)
-                    .map_or(AgentState::Unheard, |(_, mood)| *mood),
+                    .map_or(AgentState::Unheard, |(_, state)| *state),
                 reported_round: self.round,
-                forgot: 0,
+                reset_round: 0,
             });
             guest.age += 1;
             if guest.agent == Some(false) && guest.age > SOCKET_CHECK_ROUNDS {
@@ -95,23 +95,23 @@ impl Roster {
             let agent = guest.agent;
             self.guests.insert(domain.uuid, guest);
             if agent != Some(false) {
-                questions.push(Question { domain, agent });
+                targets.push(PollTarget { domain, agent });
             }
         }
-        questions.sort_by_key(|question| match self.mood(question.domain.uuid) {
+        targets.sort_by_key(|target| match self.state(target.domain.uuid) {
             Some(AgentState::Silent(_)) => 0,
             Some(AgentState::Answers | AgentState::Telling { .. } | AgentState::Told) => 1,
             Some(AgentState::Unheard) | None => 2,
         });
-        questions
+        targets
     }
 
-    fn mood(&self, uuid: Uuid) -> Option<AgentState> {
-        self.guests.get(&uuid).map(|guest| guest.mood)
+    fn state(&self, uuid: Uuid) -> Option<AgentState> {
+        self.guests.get(&uuid).map(|guest| guest.state)
     }
 
     /// Records whether a guest has an agent's socket.
-    pub(crate) fn looked(&mut self, uuid: Uuid, agent: bool) {
+    pub(crate) fn record_socket(&mut self, uuid: Uuid, agent: bool) {
         if let Some(guest) = self.guests.get_mut(&uuid) {
             guest.agent = Some(agent);
             guest.age = 0;
@@ -122,9 +122,9 @@ impl Roster {
     /// count.
     pub(crate) fn reset(&mut self, uuid: Uuid) {
         if let Some(guest) = self.guests.get_mut(&uuid) {
-            self.changed |= guest.mood != AgentState::Unheard;
-            guest.mood = AgentState::Unheard;
-            guest.forgot = self.round;
+            self.changed |= guest.state != AgentState::Unheard;
+            guest.state = AgentState::Unheard;
+            guest.reset_round = self.round;
         }
     }
 
@@ -133,17 +133,17 @@ impl Roster {
         let Some(guest) = self.guests.get_mut(&uuid) else {
             return Transition::Nothing;
         };
-        if guest.forgot == self.round {
+        if guest.reset_round == self.round {
             return Transition::Nothing;
         }
-        let (mood, turn) = guest.mood.after(answered, threshold);
-        self.changed |= mood != guest.mood;
-        guest.mood = mood;
+        let (state, turn) = guest.state.after(answered, threshold);
+        self.changed |= state != guest.state;
+        guest.state = state;
         turn
     }
 
     /// Records that the report of a silent guest is being sent, with its time.
-    pub(crate) fn telling(&mut self, uuid: Uuid, seen: i64) {
+    pub(crate) fn report_intent(&mut self, uuid: Uuid, seen: i64) {
         let round = self.round;
         if let Some(guest) = self.guests.get_mut(&uuid) {
             guest.reported_round = round;
@@ -153,21 +153,21 @@ impl Roster {
 
     /// Returns the number of silent guests if they are too many for independent failures: more than `at_most`, or
     /// more than one and most of those with an agent.
-    pub(crate) fn silent_at_once(&self, at_most: usize) -> Option<usize> {
-        let lately = |guest: &&Guest| match guest.mood {
+    pub(crate) fn silence_storm(&self, at_most: usize) -> Option<usize> {
+        let is_recent = |guest: &&Guest| match guest.state {
             AgentState::Silent(_) => true,
             AgentState::Telling { .. } | AgentState::Told => self.round - guest.reported_round < STORM_ROUNDS,
             AgentState::Unheard | AgentState::Answers => false,
         };
-        let silent = self.guests.values().filter(lately).count();
+        let silent = self.guests.values().filter(is_recent).count();
         (silent > at_most || (silent > 1 && silent * 2 > self.answering())).then_some(silent)
     }
 
     /// Restarts all counts after a common failure.
     pub(crate) fn restart_counts(&mut self) {
         for guest in self.guests.values_mut() {
-            if matches!(guest.mood, AgentState::Silent(_)) {
-                guest.mood = AgentState::Silent(1);
+            if matches!(guest.state, AgentState::Silent(_)) {
+                guest.state = AgentState::Silent(1);
                 self.changed = true;
             }
         }
@@ -175,36 +175,36 @@ impl Roster {
 
     /// Records that the report is stored.
     pub(crate) fn reported(&mut self, uuid: Uuid) {
-        if matches!(self.mood(uuid), Some(AgentState::Telling { .. })) {
+        if matches!(self.state(uuid), Some(AgentState::Telling { .. })) {
             self.set(uuid, AgentState::Told);
         }
     }
 
-    fn set(&mut self, uuid: Uuid, mood: AgentState) {
+    fn set(&mut self, uuid: Uuid, state: AgentState) {
         if let Some(guest) = self.guests.get_mut(&uuid) {
-            self.changed |= guest.mood != mood;
-            guest.mood = mood;
+            self.changed |= guest.state != state;
+            guest.state = state;
         }
     }
 
     /// Returns the reports that an earlier process was sending when it died, of guests that still run.
     pub(crate) fn interrupted(&self) -> Vec<(Uuid, i64)> {
-        let telling = |(uuid, guest): (&Uuid, &Guest)| match guest.mood {
+        let report_intent = |(uuid, guest): (&Uuid, &Guest)| match guest.state {
             AgentState::Telling { seen } => Some((*uuid, seen)),
             AgentState::Unheard | AgentState::Answers | AgentState::Silent(_) | AgentState::Told => None,
         };
-        self.guests.iter().filter_map(telling).collect()
+        self.guests.iter().filter_map(report_intent).collect()
     }
 
     /// Returns the state to write for the next process, if it changed.
-    pub(crate) fn take_changed(&mut self, boot: &str) -> Option<Moods> {
-        std::mem::take(&mut self.changed).then(|| Moods {
+    pub(crate) fn take_changed(&mut self, boot: &str) -> Option<SavedStates> {
+        std::mem::take(&mut self.changed).then(|| SavedStates {
             boot: boot.to_owned(),
             guests: self
                 .guests
                 .iter()
-                .filter(|(_, guest)| guest.mood != AgentState::Unheard)
-                .map(|(uuid, guest)| (*uuid, (guest.id, guest.mood)))
+                .filter(|(_, guest)| guest.state != AgentState::Unheard)
+                .map(|(uuid, guest)| (*uuid, (guest.id, guest.state)))
                 .collect(),
         })
     }
@@ -213,7 +213,7 @@ impl Roster {
     pub(crate) fn answering(&self) -> usize {
         self.guests
             .values()
-            .filter(|guest| guest.mood != AgentState::Unheard)
+            .filter(|guest| guest.state != AgentState::Unheard)
             .count()
     }
 }

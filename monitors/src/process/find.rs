@@ -98,7 +98,7 @@ pub(super) fn find(name: &str) -> Result<Vec<ProcessInfo>, procfs::ProcError> {
     let mut found: Vec<ProcessInfo> = procfs::process::all_processes()?
         .filter_map(Result::ok)
         .filter(|process| process.pid != own)
-        .filter_map(|process| look(&process))
+        .filter_map(|process| read_process(&process))
         .filter(|seen| matches(name, seen))
         .collect();
     found.sort_by_key(|seen| (seen.started, seen.pid));
@@ -106,11 +106,11 @@ pub(super) fn find(name: &str) -> Result<Vec<ProcessInfo>, procfs::ProcError> {
 }
 
 /// Reads this process again.
-pub(super) fn again(pid: i32) -> Option<ProcessInfo> {
-    look(&procfs::process::Process::new(pid).ok()?)
+pub(super) fn reread(pid: i32) -> Option<ProcessInfo> {
+    read_process(&procfs::process::Process::new(pid).ok()?)
 }
 
-fn look(process: &procfs::process::Process) -> Option<ProcessInfo> {
+fn read_process(process: &procfs::process::Process) -> Option<ProcessInfo> {
     let stat = process.stat().ok()?;
     Some(ProcessInfo {
         pid: process.pid,
@@ -254,7 +254,7 @@ mod tests {
 
     #[test]
     fn processes_of_this_machine_are_found_without_ourselves() {
-        let own = again(i32::try_from(std::process::id()).unwrap()).unwrap();
+        let own = reread(i32::try_from(std::process::id()).unwrap()).unwrap();
         let exe = own.exe.unwrap();
         let others = find(exe.to_str().unwrap()).unwrap();
         assert!(others.iter().all(|other| other.pid != own.pid));

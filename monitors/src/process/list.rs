@@ -144,22 +144,22 @@ fn entry(raw: Raw) -> Result<Entry, String> {
 }
 
 fn command(text: &str, may_be_unit: bool) -> Command {
-    let words: Vec<String> = text.split_whitespace().map(ToOwned::to_owned).collect();
-    if words.is_empty() {
+    let arguments: Vec<String> = text.split_whitespace().map(ToOwned::to_owned).collect();
+    if arguments.is_empty() {
         return Command::Nothing;
     }
-    let systemctl = may_be_unit.then(|| systemctl(&words)).flatten();
-    systemctl.unwrap_or(Command::Program(words))
+    let systemctl = may_be_unit.then(|| systemctl(&arguments)).flatten();
+    systemctl.unwrap_or(Command::Program(arguments))
 }
 
 /// Parses `systemctl restart UNIT` and `service NAME restart`, perhaps behind `sudo`.
-fn systemctl(words: &[String]) -> Option<Command> {
-    let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    let mut words = words.as_slice();
-    if let Some(("sudo", rest)) = words.split_first().map(|(first, rest)| (base(first), rest)) {
-        words = rest.strip_prefix(&["-n"]).unwrap_or(rest);
+fn systemctl(arguments: &[String]) -> Option<Command> {
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let mut arguments = arguments.as_slice();
+    if let Some(("sudo", rest)) = arguments.split_first().map(|(first, rest)| (base(first), rest)) {
+        arguments = rest.strip_prefix(&["-n"]).unwrap_or(rest);
     }
-    let (program, rest) = words.split_first()?;
+    let (program, rest) = arguments.split_first()?;
     let (verb, unit) = match (base(program), rest) {
         ("systemctl", [verb, unit]) | ("service", [unit, verb]) => (*verb, *unit),
         _ => return None,
@@ -224,7 +224,7 @@ mod tests {
     run_as_root: False
 ";
 
-    fn words(text: &str) -> Command {
+    fn arguments(text: &str) -> Command {
         Command::Program(text.split(' ').map(ToOwned::to_owned).collect())
     }
 
@@ -236,8 +236,8 @@ mod tests {
         assert_eq!(entries[0].unit.as_deref(), Some("nova-compute.service"));
         assert!(entries[0].run_as_root && !entries[1].run_as_root);
         assert_eq!(entries[1].unit, None);
-        assert_eq!(entries[1].start.before, words("/opt/check"));
-        assert_eq!(entries[1].restart.main, words("/opt/restart a b"));
+        assert_eq!(entries[1].start.before, arguments("/opt/check"));
+        assert_eq!(entries[1].restart.main, arguments("/opt/restart a b"));
         assert_eq!(entries[1].restart.before, Command::Nothing);
         assert_eq!(parse("").unwrap(), []);
         assert_eq!(parse("[]").unwrap(), []);
@@ -270,15 +270,15 @@ mod tests {
             ("restart", None),
         ];
         for (text, want) in cases {
-            let want = want.unwrap_or_else(|| words(text));
+            let want = want.unwrap_or_else(|| arguments(text));
             assert_eq!(command(text, true), want, "{text}");
-            assert_eq!(command(text, false), words(text), "{text}");
+            assert_eq!(command(text, false), arguments(text), "{text}");
         }
     }
 
     /// Covers MW18.
     #[test]
-    fn a_list_that_is_none_says_where_it_is_wrong() {
+    fn an_invalid_list_is_refused_with_the_place() {
         let cases = [
             ("a: b", "expected"),
             ("- process_name: x\n  start_command: y\n", "run_as_root"),

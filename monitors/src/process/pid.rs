@@ -42,7 +42,7 @@ impl PidProbe {
     /// Returns the state of the watched process, if it is still the same and alive.
     async fn held_is_alive(&mut self) -> Option<State> {
         let pid = self.held.as_ref()?.seen.pid;
-        let now = match on_another_thread(move || find::again(pid)).await {
+        let now = match on_another_thread(move || find::reread(pid)).await {
             Ok(now) => now,
             // The process is still watched, and a process whose memory is locked has not ended.
             Err(why) => return Some(State::Unknown(why)),
@@ -76,7 +76,7 @@ impl PidProbe {
             };
             // The pid may have been reused between the scan and the pidfd.
             let same =
-                find::again(seen.pid).is_some_and(|now| now.started == seen.started && now.state != 'Z');
+                find::reread(seen.pid).is_some_and(|now| now.started == seen.started && now.state != 'Z');
             if !same {
                 continue;
             }
@@ -106,7 +106,7 @@ static SCANS: Semaphore = Semaphore::const_new(2);
 async fn on_another_thread<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, String> {
-    let look = async {
+    let scan = async {
         let place = SCANS.acquire().await.map_err(|error| error.to_string())?;
         let work = move || {
             let done = work();
@@ -117,7 +117,7 @@ async fn on_another_thread<T: Send + 'static>(
             .await
             .map_err(|error| error.to_string())
     };
-    match tokio::time::timeout(SCAN_TIMEOUT, look).await {
+    match tokio::time::timeout(SCAN_TIMEOUT, scan).await {
         Ok(done) => done.map_err(|why| format!("scanning processes: {why}")),
         Err(_) => Err("scanning processes takes too long: one of them is stuck in the kernel".to_owned()),
     }

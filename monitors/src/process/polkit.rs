@@ -21,17 +21,17 @@ const ACTION: &str = "org.freedesktop.systemd1.manage-units";
 const USERS: [&str; 2] = ["masakarimonitors", "masakari"];
 
 /// A unit and the action on it.
-type Act<'e> = (&'e str, &'static str);
+type UnitAction<'e> = (&'e str, &'static str);
 
 /// Returns every unit that the list starts or restarts, with the action.
-fn acts(entries: &[Entry]) -> BTreeSet<Act<'_>> {
+fn unit_actions(entries: &[Entry]) -> BTreeSet<UnitAction<'_>> {
     let steps = entries.iter().flat_map(|entry| [&entry.start, &entry.restart]);
     let commands = steps.flat_map(|steps| [&steps.before, &steps.main, &steps.after]);
-    let acts = commands.filter_map(|command| match command {
+    let unit_actions = commands.filter_map(|command| match command {
         Command::Unit { restart, unit } => Some((unit.as_str(), if *restart { "restart" } else { "start" })),
         Command::Nothing | Command::Program(_) => None,
     });
-    acts.collect()
+    unit_actions.collect()
 }
 
 /// Returns the rule for `user` and the units of the list, as a polkit file.
@@ -40,7 +40,7 @@ fn acts(entries: &[Entry]) -> BTreeSet<Act<'_>> {
 ///
 /// The list starts no unit.
 pub(super) fn rule(entries: &[Entry], user: &str, form: PolkitForm) -> Result<String, Failure> {
-    let units: BTreeSet<&str> = acts(entries).into_iter().map(|(unit, _)| unit).collect();
+    let units: BTreeSet<&str> = unit_actions(entries).into_iter().map(|(unit, _)| unit).collect();
     if units.is_empty() {
         return Err(Failure::from_text(
             "the list starts and restarts no unit, so no rule is needed",
@@ -123,17 +123,17 @@ struct Subject {
 }
 
 /// Returns the actions that polkit denies to the monitor.
-async fn refused<'e>(
+async fn denied_actions<'e>(
     connection: &Connection,
     subject: Subject,
-    acts: &BTreeSet<Act<'e>>,
-) -> Result<Vec<Act<'e>>, String> {
+    unit_actions: &BTreeSet<UnitAction<'e>>,
+) -> Result<Vec<UnitAction<'e>>, String> {
     let authority = AuthorityProxy::builder(connection)
         .cache_properties(CacheProperties::No)
         .build();
     let authority = answered("reaching polkit", authority).await?;
-    let mut refused = Vec::new();
-    for (unit, verb) in acts {
+    let mut denied_actions = Vec::new();
+    for (unit, verb) in unit_actions {
         let process = HashMap::from([
             ("pid", Variant::from(subject.pid)),
             ("start-time", Variant::from(subject.started)),
@@ -141,17 +141,17 @@ async fn refused<'e>(
         ]);
         let process = ("unix-process", process);
         let details = HashMap::from([("unit", *unit), ("verb", *verb)]);
-        let asked = authority.check_authorization(&process, ACTION, &details, 0, "");
-        let (may, _, _) = answered("querying polkit", asked).await?;
+        let answer = authority.check_authorization(&process, ACTION, &details, 0, "");
+        let (may, _, _) = answered("querying polkit", answer).await?;
         if !may {
-            refused.push((*unit, *verb));
+            denied_actions.push((*unit, *verb));
         }
     }
-    Ok(refused)
+    Ok(denied_actions)
 }
 
 /// Starts an idle process under the user's id, which runs until it is dropped: polkit answers only about processes.
-fn stand_in(uid: u32) -> Result<(Child, Subject), String> {
+fn spawn_placeholder(uid: u32) -> Result<(Child, Subject), String> {
     let failed = |error: &dyn std::fmt::Display| format!("starting a process as user {uid}: {error}");
     let child = Program::new("sleep")
         .arg("60")
@@ -195,8 +195,8 @@ fn uid_of(passwd: &str, user: &str) -> Option<u32> {
 /// Checks that polkit permits the actions of the list to the monitor.
 pub(super) async fn check(entries: &[Entry], systemd: &Systemd) -> Option<Finding> {
     const PART: &str = "process";
-    let acts = acts(entries);
-    if acts.is_empty() {
+    let unit_actions = unit_actions(entries);
+    if unit_actions.is_empty() {
         return None;
     }
     if !rustix::process::geteuid().is_root() {
@@ -210,22 +210,22 @@ pub(super) async fn check(entries: &[Entry], systemd: &Systemd) -> Option<Findin
         );
         return Some(Finding::note(PART, text));
     };
-    let asked = async {
-        let (_child, subject) = stand_in(uid)?;
-        refused(&systemd.connection().await?, subject, &acts).await
+    let answer = async {
+        let (_child, subject) = spawn_placeholder(uid)?;
+        denied_actions(&systemd.connection().await?, subject, &unit_actions).await
     };
-    Some(finding(&user, asked.await))
+    Some(finding(&user, answer.await))
 }
 
-fn finding(user: &str, asked: Result<Vec<Act<'_>>, String>) -> Finding {
+fn finding(user: &str, answer: Result<Vec<UnitAction<'_>>, String>) -> Finding {
     const PART: &str = "process";
-    match asked {
-        Ok(refused) if refused.is_empty() => Finding::good(
+    match answer {
+        Ok(denied_actions) if denied_actions.is_empty() => Finding::good(
             PART,
             format!("polkit lets {user} start and restart the units of the list"),
         ),
-        Ok(refused) => {
-            let acts: Vec<String> = refused
+        Ok(denied_actions) => {
+            let unit_actions: Vec<String> = denied_actions
                 .iter()
                 .map(|(unit, verb)| format!("{verb} {unit}"))
                 .collect();
@@ -234,7 +234,7 @@ fn finding(user: &str, asked: Result<Vec<Act<'_>>, String>) -> Finding {
                 format!(
                     "polkit does not let {user} {}: each restart fails, and the process is reported: tachi-monitor init polkit prints the \
                      rule",
-                    acts.join(", ")
+                    unit_actions.join(", ")
                 ),
             )
         }

@@ -71,10 +71,10 @@ struct UnitState {
 impl Systemd {
     /// Connects over the system bus.
     pub(super) fn system(health: Health) -> Self {
-        Self::over(|| Box::pin(Connection::system()), health)
+        Self::with_connector(|| Box::pin(Connection::system()), health)
     }
 
-    fn over(
+    fn with_connector(
         connect: impl Fn() -> Pin<Box<dyn Future<Output = zbus::Result<Connection>> + Send>>
         + Send
         + Sync
@@ -133,7 +133,7 @@ impl Systemd {
 
     async fn unit_state(&self, connection: &Connection, path: &OwnedObjectPath) -> Result<UnitState, String> {
         let what = "reading a unit from systemd";
-        let look = async {
+        let query = async {
             let unit = UnitProxy::builder(connection)
                 .path(path)
                 .cache_properties(CacheProperties::No)
@@ -146,34 +146,34 @@ impl Systemd {
                 job: unit.job().await?.0 != 0,
             })
         };
-        let standing = answered(what, look).await;
-        if standing.is_err() {
+        let unit_status = answered(what, query).await;
+        if unit_status.is_err() {
             self.forget().await;
         }
-        standing
+        unit_status
     }
 
     /// Starts or restarts a unit, and waits until it runs.
     pub(super) async fn bring_up(&self, name: &str, restart: bool, within: Duration) -> Result<(), String> {
         let (connection, path) = self.unit(name).await?;
         let manager = manager(&connection).await?;
-        let word = if restart { "restarting" } else { "starting" };
+        let verb = if restart { "restarting" } else { "starting" };
         tracing::info!(unit = name, restart, "starting unit");
-        let what = format!("{word} unit {name}");
-        let asked = async {
+        let what = format!("{verb} unit {name}");
+        let call = async {
             if restart {
                 manager.restart_unit(name, "replace").await
             } else {
                 manager.start_unit(name, "replace").await
             }
         };
-        answered(&what, asked).await?;
+        answered(&what, call).await?;
         let deadline = Instant::now() + within;
         loop {
-            let standing = self.unit_state(&connection, &path).await?;
-            match standing.state() {
-                State::Up if !standing.job => return Ok(()),
-                State::Down(why) if !standing.job => return Err(format!("{what}: {why}")),
+            let unit_status = self.unit_state(&connection, &path).await?;
+            match unit_status.state() {
+                State::Up if !unit_status.job => return Ok(()),
+                State::Down(why) if !unit_status.job => return Err(format!("{what}: {why}")),
                 _ if Instant::now() >= deadline => {
                     return Err(format!("{what}: not finished after {} s", within.as_secs()));
                 }
@@ -195,9 +195,9 @@ async fn manager(connection: &Connection) -> Result<ManagerProxy<'static>, Strin
 /// Waits for systemd's answer, or returns the reason for a missing one.
 pub(super) async fn answered<T>(
     what: &str,
-    asked: impl Future<Output = zbus::Result<T>>,
+    call: impl Future<Output = zbus::Result<T>>,
 ) -> Result<T, String> {
-    match timeout(ANSWER_TIMEOUT, asked).await {
+    match timeout(ANSWER_TIMEOUT, call).await {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(error)) => Err(format!("{what}: {}", error_text(&error))),
         Err(_) => Err(format!("{what}: no answer within {} s", ANSWER_TIMEOUT.as_secs())),
@@ -290,7 +290,7 @@ impl Probe for UnitProbe {
             return State::Unknown("systemd is unreachable".to_owned());
         };
         match self.systemd.unit_state(&held.connection, &held.path).await {
-            Ok(standing) => standing.state(),
+            Ok(unit_status) => unit_status.state(),
             Err(why) => {
                 self.held = None;
                 State::Unknown(why)

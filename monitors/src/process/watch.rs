@@ -34,7 +34,7 @@ pub(super) struct Pace {
 pub(super) struct Watch {
     pub(super) entry: Entry,
     pub(super) probe: Box<dyn Probe>,
-    pub(super) hands: Arc<dyn CommandRunner>,
+    pub(super) runner: Arc<dyn CommandRunner>,
     pub(super) outlet: Arc<dyn Outlet>,
     pub(super) pace: Pace,
     /// True if it was reported, perhaps by an earlier process.
@@ -178,10 +178,10 @@ impl Watch {
 
     /// Runs all of `steps`, up to the first that fails.
     fn steps(&self, steps: Steps) -> impl Future<Output = Result<(), String>> + Send + 'static {
-        let (hands, as_root) = (Arc::clone(&self.hands), self.entry.run_as_root);
+        let (runner, as_root) = (Arc::clone(&self.runner), self.entry.run_as_root);
         async move {
             for command in [&steps.before, &steps.main, &steps.after] {
-                hands.run(command, as_root).await?;
+                runner.run(command, as_root).await?;
             }
             Ok(())
         }

@@ -92,12 +92,12 @@ fn credentials(r: &mut Reader<'_>, g: &str) -> Credentials {
     }
     if kind == "v3applicationcredential" {
         if secret.is_none() {
-            r.miss(g, "application_credential_secret");
+            r.report_missing(g, "application_credential_secret");
         }
         if identity.credential.is_none() {
             // A name identifies a credential only together with a user.
             let named = identity.credential_name.is_some();
-            r.miss(
+            r.report_missing(
                 g,
                 if named {
                     "username"
@@ -114,10 +114,10 @@ fn credentials(r: &mut Reader<'_>, g: &str) -> Credentials {
         };
     }
     if password.is_none() {
-        r.miss(g, "password");
+        r.report_missing(g, "password");
     }
     if identity.user.is_none() {
-        r.miss(g, "username");
+        r.report_missing(g, "username");
     }
     Credentials::Password {
         user: identity.user.unwrap_or_else(|| ResourceRef::Id(String::new())),

@@ -269,7 +269,7 @@ fn another_section_may_hold_the_credentials() {
 }
 
 #[test]
-fn a_file_with_a_password_that_everybody_can_read_is_told_with_what_to_type() {
+fn a_world_readable_file_with_a_password_is_reported_with_the_fix() {
     use std::os::unix::fs::PermissionsExt as _;
 
     let folder = tempfile::tempdir().unwrap();

@@ -224,7 +224,7 @@ pub(super) fn guest(r: &mut Reader<'_>) -> GuestSettings {
             SECOND * 2,
             &(SECOND..=SECOND * 600),
             Some(NoTimeout {
-                used: tachi_libvirt::AGENT_SYNC,
+                used: tachi_libvirt::AGENT_SYNC_TIMEOUT,
                 reason: "it is libvirt's own timeout",
             }),
         ),

@@ -267,21 +267,21 @@ impl Scene {
 
     /// Approves each recovery that is on hold because of the domain; returns their number.
     async fn approve_domain(&self, domain: &str, by: &str) -> Result<usize, Failure> {
-        let desk = self.base.store.desk();
+        let operator_journal = self.base.store.operator_journal();
         let wrong = |error| Failure::new("reading the recoveries", error);
         let filter = RecoveryFilter {
             state: Some(RecoveryState::Held),
             ..RecoveryFilter::default()
         };
         let mut held = Vec::new();
-        for row in desk.find_recoveries(&filter).await.map_err(wrong)? {
-            let story = desk.story(row.id).await.map_err(wrong)?;
-            let state = story.and_then(|story| story.state).unwrap_or_default();
+        for row in operator_journal.find_recoveries(&filter).await.map_err(wrong)? {
+            let history = operator_journal.history(row.id).await.map_err(wrong)?;
+            let state = history.and_then(|history| history.state).unwrap_or_default();
             held.push((row.id, row.host, serde_json::from_str(&state).unwrap_or_default()));
         }
         let held = recovery::domain::held_by(domain, held)?.recoveries;
         for (id, _) in &held {
-            let outcome = desk
+            let outcome = operator_journal
                 .submit(*id, OperatorCommand::Approve, &ApprovedWait::Current, by)
                 .await;
             outcome.map_err(|error| Failure::new("writing the approval", error))?;
@@ -325,7 +325,7 @@ impl Scene {
         };
         let mut progress = Vec::new();
         // The API has only Masakari's fields, so the wait is read from the store.
-        let recoveries = self.base.store.desk().recoveries(true).await;
+        let recoveries = self.base.store.operator_journal().recoveries(true).await;
         let recoveries = recoveries.map_err(|error| Failure::new("listing recoveries", error))?;
         for id in notifications {
             let notification = self.client.get(&format!("/notifications/{id}")).await?;

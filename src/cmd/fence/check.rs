@@ -35,7 +35,7 @@ pub(super) async fn test(args: FenceTestArgs, strict: bool) -> Result<u8, Failur
     let (settings, fencers) = devices(&args.config)?;
     let hosts = if args.all {
         let base = wiring::existing(&settings).await?;
-        let segments = base.store.desk().region().await;
+        let segments = base.store.operator_journal().region().await;
         let segments = segments.map_err(|error| Failure::new("reading which hosts are registered", error))?;
         let hosts = segments.into_iter().flat_map(|view| view.hosts);
         hosts.map(|view| view.host.name).collect()

@@ -91,7 +91,7 @@ impl Book {
 
     /// Compares the machines that were read. If Nova is reachable, stores the new ones.
     pub(super) async fn examine(&self, reports: &mut [Report], settings: &Settings) -> Result<(), Failure> {
-        let region = self.base.store.desk().region().await;
+        let region = self.base.store.operator_journal().region().await;
         let region = region.map_err(|error| Failure::new("reading which hosts are under recovery", error))?;
         let (_, busy) = named(region);
         match wiring::nova(settings, &self.base.clock).await {

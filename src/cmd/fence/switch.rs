@@ -381,7 +381,7 @@ async fn switch_off(
 
 /// Finds the registered host. Devices may accept a short name or another case, under which neither recoveries nor machines are found.
 pub(super) async fn registered(base: &Base, wanted: &str) -> Result<Host, Failure> {
-    let found = report_host::named(base.store.desk(), wanted).await;
+    let found = report_host::named(base.store.operator_journal(), wanted).await;
     found
         .map(|view| view.host)
         .map_err(|error| Failure::unsaid("reading the database", error))
@@ -393,7 +393,7 @@ async fn forbidden(settings: &Settings, base: &Base, host: &Host) -> Result<Opti
     let now = base.clock.wall();
     let recoveries = base
         .store
-        .desk()
+        .operator_journal()
         .recoveries_of_host(host.id, &host.name, CHECKED_RECOVERIES)
         .await;
     for summary in recoveries.map_err(wrong)? {
@@ -403,11 +403,18 @@ async fn forbidden(settings: &Settings, base: &Base, host: &Host) -> Result<Opti
                 summary.id
             )));
         }
-        let Some(story) = base.store.desk().story(summary.id).await.map_err(wrong)? else {
+        let Some(history) = base
+            .store
+            .operator_journal()
+            .history(summary.id)
+            .await
+            .map_err(wrong)?
+        else {
             continue;
         };
-        let wait = MAX_DEVICE_TIME.max(settings.policy.power_off_limit) + settings.policy.settle_time();
-        if let Some(left) = still_pending(&story, now, wait) {
+        let wait =
+            MAX_DEVICE_TIME.max(settings.policy.power_off_limit) + settings.policy.late_effect_window();
+        if let Some(left) = still_pending(&history, now, wait) {
             return Ok(Some(format!(
                 "a power-off of recovery {} may still take effect; try again in {} s",
                 summary.id,
@@ -420,8 +427,8 @@ async fn forbidden(settings: &Settings, base: &Base, host: &Host) -> Result<Opti
 
 /// Returns how long a command of this recovery may still take effect. Uses the time of its line in the history: a recovery's elapsed time
 /// stops while no engine owns it.
-fn still_pending(story: &RecoveryHistory, now: Timestamp, wait: Duration) -> Option<Duration> {
-    let orders = story
+fn still_pending(history: &RecoveryHistory, now: Timestamp, wait: Duration) -> Option<Duration> {
+    let orders = history
         .steps
         .iter()
         .filter(|step| step.task == "FenceHostTask" && step.kind == "intent");

@@ -181,15 +181,15 @@ async fn off_maintenance(
         intent: "clears its maintenance",
         not_done: "it is still in maintenance",
     };
-    let desk = LocalController::open(settings, base, &doing).await?;
+    let controller = LocalController::open(settings, base, &doing).await?;
     let path = format!("/v1/segments/{}/hosts/{}", host.segment.id, host.id);
     let body = json!({"host": {"on_maintenance": false}});
-    let ended = desk.ask(Method::PUT, &path, &body).await;
+    let ended = controller.ask(Method::PUT, &path, &body).await;
     let text = match &ended {
         Ok(_) => "its maintenance is cleared".to_owned(),
         Err(why) => why.clone(),
     };
-    desk.close(&text, ended.is_err()).await;
+    controller.close(&text, ended.is_err()).await;
     ended
         .map(|_| ())
         .map_err(|why| Failure::from_text(format!("clearing its maintenance: {why}; run this again")))

@@ -261,7 +261,7 @@ impl ExistingRecords {
         let services = nova.services().await.map_err(away("listing Nova's services"))?;
         let aggregates = nova.aggregates().await;
         let aggregates = aggregates.map_err(away("listing Nova's aggregates"))?;
-        let region = store.desk().region().await;
+        let region = store.operator_journal().region().await;
         let region = region.map_err(|error| QueryError::Away {
             service: "The database",
             what: "reading the segments",
@@ -308,17 +308,22 @@ async fn carry_out(
         intent: "creates segments and hosts from Nova",
         not_done: "nothing was created",
     };
-    let desk = LocalController::open(settings, base, &doing).await?;
+    let operator_journal = LocalController::open(settings, base, &doing).await?;
     let mut made = 0;
-    let ended = make(&desk, plan, method.as_str(), &mut made).await;
+    let ended = make(&operator_journal, plan, method.as_str(), &mut made).await;
     let done = count(made, "host was created", "hosts were created");
-    desk.close(&done, ended.is_err()).await;
+    operator_journal.close(&done, ended.is_err()).await;
     ended.map_err(|error| error.below(&format!("{done}, and the command can be run again for the rest")))?;
     Ok(made)
 }
 
 /// Creates the planned objects and counts the hosts.
-async fn make(desk: &LocalController, plan: &Plan, method: &str, count: &mut usize) -> Result<(), Failure> {
+async fn make(
+    operator_journal: &LocalController,
+    plan: &Plan,
+    method: &str,
+    count: &mut usize,
+) -> Result<(), Failure> {
     for segment in &plan.segments {
         let id = if let Some(id) = &segment.id {
             id.to_string()
@@ -326,7 +331,7 @@ async fn make(desk: &LocalController, plan: &Plan, method: &str, count: &mut usi
             let body = json!({"segment": {
                 "name": segment.name, "recovery_method": method, "service_type": "COMPUTE",
             }});
-            let made = desk.ask(Method::POST, "/v1/segments", &body).await;
+            let made = operator_journal.ask(Method::POST, "/v1/segments", &body).await;
             let made =
                 made.map_err(|why| Failure::from_text(format!("creating segment {}: {why}", segment.name)))?;
             let id = made["segment"]["uuid"].as_str().map(str::to_owned);
@@ -334,7 +339,7 @@ async fn make(desk: &LocalController, plan: &Plan, method: &str, count: &mut usi
         };
         for host in &segment.hosts {
             let body = json!({"host": {"name": host, "type": "COMPUTE", "control_attributes": "SSH"}});
-            let made = desk
+            let made = operator_journal
                 .ask(Method::POST, &format!("/v1/segments/{id}/hosts"), &body)
                 .await;
             made.map_err(|why| Failure::from_text(format!("creating host {host}: {why}")))?;

@@ -9,7 +9,7 @@ use tachi_domain::monitor::MonitorKind;
 use tachi_engine::SystemClock;
 use tachi_engine::ports::Clock as _;
 use tachi_instance_ha::{
-    Class, Client, ClusterStatus, GeneratedTime, HostEvent, HostStatus, MonitorSignature, Notification,
+    Class, Client, ClusterStatus, GeneratedTime, HostEvent, HostStatus, MonitorHeartbeat, Notification,
     Options,
 };
 use tachi_keystone::{Credentials, Domain, ResourceRef, Scope};
@@ -157,7 +157,7 @@ impl Monitors {
             for (host, kind) in some.iter().copied() {
                 let (client, signature) = (Arc::clone(&self.client), signature(host, kind, hosts));
                 let host = host.name.clone();
-                signing.spawn(async move { client.sign_monitor(&host, kind.as_str(), &signature).await });
+                signing.spawn(async move { client.send_heartbeat(&host, kind.as_str(), &signature).await });
             }
             let failed = signing.join_all().await.into_iter().find_map(Result::err);
             refused = failed.map(|failed| failed.text).or(refused);
@@ -171,12 +171,12 @@ fn is_heard(host: &HostSnapshot) -> bool {
 }
 
 /// Builds a monitor's heartbeat. Host monitors watch the hosts of their zone.
-fn signature(host: &HostSnapshot, kind: MonitorKind, hosts: &[HostSnapshot]) -> MonitorSignature {
+fn signature(host: &HostSnapshot, kind: MonitorKind, hosts: &[HostSnapshot]) -> MonitorHeartbeat {
     let is_host = kind == MonitorKind::Host;
     let others = hosts
         .iter()
         .filter(|one| is_host && one.zone == host.zone && one.name != host.name);
-    MonitorSignature {
+    MonitorHeartbeat {
         version: crate::VERSION.to_owned(),
         troubles: BTreeMap::new(),
         watches: others.map(|one| one.name.clone()).collect(),

@@ -197,7 +197,7 @@ pub(super) async fn open_work(store: &Store, current: bool) -> Vec<Check> {
         CheckGrade::Warning
     };
     if current {
-        match store.desk().recoveries(false).await {
+        match store.operator_journal().recoveries(false).await {
             Ok(recoveries) => {
                 let of = |life| recoveries.iter().filter(|one| one.life == life).count();
                 let (open, watching) = (of(Life::Open), of(Life::Watching));

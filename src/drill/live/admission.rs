@@ -56,8 +56,8 @@ struct HostSnapshot<'a> {
 
 /// Returns the recoveries of a host, newest first.
 pub(super) async fn recoveries(base: &Base, host: &AdmittedHost) -> Result<Vec<RecoverySummary>, Failure> {
-    let desk = base.store.desk();
-    let rows = desk
+    let operator_journal = base.store.operator_journal();
+    let rows = operator_journal
         .recoveries_of_host(host.id, &host.name, CHECKED_RECOVERIES)
         .await;
     rows.map_err(|error| Failure::new("reading the host's recoveries", error))
@@ -71,7 +71,7 @@ pub(crate) async fn admit(
     config: &ConfigArgs,
 ) -> Result<AdmittedHost, Failure> {
     let Database { settings, base, .. } = database;
-    let view = report_host::named(base.store.desk(), &shadow.host).await;
+    let view = report_host::named(base.store.operator_journal(), &shadow.host).await;
     let view = view.map_err(|unsaid| Failure::unsaid("reading the database", unsaid))?;
     let name = view.host.name.clone();
     let (frozen, open) = stopping(base).await?;
@@ -205,7 +205,7 @@ fn stops(view: &HostView, frozen: &[FreezeLine], open: &[RecoverySummary]) -> Ve
 /// Checks that no blocker has appeared since the drill was admitted.
 pub(super) async fn still(database: &Database, host: &AdmittedHost) -> Result<(), Failure> {
     let base = &database.base;
-    let view = report_host::named(base.store.desk(), &host.id.to_string()).await;
+    let view = report_host::named(base.store.operator_journal(), &host.id.to_string()).await;
     let view = view.map_err(|unsaid| Failure::unsaid("reading the database", unsaid))?;
     let (frozen, open) = stopping(base).await?;
     let why = stops(&view, &frozen, &open);
@@ -223,7 +223,7 @@ pub(super) async fn nobody_has_it(
     before: &BTreeSet<RecoveryId>,
 ) -> Result<(), Failure> {
     let base = &database.base;
-    let view = report_host::named(base.store.desk(), &host.id.to_string()).await;
+    let view = report_host::named(base.store.operator_journal(), &host.id.to_string()).await;
     let view = view.map_err(|unsaid| Failure::unsaid("reading the database", unsaid))?;
     let (frozen, _) = stopping(base).await?;
     let its = recoveries(base, host).await?;
@@ -255,7 +255,11 @@ async fn stopping(base: &Base) -> Result<(Vec<FreezeLine>, Vec<RecoverySummary>)
     };
     Ok((
         base.store.freezes().freezes().await.map_err(wrong)?,
-        base.store.desk().find_recoveries(&open).await.map_err(wrong)?,
+        base.store
+            .operator_journal()
+            .find_recoveries(&open)
+            .await
+            .map_err(wrong)?,
     ))
 }
 

@@ -142,7 +142,7 @@ impl Drill<'_> {
             ))),
             (ServiceDecision::Same, _) | (ServiceDecision::PutBack, None) => Ok(format!(
                 "its service is as it was (a call that Nova did not answer may still change it for {} s)",
-                self.database.settings.policy.settle_time().as_secs()
+                self.database.settings.policy.late_effect_window().as_secs()
             )),
             (ServiceDecision::PutBack, Some(shown)) => {
                 let reason = (!was.enabled).then(|| was.disabled_reason.clone().unwrap_or_default());

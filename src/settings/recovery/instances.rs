@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tachi_config::{Reader, Refusal};
-use tachi_domain::policy::{LeaveRules, LocalDisk, LocalDiskRules, MetadataPair, NotLocalDisk, Policy};
+use tachi_domain::policy::{
+    ExclusionRules, InvalidLocalDisk, LocalDisk, LocalDiskRules, MetadataPair, Policy,
+};
 
 use super::TIMEOUT_RANGE;
 
@@ -70,7 +72,7 @@ pub(super) fn instances(r: &mut Reader<'_>, d: Policy) -> Policy {
 }
 
 fn local_disk(r: &mut Reader<'_>, d: LocalDiskRules) -> LocalDiskRules {
-    let refusal = |error: NotLocalDisk| {
+    let refusal = |error: InvalidLocalDisk| {
         Refusal::new(
             error.to_string(),
             "write evacuate, leave or a wait such as wait:2h",
@@ -119,8 +121,8 @@ fn local_disk(r: &mut Reader<'_>, d: LocalDiskRules) -> LocalDiskRules {
     }
 }
 
-fn leave(r: &mut Reader<'_>) -> LeaveRules {
-    LeaveRules {
+fn leave(r: &mut Reader<'_>) -> ExclusionRules {
+    ExclusionRules {
         metadata: pairs(
             r,
             "exclude_instance_metadata",

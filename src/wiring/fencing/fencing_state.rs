@@ -94,7 +94,7 @@ impl State {
             self.wrong.insert(key, (why, times));
             return times <= FAILURES;
         }
-        if report.alarm == Some(Alarm::OffWhileHeard) {
+        if report.alarm == Some(Alarm::OffWhileUp) {
             self.off_while_heard.insert(key.clone());
         } else {
             self.off_while_heard.remove(&key);

@@ -35,9 +35,9 @@ pub(crate) trait HostLiveness: Send + Sync {
 #[async_trait]
 impl HostLiveness for CloudCache {
     async fn look(&self) -> Option<Services> {
-        self.looked().await;
+        self.polled().await;
         let view = self.view();
-        view.trouble.is_none().then_some(view.services)
+        view.problem.is_none().then_some(view.services)
     }
 }
 
@@ -78,7 +78,7 @@ pub(crate) async fn examine(
                 Some((report.host.as_str(), device, report.machine.as_ref()))
             })
             .collect();
-        identified.judge_all(&devices).await.into_iter()
+        identified.check_all(&devices).await.into_iter()
     };
     for (index, report) in reports.iter_mut().enumerate() {
         let Some(power) = reading(report) else { continue };
@@ -104,7 +104,7 @@ pub(crate) async fn examine(
         let Some(report) = reports.get_mut(index).filter(|report| up.contains(&report.host)) else {
             continue;
         };
-        report.alarm = Some(Alarm::OffWhileHeard);
+        report.alarm = Some(Alarm::OffWhileUp);
         report.fault = Some(format!(
             "it reads the host off ({:?}) while the host is up in Nova: it switches another machine, or its reading is wrong. Compare its \
              address, its plug and its cabling with the host's",

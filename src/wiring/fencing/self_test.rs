@@ -119,7 +119,7 @@ impl RunningTests {
             return;
         }
         self.region.read = Some(now);
-        let (hosts, busy) = match self.test.store.desk().region().await {
+        let (hosts, busy) = match self.test.store.operator_journal().region().await {
             Ok(segments) => named(segments),
             Err(error) => {
                 tracing::debug!(%error, "failed to read the registered hosts; skipping self-tests of new hosts");

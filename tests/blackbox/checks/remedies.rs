@@ -87,29 +87,29 @@ pub(super) fn of_check(check: &str) -> Option<Remedy> {
 }
 
 /// Splits a line as a shell does, without the comment.
-fn words(line: &str) -> Vec<String> {
+fn arguments(line: &str) -> Vec<String> {
     let command = line.split("    #").next().unwrap();
     shlex(command)
 }
 
 /// Text in single quotes is one argument.
 fn shlex(command: &str) -> Vec<String> {
-    let mut words = vec![String::new()];
+    let mut arguments = vec![String::new()];
     let mut is_quoted = false;
     for letter in command.chars() {
         match letter {
             '\'' => is_quoted = !is_quoted,
-            ' ' if !is_quoted => words.push(String::new()),
-            letter => words.last_mut().unwrap().push(letter),
+            ' ' if !is_quoted => arguments.push(String::new()),
+            letter => arguments.last_mut().unwrap().push(letter),
         }
     }
-    words.retain(|word| !word.is_empty());
-    words
+    arguments.retain(|word| !word.is_empty());
+    arguments
 }
 
 /// Returns the commands of a line: the first, and the same for each other subject that its comment names.
 fn commands(line: &str, subjects: &[String]) -> Vec<Vec<String>> {
-    let first = words(line);
+    let first = arguments(line);
     let mut all = vec![first.clone()];
     if let Some((_, others)) = line.split_once("    # and the same for ") {
         for other in others.split(", ") {
@@ -140,11 +140,11 @@ impl Scene {
 
     /// Types the printed commands of these checks; a command that is printed for two of them once. The actions that only an
     /// operator can take were taken before. A check whose remedy is the printed command must be failing now.
-    pub(super) async fn cure(&self, checks: &[&'static str]) {
-        self.cure_with(checks, None).await;
+    pub(super) async fn apply_remedy(&self, checks: &[&'static str]) {
+        self.apply_remedy_with(checks, None).await;
     }
 
-    pub(super) async fn cure_with(&self, checks: &[&'static str], more: Option<&Path>) {
+    pub(super) async fn apply_remedy_with(&self, checks: &[&'static str], more: Option<&Path>) {
         let mut lines: Vec<(String, Vec<String>, &str)> = Vec::new();
         for check in checks {
             let (fixes, subjects) = self.printed(check, more);
@@ -179,20 +179,20 @@ impl Scene {
 
     /// Types the open steps of a return.
     async fn type_listed(&self, line: &str) {
-        let words = words(line);
-        let mut words: Vec<&str> = words[1..].iter().map(String::as_str).collect();
-        words.extend(["-f", "json"]);
-        assert_eq!(words[..2], ["host", "return"], "{line}");
+        let arguments = arguments(line);
+        let mut arguments: Vec<&str> = arguments[1..].iter().map(String::as_str).collect();
+        arguments.extend(["-f", "json"]);
+        assert_eq!(arguments[..2], ["host", "return"], "{line}");
         let began = Instant::now();
         let steps = loop {
-            let (_, told, note) = self.run(&words, None);
-            let told: Value = serde_json::from_str(&told).unwrap_or_else(|_| panic!("{words:?}: {note}"));
+            let (_, told, note) = self.run(&arguments, None);
+            let told: Value = serde_json::from_str(&told).unwrap_or_else(|_| panic!("{arguments:?}: {note}"));
             if told["ready"] == true {
                 break told["steps"].clone();
             }
             assert!(
                 began.elapsed() < LIMIT,
-                "{}: {words:?}: {}",
+                "{}: {arguments:?}: {}",
                 self.name,
                 told["checks"]
             );
@@ -211,8 +211,8 @@ impl Scene {
     }
 
     /// Types one command.
-    pub(super) async fn type_one(&self, words: &[String], more: Option<&Path>) {
-        let all: Vec<&str> = words
+    pub(super) async fn type_one(&self, arguments: &[String], more: Option<&Path>) {
+        let all: Vec<&str> = arguments
             .iter()
             .map(|word| if word == "TEXT" { "looked at it" } else { word })
             .collect();
@@ -232,31 +232,31 @@ impl Scene {
         }
     }
 
-    fn tachi(&self, words: &[&str], more: Option<&Path>) {
-        let (code, told, note) = self.run(words, more);
+    fn tachi(&self, arguments: &[&str], more: Option<&Path>) {
+        let (code, told, note) = self.run(arguments, more);
         let asks = note.contains("without confirmation: add --yes");
         let (code, told, note) = if asks || note.contains("--reason: write why") {
             // The operator answers at the terminal.
-            let mut words = words.to_vec();
-            words.push("--yes");
-            if !words.contains(&"--reason") {
-                words.extend(["--reason", "looked at it"]);
+            let mut arguments = arguments.to_vec();
+            arguments.push("--yes");
+            if !arguments.contains(&"--reason") {
+                arguments.extend(["--reason", "looked at it"]);
             }
-            self.run(&words, more)
+            self.run(&arguments, more)
         } else {
             (code, told, note)
         };
         // Exit code 1 of a check is its result.
         assert!(
-            code == 0 || (code == 1 && words[0] == "fence"),
-            "{}: {words:?}: {told}{note}",
+            code == 0 || (code == 1 && arguments[0] == "fence"),
+            "{}: {arguments:?}: {told}{note}",
             self.name
         );
     }
 
-    async fn openstack(&self, words: &[&str]) {
-        let region = self.stage.sandbox.region();
-        match *words {
+    async fn openstack(&self, arguments: &[&str]) {
+        let region = self.harness.sandbox.region();
+        match *arguments {
             ["compute", "service", "list"] => assert!(!region.hosts().is_empty()),
             ["compute", "service", "set", "--enable", host, "nova-compute"] => {
                 region.operator().set_service(host, true, None).unwrap();
@@ -290,7 +290,7 @@ impl Scene {
                 self.put(&format!("/segments/{id}/hosts/{host}"), &body).await;
             }
             _ => panic!(
-                "{}: an unknown command is printed: openstack {words:?}",
+                "{}: an unknown command is printed: openstack {arguments:?}",
                 self.name
             ),
         }
@@ -305,9 +305,9 @@ impl Scene {
         let (group, option) = edit.split_once(' ').unwrap();
         let option = option.replace(
             "FILE",
-            self.stage.folder.path().join("good.toml").to_str().unwrap(),
+            self.harness.folder.path().join("good.toml").to_str().unwrap(),
         );
-        let conf = self.stage.conf();
+        let conf = self.harness.conf();
         let file = more.unwrap_or(&conf);
         let (name, _) = option.split_once(" = ").unwrap();
         let text = std::fs::read_to_string(file).unwrap();
@@ -330,9 +330,9 @@ impl Scene {
         let has = |line: &&&str| parts.iter().all(|part| line.contains(part));
         let line = commands.iter().find(has);
         let line = line.unwrap_or_else(|| panic!("no {parts:?} in {commands:?}"));
-        let words = words(line);
-        let words: Vec<&str> = words[1..].iter().map(String::as_str).collect();
-        self.tachi(&words, None);
+        let arguments = arguments(line);
+        let arguments: Vec<&str> = arguments[1..].iter().map(String::as_str).collect();
+        self.tachi(&arguments, None);
     }
 }
 

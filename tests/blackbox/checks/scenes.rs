@@ -9,7 +9,7 @@ use tachi_domain::entity::host::{HostChange, HostFilter, NewHost};
 use tachi_domain::entity::notification::{NewNotification, NotificationStatus, NotificationType};
 use tachi_domain::entity::segment::{NewSegment, RecoveryMethod, SegmentChange};
 use tachi_domain::entity::{Host, Segment};
-use tachi_domain::guard::Doubts;
+use tachi_domain::guard::QuarantinePolicy;
 use tachi_domain::{HostId, SegmentId};
 use tachi_engine::SystemClock;
 use tachi_engine::ports::{
@@ -22,7 +22,7 @@ use tachi_sandbox::{
 use tokio::sync::OnceCell;
 
 use super::super::recovery::everything;
-use super::super::support::{Api, Process, Stage, quick_region, until};
+use super::super::support::{Api, Harness, Process, quick_region, until};
 use super::remedies::{Remedy, of_check, runs_on};
 use super::{CheckStates, LIMIT, Scene};
 
@@ -33,15 +33,15 @@ const BOUND: &str = "[api]\nreporter_binding = enforce\n";
 const TESTED: &str = "[fencing]\nself_test_interval = 1\n";
 
 async fn scene(name: &'static str, region: RegionSettings, more: &str) -> Scene {
-    let stage = Stage::set(region).await;
-    let conf = stage.conf();
+    let harness = Harness::set(region).await;
+    let conf = harness.conf();
     // Existing sections are continued.
     let text = std::fs::read_to_string(&conf).unwrap();
     std::fs::write(&conf, format!("{text}\n{BOUND}{more}")).unwrap();
     std::fs::set_permissions(&conf, std::fs::Permissions::from_mode(0o600)).unwrap();
     Scene {
         name,
-        stage,
+        harness,
         seen: CheckStates::default(),
         unit: Mutex::default(),
         api: OnceCell::new(),
@@ -49,7 +49,7 @@ async fn scene(name: &'static str, region: RegionSettings, more: &str) -> Scene 
 }
 
 async fn segment(scene: &Scene, name: &str, method: RecoveryMethod, hosts: &[(&str, bool)]) -> SegmentId {
-    let registry = scene.stage.store.registry();
+    let registry = scene.harness.store.registry();
     let new = NewSegment {
         name: name.into(),
         service_type: "COMPUTE".into(),
@@ -73,12 +73,12 @@ async fn register(scene: &Scene, segment: SegmentId, host: &str, reserved: bool)
         reserved,
         on_maintenance: false,
     };
-    scene.stage.store.registry().create_host(&new).await.unwrap().id
+    scene.harness.store.registry().create_host(&new).await.unwrap().id
 }
 
 /// Returns the segment and the id of a registered host.
 async fn registered(scene: &Scene, name: &str) -> (SegmentId, HostId) {
-    let registry = scene.stage.store.registry();
+    let registry = scene.harness.store.registry();
     for segment in registry.list_segments(&everything()).await.unwrap() {
         let hosts = registry
             .list_hosts(segment.id, &everything::<HostFilter>())
@@ -94,7 +94,7 @@ async fn registered(scene: &Scene, name: &str) -> (SegmentId, HostId) {
 impl Scene {
     /// Returns the id of a segment, by its name or id.
     pub(super) async fn segment_id(&self, wanted: &str) -> SegmentId {
-        let registry = self.stage.store.registry();
+        let registry = self.harness.store.registry();
         let segments = registry.list_segments(&everything()).await.unwrap();
         let is_it = |one: &&Segment| one.name == wanted || one.id.to_string() == wanted;
         segments
@@ -106,7 +106,7 @@ impl Scene {
 
     /// Returns the id of a host of the segment, by its name or id.
     pub(super) async fn host_id(&self, segment: SegmentId, wanted: &str) -> HostId {
-        let registry = self.stage.store.registry();
+        let registry = self.harness.store.registry();
         let hosts = registry
             .list_hosts(segment, &everything::<HostFilter>())
             .await
@@ -119,7 +119,7 @@ impl Scene {
 async fn change(scene: &Scene, host: &str, change: HostChange) {
     let (segment, id) = registered(scene, host).await;
     scene
-        .stage
+        .harness
         .store
         .registry()
         .update_host(segment, id, &change)
@@ -149,13 +149,13 @@ async fn followed(mut engine: Process, next: impl FnOnce() -> Process) -> Proces
 #[tokio::test(flavor = "multi_thread")]
 async fn slow_operator_checks_of_files() {
     let scene = scene("files", quick_region(2), "").await;
-    scene.stage.protect().await;
-    let _engine = scene.stage.spawn("engine");
-    let folder = scene.stage.folder.path().to_owned();
+    scene.harness.protect().await;
+    let _engine = scene.harness.spawn("engine");
+    let folder = scene.harness.folder.path().to_owned();
     let key = folder.join("maas.key");
     let device = format!(
         "[[device]]\nname = \"bmc\"\ntype = \"maas\"\nendpoint = \"{}\"\ncredential = \"file:{}\"\n",
-        scene.stage.sandbox.urls().maas,
+        scene.harness.sandbox.urls().maas,
         key.display()
     );
     let devices = |name: &str, text: &str| {
@@ -209,7 +209,7 @@ async fn slow_operator_checks_of_files() {
                 // An operator corrects the file.
                 std::fs::write(&more, good.as_str()).unwrap();
             }
-            scene.cure_with(&[*check], Some(&more)).await;
+            scene.apply_remedy_with(&[*check], Some(&more)).await;
             scene.good_with(&[*check], Some(&more)).await;
         }
     }
@@ -217,13 +217,13 @@ async fn slow_operator_checks_of_files() {
     scene
         .fails_with(&["database-revision", "reserved-hosts"], Some(&more))
         .await;
-    let conf = scene.stage.conf();
+    let conf = scene.harness.conf();
     let text = std::fs::read_to_string(&conf).unwrap();
     let without = text.lines().filter(|line| !line.starts_with("maas_"));
     let without = without.collect::<Vec<_>>().join("\n");
     std::fs::write(&conf, format!("{without}\n[fencing]\nmode = engine\n")).unwrap();
     scene.fails(&["no-fence-device"]).await;
-    scene.cure(&["no-fence-device"]).await;
+    scene.apply_remedy(&["no-fence-device"]).await;
     scene.good(&["no-fence-device"]).await;
     std::fs::write(&conf, text).unwrap();
 
@@ -246,15 +246,15 @@ async fn slow_operator_checks_of_files() {
 #[tokio::test(flavor = "multi_thread")]
 async fn slow_operator_checks_of_beginning() {
     let scene = scene("beginning", quick_region(3), "").await;
-    let region = scene.stage.sandbox.region();
-    scene.stage.boot("compute-003", 1);
+    let region = scene.harness.sandbox.region();
+    scene.harness.boot("compute-003", 1);
     scene.fails(&["engines", "no-engine"]).await;
     region
         .api_faults()
         .add(breaks("GET /compute/v2.1/servers/detail"));
     region.api_faults().add(breaks("/placement"));
     "[fencing]\nself_test_interval = 0\n".clone_into(&mut scene.unit.lock().unwrap().0);
-    scene.cure(&["no-engine"]).await;
+    scene.apply_remedy(&["no-engine"]).await;
     let engine = scene.started();
     until("the engine to have listed servers", LIMIT, async || {
         region.requests().count("servers/detail") > 0
@@ -271,7 +271,7 @@ async fn slow_operator_checks_of_beginning() {
     assert!(told.contains("fixed: 3 hosts are in segments now"), "{told}");
     region.api_faults().clear();
     region.api_faults().add(breaks("/placement"));
-    scene.cure(&["instances-not-listed"]).await;
+    scene.apply_remedy(&["instances-not-listed"]).await;
     scene
         .good(&[
             "engines",
@@ -286,7 +286,7 @@ async fn slow_operator_checks_of_beginning() {
     scene.fails(&["room-unknown", "fence-not-tested"]).await;
 
     let (of, id) = registered(&scene, "compute-003").await;
-    scene.stage.store.registry().delete_host(of, id).await.unwrap();
+    scene.harness.store.registry().delete_host(of, id).await.unwrap();
     scene.fails(&["host-not-in-segment"]).await;
     let told = scene.fix(&["host-not-in-segment", "--dry-run"]);
     assert!(told.contains("compute-003  + add"), "{told}");
@@ -299,15 +299,15 @@ async fn slow_operator_checks_of_beginning() {
 
     for host in ["compute-001", "compute-002", "compute-003"] {
         let (of, id) = registered(&scene, host).await;
-        scene.stage.store.registry().delete_host(of, id).await.unwrap();
+        scene.harness.store.registry().delete_host(of, id).await.unwrap();
     }
     scene.fails(&["no-hosts", "host-not-in-segment"]).await;
     // One command is printed for both.
-    scene.cure(&["no-hosts", "host-not-in-segment"]).await;
+    scene.apply_remedy(&["no-hosts", "host-not-in-segment"]).await;
     scene.good(&["no-hosts", "host-not-in-segment"]).await;
 
     region.api_faults().clear();
-    scene.cure(&["room-unknown", "fence-not-tested"]).await;
+    scene.apply_remedy(&["room-unknown", "fence-not-tested"]).await;
     scene.good(&["room-unknown", "fence-not-tested"]).await;
     drop(engine);
     scene.has_shown_all();
@@ -315,8 +315,8 @@ async fn slow_operator_checks_of_beginning() {
 
 /// Configures a BMC through MAAS and an outlet for every host except one, which has only its BMC.
 fn two_devices(scene: &Scene) {
-    let key = scene.stage.folder.path().join("maas.key");
-    let urls = scene.stage.sandbox.urls();
+    let key = scene.harness.folder.path().join("maas.key");
+    let urls = scene.harness.sandbox.urls();
     let device = |name: &str, url: &str| {
         format!(
             "[[device]]\nname = \"{name}\"\ntype = \"maas\"\nendpoint = \"{url}\"\ncredential = \"file:{}\"\n",
@@ -332,7 +332,7 @@ fn two_devices(scene: &Scene) {
     ];
     let devices = scene.file("fencing.toml", &devices.concat());
     std::fs::set_permissions(&devices, std::fs::Permissions::from_mode(0o600)).unwrap();
-    let conf = scene.stage.conf();
+    let conf = scene.harness.conf();
     let text = std::fs::read_to_string(&conf).unwrap();
     let text = text.lines().filter(|line| !line.starts_with("maas_"));
     let text = text.collect::<Vec<_>>().join("\n");
@@ -385,12 +385,12 @@ async fn slow_operator_checks_of_region() {
     let scene = scene("region", quick_region(14), TESTED).await;
     two_devices(&scene);
     let segments = four_segments(&scene).await;
-    let region = scene.stage.sandbox.region();
+    let region = scene.harness.sandbox.region();
     let operator = region.operator();
     operator
         .set_service("compute-010", false, Some("kept in reserve"))
         .unwrap();
-    let engine = scene.stage.spawn("engine");
+    let engine = scene.harness.spawn("engine");
     let checks = [
         "host-down",
         "host-on-maintenance",
@@ -442,14 +442,14 @@ async fn slow_operator_checks_of_region() {
         enabled: Some(enabled),
         ..SegmentChange::default()
     };
-    let registry = scene.stage.store.registry();
+    let registry = scene.harness.store.registry();
     registry
         .update_segment(segments[3], &enable(false))
         .await
         .unwrap();
     let ghost = register(&scene, segments[0], "ghost-1", false).await;
     faults.cell_away("compute-013", true).unwrap();
-    let _engine = followed(engine, || scene.stage.spawn("engine")).await;
+    let _engine = followed(engine, || scene.harness.spawn("engine")).await;
     scene.fails(&checks).await;
     undrain_refuses(&scene, "compute-004").await;
 
@@ -460,7 +460,7 @@ async fn slow_operator_checks_of_region() {
     registry.delete_host(segments[0], ghost).await.unwrap();
     faults.cell_away("compute-013", false).unwrap();
     scene
-        .cure(
+        .apply_remedy(
             &checks
                 .into_iter()
                 .filter(|check| of_check(check).is_some())
@@ -483,7 +483,7 @@ async fn undrain_refuses(scene: &Scene, host: &str) {
         note.contains("is frozen") && note.contains("(firmware)"),
         "the freeze is an operator's: {note}"
     );
-    assert_eq!(scene.stage.store.freezes().freezes().await.unwrap().len(), 1);
+    assert_eq!(scene.harness.store.freezes().freezes().await.unwrap().len(), 1);
 }
 
 /// Four hosts of 16 GiB: the first is full of one large instance and two of half its size, and another large one is on each of two others.
@@ -498,8 +498,8 @@ async fn slow_operator_checks_of_room() {
         ..quick_region(4)
     };
     let scene = scene("room", region, "").await;
-    scene.stage.protect().await;
-    let region = scene.stage.sandbox.region();
+    scene.harness.protect().await;
+    let region = scene.harness.sandbox.region();
     for (host, flavor, count) in [
         ("compute-001", "m1.large", 1),
         ("compute-001", "m1.medium", 2),
@@ -512,7 +512,7 @@ async fn slow_operator_checks_of_room() {
         };
         region.boot(&boot).unwrap();
     }
-    let engine = scene.stage.spawn("engine");
+    let engine = scene.harness.spawn("engine");
     let checks = [
         "room-tight",
         "no-room",
@@ -524,8 +524,8 @@ async fn slow_operator_checks_of_room() {
     let protects = "[fencing]\nstorm_protected_hosts = compute-002\n";
     let engine = followed(engine, || scene.engine("ctl-1", protects)).await;
     scene.fails(&["recovery-would-hold"]).await;
-    scene.cure(&["recovery-would-hold"]).await;
-    let _engine = followed(engine, || scene.stage.spawn("engine")).await;
+    scene.apply_remedy(&["recovery-would-hold"]).await;
+    let _engine = followed(engine, || scene.harness.spawn("engine")).await;
     scene.good(&checks).await;
     let operator = region.operator();
     operator
@@ -536,11 +536,13 @@ async fn slow_operator_checks_of_room() {
         .set_service("compute-003", false, Some("disk errors"))
         .unwrap();
     scene.fails(&["no-room"]).await;
-    scene.cure(&["host-disabled", "no-room", "room-tight"]).await;
+    scene
+        .apply_remedy(&["host-disabled", "no-room", "room-tight"])
+        .await;
     scene.good(&checks).await;
-    scene.stage.report_process("compute-004", "libvirtd").await;
+    scene.harness.report_process("compute-004", "libvirtd").await;
     scene.fails(&["process-down"]).await;
-    scene.cure(&["process-down"]).await;
+    scene.apply_remedy(&["process-down"]).await;
     scene.good(&checks).await;
     scene.has_shown_all();
 }
@@ -550,10 +552,10 @@ async fn slow_operator_checks_of_room() {
 async fn slow_operator_checks_of_recovery() {
     const HOST: &str = "compute-001";
     let scene = scene("recovery", quick_region(4), "[fencing]\nretry_interval = 2\n").await;
-    let stage = &scene.stage;
-    stage.protect().await;
-    let servers = stage.boot(HOST, 2);
-    let _engine = stage.spawn("engine");
+    let harness = &scene.harness;
+    harness.protect().await;
+    let servers = harness.boot(HOST, 2);
+    let _engine = harness.spawn("engine");
     let checks = [
         "recovery-held",
         "host-under-recovery",
@@ -563,7 +565,7 @@ async fn slow_operator_checks_of_recovery() {
         "host-not-back",
     ];
     scene.good(&checks).await;
-    let faults = stage.sandbox.region().faults();
+    let faults = harness.sandbox.region().faults();
     faults
         .half_move(servers[0], "compute-002", MigrationKind::LiveMigration, false)
         .unwrap();
@@ -572,22 +574,24 @@ async fn slow_operator_checks_of_recovery() {
         .maas_query(HOST, PowerQuery::Fails { status: 503 })
         .unwrap();
     faults.link_loss(HOST).unwrap();
-    let report = stage.report(HOST).await;
+    let report = harness.report(HOST).await;
     scene
         .fails(&["recovery-held", "host-under-recovery", "open-work"])
         .await;
-    scene.cure(&["host-under-recovery", "recovery-held"]).await;
+    scene
+        .apply_remedy(&["host-under-recovery", "recovery-held"])
+        .await;
     faults.maas_query(HOST, PowerQuery::Truth).unwrap();
     scene.fails(&["move-needs-person", "move-failed"]).await;
     // The guest was lost with its host: the operator checks and resolves it.
-    let region = stage.sandbox.region();
+    let region = harness.sandbox.region();
     assert!(!runs_on(region, servers[0], "compute-002"));
     let first = servers[0].to_string();
     scene.choose(&[&first, "--not-running-on compute-002"]);
     scene.good(&["move-needs-person"]).await;
     faults.clear_faults();
     until("the recovery to end", LIMIT, async || {
-        stage.status(report).await.0 == NotificationStatus::Failed
+        harness.status(report).await.0 == NotificationStatus::Failed
     })
     .await;
     scene.choose(&["tachi recovery retry"]);
@@ -599,7 +603,7 @@ async fn slow_operator_checks_of_recovery() {
     faults.purge_queue(HOST).unwrap();
     faults.link_restore(HOST).unwrap();
     faults.power_on(HOST).unwrap();
-    scene.cure(&["host-not-back"]).await;
+    scene.apply_remedy(&["host-not-back"]).await;
     scene.good(&checks).await;
     scene.has_shown_all();
 }
@@ -608,8 +612,8 @@ async fn slow_operator_checks_of_recovery() {
 #[tokio::test(flavor = "multi_thread")]
 async fn slow_operator_checks_of_queue() {
     let scene = scene("queue", quick_region(4), "").await;
-    let stage = &scene.stage;
-    stage.protect().await;
+    let harness = &scene.harness;
+    harness.protect().await;
     let now = SystemClock.wall();
     for host in ["compute-002", "compute-003"] {
         let payload = [
@@ -634,7 +638,7 @@ async fn slow_operator_checks_of_queue() {
                 .into(),
             ),
         };
-        stage
+        harness
             .store
             .registry()
             .accept_notification(&new, 180, now)
@@ -642,22 +646,22 @@ async fn slow_operator_checks_of_queue() {
             .unwrap();
     }
     // An engine mutes a reporter whose report Nova has contradicted for two minutes.
-    let rules = Doubts {
+    let rules = QuarantinePolicy {
         limit: 2,
-        ..Doubts::default()
+        ..QuarantinePolicy::default()
     };
-    for row in stage.store.desk().recoveries(true).await.unwrap() {
-        stage.store.journal().contradicted(row.id, rules).await.unwrap();
+    for row in harness.store.operator_journal().recoveries(true).await.unwrap() {
+        harness.store.journal().contradicted(row.id, rules).await.unwrap();
     }
     scene.fails(&["reporter-doubted", "queue-stalls"]).await;
-    let _engine = stage.spawn("engine");
-    scene.cure(&["reporter-doubted", "queue-stalls"]).await;
+    let _engine = harness.spawn("engine");
+    scene.apply_remedy(&["reporter-doubted", "queue-stalls"]).await;
     scene.good(&["reporter-doubted", "queue-stalls"]).await;
     scene.has_shown_all();
 }
 
 /// Sends the heartbeats of all monitors of a region, with the changes of a fault.
-async fn sign(api: &Api, change: impl Fn(&str, &str, &mut Value)) {
+async fn send_heartbeat(api: &Api, change: impl Fn(&str, &str, &mut Value)) {
     const HOSTS: [&str; 4] = ["compute-001", "compute-002", "compute-003", "compute-004"];
     for host in HOSTS {
         for kind in ["host", "instance"] {
@@ -671,7 +675,7 @@ async fn sign(api: &Api, change: impl Fn(&str, &str, &mut Value)) {
                 says["notice_by"] = json!("looks");
             }
             change(host, kind, &mut says);
-            assert_eq!(api.sign_with(host, kind, says).await, 204);
+            assert_eq!(api.send_heartbeat_with(host, kind, says).await, 204);
         }
     }
 }
@@ -680,11 +684,11 @@ async fn sign(api: &Api, change: impl Fn(&str, &str, &mut Value)) {
 #[tokio::test(flavor = "multi_thread")]
 async fn slow_operator_checks_of_watch() {
     let scene = scene("watch", quick_region(4), "").await;
-    let stage = &scene.stage;
-    stage.protect().await;
-    let _api = stage.spawn("api");
+    let harness = &scene.harness;
+    harness.protect().await;
+    let _api = harness.spawn("api");
     let _engine = scene.engine("ctl-1", "");
-    let api = stage.api().await;
+    let api = harness.api().await;
     let of_monitors = [
         "monitor-silent",
         "monitor-part",
@@ -703,10 +707,10 @@ async fn slow_operator_checks_of_watch() {
         "facts-old",
     ];
     scene.good(&of_engines).await;
-    sign(&api, |_, _, _| {}).await;
+    send_heartbeat(&api, |_, _, _| {}).await;
     scene.good(&of_monitors).await;
 
-    sign(&api, |host, kind, says| match (host, kind) {
+    send_heartbeat(&api, |host, kind, says| match (host, kind) {
         ("compute-002", "instance") => says["troubles"] = json!({"libvirt": "refused"}),
         ("compute-003", _) => says["guests_resume"] = json!("yes"),
         ("compute-001", "host") => says["planes"] = json!({"compute-004": {"storage": 30}}),
@@ -714,7 +718,7 @@ async fn slow_operator_checks_of_watch() {
     })
     .await;
     scene.fails(&["plane-lost"]).await;
-    sign_watching(&api, &["compute-001", "compute-002", "compute-003"], 600).await;
+    send_heartbeats_watching(&api, &["compute-001", "compute-002", "compute-003"], 600).await;
     scene
         .fails(&[
             "monitor-part",
@@ -724,37 +728,40 @@ async fn slow_operator_checks_of_watch() {
         ])
         .await;
     scene
-        .cure(&["monitor-part", "monitor-unknown", "guests-resume", "plane-lost"])
+        .apply_remedy(&["monitor-part", "monitor-unknown", "guests-resume", "plane-lost"])
         .await;
-    sign(&api, |_, _, _| {}).await;
+    send_heartbeat(&api, |_, _, _| {}).await;
     scene.good(&of_monitors).await;
     scene
         .age("tachi_monitor", "signed_at", 60, "watching = true")
         .await;
     scene.fails(&["monitor-silent", "host-not-watched"]).await;
-    scene.cure(&["monitor-silent", "host-not-watched"]).await;
-    sign(&api, |_, _, _| {}).await;
+    scene.apply_remedy(&["monitor-silent", "host-not-watched"]).await;
+    send_heartbeat(&api, |_, _, _| {}).await;
     scene.good(&of_monitors).await;
 
-    let disk = stage.boot("compute-001", 1);
+    let disk = harness.boot("compute-001", 1);
     let says = json!({"version": "test", "watching": false, "local_disks": disk});
-    let own = stage.api_of_monitor("compute-001").await;
-    assert_eq!(own.sign_with("compute-001", "instance", says).await, 204);
+    let own = harness.api_of_monitor("compute-001").await;
+    assert_eq!(
+        own.send_heartbeat_with("compute-001", "instance", says).await,
+        204
+    );
     scene.fails(&["local-disk"]).await;
-    scene.cure(&["local-disk"]).await;
+    scene.apply_remedy(&["local-disk"]).await;
     scene.good(&["local-disk"]).await;
 
     let beside = scene.engine("ctl-2", "transport_url = rabbit://guest:guest@127.0.0.1:1/\n");
     scene.fails(&["engine-part"]).await;
-    scene.cure(&["engine-part"]).await;
+    scene.apply_remedy(&["engine-part"]).await;
     beside.kill();
     scene
         .age("tachi_engine", "seen_at", 60, "name LIKE 'ctl-2:%'")
         .await;
     scene.fails(&["engine-silent"]).await;
-    scene.cure(&["engine-silent"]).await;
+    scene.apply_remedy(&["engine-silent"]).await;
     let _beside = scene.engine("ctl-2", "");
-    let region = stage.sandbox.region();
+    let region = harness.sandbox.region();
     region.api_faults().add(breaks("/compute/"));
     scene.fails(&["nova-away", "nova", "rights-in-nova"]).await;
     until(
@@ -768,21 +775,21 @@ async fn slow_operator_checks_of_watch() {
     .await;
     scene.seen.note(&["facts-old"], "failed");
     region.api_faults().clear();
-    scene.cure(&["facts-old", "nova-away"]).await;
+    scene.apply_remedy(&["facts-old", "nova-away"]).await;
     scene.good(&of_engines).await;
     scene.has_shown_all();
 }
 
 /// Sends the heartbeats of host monitors that watch these hosts and report within this time.
-async fn sign_watching(api: &Api, hosts: &[&str], seconds: u32) {
+async fn send_heartbeats_watching(api: &Api, hosts: &[&str], seconds: u32) {
     let says = json!({
         "version": "test", "troubles": {}, "watches": hosts, "watching": true, "notice_seconds": seconds, "notice_by": "looks",
         "guests_resume": "no", "guests_by": "/etc/nova/nova.conf:2",
     });
     for host in ["compute-001", "compute-002", "compute-004"] {
-        assert_eq!(api.sign_with(host, "host", says.clone()).await, 204);
+        assert_eq!(api.send_heartbeat_with(host, "host", says.clone()).await, 204);
     }
     let mut says = says;
     says["guests_resume"] = json!("yes");
-    assert_eq!(api.sign_with("compute-003", "host", says).await, 204);
+    assert_eq!(api.send_heartbeat_with("compute-003", "host", says).await, 204);
 }

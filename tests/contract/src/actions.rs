@@ -3,14 +3,14 @@
 use tachi_domain::recovery::OperatorCommand;
 
 use crate::scenarios::Script;
-use crate::{Answer, CALM, Draft, Operation, OperatorView, Outcome};
+use crate::{Answer, Draft, NO_COMMANDS, Operation, OperatorView, Outcome};
 
 pub(crate) fn operators(script: &mut Script) {
     script.opened(0, 0);
     script.line(Operation::Segment { enabled: false }, Answer::Done);
     let mut said = OperatorView {
         enabled: false,
-        ..CALM
+        ..NO_COMMANDS
     };
     script.refused(0, Draft::default(), Outcome::Written(said.clone()));
     script.line(Operation::Segment { enabled: true }, Answer::Done);
@@ -41,5 +41,5 @@ pub(crate) fn operators(script: &mut Script) {
     script.line(Operation::Maintenance { host: 0 }, Answer::Done);
     said.maintenance = true;
     script.beat(0, 1, 1, Outcome::Written(said));
-    script.beat(1, 1, 1, Outcome::Written(CALM));
+    script.beat(1, 1, 1, Outcome::Written(NO_COMMANDS));
 }

@@ -4,7 +4,7 @@ use tachi_domain::freeze::{FreezeScope, FreezeStatus};
 use tachi_domain::recovery::{Life, RecoveryKind};
 
 use crate::scenarios::{Script, ends, fresh};
-use crate::{Answer, CALM, Draft, Found, Operation, OperatorView, Outcome, number};
+use crate::{Answer, Draft, Found, NO_COMMANDS, Operation, OperatorView, Outcome, number};
 
 /// The target of a freeze.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +33,7 @@ impl Target {
 
 /// The freezes in the view of a recovery.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct IceTold {
+pub struct FreezeView {
     /// The freezes of its host, the segment and the region, in the order of their creation.
     pub over: Vec<FreezeScope>,
     /// The frozen instances.
@@ -44,7 +44,7 @@ pub struct IceTold {
     pub thawed: bool,
 }
 
-impl IceTold {
+impl FreezeView {
     /// No freeze.
     pub const NOTHING: Self = Self {
         over: Vec::new(),
@@ -54,7 +54,7 @@ impl IceTold {
     };
 }
 
-impl From<FreezeStatus> for IceTold {
+impl From<FreezeStatus> for FreezeView {
     fn from(frozen: FreezeStatus) -> Self {
         Self {
             over: frozen.over.iter().map(|one| one.scope).collect(),
@@ -66,12 +66,15 @@ impl From<FreezeStatus> for IceTold {
 }
 
 fn said(over: &[FreezeScope], thawed: bool) -> OperatorView {
-    let ice = IceTold {
+    let freeze_view = FreezeView {
         over: over.to_vec(),
         thawed,
-        ..IceTold::NOTHING
+        ..FreezeView::NOTHING
     };
-    OperatorView { ice, ..CALM }
+    OperatorView {
+        freeze_view,
+        ..NO_COMMANDS
+    }
 }
 
 pub(crate) fn freezes(script: &mut Script) {
@@ -84,7 +87,7 @@ pub(crate) fn freezes(script: &mut Script) {
     freeze(script, Target::Host(0), 1);
     script.pass(120);
     script.opened(0, 0);
-    script.beat(0, 1, 1_000, Outcome::Written(CALM));
+    script.beat(0, 1, 1_000, Outcome::Written(NO_COMMANDS));
     // Returns each relevant freeze, and no other.
     freeze(script, Target::Host(0), 60);
     freeze(script, Target::Host(1), 60);
@@ -145,14 +148,14 @@ pub(crate) fn freezes(script: &mut Script) {
     // Instances are reported separately, and other hosts to the recoveries that may find their instance there.
     freeze(script, Target::Instance(7), 60);
     let mut told = said(&[], true);
-    told.ice.instances = vec![7];
+    told.freeze_view.instances = vec![7];
     script.beat(0, 2, 6_000, Outcome::Written(told.clone()));
     script.commit(0, 2, begins(&[7]), Outcome::Frozen(told.clone()));
     script.commit(0, 2, begins(&[8]), Outcome::Written(told.clone()));
     script.pass(60);
     script.report_instance(2, 7, Some(1));
-    told.ice.hosts = vec![crate::host_name(1)];
-    told.ice.thawed = false;
+    told.freeze_view.hosts = vec![crate::host_name(1)];
+    told.freeze_view.thawed = false;
     let found = Found {
         kind: RecoveryKind::Vm,
         said: told.clone(),
@@ -160,8 +163,8 @@ pub(crate) fn freezes(script: &mut Script) {
     };
     script.claim(1, 0, Some(found));
     thaw(script, Target::Instance(7));
-    told.ice.instances = Vec::new();
-    told.ice.thawed = true;
+    told.freeze_view.instances = Vec::new();
+    told.freeze_view.thawed = true;
     script.beat(1, 1, 1_000, Outcome::Written(told));
 }
 

@@ -25,7 +25,7 @@ use tachi_driver::journal::{
 };
 use uuid::Uuid;
 
-pub use freezes::{IceTold, Target};
+pub use freezes::{FreezeView, Target};
 pub use scenarios::scenarios;
 
 /// Number of hosts, `compute-0` and so on, in one segment. The last one is reserved.
@@ -248,7 +248,7 @@ pub struct Draft {
     pub freeze: Option<u32>,
     /// The instances that remain on the frozen host.
     pub left: Vec<u32>,
-    pub rewind_over: bool,
+    pub rewind_done: bool,
     /// The numbers of the actions that the engine has read, from 1 in each scenario.
     pub hears: Vec<i64>,
 }
@@ -360,8 +360,8 @@ impl Draft {
                     servers: servers.iter().copied().map(server).collect(),
                 })
                 .unwrap_or_default(),
-            rewind_over: self.rewind_over,
-            heard_actions: self.hears.clone(),
+            rewind_done: self.rewind_done,
+            processed_action_ids: self.hears.clone(),
             worse: self
                 .worse
                 .iter()
@@ -422,28 +422,28 @@ pub struct OperatorView {
     pub actions: Vec<OperatorCommand>,
     /// True if a report that the host is off has joined the recovery.
     pub joined: bool,
-    pub ice: IceTold,
+    pub freeze_view: FreezeView,
 }
 
 /// The state without any action or report.
-pub const CALM: OperatorView = OperatorView {
+pub const NO_COMMANDS: OperatorView = OperatorView {
     enabled: true,
     maintenance: false,
     word: None,
     actions: Vec::new(),
     joined: false,
-    ice: IceTold::NOTHING,
+    freeze_view: FreezeView::NOTHING,
 };
 
 impl From<OperatorState> for OperatorView {
-    fn from(pulse: OperatorState) -> Self {
+    fn from(operator_state: OperatorState) -> Self {
         Self {
-            enabled: pulse.segment_enabled,
-            maintenance: pulse.operator_maintenance,
-            actions: pulse.actions.iter().map(|one| one.said.word).collect(),
-            word: pulse.word.map(|word| (word.number, word.word)),
-            joined: pulse.joined_normal,
-            ice: pulse.frozen.into(),
+            enabled: operator_state.segment_enabled,
+            maintenance: operator_state.operator_maintenance,
+            actions: operator_state.actions.iter().map(|one| one.said.word).collect(),
+            word: operator_state.word.map(|word| (word.number, word.word)),
+            joined: operator_state.joined_normal,
+            freeze_view: operator_state.frozen.into(),
         }
     }
 }
@@ -486,7 +486,7 @@ impl From<ClaimedRecovery> for Found {
             moves: claimed.moves,
             on_maintenance: claimed.host.is_some_and(|host| host.on_maintenance),
             restarts: claimed.restarts.iter().map(Duration::as_secs).collect(),
-            said: claimed.pulse.into(),
+            said: claimed.operator_state.into(),
         }
     }
 }
@@ -524,7 +524,7 @@ impl Outcome {
     /// Converts a result; `host` maps an id to a host's number.
     pub fn of(committed: WriteOutcome, host: impl Fn(HostId) -> usize) -> Self {
         match committed {
-            WriteOutcome::Written(pulse) => Self::Written(pulse.into()),
+            WriteOutcome::Written(operator_state) => Self::Written(operator_state.into()),
             WriteOutcome::Lost => Self::Lost,
             WriteOutcome::Rewound => Self::Rewound,
             WriteOutcome::MovesTaken(servers) => {
@@ -540,7 +540,7 @@ impl Outcome {
             WriteOutcome::Joined => Self::Joined,
             WriteOutcome::ReserveTaken(hosts) => Self::ReserveTaken(hosts.into_iter().map(host).collect()),
             WriteOutcome::TooManyOrders => Self::TooManyOrders,
-            WriteOutcome::Frozen(pulse) => Self::Frozen(pulse.into()),
+            WriteOutcome::Frozen(operator_state) => Self::Frozen(operator_state.into()),
             WriteOutcome::TooLate => Self::TooLate,
         }
     }

@@ -8,8 +8,8 @@ use tachi_domain::recovery::{Life, RecoveryKind};
 use tachi_driver::journal::ReservationState;
 
 use crate::{
-    Answer, CALM, Draft, Found, Line, Operation, OperatorView, Outcome, RESERVED, Scenario, View, actions,
-    rewind, server,
+    Answer, Draft, Found, Line, NO_COMMANDS, Operation, OperatorView, Outcome, RESERVED, Scenario, View,
+    actions, rewind, server,
 };
 
 /// Longer than the window of duplicate reports, in seconds.
@@ -28,7 +28,7 @@ pub(crate) fn fresh() -> Found {
         moves: Vec::new(),
         on_maintenance: false,
         restarts: Vec::new(),
-        said: CALM,
+        said: NO_COMMANDS,
     }
 }
 
@@ -86,7 +86,7 @@ impl Script {
     }
 
     pub(crate) fn written(&mut self, recovery: usize, draft: Draft) {
-        self.commit(recovery, 1, draft, Outcome::Written(CALM));
+        self.commit(recovery, 1, draft, Outcome::Written(NO_COMMANDS));
     }
 
     pub(crate) fn refused(&mut self, recovery: usize, draft: Draft, outcome: Outcome) {
@@ -208,7 +208,7 @@ fn claims(script: &mut Script) {
     script.claim(0, 1, Some(Found { epoch: 2, ..fresh() }));
     script.commit(0, 1, Draft::default(), Outcome::Lost);
     script.beat(0, 1, 5, Outcome::Lost);
-    script.commit(0, 2, Draft::default(), Outcome::Written(CALM));
+    script.commit(0, 2, Draft::default(), Outcome::Written(NO_COMMANDS));
     script.views(vec![view(2, 4, true)]);
 }
 
@@ -274,11 +274,11 @@ fn nothing(script: &mut Script) {
 fn beats(script: &mut Script) {
     script.opened(0, 0);
     script.views(vec![view(1, 1, true)]);
-    script.beat(0, 1, 1_000, Outcome::Written(CALM));
+    script.beat(0, 1, 1_000, Outcome::Written(NO_COMMANDS));
     script.views(vec![view(1, 2, true)]);
     script.written(0, Draft::default());
     script.views(vec![view(1, 3, true)]);
-    script.beat(0, 1, 3_000, Outcome::Written(CALM));
+    script.beat(0, 1, 3_000, Outcome::Written(NO_COMMANDS));
     let found = Found {
         epoch: 2,
         millis: 3_000,
@@ -315,7 +315,7 @@ fn closed(script: &mut Script) {
         ..fresh()
     };
     script.claim(0, 1, Some(found));
-    script.commit(0, 2, ends(Life::Closed), Outcome::Written(CALM));
+    script.commit(0, 2, ends(Life::Closed), Outcome::Written(NO_COMMANDS));
     script.views(Vec::new());
     script.claim(0, 2, None);
 }
@@ -336,7 +336,7 @@ fn statuses(script: &mut Script) {
             status: Some(before),
             ..Draft::default()
         };
-        script.commit(0, epoch, write, Outcome::Written(CALM));
+        script.commit(0, epoch, write, Outcome::Written(NO_COMMANDS));
         let found = Found {
             epoch: epoch + 1,
             status: after,
@@ -596,7 +596,10 @@ fn joined(script: &mut Script) {
     script.written(0, unless());
     script.report(0, true, None);
     script.refused(0, unless(), Outcome::Joined);
-    let heard = OperatorView { joined: true, ..CALM };
+    let heard = OperatorView {
+        joined: true,
+        ..NO_COMMANDS
+    };
     script.beat(0, 1, 1_000, Outcome::Written(heard.clone()));
     let found = Found {
         epoch: 2,
@@ -630,7 +633,7 @@ fn maintenance(script: &mut Script) {
     script.claim(0, 1, Some(on(2)));
     // Instances of a recovering host are handled with it; a report that it stopped is delivered again.
     script.report_instance(0, 1, None);
-    script.commit(0, 2, ends(Life::Watching), Outcome::Written(CALM));
+    script.commit(0, 2, ends(Life::Watching), Outcome::Written(NO_COMMANDS));
     script.pass(WINDOW);
     script.report(0, false, Some(1));
     script.claim(1, 0, Some(on(1)));
@@ -638,21 +641,21 @@ fn maintenance(script: &mut Script) {
     script.written(1, back());
     script.written(1, put(Process));
     script.claim(1, 1, Some(on(2)));
-    script.commit(0, 2, back(), Outcome::Written(CALM));
+    script.commit(0, 2, back(), Outcome::Written(NO_COMMANDS));
     script.claim(1, 2, Some(Found { epoch: 3, ..fresh() }));
-    script.commit(1, 3, put(Process), Outcome::Written(CALM));
-    script.commit(1, 3, back(), Outcome::Written(CALM));
+    script.commit(1, 3, put(Process), Outcome::Written(NO_COMMANDS));
+    script.commit(1, 3, back(), Outcome::Written(NO_COMMANDS));
     script.claim(1, 3, Some(on(4)));
     // An operator's reason is never undone, and the host's state is not delivered.
     script.line(Operation::Maintenance { host: 0 }, Answer::Done);
     let said = OperatorView {
         maintenance: true,
-        ..CALM
+        ..NO_COMMANDS
     };
     script.commit(1, 4, put(Recovery), Outcome::Written(said.clone()));
     script.commit(1, 4, back(), Outcome::Written(said));
     // A finished recovery gets no further state of its host.
-    script.commit(1, 4, ends(Life::Closed), Outcome::Written(CALM));
+    script.commit(1, 4, ends(Life::Closed), Outcome::Written(NO_COMMANDS));
     script.pass(WINDOW);
     script.report(0, true, None);
 }

@@ -12,18 +12,18 @@ const SOME_TIME: i64 = 1_700_000_000_000_000;
 
 /// Two clocks that a test advances.
 #[derive(Debug)]
-pub struct HandClock {
+pub struct ManualClock {
     wall: AtomicI64,
     boot_millis: AtomicU64,
 }
 
-impl Default for HandClock {
+impl Default for ManualClock {
     fn default() -> Self {
         Self::at(Timestamp::from_micros(SOME_TIME))
     }
 }
 
-impl HandClock {
+impl ManualClock {
     /// Creates a clock with this wall time.
     pub fn at(wall: Timestamp) -> Self {
         Self {
@@ -46,7 +46,7 @@ impl HandClock {
     }
 }
 
-impl Clock for HandClock {
+impl Clock for ManualClock {
     fn wall(&self) -> Timestamp {
         Timestamp::from_micros(self.wall.load(Ordering::SeqCst))
     }

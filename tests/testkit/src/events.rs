@@ -5,9 +5,9 @@ use tachi_engine::ports::Events;
 
 /// Records the events.
 #[derive(Debug, Default)]
-pub struct Ear(Mutex<Vec<Event>>);
+pub struct EventRecorder(Mutex<Vec<Event>>);
 
-impl Events for Ear {
+impl Events for EventRecorder {
     fn wanted(&self) -> bool {
         true
     }
@@ -17,7 +17,7 @@ impl Events for Ear {
     }
 }
 
-impl Ear {
+impl EventRecorder {
     /// Returns the events since the last call.
     pub fn heard(&self) -> Vec<Event> {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))

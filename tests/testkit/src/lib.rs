@@ -11,8 +11,8 @@ mod ports;
 pub mod rows;
 mod time_zone;
 
-pub use clock::{BOOTED, HandClock};
-pub use events::Ear;
+pub use clock::{BOOTED, ManualClock};
+pub use events::EventRecorder;
 pub use http::{FakeHttp, RecordedRequest, Reply};
 pub use ports::free_port;
 pub use time_zone::{TestTimeZone, utc};

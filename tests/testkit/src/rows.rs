@@ -74,14 +74,14 @@ pub fn claimed(kind: RecoveryKind, at: Timestamp) -> ClaimedRecovery {
         kind,
         life: Life::Open,
         notification: stopped(at),
-        asked_by: None,
+        requested_by: None,
         host: Some(host(at)),
         elapsed: Elapsed::ZERO,
         state: None,
         moves: Vec::new(),
         opened_at: at,
         first_reported_at: at,
-        pulse: OperatorState::CALM,
+        operator_state: OperatorState::DEFAULT,
         restarts: Vec::new(),
     }
 }

@@ -4,10 +4,10 @@ use std::fmt::Write as _;
 
 use tachi_operator::StepView;
 
-use super::pieces::{Piece, clock, escaped, many};
+use super::fragments::{Fragment, clock, escaped, many};
 
 /// Maximum length of a run that is shown as separate lines.
-const SHORT: usize = 3;
+const MAX_SEPARATE_LINES: usize = 3;
 
 /// Events in runs of the same task and kind.
 pub(super) struct Events<'a>(Vec<Vec<&'a StepView>>);
@@ -30,11 +30,11 @@ impl<'a> Events<'a> {
     }
 
     /// Renders the rows of the table.
-    pub(super) fn rows(&self) -> Piece {
+    pub(super) fn rows(&self) -> Fragment {
         let mut rows = String::new();
         for group in &self.0 {
             match group.as_slice() {
-                [first, .., last] if group.len() > SHORT => {
+                [first, .., last] if group.len() > MAX_SEPARATE_LINES => {
                     let number = many(group.len() as u64, "event");
                     let lines: Vec<String> = group
                         .iter()
@@ -57,7 +57,7 @@ impl<'a> Events<'a> {
                 }
             }
         }
-        Piece(rows)
+        Fragment(rows)
     }
 }
 

@@ -8,7 +8,7 @@ use tachi_domain::recovery::{Life, RecoveryKind};
 use tachi_domain::situation::{FindingCode, Protection};
 use tachi_operator::{HostView, MonitorView, RegisteredView, SituationView, UnderwayView};
 
-use super::pieces::{Piece, is_held, link, many, mark, nova, total, watched};
+use super::fragments::{Fragment, is_held, link, many, mark, nova, total, watched};
 
 /// The filters above the table: the tag of the rows, and the label.
 const CHIPS: [(&str, &str); 4] = [
@@ -47,13 +47,13 @@ struct Row<'a> {
     tags: Vec<&'static str>,
     /// The severity; higher is worse.
     rank: u8,
-    state: Piece,
+    state: Fragment,
     notes: String,
-    monitors: Piece,
+    monitors: Fragment,
     /// The state of the host's device for each fence level of the region; empty if the host has no such level.
-    levels: Vec<(u32, Piece)>,
+    levels: Vec<(u32, Fragment)>,
     why: String,
-    recovery: Piece,
+    recovery: Fragment,
 }
 
 impl<'a> Hosts<'a> {
@@ -99,7 +99,7 @@ impl<'a> Hosts<'a> {
 }
 
 /// Returns the severity and the state of a host.
-fn state(view: &HostView, known: &HostContext<'_>) -> (u8, Piece) {
+fn state(view: &HostView, known: &HostContext<'_>) -> (u8, Fragment) {
     let open = known.underway.filter(|row| row.life == Life::Open);
     let open = open.map(|row| (row.kind, is_held(&row.waits)));
     let registered = known.registered.and_then(|one| one.life) == Some(Life::Open);
@@ -188,7 +188,7 @@ impl<'a> Row<'a> {
                     mark("err", "fails")
                 }
             });
-            (*number, rows.unwrap_or_else(Piece::nothing))
+            (*number, rows.unwrap_or_else(Fragment::nothing))
         };
         Self {
             view,
@@ -200,7 +200,9 @@ impl<'a> Row<'a> {
             monitors: watched(&known.monitors, view.up),
             levels: levels.iter().map(level).collect(),
             why,
-            recovery: underway.map_or_else(Piece::nothing, |row| link("recovery", row.id, row.life.as_str())),
+            recovery: underway.map_or_else(Fragment::nothing, |row| {
+                link("recovery", row.id, row.life.as_str())
+            }),
         }
     }
 }

@@ -12,13 +12,14 @@ use tachi_operator::{
     WaitingInstanceView, WaitingRecoveryView, progress_of,
 };
 
-use super::acts::{approve_all, freeze, of_recovery, thaw};
-use super::pieces::{
-    Piece, ago, commands, day, escaped, is_held, link, many, mark, n_plus, nova, power, tiles, watched, ways,
+use super::buttons::{approve_all, freeze, of_recovery, thaw};
+use super::fragments::{
+    Fragment, ago, commands, day, escaped, is_held, link, many, mark, n_plus, nova, power, tiles, watched,
+    ways,
 };
 
 /// Maximum number of subjects listed for a finding.
-const NAMED: usize = 12;
+const MAX_SUBJECTS: usize = 12;
 
 /// The "Now" page.
 #[derive(Template)]
@@ -38,12 +39,12 @@ pub(super) struct NowPage<'a> {
 struct Item {
     grade: Severity,
     code: &'static str,
-    subject: Piece,
+    subject: Fragment,
     instances: u64,
     since: Option<Time>,
     why: String,
     /// The evidence, and the actions with their consequences.
-    rest: Piece,
+    rest: Fragment,
 }
 
 impl<'a> NowPage<'a> {
@@ -51,7 +52,7 @@ impl<'a> NowPage<'a> {
         let needs = &seen.needs_person;
         let mut attention: Vec<Item> = groups(&needs.recoveries)
             .into_iter()
-            .map(|group| held(seen, &group, may))
+            .map(|group| on_hold(seen, &group, may))
             .collect();
         attention.extend(needs.instances.iter().map(waiting));
         let items = ShownItems::of(seen);
@@ -70,7 +71,7 @@ impl<'a> NowPage<'a> {
             }
         }
         let is_there = |row: &&UnderwayView| {
-            let is_held = needs.recoveries.iter().any(|held| held.recovery == row.id);
+            let is_held = needs.recoveries.iter().any(|on_hold| on_hold.recovery == row.id);
             let is_found = row.life.awaits_return(row.waits.as_ref().map(|wait| wait.what))
                 && not_back.contains(row.host.as_str());
             !is_held && !is_found
@@ -92,7 +93,7 @@ impl<'a> NowPage<'a> {
 
 /// The subjects that other items of the page already cover.
 struct ShownItems<'a> {
-    held: BTreeSet<&'a str>,
+    on_hold: BTreeSet<&'a str>,
     open: BTreeSet<&'a str>,
     instances: BTreeSet<&'a str>,
 }
@@ -102,7 +103,7 @@ impl<'a> ShownItems<'a> {
         let needs = &seen.needs_person;
         let open = seen.recoveries.iter().filter(|row| row.life == Life::Open);
         Self {
-            held: needs.recoveries.iter().map(|one| one.host.as_str()).collect(),
+            on_hold: needs.recoveries.iter().map(|one| one.host.as_str()).collect(),
             open: open.map(|row| row.host.as_str()).collect(),
             instances: needs.instances.iter().map(|one| one.name.as_str()).collect(),
         }
@@ -110,7 +111,7 @@ impl<'a> ShownItems<'a> {
 
     fn covers(&self, finding: &FindingView) -> bool {
         let own = if finding.code == FindingCode::RecoveryHeld {
-            &self.held
+            &self.on_hold
         } else if finding.code == FindingCode::HostUnderRecovery {
             &self.open
         } else if [FindingCode::MoveNeedsPerson, FindingCode::MoveFailed].contains(&finding.code) {
@@ -138,7 +139,7 @@ fn groups(all: &[WaitingRecoveryView]) -> Vec<Vec<&WaitingRecoveryView>> {
 }
 
 /// Renders the recoveries with one cause as one item: a row for each host, with the evidence that it is off.
-fn held(seen: &SituationView, group: &[&WaitingRecoveryView], may: bool) -> Item {
+fn on_hold(seen: &SituationView, group: &[&WaitingRecoveryView], may: bool) -> Item {
     let since = group.iter().filter_map(|one| Some(one.waits.as_ref()?.since));
     let why = group.first().map_or_else(String::new, |one| seen.reason(one));
     let hosts: Vec<String> = group.iter().map(|one| link("host", &one.host, "").0).collect();
@@ -166,16 +167,16 @@ fn held(seen: &SituationView, group: &[&WaitingRecoveryView], may: bool) -> Item
     Item {
         grade: Severity::Err,
         code: "on hold",
-        subject: Piece(subject),
+        subject: Fragment(subject),
         instances: group.iter().filter_map(|one| one.evidence.instances).sum(),
         since: since.min_by_key(|at| at.0),
         why,
-        rest: Piece(rest),
+        rest: Fragment(rest),
     }
 }
 
 /// Renders the known facts about the hosts that need a decision.
-fn evidence(seen: &SituationView, group: &[&WaitingRecoveryView], why: &str, may: bool) -> Piece {
+fn evidence(seen: &SituationView, group: &[&WaitingRecoveryView], why: &str, may: bool) -> Fragment {
     let mut monitors: BTreeMap<&str, Vec<&MonitorView>> = BTreeMap::new();
     for one in &seen.monitors {
         monitors.entry(&one.host).or_default().push(one);
@@ -183,7 +184,7 @@ fn evidence(seen: &SituationView, group: &[&WaitingRecoveryView], why: &str, may
     let row = |one: &&WaitingRecoveryView| {
         let (host, known) = (one.host.as_str(), &one.evidence);
         let since = known.since.map_or_else(String::new, |at| {
-            format!(" <span class=\"whole\">for {}</span>", super::pieces::age(&at))
+            format!(" <span class=\"whole\">for {}</span>", super::fragments::age(&at))
         });
         let read: Vec<String> = known.levels.iter().map(|level| power(level).0).collect();
         let read = if read.is_empty() {
@@ -198,15 +199,15 @@ fn evidence(seen: &SituationView, group: &[&WaitingRecoveryView], why: &str, may
         } else {
             format!("<div class=\"soft\">{}</div>", escaped(&own))
         };
-        let acts = if may {
+        let buttons = if may {
             of_recovery(&one.recovery, host, Life::Open, &one.waits)
         } else {
-            Piece::nothing()
+            Fragment::nothing()
         };
         format!(
             "<tr><td data-head=\"host\">{}{own}</td><td data-head=\"instances\">{}</td><td data-head=\"Nova\">{}{since}</td>\
              <td data-head=\"power\">{read}</td><td data-head=\"monitors\">{}</td>\
-             <td data-head=\"recovery\"><a href=\"#/recovery/{}\">open</a></td><td data-head=\"\">{acts}</td></tr>",
+             <td data-head=\"recovery\"><a href=\"#/recovery/{}\">open</a></td><td data-head=\"\">{buttons}</td></tr>",
             link("host", host, ""),
             known
                 .instances
@@ -217,7 +218,7 @@ fn evidence(seen: &SituationView, group: &[&WaitingRecoveryView], why: &str, may
         )
     };
     let rows: Vec<String> = group.iter().map(row).collect();
-    Piece(format!(
+    Fragment(format!(
         "<div class=\"wide\"><table class=\"fold\"><thead><tr><th>host</th><th>instances</th><th>Nova</th><th>power, as read last</th>\
          <th>monitors</th><th>recovery</th><th></th></tr></thead><tbody>{}</tbody></table></div>",
         rows.concat()
@@ -229,7 +230,7 @@ fn waiting(one: &WaitingInstanceView) -> Item {
     Item {
         grade: Severity::Err,
         code: "needs an operator",
-        subject: Piece(format!(
+        subject: Fragment(format!(
             "instance {} <span class=\"soft\">of {}</span>",
             link("instance", &one.instance, &one.name),
             link("host", &one.host, "")
@@ -246,7 +247,7 @@ fn waiting(one: &WaitingInstanceView) -> Item {
 
 /// Renders a finding with its subjects.
 fn found(finding: &FindingView, hosts: &BTreeSet<&str>, freezes: &[FreezeView], may: bool) -> Item {
-    let subjects = finding.subjects.iter().take(NAMED).map(|name| {
+    let subjects = finding.subjects.iter().take(MAX_SUBJECTS).map(|name| {
         if hosts.contains(name.as_str()) {
             link("host", name, "").0
         } else {
@@ -254,8 +255,8 @@ fn found(finding: &FindingView, hosts: &BTreeSet<&str>, freezes: &[FreezeView], 
         }
     });
     let mut subject = subjects.collect::<Vec<_>>().join(", ");
-    if finding.subjects.len() > NAMED {
-        let _ = write!(subject, " and {} more", finding.subjects.len() - NAMED);
+    if finding.subjects.len() > MAX_SUBJECTS {
+        let _ = write!(subject, " and {} more", finding.subjects.len() - MAX_SUBJECTS);
     }
     let mut rest = commands(finding.typed().as_ref()).0;
     if may {
@@ -264,15 +265,15 @@ fn found(finding: &FindingView, hosts: &BTreeSet<&str>, freezes: &[FreezeView], 
     Item {
         grade: finding.grade,
         code: finding.code.as_str(),
-        subject: Piece(subject),
+        subject: Fragment(subject),
         instances: finding.instances,
         since: finding.since,
         why: finding.text.clone(),
-        rest: Piece(rest),
+        rest: Fragment(rest),
     }
 }
 
-fn under_way(one: &UnderwayView) -> Piece {
+fn under_way(one: &UnderwayView) -> Fragment {
     if is_held(&one.waits) {
         mark("err", "on hold")
     } else if one.life == Life::Watching {
@@ -294,12 +295,12 @@ fn progress(one: &UnderwayView) -> String {
     })
 }
 
-fn protected(one: &SegmentView) -> Piece {
+fn protected(one: &SegmentView) -> Fragment {
     one.instances.map_or_else(
         || mark("unknown", ""),
         |counts| {
             let (good, all) = (counts.protected, counts.included());
-            Piece(format!("<span class=\"good\">{good} of {all}</span>"))
+            Fragment(format!("<span class=\"good\">{good} of {all}</span>"))
         },
     )
 }

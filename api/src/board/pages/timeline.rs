@@ -7,18 +7,18 @@ use tachi_domain::entity::vmove::VmoveStatus;
 use tachi_domain::recovery::Life;
 use tachi_operator::{InstanceView, RecoveryHistoryView};
 
-use super::pieces::span;
+use super::fragments::span;
 
 /// Maximum number of instances in the timeline. More would be unreadable, and the table below the timeline lists all.
-const BARS: usize = 150;
+const MAX_BARS: usize = 150;
 /// Height of a line, in pixels.
-const ROW: i64 = 32;
+const ROW_HEIGHT_PX: i64 = 32;
 /// Space left of the first time, and space on both sides together, in pixels.
-const LEFT: i64 = 10;
-const MARGINS: i64 = 50;
+const LEFT_MARGIN_PX: i64 = 10;
+const SIDE_MARGINS_PX: i64 = 50;
 /// Approximate width of a letter, and of a time on the axis, in pixels.
-const LETTER: i64 = 7;
-const TICK: i64 = 130;
+const LETTER_WIDTH_PX: i64 = 7;
+const TICK_WIDTH_PX: i64 = 130;
 
 /// A line, in milliseconds of Unix time; `to` is `None` while the work is in progress.
 struct Lane {
@@ -56,21 +56,21 @@ pub(super) struct Timeline {
 
 impl Timeline {
     /// Lays out the timeline of a recovery, `width` pixels wide.
-    pub(super) fn of(story: &RecoveryHistoryView, width: u16) -> Option<Self> {
-        let lanes = lanes(story);
+    pub(super) fn of(history: &RecoveryHistoryView, width: u16) -> Option<Self> {
+        let lanes = lanes(history);
         let millis = |micros: i64| micros / 1_000;
-        let opened = millis(story.summary.opened_at.0.micros());
+        let opened = millis(history.summary.opened_at.0.micros());
         let begin = lanes.iter().map(|lane| lane.from).min()?.min(opened);
-        let now = match story.summary.life {
+        let now = match history.summary.life {
             Life::Open => {
-                begin.saturating_add(i64::try_from(story.elapsed_seconds).ok()?.saturating_mul(1_000))
+                begin.saturating_add(i64::try_from(history.elapsed_seconds).ok()?.saturating_mul(1_000))
             }
             Life::Watching | Life::Closed => begin,
         };
         let ends = lanes.iter().map(|lane| lane.to.unwrap_or(lane.from)).max()?;
         let end = ends.max(now).max(begin + 1_000);
         let width = i64::from(width.clamp(300, 1_150));
-        let x = |at: i64| LEFT + (at - begin) * (width - MARGINS) / (end - begin);
+        let x = |at: i64| LEFT_MARGIN_PX + (at - begin) * (width - SIDE_MARGINS_PX) / (end - begin);
         let label = |at: i64| {
             let after = at - begin;
             if end - begin < 20_000 {
@@ -79,7 +79,7 @@ impl Timeline {
                 span(u64::try_from(after / 1_000).unwrap_or_default())
             }
         };
-        let parts = (width / TICK).clamp(2, 8);
+        let parts = (width / TICK_WIDTH_PX).clamp(2, 8);
         let ticks = (0..=parts).map(|part| begin + (end - begin) * part / parts);
         let bars = (0..).zip(&lanes).map(|(place, lane): (i64, &Lane)| {
             let (from, to) = (x(lane.from), x(lane.to.unwrap_or(end)));
@@ -87,9 +87,11 @@ impl Timeline {
             let at_right = from > width / 2;
             let room = if at_right { from + long } else { width - from };
             Bar {
-                label: cut(
+                label: truncate(
                     &lane.label,
-                    usize::try_from(room / LETTER).unwrap_or_default().max(12),
+                    usize::try_from(room / LETTER_WIDTH_PX)
+                        .unwrap_or_default()
+                        .max(12),
                 ),
                 title: match lane.to {
                     Some(to) => format!("{}: from {} to {}", lane.label, label(lane.from), label(to)),
@@ -97,7 +99,7 @@ impl Timeline {
                 },
                 kind: lane.kind,
                 x: from,
-                y: 24 + place * ROW,
+                y: 24 + place * ROW_HEIGHT_PX,
                 width: long,
                 at: if at_right { from + long } else { from },
                 at_right,
@@ -105,7 +107,7 @@ impl Timeline {
         });
         Some(Self {
             width,
-            height: i64::try_from(lanes.len()).ok()? * ROW + 34,
+            height: i64::try_from(lanes.len()).ok()? * ROW_HEIGHT_PX + 34,
             lasts: span(u64::try_from((end - begin) / 1_000).unwrap_or_default()),
             ticks: ticks.map(|at| (x(at), label(at))).collect(),
             bars: bars.collect(),
@@ -113,10 +115,10 @@ impl Timeline {
     }
 }
 
-fn lanes(story: &RecoveryHistoryView) -> Vec<Lane> {
+fn lanes(history: &RecoveryHistoryView) -> Vec<Lane> {
     let millis = |at: &tachi_operator::Time| at.0.micros() / 1_000;
     let mut tasks: BTreeMap<&str, (i64, i64)> = BTreeMap::new();
-    for step in &story.steps {
+    for step in &history.steps {
         let at = millis(&step.at);
         let (from, to) = tasks.entry(&step.task).or_insert((at, at));
         (*from, *to) = ((*from).min(at), (*to).max(at));
@@ -127,14 +129,14 @@ fn lanes(story: &RecoveryHistoryView) -> Vec<Lane> {
         from,
         to: Some(to),
     });
-    let proofs = story.proofs.iter().map(|one| Lane {
+    let proofs = history.proofs.iter().map(|one| Lane {
         label: format!("◆ proof {}: {}", one.number, one.from),
         kind: "proof",
         from: millis(&one.at),
         to: Some(millis(&one.at)),
     });
-    let moves = story.instances.iter().filter_map(|one| {
-        let (sign, kind) = fared(one);
+    let moves = history.instances.iter().filter_map(|one| {
+        let (sign, kind) = outcome(one);
         let to = one.to.as_ref().map_or(String::new(), |to| format!(" → {to}"));
         Some(Lane {
             label: format!("{sign} {}{to}", one.name),
@@ -143,12 +145,12 @@ fn lanes(story: &RecoveryHistoryView) -> Vec<Lane> {
             to: one.over_at.as_ref().map(millis),
         })
     });
-    let mut all: Vec<Lane> = tasks.chain(proofs).chain(moves.take(BARS)).collect();
+    let mut all: Vec<Lane> = tasks.chain(proofs).chain(moves.take(MAX_BARS)).collect();
     all.sort_by_key(|lane| lane.from);
     all
 }
 
-const fn fared(one: &InstanceView) -> (&'static str, &'static str) {
+const fn outcome(one: &InstanceView) -> (&'static str, &'static str) {
     match one.status {
         Some(VmoveStatus::Succeeded) => ("●", "ok"),
         Some(VmoveStatus::Failed) => ("✗", "err"),
@@ -157,7 +159,7 @@ const fn fared(one: &InstanceView) -> (&'static str, &'static str) {
 }
 
 /// Shortens a text to at most `most` characters.
-fn cut(text: &str, most: usize) -> String {
+fn truncate(text: &str, most: usize) -> String {
     if text.chars().count() <= most {
         return text.to_owned();
     }

@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 
 use super::operator::NO_HOST;
-use super::{Filter, FilterKind, Operation, PLAIN, Success, exact};
-use crate::handlers::controller::BY;
+use super::{DEFAULT_OPERATION, Filter, FilterKind, Operation, Success, exact};
+use crate::handlers::controller::GROUPING_METHODS;
 
 const AUDIT: &[Filter] = &[
     exact("host", "Only entries about this host"),
@@ -27,7 +27,7 @@ const AUDIT: &[Filter] = &[
 const FROM_NOVA: &[Filter] = &[
     Filter {
         name: "by",
-        kind: FilterKind::Word(BY),
+        kind: FilterKind::OneOf(GROUPING_METHODS),
         about: "The grouping of hosts into segments; `zone` by default",
     },
     exact(
@@ -36,12 +36,12 @@ const FROM_NOVA: &[Filter] = &[
     ),
 ];
 
-const NOVA_AWAY: &str = "Nova, Keystone or the database does not answer.";
+const NOVA_UNAVAILABLE: &str = "Nova, Keystone or the database does not answer.";
 
 pub(super) fn controller() -> Vec<Operation> {
     let plain = || Operation {
         tag: "operator",
-        ..PLAIN
+        ..DEFAULT_OPERATION
     };
     vec![
         Operation {
@@ -51,7 +51,7 @@ pub(super) fn controller() -> Vec<Operation> {
             about: "The output of `tachi audit show`, in pages. Each controller has its own log: `machine` is the one \
                 that answered, and behind a load balancer the next page may come from another. Only `tachi audit \
                 verify` on that machine detects changed entries.",
-            asked: AUDIT,
+            query: AUDIT,
             success: Success::One(200, "audit", "AuditPage", &[]),
             ..plain()
         },
@@ -65,7 +65,7 @@ pub(super) fn controller() -> Vec<Operation> {
             refusals: &[
                 (404, NO_HOST),
                 (409, "Several hosts have this name; the message lists their ids."),
-                (503, NOVA_AWAY),
+                (503, NOVA_UNAVAILABLE),
             ],
             ..plain()
         },
@@ -74,14 +74,14 @@ pub(super) fn controller() -> Vec<Operation> {
             id: Cow::Borrowed("showFromNova"),
             summary: "Preview the segments and hosts that an import from Nova would create",
             about: "The preview of `tachi setup import`. The API queries Nova as its own user. It creates nothing.",
-            asked: FROM_NOVA,
+            query: FROM_NOVA,
             success: Success::One(200, "from_nova", "FromNova", &[]),
             refusals: &[
                 (
                     409,
                     "Nova has no compute service, or no configuration assigns hosts to racks. The message has the reason.",
                 ),
-                (503, NOVA_AWAY),
+                (503, NOVA_UNAVAILABLE),
             ],
             ..plain()
         },

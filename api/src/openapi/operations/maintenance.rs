@@ -5,19 +5,19 @@ use std::borrow::Cow;
 use http::Method;
 
 use super::operator::MONITORS;
-use super::{Operation, PLAIN, Sent, Success};
+use super::{DEFAULT_OPERATION, Operation, RequestBody, Success};
 use crate::openapi::schemas;
-use crate::types::maintenance::{NewLift, NewRetry};
+use crate::types::maintenance::{NewRetry, NewUnmute};
 
 const DENIED: &str = "The database or the audit log cannot be written. If API and engine have separate database \
     users, use the command on a controller.";
 
-const UNWRITTEN: &str = "The database or the audit log cannot be written.";
+const WRITE_FAILED: &str = "The database or the audit log cannot be written.";
 
 pub(super) fn upkeep() -> Vec<Operation> {
     let plain = || Operation {
         tag: "operator",
-        ..PLAIN
+        ..DEFAULT_OPERATION
     };
     vec![
         Operation {
@@ -35,8 +35,8 @@ pub(super) fn upkeep() -> Vec<Operation> {
             summary: "Unmute a reporter",
             about: "The same as `tachi monitor unmute`. The action is in the audit log with the Keystone user before \
                 it is stored.",
-            body: Some(Sent {
-                schema: schemas::body::<NewLift>,
+            body: Some(RequestBody {
+                schema: schemas::body::<NewUnmute>,
                 examples: schemas::lift_examples,
             }),
             success: Success::One(200, "lift", "LiftedReporter", &[]),
@@ -61,7 +61,7 @@ pub(super) fn upkeep() -> Vec<Operation> {
                     404,
                     "No such monitor is listed: it was removed already, or has never sent a heartbeat.",
                 ),
-                (503, UNWRITTEN),
+                (503, WRITE_FAILED),
             ],
             ..plain()
         },
@@ -73,7 +73,7 @@ pub(super) fn upkeep() -> Vec<Operation> {
             about: "The same as `tachi recovery retry`: a new recovery, which checks everything again. The operator \
                 is in the audit log and in the event log of the failed recovery before the new one starts. The same \
                 request by the same user within a minute starts one recovery (`already`).",
-            body: Some(Sent {
+            body: Some(RequestBody {
                 schema: schemas::body::<NewRetry>,
                 examples: schemas::retry_examples,
             }),

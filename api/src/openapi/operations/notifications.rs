@@ -6,7 +6,7 @@ use http::Method;
 use tachi_domain::entity::notification::NewNotification;
 use tachi_domain::entity::{Notification, Vmove};
 
-use super::{Filter, FilterKind, Link, List, Operation, PLAIN, Sent, Success, exact};
+use super::{DEFAULT_OPERATION, Filter, FilterKind, Link, List, Operation, RequestBody, Success, exact};
 use crate::openapi::schemas;
 
 const NO_NOTIFICATION: (u16, &str) = (404, "No notification has this id.");
@@ -39,7 +39,7 @@ pub(super) fn notifications() -> Vec<Operation> {
     let plain = || Operation {
         tag: "notifications",
         path: "/v1/notifications/{notification}",
-        ..PLAIN
+        ..DEFAULT_OPERATION
     };
     let links: &[Link] = &[
         ("show", "showNotification", NEW_NOTIFICATION),
@@ -62,7 +62,7 @@ pub(super) fn notifications() -> Vec<Operation> {
             about: "An accepted notification is never lost. 400 if no segment has a host with this name: monitors do \
                 not retry such a report. Users that the policy rule `tachi:evidence:create` admits may send the \
                 header `X-Tachi-Fence-Evidence` with fence evidence in base64.",
-            body: Some(Sent {
+            body: Some(RequestBody {
                 schema: schemas::body::<NewNotification>,
                 examples: schemas::notification_examples,
             }),

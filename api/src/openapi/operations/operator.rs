@@ -5,17 +5,17 @@ use std::borrow::Cow;
 use http::Method;
 use tachi_operator::STATES;
 
-use super::{Filter, FilterKind, Link, Operation, PLAIN, Sent, Success, boolean, exact};
-use crate::handlers::operator::REPORTS;
+use super::{DEFAULT_OPERATION, Filter, FilterKind, Link, Operation, RequestBody, Success, boolean, exact};
+use crate::handlers::operator::REPORT_FORMATS;
 use crate::openapi::schemas;
-use crate::types::action::NewWord;
+use crate::types::action::NewAction;
 use crate::types::failure::NewFailure;
 use crate::types::freeze::NewFreeze;
 
 const RECOVERIES: &[Filter] = &[
     Filter {
         name: "state",
-        kind: FilterKind::Word(STATES),
+        kind: FilterKind::OneOf(STATES),
         about: "Only recoveries that are on hold, in this part of their life, or whose notification has this status. \
             A state that only closed recoveries have includes the closed ones",
     },
@@ -71,7 +71,7 @@ const INSTANCES: &[Filter] = &[boolean("needs_person", "Only instances that need
 pub(super) fn operator() -> Vec<Operation> {
     let plain = || Operation {
         tag: "operator",
-        ..PLAIN
+        ..DEFAULT_OPERATION
     };
     vec![
         Operation {
@@ -97,7 +97,7 @@ pub(super) fn operator() -> Vec<Operation> {
             summary: "Forecast the capacity for the instances of failed hosts",
             about: "The output of `tachi forecast --format json`. A conservative estimate from the data that an \
                 engine has read from Nova and Placement. Data older than 60 s is not used.",
-            asked: FORECAST,
+            query: FORECAST,
             success: Success::One(200, "forecast", "Forecast", &[]),
             refusals: &[
                 (400, "The hosts are in several segments."),
@@ -127,7 +127,7 @@ pub(super) fn operator() -> Vec<Operation> {
             id: Cow::Borrowed("listRecoveredInstances"),
             summary: "List the instances that are being recovered or need an operator",
             about: "The output of `tachi instance list --recovering --format json`.",
-            asked: INSTANCES,
+            query: INSTANCES,
             success: Success::Many("instances", "RecoveryInstance"),
             ..plain()
         },
@@ -145,13 +145,13 @@ pub(super) fn operator() -> Vec<Operation> {
             id: Cow::Borrowed("listRecoveries"),
             summary: "List recoveries, newest first",
             about: "The output of `tachi recovery list --format json`. Closed recoveries are omitted unless `all` is true.",
-            asked: RECOVERIES,
+            query: RECOVERIES,
             success: Success::Many("recoveries", "Recovery"),
             ..plain()
         },
         schedule(),
         events(),
-        words(),
+        submit_action(),
         freezes(),
         freeze(),
         thaw(),
@@ -176,7 +176,7 @@ const NO_INSTANCE: &str = "No instance has this id or name, or no engine has lis
 fn report() -> Operation {
     const FORMAT: &[Filter] = &[Filter {
         name: "format",
-        kind: FilterKind::Word(REPORTS),
+        kind: FilterKind::OneOf(REPORT_FORMATS),
         about: "Markdown, or a self-contained HTML page; `md` by default",
     }];
     Operation {
@@ -186,11 +186,11 @@ fn report() -> Operation {
         about: "The output of `tachi recovery report`. It contains only data of `GET \
             /operator/v1/recoveries/{recovery}`, so the same data gives the same text. Browsers download it \
             (`Content-Disposition`).",
-        asked: FORMAT,
+        query: FORMAT,
         success: Success::Text(&["text/markdown", "text/html"]),
         refusals: &[(404, NO_RECOVERY)],
         tag: "operator",
-        ..PLAIN
+        ..DEFAULT_OPERATION
     }
 }
 
@@ -203,7 +203,7 @@ fn schedule() -> Operation {
             configuration of the API server, in its time zone.",
         success: Success::Many("schedule", "ScheduledJob"),
         tag: "operator",
-        ..PLAIN
+        ..DEFAULT_OPERATION
     }
 }
 
@@ -214,14 +214,14 @@ fn past() -> Operation {
         summary: "Show the history of a host in a past time span",
         about: "The output of `tachi show HOST --at TIME --format json`: accepted and refused reports, recoveries and \
             freezes of that time span, as far as the database keeps them. `unknown` lists the data that it does not keep.",
-        asked: PAST,
+        query: PAST,
         success: Success::One(200, "past", "Past", &[]),
         refusals: &[
             (400, "`to` is before `from`, or more than a day after it."),
             (404, "There is no stored data about a host with this name or id."),
         ],
         tag: "operator",
-        ..PLAIN
+        ..DEFAULT_OPERATION
     }
 }
 
@@ -241,7 +241,7 @@ fn events() -> Operation {
             "The limit of streams is reached (100 per replica), or Keystone cannot be reached; try again later.",
         )],
         tag: "operator",
-        ..PLAIN
+        ..DEFAULT_OPERATION
     }
 }
 
@@ -253,12 +253,12 @@ fn freezes() -> Operation {
         about: "The output of `tachi freeze list --format json`.",
         success: Success::Many("freezes", "Freeze"),
         tag: "operator",
-        ..PLAIN
+        ..DEFAULT_OPERATION
     }
 }
 
 fn freeze() -> Operation {
-    const MADE: &[Link] = &[(
+    const RESULT_LINKS: &[Link] = &[(
         "thaw",
         "thaw",
         &[("freeze", "$response.body#/freeze/freeze/number")],
@@ -273,11 +273,11 @@ fn freeze() -> Operation {
             is stored. The answer waits until all engines that could start work have applied the freeze, for 10 s at \
             most; `heard` is true if all have. A client that repeats the request continues to wait. The same request \
             by the same user within a minute is stored once (`already`).",
-        body: Some(Sent {
+        body: Some(RequestBody {
             schema: schemas::body::<NewFreeze>,
             examples: schemas::freeze_examples,
         }),
-        success: Success::One(201, "freeze", "Frozen", MADE),
+        success: Success::One(201, "freeze", "Frozen", RESULT_LINKS),
         refusals: &[
             (403, MONITORS),
             (404, "No segment, host or instance has this id or name."),
@@ -293,7 +293,7 @@ fn freeze() -> Operation {
             ),
         ],
         tag: "operator",
-        ..PLAIN
+        ..DEFAULT_OPERATION
     }
 }
 
@@ -316,7 +316,7 @@ fn thaw() -> Operation {
             ),
         ],
         tag: "operator",
-        ..PLAIN
+        ..DEFAULT_OPERATION
     }
 }
 
@@ -335,7 +335,7 @@ fn preview() -> Operation {
             (409, "Several hosts have this name; the message lists their ids."),
         ],
         tag: "operator",
-        ..PLAIN
+        ..DEFAULT_OPERATION
     }
 }
 
@@ -349,7 +349,7 @@ fn failure() -> Operation {
             reason. The report is no fencing proof: the engine fences the host first. The action is in the audit log \
             before it is stored. If the same user has sent the same report and its recovery is in progress, it is not \
             stored again (`already`).",
-        body: Some(Sent {
+        body: Some(RequestBody {
             schema: schemas::body::<NewFailure>,
             examples: schemas::failure_examples,
         }),
@@ -364,14 +364,14 @@ fn failure() -> Operation {
             ),
         ],
         tag: "operator",
-        ..PLAIN
+        ..DEFAULT_OPERATION
     }
 }
 
 pub(super) const MONITORS: &str =
     "The policy does not allow it, or the caller is a monitor that is bound to a host.";
 
-fn words() -> Operation {
+fn submit_action() -> Operation {
     Operation {
         method: Method::POST,
         path: "/operator/v1/words",
@@ -382,9 +382,9 @@ fn words() -> Operation {
             `on` is the host. The action is in the audit log with the Keystone user before it is stored. An engine \
             applies it within 2 s, and the recovery shows the result. An action that repeats the last one on the \
             recovery is not stored again (`already`).",
-        body: Some(Sent {
-            schema: schemas::body::<NewWord>,
-            examples: schemas::word_examples,
+        body: Some(RequestBody {
+            schema: schemas::body::<NewAction>,
+            examples: schemas::action_examples,
         }),
         success: Success::One(202, "word", "Word", &[]),
         refusals: &[
@@ -400,6 +400,6 @@ fn words() -> Operation {
             ),
         ],
         tag: "operator",
-        ..PLAIN
+        ..DEFAULT_OPERATION
     }
 }

@@ -4,9 +4,9 @@ use std::borrow::Cow;
 
 use http::Method;
 
-use super::{Operation, PLAIN, Sent, Success};
+use super::{DEFAULT_OPERATION, Operation, RequestBody, Success};
 use crate::openapi::schemas;
-use crate::types::heartbeat::NewSignature;
+use crate::types::heartbeat::NewHeartbeat;
 
 pub(super) fn others() -> Vec<Operation> {
     let versions = |path, id: &'static str| Operation {
@@ -15,7 +15,7 @@ pub(super) fn others() -> Vec<Operation> {
         tag: "versions",
         summary: "Show version 1 of the API",
         success: Success::One(200, "version", "Version", &[]),
-        ..PLAIN
+        ..DEFAULT_OPERATION
     };
     vec![
         Operation {
@@ -26,7 +26,7 @@ pub(super) fn others() -> Vec<Operation> {
             about: "`{hostname}` is the host's name in Nova. The answer is the same at every microversion. An unknown \
                 host may start. Masakari does not have this call.",
             success: Success::One(200, "boot_guard", "BootGuard", &[]),
-            ..PLAIN
+            ..DEFAULT_OPERATION
         },
         signature(),
         Operation {
@@ -35,7 +35,7 @@ pub(super) fn others() -> Vec<Operation> {
             tag: "extensions",
             summary: "List the extensions of this API",
             success: Success::Many("extensions", "Extension"),
-            ..PLAIN
+            ..DEFAULT_OPERATION
         },
         Operation {
             path: "/v1/extensions/{alias}",
@@ -44,7 +44,7 @@ pub(super) fn others() -> Vec<Operation> {
             summary: "Show an extension",
             success: Success::One(200, "extension", "Extension", &[]),
             refusals: &[(404, "There is no such extension, or the caller may not see it.")],
-            ..PLAIN
+            ..DEFAULT_OPERATION
         },
         versions("/v1", "showVersion"),
         versions("/v1/", "showVersionWithSlash"),
@@ -58,7 +58,7 @@ pub(super) fn others() -> Vec<Operation> {
             tag: "versions",
             summary: "List versions of the API",
             success: Success::Open(200, "Versions"),
-            ..PLAIN
+            ..DEFAULT_OPERATION
         },
         Operation {
             path: "/healthcheck",
@@ -75,7 +75,7 @@ pub(super) fn others() -> Vec<Operation> {
                      has disabled it.",
                 ),
             ],
-            ..PLAIN
+            ..DEFAULT_OPERATION
         },
         Operation {
             path: "/openapi.json",
@@ -83,7 +83,7 @@ pub(super) fn others() -> Vec<Operation> {
             tag: "service",
             summary: "This document",
             success: Success::Open(200, "Document"),
-            ..PLAIN
+            ..DEFAULT_OPERATION
         },
     ]
 }
@@ -99,8 +99,8 @@ fn signature() -> Operation {
             `introspective`. Monitors send a heartbeat every 10 s; a monitor without one for 45 s counts as silent. A \
             heartbeat is stored within 2 s. The answer's header `X-Tachi-Down-In-Nova` lists the hosts with lost \
             planes that Nova shows down; the monitor reports them as stopped. Masakari does not have this call.",
-        body: Some(Sent {
-            schema: schemas::body::<NewSignature>,
+        body: Some(RequestBody {
+            schema: schemas::body::<NewHeartbeat>,
             examples: schemas::signature_examples,
         }),
         success: Success::Nothing,
@@ -114,6 +114,6 @@ fn signature() -> Operation {
                 "The host is in no segment, or the kind of monitor is unknown.",
             ),
         ],
-        ..PLAIN
+        ..DEFAULT_OPERATION
     }
 }

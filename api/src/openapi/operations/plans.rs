@@ -5,25 +5,25 @@ use std::borrow::Cow;
 use http::Method;
 
 use super::operator::{MONITORS, NO_HOST};
-use super::{Operation, PLAIN, Sent, Success};
+use super::{DEFAULT_OPERATION, Operation, RequestBody, Success};
 use crate::openapi::schemas;
 use crate::types::plan::{NewDrain, NewGiveback};
 
 const DRAIN: &str = "/operator/v1/hosts/{hostname}/drain";
 const GIVEBACK: &str = "/operator/v1/hosts/{hostname}/giveback";
-const SEVERAL: &str = "Several hosts have this name; the message lists their ids.";
+const AMBIGUOUS_NAME: &str = "Several hosts have this name; the message lists their ids.";
 const DENIED: &str = "The database or the audit log cannot be written. If API and engine have separate database \
     users, use the command on a controller.";
-const AGAINST: &str = "The host is being recovered, frozen, down, or has an open plan; or no engine has read Nova \
+const BLOCKED: &str = "The host is being recovered, frozen, down, or has an open plan; or no engine has read Nova \
     recently. The message has the reason.";
 
-const LOOKED: &[(u16, &str)] = &[(404, NO_HOST), (409, SEVERAL)];
-const WRITTEN: &[(u16, &str)] = &[(403, MONITORS), (404, NO_HOST), (409, AGAINST), (503, DENIED)];
+const PREVIEW_REFUSALS: &[(u16, &str)] = &[(404, NO_HOST), (409, AMBIGUOUS_NAME)];
+const START_REFUSALS: &[(u16, &str)] = &[(403, MONITORS), (404, NO_HOST), (409, BLOCKED), (503, DENIED)];
 
 pub(super) fn plans() -> Vec<Operation> {
     let plain = || Operation {
         tag: "operator",
-        ..PLAIN
+        ..DEFAULT_OPERATION
     };
     vec![
         Operation {
@@ -33,7 +33,7 @@ pub(super) fn plans() -> Vec<Operation> {
             about: "The preview that `tachi host drain` shows before its confirmation, from the data that an engine \
                 has read from Nova. It changes nothing.",
             success: Success::One(200, "drain", "FailureOutlook", &[]),
-            refusals: LOOKED,
+            refusals: PREVIEW_REFUSALS,
             ..plain()
         },
         Operation {
@@ -45,12 +45,12 @@ pub(super) fn plans() -> Vec<Operation> {
                 /operator/v1/recoveries/{recovery}` shows its progress, and the action `abort` ends it. The action is \
                 in the audit log with the Keystone user before it is stored. The same request by the same user within \
                 a minute is stored once (`already`).",
-            body: Some(Sent {
+            body: Some(RequestBody {
                 schema: schemas::body::<NewDrain>,
                 examples: schemas::drain_examples,
             }),
             success: Success::One(202, "plan", "Plan", &[]),
-            refusals: WRITTEN,
+            refusals: START_REFUSALS,
             ..plain()
         },
         Operation {
@@ -61,7 +61,7 @@ pub(super) fn plans() -> Vec<Operation> {
                 the instances that recoveries and drains moved away from the host, with the reason for each that \
                 stays. It changes nothing.",
             success: Success::One(200, "giveback", "GivebackOutlook", &[]),
-            refusals: LOOKED,
+            refusals: PREVIEW_REFUSALS,
             ..plain()
         },
         Operation {
@@ -72,12 +72,12 @@ pub(super) fn plans() -> Vec<Operation> {
             about: "The same as `tachi host giveback`: a recovery of kind `giveback` with the instances that `GET` on \
                 this path lists as movable, 500 at most. An engine checks each instance again. As for a drain, the \
                 action is in the audit log first, and stored once within a minute (`already`).",
-            body: Some(Sent {
+            body: Some(RequestBody {
                 schema: schemas::body::<NewGiveback>,
                 examples: schemas::giveback_examples,
             }),
             success: Success::One(202, "plan", "Plan", &[]),
-            refusals: WRITTEN,
+            refusals: START_REFUSALS,
             ..plain()
         },
     ]

@@ -8,7 +8,7 @@ use tachi_domain::entity::host::HostChange;
 use tachi_domain::entity::segment::{NewSegment, SegmentChange};
 use tachi_domain::entity::{Host, Segment};
 
-use super::{Link, List, Operation, PLAIN, Sent, Success, boolean, exact};
+use super::{DEFAULT_OPERATION, Link, List, Operation, RequestBody, Success, boolean, exact};
 use crate::openapi::schemas;
 use crate::types::host::HostBody;
 
@@ -50,7 +50,7 @@ pub(super) fn segments() -> Vec<Operation> {
     let plain = || Operation {
         tag: "segments",
         path: "/v1/segments/{segment}",
-        ..PLAIN
+        ..DEFAULT_OPERATION
     };
     let links: &[Link] = &[
         ("show", "showSegment", NEW_SEGMENT),
@@ -73,7 +73,7 @@ pub(super) fn segments() -> Vec<Operation> {
             path: "/v1/segments",
             id: Cow::Borrowed("createSegment"),
             summary: "Create a segment",
-            body: Some(Sent {
+            body: Some(RequestBody {
                 schema: schemas::body::<NewSegment>,
                 examples: || {
                     json!({"segment": {"summary": "The scheduler of Nova chooses the target host", "value": {"segment": {
@@ -98,7 +98,7 @@ pub(super) fn segments() -> Vec<Operation> {
             id: Cow::Borrowed("updateSegment"),
             summary: "Change a segment",
             about: "Fields that are not sent stay as they are.",
-            body: Some(Sent {
+            body: Some(RequestBody {
                 schema: schemas::body::<SegmentChange>,
                 examples: || json!({"disable": {"value": {"segment": {"enabled": false}}}}),
             }),
@@ -126,7 +126,7 @@ pub(super) fn hosts() -> Vec<Operation> {
     let plain = || Operation {
         tag: "hosts",
         path: "/v1/segments/{segment}/hosts/{host}",
-        ..PLAIN
+        ..DEFAULT_OPERATION
     };
     let links: &[Link] = &[
         ("show", "showHost", NEW_HOST),
@@ -149,7 +149,7 @@ pub(super) fn hosts() -> Vec<Operation> {
             id: Cow::Borrowed("createHost"),
             summary: "Add a host to a segment",
             about: "The name must be that of a compute service in Nova; 400 if it is not. A host is in one segment only.",
-            body: Some(Sent {
+            body: Some(RequestBody {
                 schema: schemas::body::<HostBody>,
                 examples: || {
                     json!({"host": {"value": {"host": {
@@ -177,7 +177,7 @@ pub(super) fn hosts() -> Vec<Operation> {
             summary: "Change a host",
             about: "Fields that are not sent stay as they are. After a repair, set `on_maintenance` to false; Tachi \
                 never does that.",
-            body: Some(Sent {
+            body: Some(RequestBody {
                 schema: schemas::body::<HostChange>,
                 examples: || json!({"back": {"value": {"host": {"on_maintenance": false}}}}),
             }),

@@ -4,7 +4,7 @@ use chrono::{DateTime, Local, NaiveDateTime, NaiveTime, TimeZone, Utc};
 use serde_json::json;
 use tachi_domain::Timestamp;
 use tachi_domain::count;
-use tachi_operator::past::{LONGEST, around};
+use tachi_operator::past::{MAX_SPAN, around};
 use tachi_operator::{
     JobSchedule, PastFreezeView, PastRecoveryView, PastRefusalView, PastReportView, PastView, StepView,
     moment,
@@ -24,7 +24,7 @@ pub(super) async fn run(source: &dyn Source, args: &ShowArgs, at: &str) -> Resul
         time(at, now, &Local)
     };
     let at = at.map_err(Failure::usage)?;
-    if args.within > LONGEST / 2 {
+    if args.within > MAX_SPAN / 2 {
         return Err(Failure::usage("--within is 12h at most: it is for one incident"));
     }
     let span = around(at, args.within, now);

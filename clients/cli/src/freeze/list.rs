@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 use tachi_domain::freeze::Freeze;
 use tachi_operator::FreezeView;
-use tachi_operator::when::lasting;
+use tachi_operator::when::duration_text;
 
 use crate::arguments::FreezeListArgs;
 use crate::failure::Failure;
@@ -37,7 +37,7 @@ fn sheet(listed: &[FreezeView]) -> TextTable<6> {
         let cells = [
             Cell::text(Freeze::from(*view).what()),
             Cell::Time(view.until.0),
-            Cell::text(lasting(Duration::from_secs(view.left_seconds))),
+            Cell::text(duration_text(Duration::from_secs(view.left_seconds))),
             Cell::text(&view.by),
             Cell::prose(&view.reason),
             Cell::prose(early),

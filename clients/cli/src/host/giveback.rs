@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tachi_domain::count;
 use tachi_domain::recovery::RecoveryKind;
-use tachi_operator::planning::MAX_RETURNED;
+use tachi_operator::plans::MAX_RETURNED;
 use tachi_operator::when::ago;
 use tachi_operator::{AwayView, GivebackView, RecoveryView, members, one_line};
 

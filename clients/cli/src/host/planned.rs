@@ -10,8 +10,8 @@ use tachi_domain::RecoveryId;
 use tachi_domain::entity::vmove::VmoveStatus;
 use tachi_domain::recovery::{Life, RecoveryKind};
 use tachi_engine::ports::operator::RecoveryFilter;
-use tachi_operator::planning::{InvalidPlan, PlanRequest};
-use tachi_operator::when::lasting;
+use tachi_operator::plans::{InvalidPlan, PlanRequest};
+use tachi_operator::when::duration_text;
 use tachi_operator::{InstanceView, PlannedView, RecoveryHistoryView, RecoveryView, members, one_line};
 
 use super::super::consent::confirmed;
@@ -48,7 +48,7 @@ pub async fn drain(args: HostDrainArgs, controller: &dyn Controller) -> Result<u
         meanwhile.report(format!(
             "At most {} at a time; the freeze lasts {}.",
             wish.at_once,
-            lasting(wish.lasts)
+            duration_text(wish.lasts)
         ));
         confirmed((host, args.planned.yes), "drain", "its effects are listed above.")?;
     }

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use tachi_domain::RecoveryId;
 use tachi_domain::recovery::{Life, RecoveryKind};
-use tachi_domain::situation::SHORTEST_ID;
+use tachi_domain::situation::MIN_ID_PREFIX_LENGTH;
 use tachi_engine::ports::operator::RecoveryFilter;
-use tachi_operator::matching::{best_matches, could_be};
+use tachi_operator::search::{best_matches, several_matches};
 use tachi_operator::when::time;
 use tachi_operator::{RecoveryView, VmoveView};
 
@@ -41,7 +41,8 @@ pub(super) async fn named(source: &dyn Source, wanted: &str) -> Result<RecoveryI
     if let Some(newest) = source.recoveries(&closed).await?.first() {
         return Ok(newest.recovery);
     }
-    let is_id = wanted.len() >= SHORTEST_ID && wanted.chars().all(|c| c.is_ascii_hexdigit() || c == '-');
+    let is_id =
+        wanted.len() >= MIN_ID_PREFIX_LENGTH && wanted.chars().all(|c| c.is_ascii_hexdigit() || c == '-');
     if is_id {
         let begins = RecoveryFilter {
             closed: true,
@@ -57,7 +58,7 @@ pub(super) async fn named(source: &dyn Source, wanted: &str) -> Result<RecoveryI
         return Ok(id);
     }
     Err(Failure::from_text(format!(
-        "no recovery matches {wanted:?} by its host, its id (at least the first {SHORTEST_ID} characters) or an instance: see `tachi \
+        "no recovery matches {wanted:?} by its host, its id (at least the first {MIN_ID_PREFIX_LENGTH} characters) or an instance: see `tachi \
          recovery list --all`"
     )))
 }
@@ -87,7 +88,7 @@ async fn of_instance(source: &dyn Source, wanted: &str) -> Result<Option<Recover
             let (name, host) = (out::plain(&one.name), out::plain(&one.host));
             format!("{id} of {host}, with {name} ({})", one.instance)
         });
-        return Err(Failure::usage(could_be(wanted, "recoveries", each)));
+        return Err(Failure::usage(several_matches(wanted, "recoveries", each)));
     }
     Ok(found.into_keys().next())
 }
@@ -113,7 +114,7 @@ fn only(wanted: &str, found: &[RecoveryView]) -> Result<Option<RecoveryId>, Fail
     let more = found.len().saturating_sub(MAX_LISTED);
     let more = (more > 0).then(|| format!("and {more} more"));
     let each = found.iter().take(MAX_LISTED).map(each).chain(more);
-    Err(Failure::usage(could_be(wanted, "recoveries", each)))
+    Err(Failure::usage(several_matches(wanted, "recoveries", each)))
 }
 
 #[cfg(test)]

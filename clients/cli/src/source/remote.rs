@@ -17,7 +17,7 @@ use tachi_engine::ports::operator::{RecoveryFilter, RecoveryState};
 use tachi_engine::ports::past::Span;
 use tachi_instance_ha::{CallFailure, Class, Client, Options};
 use tachi_operator::freezes::FreezeRequest;
-use tachi_operator::planning::PlanRequest;
+use tachi_operator::plans::PlanRequest;
 use tachi_operator::when::time;
 use tachi_operator::{
     ExplanationView, FailedView, FailurePreview, ForecastView, ForgottenView, FreezeView, FrozenView,
@@ -56,9 +56,9 @@ impl Remote {
     pub(super) fn open(name: &str) -> Result<Self, Failure> {
         let cloud = tachi_clouds::read(name, &ProcessEnvironment::here())
             .map_err(|error| Failure::usage(error.to_string()))?;
-        let (written_in, keystone) = (cloud.written_in.clone(), cloud.auth_url.clone());
+        let (config_source, keystone) = (cloud.config_source.clone(), cloud.auth_url.clone());
         let client =
-            Client::new(options(cloud)).map_err(|error| Failure::new(written_in, error).of_usage())?;
+            Client::new(options(cloud)).map_err(|error| Failure::new(config_source, error).of_usage())?;
         Ok(Self {
             client,
             cloud: name.to_owned(),
@@ -73,7 +73,7 @@ impl Remote {
         query: &[(&str, String)],
         key: &str,
     ) -> Result<Option<T>, Failure> {
-        match self.client.ask_operator(path, query).await {
+        match self.client.get_operator(path, query).await {
             Ok(body) => self.read(&body, key).map(Some),
             Err(failed) if failed.status == Some(404) => Ok(None),
             Err(failed) => Err(self.failed(&failed, Act::Read)),
@@ -128,7 +128,7 @@ impl Remote {
 
     /// Reads the preview of an action on a host.
     async fn of_host<T: DeserializeOwned>(&self, host: &str, what: &str) -> Result<T, Failure> {
-        match self.client.ask_operator(&["hosts", host, what], &[]).await {
+        match self.client.get_operator(&["hosts", host, what], &[]).await {
             Ok(body) => self.read(&body, what),
             // An API that does not know the path answers without naming a host.
             Err(failed) if failed.status == Some(404) && failed.text.contains(NO_PATH) => Err(self.too_old()),
@@ -155,8 +155,10 @@ impl Remote {
         let text = text.trim_end_matches('.');
         Failure::from_text(match (status, act) {
             // No request was sent to the API.
-            (None, _) if failed.class == Class::Away && text.starts_with(tachi_keystone::Failure::LINE) => {
-                let why = text.trim_start_matches(tachi_keystone::Failure::LINE);
+            (None, _)
+                if failed.class == Class::Away && text.starts_with(tachi_keystone::Failure::REQUEST_LINE) =>
+            {
+                let why = text.trim_start_matches(tachi_keystone::Failure::REQUEST_LINE);
                 format!(
                     "Keystone at {} (auth_url of cloud {:?}) cannot be reached{why}. On a controller, without --os-cloud and \
                      OS_CLOUD, the command uses the database",
@@ -214,7 +216,7 @@ fn options(cloud: Cloud) -> Options {
     let mut options = Options::new(cloud.auth_url, cloud.credentials);
     options.interface = cloud.interface;
     options.endpoint = cloud.endpoint;
-    options.written_in = cloud.written_in;
+    options.config_source = cloud.config_source;
     let keystone = &mut options.keystone;
     keystone.region = cloud.region;
     keystone.region_option = cloud.region_option;
@@ -263,7 +265,7 @@ impl Source for Remote {
         if !lose.is_empty() {
             query.push(("lose", lose.join(",")));
         }
-        match self.client.ask_operator(&["forecast"], &query).await {
+        match self.client.get_operator(&["forecast"], &query).await {
             Ok(body) => self.read(&body, "forecast"),
             // A 404 for an unknown segment or host names it; a 404 for an unknown path names none.
             Err(failed) if failed.status == Some(404) && !failed.text.contains(NO_PATH) => {
@@ -290,7 +292,7 @@ impl Source for Remote {
 
     async fn past(&self, host: &str, span: Span) -> Result<Option<PastView>, Failure> {
         let query = [("from", time(span.from)), ("to", time(span.to))];
-        match self.client.ask_operator(&["hosts", host, "past"], &query).await {
+        match self.client.get_operator(&["hosts", host, "past"], &query).await {
             Ok(body) => self.read(&body, "past").map(Some),
             Err(failed) if failed.status == Some(404) && failed.text.contains(past::NOTHING) => Ok(None),
             // A 404 for an unknown path shows nothing about the host's records.
@@ -389,7 +391,7 @@ impl Source for Remote {
         }
         let send = async |word: &Value| {
             let body = json!({ "word": word }).to_string();
-            self.client.say_operator(&["words"], &body).await
+            self.client.post_operator(&["words"], &body).await
         };
         let mut answer = send(&word).await;
         // An older API does not know `waits`, and takes the approval for what the recovery waits for when it arrives.
@@ -438,7 +440,7 @@ impl Source for Remote {
         let mut round = 1;
         let what = self.to_string();
         loop {
-            let answer = waiting(&what, self.client.say_operator(&["freezes"], &body)).await;
+            let answer = waiting(&what, self.client.post_operator(&["freezes"], &body)).await;
             let frozen: FrozenView = self.parse_answer(answer, "freeze").await?;
             // An answer waits half as long for engines as a freeze on a controller does.
             if frozen.heard || round == ROUNDS {
@@ -451,7 +453,7 @@ impl Source for Remote {
 
     async fn thaw(&self, freeze: &FreezeView) -> Result<FreezeView, Failure> {
         let number = freeze.number.to_string();
-        let answer = self.client.end_operator(&["freezes", &number]).await;
+        let answer = self.client.delete_operator(&["freezes", &number]).await;
         self.parse_answer(answer, "freeze").await
     }
 
@@ -479,7 +481,7 @@ impl Source for Remote {
         }
         let kind = wish.kind.as_str();
         let body = json!({ kind: body }).to_string();
-        let answer = self.client.say_operator(&["hosts", host, kind], &body).await;
+        let answer = self.client.post_operator(&["hosts", host, kind], &body).await;
         self.parse_answer(answer, "plan").await
     }
 
@@ -491,13 +493,16 @@ impl Source for Remote {
         let body = json!({"lift": because(reason)}).to_string();
         let answer = self
             .client
-            .say_operator(&["reporters", reporter, "lift"], &body)
+            .post_operator(&["reporters", reporter, "lift"], &body)
             .await;
         self.parse_answer(answer, "lift").await
     }
 
     async fn forget(&self, host: &str, kind: MonitorKind) -> Result<ForgottenView, Failure> {
-        let answer = self.client.end_operator(&["monitors", host, kind.as_str()]).await;
+        let answer = self
+            .client
+            .delete_operator(&["monitors", host, kind.as_str()])
+            .await;
         self.parse_answer(answer, "monitor").await
     }
 
@@ -505,14 +510,17 @@ impl Source for Remote {
         let body = json!({"retry": because(reason)}).to_string();
         let answer = self
             .client
-            .say_operator(&["recoveries", &id.to_string(), "retry"], &body)
+            .post_operator(&["recoveries", &id.to_string(), "retry"], &body)
             .await;
         self.parse_answer(answer, "retry").await
     }
 
     async fn fail(&self, host: &str, reason: &str) -> Result<FailedView, Failure> {
         let body = json!({"failure": {"reason": reason}}).to_string();
-        let answer = self.client.say_operator(&["hosts", host, "failure"], &body).await;
+        let answer = self
+            .client
+            .post_operator(&["hosts", host, "failure"], &body)
+            .await;
         self.parse_answer(answer, "failure").await
     }
 }

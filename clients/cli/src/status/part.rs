@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
 use tachi_domain::situation::Severity;
-use tachi_operator::matching::{MatchQuality, best_matches};
+use tachi_operator::search::{MatchQuality, best_matches};
 use tachi_operator::{CountsView, FindingView, HostView, SegmentView, SituationView};
 
 use super::findings::NAMED;

@@ -36,7 +36,7 @@ pub(crate) mod tests {
         ComputeService, Facts, Instances, Situation, TimedFact, assess, forecast_region,
     };
     use tachi_domain::{HostId, SegmentId};
-    use tachi_engine::ports::engine_registry::{Backlog, EngineRow, EngineSignature};
+    use tachi_engine::ports::engine_registry::{Backlog, EngineHeartbeat, EngineRow};
     use tachi_engine::ports::operator::{HostView, SegmentView};
     use tachi_engine::situation::{CloudSnapshot, ConfiguredFacts, Tables};
     use tachi_operator::{Fencing, RegionSnapshot, SnapshotSource};
@@ -86,7 +86,7 @@ pub(crate) mod tests {
 
     pub(in super::super) fn engine(name: &str, seconds_ago: i64, facts: &[(&str, &str)]) -> EngineRow {
         EngineRow {
-            signature: EngineSignature {
+            heartbeat: EngineHeartbeat {
                 name: name.into(),
                 version: "1".into(),
                 started_at: Timestamp::from_micros(NOW),

@@ -211,8 +211,8 @@ fn engines(seen: &SituationView, now: Timestamp) -> Vec<String> {
             ));
             continue;
         }
-        let ill = one.ill();
-        lines.extend(ill.map(|(part, how)| format!("           {}: {part} {how}", one.name)));
+        let unhealthy_parts = one.unhealthy_parts();
+        lines.extend(unhealthy_parts.map(|(part, how)| format!("           {}: {part} {how}", one.name)));
     }
     lines
 }
@@ -350,12 +350,12 @@ mod tests {
         seen.tables.segments[0].hosts[0] = host("a", false, Some(MaintenanceReason::Recovery));
         seen.tables.segments[0].hosts[0].recovery = Some((id, Life::Open));
         let silent = engine("e2", 700, &[("broker", "ok: connected")]);
-        let ill = engine(
+        let unhealthy_parts = engine(
             "e3",
             2,
             &[("broker", "down: \"no route\""), ("nova", "ok: answered 2 s ago")],
         );
-        seen.tables.engines.extend([silent, ill]);
+        seen.tables.engines.extend([silent, unhealthy_parts]);
         seen.situation = judged(&seen.tables);
         seen
     }

@@ -7,22 +7,24 @@ use secrecy::SecretString;
 use tachi_engine::SystemClock;
 use tachi_engine::ports::CallError;
 
-use super::act::{self, DONE, FAILED};
+use super::actions::{self, EXIT_SUCCESS, FAILED};
 use super::metadata::{self, AgentDescription};
-use super::{AgentOutput, Form, Invocation, Param, Parameters, Wrong, given, poll_schedule};
+use super::{
+    AgentOutput, Invocation, Param, ParameterError, Parameters, ValueType, parameters, poll_schedule,
+};
 use crate::child::{self, Call};
 use crate::credential::Source;
 use crate::device::{Device as _, Plug};
 use crate::maas::{Maas, MaasOptions};
 
-pub(super) const ABOUT: AgentDescription = AgentDescription {
+pub(super) const DESCRIPTION: AgentDescription = AgentDescription {
     name: "fence_maas",
     short: "Fence agent for MAAS",
     long: "fence_maas powers hosts off and on through MAAS, and reports off only after two consecutive off readings \
         of the host's power controller. It finds hosts by their short names, so one device serves all of them.",
 };
 
-const OWN: [Param; 8] = [
+const MAAS_PARAMS: [Param; 8] = [
     Param {
         aliases: &["ip", "ipaddr"],
         short: Some('a'),
@@ -32,7 +34,7 @@ const OWN: [Param; 8] = [
     Param {
         aliases: &["passwd", "api_key"],
         short: Some('p'),
-        form: Form::Secret,
+        form: ValueType::Secret,
         ..Param::text(
             "password",
             "API key of MAAS, consumer:token:secret; not on a command line",
@@ -52,12 +54,12 @@ const OWN: [Param; 8] = [
         "PEM file of certificate authorities, replacing the system's",
     ),
     Param {
-        form: Form::Flag,
+        form: ValueType::Flag,
         default: Some("0"),
         ..Param::text("allow_http", "Accept an http address on another machine")
     },
     Param {
-        form: Form::Flag,
+        form: ValueType::Flag,
         default: Some("0"),
         ..Param::text("by_system_id", "The plug is a MAAS system id, not a host name")
     },
@@ -72,12 +74,12 @@ const OWN: [Param; 8] = [
 ];
 
 fn params() -> Vec<Param> {
-    OWN.into_iter().chain(super::COMMON).collect()
+    MAAS_PARAMS.into_iter().chain(super::COMMON_PARAMS).collect()
 }
 
 pub(super) async fn run(mut invocation: Invocation<'_>) -> u8 {
     let params = params();
-    let given = given(&mut invocation, &params);
+    let parameters = parameters(&mut invocation, &params);
     let by_pacemaker = invocation.by_pacemaker;
     let mut output = AgentOutput {
         out: invocation.out,
@@ -85,18 +87,18 @@ pub(super) async fn run(mut invocation: Invocation<'_>) -> u8 {
         quiet: false,
         verbose: false,
     };
-    let given = match given {
-        Ok(given) => given,
+    let parameters = match parameters {
+        Ok(parameters) => parameters,
         Err(why) => {
             output.print_error(&format!("Failed: {why}"));
             return FAILED;
         }
     };
-    output.verbose = given.flag("verbose").unwrap_or_default();
-    for warning in &given.warnings {
+    output.verbose = parameters.flag("verbose").unwrap_or_default();
+    for warning in &parameters.warnings {
         output.print_error(&format!("Warning: {warning}"));
     }
-    match answer(&given, &params, by_pacemaker, &mut output).await {
+    match answer(&parameters, &params, by_pacemaker, &mut output).await {
         Ok(code) => code,
         Err(why) => {
             output.print_error(&format!("Failed: {why}"));
@@ -106,49 +108,49 @@ pub(super) async fn run(mut invocation: Invocation<'_>) -> u8 {
 }
 
 async fn answer(
-    given: &Parameters,
+    parameters: &Parameters,
     params: &[Param],
     by_pacemaker: bool,
     output: &mut AgentOutput<'_>,
 ) -> Result<u8, String> {
-    let render = |wrong: Wrong| wrong.to_string();
-    let action = given.text("action").unwrap_or("reboot").to_ascii_lowercase();
-    let help = given.flag("help").unwrap_or_default() || action == "manpage";
+    let render = |wrong: ParameterError| wrong.to_string();
+    let action = parameters.text("action").unwrap_or("reboot").to_ascii_lowercase();
+    let help = parameters.flag("help").unwrap_or_default() || action == "manpage";
     // Actions that describe the agent need no parameters.
     if help {
-        output.print(metadata::help(&ABOUT, params).trim_end());
-        return Ok(DONE);
+        output.print(metadata::help(&DESCRIPTION, params).trim_end());
+        return Ok(EXIT_SUCCESS);
     }
-    if given.flag("version").unwrap_or_default() {
-        output.print(&format!("{} {}", ABOUT.name, env!("CARGO_PKG_VERSION")));
-        return Ok(DONE);
+    if parameters.flag("version").unwrap_or_default() {
+        output.print(&format!("{} {}", DESCRIPTION.name, env!("CARGO_PKG_VERSION")));
+        return Ok(EXIT_SUCCESS);
     }
     if matches!(action.as_str(), "metadata" | "meta-data") {
-        output.print(metadata::xml(&ABOUT, params).trim_end());
-        return Ok(DONE);
+        output.print(metadata::xml(&DESCRIPTION, params).trim_end());
+        return Ok(EXIT_SUCCESS);
     }
-    output.quiet = given.flag("quiet").unwrap_or_default();
-    given.check(params).map_err(render)?;
-    given.complete(params).map_err(render)?;
-    let maas = maas(given, params).await?;
+    output.quiet = parameters.flag("quiet").unwrap_or_default();
+    parameters.check(params).map_err(render)?;
+    parameters.complete(params).map_err(render)?;
+    let maas = maas(parameters, params).await?;
     match action.as_str() {
         "validate-all" => {
             // Actions on the device as a whole also succeed without a host.
-            if given.text("plug").is_some() {
-                plug(given)?;
+            if parameters.text("plug").is_some() {
+                plug(parameters)?;
             }
-            Ok(DONE)
+            Ok(EXIT_SUCCESS)
         }
-        "monitor" => monitor(&maas, given, output).await,
+        "monitor" => monitor(&maas, parameters, output).await,
         "list" | "list-status" => list(&maas, action == "list-status", output).await,
         action => {
-            let plug = plug(given)?;
-            let polls = poll_schedule(given, params, by_pacemaker);
+            let plug = plug(parameters)?;
+            let polls = poll_schedule(parameters, params, by_pacemaker);
             Ok(match action {
-                "off" => act::off(&maas, &plug, polls, output).await,
-                "on" => act::on(&maas, &plug, polls, output).await,
-                "reboot" => act::reboot(&maas, &plug, polls, output).await,
-                _ => act::status(&maas, &plug, output).await,
+                "off" => actions::off(&maas, &plug, polls, output).await,
+                "on" => actions::on(&maas, &plug, polls, output).await,
+                "reboot" => actions::reboot(&maas, &plug, polls, output).await,
+                _ => actions::status(&maas, &plug, output).await,
             })
         }
     }
@@ -158,15 +160,18 @@ fn failed(error: &CallError) -> String {
     error.fault.text.clone()
 }
 
-async fn monitor(maas: &Maas, given: &Parameters, output: &mut AgentOutput<'_>) -> Result<u8, String> {
+async fn monitor(maas: &Maas, parameters: &Parameters, output: &mut AgentOutput<'_>) -> Result<u8, String> {
     maas.whoami().await.map_err(|error| failed(&error))?;
-    if given.text("plug").is_some() {
-        let checked = maas.check(&plug(given)?).await.map_err(|error| failed(&error))?;
+    if parameters.text("plug").is_some() {
+        let checked = maas
+            .check(&plug(parameters)?)
+            .await
+            .map_err(|error| failed(&error))?;
         for warning in checked.warnings {
             output.print_error(&format!("Warning: {warning}"));
         }
     }
-    Ok(DONE)
+    Ok(EXIT_SUCCESS)
 }
 
 async fn list(maas: &Maas, with_power: bool, output: &mut AgentOutput<'_>) -> Result<u8, String> {
@@ -177,45 +182,45 @@ async fn list(maas: &Maas, with_power: bool, output: &mut AgentOutput<'_>) -> Re
             output.print(&format!("{host},{system_id}"));
         }
     }
-    Ok(DONE)
+    Ok(EXIT_SUCCESS)
 }
 
-fn plug(given: &Parameters) -> Result<Plug, String> {
-    let name = given
+fn plug(parameters: &Parameters) -> Result<Plug, String> {
+    let name = parameters
         .text("plug")
-        .ok_or_else(|| Wrong::Missing { name: "plug" }.to_string())?;
-    let system_id = given
+        .ok_or_else(|| ParameterError::Missing { name: "plug" }.to_string())?;
+    let system_id = parameters
         .flag("by_system_id")
         .unwrap_or_default()
         .then(|| name.to_owned());
     Plug::new(name, system_id).map_err(|error| error.to_string())
 }
 
-async fn maas(given: &Parameters, params: &[Param]) -> Result<Maas, String> {
-    let url = given.text("url").unwrap_or_default();
-    let mut options = MaasOptions::new(url, key(given).await?);
-    options.ca_file = given.text("ca_file").map(Into::into);
-    options.allow_http = given.flag("allow_http").unwrap_or_default();
+async fn maas(parameters: &Parameters, params: &[Param]) -> Result<Maas, String> {
+    let url = parameters.text("url").unwrap_or_default();
+    let mut options = MaasOptions::new(url, key(parameters).await?);
+    options.ca_file = parameters.text("ca_file").map(Into::into);
+    options.allow_http = parameters.flag("allow_http").unwrap_or_default();
     // In the contract zero means no limit, but a request needs one.
-    let at_least = |name, least| given.seconds(name, params).max(Duration::from_secs(least));
+    let at_least = |name, least| parameters.seconds(name, params).max(Duration::from_secs(least));
     options.connect_timeout = at_least("login_timeout", 1);
     options.timeout = at_least("shell_timeout", 1);
     Maas::new(options, Arc::new(SystemClock)).map_err(|error| tachi_text::chain(&error))
 }
 
-async fn key(given: &Parameters) -> Result<SecretString, String> {
-    if let Some(script) = given.text("password_script") {
+async fn key(parameters: &Parameters) -> Result<SecretString, String> {
+    if let Some(script) = parameters.text("password_script") {
         return from_script(script).await;
     }
-    if let Some(file) = given.text("api_key_file") {
+    if let Some(file) = parameters.text("api_key_file") {
         return Source::File(file.into())
             .load()
             .map_err(|error| tachi_text::chain(&error));
     }
-    given
+    parameters
         .secret("password")
         .cloned()
-        .ok_or_else(|| Wrong::Missing { name: "password" }.to_string())
+        .ok_or_else(|| ParameterError::Missing { name: "password" }.to_string())
 }
 
 async fn from_script(script: &str) -> Result<SecretString, String> {
@@ -269,7 +274,7 @@ mod tests {
             (&[], "option=Metadata\n"),
         ] {
             let (code, out, err) = ask(args, input).await;
-            assert_eq!((code, err.as_str()), (DONE, ""), "{args:?}");
+            assert_eq!((code, err.as_str()), (EXIT_SUCCESS, ""), "{args:?}");
             assert_eq!(
                 out, golden,
                 "{args:?}: write the new text into testdata/fence_maas.xml if it is meant"
@@ -347,13 +352,16 @@ mod tests {
     #[tokio::test]
     async fn validation_sends_no_request() {
         let input = "url=https://192.0.2.1/MAAS\npassword=a:b:c\naction=validate-all\n";
-        assert_eq!(ask(&[], input).await.0, DONE);
+        assert_eq!(ask(&[], input).await.0, EXIT_SUCCESS);
         let (code, out, _) = ask(&["--help"], "").await;
-        assert!(code == DONE && out.contains("--power-timeout"), "{out}");
+        assert!(code == EXIT_SUCCESS && out.contains("--power-timeout"), "{out}");
         let (code, out, _) = ask(&["-V"], "").await;
         assert_eq!(
             (code, out),
-            (DONE, format!("fence_maas {}\n", env!("CARGO_PKG_VERSION")))
+            (
+                EXIT_SUCCESS,
+                format!("fence_maas {}\n", env!("CARGO_PKG_VERSION"))
+            )
         );
     }
 
@@ -364,7 +372,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let script = folder.path().join("key");
         for (text, want) in [
-            ("echo a:b:c", DONE),
+            ("echo a:b:c", EXIT_SUCCESS),
             ("echo a:b:secret-word; exit 1", FAILED),
             ("echo x", FAILED),
         ] {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::params::{Form, Param};
+use super::params::{Param, ValueType};
 
 /// An agent.
 #[derive(Clone, Copy, Debug)]
@@ -27,7 +27,7 @@ pub(super) const ACTIONS: &[&str] = &[
 ];
 
 /// The accepted action names; one action has two spellings.
-pub(super) const WORDS: &[&str] = &[
+pub(super) const ACTION_NAMES: &[&str] = &[
     "on",
     "off",
     "reboot",
@@ -82,16 +82,20 @@ fn parameter(text: &mut String, param: &Param, name: &str, instead: Option<&str>
     }
     let long = name.replace('_', "-");
     let value = match param.form {
-        Form::Flag => String::new(),
-        Form::Text | Form::Secret | Form::Seconds | Form::Number | Form::Word(_) => format!("=[{long}]"),
+        ValueType::Flag => String::new(),
+        ValueType::Text
+        | ValueType::Secret
+        | ValueType::Seconds
+        | ValueType::Number
+        | ValueType::OneOf(_) => format!("=[{long}]"),
     };
     let short = param.short.map(|short| format!("-{short}, ")).unwrap_or_default();
     let kind = match param.form {
         // All other agents declare `action` as a string, and tools expect no list.
-        Form::Text | Form::Secret | Form::Word(_) => "string",
-        Form::Flag => "boolean",
-        Form::Seconds => "second",
-        Form::Number => "integer",
+        ValueType::Text | ValueType::Secret | ValueType::OneOf(_) => "string",
+        ValueType::Flag => "boolean",
+        ValueType::Seconds => "second",
+        ValueType::Number => "integer",
     };
     let default = param
         .default

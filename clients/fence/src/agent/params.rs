@@ -9,7 +9,7 @@ use secrecy::SecretString;
 
 /// The type of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Form {
+pub(super) enum ValueType {
     Text,
     /// A text that is refused on a command line.
     Secret,
@@ -17,7 +17,7 @@ pub(super) enum Form {
     Seconds,
     Number,
     /// One of these words.
-    Word(&'static [&'static str]),
+    OneOf(&'static [&'static str]),
 }
 
 /// A parameter.
@@ -27,7 +27,7 @@ pub(super) struct Param {
     /// Older names with the same meaning.
     pub(super) aliases: &'static [&'static str],
     pub(super) short: Option<char>,
-    pub(super) form: Form,
+    pub(super) form: ValueType,
     pub(super) default: Option<&'static str>,
     pub(super) required: bool,
     pub(super) about: &'static str,
@@ -40,7 +40,7 @@ impl Param {
             name,
             aliases: &[],
             short: None,
-            form: Form::Text,
+            form: ValueType::Text,
             default: None,
             required: false,
             about,
@@ -54,7 +54,7 @@ impl Param {
 
 /// An error in the parameters.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-pub(super) enum Wrong {
+pub(super) enum ParameterError {
     #[error("unknown option {option:?}")]
     Option { option: String },
     #[error("{name} needs a value")]
@@ -64,7 +64,7 @@ pub(super) enum Wrong {
     )]
     Secret { name: &'static str },
     #[error("{name} is {value:?}; it must be {want}")]
-    Form {
+    ValueType {
         name: &'static str,
         value: String,
         want: String,
@@ -86,13 +86,13 @@ impl Parameters {
     /// Reads the parameters from standard input. Unknown ones are ignored, because Pacemaker sends more than an agent
     /// needs.
     pub(super) fn from_input(text: &str, params: &[Param]) -> Self {
-        let mut given = Self::default();
+        let mut parameters = Self::default();
         for line in text.lines().map(str::trim) {
             if line.is_empty() || line.starts_with('#') {
                 continue;
             }
             let Some((name, value)) = line.split_once('=') else {
-                given.warnings.push(format!(
+                parameters.warnings.push(format!(
                     "an input line without `=` was ignored ({} characters)",
                     line.len()
                 ));
@@ -102,40 +102,44 @@ impl Parameters {
             let Some(param) = params.iter().find(|param| param.is(&name)) else {
                 // Pacemaker sends these with every call.
                 if name != "nodename" && !name.starts_with("pcmk_") && !name.starts_with("CRM_meta_") {
-                    given.warnings.push(format!("ignored unknown parameter {name:?}"));
+                    parameters
+                        .warnings
+                        .push(format!("ignored unknown parameter {name:?}"));
                 }
                 continue;
             };
-            given.set(param, unquoted(value.trim()).to_owned());
+            parameters.set(param, unquoted(value.trim()).to_owned());
         }
-        given
+        parameters
     }
 
     /// Reads the parameters from command-line options.
-    pub(super) fn from_args(args: &[String], params: &[Param]) -> Result<Self, Wrong> {
-        let mut given = Self::default();
+    pub(super) fn from_args(args: &[String], params: &[Param]) -> Result<Self, ParameterError> {
+        let mut parameters = Self::default();
         let mut args = args.iter();
         while let Some(arg) = args.next() {
             let (param, mut value) = option(arg, params)?;
-            if param.form == Form::Secret {
-                return Err(Wrong::Secret { name: param.name });
+            if param.form == ValueType::Secret {
+                return Err(ParameterError::Secret { name: param.name });
             }
             if value.is_none() {
                 value = match param.form {
-                    Form::Flag => Some("1".to_owned()),
-                    Form::Text | Form::Secret | Form::Seconds | Form::Number | Form::Word(_) => {
-                        args.next().cloned()
-                    }
+                    ValueType::Flag => Some("1".to_owned()),
+                    ValueType::Text
+                    | ValueType::Secret
+                    | ValueType::Seconds
+                    | ValueType::Number
+                    | ValueType::OneOf(_) => args.next().cloned(),
                 };
             }
-            let value = value.ok_or_else(|| Wrong::Value { name: arg.clone() })?;
-            given.set(param, value);
+            let value = value.ok_or_else(|| ParameterError::Value { name: arg.clone() })?;
+            parameters.set(param, value);
         }
-        Ok(given)
+        Ok(parameters)
     }
 
     fn set(&mut self, param: &Param, value: String) {
-        if param.form == Form::Secret {
+        if param.form == ValueType::Secret {
             self.secrets.insert(param.name, value.into());
         } else {
             self.values.insert(param.name, value);
@@ -143,23 +147,28 @@ impl Parameters {
     }
 
     /// Checks the form of every value.
-    pub(super) fn check(&self, params: &[Param]) -> Result<(), Wrong> {
+    pub(super) fn check(&self, params: &[Param]) -> Result<(), ParameterError> {
         for param in params {
             let Some(value) = self.values.get(param.name) else {
                 continue;
             };
             let want = match param.form {
-                Form::Flag if flag(value).is_none() => "1 or 0".to_owned(),
-                Form::Seconds if seconds(value).is_none() => "a number of seconds".to_owned(),
-                Form::Number if value.parse::<u16>().is_err() => "a number".to_owned(),
-                Form::Word(words) if !words.iter().any(|word| word.eq_ignore_ascii_case(value)) => {
+                ValueType::Flag if flag(value).is_none() => "1 or 0".to_owned(),
+                ValueType::Seconds if seconds(value).is_none() => "a number of seconds".to_owned(),
+                ValueType::Number if value.parse::<u16>().is_err() => "a number".to_owned(),
+                ValueType::OneOf(words) if !words.iter().any(|word| word.eq_ignore_ascii_case(value)) => {
                     format!("one of {}", words.join(", "))
                 }
-                Form::Text | Form::Secret | Form::Flag | Form::Seconds | Form::Number | Form::Word(_) => {
+                ValueType::Text
+                | ValueType::Secret
+                | ValueType::Flag
+                | ValueType::Seconds
+                | ValueType::Number
+                | ValueType::OneOf(_) => {
                     continue;
                 }
             };
-            return Err(Wrong::Form {
+            return Err(ParameterError::ValueType {
                 name: param.name,
                 value: value.clone(),
                 want,
@@ -169,12 +178,12 @@ impl Parameters {
     }
 
     /// Checks that all required parameters are set.
-    pub(super) fn complete(&self, params: &[Param]) -> Result<(), Wrong> {
+    pub(super) fn complete(&self, params: &[Param]) -> Result<(), ParameterError> {
         let missing = |param: &&Param| {
             param.required && self.text(param.name).is_none() && !self.secrets.contains_key(param.name)
         };
         match params.iter().find(missing) {
-            Some(param) => Err(Wrong::Missing { name: param.name }),
+            Some(param) => Err(ParameterError::Missing { name: param.name }),
             None => Ok(()),
         }
     }
@@ -210,8 +219,8 @@ impl Parameters {
 }
 
 /// Parses an option and the value after its `=`, if there is one.
-fn option<'p>(arg: &str, params: &'p [Param]) -> Result<(&'p Param, Option<String>), Wrong> {
-    let unknown = || Wrong::Option {
+fn option<'p>(arg: &str, params: &'p [Param]) -> Result<(&'p Param, Option<String>), ParameterError> {
+    let unknown = || ParameterError::Option {
         // The value after the name may be a secret.
         option: arg.split('=').next().unwrap_or_default().to_owned(),
     };
@@ -229,7 +238,7 @@ fn option<'p>(arg: &str, params: &'p [Param]) -> Result<(&'p Param, Option<Strin
     let found = params
         .iter()
         .find(|param| param.short.is_some() && param.short == letter);
-    let param = found.ok_or_else(|| Wrong::Option {
+    let param = found.ok_or_else(|| ParameterError::Option {
         option: arg.chars().take(2).collect(),
     })?;
     let rest = letters.as_str();
@@ -270,7 +279,7 @@ mod tests {
         Param {
             short: Some('o'),
             aliases: &["option"],
-            form: Form::Word(&["on", "off"]),
+            form: ValueType::OneOf(&["on", "off"]),
             default: Some("off"),
             ..Param::text("action", "")
         },
@@ -282,16 +291,16 @@ mod tests {
         Param {
             short: Some('p'),
             aliases: &["passwd"],
-            form: Form::Secret,
+            form: ValueType::Secret,
             ..Param::text("password", "")
         },
         Param {
             short: Some('v'),
-            form: Form::Flag,
+            form: ValueType::Flag,
             ..Param::text("verbose", "")
         },
         Param {
-            form: Form::Seconds,
+            form: ValueType::Seconds,
             default: Some("20"),
             ..Param::text("power_timeout", "")
         },
@@ -335,18 +344,22 @@ mod tests {
             ("empty lines", "\n\nplug=c1\n\n", "plug", Some("c1")),
             ("an empty value", "plug=\n", "plug", None),
         ] {
-            let given = Parameters::from_input(input, PARAMS);
-            assert_eq!(given.text(name), want, "{case}");
-            assert!(given.warnings.is_empty(), "{case}: {:?}", given.warnings);
+            let parameters = Parameters::from_input(input, PARAMS);
+            assert_eq!(parameters.text(name), want, "{case}");
+            assert!(
+                parameters.warnings.is_empty(),
+                "{case}: {:?}",
+                parameters.warnings
+            );
         }
     }
 
     #[test]
     fn unknown_parameters_are_ignored_with_a_warning() {
         let input = "nodename=c1\npcmk_host_map=a:b\nCRM_meta_timeout=20\nnonsense=word-of-the-fixture\nno equals sign\n";
-        let given = Parameters::from_input(input, PARAMS);
+        let parameters = Parameters::from_input(input, PARAMS);
         assert_eq!(
-            given.warnings,
+            parameters.warnings,
             [
                 "ignored unknown parameter \"nonsense\"",
                 "an input line without `=` was ignored (14 characters)"
@@ -367,9 +380,9 @@ mod tests {
             ("false", Some(false)),
             ("2", None),
         ] {
-            let given = Parameters::from_input(&format!("verbose={value}"), PARAMS);
-            assert_eq!(given.flag("verbose"), want, "{value}");
-            assert_eq!(given.check(PARAMS).is_ok(), want.is_some(), "{value}");
+            let parameters = Parameters::from_input(&format!("verbose={value}"), PARAMS);
+            assert_eq!(parameters.flag("verbose"), want, "{value}");
+            assert_eq!(parameters.check(PARAMS).is_ok(), want.is_some(), "{value}");
         }
         for (value, want) in [
             ("5", Some(5)),
@@ -379,10 +392,10 @@ mod tests {
             ("x", None),
             ("99999999999", None),
         ] {
-            let given = Parameters::from_input(&format!("power_timeout={value}"), PARAMS);
-            assert_eq!(given.check(PARAMS).is_ok(), want.is_some(), "{value}");
+            let parameters = Parameters::from_input(&format!("power_timeout={value}"), PARAMS);
+            assert_eq!(parameters.check(PARAMS).is_ok(), want.is_some(), "{value}");
             assert_eq!(
-                given.seconds("power_timeout", PARAMS),
+                parameters.seconds("power_timeout", PARAMS),
                 Duration::from_secs(want.unwrap_or(20)),
                 "{value}"
             );
@@ -405,9 +418,13 @@ mod tests {
             &["-o", "off", "-n", "c1", "--verbose=1"],
             &["-ooff", "-nc1", "-v"],
         ] {
-            let given = parse(args).unwrap();
+            let parameters = parse(args).unwrap();
             assert_eq!(
-                (given.text("action"), given.text("plug"), given.flag("verbose")),
+                (
+                    parameters.text("action"),
+                    parameters.text("plug"),
+                    parameters.flag("verbose")
+                ),
                 (Some("off"), Some("c1"), Some(true)),
                 "{args:?}"
             );
@@ -428,18 +445,21 @@ mod tests {
     fn a_secret_on_the_command_line_is_refused_and_not_repeated() {
         for arg in ["--password=hunter2", "-phunter2", "--passwd=hunter2"] {
             let error = Parameters::from_args(&[arg.to_owned()], PARAMS).unwrap_err();
-            assert_eq!(error, Wrong::Secret { name: "password" }, "{arg}");
+            assert_eq!(error, ParameterError::Secret { name: "password" }, "{arg}");
             assert!(!error.to_string().contains("hunter2"));
         }
-        let given = Parameters::from_input("password=hunter2", PARAMS);
-        assert_eq!(given.secret("password").unwrap().expose_secret(), "hunter2");
-        assert!(!format!("{given:?}").contains("hunter2"));
+        let parameters = Parameters::from_input("password=hunter2", PARAMS);
+        assert_eq!(parameters.secret("password").unwrap().expose_secret(), "hunter2");
+        assert!(!format!("{parameters:?}").contains("hunter2"));
     }
 
     #[test]
     fn a_missing_parameter_is_named() {
-        let given = Parameters::from_input("url=\n", PARAMS);
-        assert_eq!(given.complete(PARAMS), Err(Wrong::Missing { name: "url" }));
+        let parameters = Parameters::from_input("url=\n", PARAMS);
+        assert_eq!(
+            parameters.complete(PARAMS),
+            Err(ParameterError::Missing { name: "url" })
+        );
         assert!(Parameters::from_input("url=x\n", PARAMS).complete(PARAMS).is_ok());
         let wrong = Parameters::from_input("action=explode\n", PARAMS)
             .check(PARAMS)

@@ -5,7 +5,7 @@ use tachi_domain::fault::FaultClass;
 use tachi_domain::power::Power;
 
 /// Sentences of permanent failures, in lower case.
-const PERMANENT: &[&str] = &[
+const PERMANENT_FAILURES: &[&str] = &[
     "you have to enter",
     "you have to set",
     "you have to provide",
@@ -23,7 +23,7 @@ const PERMANENT: &[&str] = &[
 /// and a lost packet, so it is retried as often as the level allows.
 pub(super) fn class(output: &str) -> FaultClass {
     let text = output.to_ascii_lowercase();
-    if PERMANENT.iter().any(|part| text.contains(part)) {
+    if PERMANENT_FAILURES.iter().any(|part| text.contains(part)) {
         FaultClass::Permanent
     } else {
         FaultClass::Transient

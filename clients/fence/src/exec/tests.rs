@@ -1,7 +1,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use tachi_testkit::HandClock;
+use tachi_testkit::ManualClock;
 
 use super::*;
 
@@ -21,7 +21,7 @@ fn options(folder: &Path, script: &str) -> ExecOptions {
 }
 
 fn scripted(folder: &Path, script: &str) -> Exec {
-    Exec::new(options(folder, script), Arc::<HandClock>::default()).unwrap()
+    Exec::new(options(folder, script), Arc::<ManualClock>::default()).unwrap()
 }
 
 fn plug() -> Plug {
@@ -42,8 +42,8 @@ async fn an_agent_gets_everything_on_its_input() {
     agent.power_off(&plug(), "r").await.unwrap();
     agent.power_on(&plug(), "r").await.unwrap();
     let rest = format!("ip=192.0.2.7\nusername=fencer\npassword={PASSWORD}\nplug=7\nnodename=c1\n");
-    let told = |action: &str| format!("args:\naction={action}\n{rest}");
-    let want = [told("status"), told("off"), told("on")].concat();
+    let input_of = |action: &str| format!("args:\naction={action}\n{rest}");
+    let want = [input_of("status"), input_of("off"), input_of("on")].concat();
     assert_eq!(std::fs::read_to_string(&seen).unwrap(), want);
     let environment = std::fs::read_to_string(format!("{seen}.env")).unwrap();
     // With Pacemaker's variable PCMK_service an agent would wait without a limit.
@@ -105,7 +105,7 @@ async fn an_agent_that_hangs_is_stopped() {
     let mut options = options(folder.path(), "sleep 600");
     (options.status_timeout, options.command_timeout) =
         (Duration::from_millis(300), Duration::from_millis(300));
-    let agent = Exec::new(options, Arc::<HandClock>::default()).unwrap();
+    let agent = Exec::new(options, Arc::<ManualClock>::default()).unwrap();
     let read = agent.read_power(&plug()).await.unwrap_err().fault;
     assert_eq!(
         (read.class, read.maybe_done),
@@ -143,7 +143,7 @@ async fn output_of_an_agent_is_shown_without_its_secrets() {
 async fn an_agent_that_is_not_installed_is_named() {
     let agent = Exec::new(
         ExecOptions::new("a", "fence_of_nobody"),
-        Arc::<HandClock>::default(),
+        Arc::<ManualClock>::default(),
     )
     .unwrap();
     let fault = agent.read_power(&plug()).await.unwrap_err().fault;
@@ -161,10 +161,10 @@ async fn the_self_test_warns_of_agents_that_show_their_password() {
     let mut options = options(folder.path(), "exit 0");
     let shows = folder.path().join("fence_ipmilan");
     std::fs::copy(&options.agent, &shows).unwrap();
-    let plain = Exec::new(options.clone(), Arc::<HandClock>::default()).unwrap();
+    let plain = Exec::new(options.clone(), Arc::<ManualClock>::default()).unwrap();
     assert!(plain.check(&plug()).await.unwrap().warnings.is_empty());
     options.agent = shows.display().to_string();
-    let agent = Exec::new(options, Arc::<HandClock>::default()).unwrap();
+    let agent = Exec::new(options, Arc::<ManualClock>::default()).unwrap();
     let warnings = agent.check(&plug()).await.unwrap().warnings;
     assert!(warnings[0].contains("exposes the password"), "{warnings:?}");
 }
@@ -174,8 +174,8 @@ async fn the_self_test_warns_of_agents_that_show_their_password() {
 async fn an_operators_exception_for_an_agent_stays_a_warning() {
     let folder = tempfile::tempdir().unwrap();
     let mut options = options(folder.path(), "exit 0");
-    options.doubt = super::doubt(&options);
-    let agent = Exec::new(options, Arc::<HandClock>::default()).unwrap();
+    options.no_proof_reason = super::no_proof_reason(&options);
+    let agent = Exec::new(options, Arc::<ManualClock>::default()).unwrap();
     let warnings = agent.check(&plug()).await.unwrap().warnings;
     assert!(
         warnings[0].contains("fence_fixture") && warnings[0].contains("proves_off = true"),
@@ -192,7 +192,7 @@ fn options_that_could_do_harm_are_refused() {
             ("ipport".to_owned(), "23".to_owned()),
         ]);
         change(&mut options);
-        Exec::new(options, Arc::<HandClock>::default()).map(|agent| (agent.program, agent.endpoint))
+        Exec::new(options, Arc::<ManualClock>::default()).map(|agent| (agent.program, agent.endpoint))
     };
     assert_eq!(
         made(&|_| ()),

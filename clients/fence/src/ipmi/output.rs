@@ -76,7 +76,7 @@ const REFUSALS: &[(&str, FaultClass, &str)] = &[
 ];
 
 /// Classifies standard error after a failure.
-pub(super) fn why(stderr: &str) -> FailureCause {
+pub(super) fn failure_cause(stderr: &str) -> FailureCause {
     let text = stderr.to_ascii_lowercase();
     let in_session = !text.contains("unable to establish");
     if let Some((_, class, advice)) = REFUSALS.iter().find(|(part, _, _)| text.contains(part)) {
@@ -153,7 +153,7 @@ pub(super) fn bytes(stdout: &str) -> String {
 
 /// True if the BMC has responded to a raw command without the requested value: it does not support the command, refuses
 /// it, or has no value. Busy (0xc0) and timeout (0xc3) are transient and do not count.
-pub(super) fn has_nothing(stderr: &str) -> bool {
+pub(super) fn has_no_value(stderr: &str) -> bool {
     let code = |line: &str| Some(line.split_once("rsp=0x")?.1.get(..2)?.to_ascii_lowercase());
     let mut codes = stderr.lines().filter_map(code);
     codes.any(|code| code != "c0" && code != "c3")
@@ -258,8 +258,12 @@ mod tests {
             ),
             ("nothing", String::new(), transient, true),
         ] {
-            let why = why(&sample);
-            assert_eq!((why.class, why.in_session), (class, in_session), "{case}");
+            let failure_cause = failure_cause(&sample);
+            assert_eq!(
+                (failure_cause.class, failure_cause.in_session),
+                (class, in_session),
+                "{case}"
+            );
         }
     }
 

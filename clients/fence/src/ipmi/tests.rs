@@ -2,7 +2,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use tachi_engine::SystemClock;
-use tachi_testkit::HandClock;
+use tachi_testkit::ManualClock;
 
 use super::*;
 
@@ -16,7 +16,7 @@ fn scripted(folder: &Path, script: &str) -> Ipmi {
     let mut options = IpmiOptions::new("bmc-c1", "192.0.2.7", "fencer", PASSWORD.into());
     options.program = program;
     options.call_timeout = Duration::from_secs(20);
-    Ipmi::new(options, Arc::<HandClock>::default()).unwrap()
+    Ipmi::new(options, Arc::<ManualClock>::default()).unwrap()
 }
 
 fn plug() -> Plug {
@@ -36,7 +36,7 @@ async fn the_tool_runs_with_operator_privilege_and_gets_the_password_on_its_inpu
         (reading.power, reading.raw.as_str(), reading.device.as_str()),
         (Power::On, "Chassis Power is on", "ipmi:192.0.2.7:623")
     );
-    assert_eq!(reading.at, HandClock::default().wall());
+    assert_eq!(reading.at, ManualClock::default().wall());
     let args = std::fs::read_to_string(&seen).unwrap();
     assert_eq!(
         args.trim(),
@@ -164,7 +164,7 @@ fn options_that_could_do_harm_are_refused() {
     let make = |change: fn(&mut IpmiOptions)| {
         let mut options = IpmiOptions::new("b", "bmc.example", "fencer", PASSWORD.into());
         change(&mut options);
-        Ipmi::new(options, Arc::<HandClock>::default()).map(|bmc| bmc.endpoint)
+        Ipmi::new(options, Arc::<ManualClock>::default()).map(|bmc| bmc.endpoint)
     };
     assert_eq!(make(|_| ()), Ok("ipmi:bmc.example:623".into()));
     assert_eq!(
@@ -182,7 +182,7 @@ fn options_that_could_do_harm_are_refused() {
         let mut options = IpmiOptions::new("b", host, user, PASSWORD.into());
         options.port = 1;
         assert!(
-            Ipmi::new(options, Arc::<HandClock>::default()).is_err(),
+            Ipmi::new(options, Arc::<ManualClock>::default()).is_err(),
             "{host:?} {user:?}"
         );
     }

@@ -26,7 +26,7 @@ const SKEW_SECONDS: i64 = 240;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Effect {
     /// Reads data that MAAS has stored.
-    Look,
+    Read,
     /// Makes MAAS query a power controller, which takes long.
     Query,
     /// Switches the power.
@@ -50,7 +50,7 @@ impl<'a> Request<'a> {
             path,
             query,
             form: &[],
-            effect: Effect::Look,
+            effect: Effect::Read,
         }
     }
 

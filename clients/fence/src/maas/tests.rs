@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use axum::Router;
 use serde_json::{Value, json};
 use tachi_engine::ports::Fencer as _;
-use tachi_testkit::{FakeHttp, HandClock, Reply};
+use tachi_testkit::{FakeHttp, ManualClock, Reply};
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use super::*;
@@ -40,8 +40,8 @@ type Answer = Box<dyn Fn() -> Reply + Send + Sync>;
 /// A MAAS with one machine, `c1`, unless the script differs.
 struct Fake {
     url: String,
-    clock: Arc<HandClock>,
-    seen: Arc<Mutex<Vec<SeenRequest>>>,
+    clock: Arc<ManualClock>,
+    recorded: Arc<Mutex<Vec<SeenRequest>>>,
     _server: FakeHttp,
 }
 
@@ -50,8 +50,8 @@ fn machine(id: &str, name: &str) -> Value {
         "power_state": "off", "status_name": "Deployed"})
 }
 
-fn usual(seen: &SeenRequest) -> Reply {
-    match seen.line.as_str() {
+fn usual(recorded: &SeenRequest) -> Reply {
+    match recorded.line.as_str() {
         "GET machines/?hostname=c1" => Reply::Json(200, json!([machine("abc", "c1")])),
         "GET machines/abc/" | "POST machines/abc/?op=power_off" => Reply::Json(200, machine("abc", "c1")),
         "GET machines/abc/?op=query_power_state" => Reply::Json(200, json!({"state": "on"})),
@@ -62,22 +62,22 @@ fn usual(seen: &SeenRequest) -> Reply {
 
 impl Fake {
     async fn start(script: impl Fn(&SeenRequest) -> Option<Reply> + Send + Sync + 'static) -> Self {
-        let seen: Arc<Mutex<Vec<SeenRequest>>> = Arc::default();
-        let log = Arc::clone(&seen);
+        let recorded: Arc<Mutex<Vec<SeenRequest>>> = Arc::default();
+        let log = Arc::clone(&recorded);
         let server = FakeHttp::start(move |asked, _| {
-            let seen = SeenRequest {
+            let recorded = SeenRequest {
                 line: asked.line().replacen("/MAAS/api/2.0/", "", 1),
                 body: asked.text(),
                 authorization: asked.header("authorization").to_owned(),
             };
-            log.lock().unwrap().push(seen.clone());
-            script(&seen).unwrap_or_else(|| usual(&seen))
+            log.lock().unwrap().push(recorded.clone());
+            script(&recorded).unwrap_or_else(|| usual(&recorded))
         });
         let server = server.await;
         Self {
             url: format!("{}/MAAS", server.url),
             clock: Arc::default(),
-            seen,
+            recorded,
             _server: server,
         }
     }
@@ -99,11 +99,11 @@ impl Fake {
     }
 
     fn lines(&self) -> Vec<String> {
-        self.seen
+        self.recorded
             .lock()
             .unwrap()
             .iter()
-            .map(|seen| seen.line.clone())
+            .map(|recorded| recorded.line.clone())
             .collect()
     }
 }
@@ -112,7 +112,7 @@ fn answering(
     line: &'static str,
     reply: impl Fn() -> Reply + Send + Sync + 'static,
 ) -> impl Fn(&SeenRequest) -> Option<Reply> {
-    move |seen| (seen.line == line).then(&reply)
+    move |recorded| (recorded.line == line).then(&reply)
 }
 
 const QUERY: &str = "GET machines/abc/?op=query_power_state";
@@ -172,7 +172,7 @@ async fn a_system_id_is_cached_but_an_off_counts_only_with_a_recent_check() {
 #[tokio::test]
 async fn the_off_of_a_machine_that_lost_the_name_proves_nothing() {
     let finds = AtomicUsize::new(0);
-    let fake = Fake::start(move |seen| match seen.line.as_str() {
+    let fake = Fake::start(move |recorded| match recorded.line.as_str() {
         FIND if finds.fetch_add(1, Ordering::SeqCst) > 0 => {
             Some(Reply::Json(200, json!([machine("new", "c1")])))
         }
@@ -200,7 +200,7 @@ async fn the_off_of_a_machine_that_lost_the_name_proves_nothing() {
 #[tokio::test]
 async fn a_machine_that_is_gone_is_looked_up_again() {
     let finds = AtomicUsize::new(0);
-    let fake = Fake::start(move |seen| match seen.line.as_str() {
+    let fake = Fake::start(move |recorded| match recorded.line.as_str() {
         FIND if finds.fetch_add(1, Ordering::SeqCst) > 0 => {
             Some(Reply::Json(200, json!([machine("new", "c1")])))
         }
@@ -231,7 +231,7 @@ async fn power_off_is_hard_and_looks_first() {
         [FIND, QUERY, FIND, OFF],
         "looked up anew in spite of the memory"
     );
-    let body = fake.seen.lock().unwrap().last().unwrap().body.clone();
+    let body = fake.recorded.lock().unwrap().last().unwrap().body.clone();
     let form = reqwest::Url::parse(&format!("http://x/?{body}")).unwrap();
     let pairs: Vec<(String, String)> = form.query_pairs().into_owned().collect();
     assert_eq!(pairs[0], ("stop_mode".to_owned(), "hard".to_owned()));
@@ -365,8 +365,9 @@ async fn hosts_that_maas_cannot_switch_are_refused_before_any_command() {
 
 #[tokio::test]
 async fn hostile_host_names_stay_inside_their_query_value() {
-    let fake = Fake::start(|seen| {
-        seen.line
+    let fake = Fake::start(|recorded| {
+        recorded
+            .line
             .starts_with("GET machines/?")
             .then(|| Reply::Json(200, json!([])))
     })
@@ -392,11 +393,11 @@ async fn each_request_has_a_nonce_of_its_own_and_the_time() {
     }
     assert_eq!(maas.whoami().await.unwrap(), "tachi");
     let headers: Vec<String> = fake
-        .seen
+        .recorded
         .lock()
         .unwrap()
         .iter()
-        .map(|seen| seen.authorization.clone())
+        .map(|recorded| recorded.authorization.clone())
         .collect();
     let nonces: std::collections::HashSet<&str> = headers
         .iter()
@@ -456,7 +457,8 @@ async fn a_refused_key_is_distinguished_from_a_wrong_clock() {
 /// Covers ROW14.
 #[tokio::test]
 async fn a_lost_power_off_may_still_take_effect_and_a_lost_reading_not() {
-    let fake = Fake::start(|seen| matches!(seen.line.as_str(), OFF | QUERY).then_some(Reply::Hang)).await;
+    let fake =
+        Fake::start(|recorded| matches!(recorded.line.as_str(), OFF | QUERY).then_some(Reply::Hang)).await;
     let maas = fake.maas_with(|options| {
         options.timeout = Duration::from_millis(200);
         options.query_timeout = Duration::from_millis(200);
@@ -481,7 +483,7 @@ async fn a_lost_power_off_may_still_take_effect_and_a_lost_reading_not() {
 #[tokio::test]
 async fn a_refused_connection_did_nothing() {
     let url = format!("http://127.0.0.1:{}/MAAS", tachi_testkit::free_port());
-    let clock: Arc<dyn Clock> = Arc::new(HandClock::default());
+    let clock: Arc<dyn Clock> = Arc::new(ManualClock::default());
     let maas = Maas::new(MaasOptions::new(url, KEY.into()), clock).unwrap();
     let fault = Fencer::power_off(&maas, "c1", "r").await.unwrap_err().fault;
     assert_eq!(
@@ -511,7 +513,7 @@ async fn no_more_requests_are_under_way_than_allowed() {
     let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
     let mut options = MaasOptions::new(url, KEY.into());
     options.concurrency = 3;
-    let maas = Arc::new(Maas::new(options, Arc::new(HandClock::default())).unwrap());
+    let maas = Arc::new(Maas::new(options, Arc::new(ManualClock::default())).unwrap());
     let calls: Vec<_> = (0..12)
         .map(|_| {
             let maas = Arc::clone(&maas);
@@ -534,7 +536,7 @@ fn wrong_options_stop_the_start() {
     let make = |change: fn(&mut MaasOptions)| {
         let mut options = MaasOptions::new("https://maas.example/MAAS", KEY.into());
         change(&mut options);
-        Maas::new(options, Arc::new(HandClock::default())).map(|_| ())
+        Maas::new(options, Arc::new(ManualClock::default())).map(|_| ())
     };
     assert!(make(|_| ()).is_ok());
     assert!(matches!(
@@ -599,14 +601,14 @@ fn a_maas_without_tls_is_logged_once_per_address() {
     ] {
         let mut options = MaasOptions::new(url, KEY.into());
         options.allow_http = true;
-        Maas::new(options, Arc::new(HandClock::default())).unwrap();
+        Maas::new(options, Arc::new(ManualClock::default())).unwrap();
     }
     let text = log.text();
-    let told: Vec<&str> = text.lines().filter(|line| line.contains("without TLS")).collect();
-    assert_eq!(told.len(), 2, "{told:?}");
+    let warnings: Vec<&str> = text.lines().filter(|line| line.contains("without TLS")).collect();
+    assert_eq!(warnings.len(), 2, "{warnings:?}");
     assert!(
-        told[0].contains("once-1") && told[1].contains("once-2"),
-        "{told:?}"
+        warnings[0].contains("once-1") && warnings[1].contains("once-2"),
+        "{warnings:?}"
     );
 }
 
@@ -616,8 +618,8 @@ async fn power_commands_are_audited_and_the_key_is_not() {
     let log = Log::default();
     let _guard = log.listen();
     let calls = AtomicUsize::new(0);
-    let fake = Fake::start(move |seen| {
-        let refused = seen.line == OFF && calls.fetch_add(1, Ordering::SeqCst) == 1;
+    let fake = Fake::start(move |recorded| {
+        let refused = recorded.line == OFF && calls.fetch_add(1, Ordering::SeqCst) == 1;
         refused.then_some(Reply::With(
             403,
             Vec::new(),
@@ -663,7 +665,7 @@ fn plug(at_device: Option<&str>) -> Plug {
 async fn power_on_is_asked_only_of_a_machine_that_is_off() {
     const ON: &str = "POST machines/abc/?op=power_on";
     for (state, want) in [("off", true), ("on", false), ("unknown", false), ("error", false)] {
-        let fake = Fake::start(move |seen| match seen.line.as_str() {
+        let fake = Fake::start(move |recorded| match recorded.line.as_str() {
             QUERY => Some(Reply::Json(200, json!({"state": state}))),
             ON => Some(Reply::Json(200, machine("abc", "c1"))),
             _ => None,
@@ -673,7 +675,7 @@ async fn power_on_is_asked_only_of_a_machine_that_is_off() {
         assert_eq!(outcome.is_ok(), want, "{state}: {outcome:?}");
         assert_eq!(fake.lines().contains(&ON.to_owned()), want, "{state}");
         if want {
-            let body = fake.seen.lock().unwrap().last().unwrap().body.clone();
+            let body = fake.recorded.lock().unwrap().last().unwrap().body.clone();
             assert_eq!(body, "comment=back+to+service");
         }
     }

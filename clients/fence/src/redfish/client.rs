@@ -12,7 +12,7 @@ use tachi_engine::ports::CallError;
 
 use super::trust;
 use crate::fault::{class_of, fault};
-use crate::text::Scrub;
+use crate::text::SecretFilter;
 use crate::web::read;
 
 /// Limit of redirects to other paths of the same host.
@@ -28,7 +28,7 @@ pub(super) struct Client {
     pub(super) base: Url,
     pub(super) user: String,
     pub(super) password: SecretString,
-    pub(super) scrub: Scrub,
+    pub(super) secret_filter: SecretFilter,
 }
 
 /// The authentication of a request.
@@ -68,7 +68,7 @@ impl Client {
     }
 
     /// Opens a session.
-    pub(super) async fn begin(&self) -> Result<Session, CallError> {
+    pub(super) async fn open_session(&self) -> Result<Session, CallError> {
         let body = json!({"UserName": self.user, "Password": self.password.expose_secret()});
         let line = self.line(&Method::POST, SESSIONS_PATH);
         // This changes nothing but the number of sessions, so a lost response has no effect, as with a reading.
@@ -95,7 +95,7 @@ impl Client {
     }
 
     /// Closes a session. A session that cannot be closed expires by itself.
-    pub(super) async fn end(&self, session: &Session) {
+    pub(super) async fn close_session(&self, session: &Session) {
         let Some(path) = &session.path else { return };
         if let Err(error) = self.send(&session.login, Method::DELETE, path, None).await {
             tracing::debug!(%error, "failed to close a Redfish session");
@@ -147,7 +147,7 @@ impl Client {
         let Some(url) = self.own_url(path) else {
             let text = format!(
                 "{line} was not sent: {:?} is not a path of this service",
-                self.scrub.line(path)
+                self.secret_filter.line(path)
             );
             return Err(fault(FaultClass::Permanent, None, false, text));
         };
@@ -190,7 +190,10 @@ impl Client {
             FaultClass::Transient
         };
         let maybe_done = *method == Method::POST && !error.is_connect() && !error.is_builder();
-        let mut text = format!("{line} failed: {}", self.scrub.line(&tachi_text::chain(&error)));
+        let mut text = format!(
+            "{line} failed: {}",
+            self.secret_filter.line(&tachi_text::chain(&error))
+        );
         if distrust {
             text.push_str("; check ca_file, or pin the certificate by its fingerprint");
         }
@@ -218,7 +221,7 @@ impl Client {
                 let text = format!(
                     "{line} returned {} with a redirect to {:?}; only redirects within the same service are followed",
                     status.as_u16(),
-                    self.scrub.line(location)
+                    self.secret_filter.line(location)
                 );
                 Err(fault(FaultClass::Permanent, Some(status.as_u16()), false, text))
             }
@@ -238,7 +241,7 @@ impl Client {
             status.as_u16(),
             status.canonical_reason().unwrap_or("")
         );
-        let detail = self.scrub.line(&messages(&body));
+        let detail = self.secret_filter.line(&messages(&body));
         if !detail.is_empty() {
             text.push_str(": ");
             text.push_str(&detail);
@@ -266,7 +269,7 @@ impl Client {
     }
 
     pub(super) fn line(&self, method: &Method, path: &str) -> String {
-        self.scrub
+        self.secret_filter
             .line(&format!("redfish {}: {method} {path}", self.authority()))
     }
 

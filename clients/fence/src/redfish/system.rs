@@ -66,7 +66,7 @@ pub(super) async fn find(client: &Client, login: &Login, plug: &Plug) -> Result<
 
 fn refused(client: &Client, plug: &Plug, what: &str) -> CallError {
     let text = format!("redfish {} has {what} (host {})", client.authority(), plug.host());
-    CallError::refused(client.scrub.line(&text))
+    CallError::refused(client.secret_filter.line(&text))
 }
 
 fn last(path: &str) -> &str {
@@ -137,7 +137,7 @@ impl System {
                      UUID, serial number or host name",
                     client.authority()
                 );
-                Err(CallError::refused(client.scrub.line(&text)))
+                Err(CallError::refused(client.secret_filter.line(&text)))
             }
             None | Some(_) => Ok(Self { path, resource }),
         }
@@ -208,7 +208,7 @@ impl System {
             .and_then(|action| action.get("@Redfish.ActionInfo"))
             .and_then(Value::as_str);
         let listed = match (listed, info.and_then(|info| client.own_path(info))) {
-            (Some(values), _) => Some(words(values)),
+            (Some(values), _) => Some(texts(values)),
             (None, Some(info)) => match client.get(login, &info).await {
                 Ok(info) => from_info(&info),
                 Err(error) if error.fault.status.is_some() => None,
@@ -231,14 +231,14 @@ impl System {
                 client.authority(),
                 self.path,
                 wanted.join(", "),
-                client.scrub.line(&listed.join(", "))
+                client.secret_filter.line(&listed.join(", "))
             );
             CallError::refused(text)
         })
     }
 }
 
-fn words(values: &Value) -> Vec<String> {
+fn texts(values: &Value) -> Vec<String> {
     let values = values.as_array().into_iter().flatten();
     values.filter_map(Value::as_str).map(ToOwned::to_owned).collect()
 }
@@ -248,7 +248,7 @@ fn from_info(info: &Value) -> Option<Vec<String>> {
     let reset = parameters
         .iter()
         .find(|parameter| parameter.get("Name").and_then(Value::as_str) == Some("ResetType"))?;
-    reset.get("AllowableValues").map(words)
+    reset.get("AllowableValues").map(texts)
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use axum::http::HeaderMap;
 use serde_json::Value;
 use tachi_domain::power::Power;
-use tachi_testkit::{FakeHttp, HandClock, Reply};
+use tachi_testkit::{FakeHttp, ManualClock, Reply};
 
 use super::*;
 
@@ -25,7 +25,7 @@ type Want = Option<(FaultClass, bool)>;
 /// A service with one system, `1`, unless the script differs.
 struct Fake {
     url: String,
-    seen: Arc<Mutex<Vec<SeenRequest>>>,
+    recorded: Arc<Mutex<Vec<SeenRequest>>>,
     _server: FakeHttp,
 }
 
@@ -53,8 +53,8 @@ fn list(ids: &[&str]) -> Value {
     json!({"Members": members})
 }
 
-fn usual(seen: &SeenRequest) -> Reply {
-    match seen.line.as_str() {
+fn usual(recorded: &SeenRequest) -> Reply {
+    match recorded.line.as_str() {
         ROOT => Reply::Json(200, json!({"Systems": {"@odata.id": "/redfish/v1/Systems"}})),
         LIST => Reply::Json(200, list(&["1"])),
         SHOW => Reply::Json(200, system("1", "On")),
@@ -65,21 +65,21 @@ fn usual(seen: &SeenRequest) -> Reply {
 
 impl Fake {
     async fn start(script: impl Fn(&SeenRequest) -> Option<Reply> + Send + Sync + 'static) -> Self {
-        let seen: Arc<Mutex<Vec<SeenRequest>>> = Arc::default();
-        let log = Arc::clone(&seen);
+        let recorded: Arc<Mutex<Vec<SeenRequest>>> = Arc::default();
+        let log = Arc::clone(&recorded);
         let server = FakeHttp::start(move |asked, _| {
-            let seen = SeenRequest {
+            let recorded = SeenRequest {
                 line: asked.line(),
                 body: asked.text(),
                 headers: asked.headers.clone(),
             };
-            log.lock().unwrap().push(seen.clone());
-            script(&seen).unwrap_or_else(|| usual(&seen))
+            log.lock().unwrap().push(recorded.clone());
+            script(&recorded).unwrap_or_else(|| usual(&recorded))
         });
         let server = server.await;
         Self {
             url: server.url.clone(),
-            seen,
+            recorded,
             _server: server,
         }
     }
@@ -92,15 +92,15 @@ impl Fake {
     }
 
     fn redfish(&self) -> Redfish {
-        Redfish::new(self.options(), Arc::<HandClock>::default()).unwrap()
+        Redfish::new(self.options(), Arc::<ManualClock>::default()).unwrap()
     }
 
     fn lines(&self) -> Vec<String> {
-        self.seen
+        self.recorded
             .lock()
             .unwrap()
             .iter()
-            .map(|seen| seen.line.clone())
+            .map(|recorded| recorded.line.clone())
             .collect()
     }
 }
@@ -109,7 +109,7 @@ fn answering(
     line: &'static str,
     reply: impl Fn() -> Reply + Send + Sync + 'static,
 ) -> impl Fn(&SeenRequest) -> Option<Reply> {
-    move |seen| (seen.line == line).then(&reply)
+    move |recorded| (recorded.line == line).then(&reply)
 }
 
 fn plug(at_device: Option<&str>) -> Plug {
@@ -130,12 +130,15 @@ async fn the_one_system_of_a_service_is_found_once_and_read_each_time() {
     assert_eq!(redfish.endpoint(), format!("redfish:127.0.0.1:{port}"));
     redfish.read_power(&plug(None)).await.unwrap();
     assert_eq!(fake.lines(), [ROOT, LIST, SHOW, SHOW]);
-    let seen = fake.seen.lock().unwrap();
+    let recorded = fake.recorded.lock().unwrap();
+    assert!(recorded.iter().all(
+        |recorded| recorded.headers["authorization"] == "Basic ZmVuY2VyOnMzY3JldC1vZi10aGUtZml4dHVyZQ=="
+    ));
     assert!(
-        seen.iter()
-            .all(|seen| seen.headers["authorization"] == "Basic ZmVuY2VyOnMzY3JldC1vZi10aGUtZml4dHVyZQ==")
+        recorded
+            .iter()
+            .all(|recorded| recorded.headers["odata-version"] == "4.0")
     );
-    assert!(seen.iter().all(|seen| seen.headers["odata-version"] == "4.0"));
 }
 
 #[tokio::test]
@@ -161,9 +164,9 @@ async fn a_system_of_several_is_chosen_by_configuration_and_never_guessed() {
         (Some("//evil.example/redfish/v1"), &["1"], Err("is not a path")),
     ];
     for (said, ids, want) in cases {
-        let fake = Fake::start(move |seen| {
-            let id = seen.line.strip_prefix("GET /redfish/v1/Systems/");
-            match (seen.line.as_str(), id) {
+        let fake = Fake::start(move |recorded| {
+            let id = recorded.line.strip_prefix("GET /redfish/v1/Systems/");
+            match (recorded.line.as_str(), id) {
                 (LIST, _) => Some(Reply::Json(200, list(ids))),
                 (_, Some(id)) if ids.contains(&id) => Some(Reply::Json(200, system(id, "Off"))),
                 _ => None,
@@ -199,7 +202,7 @@ async fn a_system_of_several_is_chosen_by_configuration_and_never_guessed() {
 
 #[tokio::test]
 async fn a_list_of_several_pages_is_read_to_its_end() {
-    let fake = Fake::start(|seen| match seen.line.as_str() {
+    let fake = Fake::start(|recorded| match recorded.line.as_str() {
         LIST => {
             let mut page = list(&["1"]);
             page["Members@odata.nextLink"] = json!("/redfish/v1/Systems?$skip=1");
@@ -231,8 +234,8 @@ async fn a_list_without_an_end_is_left() {
     }))
     .await;
     for next in ["/redfish/v1/Systems", "/redfish/v1/Systems?$skip=1"] {
-        let loops = Fake::start(move |seen| {
-            seen.line.starts_with(LIST).then(|| {
+        let loops = Fake::start(move |recorded| {
+            recorded.line.starts_with(LIST).then(|| {
                 let mut page = list(&["1"]);
                 page["Members@odata.nextLink"] = json!(next);
                 Reply::Json(200, page)
@@ -253,11 +256,11 @@ async fn power_off_is_forced_and_power_on_is_plain() {
     redfish.power_on(&plug(None), "r").await.unwrap();
     assert_eq!(fake.lines(), [ROOT, LIST, SHOW, RESET, SHOW, RESET]);
     let bodies: Vec<String> = fake
-        .seen
+        .recorded
         .lock()
         .unwrap()
         .iter()
-        .map(|seen| seen.body.clone())
+        .map(|recorded| recorded.body.clone())
         .collect();
     assert_eq!(
         (bodies[3].as_str(), bodies[5].as_str()),
@@ -268,7 +271,7 @@ async fn power_off_is_forced_and_power_on_is_plain() {
 /// A service with one system from this file, and `info` as the answer for its `ActionInfo`.
 async fn blade(shown: &'static str, info: Option<(u16, String)>) -> Fake {
     let system: Value = serde_json::from_str(shown).unwrap();
-    Fake::start(move |seen| match seen.line.as_str() {
+    Fake::start(move |recorded| match recorded.line.as_str() {
         LIST => Some(Reply::Json(200, list(&["blade9"]))),
         "GET /redfish/v1/Systems/blade9" => Some(Reply::Json(200, system.clone())),
         "GET /redfish/v1/Systems/blade9/ResetActionInfo" => {
@@ -330,7 +333,7 @@ async fn an_action_info_that_is_not_there_does_not_stop_the_order() {
             "{case}"
         );
         assert_eq!(redfish.power_off(&plug(None), "r").await.is_ok(), off, "{case}");
-        let sent = fake.seen.lock().unwrap().last().unwrap().body.clone();
+        let sent = fake.recorded.lock().unwrap().last().unwrap().body.clone();
         assert_eq!(sent == r#"{"ResetType":"ForceOff"}"#, off, "{case}: {sent}");
     }
 }
@@ -395,7 +398,7 @@ async fn a_reset_the_system_does_not_list_is_not_asked_for() {
         ),
     ];
     for (case, shown, off, on) in cases {
-        let fake = Fake::start(move |seen| match seen.line.as_str() {
+        let fake = Fake::start(move |recorded| match recorded.line.as_str() {
             SHOW => Some(Reply::Json(200, shown.clone())),
             "GET /redfish/v1/Systems/1/ResetActionInfo" => Some(Reply::Json(
                 200,
@@ -418,7 +421,7 @@ async fn a_reset_the_system_does_not_list_is_not_asked_for() {
         let outcome = redfish.power_on(&plug(None), "r").await;
         assert_eq!(outcome.is_ok(), on.is_some(), "{case}");
         if let Some(on) = on {
-            let body = fake.seen.lock().unwrap().last().unwrap().body.clone();
+            let body = fake.recorded.lock().unwrap().last().unwrap().body.clone();
             assert_eq!(body, format!("{{\"ResetType\":\"{on}\"}}"), "{case}");
         }
     }
@@ -481,7 +484,7 @@ async fn only_paths_of_the_same_service_are_followed() {
         (307, String::new(), false),
     ] {
         let location = place.clone();
-        let fake = Fake::start(move |seen| match seen.line.as_str() {
+        let fake = Fake::start(move |recorded| match recorded.line.as_str() {
             SHOW => Some(to(status, location.clone())),
             "GET /redfish/v1/Systems/9" => Some(Reply::Json(200, system("9", "Off"))),
             _ => None,
@@ -494,9 +497,10 @@ async fn only_paths_of_the_same_service_are_followed() {
         }
     }
     assert!(elsewhere.lines().is_empty(), "nobody else saw the password");
-    let circle =
-        Fake::start(move |seen| (seen.line == SHOW).then(|| to(307, "/redfish/v1/Systems/1".to_owned())))
-            .await;
+    let circle = Fake::start(move |recorded| {
+        (recorded.line == SHOW).then(|| to(307, "/redfish/v1/Systems/1".to_owned()))
+    })
+    .await;
     let error = circle.redfish().read_power(&plug(None)).await.unwrap_err();
     assert!(error.fault.text.contains("more than 3 times"), "{error}");
 }
@@ -504,7 +508,7 @@ async fn only_paths_of_the_same_service_are_followed() {
 #[tokio::test]
 async fn a_command_is_sent_on_only_by_a_redirect_that_keeps_it() {
     for (status, want) in [(307, true), (308, true), (301, false), (302, false), (303, false)] {
-        let fake = Fake::start(move |seen| match seen.line.as_str() {
+        let fake = Fake::start(move |recorded| match recorded.line.as_str() {
             RESET => Some(Reply::With(
                 status,
                 vec![("location", "/redfish/v1/Systems/1/Actions/Other".to_owned())],
@@ -552,12 +556,14 @@ async fn the_off_of_a_system_that_has_become_another_proves_nothing() {
 async fn a_system_that_is_gone_is_looked_for_again() {
     let gone = Arc::new(Mutex::new(false));
     let said = Arc::clone(&gone);
-    let fake = Fake::start(move |seen| match (seen.line.as_str(), *said.lock().unwrap()) {
-        (SHOW, true) => Some(Reply::Json(404, json!({}))),
-        (LIST, true) => Some(Reply::Json(200, list(&["2"]))),
-        ("GET /redfish/v1/Systems/2", _) => Some(Reply::Json(200, system("2", "On"))),
-        _ => None,
-    })
+    let fake = Fake::start(
+        move |recorded| match (recorded.line.as_str(), *said.lock().unwrap()) {
+            (SHOW, true) => Some(Reply::Json(404, json!({}))),
+            (LIST, true) => Some(Reply::Json(200, list(&["2"]))),
+            ("GET /redfish/v1/Systems/2", _) => Some(Reply::Json(200, system("2", "On"))),
+            _ => None,
+        },
+    )
     .await;
     let redfish = fake.redfish();
     redfish.read_power(&plug(None)).await.unwrap();
@@ -576,7 +582,7 @@ async fn a_system_that_is_gone_is_looked_for_again() {
 async fn a_session_is_opened_used_and_closed() {
     let begin = "POST /redfish/v1/SessionService/Sessions";
     for works in [true, false] {
-        let fake = Fake::start(move |seen| match seen.line.as_str() {
+        let fake = Fake::start(move |recorded| match recorded.line.as_str() {
             line if line == begin => Some(Reply::With(
                 201,
                 vec![
@@ -594,7 +600,7 @@ async fn a_session_is_opened_used_and_closed() {
         .await;
         let mut options = fake.options();
         options.login = RedfishLogin::Session;
-        let redfish = Redfish::new(options, Arc::<HandClock>::default()).unwrap();
+        let redfish = Redfish::new(options, Arc::<ManualClock>::default()).unwrap();
         assert_eq!(redfish.read_power(&plug(None)).await.is_ok(), works);
         let want = [
             begin,
@@ -604,19 +610,21 @@ async fn a_session_is_opened_used_and_closed() {
             "DELETE /redfish/v1/SessionService/Sessions/7",
         ];
         assert_eq!(fake.lines(), want, "given back whether it worked or not");
-        let seen = fake.seen.lock().unwrap();
+        let recorded = fake.recorded.lock().unwrap();
         assert_eq!(
-            seen[0].body,
+            recorded[0].body,
             format!(r#"{{"UserName":"fencer","Password":"{PASSWORD}"}}"#)
         );
         assert!(
-            seen.iter()
-                .all(|seen| !seen.headers.contains_key("authorization"))
+            recorded
+                .iter()
+                .all(|recorded| !recorded.headers.contains_key("authorization"))
         );
         assert!(
-            seen.iter()
+            recorded
+                .iter()
                 .skip(1)
-                .all(|seen| seen.headers["x-auth-token"] == "token-of-the-fixture")
+                .all(|recorded| recorded.headers["x-auth-token"] == "token-of-the-fixture")
         );
     }
 }
@@ -628,15 +636,16 @@ async fn a_service_that_refuses_a_session_is_told_from_one_that_is_busy() {
         (404, FaultClass::Permanent),
         (503, FaultClass::Transient),
     ] {
-        let fake = Fake::start(move |seen| {
-            seen.line
+        let fake = Fake::start(move |recorded| {
+            recorded
+                .line
                 .starts_with("POST")
                 .then(|| Reply::Json(status, json!({})))
         })
         .await;
         let mut options = fake.options();
         options.login = RedfishLogin::Session;
-        let fault = Redfish::new(options, Arc::<HandClock>::default())
+        let fault = Redfish::new(options, Arc::<ManualClock>::default())
             .unwrap()
             .power_off(&plug(None), "r")
             .await
@@ -650,10 +659,12 @@ async fn a_service_that_refuses_a_session_is_told_from_one_that_is_busy() {
 /// Covers ROW14.
 #[tokio::test]
 async fn a_service_that_hangs_is_left_and_its_command_may_have_been_done() {
-    let fake = Fake::start(|seen| (seen.line == RESET || seen.line == SHOW).then_some(Reply::Hang)).await;
+    let fake =
+        Fake::start(|recorded| (recorded.line == RESET || recorded.line == SHOW).then_some(Reply::Hang))
+            .await;
     let mut options = fake.options();
     options.call_timeout = Duration::from_millis(200);
-    let redfish = Redfish::new(options, Arc::<HandClock>::default()).unwrap();
+    let redfish = Redfish::new(options, Arc::<ManualClock>::default()).unwrap();
     let read = redfish.read_power(&plug(None)).await.unwrap_err().fault;
     assert_eq!(
         (read.class, read.maybe_done),
@@ -676,7 +687,7 @@ async fn a_refused_connection_is_transient_and_did_nothing() {
     let url = format!("http://127.0.0.1:{}", tachi_testkit::free_port());
     let mut options = RedfishOptions::new("b", url, "fencer", PASSWORD.into());
     options.trust = Trust::Fingerprint("ab".repeat(32).parse().unwrap());
-    let redfish = Redfish::new(options, Arc::<HandClock>::default()).unwrap();
+    let redfish = Redfish::new(options, Arc::<ManualClock>::default()).unwrap();
     let read = redfish.read_power(&plug(None)).await.unwrap_err().fault;
     assert_eq!(
         (read.class, read.maybe_done),
@@ -701,7 +712,7 @@ async fn answers_of_the_service_are_shown_without_the_password() {
     let echo = json!({"error": {"message": format!("{PASSWORD} and ZmVuY2VyOnMzY3JldC1vZi10aGUtZml4dHVyZQ== \
         at https://fencer:{PASSWORD}@bmc/")}});
     let state = format!("Off {PASSWORD}");
-    let fake = Fake::start(move |seen| match seen.line.as_str() {
+    let fake = Fake::start(move |recorded| match recorded.line.as_str() {
         RESET => Some(Reply::Json(400, echo.clone())),
         SHOW => Some(Reply::Json(200, system("1", &state))),
         _ => None,
@@ -726,7 +737,7 @@ fn options_that_could_do_harm_are_refused() {
         let mut options = RedfishOptions::new("b", url, "fencer", PASSWORD.into());
         options.trust = Trust::Fingerprint("ab".repeat(32).parse().unwrap());
         change(&mut options);
-        Redfish::new(options, Arc::<HandClock>::default()).map(|redfish| redfish.endpoint)
+        Redfish::new(options, Arc::<ManualClock>::default()).map(|redfish| redfish.endpoint)
     };
     let good = BTreeMap::from([
         ("https://bmc.example", "redfish:bmc.example:443"),
@@ -782,17 +793,17 @@ async fn a_system_names_its_machine() {
         ),
     ] {
         let (uuid_now, serial_now) = (uuid.clone(), serial.clone());
-        let fake = Fake::start(move |seen| {
+        let fake = Fake::start(move |recorded| {
             let mut system = system("1", "Off");
             system["UUID"] = uuid_now.clone();
             system["SerialNumber"] = serial_now.clone();
-            (seen.line == SHOW).then(|| Reply::Json(200, system))
+            (recorded.line == SHOW).then(|| Reply::Json(200, system))
         })
         .await;
         let device = fake.redfish();
         let reading = device.read_power(&plug(None)).await.unwrap();
-        let told = reading.machine.map(|machine| machine.to_string());
-        assert_eq!(told, want, "{uuid} {serial}");
+        let machine = reading.machine.map(|machine| machine.to_string());
+        assert_eq!(machine, want, "{uuid} {serial}");
         let asked = device.machine(&plug(None)).await.unwrap();
         assert_eq!(asked.map(|machine| machine.to_string()), want);
     }

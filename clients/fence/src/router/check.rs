@@ -20,7 +20,7 @@ pub enum Alarm {
     /// Another machine responds than expected.
     ForeignMachine,
     /// The device reads off while the host is up in Nova.
-    OffWhileHeard,
+    OffWhileUp,
 }
 
 /// The result of testing one device of one host.
@@ -90,7 +90,7 @@ impl Report {
         self
     }
 
-    fn seen(mut self, looked: Result<SelfTestOutcome, CallError>) -> Self {
+    fn with_outcome(mut self, looked: Result<SelfTestOutcome, CallError>) -> Self {
         match looked {
             Ok(checked) => {
                 if checked.reading.power == Power::Unknown {
@@ -138,8 +138,8 @@ impl Fencers {
         }
         let order: HashMap<&str, usize> = hosts.iter().map(String::as_str).zip(0..).collect();
         reports.sort_by(|a, b| {
-            let place = |report: &Report| order.get(report.host.as_str()).copied();
-            (place(a), a.level, &a.device).cmp(&(place(b), b.level, &b.device))
+            let slot = |report: &Report| order.get(report.host.as_str()).copied();
+            (slot(a), a.level, &a.device).cmp(&(slot(b), b.level, &b.device))
         });
         reports
     }
@@ -159,8 +159,8 @@ impl Fencers {
                 let why = format!("this level cannot be used: {why}");
                 wrong.push(Report::of(host, *level, Some(why)));
             }
-            for (level, fittings) in &resolved.levels {
-                for target in fittings.iter().map(|fitting| &fitting.target) {
+            for (level, host_devices) in &resolved.levels {
+                for target in host_devices.iter().map(|host_device| &host_device.target) {
                     // MAAS distinguishes hosts by their names; any other shared target is one machine.
                     let by_name = target.plug.is_none() && target.kind == "maas";
                     let other = owners.insert(target.clone(), host);
@@ -182,17 +182,17 @@ impl Fencers {
     async fn look(&self, report: Report) -> Report {
         match self.device_of(&report) {
             Ok((device, plug)) => {
-                let _place = self.place(device.as_ref()).await;
+                let _slot = self.slot(device.as_ref()).await;
                 asked(report, device.as_ref(), &plug).await
             }
-            Err(error) => report.seen(Err(error)),
+            Err(error) => report.with_outcome(Err(error)),
         }
     }
 
     /// Runs one test of [`Fencers::plan`], for continuous testing. On a device with several permits it leaves at least
     /// half of them to recoveries.
     ///
-    /// If there is no result after `patience`, `late` reports that, and the test keeps waiting: the device decides on
+    /// If there is no result after `warn_after`, `late` reports that, and the test keeps waiting: the device decides on
     /// its timeout.
     ///
     /// # Cancel safety
@@ -201,18 +201,18 @@ impl Fencers {
     pub async fn test(
         &self,
         report: Report,
-        patience: Duration,
+        warn_after: Duration,
         late: impl FnOnce(&Report) + Send,
     ) -> Report {
         let (device, plug) = match self.device_of(&report) {
             Ok(found) => found,
-            Err(error) => return report.seen(Err(error)),
+            Err(error) => return report.with_outcome(Err(error)),
         };
-        let _test = self.test_place(device.as_ref()).await;
-        let _place = self.place(device.as_ref()).await;
+        let _test = self.test_slot(device.as_ref()).await;
+        let _slot = self.slot(device.as_ref()).await;
         let before = report.clone();
         let mut look = std::pin::pin!(asked(report, device.as_ref(), &plug));
-        if let Ok(report) = timeout(patience, &mut look).await {
+        if let Ok(report) = timeout(warn_after, &mut look).await {
             return report.strict();
         }
         late(&before);
@@ -227,10 +227,10 @@ impl Fencers {
 }
 
 async fn asked(report: Report, device: &dyn Device, plug: &Plug) -> Report {
-    let begun = Instant::now();
+    let started_at = Instant::now();
     let looked = timeout(TEST_TIMEOUT, device.check(plug)).await;
     let late = || CallError::refused(format!("no answer within {} s", TEST_TIMEOUT.as_secs()));
-    let mut report = report.seen(looked.unwrap_or_else(|_| Err(late())));
-    report.latency = begun.elapsed();
+    let mut report = report.with_outcome(looked.unwrap_or_else(|_| Err(late())));
+    report.latency = started_at.elapsed();
     report
 }

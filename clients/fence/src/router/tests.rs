@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tachi_domain::Timestamp;
 use tachi_domain::fault::FaultClass;
 use tachi_domain::power::Power;
-use tachi_testkit::HandClock;
+use tachi_testkit::ManualClock;
 use tokio::time::{sleep, timeout};
 
 use super::*;
@@ -112,7 +112,7 @@ impl Harness {
     fn fencers(&self, endpoint: &str) -> Arc<Fencers> {
         Arc::new(Fencers::new(
             self.topology("c*", endpoint),
-            Arc::<HandClock>::default(),
+            Arc::<ManualClock>::default(),
         ))
     }
 }
@@ -157,7 +157,8 @@ async fn a_bmc_gets_one_call_at_a_time_and_other_bmcs_run_in_parallel() {
 #[tokio::test(start_paused = true)]
 async fn no_more_power_commands_are_under_way_than_allowed_and_readings_do_not_wait_for_them() {
     let bed = Harness::new();
-    let fencers = Fencers::new(bed.topology("c*", "{host}.bmc"), Arc::<HandClock>::default()).at_once(2);
+    let fencers =
+        Fencers::new(bed.topology("c*", "{host}.bmc"), Arc::<ManualClock>::default()).max_power_commands(2);
     let mut turns = Vec::new();
     for host in ["c1", "c2", "c3"] {
         put(&fencers, &format!("{host}.bmc"));
@@ -219,10 +220,10 @@ async fn a_check_tests_every_device_within_its_limits_and_reports_faults() {
     let fencers = bed.fencers("shared.bmc");
     let slow = put(&fencers, "shared.bmc");
     let hosts: Vec<String> = ["c2", "c1", "c9", "x1", "c 3"].map(str::to_owned).into();
-    let mut told = Vec::new();
+    let mut reported = Vec::new();
     let reports = fencers
         .check(&hosts, &mut |report, done, all| {
-            told.push((report.host.clone(), done, all));
+            reported.push((report.host.clone(), done, all));
         })
         .await;
     assert_eq!(slow.most.load(Ordering::SeqCst), 1, "one call at a time");
@@ -246,8 +247,11 @@ async fn a_check_tests_every_device_within_its_limits_and_reports_faults() {
         Duration::from_secs(1),
         "without the wait for its turn"
     );
-    assert_eq!(told.iter().map(|one| one.1).collect::<Vec<_>>(), [1, 2, 3, 4, 5]);
-    assert!(told.iter().all(|one| one.2 == 5));
+    assert_eq!(
+        reported.iter().map(|one| one.1).collect::<Vec<_>>(),
+        [1, 2, 3, 4, 5]
+    );
+    assert!(reported.iter().all(|one| one.2 == 5));
 }
 
 #[tokio::test(start_paused = true)]
@@ -258,16 +262,24 @@ async fn a_self_test_that_takes_long_is_logged_before_it_ends() {
     let (_, mut wanted) = fencers.plan(&["c1".to_owned()]);
     let wanted = wanted.remove(0);
     for (patience, expected) in [(2_000, false), (500, true)] {
-        let mut told = false;
-        let begun = tokio::time::Instant::now();
+        let mut reported = false;
+        let started_at = tokio::time::Instant::now();
         let report = fencers
             .test(wanted.clone(), Duration::from_millis(patience), |_| {
-                told = true;
-                assert_eq!(begun.elapsed(), Duration::from_millis(patience));
+                reported = true;
+                assert_eq!(started_at.elapsed(), Duration::from_millis(patience));
             })
             .await;
-        assert_eq!((told, report.power), (expected, Some(Power::On)), "{patience} ms");
-        assert_eq!(begun.elapsed(), Duration::from_secs(1), "it ends as it would");
+        assert_eq!(
+            (reported, report.power),
+            (expected, Some(Power::On)),
+            "{patience} ms"
+        );
+        assert_eq!(
+            started_at.elapsed(),
+            Duration::from_secs(1),
+            "it ends as it would"
+        );
     }
 }
 
@@ -364,7 +376,7 @@ async fn two_hosts_with_the_same_plug_are_a_fault() {
     );
     // The first capture of the pattern does not distinguish these hosts.
     let topology = Topology::parse("test", &text).unwrap();
-    let fencers = Arc::new(Fencers::new(topology, Arc::<HandClock>::default()));
+    let fencers = Arc::new(Fencers::new(topology, Arc::<ManualClock>::default()));
     put(&fencers, "shared.bmc");
     let hosts = ["c-1".to_owned(), "c-2".to_owned()];
     let reports = fencers.check(&hosts, &mut |_, _, _| {}).await;
@@ -384,7 +396,7 @@ async fn a_manual_device_reports_that_an_operator_is_needed() {
     let text = "[[device]]\nname = \"ops\"\ntype = \"manual\"\n";
     let fencers = Fencers::new(
         Topology::parse("test", text).unwrap(),
-        Arc::<HandClock>::default(),
+        Arc::<ManualClock>::default(),
     );
     let target = target(&fencers, "c1");
     let error = fencers.read_power("c1", &target).await.unwrap_err();

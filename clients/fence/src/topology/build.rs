@@ -18,7 +18,8 @@ use crate::maas::{Maas, MaasOptions};
 use crate::redfish::{Redfish, RedfishLogin, RedfishOptions, Trust, WebClients};
 
 /// Range of the timeout of one call.
-const CALL: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(300);
+const CALL_TIMEOUT_RANGE: std::ops::RangeInclusive<Duration> =
+    Duration::from_secs(1)..=Duration::from_secs(300);
 
 /// The fields of a kind of device apart from its endpoint. Secrets are loaded with the file.
 #[derive(Debug)]
@@ -32,7 +33,7 @@ pub(super) enum DeviceSettings {
 }
 
 /// Reads the remaining fields of a device's table. `addressed` is true if the table names endpoints.
-pub(super) fn how(
+pub(super) fn settings(
     kind: Option<Kind>,
     addressed: bool,
     fields: &mut Fields<'_, '_>,
@@ -82,7 +83,7 @@ fn ipmi(fields: &mut Fields<'_, '_>, found: &mut Findings<'_>) -> Option<DeviceS
     let (user, password) = (username(fields, found), credential(fields, found));
     let suite = fields.number("cipher_suite", 0..=255, found);
     let privilege = fields.string("privilege", found);
-    let call = fields.seconds("call_timeout", CALL, found);
+    let call = fields.seconds("call_timeout", CALL_TIMEOUT_RANGE, found);
     let program = fields.string("program", found);
     let privilege = match privilege.as_ref().map(|(at, word)| (*at, word.as_str())) {
         None | Some((_, "operator")) => Privilege::Operator,
@@ -137,7 +138,7 @@ fn redfish(fields: &mut Fields<'_, '_>, found: &mut Findings<'_>) -> Option<Devi
         }
     };
     let allow_http = fields.bool("allow_http", found);
-    let call = fields.seconds("call_timeout", CALL, found);
+    let call = fields.seconds("call_timeout", CALL_TIMEOUT_RANGE, found);
     let mut options = RedfishOptions::new("", "", user?, password?);
     options.trust = trust.into_iter().next().unwrap_or_default();
     options.login = login;
@@ -153,8 +154,8 @@ fn maas(fields: &mut Fields<'_, '_>, found: &mut Findings<'_>) -> Option<DeviceS
         .string("ca_file", found)
         .map(|(_, path)| PathBuf::from(path));
     let allow_http = fields.bool("allow_http", found);
-    let call = fields.seconds("call_timeout", CALL, found);
-    let query = fields.seconds("query_timeout", CALL, found);
+    let call = fields.seconds("call_timeout", CALL_TIMEOUT_RANGE, found);
+    let query = fields.seconds("query_timeout", CALL_TIMEOUT_RANGE, found);
     let mut options = MaasOptions::new("", key?);
     options.ca_file = ca_file;
     options.allow_http = allow_http;
@@ -173,8 +174,8 @@ fn exec(addressed: bool, fields: &mut Fields<'_, '_>, found: &mut Findings<'_>) 
         sources.insert("password".to_owned(), password);
     }
     let plug_param = fields.string("plug_parameter", found);
-    let status = fields.seconds("status_timeout", CALL, found);
-    let command = fields.seconds("command_timeout", CALL, found);
+    let status = fields.seconds("status_timeout", CALL_TIMEOUT_RANGE, found);
+    let command = fields.seconds("command_timeout", CALL_TIMEOUT_RANGE, found);
     let secret_names: BTreeMap<String, usize> = sources
         .iter()
         .map(|(name, (at, _))| (name.clone(), *at))
@@ -239,16 +240,16 @@ fn exec(addressed: bool, fields: &mut Fields<'_, '_>, found: &mut Findings<'_>) 
     };
     options.status_timeout = status.unwrap_or(options.status_timeout);
     options.command_timeout = command.unwrap_or(options.command_timeout);
-    match exec::doubt(&options) {
-        Some(doubt) if !proves_off => found.add(
+    match exec::no_proof_reason(&options) {
+        Some(no_proof_reason) if !proves_off => found.add(
             at,
             format!(
-                "{}: {doubt}. Its off would not be a fencing proof. If its off does mean that the power is off, set \
+                "{}: {no_proof_reason}. Its off would not be a fencing proof. If its off does mean that the power is off, set \
                  proves_off = true",
                 fields.what
             ),
         ),
-        doubt => options.doubt = doubt,
+        no_proof_reason => options.no_proof_reason = no_proof_reason,
     }
     Some(DeviceSettings::Exec(options))
 }

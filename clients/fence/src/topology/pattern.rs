@@ -83,12 +83,12 @@ impl Pattern {
     }
 
     /// Returns the captures if the pattern matches a host's name.
-    pub(super) fn catch(&self, host: &str) -> Option<Vec<String>> {
+    pub(super) fn captures_of(&self, host: &str) -> Option<Vec<String>> {
         let Some(regex) = &self.regex else {
             return Some(Vec::new());
         };
-        let caught = regex.captures(host)?;
-        let parts = caught.iter().skip(1);
+        let captures = regex.captures(host)?;
+        let parts = captures.iter().skip(1);
         Some(
             parts
                 .map(|part| part.map_or_else(String::new, |part| part.as_str().to_owned()))
@@ -106,7 +106,7 @@ enum TemplatePart {
     /// `{short}`: the name up to its first dot.
     Short,
     /// `{1}` to `{9}`.
-    Caught(usize),
+    Capture(usize),
 }
 
 /// A text with placeholders for properties of a host.
@@ -136,7 +136,7 @@ impl Template {
             parts.push(match (name, name.parse::<usize>()) {
                 ("host", _) => TemplatePart::Host,
                 ("short", _) => TemplatePart::Short,
-                (_, Ok(number @ 1..=9)) => TemplatePart::Caught(number),
+                (_, Ok(number @ 1..=9)) => TemplatePart::Capture(number),
                 (_, Ok(_) | Err(_)) => {
                     return Err(format!(
                         "{text:?} has unknown {{{name}}}; valid: {{host}}, {{short}} and {{1}} to {{9}}"
@@ -162,16 +162,16 @@ impl Template {
     }
 
     /// Returns the highest capture that the template uses.
-    pub(super) fn needs(&self) -> usize {
-        let caught = self.parts.iter().map(|part| match part {
-            TemplatePart::Caught(number) => *number,
+    pub(super) fn max_capture(&self) -> usize {
+        let captures = self.parts.iter().map(|part| match part {
+            TemplatePart::Capture(number) => *number,
             TemplatePart::Text(_) | TemplatePart::Host | TemplatePart::Short => 0,
         });
-        caught.max().unwrap_or_default()
+        captures.max().unwrap_or_default()
     }
 
     /// Fills the template for a host; `None` if a required placeholder would be empty.
-    pub(super) fn fill(&self, host: &str, caught: &[String]) -> Option<String> {
+    pub(super) fn fill(&self, host: &str, captures: &[String]) -> Option<String> {
         let mut text = String::new();
         for part in &self.parts {
             let more = match part {
@@ -181,7 +181,7 @@ impl Template {
                 }
                 TemplatePart::Host => host,
                 TemplatePart::Short => host.split('.').next().unwrap_or_default(),
-                TemplatePart::Caught(number) => caught.get(number.checked_sub(1)?)?,
+                TemplatePart::Capture(number) => captures.get(number.checked_sub(1)?)?,
             };
             if more.is_empty() {
                 return None;
@@ -199,7 +199,7 @@ impl fmt::Display for Template {
                 TemplatePart::Text(text) => f.write_str(text)?,
                 TemplatePart::Host => f.write_str("{host}")?,
                 TemplatePart::Short => f.write_str("{short}")?,
-                TemplatePart::Caught(number) => write!(f, "{{{number}}}")?,
+                TemplatePart::Capture(number) => write!(f, "{{{number}}}")?,
             }
         }
         Ok(())
@@ -212,7 +212,7 @@ mod tests {
 
     #[test]
     fn a_pattern_admits_whole_names_and_catches_parts() {
-        for (pattern, host, caught) in [
+        for (pattern, host, captures) in [
             ("compute-*", "compute-17", Some(vec!["17"])),
             ("compute-*", "xcompute-17", None),
             ("c?-*", "c1-a.b", Some(vec!["1", "a.b"])),
@@ -223,8 +223,8 @@ mod tests {
             ("/r(\\d+)/", "r7-c12", None),
             ("/a|b/", "ab", None),
         ] {
-            let got = Pattern::parse(pattern).unwrap().catch(host);
-            let want = caught.map(|parts| parts.into_iter().map(str::to_owned).collect::<Vec<_>>());
+            let got = Pattern::parse(pattern).unwrap().captures_of(host);
+            let want = captures.map(|parts| parts.into_iter().map(str::to_owned).collect::<Vec<_>>());
             assert_eq!(got, want, "{pattern} {host}");
         }
         for bad in ["", "//", "/(/", "/", "a b", "c[12]", "é*", "/(a{1000}){1000}/"] {

@@ -16,10 +16,12 @@ use super::{Entry, Rule, Topology};
 use crate::device::Kind;
 
 /// Range of a device's total time for a power-off.
-const LIMIT: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(3600);
+const POWER_TIMEOUT_RANGE: std::ops::RangeInclusive<Duration> =
+    Duration::from_secs(1)..=Duration::from_secs(3600);
 
 /// Range of the interval between two readings.
-const POLL: std::ops::RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(60);
+const POLL_INTERVAL_RANGE: std::ops::RangeInclusive<Duration> =
+    Duration::from_millis(100)..=Duration::from_secs(60);
 
 pub(super) fn read(source: &str, text: &str) -> Result<Topology, Vec<Problem>> {
     let mut found = Findings::new(text);
@@ -101,7 +103,8 @@ fn tables<'t, 'i>(
 /// the file.
 fn every_host(devices: &[(usize, Arc<Entry>)], found: &mut Findings<'_>) -> Rule {
     for (at, entry) in devices {
-        if entry.endpoint.needs() > 0 || entry.plug.as_ref().is_some_and(|plug| plug.needs() > 0) {
+        if entry.endpoint.max_capture() > 0 || entry.plug.as_ref().is_some_and(|plug| plug.max_capture() > 0)
+        {
             let text = format!(
                 "device {:?} refers to a part of a pattern, but there is no [[hosts]]",
                 entry.name
@@ -120,12 +123,12 @@ fn every_host(devices: &[(usize, Arc<Entry>)], found: &mut Findings<'_>) -> Rule
 /// machine.
 fn same_machine(at: usize, entry: &Entry, one_host: bool, found: &mut Findings<'_>) {
     // A BMC has one machine, so a plug does not distinguish hosts.
-    let plug = entry.plug.as_ref().filter(|_| !entry.how.one_machine());
+    let plug = entry.plug.as_ref().filter(|_| !entry.settings.one_machine());
     let varies = entry.endpoint.varies() || plug.is_some_and(Template::varies);
     let by_name = matches!(entry.kind, "maas" | "manual");
     // A device whose endpoints come only from a map does not apply to other hosts.
     let nowhere_else = entry.endpoint.to_string().is_empty() && !entry.endpoints.is_empty();
-    let mapped = (!entry.plugs.is_empty() && !entry.how.one_machine()) || nowhere_else;
+    let mapped = (!entry.plugs.is_empty() && !entry.settings.one_machine()) || nowhere_else;
     if !varies && !by_name && !mapped && !one_host {
         found.add(
             at,
@@ -168,11 +171,11 @@ fn rule(
             if level.iter().any(|other| other.name == name) {
                 found.add(at, format!("hosts: device {name:?} appears twice in one level"));
             }
-            let needs = entry.endpoint.needs();
-            let needs = needs.max(entry.plug.as_ref().map_or(0, Template::needs));
-            if needs > captures {
+            let max_capture = entry.endpoint.max_capture();
+            let max_capture = max_capture.max(entry.plug.as_ref().map_or(0, Template::max_capture));
+            if max_capture > captures {
                 let text = format!(
-                    "hosts: device {name:?} needs {{{needs}}}, but a pattern here has {captures} captures"
+                    "hosts: device {name:?} needs {{{max_capture}}}, but a pattern here has {captures} captures"
                 );
                 found.add(at, text);
             }
@@ -254,8 +257,8 @@ fn device(at: usize, table: &DeTable<'_>, found: &mut Findings<'_>) -> Option<(u
         } else {
             map(plugs, "plug", &what, found)
         };
-    let limit = fields.seconds("timeout", LIMIT, found);
-    let poll = fields.seconds("poll", POLL, found);
+    let limit = fields.seconds("timeout", POWER_TIMEOUT_RANGE, found);
+    let poll = fields.seconds("poll", POLL_INTERVAL_RANGE, found);
     let attempts = fields.number("attempts", 1..=10, found);
     let out_of_service = fields.bool("out_of_service", found);
     if kind == Some(Some(Kind::Ipmi)) && (plug.is_some() || !plugs.is_empty()) {
@@ -276,11 +279,11 @@ fn device(at: usize, table: &DeTable<'_>, found: &mut Findings<'_>) -> Option<(u
         );
     }
     let addressed = endpoint.is_some() || !endpoints.is_empty();
-    let how = build::how(kind, addressed, &mut fields, found)?;
-    if how.wants_endpoint() && endpoint.is_none() && endpoints.is_empty() {
+    let settings = build::settings(kind, addressed, &mut fields, found)?;
+    if settings.wants_endpoint() && endpoint.is_none() && endpoints.is_empty() {
         found.add(place, format!("{what}: endpoint is missing"));
     }
-    check_endpoints(&how, endpoint.as_ref(), &endpoints, place, &what, found);
+    check_endpoints(&settings, endpoint.as_ref(), &endpoints, place, &what, found);
     fields.end(found);
     let limits = kind.map(Kind::limits);
     let entry = Entry {
@@ -294,14 +297,14 @@ fn device(at: usize, table: &DeTable<'_>, found: &mut Findings<'_>) -> Option<(u
         poll: poll.or(limits.map(|limits| limits.poll)),
         attempts: attempts.unwrap_or(limits.map_or(1, |limits| u32::from(limits.attempts))),
         out_of_service,
-        how,
+        settings,
     };
     Some((name_at, entry))
 }
 
 /// Validates the addresses that do not depend on the host's name, and a sample of the others.
 fn check_endpoints(
-    how: &DeviceSettings,
+    settings: &DeviceSettings,
     endpoint: Option<&Template>,
     endpoints: &BTreeMap<String, String>,
     at: usize,
@@ -310,10 +313,10 @@ fn check_endpoints(
 ) {
     let clock: Arc<dyn Clock> = Arc::new(StoppedClock);
     // All host names have this form, so a sample represents them.
-    let caught: Vec<String> = (0..9).map(|_| "1".to_owned()).collect();
-    let sample = endpoint.and_then(|endpoint| endpoint.fill("h1", &caught));
+    let captures: Vec<String> = (0..9).map(|_| "1".to_owned()).collect();
+    let sample = endpoint.and_then(|endpoint| endpoint.fill("h1", &captures));
     for text in sample.iter().chain(endpoints.values()) {
-        if let Err(why) = how.check(text, &clock) {
+        if let Err(why) = settings.check(text, &clock) {
             found.add(at, format!("{what}: {why}"));
         }
     }

@@ -488,9 +488,9 @@ fn an_agent_that_does_not_switch_power_is_refused_without_an_operators_exception
         ("fence_ipdu", "", "outlet that does not exist"),
     ] {
         let problems = parse(&file(agent, more)).unwrap_err();
-        let told = problems.concat();
+        let text = problems.concat();
         for part in [part, "line 4", "proves_off = true"] {
-            assert!(told.contains(part), "{agent}: {part}: {told}");
+            assert!(text.contains(part), "{agent}: {part}: {text}");
         }
         let vouched = parse(&file(agent, &format!("proves_off = true\n{more}"))).unwrap();
         let warnings = vouched.warnings();

@@ -118,15 +118,18 @@ async fn a_program_that_cannot_be_run_has_failed() {
 #[tokio::test]
 async fn a_program_gets_the_document_and_its_arguments_but_not_our_environment() {
     let script = script("cat > \"$1\"; shift; for arg; do echo \"<$arg>\"; done; env | sort | cut -d= -f1");
-    let told = script.path("told");
-    let args = [told.to_str().unwrap(), "a b", "$(reboot)", ""];
+    let input_file = script.path("told");
+    let args = [input_file.to_str().unwrap(), "a b", "$(reboot)", ""];
     let (verdict, text) = script.run("", &args).await;
     assert_eq!(verdict, HookVerdict::GoOn);
     assert_eq!(
         text,
         "exit 0: <a b> <$(reboot)> <> LC_ALL PATH PWD TACHI_HOST TACHI_PHASE"
     );
-    assert_eq!(std::fs::read_to_string(told).unwrap(), run_of("exec:/x").document);
+    assert_eq!(
+        std::fs::read_to_string(input_file).unwrap(),
+        run_of("exec:/x").document
+    );
 }
 
 #[tokio::test]

@@ -15,8 +15,8 @@ use crate::tests::run_of;
 type SeenRequests = Arc<Mutex<Vec<(String, HeaderMap, Bytes)>>>;
 
 /// Answers as the request's path selects.
-async fn answer(State(seen): State<SeenRequests>, uri: Uri, headers: HeaderMap, body: Bytes) -> Answer {
-    seen.lock().unwrap().push((uri.to_string(), headers, body));
+async fn answer(State(recorded): State<SeenRequests>, uri: Uri, headers: HeaderMap, body: Bytes) -> Answer {
+    recorded.lock().unwrap().push((uri.to_string(), headers, body));
     match uri.path() {
         "/created" => (StatusCode::CREATED, "made").into_response(),
         "/empty" => StatusCode::NO_CONTENT.into_response(),
@@ -30,14 +30,14 @@ async fn answer(State(seen): State<SeenRequests>, uri: Uri, headers: HeaderMap, 
 
 /// Starts a server and returns its recorded requests.
 async fn server() -> (String, SeenRequests) {
-    let seen = SeenRequests::default();
+    let recorded = SeenRequests::default();
     let router = Router::new()
         .route("/{*path}", post(answer))
-        .with_state(seen.clone());
+        .with_state(recorded.clone());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async move { axum::serve(listener, router).await });
-    (url, seen)
+    (url, recorded)
 }
 
 async fn ask(url: &str, options: &str) -> (HookVerdict, String) {
@@ -54,7 +54,7 @@ async fn ask(url: &str, options: &str) -> (HookVerdict, String) {
 
 #[tokio::test]
 async fn the_http_status_decides() {
-    let (url, seen) = server().await;
+    let (url, recorded) = server().await;
     let cases = [
         ("created", HookVerdict::GoOn, "status 201: made"),
         ("empty", HookVerdict::GoOn, "status 204"),
@@ -79,15 +79,15 @@ async fn the_http_status_decides() {
         text.starts_with("status 502: xxx") && text.chars().count() < 400,
         "{text}"
     );
-    assert_eq!(seen.lock().unwrap().len(), 6, "nothing was asked twice");
+    assert_eq!(recorded.lock().unwrap().len(), 6, "nothing was asked twice");
 }
 
 #[tokio::test]
 async fn an_address_gets_the_document_and_an_idempotency_key() {
-    let (url, seen) = server().await;
+    let (url, recorded) = server().await;
     ask(&format!("{url}/created?a=b"), "").await;
-    let seen = seen.lock().unwrap();
-    let (path, headers, body) = &seen[0];
+    let recorded = recorded.lock().unwrap();
+    let (path, headers, body) = &recorded[0];
     assert_eq!(path, "/created?a=b");
     assert_eq!(headers["content-type"], "application/json");
     assert_eq!(headers["idempotency-key"], "recovery-pre-1");
@@ -97,17 +97,17 @@ async fn an_address_gets_the_document_and_an_idempotency_key() {
 
 #[tokio::test]
 async fn a_token_comes_from_a_private_file() {
-    let (url, seen) = server().await;
+    let (url, recorded) = server().await;
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("token");
     let options = format!("token_file={}", file.display());
-    let told = async |mode: u32, token: &str| {
+    let post_with = async |mode: u32, token: &str| {
         std::fs::write(&file, token).unwrap();
         set_permissions(&file, Permissions::from_mode(mode)).unwrap();
         ask(&format!("{url}/created"), &options).await
     };
-    assert_eq!(told(0o600, "geheim\n").await.0, HookVerdict::GoOn);
-    assert_eq!(seen.lock().unwrap()[0].1["authorization"], "Bearer geheim");
+    assert_eq!(post_with(0o600, "geheim\n").await.0, HookVerdict::GoOn);
+    assert_eq!(recorded.lock().unwrap()[0].1["authorization"], "Bearer geheim");
     let long = "x".repeat(20_000);
     for (case, mode, token, expected) in [
         ("readable", 0o644, "geheim", "can be read by other users"),
@@ -119,7 +119,7 @@ async fn a_token_comes_from_a_private_file() {
         ),
         ("too long", 0o600, long.as_str(), "is too long"),
     ] {
-        let (verdict, text) = told(mode, token).await;
+        let (verdict, text) = post_with(mode, token).await;
         assert_eq!(verdict, HookVerdict::Failed, "{case}");
         assert!(
             text.contains(expected) && !text.contains("geheim"),
@@ -133,7 +133,7 @@ async fn a_token_comes_from_a_private_file() {
             .1
             .contains("cannot be read")
     );
-    assert_eq!(seen.lock().unwrap().len(), 1, "nobody is asked without it");
+    assert_eq!(recorded.lock().unwrap().len(), 1, "nobody is asked without it");
 }
 
 #[tokio::test]
@@ -156,9 +156,9 @@ async fn an_address_that_does_not_answer_has_failed() {
 #[tokio::test]
 async fn an_untrusted_certificate_is_refused() {
     // A server without TLS. The test checks that no part of the document reaches it.
-    let (url, seen) = server().await;
+    let (url, recorded) = server().await;
     let (verdict, text) = ask(&format!("{}/created", url.replace("http:", "https:")), "").await;
     assert_eq!(verdict, HookVerdict::Failed);
     assert!(text.starts_with("no answer: "), "{text}");
-    assert!(seen.lock().unwrap().is_empty());
+    assert!(recorded.lock().unwrap().is_empty());
 }

@@ -189,7 +189,7 @@ async fn a_host_is_looked_for_in_every_page_of_every_segment() {
         fake.then("200 OK", "", r#"{"hosts": []}"#);
     };
     script("cmp1");
-    let found = Registration::of("cmp1", &client.registered().await.unwrap());
+    let found = Registration::of("cmp1", &client.registered_hosts().await.unwrap());
     let want = Registration::In(RegisteredHost {
         name: "cmp1".into(),
         segment: "two".into(),
@@ -211,7 +211,7 @@ async fn a_host_is_looked_for_in_every_page_of_every_segment() {
         r#"{"hosts": [{"uuid": "h-1", "name": "cmp1.maas"}]}"#,
     );
     fake.then("200 OK", "", r#"{"hosts": []}"#);
-    let found = Registration::of("cmp1", &client.registered().await.unwrap());
+    let found = Registration::of("cmp1", &client.registered_hosts().await.unwrap());
     let want = Registration::Not {
         similar: Some("cmp1.maas".into()),
         hosts: 1,

@@ -58,7 +58,7 @@ impl Session {
             body,
             effect,
             about: ErrorScope::Object,
-            begun: self.now(),
+            started_at: self.now(),
         })
         .await
     }
@@ -204,7 +204,7 @@ impl Session {
             .identity(Method::POST, &path, &[], Some(body), Effect::Once)
             .await?;
         let made = made(&answer, "application_credential")?;
-        let secret = made.secret.ok_or_else(|| answer.senseless("no secret"))?;
+        let secret = made.secret.ok_or_else(|| answer.malformed("no secret"))?;
         Ok(NewCredential {
             id: made.id,
             secret: secret.into(),
@@ -235,11 +235,11 @@ impl Session {
 fn listed(answer: &Answer, key: &str) -> Result<Vec<NamedResource>, CallError> {
     let mut whole: Value = answer.json()?;
     let rows = whole.get_mut(key).map(Value::take).unwrap_or_default();
-    serde_json::from_value(rows).map_err(|_| answer.senseless(&format!("no list of {key}")))
+    serde_json::from_value(rows).map_err(|_| answer.malformed(&format!("no list of {key}")))
 }
 
 fn made(answer: &Answer, key: &str) -> Result<Made, CallError> {
     let mut whole: Value = answer.json()?;
     let one = whole.get_mut(key).map(Value::take).unwrap_or_default();
-    serde_json::from_value(one).map_err(|_| answer.senseless(&format!("no {key}")))
+    serde_json::from_value(one).map_err(|_| answer.malformed(&format!("no {key}")))
 }

@@ -32,14 +32,14 @@ impl Keystone {
         credentials: &Credentials,
         limit: Duration,
     ) -> Result<Option<String>, CallError> {
-        let senseless = |what: &str| fault::senseless(Failure::LINE, None, false, what);
+        let malformed = |what: &str| fault::malformed(Failure::REQUEST_LINE, None, false, what);
         let answer = tokio::time::timeout(limit, self.keystone.log_in(credentials))
             .await
-            .map_err(|_| senseless("no answer in time"))?;
+            .map_err(|_| malformed("no answer in time"))?;
         match answer {
             Ok(token) => {
                 let text = token.value.to_str().map(ToOwned::to_owned);
-                Ok(Some(text.map_err(|_| senseless("the token is not text"))?))
+                Ok(Some(text.map_err(|_| malformed("the token is not text"))?))
             }
             // Keystone returns these statuses for mistyped credentials, which the user has to correct.
             Err(Failure {

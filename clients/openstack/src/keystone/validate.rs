@@ -157,7 +157,7 @@ impl Session {
                 effect: Effect::Read,
                 // A user who may not check this token may check no token.
                 about: ErrorScope::Service,
-                begun: self.now(),
+                started_at: self.now(),
             })
             .await;
         let answer = match answer {
@@ -168,7 +168,7 @@ impl Session {
         let reply: Reply = answer.json()?;
         let token = reply.token;
         let expires_at =
-            time::parse(&token.expires_at).ok_or_else(|| answer.senseless("no readable expires_at"))?;
+            time::parse(&token.expires_at).ok_or_else(|| answer.malformed("no readable expires_at"))?;
         let (project, project_domain) = token.project.map(|p| (p.identity, p.domain)).unzip();
         let (application_credential, access_rules) =
             token.application_credential.map_or((None, None), |credential| {

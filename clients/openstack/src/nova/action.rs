@@ -14,18 +14,18 @@ use super::{Nova, Request};
 use crate::fault::{Effect, ErrorScope};
 
 pub(super) async fn evacuate(nova: &Nova, id: ServerId, target: Option<&str>) -> Result<(), CallError> {
-    let begun = nova.session.now();
+    let started_at = nova.session.now();
     let body = match target {
         Some(host) => json!({"evacuate": {"host": host}}),
         None => json!({"evacuate": {}}),
     };
-    act(nova, begun, Feature::EVACUATE, id, body, Effect::Once).await
+    act(nova, started_at, Feature::EVACUATE, id, body, Effect::Once).await
 }
 
 pub(super) async fn live_migrate(nova: &Nova, id: ServerId, target: Option<&str>) -> Result<(), CallError> {
-    let begun = nova.session.now();
+    let started_at = nova.session.now();
     let body = json!({"os-migrateLive": {"host": target, "block_migration": "auto"}});
-    act(nova, begun, Feature::LIVE_MIGRATE, id, body, Effect::Once).await
+    act(nova, started_at, Feature::LIVE_MIGRATE, id, body, Effect::Once).await
 }
 
 pub(super) async fn abort_migration(
@@ -41,20 +41,20 @@ pub(super) async fn abort_migration(
         body: None,
         effect: Effect::Idempotent,
         about: ErrorScope::Object,
-        begun: nova.session.now(),
+        started_at: nova.session.now(),
     };
     nova.call(Feature::LIVE_MIGRATE, request).await.map(|_| ())
 }
 
 pub(super) async fn lock(nova: &Nova, id: ServerId, reason: &str) -> Result<(), CallError> {
-    let begun = nova.session.now();
+    let started_at = nova.session.now();
     let reason: String = reason.chars().take(MAX_REASON_CHARS).collect();
     let body = if nova.version(Feature::SERVERS).await? >= LOCK_REASON && !reason.is_empty() {
         json!({"lock": {"locked_reason": reason}})
     } else {
         json!({"lock": null})
     };
-    act(nova, begun, Feature::SERVERS, id, body, Effect::Idempotent).await
+    act(nova, started_at, Feature::SERVERS, id, body, Effect::Idempotent).await
 }
 
 pub(super) async fn unlock(nova: &Nova, id: ServerId) -> Result<(), CallError> {
@@ -95,7 +95,7 @@ pub(super) async fn once(nova: &Nova, id: ServerId, action: &str) -> Result<(), 
 
 async fn act(
     nova: &Nova,
-    begun: Duration,
+    started_at: Duration,
     feature: Feature,
     id: ServerId,
     body: Value,
@@ -109,7 +109,7 @@ async fn act(
         body: Some(body),
         effect,
         about: ErrorScope::Object,
-        begun,
+        started_at,
     };
     nova.call(feature, request).await.map(|_| ())
 }

@@ -45,7 +45,7 @@ pub(super) async fn list(nova: &Nova) -> Result<Vec<Aggregate>, CallError> {
 }
 
 pub(super) async fn act(nova: &Nova, aggregate: u64, action: &str, host: &str) -> Result<(), CallError> {
-    let begun = nova.session.now();
+    let started_at = nova.session.now();
     let id = aggregate.to_string();
     let body = Value::Object(
         [(action.to_owned(), json!({ "host": host }))]
@@ -59,7 +59,7 @@ pub(super) async fn act(nova: &Nova, aggregate: u64, action: &str, host: &str) -
         body: Some(body),
         effect: Effect::Idempotent,
         about: ErrorScope::Object,
-        begun,
+        started_at,
     };
     nova.call(Feature::AGGREGATES, request).await.map(|_| ())
 }

@@ -94,7 +94,7 @@ impl Canaries<'_> {
             body: Some(order.body()),
             effect: Effect::Once,
             about: ErrorScope::Service,
-            begun: self.0.session.now(),
+            started_at: self.0.session.now(),
         };
         let answer = self.0.call(Feature::CANARIES, request).await?;
         let Made { server } = answer.json()?;
@@ -116,7 +116,7 @@ impl Canaries<'_> {
             body: None,
             effect: Effect::Idempotent,
             about: ErrorScope::Object,
-            begun: self.0.session.now(),
+            started_at: self.0.session.now(),
         };
         match self.0.call(Feature::ACTIONS, request).await {
             Err(error) if !error.fault.is_gone() => Err(error),

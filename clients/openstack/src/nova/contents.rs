@@ -8,8 +8,8 @@ use super::{Nova, migration, server, service};
 /// it. The read of the record after the lists replaces the check that would otherwise follow each empty list.
 pub(super) async fn read(nova: &Nova, host: &str, shown: bool) -> Result<Contents, CallError> {
     let before = shown || service::get(nova, host).await?.is_some();
-    let (migrations, _) = migration::touching_as_listed(nova, host).await?;
-    let (servers, _) = server::on_as_listed(nova, host).await?;
+    let (migrations, _) = migration::list_touching(nova, host).await?;
+    let (servers, _) = server::list_on(nova, host).await?;
     let service = service::get(nova, host).await?.filter(|_| before);
     Ok(Contents {
         service,

@@ -12,7 +12,7 @@ use super::{Nova, Request};
 use crate::fault::ErrorScope;
 
 /// Nova's default limit of entries per page.
-const PAGE: usize = 1_000;
+const PAGE_SIZE: usize = 1_000;
 
 /// Limit of pages, above any real list of groups.
 const MAX_PAGES: usize = 100;
@@ -51,7 +51,7 @@ pub(super) async fn list(nova: &Nova) -> Result<Vec<Group>, CallError> {
     for _ in 0..MAX_PAGES {
         let query = [
             ("all_projects", "True".to_owned()),
-            ("limit", PAGE.to_string()),
+            ("limit", PAGE_SIZE.to_string()),
             ("offset", offset.to_string()),
         ];
         let request = Request::get(&["os-server-groups"], &query, ErrorScope::Service);
@@ -93,12 +93,12 @@ mod tests {
 
     #[tokio::test]
     async fn groups_of_old_and_new_are_read_to_the_last_page() {
-        let fake = Fake::start(|seen: &RecordedRequest| {
-            if seen.path != "/v2.1/os-server-groups" {
+        let fake = Fake::start(|recorded: &RecordedRequest| {
+            if recorded.path != "/v2.1/os-server-groups" {
                 return Reply::Unscripted;
             }
-            assert_eq!(seen.arg("all_projects").as_deref(), Some("True"));
-            let offset: usize = seen.arg("offset").unwrap().parse().unwrap();
+            assert_eq!(recorded.arg("all_projects").as_deref(), Some("True"));
+            let offset: usize = recorded.arg("offset").unwrap().parse().unwrap();
             let group = |number: usize| match number {
                 0 => {
                     json!({"policy": "anti-affinity", "rules": {"max_server_per_host": 3}, "members": [ONE]})
@@ -118,7 +118,7 @@ mod tests {
         assert_eq!(
             fake.calls()
                 .iter()
-                .filter(|seen| seen.path.ends_with("groups"))
+                .filter(|recorded| recorded.path.ends_with("groups"))
                 .count(),
             3
         );

@@ -57,7 +57,7 @@ async fn named(nova: &Nova, host: &str) -> Result<Vec<String>, CallError> {
     };
     let body: Value = answer.json()?;
     let Some(items) = body.get("hypervisors").and_then(Value::as_array) else {
-        return Err(answer.senseless("no list of hypervisors"));
+        return Err(answer.malformed("no list of hypervisors"));
     };
     let ids = items.iter().map(|item| id_on(&answer, item, host));
     ids.filter_map(Result::transpose).collect()
@@ -93,7 +93,7 @@ pub(super) async fn nodes(nova: &Nova) -> Result<BTreeMap<String, String>, CallE
         let text = |at: &str| item.pointer(at).and_then(Value::as_str).map(str::to_owned);
         match (text("/id"), text("/service/host")) {
             (Some(id), Some(host)) => nodes.push((id, host)),
-            _ => return Err(answer.senseless("a hypervisor without a UUID or a host")),
+            _ => return Err(answer.malformed("a hypervisor without a UUID or a host")),
         }
         Ok(Take::More)
     });
@@ -114,7 +114,7 @@ fn id_on(answer: &Answer, item: &Value, host: &str) -> Result<Option<String>, Ca
     }
     match item.get("id").and_then(Value::as_str) {
         Some(id) => Ok(Some(id.to_owned())),
-        None => Err(answer.senseless("a hypervisor without a UUID")),
+        None => Err(answer.malformed("a hypervisor without a UUID")),
     }
 }
 
@@ -131,13 +131,16 @@ mod tests {
     /// Starts a Nova whose host `c1` has the node `node`, with the record `shown`.
     async fn nova(node: &'static str, shown: Reply) -> Fake {
         let shown = std::sync::Mutex::new(Some(shown));
-        Fake::start(move |seen: &RecordedRequest| {
+        Fake::start(move |recorded: &RecordedRequest| {
             let one = json!({"id": NODE, "hypervisor_hostname": node, "service": {"host": "c1"}});
             let ten = json!({"id": OTHER, "hypervisor_hostname": "c10", "service": {"host": "c10"}});
-            match (seen.path.as_str(), seen.arg("hypervisor_hostname_pattern")) {
+            match (
+                recorded.path.as_str(),
+                recorded.arg("hypervisor_hostname_pattern"),
+            ) {
                 ("/v2.1/os-hypervisors/detail", None) => Reply::Json(200, json!({"hypervisors": [ten, one]})),
                 ("/v2.1/os-hypervisors/detail", Some(pattern)) => {
-                    assert_eq!(seen.arg("limit"), None, "Nova refuses both");
+                    assert_eq!(recorded.arg("limit"), None, "Nova refuses both");
                     let both = [ten, one];
                     let named: Vec<_> = both
                         .iter()
@@ -147,7 +150,7 @@ mod tests {
                     Reply::Json(status, json!({"hypervisors": named}))
                 }
                 (path, _) if path.ends_with(NODE) => {
-                    assert_eq!(seen.arg("with_servers").as_deref(), Some("true"));
+                    assert_eq!(recorded.arg("with_servers").as_deref(), Some("true"));
                     shown.lock().unwrap().take().unwrap_or(Reply::Unscripted)
                 }
                 _ => Reply::Unscripted,
@@ -175,7 +178,7 @@ mod tests {
             let lists = fake
                 .calls()
                 .iter()
-                .filter(|seen| seen.arg("limit").is_some())
+                .filter(|recorded| recorded.arg("limit").is_some())
                 .count();
             assert_eq!(
                 lists,

@@ -15,11 +15,11 @@ fn server(number: u32, vm_state: &str, host: Option<&str>) -> Value {
     })
 }
 
-fn answer(seen: &RecordedRequest) -> Reply {
-    if seen.path != "/v2.1/servers/detail" {
+fn answer(recorded: &RecordedRequest) -> Reply {
+    if recorded.path != "/v2.1/servers/detail" {
         return Reply::Unscripted;
     }
-    match seen.arg("marker").as_deref() {
+    match recorded.arg("marker").as_deref() {
         None => Reply::Json(
             200,
             json!({

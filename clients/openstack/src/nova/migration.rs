@@ -29,11 +29,11 @@ struct Record {
 }
 
 pub(super) async fn touching(nova: &Nova, host: &str) -> Result<Vec<Migration>, CallError> {
-    whole(nova, host, touching_as_listed(nova, host).await?).await
+    whole(nova, host, list_touching(nova, host).await?).await
 }
 
 /// Lists the migrations that touch the host. The boolean is true if the list proves that the host's cell was read.
-pub(super) async fn touching_as_listed(nova: &Nova, host: &str) -> Result<(Vec<Migration>, bool), CallError> {
+pub(super) async fn list_touching(nova: &Nova, host: &str) -> Result<(Vec<Migration>, bool), CallError> {
     // `host` is the only filter that matches source and destination.
     pages_of(nova, vec![("host", host.to_owned())], None).await
 }
@@ -143,7 +143,7 @@ async fn pages_of(
     };
     let whole = pages::list(nova, &list, |answer, item, found: &mut Vec<Migration>| {
         let record =
-            Record::deserialize(item).map_err(|error| answer.senseless(&format!("a migration: {error}")))?;
+            Record::deserialize(item).map_err(|error| answer.malformed(&format!("a migration: {error}")))?;
         let migration = understood(answer, record)?;
         // A record without a time never counts as old.
         let old = since
@@ -168,7 +168,7 @@ fn understood(answer: &Answer, record: Record) -> Result<Migration, CallError> {
         None => Ok(None),
         Some(text) => match time::parse(text) {
             Some(at) => Ok(Some(at)),
-            None => Err(answer.senseless(&format!("a migration {what} at {text}"))),
+            None => Err(answer.malformed(&format!("a migration {what} at {text}"))),
         },
     };
     let created_at = dated(record.created_at.as_deref(), "made")?;

@@ -71,8 +71,8 @@ mod tests {
     /// Covers R36.
     #[tokio::test]
     async fn who_stopped_a_server_is_read_from_novas_record() {
-        let fake = Fake::start(|seen: &RecordedRequest| {
-            let listed = |id: &str| seen.path == format!("/v2.1/servers/{id}/os-instance-actions");
+        let fake = Fake::start(|recorded: &RecordedRequest| {
+            let listed = |id: &str| recorded.path == format!("/v2.1/servers/{id}/os-instance-actions");
             if listed(GONE) {
                 return Reply::Json(404, json!({"itemNotFound": {"message": "gone"}}));
             }

@@ -115,7 +115,7 @@ where
             }));
         };
         if !seen.insert(next.clone()) {
-            return Err(answer.senseless(&format!("the pages repeat from marker {next}")));
+            return Err(answer.malformed(&format!("the pages repeat from marker {next}")));
         }
         marker = Some(next);
     }
@@ -134,7 +134,7 @@ pub(super) async fn one(
     let answer = nova.call(list.feature, request).await?;
     let mut body: Value = answer.json()?;
     let Some(Value::Array(page)) = body.get_mut(list.key).map(Value::take) else {
-        return Err(answer.senseless(&format!("no list of {}", list.key)));
+        return Err(answer.malformed(&format!("no list of {}", list.key)));
     };
     let next = next_marker(nova, list, &answer, &body, &page)?;
     Ok((answer, page, next))
@@ -156,7 +156,7 @@ fn next_marker(
         let href = link.get("href").and_then(Value::as_str).unwrap_or("");
         return match marker_of(href) {
             Some(marker) => Ok(Some(marker)),
-            None => Err(answer.senseless("a link to the next page without a marker")),
+            None => Err(answer.malformed("a link to the next page without a marker")),
         };
     }
     // Some proxies and old releases drop the link, so after a full page without a link the next page is requested, too.

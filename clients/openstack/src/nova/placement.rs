@@ -188,7 +188,7 @@ async fn get<T: DeserializeOwned>(
             body: None,
             effect: Effect::Read,
             about: ErrorScope::Service,
-            begun: Duration::ZERO,
+            started_at: Duration::ZERO,
         })
         .await?;
     answer.json()

@@ -20,10 +20,10 @@ async fn aggregates_are_read_with_their_zones_and_hosts() {
         ]}),
     )]))
     .await;
-    let seen = fake.nova().await.aggregates().await.unwrap();
-    assert_eq!(seen.len(), 2);
-    assert!(seen[0].hosts.contains("c2") && seen[0].zone.is_none());
-    assert_eq!((seen[1].id, seen[1].zone.as_deref()), (2, Some("az1")));
+    let recorded = fake.nova().await.aggregates().await.unwrap();
+    assert_eq!(recorded.len(), 2);
+    assert!(recorded[0].hosts.contains("c2") && recorded[0].zone.is_none());
+    assert_eq!((recorded[1].id, recorded[1].zone.as_deref()), (2, Some("az1")));
 }
 
 #[tokio::test]
@@ -37,7 +37,7 @@ async fn a_host_joins_and_leaves_an_aggregate_by_name() {
     let nova = fake.nova().await;
     nova.add_to_aggregate(7, "c1").await.unwrap();
     nova.remove_from_aggregate(7, "c1").await.unwrap();
-    let bodies: Vec<_> = fake.calls().into_iter().map(|seen| seen.body).collect();
+    let bodies: Vec<_> = fake.calls().into_iter().map(|recorded| recorded.body).collect();
     assert_eq!(
         bodies,
         [
@@ -66,11 +66,11 @@ async fn a_conflict_is_a_conflict_and_an_unknown_host_is_permanent() {
 
 /// Starts a Placement whose provider has this name.
 async fn placement(name: &'static str) -> Fake {
-    Fake::start(move |seen| {
-        let path = seen.path.as_str();
+    Fake::start(move |recorded| {
+        let path = recorded.path.as_str();
         if let Some(rest) = path.strip_prefix("/placement") {
-            assert_eq!(seen.header("openstack-api-version"), "placement 1.9");
-            let found = seen.arg("name").as_deref() == Some(name);
+            assert_eq!(recorded.header("openstack-api-version"), "placement 1.9");
+            let found = recorded.arg("name").as_deref() == Some(name);
             return match rest {
                 "/resource_providers" if found => Reply::Json(
                     200,
@@ -117,7 +117,7 @@ async fn the_room_on_a_host_is_found_by_its_name_or_by_that_of_its_node() {
     let asked = same
         .calls()
         .iter()
-        .filter(|seen| seen.path.contains("os-hypervisors"))
+        .filter(|recorded| recorded.path.contains("os-hypervisors"))
         .count();
     assert_eq!(asked, 0, "the list is long");
     let other = placement("c1.example").await;
@@ -145,8 +145,8 @@ async fn consumers_of_a_host_are_listed_or_unknown() {
 
 #[tokio::test]
 async fn a_placement_that_is_not_there_is_an_error_and_not_an_empty_host() {
-    let fake = Fake::start(|seen| {
-        if seen.path.starts_with("/placement") {
+    let fake = Fake::start(|recorded| {
+        if recorded.path.starts_with("/placement") {
             Reply::Json(503, json!({}))
         } else {
             Reply::Unscripted

@@ -118,7 +118,7 @@ fn shown<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D
 }
 
 pub(super) async fn list(nova: &Nova, host: &str) -> Result<Vec<Server>, CallError> {
-    let (servers, certain) = on_as_listed(nova, host).await?;
+    let (servers, certain) = list_on(nova, host).await?;
     if !certain {
         service::ensure_cell_is_up(nova, host).await?;
     }
@@ -126,7 +126,7 @@ pub(super) async fn list(nova: &Nova, host: &str) -> Result<Vec<Server>, CallErr
 }
 
 /// Lists the servers on the host. The boolean is true if the list proves that the host's cell was read.
-pub(super) async fn on_as_listed(nova: &Nova, host: &str) -> Result<(Vec<Server>, bool), CallError> {
+pub(super) async fn list_on(nova: &Nova, host: &str) -> Result<(Vec<Server>, bool), CallError> {
     let list = List {
         feature: nova.servers,
         path: &["servers", "detail"],
@@ -136,7 +136,7 @@ pub(super) async fn on_as_listed(nova: &Nova, host: &str) -> Result<(Vec<Server>
     };
     let whole = pages::list(nova, &list, |answer, item, servers: &mut Vec<Server>| {
         let record =
-            Record::deserialize(item).map_err(|error| answer.senseless(&format!("a server: {error}")))?;
+            Record::deserialize(item).map_err(|error| answer.malformed(&format!("a server: {error}")))?;
         servers.push(understood(answer, record)?);
         Ok(Take::More)
     })
@@ -162,7 +162,7 @@ pub(super) async fn own(nova: &Nova) -> Result<Vec<Server>, CallError> {
     };
     let whole = pages::list(nova, &list, |answer, item, servers: &mut Vec<Server>| {
         let record =
-            Record::deserialize(item).map_err(|error| answer.senseless(&format!("a server: {error}")))?;
+            Record::deserialize(item).map_err(|error| answer.malformed(&format!("a server: {error}")))?;
         servers.push(understood(answer, record)?);
         Ok(Take::More)
     })
@@ -181,9 +181,9 @@ pub(super) async fn ids(nova: &Nova, host: &str) -> Result<BTreeSet<ServerId>, C
     };
     let whole = pages::list(nova, &list, |answer, item, ids: &mut Vec<ServerId>| {
         let NamedFlavor { id, status } = NamedFlavor::deserialize(item)
-            .map_err(|error| answer.senseless(&format!("a server: {error}")))?;
+            .map_err(|error| answer.malformed(&format!("a server: {error}")))?;
         if status == OF_DOWN_CELL {
-            return Err(cell_is_down(id));
+            return Err(cell_down_error(id));
         }
         ids.push(id);
         Ok(Take::More)
@@ -215,7 +215,7 @@ pub(super) async fn page(
     let (mut unknown, mut updated) = (Vec::new(), BTreeMap::new());
     for item in items {
         let record =
-            Record::deserialize(&item).map_err(|error| answer.senseless(&format!("a server: {error}")))?;
+            Record::deserialize(&item).map_err(|error| answer.malformed(&format!("a server: {error}")))?;
         if record.status == OF_DOWN_CELL {
             unknown.push(record.id);
         } else {
@@ -226,7 +226,7 @@ pub(super) async fn page(
     }
     let next = next.map(|text| {
         let id = text.parse().map(ServerId);
-        id.map_err(|_| answer.senseless(&format!("a marker that is not an id: {text}")))
+        id.map_err(|_| answer.malformed(&format!("a marker that is not an id: {text}")))
     });
     Ok(ServerPage {
         servers,
@@ -255,7 +255,7 @@ pub(super) async fn get(nova: &Nova, id: ServerId) -> Result<Option<Server>, Cal
 }
 
 /// Creates the error for a list with a server of a down cell, because such a list may lack others (microversion 2.69).
-fn cell_is_down(id: ServerId) -> CallError {
+fn cell_down_error(id: ServerId) -> CallError {
     let text = format!("nova cannot reach the cell of server {id}: the cell is down");
     fault::unsent(FaultClass::Transient, text)
 }
@@ -265,9 +265,9 @@ fn understood(answer: &Answer, record: Record) -> Result<Server, CallError> {
     let about = nature(&record);
     let Some(vm_state) = record.vm_state else {
         if record.status == OF_DOWN_CELL {
-            return Err(cell_is_down(id));
+            return Err(cell_down_error(id));
         }
-        return Err(answer.senseless(&format!("server {id} without a vm_state")));
+        return Err(answer.malformed(&format!("server {id} without a vm_state")));
     };
     let Host::Shown(host) = record.host else {
         let text = format!("nova does not show the host of server {id}: this user is not an administrator");
@@ -337,13 +337,13 @@ fn nature(record: &Record) -> Nature {
             .and_then(|image| image.get("id"))
             .and_then(Value::as_str)
             .map(str::to_owned),
-        image_properties: words(properties.into_iter().flatten()),
-        flavor_properties: words(specs.into_iter().flatten()),
+        image_properties: text_values(properties.into_iter().flatten()),
+        flavor_properties: text_values(specs.into_iter().flatten()),
     }
 }
 
 /// Converts the values to texts: texts unchanged, numbers and booleans as in JSON. Omits other values.
-fn words<'a>(pairs: impl Iterator<Item = (&'a String, &'a Value)>) -> BTreeMap<String, String> {
+fn text_values<'a>(pairs: impl Iterator<Item = (&'a String, &'a Value)>) -> BTreeMap<String, String> {
     pairs
         .filter_map(|(key, value)| {
             let text = match value {

@@ -114,7 +114,7 @@ pub(super) async fn ensure_cell_is_up(nova: &Nova, host: &str) -> Result<(), Cal
 }
 
 pub(super) async fn update(nova: &Nova, id: ServiceId, change: &ServiceChange) -> Result<Service, CallError> {
-    let begun = nova.session.now();
+    let started_at = nova.session.now();
     let Some(body) = body_of(change) else {
         return Err(CallError::refused("a service change without a field to change"));
     };
@@ -126,7 +126,7 @@ pub(super) async fn update(nova: &Nova, id: ServiceId, change: &ServiceChange) -
         body: Some(body),
         effect: Effect::Idempotent,
         about: ErrorScope::Object,
-        begun,
+        started_at,
     };
     let answer = nova.call(Feature::SERVICES, request).await?;
     let ServiceEnvelope { service } = answer.json()?;
@@ -189,17 +189,17 @@ fn understood(answer: &Answer, record: Record) -> Result<Service, CallError> {
         .and_then(Value::as_str)
         .and_then(|id| id.parse::<ServiceId>().ok());
     let Some(id) = id else {
-        return Err(answer.senseless("a service without a UUID"));
+        return Err(answer.malformed("a service without a UUID"));
     };
     let enabled = match record.status.as_str() {
         "enabled" => true,
         "disabled" => false,
-        other => return Err(answer.senseless(&format!("a service of status {other}"))),
+        other => return Err(answer.malformed(&format!("a service of status {other}"))),
     };
     let up = match record.state.as_deref() {
         Some("up") => true,
         Some("down") => false,
-        other => return Err(answer.senseless(&format!("a service of state {other:?}"))),
+        other => return Err(answer.malformed(&format!("a service of state {other:?}"))),
     };
     Ok(Service {
         id,

@@ -51,9 +51,9 @@ fn migration_record(id: u64, created: &str) -> Value {
 }
 
 /// Splits a list into pages as Nova does.
-fn page(seen: &RecordedRequest, key: &str, marker_key: &str, all: &[Value], link_host: &str) -> Reply {
-    let limit: usize = seen.arg("limit").unwrap().parse().unwrap();
-    let begin = match seen.arg("marker") {
+fn page(recorded: &RecordedRequest, key: &str, marker_key: &str, all: &[Value], link_host: &str) -> Reply {
+    let limit: usize = recorded.arg("limit").unwrap().parse().unwrap();
+    let begin = match recorded.arg("marker") {
         None => 0,
         Some(marker) => match all.iter().position(|item| item[marker_key] == json!(marker)) {
             Some(at) => at + 1,
@@ -77,9 +77,9 @@ async fn paged_nova(fake: &Fake, size: u32) -> Nova {
 
 #[tokio::test]
 async fn a_service_is_read_with_its_heartbeat_and_novas_clock() {
-    let fake = Fake::start(|seen| {
+    let fake = Fake::start(|recorded| {
         let date = vec![("date", "Tue, 14 Nov 2023 22:13:50 GMT".to_owned())];
-        match seen.path.as_str() {
+        match recorded.path.as_str() {
             "/v2.1/os-services" => Reply::Raw(200, date, json!({"services": [service_record()]}).to_string()),
             _ => Reply::Unscripted,
         }
@@ -153,12 +153,14 @@ async fn conductors_are_up_when_there_are_some_and_all_are() {
 
 #[tokio::test]
 async fn a_service_is_changed_by_one_put() {
-    let fake = Fake::start(|seen| match (seen.method.as_str(), seen.path.as_str()) {
-        ("PUT", "/v2.1/os-services/aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee") => {
-            Reply::Json(200, json!({"service": service_record()}))
-        }
-        _ => Reply::Unscripted,
-    })
+    let fake = Fake::start(
+        |recorded| match (recorded.method.as_str(), recorded.path.as_str()) {
+            ("PUT", "/v2.1/os-services/aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee") => {
+                Reply::Json(200, json!({"service": service_record()}))
+            }
+            _ => Reply::Unscripted,
+        },
+    )
     .await;
     let nova = fake.nova().await;
     let change = ServiceChange {
@@ -184,8 +186,8 @@ async fn a_service_is_changed_by_one_put() {
 async fn a_list_that_shows_a_server_of_a_down_cell_is_no_list() {
     let up = json!({"services": [service_record()]});
     let unreachable = json!({"id": SERVER, "status": "UNKNOWN", "tenant_id": "t", "links": []});
-    let seen = json!({"id": "11111111-2222-3333-4444-000000000001", "name": "vm1", "links": []});
-    for servers in [json!([unreachable]), json!([seen, unreachable])] {
+    let recorded = json!({"id": "11111111-2222-3333-4444-000000000001", "name": "vm1", "links": []});
+    for servers in [json!([unreachable]), json!([recorded, unreachable])] {
         let fake = Fake::start(table([
             ("GET /servers", 200, json!({"servers": servers})),
             ("GET /os-services", 200, up.clone()),
@@ -213,8 +215,8 @@ async fn an_owners_lock_without_a_reason_is_distinguished_from_a_nova_that_shows
         (of(|record| record["locked"] = json!(false)), None),
     ];
     for (body, reason) in cases {
-        let fake = Fake::start(move |seen| {
-            if seen.path.contains("/servers/") {
+        let fake = Fake::start(move |recorded| {
+            if recorded.path.contains("/servers/") {
                 Reply::Json(200, body.clone())
             } else {
                 Reply::Unscripted
@@ -231,10 +233,10 @@ async fn an_owners_lock_without_a_reason_is_distinguished_from_a_nova_that_shows
 async fn an_evacuation_keeps_running_instances_running_at_any_microversion() {
     // From 2.95 on Nova starts an evacuated server and then stops it. A running server would stay stopped until the engine
     // starts it again, and a stopped one would run for a moment.
-    let fake = Fake::start(|seen| {
-        if seen.path.ends_with("/action") {
+    let fake = Fake::start(|recorded| {
+        if recorded.path.ends_with("/action") {
             Reply::Raw(202, Vec::new(), String::new())
-        } else if seen.path.ends_with("/v2.1/") {
+        } else if recorded.path.ends_with("/v2.1/") {
             Reply::Json(200, version_document("2.1", "2.101"))
         } else {
             Reply::Unscripted
@@ -249,7 +251,7 @@ async fn an_evacuation_keeps_running_instances_running_at_any_microversion() {
 
 #[tokio::test]
 async fn image_properties_are_requested_only_if_a_rule_uses_them() {
-    let fake = Fake::start(|seen| match seen.path.rsplit('/').next() {
+    let fake = Fake::start(|recorded| match recorded.path.rsplit('/').next() {
         Some(SERVER) => Reply::Json(200, json!({"server": server_record(1)})),
         _ => Reply::Unscripted,
     })
@@ -281,7 +283,7 @@ async fn the_location_of_a_server_is_its_service_host_not_its_hypervisor() {
     ] {
         let mut record = server_record(1);
         record["OS-EXT-SRV-ATTR:hypervisor_hostname"] = json!(node);
-        let fake = Fake::start(move |seen| match seen.path.as_str() {
+        let fake = Fake::start(move |recorded| match recorded.path.as_str() {
             "/v2.1/servers/detail" => Reply::Json(200, json!({"servers": [record]})),
             "/v2.1/os-services" => Reply::Json(200, json!({"services": [service_record()]})),
             _ => Reply::Unscripted,
@@ -306,7 +308,7 @@ async fn a_server_is_read_in_full() {
     record["OS-EXT-STS:task_state"] = json!("rebuilding");
     record["OS-SRV-USG:launched_at"] = Value::Null;
     record["fault"] = json!({"code": 500, "message": "No valid host was found."});
-    let fake = Fake::start(move |seen| match seen.path.rsplit('/').next() {
+    let fake = Fake::start(move |recorded| match recorded.path.rsplit('/').next() {
         Some(SERVER) => Reply::Json(200, json!({"server": record})),
         Some("00000000-0000-0000-0000-000000000000") => {
             Reply::Json(404, json!({"itemNotFound": {"code": 404, "message": "gone"}}))
@@ -355,7 +357,7 @@ async fn a_server_is_read_in_full() {
 
 #[tokio::test]
 async fn every_action_has_its_body_and_microversion() {
-    let fake = Fake::start(|seen| match seen.path.as_str() {
+    let fake = Fake::start(|recorded| match recorded.path.as_str() {
         "/v2.1/servers/11111111-2222-3333-4444-555555555555/action" => {
             Reply::Raw(202, Vec::new(), String::new())
         }
@@ -432,8 +434,8 @@ async fn a_404_that_is_not_novas_own_says_nothing_of_a_server() {
     ];
     for body in bodies {
         let answer = body.clone();
-        let fake = Fake::start(move |seen| {
-            if seen.path.contains("/servers/") {
+        let fake = Fake::start(move |recorded| {
+            if recorded.path.contains("/servers/") {
                 Reply::Json(404, answer.clone())
             } else {
                 Reply::Unscripted

@@ -115,7 +115,11 @@ struct Offer {
 
 impl Versions {
     /// Returns the microversion for a kind of call.
-    pub(super) async fn pick(&self, session: &Session, feature: Feature) -> Result<ApiVersion, CallError> {
+    pub(super) async fn microversion_for(
+        &self,
+        session: &Session,
+        feature: Feature,
+    ) -> Result<ApiVersion, CallError> {
         let range = self.range(session).await?;
         if range.max < feature.needs || range.min > feature.wants {
             let text = format!(
@@ -165,7 +169,7 @@ async fn ask(session: &Session, up: usize) -> Result<Range, CallError> {
             body: None,
             effect: Effect::Read,
             about: ErrorScope::Service,
-            begun: session.now(),
+            started_at: session.now(),
         })
         .await?;
     let value: serde_json::Value = answer.json()?;
@@ -174,7 +178,7 @@ async fn ask(session: &Session, up: usize) -> Result<Range, CallError> {
         return Err(fault::unsent(FaultClass::Fatal, text));
     }
     let document: Document =
-        serde_json::from_value(value).map_err(|error| answer.senseless(&error.to_string()))?;
+        serde_json::from_value(value).map_err(|error| answer.malformed(&error.to_string()))?;
     let Offer { id, max, min } = document.version;
     if let (Ok(min), Ok(max)) = (min.parse(), max.parse()) {
         return Ok(Range { min, max });

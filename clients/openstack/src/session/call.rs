@@ -43,7 +43,7 @@ pub(crate) struct Call<'a> {
     pub(crate) effect: Effect,
     pub(crate) about: ErrorScope,
     /// The time (boot clock) at which the caller started. A write is sent soon after it or not at all.
-    pub(crate) begun: Duration,
+    pub(crate) started_at: Duration,
 }
 
 impl Call<'_> {

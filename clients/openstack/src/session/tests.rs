@@ -31,19 +31,19 @@ fn read(place: RequestPath<'static>) -> Call<'static> {
         effect: Effect::Read,
         about: ErrorScope::Object,
         // The clock of the tests begins here.
-        begun: tachi_testkit::BOOTED,
+        started_at: tachi_testkit::BOOTED,
     }
 }
 
 const THINGS: RequestPath<'static> = RequestPath::Path(&["things"]);
 
-fn is_thing(seen: &RecordedRequest) -> bool {
-    seen.path.starts_with("/v2.1/things")
+fn is_thing(recorded: &RecordedRequest) -> bool {
+    recorded.path.starts_with("/v2.1/things")
 }
 
 async fn things() -> Fake {
-    Fake::start(|seen| {
-        if is_thing(seen) {
+    Fake::start(|recorded| {
+        if is_thing(recorded) {
             Reply::Json(200, json!({}))
         } else {
             Reply::Unscripted
@@ -261,17 +261,17 @@ async fn tokens_that_live_shorter_than_ten_minutes_are_used_too() {
 
 #[tokio::test]
 async fn a_write_that_was_prepared_for_too_long_does_not_leave() {
-    let clock = Arc::new(Mutex::new(None::<Arc<tachi_testkit::HandClock>>));
+    let clock = Arc::new(Mutex::new(None::<Arc<tachi_testkit::ManualClock>>));
     let in_script = Arc::clone(&clock);
-    let fake = Fake::start(move |seen| {
-        if seen.path == "/v3/auth/tokens" {
+    let fake = Fake::start(move |recorded| {
+        if recorded.path == "/v3/auth/tokens" {
             in_script
                 .lock()
                 .unwrap()
                 .iter()
                 .for_each(|clock| clock.advance(Duration::from_millis(501)));
         }
-        if is_thing(seen) {
+        if is_thing(recorded) {
             Reply::Json(200, json!({}))
         } else {
             Reply::Unscripted
@@ -286,7 +286,7 @@ async fn a_write_that_was_prepared_for_too_long_does_not_leave() {
     ] {
         let session = fake.session().await;
         let mut call = read(THINGS);
-        (call.effect, call.begun) = (effect, session.now());
+        (call.effect, call.started_at) = (effect, session.now());
         let before = fake.calls().len();
         let outcome = session.call(&call).await;
         assert_eq!(fake.calls().len() - before, usize::from(leaves), "{effect:?}");
@@ -296,7 +296,7 @@ async fn a_write_that_was_prepared_for_too_long_does_not_leave() {
                 (FaultClass::Transient, false)
             );
             // The token is cached now, so the next attempt is sent at once.
-            call.begun = session.now();
+            call.started_at = session.now();
             session.call(&call).await.unwrap();
         }
     }
@@ -304,8 +304,8 @@ async fn a_write_that_was_prepared_for_too_long_does_not_leave() {
 
 #[tokio::test]
 async fn a_call_without_an_answer_ends_at_its_deadline_and_may_have_been_done() {
-    let fake = Fake::start(|seen| {
-        if is_thing(seen) {
+    let fake = Fake::start(|recorded| {
+        if is_thing(recorded) {
             Reply::Hang
         } else {
             Reply::Unscripted
@@ -398,8 +398,8 @@ async fn a_connection_lost_after_sending_may_have_been_done_and_a_refused_one_no
 
 #[tokio::test]
 async fn an_incomplete_answer_is_an_error_unless_its_body_is_unused() {
-    let fake = Fake::start(|seen| {
-        if is_thing(seen) {
+    let fake = Fake::start(|recorded| {
+        if is_thing(recorded) {
             Reply::Broken(200)
         } else {
             Reply::Unscripted
@@ -427,8 +427,8 @@ async fn an_incomplete_answer_is_an_error_unless_its_body_is_unused() {
 async fn a_redirect_is_not_followed() {
     let elsewhere = things().await;
     let target = format!("{}/v2.1/things", elsewhere.url);
-    let fake = Fake::start(move |seen| {
-        if is_thing(seen) {
+    let fake = Fake::start(move |recorded| {
+        if is_thing(recorded) {
             Reply::Raw(302, vec![("location", target.clone())], String::new())
         } else {
             Reply::Unscripted
@@ -441,14 +441,14 @@ async fn a_redirect_is_not_followed() {
         (Some(302), FaultClass::Fatal)
     );
     assert!(error.fault.text.contains(&elsewhere.url), "{error}");
-    assert!(elsewhere.seen().is_empty(), "the token went nowhere else");
+    assert!(elsewhere.recorded().is_empty(), "the token went nowhere else");
 }
 
 #[tokio::test]
 async fn retry_after_holds_further_calls_back() {
     let count = AtomicUsize::new(0);
-    let fake = Fake::start(move |seen| {
-        if !is_thing(seen) {
+    let fake = Fake::start(move |recorded| {
+        if !is_thing(recorded) {
             return Reply::Unscripted;
         }
         match count.fetch_add(1, Ordering::SeqCst) {
@@ -466,7 +466,7 @@ async fn retry_after_holds_further_calls_back() {
     assert!(error.fault.text.contains("retry after 7 s"), "{error}");
     fake.clock.advance(Duration::from_secs(6));
     let mut write = read(THINGS);
-    (write.effect, write.begun) = (Effect::Once, session.now() + Duration::from_secs(1));
+    (write.effect, write.started_at) = (Effect::Once, session.now() + Duration::from_secs(1));
     let held = session.call(&write).await.err().unwrap();
     assert_eq!(
         (held.fault.class, held.fault.maybe_done),
@@ -479,8 +479,8 @@ async fn retry_after_holds_further_calls_back() {
 
 #[tokio::test]
 async fn a_refusal_keeps_novas_message() {
-    let fake = Fake::start(|seen| {
-        if is_thing(seen) {
+    let fake = Fake::start(|recorded| {
+        if is_thing(recorded) {
             Reply::Json(
                 409,
                 json!({"conflictingRequest": {"code": 409, "message": "in task_state\nspawning"}}),
@@ -557,7 +557,7 @@ async fn a_session_can_be_made_while_keystone_is_down() {
             secret: PASSWORD.into(),
         },
     );
-    let clock: Arc<dyn Clock> = Arc::new(tachi_testkit::HandClock::default());
+    let clock: Arc<dyn Clock> = Arc::new(tachi_testkit::ManualClock::default());
     let session = Session::new(options, clock).await.unwrap();
     let mut call = read(THINGS);
     call.effect = Effect::Once;
@@ -571,7 +571,7 @@ async fn a_session_can_be_made_while_keystone_is_down() {
 
 #[tokio::test]
 async fn wrong_addresses_stop_the_start() {
-    let clock: Arc<dyn Clock> = Arc::new(tachi_testkit::HandClock::default());
+    let clock: Arc<dyn Clock> = Arc::new(tachi_testkit::ManualClock::default());
     for (auth_url, endpoint) in [
         ("nowhere", None),
         ("http://127.0.0.1:9", Some("unix:/run/nova")),
@@ -616,11 +616,11 @@ async fn no_log_of_any_level_holds_a_secret() {
         .with_writer(move || writer.clone())
         .finish()
         .set_default();
-    let fake = Fake::start(|seen| match seen.path.as_str() {
+    let fake = Fake::start(|recorded| match recorded.path.as_str() {
         "/v2.1/" => Reply::Json(200, version_document("2.1", "2.96")),
         _ => Reply::Json(
             500,
-            json!({"message": format!("you sent {}", seen.header("x-auth-token"))}),
+            json!({"message": format!("you sent {}", recorded.header("x-auth-token"))}),
         ),
     })
     .await;
@@ -656,7 +656,7 @@ async fn no_log_of_any_level_holds_a_secret() {
 #[tokio::test]
 async fn a_users_token_is_explained() {
     let fake = Fake::start(
-        |seen| match (seen.path.as_str(), seen.header("x-subject-token")) {
+        |recorded| match (recorded.path.as_str(), recorded.header("x-subject-token")) {
             ("/v3/auth/tokens", "good") => Reply::Json(
                 200,
                 json!({"token": {
@@ -710,7 +710,7 @@ async fn a_users_token_is_explained() {
         "tokens are checked at keystone only"
     );
     let queries: Vec<String> = fake
-        .seen()
+        .recorded()
         .into_iter()
         .filter(|s| s.method == Method::GET)
         .map(|s| s.query)
@@ -718,10 +718,10 @@ async fn a_users_token_is_explained() {
     assert_eq!(queries, ["nocatalog=true", "nocatalog=true&allow_expired=1"]);
 
     let says_so = fake
-        .seen()
+        .recorded()
         .into_iter()
-        .filter(|seen| seen.method == Method::GET)
-        .all(|seen| seen.header("openstack-identity-access-rules") == "1.0");
+        .filter(|recorded| recorded.method == Method::GET)
+        .all(|recorded| recorded.header("openstack-identity-access-rules") == "1.0");
     assert!(
         says_so,
         "Keystone hides limited tokens from those who do not look at access rules"
@@ -738,7 +738,7 @@ async fn a_users_token_is_explained() {
     let error = session.validate_token("broken").await.unwrap_err();
     assert_eq!(error.fault.class, FaultClass::Transient);
 
-    let asked = fake.seen().len();
+    let asked = fake.recorded().len();
     for hostile in ["", "a\r\nX-Roles: admin", "\u{0}", &"x".repeat(10_000)] {
         assert_eq!(
             session.validate_token(hostile).await.unwrap(),
@@ -746,5 +746,5 @@ async fn a_users_token_is_explained() {
             "{hostile:?}"
         );
     }
-    assert_eq!(fake.seen().len(), asked, "what cannot be a token is not sent");
+    assert_eq!(fake.recorded().len(), asked, "what cannot be a token is not sent");
 }

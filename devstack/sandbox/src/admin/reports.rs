@@ -29,10 +29,10 @@ pub(super) async fn lost(Operator(app): Operator, Json(body): Json<LostServers>)
     Json(json!({"lost": app.region.lost(&body.servers)}))
 }
 
-pub(super) async fn requests(Operator(app): Operator, Query(asked): Query<RequestReport>) -> Json<Value> {
+pub(super) async fn requests(Operator(app): Operator, Query(requested): Query<RequestReport>) -> Json<Value> {
     let log = app.region.requests();
     let mut body = json!({"counts": log.counts()});
-    if asked.journal {
+    if requested.journal {
         body["journal"] = json!(log.journal());
     }
     Json(body)

@@ -9,14 +9,14 @@ use super::store::{ALLOW_EXPIRED_WINDOW, AppCredential, Keystone, Scope, Store, 
 use crate::model::tenants::plain_id;
 
 /// Number of stored tokens above which those that have expired long ago are dropped.
-const SWEEP: usize = 1024;
+const SWEEP_THRESHOLD: usize = 1024;
 
 struct Identity {
     user_id: String,
     method: &'static str,
     credential: Option<AppCredential>,
     /// The scope of the token in a token-to-token request.
-    former: Option<Scope>,
+    previous_scope: Option<Scope>,
 }
 
 impl Keystone {
@@ -47,7 +47,7 @@ impl Keystone {
                 credential.roles.clone(),
             ),
             Some(_) => return Err(KeystoneError::unauthorized()),
-            None => scope(&store, user, auth.get("scope"), who.former)?,
+            None => scope(&store, user, auth.get("scope"), who.previous_scope)?,
         };
         let lifetime = chrono::Duration::from_std(self.lifetime()).unwrap_or(chrono::Duration::hours(1));
         let token = Token {
@@ -61,7 +61,7 @@ impl Keystone {
             issued: now,
             expires: now + lifetime,
         };
-        if store.tokens.len() >= SWEEP {
+        if store.tokens.len() >= SWEEP_THRESHOLD {
             store
                 .tokens
                 .retain(|_, token| token.expires > now - ALLOW_EXPIRED_WINDOW);
@@ -104,7 +104,7 @@ fn by_password(store: &Store, identity: &Value) -> Result<Identity, KeystoneErro
         user_id: found.id.clone(),
         method: "password",
         credential: None,
-        former: None,
+        previous_scope: None,
     })
 }
 
@@ -136,7 +136,7 @@ fn by_credential(store: &Store, identity: &Value) -> Result<Identity, KeystoneEr
         user_id,
         method: "application_credential",
         credential,
-        former: None,
+        previous_scope: None,
     })
 }
 
@@ -154,23 +154,23 @@ fn by_token(store: &Store, identity: &Value, now: DateTime<Utc>) -> Result<Ident
         user_id: token.user_id.clone(),
         method: "token",
         credential: None,
-        former: Some(token.scope.clone()),
+        previous_scope: Some(token.scope.clone()),
     })
 }
 
 fn scope(
     store: &Store,
     user: &User,
-    asked: Option<&Value>,
-    former: Option<Scope>,
+    requested: Option<&Value>,
+    previous_scope: Option<Scope>,
 ) -> Result<(Scope, Vec<String>), KeystoneError> {
-    let project_id = match asked {
-        None => match former {
+    let project_id = match requested {
+        None => match previous_scope {
             Some(Scope::Project(id)) => id,
             Some(other) => return Ok((other, Vec::new())),
             None => user.default_project.clone(),
         },
-        Some(asked) if asked.get("system").is_some() => {
+        Some(requested) if requested.get("system").is_some() => {
             let roles = user.roles.get(&user.default_project).cloned().unwrap_or_default();
             if !roles.iter().any(|role| role == "admin") {
                 return Err(KeystoneError::unauthorized());
@@ -178,8 +178,8 @@ fn scope(
             return Ok((Scope::System, roles));
         }
         Some(Value::String(word)) if word == "unscoped" => return Ok((Scope::None, Vec::new())),
-        Some(asked) => {
-            let project = asked.get("project").ok_or_else(KeystoneError::unauthorized)?;
+        Some(requested) => {
+            let project = requested.get("project").ok_or_else(KeystoneError::unauthorized)?;
             let found = if let Some(id) = text(project, "id") {
                 store.project(id)
             } else {

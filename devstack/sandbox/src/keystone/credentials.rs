@@ -40,8 +40,8 @@ fn view(credential: &AppCredential) -> Value {
 }
 
 /// Returns the requested access rules; null if there are none.
-fn access_rules(asked: &Value) -> Result<Value, KeystoneError> {
-    let rules = match asked.get("access_rules") {
+fn access_rules(requested: &Value) -> Result<Value, KeystoneError> {
+    let rules = match requested.get("access_rules") {
         None | Some(Value::Null) => return Ok(Value::Null),
         Some(Value::Array(rules)) => rules,
         Some(_) => return Err(KeystoneError::bad_request("access_rules is not a list")),
@@ -121,10 +121,10 @@ async fn create(
     Json(body): Json<Value>,
 ) -> Result<Response, KeystoneError> {
     let token = owner(&app, &headers, &user)?;
-    let asked = body
+    let requested = body
         .get("application_credential")
         .ok_or_else(|| KeystoneError::bad_request("application_credential"))?;
-    let text = |key: &str| asked.get(key).and_then(Value::as_str).map(str::to_owned);
+    let text = |key: &str| requested.get(key).and_then(Value::as_str).map(str::to_owned);
     let name = text("name").ok_or_else(|| KeystoneError::bad_request("name is a required property"))?;
     let project_id = token
         .project_id()
@@ -132,11 +132,11 @@ async fn create(
         .to_owned();
     let secret = text("secret").unwrap_or_else(plain_id);
     // Only roles of the token may be requested.
-    let asked_roles = asked.get("roles").and_then(Value::as_array);
-    let roles = match asked_roles {
+    let requested_roles = requested.get("roles").and_then(Value::as_array);
+    let roles = match requested_roles {
         None => token.roles.clone(),
-        Some(asked) => {
-            let names = asked
+        Some(requested) => {
+            let names = requested
                 .iter()
                 .map(|role| role["name"].as_str().unwrap_or_default().to_owned());
             names.collect::<Vec<_>>()
@@ -162,7 +162,7 @@ async fn create(
         user_id: user,
         project_id,
         roles,
-        access_rules: access_rules(asked)?,
+        access_rules: access_rules(requested)?,
     };
     let mut shown = view(&credential);
     if !credential.access_rules.is_null() {

@@ -114,8 +114,8 @@ pub(super) async fn validate(
     } else {
         app.keystone.token(subject, now)
     };
-    let nobody = || KeystoneError::not_found("token", "Failed to validate token");
-    let token = found.ok_or_else(nobody)?;
+    let not_found_error = || KeystoneError::not_found("token", "Failed to validate token");
+    let token = found.ok_or_else(not_found_error)?;
     let with_catalog = !query.iter().any(|(key, _)| key == "nocatalog");
     let body = body(&app.keystone.lock(), &token, with_catalog);
     // A client that does not support access rules does not see tokens with some.
@@ -123,7 +123,7 @@ pub(super) async fn validate(
         .pointer("/token/application_credential/access_rules")
         .is_some();
     if has_rules && header(&headers, "openstack-identity-access-rules").is_none() {
-        return Err(nobody());
+        return Err(not_found_error());
     }
     Ok(with_subject(StatusCode::OK, &token, body))
 }

@@ -107,7 +107,7 @@ pub(super) async fn read(
             Ok(Json(app.region.read(|state| power_parameters(&state.world.hosts[ix]))).into_response())
         }
         Some("query_power_state") if outlets.is_some() => {
-            let word = app.region.read(|state| state.world.hosts[ix].outlet_word());
+            let word = app.region.read(|state| state.world.hosts[ix].outlet_state());
             Ok(Json(json!({"state": word})).into_response())
         }
         Some("query_power_state") => {

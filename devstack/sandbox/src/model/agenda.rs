@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use crate::model::HostIx;
-use crate::model::ServerNo;
+use crate::model::ServerIx;
 use crate::model::cast::Cast;
 use crate::model::cold_migration::ColdMove;
 use crate::model::live_migration::LiveMove;
@@ -14,16 +14,20 @@ use crate::region_time::RegionTime;
 /// A future event.
 #[derive(Debug, Clone)]
 pub(crate) enum Event {
-    /// nova-compute starts. Void if `life` is no longer the host's.
-    AgentStart { host: HostIx, life: u64 },
+    /// nova-compute starts. Void if `incarnation` is no longer the host's.
+    AgentStart { host: HostIx, incarnation: u64 },
     /// nova-compute compares power states for the first time since its start.
-    PowerSync { host: HostIx, life: u64 },
+    PowerSync { host: HostIx, incarnation: u64 },
     /// A message reaches nova-compute.
-    Deliver { host: HostIx, life: u64, cast: Cast },
+    Deliver {
+        host: HostIx,
+        incarnation: u64,
+        cast: Cast,
+    },
     /// A conductor handles an evacuation of this instance.
     Conduct { order: crate::model::conductor::Order },
     /// A new server is scheduled and spawned.
-    Build { server: ServerNo },
+    Build { server: ServerIx },
     /// A destination has done all of the rebuild except the start of the guest.
     RebuildSpawn { rebuild: Box<Rebuild> },
     /// A destination records the instance as its own.

@@ -6,7 +6,7 @@ use crate::model::agenda::Event;
 use crate::model::host::GuestPower;
 use crate::model::migration::{MigrationKind, MigrationStatus};
 use crate::model::server::{TaskState, VmState};
-use crate::model::{HostIx, ServerNo, World};
+use crate::model::{HostIx, ServerIx, World};
 
 impl World {
     /// Starts nova-compute on a machine that has power, unless it is running.
@@ -18,12 +18,18 @@ impl World {
         }
         host.agent = Some(now);
         host.refresh_heartbeat(now, interval);
-        let life = host.life;
+        let incarnation = host.incarnation;
         let evacuated = self.destroy_evacuated(ix);
         self.destroy_deleted(ix);
         self.init_instances(ix, &evacuated);
         let at = now.after(self.settings.power_sync_interval);
-        self.agenda.plan(at, Event::PowerSync { host: ix, life });
+        self.agenda.plan(
+            at,
+            Event::PowerSync {
+                host: ix,
+                incarnation,
+            },
+        );
         if self.hosts[ix].reachable() {
             self.drain_queue(ix);
         }
@@ -33,9 +39,9 @@ impl World {
     ///
     /// Nova keeps one record per instance here, the last one, and completes only that; with two `done` records of one
     /// instance the older one stays `done` until the next start.
-    fn destroy_evacuated(&mut self, ix: HostIx) -> BTreeSet<ServerNo> {
+    fn destroy_evacuated(&mut self, ix: HostIx) -> BTreeSet<ServerIx> {
         let name = std::sync::Arc::clone(&self.hosts[ix].name);
-        let records: BTreeMap<ServerNo, u64> = self
+        let records: BTreeMap<ServerIx, u64> = self
             .migrations
             .of_source(&name)
             .filter(|row| row.kind == MigrationKind::Evacuation)
@@ -47,9 +53,9 @@ impl World {
             })
             .map(|row| (row.server, row.id))
             .collect();
-        for (no, migration) in &records {
-            self.hosts.destroy_guest(ix, *no, self.now);
-            self.hosts[ix].release(*no);
+        for (server_ix, migration) in &records {
+            self.hosts.destroy_guest(ix, *server_ix, self.now);
+            self.hosts[ix].release(*server_ix);
             self.migrations
                 .set_status(*migration, MigrationStatus::Completed, self.now);
         }
@@ -58,26 +64,26 @@ impl World {
 
     /// Destroys guests whose server was deleted while the host was down.
     fn destroy_deleted(&mut self, ix: HostIx) {
-        let orphans: Vec<ServerNo> = self.hosts[ix]
+        let orphans: Vec<ServerIx> = self.hosts[ix]
             .guests
             .keys()
             .copied()
-            .filter(|no| self.servers.get(*no).is_none())
+            .filter(|server_ix| self.servers.get(*server_ix).is_none())
             .collect();
-        for no in orphans {
-            self.hosts.destroy_guest(ix, no, self.now);
+        for server_ix in orphans {
+            self.hosts.destroy_guest(ix, server_ix, self.now);
         }
     }
 
-    fn init_instances(&mut self, ix: HostIx, evacuated: &BTreeSet<ServerNo>) {
-        let own: Vec<ServerNo> = self.hosts[ix].servers.difference(evacuated).copied().collect();
-        for no in own {
-            self.init_instance(ix, no);
+    fn init_instances(&mut self, ix: HostIx, evacuated: &BTreeSet<ServerIx>) {
+        let own: Vec<ServerIx> = self.hosts[ix].servers.difference(evacuated).copied().collect();
+        for server_ix in own {
+            self.init_instance(ix, server_ix);
         }
     }
 
-    fn init_instance(&mut self, ix: HostIx, no: ServerNo) {
-        let Some(server) = self.servers.get(no) else {
+    fn init_instance(&mut self, ix: HostIx, server_ix: ServerIx) {
+        let Some(server) = self.servers.get(server_ix) else {
             return;
         };
         let (id, vm_state, task_state, believed) =
@@ -88,46 +94,53 @@ impl World {
         let lost_rebuild = matches!(vm_state, VmState::Active | VmState::Stopped)
             && task_state.is_some_and(TaskState::is_rebuild);
         if vm_state == VmState::Building || lost_rebuild {
-            self.servers.edit(no, self.now, |server| {
+            self.servers.edit(server_ix, self.now, |server| {
                 server.vm_state = VmState::Error;
                 server.task_state = None;
             });
             return;
         }
         match task_state {
-            Some(TaskState::Deleting) => self.terminate_instance(ix, no),
-            Some(TaskState::PoweringOff) => self.stop_instance(ix, no, id),
-            Some(TaskState::PoweringOn) => self.start_instance(ix, no, id),
-            Some(TaskState::Rebooting) => self.reboot_instance(ix, no, id, false),
-            Some(TaskState::RebootingHard) => self.reboot_instance(ix, no, id, true),
-            Some(TaskState::Migrating) => self.servers.edit(no, self.now, |server| server.task_state = None),
+            Some(TaskState::Deleting) => self.terminate_instance(ix, server_ix),
+            Some(TaskState::PoweringOff) => self.stop_instance(ix, server_ix, id),
+            Some(TaskState::PoweringOn) => self.start_instance(ix, server_ix, id),
+            Some(TaskState::Rebooting) => self.reboot_instance(ix, server_ix, id, false),
+            Some(TaskState::RebootingHard) => self.reboot_instance(ix, server_ix, id, true),
+            Some(TaskState::Migrating) => self
+                .servers
+                .edit(server_ix, self.now, |server| server.task_state = None),
             _ => {
-                let off = self.hosts[ix].guest(no).is_none_or(|power| !power.executes());
+                let off = self.hosts[ix]
+                    .guest(server_ix)
+                    .is_none_or(|power| !power.is_executing());
                 if self.settings.resume_guests && off && believed == GuestPower::Running.power_state() {
-                    self.hosts.set_guest(ix, no, id, GuestPower::Running, self.now);
+                    self.hosts
+                        .set_guest(ix, server_ix, id, GuestPower::Running, self.now);
                 }
             }
         }
     }
 
     /// Records guests that are shut down as stopped, as Nova's periodic power sync does.
-    pub(crate) fn sync_power(&mut self, ix: HostIx, life: u64) {
-        if self.hosts[ix].life != life || !self.hosts[ix].reachable() {
+    pub(crate) fn sync_power(&mut self, ix: HostIx, incarnation: u64) {
+        if self.hosts[ix].incarnation != incarnation || !self.hosts[ix].reachable() {
             return;
         }
-        let own: Vec<ServerNo> = self.hosts[ix].servers.iter().copied().collect();
-        for no in own {
-            let off = self.hosts[ix].guest(no).is_none_or(|power| !power.executes());
+        let own: Vec<ServerIx> = self.hosts[ix].servers.iter().copied().collect();
+        for server_ix in own {
+            let off = self.hosts[ix]
+                .guest(server_ix)
+                .is_none_or(|power| !power.is_executing());
             let idle_and_active = self
                 .servers
-                .get(no)
+                .get(server_ix)
                 .is_some_and(|server| server.vm_state == VmState::Active && server.task_state.is_none());
             if off && idle_and_active {
-                self.servers.edit(no, self.now, |server| {
+                self.servers.edit(server_ix, self.now, |server| {
                     server.vm_state = VmState::Stopped;
                     server.power_state = GuestPower::Shutoff.power_state();
                 });
-                self.log_action(no, None, "stop");
+                self.log_action(server_ix, None, "stop");
             }
         }
     }

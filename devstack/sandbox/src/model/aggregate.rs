@@ -62,7 +62,7 @@ impl State {
         if self.aggregates.iter().any(|row| row.name == name) {
             return Err(Refusal::conflict(format!("Aggregate {name} already exists.")));
         }
-        let uuid = self.world.chance.uuid();
+        let uuid = self.world.rng.uuid();
         self.aggregates.last += 1;
         let id = self.aggregates.last;
         let metadata = zone

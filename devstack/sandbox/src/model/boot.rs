@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::model::agenda::Event;
 use crate::model::host::GuestPower;
 use crate::model::server::{Server, TaskState, VmState};
-use crate::model::{Caller, HostIx, Refusal, ServerNo, State};
+use crate::model::{Caller, HostIx, Refusal, ServerIx, State};
 
 /// A server to create.
 #[derive(Debug, Clone)]
@@ -34,21 +34,21 @@ impl State {
                 "The requested availability zone is not available",
             ));
         }
-        let no = self.insert_server(&caller.project_id, &caller.user_id, new);
-        self.log_action(no, caller, "create");
+        let server_ix = self.insert_server(&caller.project_id, &caller.user_id, new);
+        self.log_action(server_ix, caller, "create");
         let at = self.world.now.after(self.world.settings.build_time);
-        self.world.agenda.plan(at, Event::Build { server: no });
+        self.world.agenda.plan(at, Event::Build { server: server_ix });
         self.world
             .servers
-            .get(no)
+            .get(server_ix)
             .map(|server| server.id)
             .ok_or_else(|| Refusal::not_found("Instance vanished"))
     }
 
-    fn insert_server(&mut self, project_id: &str, user_id: &str, new: NewServer) -> ServerNo {
-        let (no, id) = (self.world.servers.next_no(), self.world.chance.uuid());
+    fn insert_server(&mut self, project_id: &str, user_id: &str, new: NewServer) -> ServerIx {
+        let (server_ix, id) = (self.world.servers.next_ix(), self.world.rng.uuid());
         self.world.servers.insert(Server {
-            no,
+            server_ix,
             id,
             name: new.name,
             project_id: project_id.to_owned(),
@@ -69,23 +69,23 @@ impl State {
             fault: None,
             actions: Vec::new(),
         });
-        no
+        server_ix
     }
 
     /// Schedules and spawns a server.
-    pub(crate) fn build(&mut self, no: ServerNo) {
-        let Some(server) = self.world.servers.get(no) else {
+    pub(crate) fn build(&mut self, server_ix: ServerIx) {
+        let Some(server) = self.world.servers.get(server_ix) else {
             return;
         };
         let id = server.id;
         let dest = match server.requested_host {
-            Some(ix) => Some(ix).filter(|ix| self.accepts(*ix, no)),
-            None => self.schedule(no, None),
+            Some(ix) => Some(ix).filter(|ix| self.accepts(*ix, server_ix)),
+            None => self.schedule(server_ix, None),
         };
         match dest {
-            Some(ix) => self.finish(ix, no, id, VmState::Active),
+            Some(ix) => self.finish(ix, server_ix, id, VmState::Active),
             None => self.world.fail_server(
-                no,
+                server_ix,
                 "No valid host was found. There are not enough hosts available.",
             ),
         }
@@ -100,14 +100,14 @@ impl State {
         vm_state: VmState,
         new: NewServer,
     ) -> Uuid {
-        let no = self.insert_server(project_id, user_id, new);
+        let server_ix = self.insert_server(project_id, user_id, new);
         let id = self
             .world
             .servers
-            .get(no)
+            .get(server_ix)
             .map_or_else(Uuid::nil, |server| server.id);
-        self.finish(ix, no, id, vm_state);
-        let brought_there = match vm_state {
+        self.finish(ix, server_ix, id, vm_state);
+        let actions_before = match vm_state {
             VmState::Stopped => Some("stop"),
             VmState::Paused => Some("pause"),
             VmState::Suspended => Some("suspend"),
@@ -115,19 +115,22 @@ impl State {
             VmState::Shelved => Some("shelve"),
             VmState::Building | VmState::Active | VmState::Resized | VmState::Error => None,
         };
-        for action in ["create"].into_iter().chain(brought_there) {
-            self.world.log_action(no, Some((user_id, project_id)), action);
+        for action in ["create"].into_iter().chain(actions_before) {
+            self.world
+                .log_action(server_ix, Some((user_id, project_id)), action);
         }
         id
     }
 
-    fn finish(&mut self, ix: HostIx, no: ServerNo, id: Uuid, vm_state: VmState) {
-        self.allocate(ix, no);
-        self.world.hosts[ix].servers.insert(no);
+    fn finish(&mut self, ix: HostIx, server_ix: ServerIx, id: Uuid, vm_state: VmState) {
+        self.allocate(ix, server_ix);
+        self.world.hosts[ix].servers.insert(server_ix);
         let power = guest_power(vm_state);
-        self.world.hosts.set_guest(ix, no, id, power, self.world.now);
+        self.world
+            .hosts
+            .set_guest(ix, server_ix, id, power, self.world.now);
         let now = self.world.now;
-        self.world.servers.edit(no, self.world.now, |server| {
+        self.world.servers.edit(server_ix, self.world.now, |server| {
             server.host = Some(ix);
             server.vm_state = vm_state;
             server.task_state = None;

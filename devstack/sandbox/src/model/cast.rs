@@ -11,7 +11,7 @@ use crate::model::conductor::Order;
 use crate::model::host::GuestPower;
 use crate::model::live_migration::LiveMove;
 use crate::model::server::{TaskState, VmState};
-use crate::model::{HostIx, ServerNo, World};
+use crate::model::{HostIx, ServerIx, World};
 
 /// A message to nova-compute.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,7 +34,7 @@ pub(crate) enum CastKind {
 /// A message about one server.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Cast {
-    pub(crate) server: ServerNo,
+    pub(crate) server: ServerIx,
     pub(crate) server_id: Uuid,
     pub(crate) kind: CastKind,
 }
@@ -61,7 +61,7 @@ impl World {
     pub(crate) fn cast(&mut self, ix: HostIx, cast: Cast) {
         let host = &mut self.hosts[ix];
         if host.reachable() {
-            let life = host.life;
+            let incarnation = host.incarnation;
             let delay = match cast.kind {
                 CastKind::Rebuild(_) | CastKind::LiveMigrate(_) => std::time::Duration::ZERO,
                 CastKind::Start
@@ -74,7 +74,14 @@ impl World {
                 | CastKind::Terminate => self.settings.action_time,
             };
             let at = self.now.after(delay);
-            self.agenda.plan(at, Event::Deliver { host: ix, life, cast });
+            self.agenda.plan(
+                at,
+                Event::Deliver {
+                    host: ix,
+                    incarnation,
+                    cast,
+                },
+            );
         } else {
             host.queue.push_back(cast);
         }
@@ -89,9 +96,9 @@ impl World {
     }
 
     /// Handles a message, or queues it again if the host has died or lost its link meanwhile.
-    pub(crate) fn deliver(&mut self, ix: HostIx, life: u64, cast: Cast) {
+    pub(crate) fn deliver(&mut self, ix: HostIx, incarnation: u64, cast: Cast) {
         let host = &mut self.hosts[ix];
-        if host.life != life || !host.reachable() {
+        if host.incarnation != incarnation || !host.reachable() {
             if host.reachable() {
                 self.cast(ix, cast);
             } else {
@@ -99,14 +106,14 @@ impl World {
             }
             return;
         }
-        let (no, id) = (cast.server, cast.server_id);
+        let (server_ix, id) = (cast.server, cast.server_id);
         match cast.kind {
-            CastKind::Start => self.start_instance(ix, no, id),
-            CastKind::Stop => self.stop_instance(ix, no, id),
-            CastKind::Reboot { hard } => self.reboot_instance(ix, no, id, hard),
+            CastKind::Start => self.start_instance(ix, server_ix, id),
+            CastKind::Stop => self.stop_instance(ix, server_ix, id),
+            CastKind::Reboot { hard } => self.reboot_instance(ix, server_ix, id, hard),
             CastKind::Pause => self.change_guest(
                 ix,
-                no,
+                server_ix,
                 id,
                 TaskState::Pausing,
                 GuestPower::Paused,
@@ -115,7 +122,7 @@ impl World {
             CastKind::Unpause => {
                 self.change_guest(
                     ix,
-                    no,
+                    server_ix,
                     id,
                     TaskState::Unpausing,
                     GuestPower::Running,
@@ -125,7 +132,7 @@ impl World {
             CastKind::Suspend => {
                 self.change_guest(
                     ix,
-                    no,
+                    server_ix,
                     id,
                     TaskState::Suspending,
                     GuestPower::Suspended,
@@ -135,33 +142,35 @@ impl World {
             CastKind::Resume => {
                 self.change_guest(
                     ix,
-                    no,
+                    server_ix,
                     id,
                     TaskState::Resuming,
                     GuestPower::Running,
                     VmState::Active,
                 );
             }
-            CastKind::Terminate => self.terminate_instance(ix, no),
+            CastKind::Terminate => self.terminate_instance(ix, server_ix),
             CastKind::Rebuild(order) => self.rebuild_instance(ix, id, order),
-            CastKind::LiveMigrate(asked) => self.resume_live_migration(ix, asked),
+            CastKind::LiveMigrate(requested) => self.resume_live_migration(ix, requested),
         }
     }
 
     /// Powers on without checking that the instance is still on this host; only the save afterwards may fail.
-    pub(crate) fn start_instance(&mut self, ix: HostIx, no: ServerNo, id: Uuid) {
-        let Some(server) = self.servers.get(no) else {
+    pub(crate) fn start_instance(&mut self, ix: HostIx, server_ix: ServerIx, id: Uuid) {
+        let Some(server) = self.servers.get(server_ix) else {
             return;
         };
         let expected = server.task_state == Some(TaskState::PoweringOn);
         let host = self.hosts[ix].name.to_string();
         if expected && self.faults.at_start(id, &host) {
-            self.servers.edit(no, self.now, |server| server.task_state = None);
+            self.servers
+                .edit(server_ix, self.now, |server| server.task_state = None);
             return;
         }
-        self.hosts.set_guest(ix, no, id, GuestPower::Running, self.now);
+        self.hosts
+            .set_guest(ix, server_ix, id, GuestPower::Running, self.now);
         if expected {
-            self.servers.edit(no, self.now, |server| {
+            self.servers.edit(server_ix, self.now, |server| {
                 server.power_state = GuestPower::Running.power_state();
                 server.vm_state = VmState::Active;
                 server.task_state = None;
@@ -171,20 +180,21 @@ impl World {
 
     /// Powers the guest off. The save requires the task `powering-off`, or none if the guest was off already. For a guest that the
     /// hypervisor does not know, nothing is saved unless the task is `powering-off`.
-    pub(crate) fn stop_instance(&mut self, ix: HostIx, no: ServerNo, id: Uuid) {
-        let found = self.hosts[ix].guest(no);
+    pub(crate) fn stop_instance(&mut self, ix: HostIx, server_ix: ServerIx, id: Uuid) {
+        let found = self.hosts[ix].guest(server_ix);
         if found.is_some() {
-            self.hosts.set_guest(ix, no, id, GuestPower::Shutoff, self.now);
+            self.hosts
+                .set_guest(ix, server_ix, id, GuestPower::Shutoff, self.now);
         }
-        let Some(server) = self.servers.get(no) else {
+        let Some(server) = self.servers.get(server_ix) else {
             return;
         };
         let expected = match server.task_state {
             Some(task) => task == TaskState::PoweringOff,
-            None => found.is_some_and(|power| !power.executes()),
+            None => found.is_some_and(|power| !power.is_executing()),
         };
         if expected {
-            self.servers.edit(no, self.now, |server| {
+            self.servers.edit(server_ix, self.now, |server| {
                 server.power_state = GuestPower::Shutoff.power_state();
                 server.vm_state = VmState::Stopped;
                 server.task_state = None;
@@ -193,19 +203,19 @@ impl World {
     }
 
     /// Unlike a start, a reboot saves its task state first, so it has no effect on an instance that has moved.
-    pub(crate) fn reboot_instance(&mut self, ix: HostIx, no: ServerNo, id: Uuid, hard: bool) {
+    pub(crate) fn reboot_instance(&mut self, ix: HostIx, server_ix: ServerIx, id: Uuid, hard: bool) {
         let wanted = if hard {
             TaskState::RebootingHard
         } else {
             TaskState::Rebooting
         };
-        self.change_guest(ix, no, id, wanted, GuestPower::Running, VmState::Active);
+        self.change_guest(ix, server_ix, id, wanted, GuestPower::Running, VmState::Active);
     }
 
     fn change_guest(
         &mut self,
         ix: HostIx,
-        no: ServerNo,
+        server_ix: ServerIx,
         id: Uuid,
         expected: TaskState,
         power: GuestPower,
@@ -213,35 +223,35 @@ impl World {
     ) {
         if self
             .servers
-            .get(no)
+            .get(server_ix)
             .is_none_or(|server| server.task_state != Some(expected))
         {
             return;
         }
-        self.hosts.set_guest(ix, no, id, power, self.now);
-        self.servers.edit(no, self.now, |server| {
+        self.hosts.set_guest(ix, server_ix, id, power, self.now);
+        self.servers.edit(server_ix, self.now, |server| {
             server.power_state = power.power_state();
             server.vm_state = vm_state;
             server.task_state = None;
         });
     }
 
-    pub(crate) fn terminate_instance(&mut self, ix: HostIx, no: ServerNo) {
-        self.hosts.destroy_guest(ix, no, self.now);
-        self.forget_server(no);
+    pub(crate) fn terminate_instance(&mut self, ix: HostIx, server_ix: ServerIx) {
+        self.hosts.destroy_guest(ix, server_ix, self.now);
+        self.forget_server(server_ix);
     }
 
     /// Removes Nova's record of a server with all dependent records. Guests are not touched.
-    pub(crate) fn forget_server(&mut self, no: ServerNo) {
-        let Some(server) = self.servers.remove(no) else {
+    pub(crate) fn forget_server(&mut self, server_ix: ServerIx) {
+        let Some(server) = self.servers.remove(server_ix) else {
             return;
         };
         self.migrations.forget_server(server.id);
         if let Some(ix) = server.host {
-            self.hosts[ix].servers.remove(&no);
+            self.hosts[ix].servers.remove(&server_ix);
         }
         for ix in self.hosts.indexes() {
-            self.hosts[ix].release(no);
+            self.hosts[ix].release(server_ix);
         }
     }
 }

@@ -7,26 +7,26 @@ use crate::model::evacuate::{no_such_server, wrong_state};
 use crate::model::host::GuestPower;
 use crate::model::migration::{MigrationKind, MigrationStatus};
 use crate::model::server::{TaskState, VmState};
-use crate::model::{Caller, HostIx, Refusal, ServerNo, State, World};
+use crate::model::{Caller, HostIx, Refusal, ServerIx, State, World};
 
 /// A cold migration in progress.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct ColdMove {
-    server: ServerNo,
+    server: ServerIx,
     server_id: Uuid,
     source: HostIx,
-    source_life: u64,
+    source_incarnation: u64,
     dest: HostIx,
-    dest_life: u64,
+    dest_incarnation: u64,
     migration: u64,
 }
 
 impl State {
     /// Accepts a cold migration to a host of the scheduler's choice.
     pub(crate) fn migrate(&mut self, caller: &Caller, id: Uuid) -> Result<(), Refusal> {
-        let no = self.find_server(caller, id)?;
+        let server_ix = self.find_server(caller, id)?;
         caller.require_admin("os_compute_api:os-migrate-server:migrate")?;
-        let Some(server) = self.world.servers.get(no) else {
+        let Some(server) = self.world.servers.get(server_ix) else {
             return Err(no_such_server(id));
         };
         if !matches!(server.vm_state, VmState::Active | VmState::Stopped) {
@@ -38,29 +38,29 @@ impl State {
         let Some(source) = server.host else {
             return Err(no_such_server(id));
         };
-        let dest = self.schedule(no, Some(source)).ok_or_else(|| {
+        let dest = self.schedule(server_ix, Some(source)).ok_or_else(|| {
             Refusal::bad_request("No valid host was found. There are not enough hosts available.")
         })?;
-        self.log_action(no, caller, "migrate");
-        self.allocate(dest, no);
+        self.log_action(server_ix, caller, "migrate");
+        self.allocate(dest, server_ix);
         let world = &mut self.world;
         let migration = world.record_move(
-            no,
+            server_ix,
             source,
             dest,
             MigrationKind::Migration,
             MigrationStatus::Migrating,
         );
-        world.servers.edit(no, world.now, |server| {
+        world.servers.edit(server_ix, world.now, |server| {
             server.task_state = Some(TaskState::ResizeMigrating);
         });
         let cold = ColdMove {
-            server: no,
+            server: server_ix,
             server_id: id,
             source,
-            source_life: world.hosts[source].life,
+            source_incarnation: world.hosts[source].incarnation,
             dest,
-            dest_life: world.hosts[dest].life,
+            dest_incarnation: world.hosts[dest].incarnation,
             migration,
         };
         let at = world.now.after(world.settings.live_migration_time);
@@ -70,8 +70,8 @@ impl State {
 
     /// Confirms a finished migration, and removes the server's remains from the source.
     pub(crate) fn confirm_resize(&mut self, caller: &Caller, id: Uuid) -> Result<(), Refusal> {
-        let no = self.find_server(caller, id)?;
-        let Some(server) = self.world.servers.get(no) else {
+        let server_ix = self.find_server(caller, id)?;
+        let Some(server) = self.world.servers.get(server_ix) else {
             return Err(no_such_server(id));
         };
         if server.vm_state != VmState::Resized || server.task_state.is_some() {
@@ -92,17 +92,19 @@ impl State {
             return Err(Refusal::bad_request("Instance has not been resized or migrated."));
         };
         drop(records);
-        self.log_action(no, caller, "confirmResize");
+        self.log_action(server_ix, caller, "confirmResize");
         let world = &mut self.world;
         if let Some(source) = world.hosts.find(&source) {
-            world.hosts.destroy_guest(source, no, world.now);
-            world.hosts[source].release(no);
+            world.hosts.destroy_guest(source, server_ix, world.now);
+            world.hosts[source].release(server_ix);
         }
-        let runs = world.hosts[dest].guest(no).is_some_and(GuestPower::executes);
+        let runs = world.hosts[dest]
+            .guest(server_ix)
+            .is_some_and(GuestPower::is_executing);
         world
             .migrations
             .set_status(migration, MigrationStatus::Confirmed, world.now);
-        world.servers.edit(no, world.now, |server| {
+        world.servers.edit(server_ix, world.now, |server| {
             server.vm_state = if runs { VmState::Active } else { VmState::Stopped };
         });
         Ok(())
@@ -112,8 +114,8 @@ impl State {
 impl World {
     /// Finishes the move at the destination. If either host has died meanwhile, the record does not change.
     pub(crate) fn cold_arrive(&mut self, cold: &ColdMove) {
-        let alive = self.hosts[cold.source].works_since(cold.source_life)
-            && self.hosts[cold.dest].works_since(cold.dest_life);
+        let alive = self.hosts[cold.source].works_since(cold.source_incarnation)
+            && self.hosts[cold.dest].works_since(cold.dest_incarnation);
         let Some(server) = self.servers.get(cold.server).filter(|_| alive) else {
             return;
         };

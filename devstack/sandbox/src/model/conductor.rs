@@ -9,7 +9,7 @@ use crate::model::cast::{Cast, CastKind};
 use crate::model::fault::MoveFault;
 use crate::model::migration::MigrationStatus;
 use crate::model::server::{Fault, VmState};
-use crate::model::{HostIx, ServerNo, State, World};
+use crate::model::{HostIx, ServerIx, State, World};
 use crate::region_time::RegionTime;
 
 /// A control-plane service, of which only the heartbeat is simulated.
@@ -26,7 +26,7 @@ pub(crate) struct Controller {
 /// An evacuation on its way through conductor and destination.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Order {
-    pub(crate) server: ServerNo,
+    pub(crate) server: ServerIx,
     pub(crate) requested: Option<HostIx>,
     /// True if the evacuation goes to `requested` without the scheduler.
     pub(crate) force: bool,
@@ -89,7 +89,7 @@ impl State {
         found
     }
 
-    pub(crate) fn conduct(&mut self, mut order: Order) {
+    pub(crate) fn run_order(&mut self, mut order: Order) {
         if !self.conductor_alive() {
             self.conductor_backlog.push_back(order);
             return;
@@ -105,9 +105,9 @@ impl State {
             .of_server(server_id)
             .find(|row| row.status == MigrationStatus::Accepted)
             .map(|row| row.id);
-        let struck = self.world.faults.at_conductor(server_id, MoveFault::NoValidHost);
+        let with_fault = self.world.faults.at_conductor(server_id, MoveFault::NoValidHost);
         let dest = match order.requested {
-            _ if struck => None,
+            _ if with_fault => None,
             Some(ix) if order.force => Some(ix),
             Some(ix) => Some(ix).filter(|ix| Some(*ix) != source && self.accepts(*ix, order.server)),
             None => self.schedule(order.server, source),
@@ -138,10 +138,10 @@ impl State {
 
 impl World {
     /// Sets a server to `error`, with a fault.
-    pub(crate) fn fail_server(&mut self, no: ServerNo, message: &str) {
+    pub(crate) fn fail_server(&mut self, server_ix: ServerIx, message: &str) {
         let at: RegionTime = self.now;
         let message = message.to_owned();
-        self.servers.edit(no, self.now, |server| {
+        self.servers.edit(server_ix, self.now, |server| {
             server.vm_state = VmState::Error;
             server.task_state = None;
             server.fault = Some(Fault { message, at });

@@ -41,7 +41,7 @@ pub enum MoveFault {
 }
 
 impl MoveFault {
-    fn strikes_at_conductor(self) -> bool {
+    fn is_conductor_fault(self) -> bool {
         matches!(
             self,
             Self::LostCast | Self::NoValidHost | Self::LiveRefused | Self::LiveError | Self::LiveHang
@@ -137,24 +137,24 @@ impl MoveFaults {
 
     /// Returns true if this fault affects the evacuation at the API or the conductor.
     pub(crate) fn at_conductor(&mut self, server: Uuid, fault: MoveFault) -> bool {
-        self.strike(server, None, |candidate| candidate == fault)
+        self.take_fault(server, None, |candidate| candidate == fault)
             .is_some()
     }
 
     /// Returns the fault that affects this evacuation on its destination.
     pub(crate) fn at_dest(&mut self, server: Uuid, dest: &str) -> Option<MoveFault> {
-        self.strike(server, Some(dest), |fault| {
-            !fault.strikes_at_conductor() && fault != MoveFault::StartFails
+        self.take_fault(server, Some(dest), |fault| {
+            !fault.is_conductor_fault() && fault != MoveFault::StartFails
         })
     }
 
     /// True if the start of this instance fails on this host.
     pub(crate) fn at_start(&mut self, server: Uuid, host: &str) -> bool {
-        self.strike(server, Some(host), |fault| fault == MoveFault::StartFails)
+        self.take_fault(server, Some(host), |fault| fault == MoveFault::StartFails)
             .is_some()
     }
 
-    fn strike(
+    fn take_fault(
         &mut self,
         server: Uuid,
         dest: Option<&str>,

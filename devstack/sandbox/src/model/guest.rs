@@ -5,7 +5,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use crate::model::host::{Guest, GuestPower, Hosts};
-use crate::model::{HostIx, ServerNo};
+use crate::model::{HostIx, ServerIx};
 use crate::region_time::RegionTime;
 
 impl Hosts {
@@ -13,44 +13,44 @@ impl Hosts {
     pub(crate) fn set_guest(
         &mut self,
         ix: HostIx,
-        no: ServerNo,
+        server_ix: ServerIx,
         server_id: Uuid,
         power: GuestPower,
         now: RegionTime,
     ) {
         let host = &mut self[ix];
         // A machine without power executes nothing, whatever was requested.
-        let power = if host.power || !power.executes() {
+        let power = if host.power || !power.is_executing() {
             power
         } else {
             GuestPower::Shutoff
         };
-        host.guests.insert(no, Guest { server_id, power });
+        host.guests.insert(server_ix, Guest { server_id, power });
         let name = Arc::clone(&host.name);
-        if power.executes() {
+        if power.is_executing() {
             self.ledger.start(server_id, &name, now);
         } else {
             self.ledger.stop(server_id, &name, now);
         }
     }
 
-    pub(crate) fn destroy_guest(&mut self, ix: HostIx, no: ServerNo, now: RegionTime) {
+    pub(crate) fn destroy_guest(&mut self, ix: HostIx, server_ix: ServerIx, now: RegionTime) {
         let host = &mut self[ix];
-        if let Some(guest) = host.guests.remove(&no) {
+        if let Some(guest) = host.guests.remove(&server_ix) {
             let name = Arc::clone(&host.name);
             self.ledger.stop(guest.server_id, &name, now);
         }
     }
 
     /// Ends a running guest without a request.
-    pub(crate) fn crash_guest(&mut self, ix: HostIx, no: ServerNo, now: RegionTime) {
+    pub(crate) fn crash_guest(&mut self, ix: HostIx, server_ix: ServerIx, now: RegionTime) {
         let running = self[ix]
             .guests
-            .get(&no)
-            .filter(|guest| guest.power.executes())
+            .get(&server_ix)
+            .filter(|guest| guest.power.is_executing())
             .copied();
         if let Some(guest) = running {
-            self.set_guest(ix, no, guest.server_id, GuestPower::Shutoff, now);
+            self.set_guest(ix, server_ix, guest.server_id, GuestPower::Shutoff, now);
         }
     }
 }

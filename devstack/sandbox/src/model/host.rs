@@ -8,11 +8,11 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use crate::ledger::Ledger;
-use crate::model::ServerNo;
+use crate::model::ServerIx;
 use crate::model::cast::{Cast, RebuildOrder};
+use crate::model::concurrent_rebuilds::ConcurrentRebuilds;
 use crate::model::inventory::{Amounts, Inventory};
 use crate::model::maas::Machine;
-use crate::model::rivals::Rivals;
 use crate::region_time::RegionTime;
 
 /// Size of a new host's disk, which no test fills.
@@ -41,7 +41,7 @@ pub(crate) enum GuestPower {
 impl GuestPower {
     /// True if a process holds the disk. A paused guest has one: resuming it beside another copy is as bad as running
     /// it.
-    pub(crate) fn executes(self) -> bool {
+    pub(crate) fn is_executing(self) -> bool {
         matches!(self, Self::Running | Self::Paused)
     }
 
@@ -85,8 +85,8 @@ impl Heartbeat {
     }
 
     /// Starts or stops the heartbeats.
-    pub(crate) fn set(&mut self, beating: bool, now: RegionTime, interval: Duration) {
-        match (beating, self.since) {
+    pub(crate) fn set(&mut self, is_beating: bool, now: RegionTime, interval: Duration) {
+        match (is_beating, self.since) {
             (true, None) => self.since = Some(now),
             (false, Some(_)) => {
                 self.last = self.last(now, interval);
@@ -125,14 +125,14 @@ pub(crate) struct Host {
     /// True if nova-compute starts at boot.
     pub(crate) agent_at_boot: bool,
     /// Incremented when nova-compute ends: events planned for an earlier life are void.
-    pub(crate) life: u64,
-    pub(crate) guests: BTreeMap<ServerNo, Guest>,
+    pub(crate) incarnation: u64,
+    pub(crate) guests: BTreeMap<ServerIx, Guest>,
     pub(crate) machine: Machine,
     /// Unconsumed messages, as in the broker's queue `compute.<host>`.
     pub(crate) queue: VecDeque<Cast>,
     pub(crate) rebuilding: usize,
     pub(crate) waiting: VecDeque<RebuildOrder>,
-    pub(crate) rivals: Rivals,
+    pub(crate) concurrent_rebuilds: ConcurrentRebuilds,
 
     // Nova's rows.
     pub(crate) heartbeat: Heartbeat,
@@ -143,7 +143,7 @@ pub(crate) struct Host {
     pub(crate) forced_down: bool,
     /// True if Nova's API cannot reach the database of the host's cell.
     pub(crate) cell_away: bool,
-    pub(crate) servers: BTreeSet<ServerNo>,
+    pub(crate) servers: BTreeSet<ServerIx>,
     pub(crate) inventory: Inventory,
 }
 
@@ -158,7 +158,7 @@ pub(crate) struct NewHost {
     pub(crate) system_id: String,
     pub(crate) vcpus: u32,
     pub(crate) ram_mb: u64,
-    pub(crate) first_beat: RegionTime,
+    pub(crate) first_heartbeat: RegionTime,
 }
 
 impl Host {
@@ -178,14 +178,14 @@ impl Host {
             link: true,
             agent: Some(RegionTime::START),
             agent_at_boot: true,
-            life: 0,
+            incarnation: 0,
             guests: BTreeMap::new(),
             machine: Machine::new(new.system_id),
             queue: VecDeque::new(),
             rebuilding: 0,
             waiting: VecDeque::new(),
-            rivals: Rivals::default(),
-            heartbeat: Heartbeat::from(new.first_beat),
+            concurrent_rebuilds: ConcurrentRebuilds::default(),
+            heartbeat: Heartbeat::from(new.first_heartbeat),
             edited: RegionTime::START,
             disabled: false,
             disabled_reason: None,
@@ -198,13 +198,13 @@ impl Host {
 
     /// True if nova-compute has run since this life. A dead or isolated one does nothing more, and leaves its records
     /// unchanged.
-    pub(crate) fn works_since(&self, life: u64) -> bool {
-        self.life == life && self.reachable()
+    pub(crate) fn works_since(&self, incarnation: u64) -> bool {
+        self.incarnation == incarnation && self.reachable()
     }
 
     /// Returns a guest's state in this machine's hypervisor.
-    pub(crate) fn guest(&self, no: ServerNo) -> Option<GuestPower> {
-        self.guests.get(&no).map(|guest| guest.power)
+    pub(crate) fn guest(&self, server_ix: ServerIx) -> Option<GuestPower> {
+        self.guests.get(&server_ix).map(|guest| guest.power)
     }
 
     /// True if nova-compute consumes messages and can write to Nova's database.
@@ -213,8 +213,8 @@ impl Host {
     }
 
     pub(crate) fn refresh_heartbeat(&mut self, now: RegionTime, interval: Duration) {
-        let beating = self.reachable();
-        self.heartbeat.set(beating, now, interval);
+        let is_beating = self.reachable();
+        self.heartbeat.set(is_beating, now, interval);
     }
 
     /// Returns the totals that Placement has.
@@ -230,7 +230,7 @@ impl Host {
         self.inventory.has_room(self.total(), amounts)
     }
 
-    pub(crate) fn release(&mut self, server: ServerNo) {
+    pub(crate) fn release(&mut self, server: ServerIx) {
         self.inventory.release(server);
     }
 }
@@ -335,19 +335,19 @@ mod tests {
             system_id: "abc".into(),
             vcpus: 2,
             ram_mb: 1024,
-            first_beat: RegionTime::START,
+            first_heartbeat: RegionTime::START,
         });
         let amounts = |vcpus| Amounts {
             vcpus,
             ram_mb: 512,
             disk_gb: 1,
         };
-        host.inventory.allocate(ServerNo(1), amounts(1));
-        host.inventory.allocate(ServerNo(1), amounts(1));
+        host.inventory.allocate(ServerIx(1), amounts(1));
+        host.inventory.allocate(ServerIx(1), amounts(1));
         assert!(host.has_room(amounts(1)));
         assert!(!host.has_room(amounts(2)));
-        host.release(ServerNo(1));
-        host.release(ServerNo(1));
+        host.release(ServerIx(1));
+        host.release(ServerIx(1));
         assert_eq!(host.inventory.used(), Amounts::default());
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use crate::model::ServerNo;
+use crate::model::ServerIx;
 
 /// One resource class without its total, which belongs to the host.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -62,7 +62,7 @@ pub(crate) struct Inventory {
     pub(crate) ram: Terms,
     pub(crate) disk: Terms,
     pub(crate) traits: BTreeSet<String>,
-    allocations: HashMap<ServerNo, Amounts>,
+    allocations: HashMap<ServerIx, Amounts>,
     used: Amounts,
     /// Incremented with each change.
     generation: u64,
@@ -96,7 +96,7 @@ impl Inventory {
     }
 
     /// Adds the server's allocation, unless it has one.
-    pub(crate) fn allocate(&mut self, server: ServerNo, amounts: Amounts) {
+    pub(crate) fn allocate(&mut self, server: ServerIx, amounts: Amounts) {
         if self.allocations.insert(server, amounts).is_none() {
             self.used.vcpus += amounts.vcpus;
             self.used.ram_mb += amounts.ram_mb;
@@ -105,7 +105,7 @@ impl Inventory {
         }
     }
 
-    pub(crate) fn release(&mut self, server: ServerNo) {
+    pub(crate) fn release(&mut self, server: ServerIx) {
         if let Some(amounts) = self.allocations.remove(&server) {
             self.used.vcpus -= amounts.vcpus;
             self.used.ram_mb -= amounts.ram_mb;
@@ -115,11 +115,13 @@ impl Inventory {
     }
 
     /// Returns the resources of each of its servers.
-    pub(crate) fn allocations(&self) -> impl Iterator<Item = (ServerNo, Amounts)> {
-        self.allocations.iter().map(|(no, taken)| (*no, *taken))
+    pub(crate) fn allocations(&self) -> impl Iterator<Item = (ServerIx, Amounts)> {
+        self.allocations
+            .iter()
+            .map(|(server_ix, taken)| (*server_ix, *taken))
     }
 
-    pub(crate) fn holds(&self, server: ServerNo) -> bool {
+    pub(crate) fn holds(&self, server: ServerIx) -> bool {
         self.allocations.contains_key(&server)
     }
 }

@@ -9,17 +9,17 @@ use crate::model::fault::MoveFault;
 use crate::model::host::GuestPower;
 use crate::model::migration::{Migration, MigrationKind, MigrationStatus};
 use crate::model::server::{TaskState, VmState};
-use crate::model::{Caller, HostIx, Refusal, ServerNo, State, World};
+use crate::model::{Caller, HostIx, Refusal, ServerIx, State, World};
 
 /// A live migration in progress.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct LiveMove {
-    server: ServerNo,
+    server: ServerIx,
     server_id: Uuid,
     source: HostIx,
-    source_life: u64,
+    source_incarnation: u64,
     dest: HostIx,
-    dest_life: u64,
+    dest_incarnation: u64,
     migration: u64,
 }
 
@@ -31,7 +31,7 @@ impl State {
         id: Uuid,
         migration: u64,
     ) -> Result<(), Refusal> {
-        let no = self.find_server(caller, id)?;
+        let server_ix = self.find_server(caller, id)?;
         caller.require_admin("os_compute_api:servers:migrations:delete")?;
         let row = self
             .world
@@ -54,7 +54,9 @@ impl State {
         world
             .migrations
             .set_status(migration, MigrationStatus::Cancelled, now);
-        world.servers.edit(no, now, |server| server.task_state = None);
+        world
+            .servers
+            .edit(server_ix, now, |server| server.task_state = None);
         Ok(())
     }
 
@@ -65,9 +67,9 @@ impl State {
         id: Uuid,
         host: Option<&str>,
     ) -> Result<(), Refusal> {
-        let no = self.find_server(caller, id)?;
+        let server_ix = self.find_server(caller, id)?;
         caller.require_admin("os_compute_api:os-migrate-server:migrate_live")?;
-        let Some(server) = self.world.servers.get(no) else {
+        let Some(server) = self.world.servers.get(server_ix) else {
             return Err(no_such_server(id));
         };
         if !matches!(server.vm_state, VmState::Active | VmState::Paused) {
@@ -95,9 +97,9 @@ impl State {
                 .world
                 .hosts
                 .find(name)
-                .filter(|ix| *ix != source && self.accepts(*ix, no))
+                .filter(|ix| *ix != source && self.accepts(*ix, server_ix))
                 .ok_or_else(|| Refusal::bad_request(format!("Compute host {name} could not be found.")))?,
-            None => self.schedule(no, Some(source)).ok_or_else(|| {
+            None => self.schedule(server_ix, Some(source)).ok_or_else(|| {
                 Refusal::bad_request("No valid host was found. There are not enough hosts available.")
             })?,
         };
@@ -106,25 +108,25 @@ impl State {
                 "Instance has PCI devices that cannot be migrated: live migration is not possible.",
             ));
         }
-        self.log_action(no, caller, "live-migration");
-        self.allocate(dest, no);
+        self.log_action(server_ix, caller, "live-migration");
+        self.allocate(dest, server_ix);
         let migration = self.world.record_move(
-            no,
+            server_ix,
             source,
             dest,
             MigrationKind::LiveMigration,
             MigrationStatus::Accepted,
         );
-        self.world.servers.edit(no, self.world.now, |server| {
+        self.world.servers.edit(server_ix, self.world.now, |server| {
             server.task_state = Some(TaskState::Migrating);
         });
         let live = Box::new(LiveMove {
-            server: no,
+            server: server_ix,
             server_id: id,
             source,
-            source_life: self.world.hosts[source].life,
+            source_incarnation: self.world.hosts[source].incarnation,
             dest,
-            dest_life: self.world.hosts[dest].life,
+            dest_incarnation: self.world.hosts[dest].incarnation,
             migration,
         });
         // The conductor queries the destination first. A destination that has died undetected finds the query in its queue
@@ -163,8 +165,8 @@ impl World {
     /// at the source. No step checks if the server was evacuated meanwhile: it then ends in `error`, with
     /// the destination of the live migration as its host, while the guest runs at the destination of the evacuation.
     pub(crate) fn resume_live_migration(&mut self, ix: HostIx, mut live: Box<LiveMove>) {
-        let (no, source, dest) = (live.server, live.source, live.dest);
-        let Some(server) = self.servers.get(no) else {
+        let (server_ix, source, dest) = (live.server, live.source, live.dest);
+        let Some(server) = self.servers.get(server_ix) else {
             return;
         };
         if ix == dest {
@@ -172,23 +174,24 @@ impl World {
             return;
         }
         if server.host == Some(source) && server.task_state == Some(TaskState::Migrating) {
-            live.source_life = self.hosts[source].life;
-            live.dest_life = self.hosts[dest].life;
+            live.source_incarnation = self.hosts[source].incarnation;
+            live.dest_incarnation = self.hosts[dest].incarnation;
             self.start_copy(live);
             return;
         }
         if let Some(old) = server.host {
-            self.hosts[old].servers.remove(&no);
+            self.hosts[old].servers.remove(&server_ix);
         }
-        self.hosts[dest].servers.insert(no);
-        self.servers.edit(no, self.now, |server| server.host = Some(dest));
-        self.fail_server(no, "The live migration found the server elsewhere");
+        self.hosts[dest].servers.insert(server_ix);
+        self.servers
+            .edit(server_ix, self.now, |server| server.host = Some(dest));
+        self.fail_server(server_ix, "The live migration found the server elsewhere");
     }
 
     /// Switches the guest to the destination, after its memory was copied.
     pub(crate) fn live_switch(&mut self, live: Box<LiveMove>) {
-        let alive = self.hosts[live.source].works_since(live.source_life)
-            && self.hosts[live.dest].works_since(live.dest_life);
+        let alive = self.hosts[live.source].works_since(live.source_incarnation)
+            && self.hosts[live.dest].works_since(live.dest_incarnation);
         if !alive || self.servers.get(live.server).is_none() {
             return;
         }
@@ -228,7 +231,9 @@ impl World {
 
     /// The source records the guest's location. If it dies first, the record stays.
     pub(crate) fn live_finish(&mut self, live: &LiveMove) {
-        if !self.hosts[live.source].works_since(live.source_life) || self.servers.get(live.server).is_none() {
+        if !self.hosts[live.source].works_since(live.source_incarnation)
+            || self.servers.get(live.server).is_none()
+        {
             return;
         }
         self.hosts.destroy_guest(live.source, live.server, self.now);
@@ -248,41 +253,42 @@ impl World {
     /// that `guest_at_dest` selects.
     pub(crate) fn half_move(
         &mut self,
-        no: ServerNo,
+        server_ix: ServerIx,
         dest: HostIx,
         kind: MigrationKind,
         guest_at_dest: bool,
     ) -> Option<()> {
-        let server = self.servers.get(no)?;
+        let server = self.servers.get(server_ix)?;
         let (id, source) = (server.id, server.host?);
-        self.record_move(no, source, dest, kind, MigrationStatus::Running);
-        self.servers.edit(no, self.now, |server| {
+        self.record_move(server_ix, source, dest, kind, MigrationStatus::Running);
+        self.servers.edit(server_ix, self.now, |server| {
             server.task_state = Some(TaskState::Migrating);
         });
         if guest_at_dest {
             self.hosts
-                .set_guest(source, no, id, GuestPower::Shutoff, self.now);
-            self.hosts.set_guest(dest, no, id, GuestPower::Running, self.now);
+                .set_guest(source, server_ix, id, GuestPower::Shutoff, self.now);
+            self.hosts
+                .set_guest(dest, server_ix, id, GuestPower::Running, self.now);
         }
         Some(())
     }
 
     pub(crate) fn record_move(
         &mut self,
-        no: ServerNo,
+        server_ix: ServerIx,
         source: HostIx,
         dest: HostIx,
         kind: MigrationKind,
         status: MigrationStatus,
     ) -> u64 {
-        let (id, uuid) = (self.migrations.next_id(), self.chance.uuid());
-        let Some(server) = self.servers.get(no) else {
+        let (id, uuid) = (self.migrations.next_id(), self.rng.uuid());
+        let Some(server) = self.servers.get(server_ix) else {
             return id;
         };
         self.migrations.insert(Migration {
             id,
             uuid,
-            server: no,
+            server: server_ix,
             server_id: server.id,
             kind,
             status,

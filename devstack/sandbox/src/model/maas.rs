@@ -107,7 +107,7 @@ impl Host {
     }
 
     /// Returns the state of a machine's outlet.
-    pub(crate) fn outlet_word(&self) -> &'static str {
+    pub(crate) fn outlet_state(&self) -> &'static str {
         if self.power { "on" } else { "off" }
     }
 }

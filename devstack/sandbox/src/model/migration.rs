@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::model::ServerNo;
+use crate::model::ServerIx;
 use crate::region_time::RegionTime;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,7 +71,7 @@ impl MigrationStatus {
 pub(crate) struct Migration {
     pub(crate) id: u64,
     pub(crate) uuid: Uuid,
-    pub(crate) server: ServerNo,
+    pub(crate) server: ServerIx,
     pub(crate) server_id: Uuid,
     pub(crate) kind: MigrationKind,
     pub(crate) status: MigrationStatus,

@@ -2,7 +2,7 @@
 
 use crate::model::agenda::Event;
 use crate::model::host::GuestPower;
-use crate::model::{HostIx, ServerNo, World};
+use crate::model::{HostIx, ServerIx, World};
 
 impl World {
     /// Cuts the power: guests and nova-compute end at once.
@@ -10,15 +10,15 @@ impl World {
         if !self.hosts[ix].power {
             return;
         }
-        let running: Vec<(ServerNo, uuid::Uuid)> = self.hosts[ix]
+        let running: Vec<(ServerIx, uuid::Uuid)> = self.hosts[ix]
             .guests
             .iter()
-            .filter(|(_, guest)| guest.power.executes())
-            .map(|(no, guest)| (*no, guest.server_id))
+            .filter(|(_, guest)| guest.power.is_executing())
+            .map(|(server_ix, guest)| (*server_ix, guest.server_id))
             .collect();
-        for (no, server_id) in running {
+        for (server_ix, server_id) in running {
             self.hosts
-                .set_guest(ix, no, server_id, GuestPower::Shutoff, self.now);
+                .set_guest(ix, server_ix, server_id, GuestPower::Shutoff, self.now);
         }
         self.hosts[ix].power = false;
         self.end_agent(ix);
@@ -32,8 +32,14 @@ impl World {
         }
         host.power = true;
         if host.agent_at_boot {
-            let (at, life) = (self.now.after(self.settings.boot_time), host.life);
-            self.agenda.plan(at, Event::AgentStart { host: ix, life });
+            let (at, incarnation) = (self.now.after(self.settings.boot_time), host.incarnation);
+            self.agenda.plan(
+                at,
+                Event::AgentStart {
+                    host: ix,
+                    incarnation,
+                },
+            );
         }
     }
 
@@ -42,9 +48,9 @@ impl World {
         let (now, interval) = (self.now, self.settings.report_interval);
         let host = &mut self.hosts[ix];
         host.agent = None;
-        host.life += 1;
+        host.incarnation += 1;
         host.rebuilding = 0;
-        host.rivals.clear();
+        host.concurrent_rebuilds.clear();
         // Messages that waited for a free slot were not started: the broker redelivers them.
         let waiting: Vec<_> = host.waiting.drain(..).collect();
         host.queue.extend(

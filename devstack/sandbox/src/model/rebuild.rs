@@ -9,16 +9,16 @@ use crate::model::fault::MoveFault;
 use crate::model::host::GuestPower;
 use crate::model::migration::MigrationStatus;
 use crate::model::server::{TaskState, VmState};
-use crate::model::{HostIx, ServerNo, World};
+use crate::model::{HostIx, ServerIx, World};
 use crate::region_time::RegionTime;
 
 /// A rebuild in progress on its destination.
 #[derive(Debug, Clone)]
 pub(crate) struct Rebuild {
-    server: ServerNo,
+    server: ServerIx,
     server_id: Uuid,
     dest: HostIx,
-    life: u64,
+    incarnation: u64,
     began: RegionTime,
     migration: Option<u64>,
     stop_after: bool,
@@ -42,17 +42,17 @@ impl World {
     }
 
     fn claim(&mut self, dest: HostIx, server_id: Uuid, order: Order) {
-        let no = order.server;
-        let Some(server) = self.servers.get(no) else {
+        let server_ix = order.server;
+        let Some(server) = self.servers.get(server_ix) else {
             return;
         };
         let (vm_state, task_state) = (server.vm_state, server.task_state);
         let host = &self.hosts[dest];
-        let (name, node, ip, life) = (
+        let (name, node, ip, incarnation) = (
             host.name.to_string(),
             host.node.clone(),
             host.ip.clone(),
-            host.life,
+            host.incarnation,
         );
         if let Some(id) = order.migration {
             self.migrations.set_dest(id, &name, &node, &ip, self.now);
@@ -61,27 +61,31 @@ impl World {
         }
         let fault = self.faults.at_dest(server_id, &name);
         if fault == Some(MoveFault::LateFailure) {
-            self.end_failed(dest, no, order.migration);
+            self.end_failed(dest, server_ix, order.migration);
             // A late claim failure rolls back: the instance keeps its earlier state.
-            self.servers.edit(no, self.now, |server| server.task_state = None);
+            self.servers
+                .edit(server_ix, self.now, |server| server.task_state = None);
             return;
         }
-        if self.hosts[dest].rivals.join(no, order.migration, self.now) {
+        if self.hosts[dest]
+            .concurrent_rebuilds
+            .join(server_ix, order.migration, self.now)
+        {
             return;
         }
         // Nova saves here with "expected rebuilding", and refuses a guest that the hypervisor knows already.
         let unexpected = task_state != Some(TaskState::Rebuilding);
-        if unexpected || self.hosts[dest].guests.contains_key(&no) {
-            self.end_failed(dest, no, order.migration);
+        if unexpected || self.hosts[dest].guests.contains_key(&server_ix) {
+            self.end_failed(dest, server_ix, order.migration);
             let reason = if unexpected {
                 "Unexpected task state"
             } else {
                 "Instance already exists"
             };
-            self.fail_server(no, reason);
+            self.fail_server(server_ix, reason);
             return;
         }
-        self.servers.edit(no, self.now, |server| {
+        self.servers.edit(server_ix, self.now, |server| {
             server.task_state = Some(TaskState::RebuildSpawning);
         });
         match fault {
@@ -98,17 +102,17 @@ impl World {
             }
             _ => {}
         }
-        let spread = self.chance.up_to(self.settings.rebuild_spread);
+        let spread = self.rng.up_to(self.settings.rebuild_spread);
         let total =
             self.settings.rebuild_time + spread + fault.map_or(std::time::Duration::ZERO, MoveFault::extra);
-        self.hosts[dest].rivals.begin(no, self.now);
+        self.hosts[dest].concurrent_rebuilds.begin(server_ix, self.now);
         // The guest starts shortly before Nova records its host: late failures happen in that gap.
         let finish_delay = total / 10;
         let rebuild = Box::new(Rebuild {
-            server: no,
+            server: server_ix,
             server_id,
             dest,
-            life,
+            incarnation,
             began: self.now,
             migration: order.migration,
             stop_after: (order.leave_stopped && vm_state != VmState::Error) || vm_state == VmState::Stopped,
@@ -122,37 +126,37 @@ impl World {
     }
 
     pub(crate) fn rebuild_spawn(&mut self, rebuild: Box<Rebuild>) {
-        if !self.hosts[rebuild.dest].works_since(rebuild.life) {
+        if !self.hosts[rebuild.dest].works_since(rebuild.incarnation) {
             return;
         }
-        let (no, dest) = (rebuild.server, rebuild.dest);
-        let Some(server) = self.servers.get(no) else {
-            self.end_rivals(dest, no, rebuild.began);
+        let (server_ix, dest) = (rebuild.server, rebuild.dest);
+        let Some(server) = self.servers.get(server_ix) else {
+            self.end_concurrent_rebuilds(dest, server_ix, rebuild.began);
             self.free_slot(dest);
             return;
         };
         let expected = server.task_state == Some(TaskState::RebuildSpawning);
         if rebuild.fails {
-            self.end_failed(dest, no, rebuild.migration);
+            self.end_failed(dest, server_ix, rebuild.migration);
             self.fail_server(
-                no,
+                server_ix,
                 "Build of instance aborted: the rebuild failed on its destination",
             );
-            self.end_rivals(dest, no, rebuild.began);
+            self.end_concurrent_rebuilds(dest, server_ix, rebuild.began);
             return;
         }
         self.hosts
-            .set_guest(dest, no, rebuild.server_id, GuestPower::Running, self.now);
+            .set_guest(dest, server_ix, rebuild.server_id, GuestPower::Running, self.now);
         if !expected {
             // The task state was changed meanwhile: Nova gives up, and the started guest runs on.
-            self.end_failed(dest, no, rebuild.migration);
-            self.fail_server(no, "Unexpected task state");
-            self.end_rivals(dest, no, rebuild.began);
+            self.end_failed(dest, server_ix, rebuild.migration);
+            self.fail_server(server_ix, "Unexpected task state");
+            self.end_concurrent_rebuilds(dest, server_ix, rebuild.began);
             return;
         }
         let now = self.now;
         let stop_after = rebuild.stop_after;
-        self.servers.edit(no, self.now, |server| {
+        self.servers.edit(server_ix, self.now, |server| {
             server.vm_state = VmState::Active;
             server.power_state = GuestPower::Running.power_state();
             server.task_state = stop_after.then_some(TaskState::PoweringOff);
@@ -164,38 +168,39 @@ impl World {
     }
 
     pub(crate) fn rebuild_finish(&mut self, rebuild: &Rebuild) {
-        if !self.hosts[rebuild.dest].works_since(rebuild.life) {
+        if !self.hosts[rebuild.dest].works_since(rebuild.incarnation) {
             return;
         }
-        let (no, dest) = (rebuild.server, rebuild.dest);
-        let Some(server) = self.servers.get(no) else {
-            self.hosts.destroy_guest(dest, no, self.now);
-            self.end_rivals(dest, no, rebuild.began);
+        let (server_ix, dest) = (rebuild.server, rebuild.dest);
+        let Some(server) = self.servers.get(server_ix) else {
+            self.hosts.destroy_guest(dest, server_ix, self.now);
+            self.end_concurrent_rebuilds(dest, server_ix, rebuild.began);
             self.free_slot(dest);
             return;
         };
         if let Some(source) = server.host {
-            self.hosts[source].servers.remove(&no);
+            self.hosts[source].servers.remove(&server_ix);
         }
         if rebuild.stop_after {
-            self.stop_instance(dest, no, rebuild.server_id);
+            self.stop_instance(dest, server_ix, rebuild.server_id);
         }
-        self.hosts[dest].servers.insert(no);
-        self.servers.edit(no, self.now, |server| server.host = Some(dest));
+        self.hosts[dest].servers.insert(server_ix);
+        self.servers
+            .edit(server_ix, self.now, |server| server.host = Some(dest));
         if let Some(id) = rebuild.migration {
             self.migrations.set_status(id, MigrationStatus::Done, self.now);
         }
-        self.end_rivals(dest, no, rebuild.began);
+        self.end_concurrent_rebuilds(dest, server_ix, rebuild.began);
         self.free_slot(dest);
     }
 
     /// Fails the record, and releases the destination's allocation and slot.
-    fn end_failed(&mut self, dest: HostIx, no: ServerNo, migration: Option<u64>) {
+    fn end_failed(&mut self, dest: HostIx, server_ix: ServerIx, migration: Option<u64>) {
         if let Some(id) = migration {
             self.migrations.set_status(id, MigrationStatus::Failed, self.now);
         }
-        if !self.hosts[dest].guests.contains_key(&no) {
-            self.hosts[dest].release(no);
+        if !self.hosts[dest].guests.contains_key(&server_ix) {
+            self.hosts[dest].release(server_ix);
         }
         self.free_slot(dest);
     }

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::model::catalog::Flavor;
 use crate::model::inventory::Amounts;
 use crate::model::server::Server;
-use crate::model::{HostIx, ServerNo, State};
+use crate::model::{HostIx, ServerIx, State};
 
 const SCOPE: &str = "aggregate_instance_extra_specs:";
 const TENANT: &str = "filter_tenant_id";
@@ -38,16 +38,16 @@ pub(crate) struct ServerGroup {
     pub(crate) id: Uuid,
     pub(crate) name: String,
     pub(crate) policy: GroupPolicy,
-    pub(crate) members: BTreeSet<ServerNo>,
+    pub(crate) members: BTreeSet<ServerIx>,
 }
 
 impl State {
     /// Returns the least loaded host that accepts the server; the seed breaks ties.
-    pub(crate) fn schedule(&mut self, no: ServerNo, exclude: Option<HostIx>) -> Option<HostIx> {
+    pub(crate) fn schedule(&mut self, server_ix: ServerIx, exclude: Option<HostIx>) -> Option<HostIx> {
         let mut best: Vec<HostIx> = Vec::new();
         let mut most_free = 0;
         for (ix, host) in self.world.hosts.iter() {
-            if Some(ix) == exclude || !self.accepts(ix, no) {
+            if Some(ix) == exclude || !self.accepts(ix, server_ix) {
                 continue;
             }
             let free = host.ram_mb.saturating_sub(host.inventory.used().ram_mb);
@@ -62,15 +62,15 @@ impl State {
         match best.len() {
             0 => None,
             count => {
-                let choice = self.world.chance.below(count);
+                let choice = self.world.rng.below(count);
                 best.get(choice).copied()
             }
         }
     }
 
     /// True if the scheduler would place the server on this host.
-    pub(crate) fn accepts(&self, ix: HostIx, no: ServerNo) -> bool {
-        let Some((server, flavor)) = self.with_flavor(no) else {
+    pub(crate) fn accepts(&self, ix: HostIx, server_ix: ServerIx) -> bool {
+        let Some((server, flavor)) = self.with_flavor(server_ix) else {
             return false;
         };
         let host = &self.world.hosts[ix];
@@ -88,21 +88,21 @@ impl State {
                 .traits("forbidden")
                 .any(|name| host.inventory.traits.contains(name))
             && aggregates_admit(self, ix, server, flavor)
-            && groups_admit(self, ix, no)
+            && groups_admit(self, ix, server_ix)
     }
 
-    fn with_flavor(&self, no: ServerNo) -> Option<(&Server, &Flavor)> {
-        let server = self.world.servers.get(no)?;
+    fn with_flavor(&self, server_ix: ServerIx) -> Option<(&Server, &Flavor)> {
+        let server = self.world.servers.get(server_ix)?;
         Some((server, self.flavors.get(server.flavor)?))
     }
 
     /// Records Placement's allocation of the server on a host.
-    pub(crate) fn allocate(&mut self, ix: HostIx, no: ServerNo) {
+    pub(crate) fn allocate(&mut self, ix: HostIx, server_ix: ServerIx) {
         if let Some(amounts) = self
-            .with_flavor(no)
+            .with_flavor(server_ix)
             .map(|(server, flavor)| amounts(server, flavor))
         {
-            self.world.hosts[ix].inventory.allocate(no, amounts);
+            self.world.hosts[ix].inventory.allocate(server_ix, amounts);
         }
     }
 }
@@ -110,13 +110,13 @@ impl State {
 fn aggregates_admit(state: &State, ix: HostIx, server: &Server, flavor: &Flavor) -> bool {
     let own = || state.aggregates.iter().filter(|row| row.hosts.contains(&ix));
     // The flavor's requirements on aggregates.
-    let mut asked = flavor.extra_specs.iter().filter_map(|(key, value)| {
+    let mut requested = flavor.extra_specs.iter().filter_map(|(key, value)| {
         let unscoped = !key.contains(':');
         key.strip_prefix(SCOPE)
             .or(unscoped.then_some(key.as_str()))
             .map(|key| (key, value))
     });
-    let granted = asked.all(|(key, value)| own().any(|row| row.metadata.get(key) == Some(value)));
+    let granted = requested.all(|(key, value)| own().any(|row| row.metadata.get(key) == Some(value)));
     // The flavors and projects to which aggregates are restricted.
     let is_open = own().flat_map(|row| &row.metadata).all(|(key, value)| {
         if let Some(name) = key.strip_prefix("trait:") {
@@ -134,10 +134,13 @@ fn aggregates_admit(state: &State, ix: HostIx, server: &Server, flavor: &Flavor)
 }
 
 /// True if the server groups permit the host. An instance in a move counts at its destination, by its allocation.
-fn groups_admit(state: &State, ix: HostIx, no: ServerNo) -> bool {
-    let mut groups = state.server_groups.iter().filter(|row| row.members.contains(&no));
+fn groups_admit(state: &State, ix: HostIx, server_ix: ServerIx) -> bool {
+    let mut groups = state
+        .server_groups
+        .iter()
+        .filter(|row| row.members.contains(&server_ix));
     groups.all(|row| {
-        let others = || row.members.iter().filter(|member| **member != no);
+        let others = || row.members.iter().filter(|member| **member != server_ix);
         match row.policy {
             GroupPolicy::Soft => true,
             GroupPolicy::AntiAffinity { per_host } => {

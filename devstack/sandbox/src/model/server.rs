@@ -10,7 +10,7 @@ use crate::region_time::RegionTime;
 
 /// Nova's internal instance number, which increases.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct ServerNo(pub(crate) u64);
+pub(crate) struct ServerIx(pub(crate) u64);
 
 /// Nova's `vm_state`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -157,7 +157,7 @@ pub(crate) struct ActionEntry {
 /// One server.
 #[derive(Debug, Clone)]
 pub(crate) struct Server {
-    pub(crate) no: ServerNo,
+    pub(crate) server_ix: ServerIx,
     pub(crate) id: Uuid,
     pub(crate) name: String,
     pub(crate) project_id: String,
@@ -190,57 +190,57 @@ impl Server {
 /// All servers, with the indexes for lists.
 #[derive(Debug, Default)]
 pub(crate) struct Servers {
-    rows: BTreeMap<ServerNo, Server>,
-    by_id: HashMap<Uuid, ServerNo>,
-    by_project: HashMap<String, BTreeSet<ServerNo>>,
+    rows: BTreeMap<ServerIx, Server>,
+    by_id: HashMap<Uuid, ServerIx>,
+    by_project: HashMap<String, BTreeSet<ServerIx>>,
     last: u64,
 }
 
 impl Servers {
-    pub(crate) fn next_no(&mut self) -> ServerNo {
+    pub(crate) fn next_ix(&mut self) -> ServerIx {
         self.last += 1;
-        ServerNo(self.last)
+        ServerIx(self.last)
     }
 
     pub(crate) fn insert(&mut self, server: Server) {
-        self.by_id.insert(server.id, server.no);
+        self.by_id.insert(server.id, server.server_ix);
         self.by_project
             .entry(server.project_id.clone())
             .or_default()
-            .insert(server.no);
-        self.rows.insert(server.no, server);
+            .insert(server.server_ix);
+        self.rows.insert(server.server_ix, server);
     }
 
-    pub(crate) fn remove(&mut self, no: ServerNo) -> Option<Server> {
-        let server = self.rows.remove(&no)?;
+    pub(crate) fn remove(&mut self, server_ix: ServerIx) -> Option<Server> {
+        let server = self.rows.remove(&server_ix)?;
         self.by_id.remove(&server.id);
         if let Some(numbers) = self.by_project.get_mut(&server.project_id) {
-            numbers.remove(&no);
+            numbers.remove(&server_ix);
         }
         Some(server)
     }
 
-    pub(crate) fn get(&self, no: ServerNo) -> Option<&Server> {
-        self.rows.get(&no)
+    pub(crate) fn get(&self, server_ix: ServerIx) -> Option<&Server> {
+        self.rows.get(&server_ix)
     }
 
-    pub(crate) fn get_mut(&mut self, no: ServerNo) -> Option<&mut Server> {
-        self.rows.get_mut(&no)
+    pub(crate) fn get_mut(&mut self, server_ix: ServerIx) -> Option<&mut Server> {
+        self.rows.get_mut(&server_ix)
     }
 
     /// Changes a server's row, as Nova does: with `updated_at`.
-    pub(crate) fn edit(&mut self, no: ServerNo, now: RegionTime, change: impl FnOnce(&mut Server)) {
-        if let Some(server) = self.rows.get_mut(&no) {
+    pub(crate) fn edit(&mut self, server_ix: ServerIx, now: RegionTime, change: impl FnOnce(&mut Server)) {
+        if let Some(server) = self.rows.get_mut(&server_ix) {
             change(server);
             server.updated = now;
         }
     }
 
     pub(crate) fn by_id(&self, id: Uuid) -> Option<&Server> {
-        self.by_id.get(&id).and_then(|no| self.rows.get(no))
+        self.by_id.get(&id).and_then(|server_ix| self.rows.get(server_ix))
     }
 
-    pub(crate) fn no(&self, id: Uuid) -> Option<ServerNo> {
+    pub(crate) fn server_ix(&self, id: Uuid) -> Option<ServerIx> {
         self.by_id.get(&id).copied()
     }
 
@@ -253,14 +253,14 @@ impl Servers {
     }
 
     /// Returns the servers below `marker`, newest first.
-    pub(crate) fn newest(&self, marker: Option<ServerNo>) -> Box<dyn Iterator<Item = ServerNo> + '_> {
+    pub(crate) fn newest(&self, marker: Option<ServerIx>) -> Box<dyn Iterator<Item = ServerIx> + '_> {
         match marker {
-            Some(marker) => Box::new(self.rows.range(..marker).rev().map(|(no, _)| *no)),
+            Some(marker) => Box::new(self.rows.range(..marker).rev().map(|(server_ix, _)| *server_ix)),
             None => Box::new(self.rows.keys().rev().copied()),
         }
     }
 
-    pub(crate) fn of_project(&self, project: &str) -> Option<&BTreeSet<ServerNo>> {
+    pub(crate) fn of_project(&self, project: &str) -> Option<&BTreeSet<ServerIx>> {
         self.by_project.get(project)
     }
 }

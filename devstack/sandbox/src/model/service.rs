@@ -22,14 +22,14 @@ impl State {
     pub(crate) fn service_up(&self, ix: HostIx) -> bool {
         let host = &self.world.hosts[ix];
         !host.forced_down
-            && self.beats(
+            && self.is_heartbeat_fresh(
                 host.heartbeat
                     .last(self.world.now, self.world.settings.report_interval),
             )
     }
 
     /// True if a heartbeat is recent enough.
-    pub(crate) fn beats(&self, last: RegionTime) -> bool {
+    pub(crate) fn is_heartbeat_fresh(&self, last: RegionTime) -> bool {
         self.world.now.since(last) <= self.world.settings.service_down_time
     }
 

@@ -41,18 +41,18 @@ impl State {
             conductor_free_at: RegionTime::START,
             tenants: Tenants::default(),
         };
-        let image = state.world.chance.uuid();
+        let image = state.world.rng.uuid();
         state.images.push(Image {
             id: image,
             name: "cirros".into(),
         });
-        state.tenants = Tenants::new(|| state.world.chance.bytes());
+        state.tenants = Tenants::new(|| state.world.rng.bytes());
         for (name, binary) in [
             ("control-1", "nova-conductor"),
             ("control-2", "nova-conductor"),
             ("control-1", "nova-scheduler"),
         ] {
-            let (id, number) = (state.world.chance.uuid(), state.next_service_number());
+            let (id, number) = (state.world.rng.uuid(), state.next_service_number());
             let heartbeat = Heartbeat::from(RegionTime::START);
             state.controllers.push(Controller {
                 binary,
@@ -81,11 +81,11 @@ impl State {
             name: format!("compute-{:03}", position + 1),
             number: self.next_service_number(),
             rack: format!("rack-{rack}"),
-            service_id: self.world.chance.uuid(),
-            hypervisor_id: self.world.chance.uuid(),
+            service_id: self.world.rng.uuid(),
+            hypervisor_id: self.world.rng.uuid(),
             system_id: self
                 .world
-                .chance
+                .rng
                 .uuid()
                 .simple()
                 .to_string()
@@ -95,10 +95,10 @@ impl State {
             vcpus: self.world.settings.fleet.vcpus,
             ram_mb: self.world.settings.fleet.ram_mb,
             // Spread over one interval: simultaneous heartbeats would hide defects that depend on a heartbeat's age.
-            first_beat: self
+            first_heartbeat: self
                 .world
                 .now
-                .after(self.world.chance.up_to(self.world.settings.report_interval)),
+                .after(self.world.rng.up_to(self.world.settings.report_interval)),
         };
         self.world.hosts.push(Host::new(host))
     }
@@ -107,8 +107,8 @@ impl State {
     pub(crate) fn advance(&mut self, to: RegionTime) {
         while let Some((at, event)) = self.world.agenda.pop_due(to) {
             self.world.now = self.world.now.max(at);
-            match self.world.happen(event) {
-                Some(Event::Conduct { order }) => self.conduct(order),
+            match self.world.apply(event) {
+                Some(Event::Conduct { order }) => self.run_order(order),
                 Some(Event::Build { server }) => self.build(server),
                 _ => {}
             }

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::model::boot::NewServer;
 use crate::model::server::VmState;
-use crate::model::{Caller, HostIx, ServerNo, State};
+use crate::model::{Caller, HostIx, ServerIx, State};
 use crate::region_time::RegionTime;
 use crate::settings::{Fleet, RegionSettings};
 
@@ -66,8 +66,8 @@ impl State {
         self.boot_now(ix, "demo-project", "demo-user", vm_state, new)
     }
 
-    pub(crate) fn no(&self, id: Uuid) -> ServerNo {
-        self.world.servers.no(id).expect("the server is there")
+    pub(crate) fn server_ix(&self, id: Uuid) -> ServerIx {
+        self.world.servers.server_ix(id).expect("the server is there")
     }
 
     /// Returns host, state and task as the API shows them.

@@ -15,7 +15,7 @@ use crate::settings::RegionSettings;
 pub(crate) struct World {
     pub(crate) settings: RegionSettings,
     pub(crate) now: RegionTime,
-    pub(crate) chance: RegionRng,
+    pub(crate) rng: RegionRng,
     pub(crate) hosts: Hosts,
     pub(crate) servers: Servers,
     pub(crate) migrations: Migrations,
@@ -27,7 +27,7 @@ impl World {
     pub(crate) fn new(settings: RegionSettings) -> Self {
         Self {
             now: RegionTime::START,
-            chance: RegionRng::of(settings.seed),
+            rng: RegionRng::of(settings.seed),
             hosts: Hosts::default(),
             servers: Servers::default(),
             migrations: Migrations::default(),
@@ -38,15 +38,19 @@ impl World {
     }
 
     /// Handles an event of a machine; returns any other event.
-    pub(crate) fn happen(&mut self, event: Event) -> Option<Event> {
+    pub(crate) fn apply(&mut self, event: Event) -> Option<Event> {
         match event {
-            Event::AgentStart { host, life } => {
-                if self.hosts[host].life == life {
+            Event::AgentStart { host, incarnation } => {
+                if self.hosts[host].incarnation == incarnation {
                     self.start_agent(host);
                 }
             }
-            Event::PowerSync { host, life } => self.sync_power(host, life),
-            Event::Deliver { host, life, cast } => self.deliver(host, life, cast),
+            Event::PowerSync { host, incarnation } => self.sync_power(host, incarnation),
+            Event::Deliver {
+                host,
+                incarnation,
+                cast,
+            } => self.deliver(host, incarnation, cast),
             Event::RebuildSpawn { rebuild } => self.rebuild_spawn(rebuild),
             Event::RebuildFinish { rebuild } => self.rebuild_finish(&rebuild),
             Event::LiveSwitch { live } => self.live_switch(live),

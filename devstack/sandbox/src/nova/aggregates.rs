@@ -67,9 +67,9 @@ pub(super) async fn show(context: Context, Path(id): Path<String>) -> Result<Jso
 
 pub(super) async fn create(context: Context, Json(body): Json<Value>) -> Result<Json<Value>, Answer> {
     context.admin("os_compute_api:os-aggregates:create")?;
-    let asked = object(&body, "aggregate")?;
-    let name = text(asked, "name")?.ok_or_else(|| invalid("name", "is a required property"))?;
-    let zone = asked.get("availability_zone").and_then(Value::as_str);
+    let requested = object(&body, "aggregate")?;
+    let name = text(requested, "name")?.ok_or_else(|| invalid("name", "is a required property"))?;
+    let zone = requested.get("availability_zone").and_then(Value::as_str);
     context.app.region.change(|state| {
         let id = state.create_aggregate(name, zone)?;
         one(&context, state, id)

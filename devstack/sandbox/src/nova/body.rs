@@ -35,7 +35,7 @@ pub(super) fn boolean(object: &Map<String, Value>, key: &str) -> Result<Option<b
     match object.get(key) {
         None => Ok(None),
         Some(Value::Bool(value)) => Ok(Some(*value)),
-        Some(Value::String(word)) => truth(word)
+        Some(Value::String(word)) => parse_bool(word)
             .map(Some)
             .ok_or_else(|| invalid(key, "is not a boolean")),
         Some(_) => Err(invalid(key, "is not a boolean")),
@@ -43,7 +43,7 @@ pub(super) fn boolean(object: &Map<String, Value>, key: &str) -> Result<Option<b
 }
 
 /// Parses Nova's spellings of true and false.
-pub(super) fn truth(word: &str) -> Option<bool> {
+pub(super) fn parse_bool(word: &str) -> Option<bool> {
     match word.trim().to_ascii_lowercase().as_str() {
         "1" | "t" | "true" | "on" | "y" | "yes" => Some(true),
         "0" | "f" | "false" | "off" | "n" | "no" => Some(false),

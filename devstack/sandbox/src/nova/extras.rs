@@ -16,8 +16,8 @@ pub(super) async fn instance_actions(
     let id = server_id(&id)?;
     let clock = context.app.region.clock();
     context.app.region.read(|state| {
-        let no = state.find_server(&context.caller, id)?;
-        let entries = state.world.servers.get(no).map(|server| server.actions.as_slice()).unwrap_or_default();
+        let server_ix = state.find_server(&context.caller, id)?;
+        let entries = state.world.servers.get(server_ix).map(|server| server.actions.as_slice()).unwrap_or_default();
         let rows: Value = entries
             .iter()
             .rev()
@@ -81,7 +81,10 @@ pub(super) async fn server_groups(context: Context) -> Json<Value> {
             .server_groups
             .iter()
             .map(|group| {
-                let members = group.members.iter().filter_map(|no| state.world.servers.get(*no));
+                let members = group
+                    .members
+                    .iter()
+                    .filter_map(|server_ix| state.world.servers.get(*server_ix));
                 let members: Vec<_> = members.map(|server| server.id).collect();
                 let (policy, rules) = match group.policy {
                     GroupPolicy::Affinity => ("affinity", json!({})),

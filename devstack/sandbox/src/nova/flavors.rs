@@ -13,7 +13,7 @@ fn links(context: &Context, flavor: &Flavor) -> Value {
     json!([{"rel": "self", "href": format!("{base}/compute/v2.1/flavors/{}", flavor.id)}])
 }
 
-fn full(context: &Context, flavor: &Flavor) -> Value {
+fn detailed(context: &Context, flavor: &Flavor) -> Value {
     let mut shown = json!({
         "id": flavor.id, "name": flavor.name, "vcpus": flavor.vcpus, "ram": flavor.ram_mb, "disk": flavor.disk_gb,
         "swap": if context.version.at_least(75) { json!(0) } else { json!("") },
@@ -33,7 +33,7 @@ fn no_such(id: &str) -> Answer {
     Answer::not_found(format!("Flavor {id} could not be found."))
 }
 
-pub(super) async fn brief(context: Context) -> Json<Value> {
+pub(super) async fn summary(context: Context) -> Json<Value> {
     context.app.region.read(|state| {
         let rows: Value = state
             .flavors
@@ -49,7 +49,7 @@ pub(super) async fn detail(context: Context) -> Json<Value> {
         let rows: Value = state
             .flavors
             .iter()
-            .map(|flavor| full(&context, flavor))
+            .map(|flavor| detailed(&context, flavor))
             .collect();
         Json(json!({"flavors": rows}))
     })
@@ -62,7 +62,7 @@ pub(super) async fn show(context: Context, Path(id): Path<String>) -> Result<Jso
             .iter()
             .find(|flavor| flavor.id == id)
             .ok_or_else(|| no_such(&id))?;
-        Ok(Json(json!({"flavor": full(&context, flavor)})))
+        Ok(Json(json!({"flavor": detailed(&context, flavor)})))
     })
 }
 

@@ -44,7 +44,10 @@ fn view(context: &Context, state: &State, ix: HostIx, detail: bool, with_servers
         }
     }
     if with_servers {
-        let servers = host.servers.iter().filter_map(|no| state.world.servers.get(*no));
+        let servers = host
+            .servers
+            .iter()
+            .filter_map(|server_ix| state.world.servers.get(*server_ix));
         let servers: Vec<Value> = servers
             .map(|server| json!({"uuid": server.id, "name": server.name}))
             .collect();
@@ -84,7 +87,7 @@ fn add_resources(shown: &mut Value, state: &State, ix: HostIx) {
 
 fn asks_for_servers(page: &Page) -> bool {
     page.get("with_servers")
-        .is_some_and(|word| super::body::truth(word) == Some(true))
+        .is_some_and(|word| super::body::parse_bool(word) == Some(true))
 }
 
 fn list(context: &Context, pairs: Vec<(String, String)>, detail: bool) -> Result<Json<Value>, Answer> {
@@ -143,7 +146,7 @@ fn list(context: &Context, pairs: Vec<(String, String)>, detail: bool) -> Result
     })
 }
 
-pub(super) async fn brief(context: Context, Query(pairs): Pairs) -> Result<Json<Value>, Answer> {
+pub(super) async fn summary(context: Context, Query(pairs): Pairs) -> Result<Json<Value>, Answer> {
     list(&context, pairs, false)
 }
 

@@ -42,8 +42,8 @@ impl Page {
     /// Returns the next link. Nova adds it to every full page, even if it was the last one.
     pub(super) fn next(&self, url: &str, rows: usize, limit: usize, last: Option<String>) -> Option<Value> {
         let last = last.filter(|_| limit > 0 && rows == limit)?;
-        let kept = self.pairs.iter().filter(|(key, _)| key != "marker");
-        let pairs = kept
+        let remaining = self.pairs.iter().filter(|(key, _)| key != "marker");
+        let pairs = remaining
             .map(|(key, value)| (key.as_str(), value.as_str()))
             .chain([("marker", last.as_str())]);
         Some(json!([{"rel": "next", "href": format!("{url}?{}", encode::query(pairs))}]))

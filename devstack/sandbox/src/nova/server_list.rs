@@ -8,12 +8,12 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::answer::Answer;
-use super::body::truth;
+use super::body::parse_bool;
 use super::context::Context;
 use super::page::Page;
 use super::server_view::ViewContext;
 use crate::model::server::Server;
-use crate::model::{ServerNo, State};
+use crate::model::{ServerIx, State};
 use crate::region_time::RegionTime;
 
 type Pairs = Query<Vec<(String, String)>>;
@@ -45,14 +45,14 @@ impl Filter {
         let own = |name: &str| page.get(name).map(str::to_owned);
         let all = page
             .get("all_tenants")
-            .is_some_and(|word| word.is_empty() || truth(word) == Some(true));
+            .is_some_and(|word| word.is_empty() || parse_bool(word) == Some(true));
         if all {
             context.admin("os_compute_api:servers:detail:get_all_tenants")?;
         }
         let admin = context.caller.admin;
         // Filters on fields of admins are ignored for other callers, as in Nova.
         let privileged = |name: &str| own(name).filter(|_| admin);
-        let asked_project = privileged("project_id").or_else(|| privileged("tenant_id"));
+        let project_filter = privileged("project_id").or_else(|| privileged("tenant_id"));
         let time = |name: &str| match page.get(name) {
             None => Ok(None),
             Some(text) => super::migrations::time(context, text)
@@ -61,7 +61,7 @@ impl Filter {
         };
         Ok(Self {
             project: if all {
-                asked_project
+                project_filter
             } else {
                 Some(context.caller.project_id.clone())
             },
@@ -83,8 +83,8 @@ impl Filter {
             locked: page
                 .get("locked")
                 .filter(|_| context.version.at_least(73))
-                .and_then(truth),
-            deleted: admin && page.get("deleted").and_then(truth) == Some(true),
+                .and_then(parse_bool),
+            deleted: admin && page.get("deleted").and_then(parse_bool) == Some(true),
             changes_since: time("changes-since")?,
             changes_before: time("changes-before")?,
         })
@@ -147,9 +147,9 @@ fn name_matches(pattern: &str, name: &str) -> bool {
 fn candidates<'a>(
     state: &'a State,
     filter: &Filter,
-    marker: Option<ServerNo>,
-) -> Box<dyn Iterator<Item = ServerNo> + 'a> {
-    let below = move |numbers: &'a BTreeSet<ServerNo>| -> Box<dyn Iterator<Item = ServerNo> + 'a> {
+    marker: Option<ServerIx>,
+) -> Box<dyn Iterator<Item = ServerIx> + 'a> {
+    let below = move |numbers: &'a BTreeSet<ServerIx>| -> Box<dyn Iterator<Item = ServerIx> + 'a> {
         match marker {
             Some(marker) => Box::new(numbers.range(..marker).rev().copied()),
             None => Box::new(numbers.iter().rev().copied()),
@@ -174,7 +174,7 @@ fn candidates<'a>(
 fn list(context: &Context, pairs: Vec<(String, String)>, detail: bool) -> Result<Json<Value>, Answer> {
     let page = Page::new(pairs);
     let filter = Filter::read(context, &page)?;
-    let lens = ViewContext::new(context, false);
+    let view = ViewContext::new(context, false);
     let path = if detail { "servers/detail" } else { "servers" };
     let url = format!("{}/compute/v2.1/{path}", context.app.base);
     context.app.region.read(|state| {
@@ -184,12 +184,12 @@ fn list(context: &Context, pairs: Vec<(String, String)>, detail: bool) -> Result
             Some(text) => Some(
                 text.parse::<Uuid>()
                     .ok()
-                    .and_then(|id| state.world.servers.no(id))
+                    .and_then(|id| state.world.servers.server_ix(id))
                     .ok_or_else(|| Answer::bad_request(format!("marker [{text}] not found")))?,
             ),
         };
         let rows: Vec<&Server> = candidates(state, &filter, marker)
-            .filter_map(|no| state.world.servers.get(no))
+            .filter_map(|server_ix| state.world.servers.get(server_ix))
             .filter(|server| !filter.deleted && filter.accepts(state, server))
             .take(limit)
             .collect();
@@ -198,9 +198,9 @@ fn list(context: &Context, pairs: Vec<(String, String)>, detail: bool) -> Result
             .iter()
             .map(|server| {
                 if detail {
-                    lens.full(state, server)
+                    view.detailed(state, server)
                 } else {
-                    lens.brief(server)
+                    view.summary(server)
                 }
             })
             .collect();
@@ -213,7 +213,7 @@ fn list(context: &Context, pairs: Vec<(String, String)>, detail: bool) -> Result
     })
 }
 
-pub(super) async fn brief(context: Context, Query(pairs): Pairs) -> Result<Json<Value>, Answer> {
+pub(super) async fn summary(context: Context, Query(pairs): Pairs) -> Result<Json<Value>, Answer> {
     list(&context, pairs, false)
 }
 

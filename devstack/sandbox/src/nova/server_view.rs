@@ -38,12 +38,12 @@ impl<'a> ViewContext<'a> {
     }
 
     /// Returns id, name and links.
-    pub(super) fn brief(&self, server: &Server) -> Value {
+    pub(super) fn summary(&self, server: &Server) -> Value {
         json!({"id": server.id, "name": server.name, "links": self.links(server)})
     }
 
     /// Returns all fields.
-    pub(super) fn full(&self, state: &State, server: &Server) -> Value {
+    pub(super) fn detailed(&self, state: &State, server: &Server) -> Value {
         let status = server.status();
         let zone = server.host.map_or("", |ix| state.aggregates.zone_of(ix));
         let mut shown = json!({
@@ -103,7 +103,7 @@ impl<'a> ViewContext<'a> {
             );
             add(
                 "OS-EXT-SRV-ATTR:instance_name",
-                json!(format!("instance-{:08x}", server.no.0)),
+                json!(format!("instance-{:08x}", server.server_ix.0)),
             );
             if self.version.at_least(3) {
                 add("OS-EXT-SRV-ATTR:hostname", json!(server.name));
@@ -112,7 +112,7 @@ impl<'a> ViewContext<'a> {
                 add("OS-EXT-SRV-ATTR:ramdisk_id", json!(""));
                 add(
                     "OS-EXT-SRV-ATTR:reservation_id",
-                    json!(format!("r-{:08x}", server.no.0)),
+                    json!(format!("r-{:08x}", server.server_ix.0)),
                 );
                 add("OS-EXT-SRV-ATTR:root_device_name", json!("/dev/vda"));
                 add("OS-EXT-SRV-ATTR:user_data", Value::Null);

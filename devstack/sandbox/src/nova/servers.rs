@@ -17,10 +17,14 @@ use crate::model::boot::NewServer;
 /// `GET /servers/{id}`.
 pub(super) async fn show(context: Context, Path(id): Path<String>) -> Result<Json<Value>, Answer> {
     let id = server_id(&id)?;
-    let lens = ViewContext::new(&context, true);
+    let view = ViewContext::new(&context, true);
     context.app.region.read(|state| {
-        let no = state.find_server(&context.caller, id)?;
-        let shown = state.world.servers.get(no).map(|server| lens.full(state, server));
+        let server_ix = state.find_server(&context.caller, id)?;
+        let shown = state
+            .world
+            .servers
+            .get(server_ix)
+            .map(|server| view.detailed(state, server));
         Ok(Json(json!({"server": shown})))
     })
 }
@@ -43,40 +47,44 @@ pub(super) async fn update(
 ) -> Result<Json<Value>, Answer> {
     let id = server_id(&id)?;
     let name = text(object(&body, "server")?, "name")?.map(str::to_owned);
-    let lens = ViewContext::new(&context, true);
+    let view = ViewContext::new(&context, true);
     context.app.region.change(|state| {
-        let no = state.find_server(&context.caller, id)?;
+        let server_ix = state.find_server(&context.caller, id)?;
         if let Some(name) = name {
             state
                 .world
                 .servers
-                .edit(no, state.world.now, |server| server.name = name);
+                .edit(server_ix, state.world.now, |server| server.name = name);
         }
-        let shown = state.world.servers.get(no).map(|server| lens.full(state, server));
+        let shown = state
+            .world
+            .servers
+            .get(server_ix)
+            .map(|server| view.detailed(state, server));
         Ok(Json(json!({"server": shown})))
     })
 }
 
 /// `POST /servers`.
 pub(super) async fn create(context: Context, Json(body): Json<Value>) -> Result<Response, Answer> {
-    let asked = object(&body, "server")?;
-    let name = text(asked, "name")?
+    let requested = object(&body, "server")?;
+    let name = text(requested, "name")?
         .filter(|name| !name.is_empty())
         .ok_or_else(|| invalid("name", "is required"))?;
-    if context.version.at_least(37) && !asked.contains_key("networks") {
+    if context.version.at_least(37) && !requested.contains_key("networks") {
         return Err(invalid("server", "'networks' is a required property"));
     }
-    let metadata = asked
+    let metadata = requested
         .get("metadata")
         .map(strings)
         .transpose()?
         .unwrap_or_default();
-    let count = count(asked)?;
+    let count = count(requested)?;
     let made = context.app.region.change(|state| {
-        let (flavor, image) = (flavor(state, asked)?, image(state, asked)?);
-        let zone = text(asked, "availability_zone")?;
+        let (flavor, image) = (flavor(state, requested)?, image(state, requested)?);
+        let zone = text(requested, "availability_zone")?;
         let (zone, zone_host) = split_zone(zone);
-        let host = match zone_host.or(text(asked, "host")?) {
+        let host = match zone_host.or(text(requested, "host")?) {
             None => None,
             Some(host) => {
                 context.admin("os_compute_api:servers:create:forced_host")?;
@@ -123,8 +131,8 @@ fn split_zone(zone: Option<&str>) -> (Option<&str>, Option<&str>) {
     }
 }
 
-fn count(asked: &Map<String, Value>) -> Result<usize, Answer> {
-    let number = |key: &str| match asked.get(key) {
+fn count(requested: &Map<String, Value>) -> Result<usize, Answer> {
+    let number = |key: &str| match requested.get(key) {
         None => Ok(None),
         Some(Value::Number(number)) => Ok(number.as_u64()),
         Some(Value::String(text)) => text
@@ -141,8 +149,8 @@ fn count(asked: &Map<String, Value>) -> Result<usize, Answer> {
         .ok_or_else(|| invalid("min_count", "is out of range"))
 }
 
-fn flavor(state: &State, asked: &Map<String, Value>) -> Result<usize, Answer> {
-    let given = match asked.get("flavorRef") {
+fn flavor(state: &State, requested: &Map<String, Value>) -> Result<usize, Answer> {
+    let given = match requested.get("flavorRef") {
         Some(Value::String(text)) => text.rsplit('/').next().unwrap_or_default().to_owned(),
         Some(Value::Number(number)) => number.to_string(),
         _ => return Err(invalid("server", "'flavorRef' is a required property")),
@@ -151,10 +159,10 @@ fn flavor(state: &State, asked: &Map<String, Value>) -> Result<usize, Answer> {
     found.ok_or_else(|| Answer::bad_request(format!("Flavor {given} could not be found.")))
 }
 
-fn image(state: &State, asked: &Map<String, Value>) -> Result<Option<Uuid>, Answer> {
-    let given = text(asked, "imageRef")?.unwrap_or_default();
+fn image(state: &State, requested: &Map<String, Value>) -> Result<Option<Uuid>, Answer> {
+    let given = text(requested, "imageRef")?.unwrap_or_default();
     if given.is_empty() {
-        return match asked.get("block_device_mapping_v2").and_then(Value::as_array) {
+        return match requested.get("block_device_mapping_v2").and_then(Value::as_array) {
             Some(devices) if !devices.is_empty() => Ok(None),
             _ => Err(Answer::bad_request("Invalid imageRef provided.")),
         };

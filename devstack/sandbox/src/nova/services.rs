@@ -59,7 +59,7 @@ fn controllers(state: &State) -> impl Iterator<Item = Row<'_>> {
             binary: row.binary,
             host: &row.name,
             zone: "internal",
-            up: state.beats(last),
+            up: state.is_heartbeat_fresh(last),
             updated: last,
             disabled: false,
             reason: None,

@@ -130,9 +130,9 @@ mod tests {
         ] {
             let mut headers = HeaderMap::new();
             headers.insert(name, HeaderValue::from_static(value));
-            let spoken = Microversion::of(&headers).map(|version| version.to_string());
+            let negotiated = Microversion::of(&headers).map(|version| version.to_string());
             assert_eq!(
-                spoken.map_err(|answer| answer.status.as_u16()),
+                negotiated.map_err(|answer| answer.status.as_u16()),
                 expected.map(str::to_owned),
                 "{value}"
             );

@@ -17,7 +17,7 @@ fn zones(state: &State) -> BTreeMap<&str, Vec<HostIx>> {
     zones
 }
 
-pub(super) async fn brief(context: Context) -> Result<Json<Value>, Answer> {
+pub(super) async fn summary(context: Context) -> Result<Json<Value>, Answer> {
     context.app.region.read(|state| {
         let rows: Value = zones(state)
             .keys()

@@ -21,7 +21,7 @@ impl Region {
             // is missed leaves its permit behind.
             tokio::select! {
                 () = stop.cancelled() => return,
-                () = self.inner.wake.notified() => {}
+                () = self.inner.wakeup.notified() => {}
                 () = due => {}
             }
         }

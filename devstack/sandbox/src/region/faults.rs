@@ -259,10 +259,13 @@ impl Faults<'_> {
         guest_at_dest: bool,
     ) -> Result<(), SandboxError> {
         self.0.change(|state| {
-            let (no, ix) = (Region::server_no(state, server)?, Region::host_ix(state, dest)?);
+            let (server_ix, ix) = (
+                Region::server_ix_of(state, server)?,
+                Region::host_ix(state, dest)?,
+            );
             state
                 .world
-                .half_move(no, ix, kind, guest_at_dest)
+                .half_move(server_ix, ix, kind, guest_at_dest)
                 .ok_or(SandboxError::NoSuchServer { id: server })
         })
     }
@@ -279,8 +282,8 @@ impl Faults<'_> {
         task_state: Option<TaskState>,
     ) -> Result<(), SandboxError> {
         self.0.change(|state| {
-            let no = Region::server_no(state, server)?;
-            state.world.servers.edit(no, state.world.now, |row| {
+            let server_ix = Region::server_ix_of(state, server)?;
+            state.world.servers.edit(server_ix, state.world.now, |row| {
                 row.vm_state = vm_state;
                 row.task_state = task_state;
             });
@@ -295,9 +298,9 @@ impl Faults<'_> {
     /// There is no such server.
     pub fn crash_guest(self, server: Uuid) -> Result<(), SandboxError> {
         self.0.change(|state| {
-            let no = Region::server_no(state, server)?;
+            let server_ix = Region::server_ix_of(state, server)?;
             for ix in state.world.hosts.indexes() {
-                state.world.hosts.crash_guest(ix, no, state.world.now);
+                state.world.hosts.crash_guest(ix, server_ix, state.world.now);
             }
             Ok(())
         })

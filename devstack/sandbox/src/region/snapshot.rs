@@ -190,7 +190,7 @@ fn host_view(state: &State, ix: HostIx) -> HostSnapshot {
         running: host
             .guests
             .values()
-            .filter(|guest| guest.power.executes())
+            .filter(|guest| guest.power.is_executing())
             .count(),
         queued: host.queue.len(),
     }

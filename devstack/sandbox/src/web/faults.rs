@@ -109,7 +109,7 @@ impl ApiFaults {
     }
 
     /// Returns the fault for a request on this route.
-    pub(crate) fn strike(&self, route: &str) -> Option<ApiEffect> {
+    pub(crate) fn take_fault(&self, route: &str) -> Option<ApiEffect> {
         let mut rules = self.lock();
         let position = rules.iter().position(|rule| route.contains(&rule.route))?;
         let rule = rules.get_mut(position)?;
@@ -145,9 +145,9 @@ mod tests {
             skip: 1,
             ..ApiFault::next(2, "#evacuate", effect)
         });
-        assert_eq!(faults.strike("GET /compute/v2.1/servers/detail"), None);
-        let struck: Vec<bool> = (0..4).map(|_| faults.strike(ROUTE).is_some()).collect();
-        assert_eq!(struck, [false, true, true, false]);
+        assert_eq!(faults.take_fault("GET /compute/v2.1/servers/detail"), None);
+        let with_fault: Vec<bool> = (0..4).map(|_| faults.take_fault(ROUTE).is_some()).collect();
+        assert_eq!(with_fault, [false, true, true, false]);
         assert!(faults.list().is_empty());
     }
 

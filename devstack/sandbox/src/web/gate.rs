@@ -45,7 +45,7 @@ pub(crate) async fn pass(State(app): State<SandboxState>, request: Request, next
         .and_then(|id| id.to_str().ok())
         .map(ToOwned::to_owned);
     let request = Request::from_parts(parts, Body::from(bytes));
-    let effect = app.region.api_faults().strike(&route);
+    let effect = app.region.api_faults().take_fault(&route);
     let note = |app: &SandboxState, status: u16, at: f64| {
         // The journal contains no passwords, because tests print it.
         let body = body.clone().filter(|_| !route.contains("/auth/tokens"));

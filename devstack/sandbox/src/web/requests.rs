@@ -74,13 +74,13 @@ impl RequestLog {
     pub fn most_at_once(&self, part: &str) -> usize {
         let log = self.lock();
         let entries = || log.journal.iter().filter(|entry| entry.route.contains(part));
-        let under_way = |at: f64| {
+        let in_flight = |at: f64| {
             entries()
                 .filter(|other| other.at_seconds <= at && at < other.until_seconds)
                 .count()
         };
         entries()
-            .map(|entry| under_way(entry.at_seconds))
+            .map(|entry| in_flight(entry.at_seconds))
             .max()
             .unwrap_or(0)
     }

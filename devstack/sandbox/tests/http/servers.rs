@@ -11,7 +11,7 @@ use crate::cloud::{Cloud, ids, quick};
 async fn microversions_on_the_wire() {
     let cloud = Cloud::start(quick(1)).await;
     let url = format!("{}/servers", cloud.sandbox.urls().compute);
-    for (name, value, status, spoken) in [
+    for (name, value, status, negotiated) in [
         ("openstack-api-version", "compute 2.73", 200, "compute 2.73"),
         ("openstack-api-version", "compute latest", 200, "compute 2.100"),
         ("x-openstack-nova-api-version", "2.53", 200, "compute 2.53"),
@@ -27,7 +27,11 @@ async fn microversions_on_the_wire() {
         let response = request.send().await.unwrap();
         assert_eq!(response.status().as_u16(), status, "{value}");
         let headers = response.headers();
-        assert_eq!(headers.get("openstack-api-version").unwrap(), spoken, "{value}");
+        assert_eq!(
+            headers.get("openstack-api-version").unwrap(),
+            negotiated,
+            "{value}"
+        );
         assert!(
             headers
                 .get("x-openstack-request-id")

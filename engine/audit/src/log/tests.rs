@@ -1,7 +1,7 @@
 use std::sync::Mutex;
 
 use tachi_engine::ports::audit::{AuditAction, AuditPhase};
-use tachi_testkit::HandClock;
+use tachi_testkit::ManualClock;
 
 use super::*;
 use crate::verify::{LogEnd, LogReport, verify};
@@ -16,7 +16,7 @@ fn start(path: &Path, required: bool) -> AuditLog {
         key_file: None,
         second: None,
     };
-    AuditLog::start(options, Arc::<HandClock>::default()).unwrap()
+    AuditLog::start(options, Arc::<ManualClock>::default()).unwrap()
 }
 
 fn line(host: &str) -> AuditEntry {

@@ -48,11 +48,11 @@ const DEFAULT_ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 const ACCESS_REFUSED: u16 = 403;
 
 /// The receivers of the messages.
-pub struct Ends {
+pub struct ListenerPorts {
     /// Woken by a wake-up: the engine looks for work.
     pub work: InProcess,
     /// Woken by a cast of upstream: the engine scans for unclaimed rows.
-    pub take_up: InProcess,
+    pub adopt: InProcess,
     /// Source of the progress of recoveries.
     pub progress: Arc<dyn Progress>,
     /// Sends the answers.
@@ -62,7 +62,7 @@ pub struct Ends {
 /// The consumer of messages. See [`Listener::run`].
 pub struct Listener {
     options: Arc<AmqpOptions>,
-    ends: Arc<Ends>,
+    ends: Arc<ListenerPorts>,
     status: LinkStatus,
     upstream: Upstream,
 }
@@ -78,7 +78,7 @@ enum ConnectionEnd {
 
 impl Listener {
     /// Creates a listener without connecting.
-    pub fn new(options: Arc<AmqpOptions>, ends: Ends) -> Self {
+    pub fn new(options: Arc<AmqpOptions>, ends: ListenerPorts) -> Self {
         Self {
             options,
             ends: Arc::new(ends),
@@ -120,7 +120,7 @@ impl Listener {
                         ConnectionEnd::Lost(error) => self.status.down(&error),
                         ConnectionEnd::Stuck(error) => {
                             self.status.down(&error);
-                            queue.leave();
+                            queue.replace();
                         }
                     }
                 }
@@ -157,7 +157,7 @@ impl Listener {
         backoff.reset();
         // Covers messages that came while there was no consumer.
         self.ends.work.notify();
-        self.ends.take_up.notify();
+        self.ends.adopt.notify();
         let mut answers = JoinSet::new();
         let mut looks = interval(UPSTREAM_CHECK_INTERVAL);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -186,7 +186,7 @@ impl Listener {
                 },
                 Some(_) = answers.join_next() => {}
                 _ = looks.tick() => match Consumers::count(&topology, &self.options.upstream).await {
-                    Ok(consumers) => self.upstream.saw(consumers),
+                    Ok(consumers) => self.upstream.observe(consumers),
                     // A broker that does not answer counts as lost even if its socket is open.
                     Err(error @ AmqpError::NoAnswer { .. }) => return ConnectionEnd::Lost(error),
                     Err(error) => tracing::debug!(why = error.chain(), "failed to count upstream engines"),
@@ -237,7 +237,7 @@ impl Listener {
 
     async fn casts(&self, topology: &Topology<'_>) -> Result<Casts, AmqpError> {
         let upstream = &self.options.upstream;
-        self.upstream.saw(Consumers::count(topology, upstream).await?);
+        self.upstream.observe(Consumers::count(topology, upstream).await?);
         let present = presence(upstream);
         let own = format!("{}.{}", upstream.topic, self.options.host);
         let durable = upstream.kind != QueueKind::Transient;
@@ -299,7 +299,7 @@ impl Listener {
         let kind = match read(&delivery.data) {
             Ok(Request::Process(notification)) => {
                 tracing::debug!(%notification, "upstream API accepted a notification");
-                self.ends.take_up.notify();
+                self.ends.adopt.notify();
                 "cast"
             }
             Ok(Request::Details(call)) => {
@@ -314,11 +314,11 @@ impl Listener {
             Err(unread) => {
                 // Logs no part of the message: it may contain a user's token.
                 tracing::warn!(
-                    why = unread.word(),
+                    why = unread.label(),
                     bytes = delivery.data.len(),
                     "dropped an invalid message from the queue of an upstream API"
                 );
-                unread.word()
+                unread.label()
             }
         };
         counter!(CONSUMED, "kind" => kind).increment(1);
@@ -341,7 +341,7 @@ impl WakeQueue {
     }
 
     /// Switches to another queue, under a name that no other process of this host uses.
-    fn leave(&mut self) {
+    fn replace(&mut self) {
         let other = format!("tachi.wake.{}.{}", self.host, uuid::Uuid::new_v4().simple());
         let left = std::mem::replace(&mut self.name, other);
         tracing::warn!(
@@ -373,7 +373,7 @@ async fn acknowledge(delivery: &Delivery) {
 }
 
 /// Answers a caller with the progress of a recovery.
-async fn answer(ends: &Ends, call: &Call) {
+async fn answer(ends: &ListenerPorts, call: &Call) {
     let patience = call
         .within
         .unwrap_or(DEFAULT_ANSWER_TIMEOUT)

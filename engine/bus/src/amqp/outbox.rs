@@ -35,7 +35,7 @@ impl Lane {
     }
 
     /// Returns the lane as a metric label.
-    pub(crate) const fn word(self) -> &'static str {
+    pub(crate) const fn label(self) -> &'static str {
         match self {
             Self::Reply => "reply",
             Self::WakeUp => "wake",
@@ -91,7 +91,7 @@ impl OutboxMessage {
 
 /// Counts the outcome of a message, or an intermediate one such as a retry.
 pub(crate) fn count(lane: Lane, result: &'static str) {
-    counter!(MESSAGES, "kind" => lane.word(), "result" => result).increment(1);
+    counter!(MESSAGES, "kind" => lane.label(), "result" => result).increment(1);
 }
 
 #[derive(Debug, Default)]
@@ -197,7 +197,7 @@ impl Outbox {
 
 fn waiting(lane: Lane, number: usize) {
     let number = u32::try_from(number).unwrap_or(u32::MAX);
-    gauge!(WAITING, "kind" => lane.word()).set(f64::from(number));
+    gauge!(WAITING, "kind" => lane.label()).set(f64::from(number));
 }
 
 #[cfg(test)]

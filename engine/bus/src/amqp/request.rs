@@ -54,7 +54,7 @@ pub(crate) enum RejectReason {
 }
 
 impl RejectReason {
-    pub(crate) const fn word(self) -> &'static str {
+    pub(crate) const fn label(self) -> &'static str {
         match self {
             Self::TooLong => "too_long",
             Self::NotJson => "not_json",

@@ -123,7 +123,7 @@ impl Topology<'_> {
     }
 
     /// Returns a queue's numbers of messages and consumers; `None` if it does not exist.
-    pub(crate) async fn look(&self, queue: &str) -> Result<Option<QueueCounts>, AmqpError> {
+    pub(crate) async fn read_counts(&self, queue: &str) -> Result<Option<QueueCounts>, AmqpError> {
         match self.declare(&Queue::new(queue, QueueKind::Durable), true).await {
             Ok(seen) => Ok(Some(seen)),
             Err(error) if error.code() == Some(NOT_FOUND) => Ok(None),
@@ -133,7 +133,7 @@ impl Topology<'_> {
 
     /// Ensures that a queue of this name exists, with any flags, and that it is bound.
     pub(crate) async fn queue(&self, queue: &Queue<'_>) -> Result<(), AmqpError> {
-        if self.look(queue.name).await?.is_none() {
+        if self.read_counts(queue.name).await?.is_none() {
             match self.declare(queue, false).await {
                 Ok(_) => {}
                 Err(error) if error.code() == Some(PRECONDITION_FAILED) => {

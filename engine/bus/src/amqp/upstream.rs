@@ -42,7 +42,7 @@ impl Consumers {
     /// # Errors
     ///
     /// The error of the last broker.
-    pub async fn look(options: &Arc<AmqpOptions>) -> Result<(Self, String), AmqpError> {
+    pub async fn read_counts(options: &Arc<AmqpOptions>) -> Result<(Self, String), AmqpError> {
         let mut dialer = Dialer::new(options.clone(), "look");
         let mut last = AmqpError::NoBroker;
         for _ in &options.brokers {
@@ -70,8 +70,8 @@ impl Consumers {
     /// others: one that starts or stops is never mistaken for an upstream engine. The exception is the moment between
     /// two queues losing the same connection.
     pub(crate) async fn count(topology: &Topology<'_>, queues: &UpstreamQueues) -> Result<Self, AmqpError> {
-        let all = topology.look(&queues.topic).await?;
-        let ours = topology.look(&presence(queues)).await?;
+        let all = topology.read_counts(&queues.topic).await?;
+        let ours = topology.read_counts(&presence(queues)).await?;
         Ok(Self {
             all: all.map_or(0, |seen| seen.consumers),
             ours: ours.map_or(0, |seen| seen.consumers),
@@ -96,7 +96,7 @@ impl Upstream {
         self.0.engines.load(Ordering::Relaxed) == 0
     }
 
-    pub(crate) fn saw(&self, consumers: Consumers) {
+    pub(crate) fn observe(&self, consumers: Consumers) {
         let engines = consumers.upstream();
         gauge!(FOREIGN).set(f64::from(engines));
         let before = self.0.engines.swap(engines, Ordering::Relaxed);
@@ -136,10 +136,10 @@ mod tests {
         ];
         for (name, all, ours, expected) in cases {
             let upstream = Upstream::default();
-            upstream.saw(Consumers { all, ours });
+            upstream.observe(Consumers { all, ours });
             assert_eq!(Consumers { all, ours }.upstream(), expected, "{name}");
             assert_eq!(upstream.is_gone(), expected == 0, "{name}");
-            upstream.saw(Consumers::default());
+            upstream.observe(Consumers::default());
             assert!(upstream.is_gone(), "{name}: it has gone");
         }
     }

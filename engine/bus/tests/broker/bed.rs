@@ -75,7 +75,7 @@ impl Other {
     }
 
     /// Returns the numbers of consumers and messages of a queue, or `None` without the queue.
-    pub(crate) async fn look(&self, queue: &str) -> Option<(u32, u32)> {
+    pub(crate) async fn read_counts(&self, queue: &str) -> Option<(u32, u32)> {
         let options = QueueDeclareOptions::durable().passive();
         let channel = self.channel().await;
         let seen = channel

@@ -8,6 +8,6 @@
 )]
 
 mod bed;
-mod listening;
-mod publishing;
+mod listener;
+mod publisher;
 mod registry;

@@ -5,7 +5,7 @@ use crate::id::ServiceId;
 
 const SECOND: i64 = 1_000_000;
 
-fn service(beat: i64, now: Option<i64>) -> Service {
+fn service(heartbeat: i64, now: Option<i64>) -> Service {
     Service {
         id: ServiceId(Uuid::from_u128(1)),
         host: "c1".into(),
@@ -13,7 +13,7 @@ fn service(beat: i64, now: Option<i64>) -> Service {
         disabled_reason: None,
         up: true,
         forced_down: false,
-        last_heartbeat: Some(Timestamp::from_micros(beat * SECOND)),
+        last_heartbeat: Some(Timestamp::from_micros(heartbeat * SECOND)),
         nova_now: now.map(|now| Timestamp::from_micros(now * SECOND)),
     }
 }
@@ -24,10 +24,10 @@ fn watched(every: i64, ahead: Option<i64>, seconds: i64) -> Cadences {
     let mut cadences = Cadences::default();
     let (mut at, mut pauses) = (1_000, [11, 16, 19].into_iter().cycle());
     while at < 1_000 + seconds {
-        let beat = at / every * every;
-        let one = service(beat, ahead.map(|ahead| at + ahead));
+        let heartbeat = at / every * every;
+        let one = service(heartbeat, ahead.map(|ahead| at + ahead));
         let now = Duration::from_secs(at.unsigned_abs());
-        cadences.look(&BTreeMap::from([("c1".to_owned(), Some(one))]), now);
+        cadences.observe(&BTreeMap::from([("c1".to_owned(), Some(one))]), now);
         at += pauses.next().unwrap_or(15);
     }
     cadences
@@ -64,24 +64,25 @@ fn the_age_of_a_running_hosts_heartbeats_is_learnt() {
 fn the_times_of_the_last_heartbeat_and_of_novas_outage_are_kept() {
     let clock = Duration::from_secs;
     let mut cadences = Cadences::default();
-    let look = |cadences: &mut Cadences, at: i64, beats: [i64; 3]| {
+    let observe = |cadences: &mut Cadences, at: i64, beats: [i64; 3]| {
         let services = ["a", "b", "c"].into_iter().zip(beats);
-        let services = services.map(|(name, beat)| (name.to_owned(), Some(service(beat, Some(at)))));
-        cadences.look(&services.collect(), clock(at.unsigned_abs()));
+        let services =
+            services.map(|(name, heartbeat)| (name.to_owned(), Some(service(heartbeat, Some(at)))));
+        cadences.observe(&services.collect(), clock(at.unsigned_abs()));
     };
     let seen = |cadences: &Cadences, at: u64| {
         let watched = cadences.watched("a", clock(at));
         watched.map(|watched| (watched.stood.as_secs(), watched.deaf_ago.map(|ago| ago.as_secs())))
     };
-    look(&mut cadences, 1_000, [995, 995, 995]);
-    look(&mut cadences, 1_015, [995, 1_010, 1_010]);
-    look(&mut cadences, 1_030, [995, 1_025, 1_025]);
+    observe(&mut cadences, 1_000, [995, 995, 995]);
+    observe(&mut cadences, 1_015, [995, 1_010, 1_010]);
+    observe(&mut cadences, 1_030, [995, 1_025, 1_025]);
     assert_eq!(seen(&cadences, 1_035), Some((30, None)));
-    look(&mut cadences, 1_050, [995, 1_025, 1_025]);
-    look(&mut cadences, 1_065, [995, 1_060, 1_060]);
+    observe(&mut cadences, 1_050, [995, 1_025, 1_025]);
+    observe(&mut cadences, 1_065, [995, 1_060, 1_060]);
     assert_eq!(seen(&cadences, 1_070), Some((65, Some(20))));
     assert_eq!(seen(&cadences, 1_100), None, "no poll since");
-    look(&mut cadences, 1_200, [995, 1_195, 1_195]);
+    observe(&mut cadences, 1_200, [995, 1_195, 1_195]);
     assert_eq!(
         seen(&cadences, 1_200),
         Some((0, Some(150))),
@@ -99,14 +100,14 @@ fn a_few_heartbeats_give_no_result() {
 fn one_missed_heartbeat_and_a_failure_change_nothing() {
     let mut cadences = watched(10, Some(0), 1_200);
     let learnt = seconds(&cadences);
-    let look = |cadences: &mut Cadences, one: Service, now: u64| {
-        cadences.look(
+    let observe = |cadences: &mut Cadences, one: Service, now: u64| {
+        cadences.observe(
             &BTreeMap::from([("c1".to_owned(), Some(one))]),
             Duration::from_secs(now),
         );
     };
-    look(&mut cadences, service(2_190, Some(2_219)), 2_219);
-    look(&mut cadences, service(2_220, Some(2_220)), 2_220);
+    observe(&mut cadences, service(2_190, Some(2_219)), 2_219);
+    observe(&mut cadences, service(2_220, Some(2_220)), 2_220);
     assert_eq!(seconds(&cadences), learnt, "one that was missed");
     for at in [2_235_i64, 2_250, 2_265, 2_290] {
         let up = at < 2_280;
@@ -114,10 +115,10 @@ fn one_missed_heartbeat_and_a_failure_change_nothing() {
             up,
             ..service(2_220, Some(at))
         };
-        look(&mut cadences, dead, at.unsigned_abs());
+        observe(&mut cadences, dead, at.unsigned_abs());
     }
-    look(&mut cadences, service(3_000, Some(3_000)), 3_000);
-    look(&mut cadences, service(3_010, Some(3_010)), 3_010);
+    observe(&mut cadences, service(3_000, Some(3_000)), 3_000);
+    observe(&mut cadences, service(3_010, Some(3_010)), 3_010);
     assert_eq!(seconds(&cadences), learnt, "it was down in between");
 }
 
@@ -133,12 +134,12 @@ fn hosts_are_distinguished_and_one_cannot_change_the_median() {
                 (name.to_owned(), one)
             })
             .collect();
-        cadences.look(&services, Duration::from_secs(at.unsigned_abs()));
+        cadences.observe(&services, Duration::from_secs(at.unsigned_abs()));
     }
     assert_eq!(cadences.of("slow"), Some(Duration::from_secs(59)));
     assert_eq!(cadences.usual(), Some(Duration::from_secs(9)));
     assert_eq!((cadences.of("away"), cadences.of("nobody")), (None, None));
-    cadences.look(&BTreeMap::new(), Duration::from_secs(2_000));
+    cadences.observe(&BTreeMap::new(), Duration::from_secs(2_000));
     assert_eq!(
         cadences.usual(),
         None,

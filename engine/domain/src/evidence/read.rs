@@ -11,15 +11,15 @@ use super::{EvidenceKind, FenceAction, FenceEvidence, time};
 use crate::timestamp::Timestamp;
 
 /// The maximum size of the JSON, before it is encoded for the header.
-pub const MOST_BYTES: usize = 4096;
+pub const MAX_EVIDENCE_BYTES: usize = 4096;
 
 /// The maximum length of a text, in characters.
-const LONGEST: usize = 255;
+const MAX_TEXT_LENGTH: usize = 255;
 
 /// The part of a reporter's own text that an error repeats, in characters.
 const MAX_ECHOED_CHARS: usize = 64;
 
-const MEMBERS: [&str; 14] = [
+const FIELD_NAMES: [&str; 14] = [
     "version",
     "kind",
     "cluster",
@@ -41,7 +41,7 @@ const MEMBERS: [&str; 14] = [
 #[non_exhaustive]
 pub enum EvidenceError {
     /// The evidence is too long.
-    #[error("it has {bytes} bytes, more than the limit of {MOST_BYTES}: remove optional fields")]
+    #[error("it has {bytes} bytes, more than the limit of {MAX_EVIDENCE_BYTES}: remove optional fields")]
     TooLong { bytes: usize },
     /// The text is not a JSON object.
     #[error("it is not a JSON object: {0}")]
@@ -130,13 +130,13 @@ impl<'de> Deserialize<'de> for Pairs {
 struct Members(BTreeMap<&'static str, Value>);
 
 pub(super) fn read(json: &[u8]) -> Result<FenceEvidence, EvidenceError> {
-    if json.len() > MOST_BYTES {
+    if json.len() > MAX_EVIDENCE_BYTES {
         return Err(EvidenceError::TooLong { bytes: json.len() });
     }
     let Pairs(pairs) = serde_json::from_slice(json).map_err(EvidenceError::NotAnObject)?;
     let mut members = Members(BTreeMap::new());
     for (name, value) in pairs {
-        let Some(known) = MEMBERS.iter().find(|known| **known == name) else {
+        let Some(known) = FIELD_NAMES.iter().find(|known| **known == name) else {
             let member = shown(&name).trim_matches('"').to_owned();
             return Err(EvidenceError::Unknown { member });
         };
@@ -145,10 +145,10 @@ pub(super) fn read(json: &[u8]) -> Result<FenceEvidence, EvidenceError> {
         }
     }
     members.version()?;
-    let kind = members.word(
+    let kind = members.enum_value(
         "kind",
         "\"pacemaker_fence\" or \"operator\"",
-        EvidenceKind::from_word,
+        EvidenceKind::from_value,
     )?;
     let evidence = FenceEvidence {
         kind,
@@ -160,7 +160,7 @@ pub(super) fn read(json: &[u8]) -> Result<FenceEvidence, EvidenceError> {
         },
         target: members.required("target", "")?,
         host: members.required("host", "")?,
-        action: members.word("action", "\"off\" or \"reboot\"", FenceAction::from_word)?,
+        action: members.enum_value("action", "\"off\" or \"reboot\"", FenceAction::from_value)?,
         completed_at: members.required_time("completed_at")?,
         observed_at: members.required_time("observed_at")?,
         reporter: members.required("reporter", "")?,
@@ -211,7 +211,7 @@ impl Members {
             None => Ok(None),
             Some(Value::String(text)) => {
                 let count = text.chars().count();
-                if !(1..=LONGEST).contains(&count) {
+                if !(1..=MAX_TEXT_LENGTH).contains(&count) {
                     let found = format!("of {count}");
                     return Err(wrong("a text of 1 to 255 characters", found));
                 }
@@ -228,7 +228,7 @@ impl Members {
         self.text(member)?.ok_or(EvidenceError::Missing { member, why })
     }
 
-    fn word<T>(
+    fn enum_value<T>(
         &mut self,
         member: &'static str,
         wanted: &'static str,

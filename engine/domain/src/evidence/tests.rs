@@ -175,8 +175,8 @@ fn invalid_evidence_is_refused_and_the_error_names_the_field() {
 #[test]
 fn evidence_longer_than_the_header_is_refused() {
     let padded = |bytes: usize| format!("{:>bytes$}", without("origin").to_string());
-    assert!(FenceEvidence::from_json(padded(MOST_BYTES).as_bytes()).is_ok());
-    let error = FenceEvidence::from_json(padded(MOST_BYTES + 1).as_bytes()).unwrap_err();
+    assert!(FenceEvidence::from_json(padded(MAX_EVIDENCE_BYTES).as_bytes()).is_ok());
+    let error = FenceEvidence::from_json(padded(MAX_EVIDENCE_BYTES + 1).as_bytes()).unwrap_err();
     assert!(error.to_string().starts_with("it has 4097 bytes"), "{error}");
 }
 

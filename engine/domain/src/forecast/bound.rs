@@ -23,14 +23,14 @@ pub(super) struct Load {
     /// The maximum that all of them take.
     pub(super) sum: Amounts,
     /// The unit of each amount: each instance takes a multiple of it.
-    pub(super) grain: Amounts,
+    pub(super) unit: Amounts,
 }
 
 impl Load {
     pub(super) fn of<'a>(demands: impl Iterator<Item = &'a Demand>) -> Self {
         let mut load = Self {
             sum: Amounts::new(),
-            grain: Amounts::new(),
+            unit: Amounts::new(),
         };
         // There are many instances and few shapes.
         let mut shapes: BTreeMap<*const Shape, (&Shape, u64)> = BTreeMap::new();
@@ -42,8 +42,8 @@ impl Load {
             for (class, amount) in &shape.amounts {
                 let sum = load.sum.entry(class.clone()).or_default();
                 *sum = sum.saturating_add(amount.saturating_mul(count));
-                let grain = load.grain.entry(class.clone()).or_default();
-                *grain = gcd(*grain, *amount);
+                let unit = load.unit.entry(class.clone()).or_default();
+                *unit = gcd(*unit, *amount);
             }
         }
         load
@@ -73,12 +73,12 @@ pub(super) fn always_fits<'a>(
         if alone && proven.contains(&Arc::as_ptr(&demand.shape)) {
             continue;
         }
-        let mates = groups.map(|group| {
+        let group_members = groups.map(|group| {
             let with = group.members.iter().filter(|id| moving.contains(id));
             with.count().saturating_sub(1)
         });
-        let limit = ground.kept_from(demand, &BTreeMap::new());
-        if !fits(ground, &demand.shape, &limit, &load, open, mates.sum()) {
+        let limit = ground.excluded_hosts(demand, &BTreeMap::new());
+        if !fits(ground, &demand.shape, &limit, &load, open, group_members.sum()) {
             return Err(&demand.name);
         }
         if alone {
@@ -97,17 +97,17 @@ pub(super) fn fits(
     open: &[bool],
     gone: usize,
 ) -> bool {
-    let takers = ground.takers(shape);
-    let width = takers.amounts.len();
+    let candidates = ground.candidates(shape);
+    let width = candidates.amounts.len();
     // The amount of each class that the others take, and its unit.
-    let others: Vec<(u64, u64)> = takers
+    let others: Vec<(u64, u64)> = candidates
         .amounts
         .iter()
         .map(|(class, amount)| {
             let class = ground.classes.get(*class).copied().unwrap_or_default();
             let sum = load.sum.get(class).copied().unwrap_or(0);
-            let grain = load.grain.get(class).copied().unwrap_or(1).max(1);
-            (sum.saturating_sub(*amount), grain)
+            let unit = load.unit.get(class).copied().unwrap_or(1).max(1);
+            (sum.saturating_sub(*amount), unit)
         })
         .collect();
     let mut safe = 0_usize;
@@ -116,16 +116,19 @@ pub(super) fn fits(
         width,
         all: Vec::new(),
     };
-    for (at, place) in takers.hosts.iter().enumerate() {
+    for (at, place) in candidates.hosts.iter().enumerate() {
         if !open.get(*place).copied().unwrap_or(false) || limit.has(*place) {
             continue;
         }
-        let slack = takers.slack.get(at * width..(at + 1) * width).unwrap_or_default();
+        let slack = candidates
+            .slack
+            .get(at * width..(at + 1) * width)
+            .unwrap_or_default();
         let before = shares.all.len();
         let mut is_safe = true;
-        for (slack, (others, grain)) in slack.iter().zip(&others) {
+        for (slack, (others, unit)) in slack.iter().zip(&others) {
             // The smallest multiple of the unit that is more than the slack.
-            let fill = (slack / grain).saturating_add(1).saturating_mul(*grain);
+            let fill = (slack / unit).saturating_add(1).saturating_mul(*unit);
             let part = if fill <= *others {
                 is_safe = false;
                 ratio(fill, *others)
@@ -261,14 +264,14 @@ fn share_of(share: f64, weight: f64) -> f64 {
 /// Returns the maximum that any `count` of the hosts have to place, class by class; `loads` has the load of each host.
 pub(super) fn heaviest(loads: &[Load], count: usize) -> Load {
     let mut sums: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
-    let mut grain = Amounts::new();
+    let mut unit = Amounts::new();
     for own in loads {
         for (class, sum) in &own.sum {
             sums.entry(class).or_default().push(*sum);
         }
-        for (class, own) in &own.grain {
-            let grain = grain.entry(class.clone()).or_default();
-            *grain = gcd(*grain, *own);
+        for (class, own) in &own.unit {
+            let unit = unit.entry(class.clone()).or_default();
+            *unit = gcd(*unit, *own);
         }
     }
     let sum = sums.into_iter().map(|(class, mut all)| {
@@ -278,7 +281,7 @@ pub(super) fn heaviest(loads: &[Load], count: usize) -> Load {
     });
     Load {
         sum: sum.collect(),
-        grain,
+        unit,
     }
 }
 

@@ -10,7 +10,7 @@ use super::{Cloud, Demand, Group, HostRoom, Shape};
 use crate::id::ServerId;
 
 /// The hosts that would take a shape now, in the order of their names.
-pub(super) struct Takers {
+pub(super) struct Candidates {
     /// The amounts that the shape needs, each with the index of its class in [`CandidateIndex::classes`].
     pub(super) amounts: Vec<(usize, u64)>,
     /// The indexes of the hosts.
@@ -20,7 +20,7 @@ pub(super) struct Takers {
 }
 
 /// Stored beside the result, so that no other shape is allocated at its address.
-type CachedCandidates = (Arc<Shape>, Rc<Takers>);
+type CachedCandidates = (Arc<Shape>, Rc<Candidates>);
 
 pub(super) struct CandidateIndex<'a> {
     pub(super) cloud: &'a Cloud,
@@ -31,7 +31,7 @@ pub(super) struct CandidateIndex<'a> {
     /// The amounts left of each class, host by host.
     pub(super) free: Vec<u64>,
     place: HashMap<&'a str, usize>,
-    takers: RefCell<HashMap<*const Shape, CachedCandidates>>,
+    candidates: RefCell<HashMap<*const Shape, CachedCandidates>>,
 }
 
 impl<'a> CandidateIndex<'a> {
@@ -59,7 +59,7 @@ impl<'a> CandidateIndex<'a> {
             place: place.collect(),
             classes,
             hosts,
-            takers: RefCell::default(),
+            candidates: RefCell::default(),
         }
     }
 
@@ -88,17 +88,17 @@ impl<'a> CandidateIndex<'a> {
     }
 
     /// Returns the hosts that would take the shape, apart from groups.
-    pub(super) fn takers(&self, shape: &Arc<Shape>) -> Rc<Takers> {
-        if let Some((_, known)) = self.takers.borrow().get(&Arc::as_ptr(shape)) {
+    pub(super) fn candidates(&self, shape: &Arc<Shape>) -> Rc<Candidates> {
+        if let Some((_, known)) = self.candidates.borrow().get(&Arc::as_ptr(shape)) {
             return Rc::clone(known);
         }
         let found = Rc::new(self.find(shape));
         let entry = (Arc::clone(shape), Rc::clone(&found));
-        self.takers.borrow_mut().insert(Arc::as_ptr(shape), entry);
+        self.candidates.borrow_mut().insert(Arc::as_ptr(shape), entry);
         found
     }
 
-    fn find(&self, shape: &Shape) -> Takers {
+    fn find(&self, shape: &Shape) -> Candidates {
         let wanted = shape.amounts.iter().filter(|(_, amount)| **amount > 0);
         let places = wanted.map(|(class, amount)| {
             let place = self.classes.binary_search(&class.as_str()).ok()?;
@@ -106,7 +106,7 @@ impl<'a> CandidateIndex<'a> {
         });
         let Some(amounts) = places.collect::<Option<Vec<_>>>() else {
             // One of the classes exists on no host.
-            return Takers {
+            return Candidates {
                 amounts: Vec::new(),
                 hosts: Vec::new(),
                 slack: Vec::new(),
@@ -125,7 +125,7 @@ impl<'a> CandidateIndex<'a> {
                 slack.extend(left);
             }
         }
-        Takers {
+        Candidates {
             amounts,
             hosts,
             slack,
@@ -138,7 +138,7 @@ impl<'a> CandidateIndex<'a> {
     }
 
     /// Returns the hosts that the instance's groups exclude, if other instances have been placed as in `put`.
-    pub(super) fn kept_from(&self, demand: &Demand, put: &BTreeMap<ServerId, usize>) -> GroupLimit {
+    pub(super) fn excluded_hosts(&self, demand: &Demand, put: &BTreeMap<ServerId, usize>) -> GroupLimit {
         let mut full = BTreeSet::new();
         for group in self.cloud.groups_of(demand.id) {
             let Some(most) = group.per_host else {

@@ -13,7 +13,7 @@ use crate::resources::Resources;
 const SCOPE: &str = "aggregate_instance_extra_specs:";
 
 /// Extra specs of flavors that do not affect the choice of a host.
-const HARMLESS: [&str; 9] = [
+const IGNORED_EXTRA_SPECS: [&str; 9] = [
     "quota:",
     "hw_rng:",
     "hw_video:",
@@ -26,7 +26,7 @@ const HARMLESS: [&str; 9] = [
 ];
 
 /// Prefixes of extra-spec values that are not plain text.
-const OPERATORS: [&str; 6] = ["<", ">", "=", "!", "s=", "s!"];
+const VALUE_OPERATORS: [&str; 6] = ["<", ">", "=", "!", "s=", "s!"];
 
 /// The requirements of instances, stored once for all equal ones: there are many instances and few flavors.
 #[derive(Debug, Default)]
@@ -113,7 +113,9 @@ impl Needs {
                 Some(wish) => {
                     needs.wishes.insert(wish);
                 }
-                None if HARMLESS.iter().any(|harmless| key.starts_with(harmless)) => {}
+                None if IGNORED_EXTRA_SPECS
+                    .iter()
+                    .any(|harmless| key.starts_with(harmless)) => {}
                 None if key == "hw:cpu_policy" && value == "shared" => {}
                 None => needs.not_reckoned = Some(format!("{key}={value}")),
             }
@@ -135,7 +137,7 @@ fn wish(key: &str, value: &str) -> Option<Requirement> {
         None if !key.contains(':') => key,
         None => return None,
     };
-    let is_plain = !OPERATORS.iter().any(|operator| value.starts_with(operator));
+    let is_plain = !VALUE_OPERATORS.iter().any(|operator| value.starts_with(operator));
     is_plain.then(|| Requirement::Metadata(name.to_owned(), value.to_owned()))
 }
 

@@ -39,7 +39,7 @@ pub(super) fn pack(ground: &CandidateIndex<'_>, demands: &[&Demand], open: &[boo
         key(other).cmp(&key(one)).then_with(|| one.id.cmp(&other.id))
     });
     for demand in sorted {
-        let limit = ground.kept_from(demand, &filling.put);
+        let limit = ground.excluded_hosts(demand, &filling.put);
         if !filling.place(demand, &limit) {
             return Err(filling.shortage(demand, &limit));
         }
@@ -53,19 +53,19 @@ impl Packing<'_, '_> {
     }
 
     fn place(&mut self, demand: &Demand, limit: &GroupLimit) -> bool {
-        let takers = self.ground.takers(&demand.shape);
+        let candidates = self.ground.candidates(&demand.shape);
         let shape = Arc::as_ptr(&demand.shape);
         let mut at = self.from.get(&shape).copied().unwrap_or(0);
         // A host that only groups exclude is not full.
         let mut all_full = true;
-        while let Some(place) = takers.hosts.get(at).copied() {
+        while let Some(place) = candidates.hosts.get(at).copied() {
             let has_room = self.is_open(place)
-                && takers
+                && candidates
                     .amounts
                     .iter()
                     .all(|(class, amount)| self.free[self.ground.at(place, *class)] >= *amount);
             if has_room && !limit.has(place) {
-                for (class, amount) in &takers.amounts {
+                for (class, amount) in &candidates.amounts {
                     self.free[self.ground.at(place, *class)] -= amount;
                 }
                 self.put.insert(demand.id, place);

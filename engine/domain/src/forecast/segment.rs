@@ -11,7 +11,7 @@ use super::{Cloud, Demand, Method, Outcome, Room, Shape, judge};
 use crate::entity::segment::RecoveryMethod;
 
 /// Maximum number of host sets that are checked one by one; more sets are bounded together.
-const SETS: usize = 300;
+const MAX_HOST_SETS: usize = 300;
 
 /// The number of hosts of a segment that may be lost, whichever they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -103,7 +103,7 @@ fn further(
 ) -> Headroom {
     let all = view.hosts.len();
     for count in 2..=all {
-        if sets(all, count).is_none_or(|number| number > SETS) {
+        if sets(all, count).is_none_or(|number| number > MAX_HOST_SETS) {
             return many(bounds, all, count);
         }
         if !each_set(ground, view, method, count) {
@@ -191,7 +191,7 @@ struct Sort<'a> {
     /// The hosts that its groups exclude.
     kept: GroupLimit,
     /// The number of others that may be in its groups.
-    mates: usize,
+    group_members: usize,
 }
 
 impl<'a, 'b> Bounds<'a, 'b> {
@@ -206,12 +206,12 @@ impl<'a, 'b> Bounds<'a, 'b> {
                 return None;
             }
             let groups = ground.cloud.groups_of(demand.id);
-            let mates: usize = groups.map(|group| group.members.len().saturating_sub(1)).sum();
-            if mates > 0 || seen.insert(Arc::as_ptr(&demand.shape)) {
+            let group_members: usize = groups.map(|group| group.members.len().saturating_sub(1)).sum();
+            if group_members > 0 || seen.insert(Arc::as_ptr(&demand.shape)) {
                 sorts.push(Sort {
                     shape: &demand.shape,
-                    kept: ground.kept_from(demand, &BTreeMap::new()),
-                    mates,
+                    kept: ground.excluded_hosts(demand, &BTreeMap::new()),
+                    group_members,
                 });
             }
         }
@@ -230,7 +230,7 @@ impl<'a, 'b> Bounds<'a, 'b> {
         // True if an instance that may run on any host fits, even without this number of the best hosts.
         let mut free: BTreeMap<(*const Shape, usize), bool> = BTreeMap::new();
         self.sorts.iter().all(|sort| {
-            let gone = count.saturating_add(sort.mates);
+            let gone = count.saturating_add(sort.group_members);
             let GroupLimit::From(from) = &sort.kept else {
                 return false;
             };

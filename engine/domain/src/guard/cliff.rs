@@ -1,13 +1,13 @@
 //! G7. Most heartbeats stop at the same moment, as with a failed broker or switch, which may recover soon.
 
-use super::{GuardFacts, GuardResult, NOT_THE_HOSTS};
+use super::{GuardFacts, GuardResult, MASS_FAILURE_HINT};
 use crate::policy::Policy;
 
 /// Minimum number of hosts of a cliff.
 const MIN_HOSTS: u64 = 3;
 
 /// Number of intervals to wait before the recovery is put on hold.
-const INTERVALS: u32 = 3;
+const HOLD_AFTER_INTERVALS: u32 = 3;
 
 /// True if there is a cliff.
 pub(crate) fn is_seen(facts: &GuardFacts, rules: &Policy) -> bool {
@@ -15,7 +15,8 @@ pub(crate) fn is_seen(facts: &GuardFacts, rules: &Policy) -> bool {
         return false;
     };
     let share = u64::from(rules.guards.cliff_percent);
-    nova.vanished >= MIN_HOSTS && nova.vanished.saturating_mul(100) > nova.services.saturating_mul(share)
+    nova.stopped_together >= MIN_HOSTS
+        && nova.stopped_together.saturating_mul(100) > nova.services.saturating_mul(share)
 }
 
 pub(super) fn check(facts: &GuardFacts, rules: &Policy) -> GuardResult {
@@ -27,12 +28,12 @@ pub(super) fn check(facts: &GuardFacts, rules: &Policy) -> GuardResult {
     }
     let interval = rules.cliff_within();
     let reason = format!(
-        "the heartbeats of more than {} % of all {} hosts stopped within {} s: {NOT_THE_HOSTS}",
+        "the heartbeats of more than {} % of all {} hosts stopped within {} s: {MASS_FAILURE_HINT}",
         rules.guards.cliff_percent,
         nova.services,
         interval.as_secs()
     );
-    match (interval * INTERVALS).checked_sub(facts.own.cliff_for) {
+    match (interval * HOLD_AFTER_INTERVALS).checked_sub(facts.own.cliff_for) {
         Some(left) if !left.is_zero() => GuardResult::Wait {
             reason,
             until: Some(left),

@@ -22,12 +22,16 @@ pub struct Count {
 }
 
 /// Number of hosts that a reason names.
-const NAMED: usize = 5;
+const MAX_LISTED_NAMES: usize = 5;
 
 /// Returns the first of these names, sorted.
 pub(super) fn some<'a>(names: impl Iterator<Item = &'a str>) -> Vec<String> {
     let names: BTreeSet<&str> = names.collect();
-    names.into_iter().take(NAMED).map(str::to_owned).collect()
+    names
+        .into_iter()
+        .take(MAX_LISTED_NAMES)
+        .map(str::to_owned)
+        .collect()
 }
 
 /// The recovery's own knowledge of its host.
@@ -51,9 +55,9 @@ pub struct NovaFacts {
     /// The number of [`NovaFacts::unforced`] services whose heartbeat is stale.
     pub stale: u64,
     /// The number of stale services whose last heartbeat was within one interval of this host's, this host included.
-    pub vanished: u64,
+    pub stopped_together: u64,
     /// The number of other hosts with a current heartbeat in Nova.
-    pub heard: u64,
+    pub hosts_up: u64,
     /// The number of those hosts that are enabled.
     pub targets: u64,
     /// The number of those enabled hosts that are in the segment.

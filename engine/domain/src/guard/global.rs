@@ -1,6 +1,6 @@
 //! G5. Hosts of all segments that failed recently, including those that were fenced within the window.
 
-use super::{GuardFacts, GuardResult, NOT_THE_HOSTS, is_finished};
+use super::{GuardFacts, GuardResult, MASS_FAILURE_HINT, is_finished};
 use crate::policy::Policy;
 
 pub(super) fn check(facts: &GuardFacts, rules: &Policy) -> GuardResult {
@@ -9,7 +9,7 @@ pub(super) fn check(facts: &GuardFacts, rules: &Policy) -> GuardResult {
     }
     GuardResult::Hold {
         reason: format!(
-            "{} of all {} hosts failed within {} s (limit {} %): {NOT_THE_HOSTS}",
+            "{} of all {} hosts failed within {} s (limit {} %): {MASS_FAILURE_HINT}",
             facts.all.out,
             facts.all.hosts,
             rules.guards.window.as_secs(),

@@ -13,7 +13,7 @@ pub(super) fn check(facts: &GuardFacts, _: &Policy) -> GuardResult {
     if facts.witnesses.is_empty() {
         // No witness is configured. Hosts with a heartbeat in Nova confirm that the network is there. Without any other host there
         // is nothing to compare with, and the power controller's answer is sufficient.
-        return if nova.heard > 0 || nova.services <= 1 {
+        return if nova.hosts_up > 0 || nova.services <= 1 {
             GuardResult::Pass
         } else {
             wait(

@@ -16,7 +16,7 @@ impl Region {
         let missed = self
             .hosts
             .iter()
-            .filter(|one| self.is_out(one, rules) || !self.hears(&one.name, rules));
+            .filter(|one| self.is_out(one, rules) || !self.has_current_heartbeat(&one.name, rules));
         missed.map(|one| one.name.as_str())
     }
 

@@ -11,7 +11,7 @@ use crate::id::{RecoveryId, SegmentId};
 use crate::policy::{FencingMode, Policy};
 
 /// An id that no recovery has, so that all orders and proofs count as those of other recoveries.
-const NOBODY: RecoveryId = RecoveryId(Uuid::nil());
+const NO_RECOVERY: RecoveryId = RecoveryId(Uuid::nil());
 
 /// A host whose recovery would be on hold.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -124,7 +124,7 @@ impl Region {
                 let alike = of_segment.entry((one.segment, self.is_target(&one.name, rules)));
                 let mut facts = alike.or_insert_with(|| self.facts_beforehand(one, rules)).clone();
                 facts.protected = self.protected(&one.name, rules);
-                facts.fenced = self.fenced(one.id, NOBODY, rules);
+                facts.fenced = self.fenced(one.id, NO_RECOVERY, rules);
                 facts
             };
             let why = holds(&facts, rules);
@@ -141,7 +141,7 @@ impl Region {
             silent: true,
             ..HostFacts::default()
         };
-        let mut facts = self.facts(one.id, &one.name, NOBODY, own, rules);
+        let mut facts = self.facts(one.id, &one.name, NO_RECOVERY, own, rules);
         // Cleared, so that hosts with the same reason are reported together.
         facts.segment_out.clear();
         facts

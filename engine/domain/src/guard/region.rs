@@ -86,7 +86,7 @@ pub struct Region {
 }
 
 /// Tolerance for ages from Nova, which dates heartbeats and answers to the second.
-const GRAIN: Duration = Duration::from_secs(2);
+const NOVA_AGE_TOLERANCE: Duration = Duration::from_secs(2);
 
 /// The heartbeat state of a service.
 struct ServiceState {
@@ -95,7 +95,7 @@ struct ServiceState {
     age: Option<Duration>,
 }
 
-fn pulse(service: &Service, rules: &Policy) -> ServiceState {
+fn service_state(service: &Service, rules: &Policy) -> ServiceState {
     let age = service
         .heartbeat_age_micros()
         .map(|micros| Duration::from_micros(u64::try_from(micros).unwrap_or_default()));
@@ -115,8 +115,8 @@ impl Region {
         let Some(service) = self.service(host).filter(|service| !service.forced_down) else {
             return false;
         };
-        let pulse = pulse(service, rules);
-        pulse.stale && pulse.age.is_some_and(|age| age <= rules.guards.window)
+        let service_state = service_state(service, rules);
+        service_state.stale && service_state.age.is_some_and(|age| age <= rules.guards.window)
     }
 
     /// True if the host has sent a heartbeat since it was reported, so that the report is a suspicion and no more. Two ages are
@@ -125,12 +125,12 @@ impl Region {
         let Some(service) = self.service(&one.name) else {
             return false;
         };
-        let pulse = pulse(service, rules);
-        let since = match (pulse.age, one.reported_ago) {
-            (Some(age), Some(ago)) => age + GRAIN < ago,
+        let service_state = service_state(service, rules);
+        let since = match (service_state.age, one.reported_ago) {
+            (Some(age), Some(ago)) => age + NOVA_AGE_TOLERANCE < ago,
             (None, _) | (_, None) => true,
         };
-        !pulse.stale && (since || Self::is_only_suspected(one))
+        !service_state.stale && (since || Self::is_only_suspected(one))
     }
 
     /// Returns the heartbeats that the monitors of this host have sent in the boot in which it was reported.
@@ -140,9 +140,9 @@ impl Region {
     }
 
     /// True if Nova has a current heartbeat of this host.
-    pub fn hears(&self, host: &str, rules: &Policy) -> bool {
+    pub fn has_current_heartbeat(&self, host: &str, rules: &Policy) -> bool {
         self.service(host)
-            .is_some_and(|service| !pulse(service, rules).stale)
+            .is_some_and(|service| !service_state(service, rules).stale)
     }
 
     /// True if another host is being recovered.
@@ -151,7 +151,11 @@ impl Region {
     }
 
     /// Returns other hosts under recovery that have sent no heartbeat since they were reported, but that Nova would still choose.
-    pub fn doomed<'a>(&'a self, host: HostId, rules: &'a Policy) -> impl Iterator<Item = &'a str> {
+    pub fn schedulable_lost_hosts<'a>(
+        &'a self,
+        host: HostId,
+        rules: &'a Policy,
+    ) -> impl Iterator<Item = &'a str> {
         let would_choose = |service: &Service| service.up && service.enabled && !service.forced_down;
         self.hosts
             .iter()
@@ -202,7 +206,7 @@ impl Region {
             let service = self.service(&one.name);
             one.id == host
                 || self.is_out(one, rules)
-                || (counts(one) && service.is_none_or(|service| pulse(service, rules).stale))
+                || (counts(one) && service.is_none_or(|service| service_state(service, rules).stale))
         };
         let out = |of: &dyn Fn(&RegionHost) -> bool| {
             let count = self.hosts.iter().filter(|one| of(one) && missed(one)).count();
@@ -232,7 +236,7 @@ impl Region {
     /// failure domains. An attacker on hypervisors has their credentials, so hypervisors count beside a control node and never
     /// suffice by themselves. A hypervisor that is out itself, or without a heartbeat in Nova, does not count: it may be on the wrong
     /// side of a network partition.
-    pub fn voices(&self, host: HostId, rules: &Policy) -> u64 {
+    pub fn independent_reporters(&self, host: HostId, rules: &Policy) -> u64 {
         let Some(found) = self.hosts.iter().find(|one| one.id == host) else {
             return 1;
         };
@@ -244,7 +248,7 @@ impl Region {
         let outside = |own: &str| own != found.name && !domains.iter().any(|hosts| hosts.contains(own));
         let is_well = |own: &str| {
             let out = |one: &RegionHost| one.name == own && self.is_out(one, rules);
-            self.hears(own, rules) && !self.hosts.iter().any(out)
+            self.has_current_heartbeat(own, rules) && !self.hosts.iter().any(out)
         };
         let (mut control, mut computes) = (0, 0);
         for reporter in found.reporters.iter().filter(|one| !one.set_aside) {
@@ -317,7 +321,7 @@ impl Region {
             all: of_all,
             ordered: ordered.into_values().collect(),
             fenced: self.fenced(host, recovery, rules),
-            reporters: self.voices(host, rules),
+            reporters: self.independent_reporters(host, rules),
             protected: self.protected(name, rules),
             domains: self.domains_of(name, &out_lately, rules),
             own,
@@ -359,13 +363,13 @@ impl Region {
         };
         for (host, service) in &nova.services {
             let Some(service) = service else { continue };
-            let pulse = pulse(service, rules);
+            let service_state = service_state(service, rules);
             facts.services += 1;
             facts.unforced += u64::from(!service.forced_down);
-            facts.stale += u64::from(!service.forced_down && pulse.stale);
-            facts.vanished += u64::from(pulse.stale && near(service.last_heartbeat));
-            if host != name && !pulse.stale && !service.forced_down {
-                facts.heard += 1;
+            facts.stale += u64::from(!service.forced_down && service_state.stale);
+            facts.stopped_together += u64::from(service_state.stale && near(service.last_heartbeat));
+            if host != name && !service_state.stale && !service.forced_down {
+                facts.hosts_up += 1;
                 facts.targets += u64::from(service.enabled);
                 facts.segment_targets += u64::from(service.enabled && in_segment.contains(host.as_str()));
             }
@@ -376,8 +380,8 @@ impl Region {
     /// Returns true if the host can take instances, and false if it is up and disabled; `None` if Nova has no current heartbeat of it.
     pub(super) fn is_target(&self, name: &str, rules: &Policy) -> Option<bool> {
         let service = self.service(name)?;
-        let is_heard = !service.forced_down && !pulse(service, rules).stale;
-        is_heard.then_some(service.enabled)
+        let is_up = !service.forced_down && !service_state(service, rules).stale;
+        is_up.then_some(service.enabled)
     }
 
     pub(super) fn protected(&self, name: &str, rules: &Policy) -> Option<String> {

@@ -1,6 +1,6 @@
 //! G4. Hosts of the segment that have failed. Hosts in maintenance and away for repair only reduce the capacity.
 
-use super::{GuardFacts, GuardResult, NOT_THE_HOSTS, is_finished};
+use super::{GuardFacts, GuardResult, MASS_FAILURE_HINT, is_finished};
 use crate::policy::Policy;
 
 pub(super) fn check(facts: &GuardFacts, rules: &Policy) -> GuardResult {
@@ -9,7 +9,7 @@ pub(super) fn check(facts: &GuardFacts, rules: &Policy) -> GuardResult {
     }
     GuardResult::Hold {
         reason: format!(
-            "{} of the segment's {} hosts are out of service at once (limit {} %): {NOT_THE_HOSTS}{}",
+            "{} of the segment's {} hosts are out of service at once (limit {} %): {MASS_FAILURE_HINT}{}",
             facts.segment.out,
             facts.segment.hosts,
             rules.segment_percent,

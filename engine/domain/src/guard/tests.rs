@@ -19,8 +19,8 @@ fn calm() -> GuardFacts {
             services: 10,
             unforced: 10,
             stale: 1,
-            vanished: 1,
-            heard: 9,
+            stopped_together: 1,
+            hosts_up: 9,
             targets: 9,
             segment_targets: 9,
             scheduler_up: true,
@@ -104,11 +104,11 @@ fn each_guard_trips_at_its_limit_and_not_before() {
         ("on time", StartUp, |f| f.running_for = seconds(300), "pass"),
         ("other hosts are up", Observer, |_| {}, "pass"),
         ("nova is silent", Observer, |f| f.nova = Err("503".into()), "wait"),
-        ("no host is up", Observer, |f| nova(f).heard = 0, "wait"),
+        ("no host is up", Observer, |f| nova(f).hosts_up = 0, "wait"),
         (
             "a host alone",
             Observer,
-            |f| (nova(f).heard, nova(f).services) = (0, 1),
+            |f| (nova(f).hosts_up, nova(f).services) = (0, 1),
             "pass",
         ),
         (
@@ -127,7 +127,7 @@ fn each_guard_trips_at_its_limit_and_not_before() {
             "a witness counts more than hosts",
             Observer,
             |f| {
-                nova(f).heard = 0;
+                nova(f).hosts_up = 0;
                 f.witnesses = vec![witness("a", true)];
             },
             "pass",
@@ -236,13 +236,13 @@ fn each_guard_trips_at_its_limit_and_not_before() {
             |f| f.ordered = vec![seconds(1), seconds(300), seconds(2)],
             "pass",
         ),
-        ("half of ten", Cliff, |f| nova(f).vanished = 5, "pass"),
-        ("six of ten", Cliff, |f| nova(f).vanished = 6, "wait"),
+        ("half of ten", Cliff, |f| nova(f).stopped_together = 5, "pass"),
+        ("six of ten", Cliff, |f| nova(f).stopped_together = 6, "wait"),
         (
             "six of ten, for long",
             Cliff,
             |f| {
-                nova(f).vanished = 6;
+                nova(f).stopped_together = 6;
                 f.own.cliff_for = seconds(30);
             },
             "hold",
@@ -250,13 +250,13 @@ fn each_guard_trips_at_its_limit_and_not_before() {
         (
             "two of three",
             Cliff,
-            |f| (nova(f).services, nova(f).vanished) = (3, 2),
+            |f| (nova(f).services, nova(f).stopped_together) = (3, 2),
             "pass",
         ),
         (
             "three of five",
             Cliff,
-            |f| (nova(f).services, nova(f).vanished) = (5, 3),
+            |f| (nova(f).services, nova(f).stopped_together) = (5, 3),
             "wait",
         ),
         ("room", Capacity, |_| {}, "pass"),
@@ -311,7 +311,7 @@ fn guards_with_a_limit_of_zero_are_disabled() {
     facts.fenced = 9;
     facts.segment = Count { hosts: 9, out: 9 };
     facts.all = Count { hosts: 9, out: 9 };
-    (nova(&mut facts).services, nova(&mut facts).vanished) = (9, 9);
+    (nova(&mut facts).services, nova(&mut facts).stopped_together) = (9, 9);
     let ruling = rule(&facts, &rules, GuardPhase::Order, &BTreeSet::new());
     assert_eq!(ruling, Ruling::default());
 }

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 const KILL_AFTER: Duration = Duration::from_secs(7);
 
 /// The maximum length of an entry.
-const LONGEST: usize = 4096;
+const MAX_ENTRY_LENGTH: usize = 4096;
 
 /// The target of a hook.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -94,7 +94,7 @@ impl EntryError {
 
 impl Hook {
     /// True if an entry is a hook and not a built-in step.
-    pub fn is_one(entry: &str) -> bool {
+    pub fn is_hook(entry: &str) -> bool {
         ["exec:", "http:", "https:"]
             .iter()
             .any(|scheme| entry.starts_with(scheme))
@@ -106,10 +106,10 @@ impl Hook {
     ///
     /// Fails if the entry is invalid. The error does not repeat an address, which may contain a secret.
     pub fn parse(entry: &str, defaults: Defaults) -> Result<Self, EntryError> {
-        if entry.len() > LONGEST {
+        if entry.len() > MAX_ENTRY_LENGTH {
             return Err(EntryError::new(
                 "a hook is too long",
-                format!("at most {LONGEST} bytes"),
+                format!("at most {MAX_ENTRY_LENGTH} bytes"),
             ));
         }
         if entry.chars().any(char::is_control) {
@@ -129,8 +129,8 @@ impl Hook {
             idempotent: false,
         };
         let options = if let Some(line) = entry.strip_prefix("exec:") {
-            let (words, options) = words(line)?;
-            hook.target = program(words)?;
+            let (split_words, options) = split_words(line)?;
+            hook.target = program(split_words)?;
             options
         } else {
             let (url, options) = entry.split_once('#').unwrap_or((entry, ""));
@@ -221,9 +221,9 @@ fn seconds(text: &str) -> Option<Duration> {
         .flatten()
 }
 
-fn program(words: Vec<String>) -> Result<HookTarget, EntryError> {
-    let mut words = words.into_iter();
-    let program = words.next().unwrap_or_default();
+fn program(split_words: Vec<String>) -> Result<HookTarget, EntryError> {
+    let mut split_words = split_words.into_iter();
+    let program = split_words.next().unwrap_or_default();
     if !program.starts_with('/') || program.ends_with('/') {
         return Err(EntryError::new(
             "an exec hook needs the absolute path of a program",
@@ -232,7 +232,7 @@ fn program(words: Vec<String>) -> Result<HookTarget, EntryError> {
     }
     Ok(HookTarget::Exec {
         program,
-        args: words.collect(),
+        args: split_words.collect(),
     })
 }
 
@@ -258,20 +258,20 @@ fn check_url(url: &str) -> Result<(), EntryError> {
 }
 
 /// Splits a command line into words at unquoted blanks. A word that starts with an unquoted `#` starts the hook's options.
-fn words(line: &str) -> Result<(Vec<String>, String), EntryError> {
-    let mut words = Vec::new();
+fn split_words(line: &str) -> Result<(Vec<String>, String), EntryError> {
+    let mut split_words = Vec::new();
     let mut word: Option<String> = None;
     let mut quote = None;
     let mut chars = line.chars();
     while let Some(c) = chars.next() {
         match (quote, c) {
             (Some(open), _) if c == open => quote = None,
-            (None, '#') if word.is_none() => return Ok((words, chars.as_str().trim_end().to_owned())),
+            (None, '#') if word.is_none() => return Ok((split_words, chars.as_str().trim_end().to_owned())),
             (None, '"' | '\'') => {
                 quote = Some(c);
                 word.get_or_insert_default();
             }
-            (None, ' ') => words.extend(word.take()),
+            (None, ' ') => split_words.extend(word.take()),
             (None | Some('"'), '\\') => {
                 let Some(next) = chars.next() else {
                     return Err(open_ended("a backslash at its end"));
@@ -284,8 +284,8 @@ fn words(line: &str) -> Result<(Vec<String>, String), EntryError> {
     if quote.is_some() {
         return Err(open_ended("an unclosed quotation mark"));
     }
-    words.extend(word);
-    Ok((words, String::new()))
+    split_words.extend(word);
+    Ok((split_words, String::new()))
 }
 
 fn open_ended(what: &str) -> EntryError {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Defaults, EntryError, Hook, MOST_HOOKS, Phase};
+use super::{Defaults, EntryError, Hook, MAX_HOOKS_PER_PHASE, Phase};
 
 /// The kind of recovery that one of the four options is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -150,7 +150,7 @@ impl Flow {
                 .filter(|(name, _)| name == phase.as_str())
                 .flat_map(|(_, entries)| entries)
             {
-                if Hook::is_one(entry) {
+                if Hook::is_hook(entry) {
                     let hook = Hook::parse(entry, defaults)?;
                     flow.add(phase, hook)?;
                 } else if let Some(step) = kind.steps().iter().find(|step| *step == entry) {
@@ -179,9 +179,9 @@ impl Flow {
             Phase::Main => &mut self.main,
             Phase::Post => &mut self.post,
         };
-        if hooks.len() >= MOST_HOOKS {
+        if hooks.len() >= MAX_HOOKS_PER_PHASE {
             return Err(FlowError::new(
-                format!("{} has more than {MOST_HOOKS} hooks", phase.as_str()),
+                format!("{} has more than {MAX_HOOKS_PER_PHASE} hooks", phase.as_str()),
                 "let one hook do the work of several",
             ));
         }

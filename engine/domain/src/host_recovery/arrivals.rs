@@ -20,7 +20,7 @@ use crate::elapsed::Elapsed;
 use crate::fault::Fault;
 use crate::id::{MigrationId, ServerId};
 use crate::nova::{Migration, MigrationStatus, MigrationType, PowerState, Server, VmState};
-use crate::question::GONE_AGAIN;
+use crate::question::NOT_FOUND_CONFIRM_DELAY;
 use crate::recovery::{Command, Inventory, StepKind, Task};
 use crate::timestamp::Timestamp;
 
@@ -31,10 +31,10 @@ const LIST_INTERVAL: Duration = Duration::from_secs(10);
 const IDLE_LIST_INTERVAL: Duration = Duration::from_mins(1);
 
 /// Number of instances that are read at once.
-const READS: usize = 4;
+const MAX_PARALLEL_READS: usize = 4;
 
 /// Number of names in a message; the rest is only counted.
-const NAMED: usize = 5;
+const MAX_LISTED_NAMES: usize = 5;
 
 /// The instance as Nova last showed it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -125,7 +125,7 @@ impl Arrival {
     }
 
     /// Describes it without its status, because each change of the status would be a write of the notification.
-    fn sighting_text(&self, server: ServerId) -> String {
+    fn last_sighting_text(&self, server: ServerId) -> String {
         let name = self.shown.as_ref().map(|shown| shown.name.as_str());
         let from = self.from.as_deref().map(|host| format!(" from {host}"));
         format!(
@@ -202,7 +202,7 @@ fn has_left_since(record: &Migration, all: &[&Migration], host: &str) -> bool {
 
 /// True if a migration of the instance, or the recovery of another host, has brought it to `host` after its latest evacuation from
 /// there.
-pub(super) fn came_again(records: &[&Migration], host: &str) -> bool {
+pub(super) fn has_come_back(records: &[&Migration], host: &str) -> bool {
     let is_evacuated_to = |record: &Migration| {
         record.kind == MigrationType::Evacuation
             && record.status.is_done()
@@ -214,7 +214,7 @@ pub(super) fn came_again(records: &[&Migration], host: &str) -> bool {
 }
 
 /// True if the source has shut the guest down. It does so before it writes that the instance is on `host`.
-pub(super) fn has_landed(record: &Migration, host: &str) -> bool {
+pub(super) fn is_shut_down_at_source(record: &Migration, host: &str) -> bool {
     matches!(record.kind, MigrationType::Resize | MigrationType::Migration)
         && record.status == MigrationStatus::PostMigrating
         && record.dest.as_deref() == Some(host)
@@ -269,7 +269,7 @@ impl Arrivals {
                 let latest = records
                     .iter()
                     // A failed revert has the same status as any other failed migration.
-                    .filter(|one| brings(one, ctx.host) || self.knows_as_revert(one))
+                    .filter(|one| brings(one, ctx.host) || self.is_known_revert(one))
                     .filter(|one| !has_left_since(one, records, ctx.host))
                     .filter(|one| !self.harmless.contains(&one.id))
                     .max_by_key(|one| one.id);
@@ -285,7 +285,7 @@ impl Arrivals {
         self.due = self.expected.keys().copied().collect();
     }
 
-    fn knows_as_revert(&self, record: &Migration) -> bool {
+    fn is_known_revert(&self, record: &Migration) -> bool {
         let known = self.expected.get(&record.server);
         known.is_some_and(|known| known.reverts && known.migration == record.id)
     }
@@ -339,8 +339,8 @@ impl Arrivals {
     }
 
     /// Reads the instances that are due.
-    pub(super) fn want_servers(&mut self, commands: &mut Vec<Command>) {
-        while self.reading.len() < READS
+    pub(super) fn request_servers(&mut self, commands: &mut Vec<Command>) {
+        while self.reading.len() < MAX_PARALLEL_READS
             && let Some(server) = self.due.pop_first()
         {
             self.reading.insert(server);
@@ -375,7 +375,7 @@ impl Arrivals {
         };
         let Some(seen) = seen else {
             let first = *self.gone.entry(server).or_insert(now);
-            if now.since(first) >= GONE_AGAIN {
+            if now.since(first) >= NOT_FOUND_CONFIRM_DELAY {
                 self.expected.remove(&server);
                 ctx.record.head = true;
             }
@@ -413,18 +413,18 @@ impl Arrivals {
     }
 
     /// Renders the instances that may be lost, for the message when the notification is closed.
-    pub(super) fn sighting_text(&self, host: &str, window: Duration) -> String {
+    pub(super) fn last_sighting_text(&self, host: &str, window: Duration) -> String {
         let lost = self.expected.iter().filter(|(_, one)| one.may_be_lost());
         let all = lost.clone().count();
         if all == 0 {
             return String::new();
         }
         let mut names: Vec<String> = lost
-            .take(NAMED)
-            .map(|(server, one)| one.sighting_text(*server))
+            .take(MAX_LISTED_NAMES)
+            .map(|(server, one)| one.last_sighting_text(*server))
             .collect();
-        if all > NAMED {
-            names.push(format!("and {} more", all - NAMED));
+        if all > MAX_LISTED_NAMES {
+            names.push(format!("and {} more", all - MAX_LISTED_NAMES));
         }
         format!(
             "; on the way to {host} when it died, and watched for up to {} s: {}",

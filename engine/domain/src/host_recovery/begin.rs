@@ -15,42 +15,42 @@ impl HostRecovery {
         // Only lost requests can have moves here.
         self.follow_moves(now, record, commands);
         // A retry waits for an operator or a report with evidence to confirm that the host is off.
-        let word = (self.reported.as_deref(), self.came_with_evidence());
+        let claim = (self.reported.as_deref(), self.came_with_evidence());
         let retry = self.retry;
-        let (untouched, asks) = (self.is_untouched(), self.asks_for_recovery());
+        let (untouched, stop_reported) = (self.is_untouched(), self.is_stop_report());
         let mut ctx = decision_context!(self, now, record);
-        let nothing_to_do = nothing_to_do(&self.event, word, retry, &ctx).filter(|_| untouched);
+        let nothing_to_do = nothing_to_do(&self.event, claim, retry, &ctx).filter(|_| untouched);
         if let Some((status, message)) = nothing_to_do {
             // A report that adds a claim may be joining just now.
-            ctx.record.unless_joined = asks;
+            ctx.record.unless_joined = stop_reported;
             ctx.end(status, Some(message));
             return;
         }
         if self.rejected.is_some() {
-            self.settle_now(now, record);
+            self.finish_rejected(now, record);
             return;
         }
         if self.hold.is_some() {
             let suspect = suspect!(self);
             let mut ctx = decision_context!(self, now, record);
-            self.guard.while_held(&suspect, &mut ctx, commands);
+            self.guard.update_hold(&suspect, &mut ctx, commands);
             return;
         }
-        if self.forbidden().is_some() {
+        if self.block_reason().is_some() {
             return;
         }
         // Once the guards let it through, hooks may take as long as they need; the guards are checked again after the hooks.
-        if !self.asks.guarded {
+        if !self.in_flight.guarded {
             let suspect = suspect!(self);
             let mut ctx = decision_context!(self, now, record);
             if !self
                 .guard
-                .let_through(GuardPhase::Begin, &suspect, &mut ctx, commands)
+                .pass_guards(GuardPhase::Begin, &suspect, &mut ctx, commands)
             {
                 return;
             }
         }
-        self.asks.guarded = true;
+        self.in_flight.guarded = true;
         let mut ctx = decision_context!(self, now, record);
         let (moves, proof) = ((&self.moves, untouched), self.proof.as_ref());
         match self.hooks.before_fence(moves, proof, &mut ctx, commands) {
@@ -58,15 +58,15 @@ impl HostRecovery {
             Ok(false) => return,
             Err(why) => {
                 self.rejected = Some(why);
-                self.settle_now(now, record);
+                self.finish_rejected(now, record);
                 return;
             }
         }
-        if self.hooks.began(Phase::Pre) && !self.asks.counted_after_hooks {
+        if self.hooks.began(Phase::Pre) && !self.in_flight.counted_after_hooks {
             // Hooks take time, and other hosts may have failed meanwhile.
-            self.asks.counted_after_hooks = true;
-            self.asks.guarded = false;
-            self.guard.lookout.look_anew(now, commands);
+            self.in_flight.counted_after_hooks = true;
+            self.in_flight.guarded = false;
+            self.guard.region_probe.rescan(now, commands);
             return;
         }
         record.step(
@@ -108,17 +108,17 @@ fn nothing_to_do(
     ctx: &DecisionContext<'_>,
 ) -> Option<(NotificationStatus, String)> {
     use NotificationStatus::{Finished, Ignored};
-    let (pulse, host, policy) = (ctx.pulse?, ctx.host, ctx.policy);
+    let (operator_state, host, policy) = (ctx.operator_state?, ctx.host, ctx.policy);
     if event == "STARTED" {
         return Some((Finished, format!("host {host} has started: nothing to do")));
     }
     if event != "STOPPED" {
         return Some((Ignored, format!("event {event:?} requires no recovery")));
     }
-    if !pulse.segment_enabled {
+    if !operator_state.segment_enabled {
         return Some((Ignored, "Recovery aborted: the segment HA is disabled.".into()));
     }
-    if pulse.operator_maintenance {
+    if operator_state.operator_maintenance {
         return Some((
             Ignored,
             format!("host {host} is in maintenance, set by an operator"),

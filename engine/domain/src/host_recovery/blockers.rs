@@ -14,11 +14,11 @@ pub(super) enum BlockerKind {
     /// The host has been ordered to power off.
     PowerOff,
     /// A host that is reported dead is up in Nova.
-    Heard,
+    HostUp,
     /// Monitors of a host that is reported off send heartbeats.
     Monitors,
     /// A claim counts only after a while.
-    BareWord,
+    BareClaim,
     /// Nova's record of the host cannot be read.
     Service,
     /// Nova's record of the host cannot be changed.
@@ -53,7 +53,7 @@ struct Blocker {
 }
 
 /// Time that a blocker must last before it is shown.
-const TOLD_AFTER: Duration = Duration::from_secs(3);
+const BLOCKER_DISPLAY_DELAY: Duration = Duration::from_secs(3);
 
 /// All current blockers.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -61,37 +61,39 @@ pub(super) struct Blockers(BTreeMap<BlockerKind, Blocker>);
 
 impl Blockers {
     /// Records a blocker.
-    pub(super) fn begin(&mut self, topic: BlockerKind, now: DecisionTime, text: impl FnOnce() -> String) {
-        self.0.entry(topic).or_insert_with(|| Blocker {
+    pub(super) fn begin(&mut self, kind: BlockerKind, now: DecisionTime, text: impl FnOnce() -> String) {
+        self.0.entry(kind).or_insert_with(|| Blocker {
             since: now.elapsed,
             text: text(),
         });
     }
 
     /// Records it with a text that follows the current state. The text contains nothing that differs at each reading.
-    pub(super) fn set(&mut self, topic: BlockerKind, now: DecisionTime, text: String) {
-        let since = self.0.get(&topic).map_or(now.elapsed, |trouble| trouble.since);
-        self.0.insert(topic, Blocker { since, text });
+    pub(super) fn set(&mut self, kind: BlockerKind, now: DecisionTime, text: String) {
+        let since = self.0.get(&kind).map_or(now.elapsed, |blocker| blocker.since);
+        self.0.insert(kind, Blocker { since, text });
     }
 
     /// Records the end of a blocker.
-    pub(super) fn end(&mut self, topic: BlockerKind) {
-        self.0.remove(&topic);
+    pub(super) fn end(&mut self, kind: BlockerKind) {
+        self.0.remove(&kind);
     }
 
     /// Returns the most important blocker that has lasted long enough to be shown.
     pub(super) fn due(&self, now: DecisionTime) -> Option<&str> {
-        let is_due = |trouble: &&Blocker| now.elapsed.since(trouble.since) >= TOLD_AFTER;
-        self.0.values().find(is_due).map(|trouble| trouble.text.as_str())
+        let is_due = |blocker: &&Blocker| now.elapsed.since(blocker.since) >= BLOCKER_DISPLAY_DELAY;
+        self.0.values().find(is_due).map(|blocker| blocker.text.as_str())
     }
 
     /// Returns the most important blocker, even a recent one.
     pub(super) fn first(&self) -> Option<&str> {
-        self.0.values().next().map(|trouble| trouble.text.as_str())
+        self.0.values().next().map(|blocker| blocker.text.as_str())
     }
 
     /// Returns the time from which each is shown.
     pub(super) fn moments(&self) -> impl Iterator<Item = Elapsed> {
-        self.0.values().map(|trouble| trouble.since.plus(TOLD_AFTER))
+        self.0
+            .values()
+            .map(|blocker| blocker.since.plus(BLOCKER_DISPLAY_DELAY))
     }
 }

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use super::decision_context::{DecisionContext, Moves, decision_context};
-use super::finish::left_off;
+use super::finish::power_off_warning;
 use super::moves::finish;
 use super::moves::local_disk::has_waited;
 use super::moves::track::MoveTrack;
@@ -16,14 +16,14 @@ use crate::id::ServerId;
 use crate::recovery::{DecisionTime, Life, Record, Task};
 
 /// A refusal at most this long before a check of the service is explained by the result of that check.
-const EXPLAINED: Duration = Duration::from_mins(1);
+const REFUSAL_EXPLANATION_WINDOW: Duration = Duration::from_mins(1);
 
 /// Drops refusals that a cleared `forced_down` explains. Nova refuses to evacuate from a host that is up. If an
 /// operator has cleared `forced_down`, its refusals are not about the instances. They do not count, and `forced_down`
 /// is set again.
 pub(super) fn refusals_explained(moves: &mut Moves, asked: Elapsed, record: &mut Record) {
     for one in moves.values_mut() {
-        let explained = |at: Elapsed| asked.since(at) <= EXPLAINED;
+        let explained = |at: Elapsed| asked.since(at) <= REFUSAL_EXPLANATION_WINDOW;
         if one.refused.take_if(|at| explained(*at)).is_some() && !one.is_finished() {
             one.failures = one.failures.saturating_sub(1);
             record.moves.insert(one.server);
@@ -32,7 +32,7 @@ pub(super) fn refusals_explained(moves: &mut Moves, asked: Elapsed, record: &mut
 }
 
 /// Stops all deadlines while nothing may be started.
-pub(super) fn stop_the_clocks(deadline_from: &mut Elapsed, moves: &mut Moves, now: DecisionTime) {
+pub(super) fn pause_deadlines(deadline_from: &mut Elapsed, moves: &mut Moves, now: DecisionTime) {
     *deadline_from = now.elapsed;
     for one in moves.values_mut() {
         one.failing_since = None;
@@ -46,12 +46,14 @@ impl HostRecovery {
         match self.stage {
             Stage::Moving => {
                 let mut ctx = decision_context!(self, now, record);
-                self.asks.move_track.give_up_late(late, &mut self.moves, &mut ctx);
+                self.in_flight
+                    .move_track
+                    .give_up_late(late, &mut self.moves, &mut ctx);
             }
             Stage::Disabling | Stage::Listing if late && self.moves.values().all(Move::is_finished) => {
                 let touched = self.service.put.is_some();
-                let left_off = left_off(&self.host, &self.fence, &self.moves);
-                decision_context!(self, now, record).end_late(touched, &left_off);
+                let power_off_warning = power_off_warning(&self.host, &self.fence, &self.moves);
+                decision_context!(self, now, record).end_late(touched, &power_off_warning);
             }
             Stage::Begin
             | Stage::Fencing
@@ -110,11 +112,11 @@ impl MoveTrack {
 
 impl DecisionContext<'_> {
     /// Gives the recovery up before there was a plan. A new report starts another. `touched`: Nova's record of the host is to be cleared.
-    fn end_late(&mut self, touched: bool, left_off: &str) {
-        let why = self.troubles.first();
+    fn end_late(&mut self, touched: bool, power_off_warning: &str) {
+        let why = self.blockers.first();
         let why = why.map(|text| format!(": {text}")).unwrap_or_default();
         let text = format!(
-            "given up after {} s without a list of the instances, none of which has been moved{why}{left_off}",
+            "given up after {} s without a list of the instances, none of which has been moved{why}{power_off_warning}",
             self.policy.deadline.as_secs()
         );
         self.record.failed(Task::Prepare, text.clone());

@@ -23,7 +23,7 @@ pub(super) struct DecisionContext<'a> {
     pub(super) host: &'a str,
     pub(super) policy: &'a Policy,
     pub(super) method: RecoveryMethod,
-    pub(super) pulse: Option<&'a OperatorState>,
+    pub(super) operator_state: Option<&'a OperatorState>,
     /// The operator who has rejected the recovery.
     pub(super) rejected: Option<&'a str>,
     /// True if an operator has stopped all fencing.
@@ -34,7 +34,7 @@ pub(super) struct DecisionContext<'a> {
     pub(super) hold: &'a mut Option<RecoveryHold>,
     /// The message that the notification shows.
     pub(super) message: &'a mut Option<String>,
-    pub(super) troubles: &'a mut Blockers,
+    pub(super) blockers: &'a mut Blockers,
     pub(super) record: &'a mut Record,
 }
 
@@ -49,14 +49,14 @@ macro_rules! decision_context {
             host: &$recovery.host,
             policy: &$recovery.policy,
             method: $recovery.method,
-            pulse: $recovery.pulse.as_ref(),
+            operator_state: $recovery.operator_state.as_ref(),
             rejected: $recovery.rejected.as_deref(),
-            stopped: $recovery.asks.stopped,
+            stopped: $recovery.in_flight.stopped,
             settled: $recovery.arrivals.settled,
             stage: &mut $recovery.stage,
             hold: &mut $recovery.hold,
             message: &mut $recovery.message,
-            troubles: &mut $recovery.asks.troubles,
+            blockers: &mut $recovery.in_flight.blockers,
             record: $record,
         }
     };
@@ -71,23 +71,24 @@ impl DecisionContext<'_> {
     }
 
     /// Returns the reason why nothing destructive may be started now, if there is one.
-    pub(super) fn forbidden(&self) -> Option<String> {
-        forbidden(self.rejected, self.hold.as_ref(), self.pulse)
+    pub(super) fn block_reason(&self) -> Option<String> {
+        block_reason(self.rejected, self.hold.as_ref(), self.operator_state)
     }
 
     /// Returns the reason why an operator's setting beyond this one recovery blocks it, if one does.
-    pub(super) fn said_no(&self) -> Option<String> {
-        said_no(self.pulse)
+    pub(super) fn operator_block(&self) -> Option<String> {
+        operator_block(self.operator_state)
     }
 
     /// Returns the freeze that applies to the host now, even if the recovery does not wait for it.
     pub(super) fn frozen_host(&self) -> Option<&Freeze> {
-        self.pulse?.frozen.of_host()
+        self.operator_state?.frozen.of_host()
     }
 
     /// Returns the freeze of this instance, if it is frozen itself.
     pub(super) fn frozen(&self, server: ServerId) -> Option<&Freeze> {
-        self.pulse.and_then(|pulse| pulse.frozen.instances.get(&server))
+        self.operator_state
+            .and_then(|operator_state| operator_state.frozen.instances.get(&server))
     }
 
     /// Puts the recovery on hold until an operator acts.
@@ -134,10 +135,10 @@ impl DecisionContext<'_> {
     }
 }
 
-pub(super) fn forbidden(
+pub(super) fn block_reason(
     rejected: Option<&str>,
     hold: Option<&RecoveryHold>,
-    pulse: Option<&OperatorState>,
+    operator_state: Option<&OperatorState>,
 ) -> Option<String> {
     if let Some(by) = rejected {
         return Some(format!("aborted by {by}"));
@@ -145,16 +146,16 @@ pub(super) fn forbidden(
     if let Some(hold) = hold {
         return Some(hold.reason.clone());
     }
-    said_no(pulse)
+    operator_block(operator_state)
 }
 
-pub(super) fn said_no(pulse: Option<&OperatorState>) -> Option<String> {
-    match pulse {
+pub(super) fn operator_block(operator_state: Option<&OperatorState>) -> Option<String> {
+    match operator_state {
         None => Some("not claimed".into()),
-        Some(pulse) if !pulse.segment_enabled => {
+        Some(operator_state) if !operator_state.segment_enabled => {
             Some("the segment is disabled: nothing new is started until it is enabled again".into())
         }
-        Some(pulse) if pulse.operator_maintenance => Some(
+        Some(operator_state) if operator_state.operator_maintenance => Some(
             "the host is in maintenance, set by an operator: nothing new is started until that is cleared"
                 .into(),
         ),

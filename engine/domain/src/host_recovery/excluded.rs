@@ -10,7 +10,7 @@ mod progress;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::decision_context::{DecisionContext, Moves, decision_context, said_no};
+use super::decision_context::{DecisionContext, Moves, decision_context, operator_block};
 use super::{End, ExcludedStart, HostRecovery, Move, MoveStep, Stage, StartCall, StartEnd};
 use crate::elapsed::Elapsed;
 use crate::id::ServerId;
@@ -23,35 +23,35 @@ use crate::wait::WaitsFor;
 pub(super) use progress::summary;
 
 /// The remark on an excluded instance that is to be started.
-const ON_RETURN: &str = "it is started when its host has returned";
+const START_REMARK: &str = "it is started when its host has returned";
 
 /// The time for which a returned host has to be up before what is left is given up: three times Nova's usual power synchronisation
 /// interval, in which Nova finds instances shut down.
 const START_LIMIT: Duration = Duration::from_mins(30);
 
 /// The interval between two reads of an instance.
-const LOOK: Duration = Duration::from_secs(30);
+const CHECK_INTERVAL: Duration = Duration::from_secs(30);
 
 /// The delay between an accepted start and the next read.
-const FIRST_LOOK: Duration = Duration::from_secs(1);
+const FIRST_CHECK_DELAY: Duration = Duration::from_secs(1);
 
 /// The delay after a call that has failed.
-const CALL_AGAIN: Duration = Duration::from_secs(30);
+const CALL_RETRY_DELAY: Duration = Duration::from_secs(30);
 
 /// The longest time between an intent and its call, rounded up.
-const SENT_WITHIN: Duration = Duration::from_secs(1);
+const MAX_CALL_DELAY: Duration = Duration::from_secs(1);
 
 /// The age at which what was read of an instance does not justify a start any more.
-const READ_AGE: Duration = Duration::from_secs(10);
+const MAX_READING_AGE: Duration = Duration::from_secs(10);
 
 /// The number of instances that are read at the same time.
-const MOST_READS: usize = 5;
+const MAX_PARALLEL_READS: usize = 5;
 
 /// The number of instances that are started at the same time: a host that has just booted starts no more.
-const MOST_STARTS: usize = 10;
+const MAX_PARALLEL_STARTS: usize = 10;
 
 /// The number of instance names in a wait.
-const NAMED: usize = 5;
+const MAX_LISTED_NAMES: usize = 5;
 
 /// The readings of one instance.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -68,7 +68,7 @@ struct Readings {
 impl Readings {
     /// True if it was seen stopped and idle just now.
     fn is_stopped(&self, now: Elapsed) -> bool {
-        self.stopped.is_some_and(|at| now.since(at) < READ_AGE)
+        self.stopped.is_some_and(|at| now.since(at) < MAX_READING_AGE)
     }
 }
 
@@ -105,7 +105,7 @@ pub(super) fn plan_after_wait(one: &mut Move, policy: &Policy) {
 fn mark(one: &mut Move) {
     if one.elsewhere.is_empty() && one.may_run.is_empty() {
         one.start = Some(ExcludedStart::default());
-        one.remark(ON_RETURN);
+        one.remark(START_REMARK);
     }
 }
 
@@ -120,8 +120,8 @@ impl Move {
         let Some(start) = &mut self.start else { return };
         start.end = Some(end);
         let note = self.note.take().unwrap_or_default();
-        self.note = Some(if note.contains(ON_RETURN) {
-            note.replace(ON_RETURN, how)
+        self.note = Some(if note.contains(START_REMARK) {
+            note.replace(START_REMARK, how)
         } else {
             format!("{note}; {how}")
         });
@@ -143,13 +143,14 @@ impl HostRecovery {
         self.proof = None;
         let returned = *self.returned.get_or_insert(now.elapsed);
         if self.moves.values().any(Move::is_to_be_started) {
-            self.service.want(now, self.policy.heartbeat_poll, commands);
+            self.service
+                .request_if_due(now, self.policy.heartbeat_poll, commands);
             if self.service.is_gone() {
                 give_up_starts(&mut self.moves, "its host's service record is gone", record);
             } else if now.elapsed.since(returned) >= self.policy.deadline {
                 give_up_starts(&mut self.moves, "its host did not stay up", record);
-            } else if why_no_start(self, now).is_some() {
-                self.asks.starts.suspend();
+            } else if start_block_reason(self, now).is_some() {
+                self.in_flight.starts.suspend();
             } else {
                 self.start_excluded(now, record, commands);
             }
@@ -161,13 +162,13 @@ impl HostRecovery {
     }
 
     fn start_excluded(&mut self, now: DecisionTime, record: &mut Record, commands: &mut Vec<Command>) {
-        let since = *self.asks.starts.usable_since.get_or_insert(now.elapsed);
+        let since = *self.in_flight.starts.usable_since.get_or_insert(now.elapsed);
         if now.elapsed.since(since) >= START_LIMIT {
             let why = "Nova has not shown it stopped and then active in 30 minutes";
             return give_up_starts(&mut self.moves, why, record);
         }
         let ctx = decision_context!(self, now, record);
-        let starts = &mut self.asks.starts;
+        let starts = &mut self.in_flight.starts;
         let mut pending: Vec<&mut Move> = self
             .moves
             .values_mut()
@@ -175,7 +176,7 @@ impl HostRecovery {
             .collect();
         pending.sort_by_key(|one| one.rank);
         starts.read(&pending, &ctx, commands);
-        if now.elapsed < starts.not_before || room_for_starts(&pending) == 0 {
+        if now.elapsed < starts.not_before || free_start_slots(&pending) == 0 {
             return;
         }
         // One for each decision: the journal checks for each of them where else it may run.
@@ -186,14 +187,14 @@ impl HostRecovery {
 }
 
 /// Returns the reason why nothing is started now.
-fn why_no_start(state: &HostRecovery, now: DecisionTime) -> Option<String> {
+fn start_block_reason(state: &HostRecovery, now: DecisionTime) -> Option<String> {
     let is_down = || {
         let up = state.service.seen.as_ref().is_some_and(|seen| !seen.forced_down)
             && state.service.up_evidence(now.elapsed).is_some();
         (!up).then(|| format!("host {} is down", state.host))
     };
-    said_no(state.pulse.as_ref())
-        .or_else(|| Some(state.pulse.as_ref()?.frozen.of_host()?.message()))
+    operator_block(state.operator_state.as_ref())
+        .or_else(|| Some(state.operator_state.as_ref()?.frozen.of_host()?.message()))
         .or_else(is_down)
 }
 
@@ -205,11 +206,14 @@ fn give_up_starts(moves: &mut Moves, why: &str, record: &mut Record) {
 
 /// Returns what the recovery waits for while excluded instances are started.
 pub(super) fn waits_for(state: &HostRecovery, now: DecisionTime) -> (WaitsFor, BTreeSet<String>) {
-    if let Some(why) = why_no_start(state, now) {
+    if let Some(why) = start_block_reason(state, now) {
         return (WaitsFor::Start, [why].into());
     }
     let pending = state.moves.values().filter(|one| one.is_to_be_started());
-    let names = pending.take(NAMED).map(|one| one.name.clone()).collect();
+    let names = pending
+        .take(MAX_LISTED_NAMES)
+        .map(|one| one.name.clone())
+        .collect();
     (WaitsFor::Start, names)
 }
 
@@ -218,15 +222,15 @@ fn is_settled(call: StartCall, now: Elapsed, policy: &Policy) -> bool {
     let limit = if call.answered {
         policy.start_limit
     } else {
-        policy.settle_time() + SENT_WITHIN
+        policy.late_effect_window() + MAX_CALL_DELAY
     };
     now.since(call.at) >= limit
 }
 
 /// Returns the number of instances that may be started now besides those that are being started.
-fn room_for_starts(pending: &[&mut Move]) -> usize {
+fn free_start_slots(pending: &[&mut Move]) -> usize {
     let is_under_way = |one: &&&mut Move| one.start.is_some_and(|start| start.asked.is_some());
-    MOST_STARTS.saturating_sub(pending.iter().filter(is_under_way).count())
+    MAX_PARALLEL_STARTS.saturating_sub(pending.iter().filter(is_under_way).count())
 }
 
 impl StartTrack {
@@ -245,8 +249,8 @@ impl StartTrack {
     fn read(&mut self, pending: &[&mut Move], ctx: &DecisionContext<'_>, commands: &mut Vec<Command>) {
         let now = ctx.now.elapsed;
         let is_read = |one: &&Readings| one.server.sent().is_some() || one.actions.sent().is_some();
-        let mut room = MOST_READS.saturating_sub(self.readings.values().filter(is_read).count());
-        let mut starts = room_for_starts(pending);
+        let mut room = MAX_PARALLEL_READS.saturating_sub(self.readings.values().filter(is_read).count());
+        let mut starts = free_start_slots(pending);
         for one in pending {
             let readings = self.readings.entry(one.server).or_default();
             if is_read(&&*readings) {

@@ -7,8 +7,8 @@
 //! at intervals.
 //! Mode `external`: the claim of the notification counts once the host is down in Nova.
 
-mod acting;
 pub(super) mod confirmation;
+mod decision;
 mod devices;
 mod failure;
 pub(super) mod monitors;
@@ -27,7 +27,7 @@ use crate::proof::DatedReading;
 use crate::question::Question;
 
 /// An order that the journal has refused is not given again within this time.
-const REFUSED: Duration = Duration::from_secs(1);
+const REFUSED_ORDER_DELAY: Duration = Duration::from_secs(1);
 
 /// A power-off that a version which knew one device per host has journalled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,7 +60,7 @@ pub struct Order {
 
 impl Order {
     /// True if the order may still take effect.
-    fn may_come(&self, now: Elapsed, policy: &Policy) -> bool {
+    fn may_take_effect(&self, now: Elapsed, policy: &Policy) -> bool {
         let age = now.since(self.at);
         match (self.answered, self.seen_off || self.target.is_none()) {
             (true, true) => false,
@@ -116,7 +116,7 @@ pub struct Fence {
     pub(super) question: Question,
     /// The state of each device of the current level.
     #[serde(skip)]
-    pub(super) posts: BTreeMap<usize, Post>,
+    pub(super) device_states: BTreeMap<usize, DeviceState>,
 }
 
 impl Fence {
@@ -124,7 +124,7 @@ impl Fence {
     pub(super) fn begin_again(&mut self, now: Elapsed, policy: &Policy) {
         let mut orders = std::mem::take(&mut self.orders);
         let listed = orders.len();
-        orders.retain(|order| order.may_come(now, policy));
+        orders.retain(|order| order.may_take_effect(now, policy));
         let ordered_before = self.ordered_before || orders.len() < listed;
         *self = Self {
             began: now,
@@ -164,14 +164,14 @@ impl Fence {
 
     /// Delays all orders for a moment.
     pub(super) fn orders_refused(&mut self, now: Elapsed) {
-        for post in self.posts.values_mut() {
-            post.off_not_before = now.plus(REFUSED);
+        for device_state in self.device_states.values_mut() {
+            device_state.off_not_before = now.plus(REFUSED_ORDER_DELAY);
         }
     }
 
     /// True if no order may take effect any more.
-    pub(super) fn is_quiet(&self, now: Elapsed, policy: &Policy) -> bool {
-        !self.orders.iter().any(|order| order.may_come(now, policy))
+    pub(super) fn has_no_pending_orders(&self, now: Elapsed, policy: &Policy) -> bool {
+        !self.orders.iter().any(|order| order.may_take_effect(now, policy))
     }
 
     /// Returns the level that is being tried, or has confirmed the host off.
@@ -196,7 +196,7 @@ impl Fence {
     }
 
     /// Moves to the next level. Returns true if there is one.
-    pub(super) fn goes_on_to_next(&mut self, now: Elapsed) -> bool {
+    pub(super) fn advance_level(&mut self, now: Elapsed) -> bool {
         let goes_on = !self.is_last();
         if goes_on {
             self.level += 1;
@@ -219,7 +219,7 @@ impl Fence {
     }
 
     /// Records a reading of "off" that was started at `started`: every earlier order to that switch has been carried out.
-    fn saw_off(&mut self, target: &Target, started: Elapsed) {
+    fn record_off_reading(&mut self, target: &Target, started: Elapsed) {
         for order in &mut self.orders {
             if order.target.as_ref() == Some(target) && order.at <= started {
                 order.seen_off = true;
@@ -230,7 +230,7 @@ impl Fence {
 
 /// The state of a device of the current level. None of it survives a take-over.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Post {
+pub(super) struct DeviceState {
     /// True if a query is in flight.
     pub(super) reading: bool,
     /// True if an order is in flight.
@@ -262,9 +262,9 @@ struct Failure {
     lasting: bool,
 }
 
-impl Post {
+impl DeviceState {
     /// True if it has read "off" lately; `None` if it has not answered yet.
-    pub(super) fn says_off(&self) -> Option<bool> {
+    pub(super) fn reads_off(&self) -> Option<bool> {
         if self.first_off.is_some() {
             return Some(true);
         }
@@ -292,7 +292,7 @@ impl Post {
         latest.is_some_and(|dated| dated.reading.machine.is_some())
     }
 
-    fn not_clear(&mut self, now: Elapsed) {
+    fn record_unclear_reading(&mut self, now: Elapsed) {
         if self.unclear_since.is_none() {
             self.unclear_since = Some(now);
             self.waited = Duration::ZERO;

@@ -9,7 +9,7 @@ use crate::entity::notification::NotificationStatus;
 use crate::recovery::{DecisionTime, Life, Record, StepKind, Task, mark};
 
 /// Number of names in a message; the rest is only counted.
-const NAMED: usize = 5;
+const MAX_LISTED_NAMES: usize = 5;
 
 impl HostRecovery {
     /// Closes the notification when every move is done.
@@ -18,7 +18,7 @@ impl HostRecovery {
         if self.rejected.is_some() || self.service.is_gone() {
             name_all(self, now, record);
         }
-        let (status, message) = last_word(self);
+        let (status, message) = final_result(self);
         if status == NotificationStatus::Failed {
             record.failed(Task::Evacuate, message.clone());
         } else {
@@ -39,7 +39,7 @@ impl HostRecovery {
     }
 
     /// Finishes a recovery that was rejected before there was a plan, or with a plan that is done.
-    pub(super) fn settle_now(&mut self, now: DecisionTime, record: &mut Record) {
+    pub(super) fn finish_rejected(&mut self, now: DecisionTime, record: &mut Record) {
         if self.moves.values().all(super::Move::is_finished) && self.reserve.is_settled() {
             self.finish(now, record);
         } else {
@@ -50,7 +50,7 @@ impl HostRecovery {
 }
 
 /// Returns the final status and message of the notification, by the moves and the instances on their way.
-pub(super) fn last_word(state: &HostRecovery) -> (NotificationStatus, String) {
+pub(super) fn final_result(state: &HostRecovery) -> (NotificationStatus, String) {
     let ended = |end: End| {
         state
             .moves
@@ -79,9 +79,9 @@ pub(super) fn last_word(state: &HostRecovery) -> (NotificationStatus, String) {
                 } else {
                     summary
                 },
-                unlisted(state),
+                unlisted_warning(state),
                 names(&state.moves),
-                left_off(&state.host, &state.fence, &state.moves)
+                power_off_warning(&state.host, &state.fence, &state.moves)
             ),
         )
     } else if person > 0 {
@@ -98,13 +98,13 @@ pub(super) fn last_word(state: &HostRecovery) -> (NotificationStatus, String) {
     };
     let coming = state
         .arrivals
-        .sighting_text(&state.host, state.policy.nova_long_rpc_timeout);
+        .last_sighting_text(&state.host, state.policy.nova_long_rpc_timeout);
     let starts = excluded::summary(state);
-    state.hooks.last_word(status, message + &starts + &coming)
+    state.hooks.final_result(status, message + &starts + &coming)
 }
 
 /// Returns a warning for a recovery whose requests may be unknown to it, and which has listed nothing since.
-fn unlisted(state: &HostRecovery) -> String {
+fn unlisted_warning(state: &HostRecovery) -> String {
     if !state.rewound {
         return String::new();
     }
@@ -116,7 +116,7 @@ fn unlisted(state: &HostRecovery) -> String {
 }
 
 /// Returns a warning for a host that was ordered off before its instances were listed.
-pub(super) fn left_off(host: &str, fence: &Fence, moves: &Moves) -> String {
+pub(super) fn power_off_warning(host: &str, fence: &Fence, moves: &Moves) -> String {
     if !fence.ordered || !moves.is_empty() {
         return String::new();
     }
@@ -128,7 +128,7 @@ fn names(moves: &Moves) -> String {
     let mut names: Vec<String> = moves
         .values()
         .filter(|one| one.step == MoveStep::Over(End::Person))
-        .take(NAMED)
+        .take(MAX_LISTED_NAMES)
         .map(|one| format!("{} ({})", one.name, one.server))
         .collect();
     let all = moves
@@ -138,8 +138,8 @@ fn names(moves: &Moves) -> String {
     if names.is_empty() {
         return String::new();
     }
-    if all > NAMED {
-        names.push(format!("and {} more", all - NAMED));
+    if all > MAX_LISTED_NAMES {
+        names.push(format!("and {} more", all - MAX_LISTED_NAMES));
     }
     format!(": {}", names.join(", "))
 }

@@ -10,8 +10,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::blockers::BlockerKind;
-use super::deadlines::stop_the_clocks;
-use super::decision_context::{DecisionContext, decision_context, said_no};
+use super::deadlines::pause_deadlines;
+use super::decision_context::{DecisionContext, decision_context, operator_block};
 use super::in_flight::InFlight;
 use super::{HostRecovery, Move, MoveStep, Stage};
 use crate::elapsed::Elapsed;
@@ -20,7 +20,7 @@ use crate::id::ServerId;
 use crate::recovery::{Command, DecisionTime, OperatorState, Record, StepKind, Task};
 
 /// Interval between scans of all hosts while a scan can end a freeze.
-const LOOKS_APART: Duration = Duration::from_secs(5);
+const SCAN_INTERVAL: Duration = Duration::from_secs(5);
 
 /// The durable state of freezes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,13 +40,14 @@ pub struct FreezeTrack {
 
 /// Returns the freeze that applies to its host now, even if the recovery does not wait for it.
 pub(super) fn over(state: &HostRecovery) -> Option<&Freeze> {
-    state.pulse.as_ref()?.frozen.of_host()
+    state.operator_state.as_ref()?.frozen.of_host()
 }
 
 /// Returns the freeze that it waits for before anything is started.
 pub(super) fn waits_for(state: &HostRecovery) -> Option<&Freeze> {
-    let may_wait =
-        has_not_begun(state) && state.rejected.is_none() && said_no(state.pulse.as_ref()).is_none();
+    let may_wait = has_not_begun(state)
+        && state.rejected.is_none()
+        && operator_block(state.operator_state.as_ref()).is_none();
     over(state).filter(|_| may_wait)
 }
 
@@ -57,8 +58,8 @@ fn has_not_begun(state: &HostRecovery) -> bool {
 
 /// True if this instance itself is frozen.
 pub(super) fn holds(state: &HostRecovery, server: ServerId) -> bool {
-    let pulse = state.pulse.as_ref();
-    pulse.is_some_and(|pulse| pulse.frozen.instances.contains_key(&server))
+    let operator_state = state.operator_state.as_ref();
+    operator_state.is_some_and(|operator_state| operator_state.frozen.instances.contains_key(&server))
 }
 
 /// Returns the moves that wait for the end of a freeze of their instance, by name.
@@ -76,7 +77,7 @@ pub(super) fn act(
     commands: &mut Vec<Command>,
 ) -> bool {
     end_approvals(state, now, record);
-    hear_thaw(state, now, record);
+    apply_freeze_end(state, now, record);
     let frozen: Vec<ServerId> = moves(state).map(|one| one.server).collect();
     if !frozen.is_empty() {
         // A recovery that waits for an operator's freeze to end is not late.
@@ -94,17 +95,17 @@ pub(super) fn act(
         state.freeze.recorded = freeze.number;
         let text = format!("{}: nothing is started until then", freeze.sentence());
         record.step(Task::Fence, StepKind::Note, 0.0, text);
-        begin_anew(state, now, record);
+        restart(state, now, record);
     }
-    stop_the_clocks(&mut state.deadline_from, &mut state.moves, now);
-    look_whether_worse(state, now, record, commands);
+    pause_deadlines(&mut state.deadline_from, &mut state.moves, now);
+    end_conditional_freezes(state, now, record, commands);
     true
 }
 
 /// Ends the approvals. An approval covers what was seen before the freeze, and so ends when the freeze starts, seen or not.
 fn end_approvals(state: &mut HostRecovery, now: DecisionTime, record: &mut Record) {
-    let thawed = |pulse: &OperatorState| pulse.frozen.thawed > state.freeze.thawed;
-    if over(state).is_some() || state.pulse.as_ref().is_some_and(thawed) {
+    let thawed = |operator_state: &OperatorState| operator_state.frozen.thawed > state.freeze.thawed;
+    if over(state).is_some() || state.operator_state.as_ref().is_some_and(thawed) {
         state.fence.approved.clear();
         let mut ctx = decision_context!(state, now, record);
         state.guard.end_approval("the host was frozen after it", &mut ctx);
@@ -112,8 +113,11 @@ fn end_approvals(state: &mut HostRecovery, now: DecisionTime, record: &mut Recor
 }
 
 /// Handles the end of a freeze, once.
-fn hear_thaw(state: &mut HostRecovery, now: DecisionTime, record: &mut Record) {
-    let thawed = state.pulse.as_ref().map_or(0, |pulse| pulse.frozen.thawed);
+fn apply_freeze_end(state: &mut HostRecovery, now: DecisionTime, record: &mut Record) {
+    let thawed = state
+        .operator_state
+        .as_ref()
+        .map_or(0, |operator_state| operator_state.frozen.thawed);
     if thawed <= state.freeze.thawed {
         return;
     }
@@ -126,25 +130,25 @@ fn hear_thaw(state: &mut HostRecovery, now: DecisionTime, record: &mut Record) {
         );
         record.step(Task::Fence, StepKind::Note, 0.0, text);
         state.freeze.seen_only = true;
-        begin_anew(state, now, record);
+        restart(state, now, record);
     }
 }
 
 /// Restarts the recovery as if nothing had been checked yet, and no operator had approved anything.
-fn begin_anew(state: &mut HostRecovery, now: DecisionTime, record: &mut Record) {
+fn restart(state: &mut HostRecovery, now: DecisionTime, record: &mut Record) {
     if state.stage == Stage::Disabling {
         // The host was set to maintenance with the proof.
         record.host_back = true;
     }
-    let before = std::mem::take(&mut state.asks);
-    state.asks = InFlight {
+    let before = std::mem::take(&mut state.in_flight);
+    state.in_flight = InFlight {
         stopped: before.stopped,
         ..InFlight::default()
     };
-    state.asks.move_track.pace.permits = before.move_track.pace.permits;
+    state.in_flight.move_track.pace.permits = before.move_track.pace.permits;
     state.freeze.restarted_at = now.elapsed;
     state.hold = None;
-    state.guard.begin_anew(now.elapsed);
+    state.guard.restart(now.elapsed);
     state.confirmation = None;
     state.proof = None;
     state.fence.begin_again(now.elapsed, &state.policy);
@@ -154,13 +158,16 @@ fn begin_anew(state: &mut HostRecovery, now: DecisionTime, record: &mut Record) 
 }
 
 /// Ends the freezes that were to last only until a second host is out.
-fn look_whether_worse(
+fn end_conditional_freezes(
     state: &mut HostRecovery,
     now: DecisionTime,
     record: &mut Record,
     commands: &mut Vec<Command>,
 ) {
-    let over = state.pulse.as_ref().map(|pulse| pulse.frozen.over.clone());
+    let over = state
+        .operator_state
+        .as_ref()
+        .map(|operator_state| operator_state.frozen.over.clone());
     let over: Vec<Freeze> = over
         .into_iter()
         .flatten()
@@ -169,8 +176,11 @@ fn look_whether_worse(
     if over.is_empty() {
         return;
     }
-    state.guard.lookout.want(now, LOOKS_APART, commands);
-    let Some(region) = state.guard.lookout.fresh(now) else {
+    state
+        .guard
+        .region_probe
+        .request_if_due(now, SCAN_INTERVAL, commands);
+    let Some(region) = state.guard.region_probe.fresh(now) else {
         return;
     };
     for one in over {
@@ -184,12 +194,12 @@ fn look_whether_worse(
 }
 
 /// True if no freeze prevents a power-off now.
-pub(super) fn lets_order(ctx: &mut DecisionContext<'_>) -> bool {
+pub(super) fn allows_order(ctx: &mut DecisionContext<'_>) -> bool {
     let Some(text) = ctx.frozen_host().map(Freeze::sentence) else {
-        ctx.troubles.end(BlockerKind::Frozen);
+        ctx.blockers.end(BlockerKind::Frozen);
         return true;
     };
-    ctx.troubles.begin(BlockerKind::Frozen, ctx.now, || {
+    ctx.blockers.begin(BlockerKind::Frozen, ctx.now, || {
         format!("{text}: no further power-off is sent before it ends")
     });
     false

@@ -17,10 +17,10 @@ use serde::{Deserialize, Serialize};
 pub use approval::Approval;
 pub(super) use region_probe::RegionProbe;
 
-use self::off_claim::{OffClaims, outlives};
+use self::off_claim::{OffClaims, contradicts_claim};
 use super::decision_context::DecisionContext;
 use super::monitor_heartbeats::MonitorHeartbeats;
-use super::service::{CONTRADICTED_LIMIT, ServiceTrack};
+use super::service::{MAX_CONTRADICTED_TIME, ServiceTrack};
 use super::silence::SilenceTrack;
 use super::{HoldKind, RecoveryHold, Stage};
 use crate::elapsed::Elapsed;
@@ -33,16 +33,16 @@ use crate::recovery::{Command, DecisionTime, FenceOrder, Record, StepKind, Task}
 const SCAN_LIFETIME: Duration = Duration::from_secs(3);
 
 /// Interval between two scans while something is to be decided.
-const LOOKS_APART: Duration = Duration::from_secs(1);
+const SCAN_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Time after the start of a hold during which the event may still be growing; `GROWING_APART` is the interval of scans then.
-const GROWING: Duration = Duration::from_mins(2);
-const GROWING_APART: Duration = Duration::from_secs(2);
+/// Time after the start of a hold during which the event may still be growing; `GROWTH_SCAN_INTERVAL` is the interval of scans then.
+const STORM_GROWTH_PERIOD: Duration = Duration::from_mins(2);
+const GROWTH_SCAN_INTERVAL: Duration = Duration::from_secs(2);
 /// Interval of scans later in a hold. Silence counts only while scans are at most 20 s apart.
-pub(super) const HELD_APART: Duration = Duration::from_secs(15);
+pub(super) const HOLD_SCAN_INTERVAL: Duration = Duration::from_secs(15);
 
 /// Time for which a storm must have ended before its hold ends, in addition to the limit of a heartbeat.
-const CALM: Duration = Duration::from_secs(5);
+const STORM_END_DELAY: Duration = Duration::from_secs(5);
 
 /// A wait for guards.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,7 +76,7 @@ pub struct GuardTrack {
     /// The approval that has lifted guards, with its limits.
     pub approval: Option<Approval>,
     #[serde(skip)]
-    pub(super) lookout: RegionProbe,
+    pub(super) region_probe: RegionProbe,
 }
 
 impl GuardTrack {
@@ -103,7 +103,7 @@ impl GuardTrack {
     }
 
     /// Ends the wait, because no order is due that a guard could delay.
-    pub(super) fn waits_no_more(&mut self, record: &mut Record) {
+    pub(super) fn clear_wait(&mut self, record: &mut Record) {
         record.head |= self.waiting.take().is_some();
     }
 
@@ -186,10 +186,10 @@ pub(super) use suspect;
 
 impl Suspect<'_> {
     /// Describes what supports the report that started the recovery.
-    pub(super) fn beside_the_report(&self, now: DecisionTime) -> String {
+    pub(super) fn supporting_evidence(&self, now: DecisionTime) -> String {
         if self.service.is_silent(now.elapsed) {
             "it has no current heartbeat in Nova".into()
-        } else if let Some(given) = self.said.standing_evidence() {
+        } else if let Some(given) = self.said.uncontradicted_evidence() {
             given.evidence.sentence()
         } else {
             "more than one reporter has reported it".into()
@@ -200,52 +200,52 @@ impl Suspect<'_> {
 impl GuardTrack {
     /// Drops the scans of the previous owner, so that the new owner scans again.
     pub(super) fn forget_answers(&mut self, now: Elapsed) {
-        self.lookout = RegionProbe::default();
+        self.region_probe = RegionProbe::default();
         self.silence.claimed(now);
     }
 
     /// Restarts the guards as if nothing had been scanned yet, and no operator had approved anything.
-    pub(super) fn begin_anew(&mut self, now: Elapsed) {
-        let mut lookout = std::mem::take(&mut self.lookout);
-        lookout.begin_anew();
+    pub(super) fn restart(&mut self, now: Elapsed) {
+        let mut region_probe = std::mem::take(&mut self.region_probe);
+        region_probe.restart();
         let silence = SilenceTrack {
             again: Some(now),
             ..SilenceTrack::default()
         };
         *self = Self {
             silence,
-            lookout,
+            region_probe,
             heartbeats: std::mem::take(&mut self.heartbeats),
             ..Self::default()
         };
     }
 
     /// True if the guards of `moment` pass. Requests a scan first if the last one is too old.
-    pub(super) fn let_through(
+    pub(super) fn pass_guards(
         &mut self,
         moment: GuardPhase,
         suspect: &Suspect<'_>,
         ctx: &mut DecisionContext<'_>,
         commands: &mut Vec<Command>,
     ) -> bool {
-        self.lookout.want(ctx.now, LOOKS_APART, commands);
-        self.are_content(moment, suspect, ctx)
+        self.region_probe.request_if_due(ctx.now, SCAN_INTERVAL, commands);
+        self.pass_last_scan(moment, suspect, ctx)
     }
 
     /// True if the guards let an order through, in a try that started with the guards of `approved` lifted.
-    pub(super) fn lets_order(
+    pub(super) fn allows_order(
         &mut self,
         approved: &BTreeSet<Guard>,
         suspect: &Suspect<'_>,
         ctx: &mut DecisionContext<'_>,
         commands: &mut Vec<Command>,
     ) -> bool {
-        self.lookout.want(ctx.now, LOOKS_APART, commands);
+        self.region_probe.request_if_due(ctx.now, SCAN_INTERVAL, commands);
         self.judge(GuardPhase::Order, approved, suspect, ctx)
     }
 
     /// True if the guards let the recovery through by the last scan; false if that is too old.
-    pub(super) fn are_content(
+    pub(super) fn pass_last_scan(
         &mut self,
         moment: GuardPhase,
         suspect: &Suspect<'_>,
@@ -265,7 +265,7 @@ impl GuardTrack {
         if ctx.hold.as_ref().is_some_and(|hold| hold.kind != HoldKind::Fence) {
             return false;
         }
-        let Some(region) = self.lookout.fresh(ctx.now) else {
+        let Some(region) = self.region_probe.fresh(ctx.now) else {
             return false;
         };
         let facts = self.facts(&region, suspect, ctx);
@@ -274,7 +274,7 @@ impl GuardTrack {
         self.warn(&ruling, ctx.record);
         if !ruling.holds.is_empty() {
             self.waiting = None;
-            hold_by(&ruling, &facts, &region, ctx);
+            hold_for_guards(&ruling, &facts, &region, ctx);
             return false;
         }
         self.wait_for(&ruling, ctx.now, ctx.record);
@@ -287,7 +287,7 @@ impl GuardTrack {
 
     /// Updates the reason of a hold, because the event may grow in the meantime. Returns true if the storm has ended, and the
     /// recovery continues.
-    pub(super) fn while_held(
+    pub(super) fn update_hold(
         &mut self,
         suspect: &Suspect<'_>,
         ctx: &mut DecisionContext<'_>,
@@ -297,14 +297,18 @@ impl GuardTrack {
         let Some(hold) = ctx.hold.as_ref().filter(|hold| hold.kind == HoldKind::Storm) else {
             return false;
         };
-        let growing = now.elapsed.since(hold.since) < GROWING;
-        let every = if growing { GROWING_APART } else { HELD_APART };
-        let every = self.lookout.heard.looks_apart(now.elapsed, every);
-        self.lookout.want(now, every, commands);
-        let Some(region) = self.lookout.fresh(now) else {
+        let growing = now.elapsed.since(hold.since) < STORM_GROWTH_PERIOD;
+        let every = if growing {
+            GROWTH_SCAN_INTERVAL
+        } else {
+            HOLD_SCAN_INTERVAL
+        };
+        let every = self.region_probe.up_track.scan_interval(now.elapsed, every);
+        self.region_probe.request_if_due(now, every, commands);
+        let Some(region) = self.region_probe.fresh(now) else {
             return false;
         };
-        if self.is_well_again(&region, suspect, ctx) {
+        if self.end_if_host_up(&region, suspect, ctx) {
             return false;
         }
         let moment = if *ctx.stage == Stage::Begin {
@@ -314,7 +318,7 @@ impl GuardTrack {
         };
         let facts = self.facts(&region, suspect, ctx);
         let ruling = self.rule(&facts, moment, ctx);
-        if self.storm_is_over(&region, &facts, moment, ctx) {
+        if self.end_hold_after_storm(&region, &facts, moment, ctx) {
             return true;
         }
         let Some(hold) = ctx.hold.as_ref() else {
@@ -326,7 +330,7 @@ impl GuardTrack {
         let grown = domain_of(&ruling, &facts).is_some_and(|now| now.lost > lost(hold.domain.as_ref()));
         if more || grown {
             let (since, before, hosts) = (hold.since, hold.guards.clone(), hold.hosts.clone());
-            hold_by(&ruling, &facts, &region, ctx);
+            hold_for_guards(&ruling, &facts, &region, ctx);
             if let Some(hold) = ctx.hold.as_mut() {
                 hold.since = since;
                 hold.hosts.extend(hosts);
@@ -339,7 +343,7 @@ impl GuardTrack {
 
     /// Ends the hold once the hosts that were counted with this one are up in Nova again: there was no storm, or it is over. One dead
     /// host among false reports is left, and the recovery continues by itself, but past no guard that still holds it.
-    fn storm_is_over(
+    fn end_hold_after_storm(
         &mut self,
         region: &Region,
         facts: &GuardFacts,
@@ -353,17 +357,19 @@ impl GuardTrack {
             .lasting_facts(ctx.host_id, hosts, policy, facts)
             .is_some_and(|lasting| self.rule(&lasting, moment, ctx).holds.is_empty());
         if !calm {
-            self.lookout.calm_since = None;
+            self.region_probe.below_limit_since = None;
             return false;
         }
-        let since = *self.lookout.calm_since.get_or_insert(now.elapsed);
+        let since = *self.region_probe.below_limit_since.get_or_insert(now.elapsed);
         // A host that has died meanwhile is silent by then.
-        if now.elapsed.since(since) < policy.silent_after().max(policy.others_silent_after()) + CALM {
+        if now.elapsed.since(since)
+            < policy.silent_after().max(policy.others_silent_after()) + STORM_END_DELAY
+        {
             return false;
         }
         *ctx.hold = None;
-        self.lookout.calm_since = None;
-        self.lookout.forget();
+        self.region_probe.below_limit_since = None;
+        self.region_probe.forget();
         ctx.record.head = true;
         ctx.record.step(
             Task::Fence,
@@ -375,36 +381,38 @@ impl GuardTrack {
     }
 
     /// Ends a recovery on hold whose host has been up in Nova again for a while: it was not dead. Returns true if it has ended.
-    pub(super) fn is_well_again(
+    pub(super) fn end_if_host_up(
         &mut self,
         region: &Region,
         suspect: &Suspect<'_>,
         ctx: &mut DecisionContext<'_>,
     ) -> bool {
         let now = ctx.now;
-        let is_up = region.hears(ctx.host, ctx.policy) && !suspect.service.was_silent();
-        let lookout = &mut self.lookout;
-        lookout.was_missed |= !is_up;
-        let beat = region.last_heartbeat(ctx.host);
-        let newer = lookout.beats_anew(now, beat);
-        let denied = |given: &GivenEvidence| beat.is_some_and(|beat| outlives(beat, given.dated()));
+        let is_up = region.has_current_heartbeat(ctx.host, ctx.policy) && !suspect.service.was_silent();
+        let region_probe = &mut self.region_probe;
+        region_probe.was_ever_silent |= !is_up;
+        let heartbeat = region.last_heartbeat(ctx.host);
+        let newer = region_probe.has_new_heartbeat(now, heartbeat);
+        let denied = |given: &GivenEvidence| {
+            heartbeat.is_some_and(|heartbeat| contradicts_claim(heartbeat, given.dated()))
+        };
         let may_be_fenced = suspect.said.evidence().is_some_and(|given| !denied(given));
         if !is_up || may_be_fenced || !suspect.untouched {
-            lookout.heard.over();
+            region_probe.up_track.reset();
             return false;
         }
         // Only right after a heartbeat: a host that has died since the last one may have been reported already, and that report has
         // joined this recovery. Nothing else would handle it.
-        if lookout.heard.lasts(now.elapsed) < CONTRADICTED_LIMIT || !newer {
+        if region_probe.up_track.up_time(now.elapsed) < MAX_CONTRADICTED_TIME || !newer {
             return false;
         }
         *ctx.hold = None;
         let text = format!(
             "host {} was suspected, and has been up in Nova for {} s: it is not down, and nothing was done",
             ctx.host,
-            CONTRADICTED_LIMIT.as_secs()
+            MAX_CONTRADICTED_TIME.as_secs()
         );
-        ctx.record.contradicted = !self.lookout.was_missed;
+        ctx.record.contradicted = !self.region_probe.was_ever_silent;
         ctx.dismiss(text);
         true
     }
@@ -412,7 +420,7 @@ impl GuardTrack {
     /// Waits for the rate limit, because the journal has orders that the last scan did not show.
     pub(super) fn order_refused(&mut self, ctx: &mut DecisionContext<'_>) {
         self.counted = false;
-        self.lookout.forget();
+        self.region_probe.forget();
         let rules = &ctx.policy.guards;
         let ruling = Ruling {
             waits: vec![(Guard::Rate, guard::too_many(rules.fences, rules.window))],
@@ -423,10 +431,10 @@ impl GuardTrack {
 
     fn facts(&mut self, region: &Region, suspect: &Suspect<'_>, ctx: &mut DecisionContext<'_>) -> GuardFacts {
         let now = ctx.now;
-        self.keep_approval(region, ctx);
+        self.recheck_approval(region, ctx);
         let own = HostFacts {
             silent: suspect.is_surely_silent(now.elapsed, ctx.policy),
-            evidence: suspect.said.standing_evidence().is_some(),
+            evidence: suspect.said.uncontradicted_evidence().is_some(),
             cliff_for: Duration::ZERO,
         };
         let mut facts = region.facts(ctx.host_id, ctx.host, ctx.id, own, ctx.policy);
@@ -441,12 +449,12 @@ impl GuardTrack {
     pub(super) fn is_corroborated(&self, suspect: &Suspect<'_>, ctx: &DecisionContext<'_>) -> bool {
         let reports = !suspect.seen_only;
         suspect.is_surely_silent(ctx.now.elapsed, ctx.policy)
-            || reports && suspect.said.standing_evidence().is_some()
-            || reports && self.lookout.reported_twice(ctx.host_id, ctx.policy)
+            || reports && suspect.said.uncontradicted_evidence().is_some()
+            || reports && self.region_probe.has_two_reporters(ctx.host_id, ctx.policy)
     }
 }
 
-fn hold_by(ruling: &Ruling, facts: &GuardFacts, region: &Region, ctx: &mut DecisionContext<'_>) {
+fn hold_for_guards(ruling: &Ruling, facts: &GuardFacts, region: &Region, ctx: &mut DecisionContext<'_>) {
     let domain = domain_of(ruling, facts);
     let mut reason = reasons(&ruling.holds);
     if let Some(domain) = &domain {

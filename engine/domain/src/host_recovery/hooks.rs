@@ -33,7 +33,7 @@ impl HookTrack {
     ) {
         let hooks = flow(ctx.policy, ctx.method).hooks(run.0);
         self.answered(run, hooks, outcome, ctx.now, ctx.record);
-        ctx.troubles.end(BlockerKind::Hook);
+        ctx.blockers.end(BlockerKind::Hook);
     }
 
     /// Returns true if fencing may start. A hook that prevents it ends the recovery before anything was touched.
@@ -110,7 +110,7 @@ impl HookTrack {
     }
 
     /// Returns the final status and message of the notification, with the remarks of the hooks.
-    pub(super) fn last_word(
+    pub(super) fn final_result(
         &self,
         status: NotificationStatus,
         message: String,
@@ -132,7 +132,7 @@ impl HookTrack {
         commands: &mut Vec<Command>,
     ) -> Gate {
         // Hooks after the moves neither undo nor start anything, so no operator action blocks them.
-        let may_begin = phase == Phase::Post || ctx.forbidden().is_none();
+        let may_begin = phase == Phase::Post || ctx.block_reason().is_none();
         let hooks = flow(ctx.policy, ctx.method).hooks(phase);
         let hold = ctx.policy.proxy_hold;
         let gate = self.pass(phase, hooks, may_begin, hold, ctx.now, ctx.record);
@@ -144,31 +144,31 @@ impl HookTrack {
                         number: *number,
                         attempt: *attempt,
                         hook,
-                        instances: told_instances(moves, *ctx.stage),
+                        instances: hook_instances(moves, *ctx.stage),
                         proof: proof.map(|proof| proof.sentence(ctx.host)),
                     })));
                 }
             }
             Gate::Wait => self.record_change(ctx),
-            Gate::Open | Gate::Skip(_) | Gate::Abort(_) => ctx.troubles.end(BlockerKind::Hook),
+            Gate::Open | Gate::Skip(_) | Gate::Abort(_) => ctx.blockers.end(BlockerKind::Hook),
         }
         gate
     }
 
     fn record_change(&self, ctx: &mut DecisionContext<'_>) {
         let Some((phase, number)) = self.running() else {
-            return ctx.troubles.end(BlockerKind::Hook);
+            return ctx.blockers.end(BlockerKind::Hook);
         };
         let hooks = flow(ctx.policy, ctx.method).hooks(phase);
         if let Some(name) = hooks.get(usize::from(number)).map(Hook::name) {
-            ctx.troubles
+            ctx.blockers
                 .begin(BlockerKind::Hook, ctx.now, || format!("waiting for hook {name}"));
         }
     }
 }
 
 /// Returns the instances as a hook gets them, in the order of the moves; `None` before there is a plan.
-fn told_instances(moves: &Moves, stage: Stage) -> Option<Vec<HookInstance>> {
+fn hook_instances(moves: &Moves, stage: Stage) -> Option<Vec<HookInstance>> {
     if matches!(stage, Stage::Begin | Stage::Fencing) {
         return None;
     }

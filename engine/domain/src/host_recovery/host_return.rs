@@ -21,12 +21,13 @@ impl HostRecovery {
         record: &mut Record,
         commands: &mut Vec<Command>,
     ) {
-        let settle = self.policy.settle_time();
-        self.service.want(now, self.policy.heartbeat_poll, commands);
+        let effect_window = self.policy.late_effect_window();
+        self.service
+            .request_if_due(now, self.policy.heartbeat_poll, commands);
         // Other recoveries may count on the proof: a new owner checks it once.
         if self.proof.as_ref().is_some_and(|proof| !proof.is_confirmed()) {
             self.fence
-                .want_proof(self.proof.as_ref(), &self.policy, now, commands);
+                .keep_proof_fresh(self.proof.as_ref(), &self.policy, now, commands);
         }
         if record.life.is_none() {
             late_effects::watch(self, now, commands);
@@ -37,15 +38,15 @@ impl HostRecovery {
             let (is_back, fence, proof) = (self.service.is_back(), &mut self.fence, &mut self.proof);
             let power_on = &mut self.power_on;
             if power_on.act(is_back, fence, proof, &self.moves, &mut ctx, commands) {
-                let move_track = &mut self.asks.move_track;
-                move_track.want_evacuations(self.service.since, now, commands);
+                let move_track = &mut self.in_flight.move_track;
+                move_track.request_records(self.service.since, now, commands);
             }
         }
         let Some(seen) = self.service.seen.as_ref() else {
             return;
         };
-        let may_yet_be_set = self.service.may_yet_be_set(now.elapsed, settle);
-        let quiet = self.fence.is_quiet(now.elapsed, &self.policy) && !may_yet_be_set;
+        let may_yet_be_set = self.service.may_yet_be_set(now.elapsed, effect_window);
+        let quiet = self.fence.has_no_pending_orders(now.elapsed, &self.policy) && !may_yet_be_set;
         // The effect of this very write on the recovery must be durable before the host is returned to service.
         if !quiet || self.service.updating || record.life.is_some() {
             return;
@@ -54,7 +55,7 @@ impl HostRecovery {
         let settled = self
             .service
             .unanswered_since
-            .map_or(self.service.changed, |put| put.plus(settle));
+            .map_or(self.service.changed, |put| put.plus(effect_window));
         let seen_after = |asked: Elapsed| asked >= settled.max(self.service.changed);
         let is_settled = self.service.question.seen.is_some_and(seen_after);
         if !seen.forced_down {
@@ -77,7 +78,7 @@ impl HostRecovery {
         let theirs = is_marked(reason) && !reason.contains(&mark(self.id)) && !of_a_process && !of_a_drain;
         if self.service.marked && theirs && is_settled {
             let how = "it has failed again, and a new recovery handles it";
-            decision_context!(self, now, record).over_and_closed(how);
+            decision_context!(self, now, record).close_as_done(how);
             return;
         }
         if !self.service.is_back() || now.elapsed < self.service.not_before {
@@ -117,17 +118,17 @@ impl ServiceTrack {
 
 impl DecisionContext<'_> {
     pub(super) fn returned(&mut self, how: &str) {
-        self.returning_is_over(&format!("it is back: {how}"));
+        self.finish_return(&format!("it is back: {how}"));
         self.enter(Stage::Starting);
     }
 
-    fn over_and_closed(&mut self, how: &str) {
-        self.returning_is_over(how);
+    fn close_as_done(&mut self, how: &str) {
+        self.finish_return(how);
         self.record.life = Some(Life::Closed);
         self.enter(Stage::Over);
     }
 
-    fn returning_is_over(&mut self, how: &str) {
+    fn finish_return(&mut self, how: &str) {
         let text = format!("host {}: {how}", self.host);
         self.record.step(Task::Return, StepKind::Outcome, 1.0, text);
     }

@@ -10,7 +10,7 @@ use crate::elapsed::Elapsed;
 
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct InFlight {
-    pub(super) troubles: Blockers,
+    pub(super) blockers: Blockers,
     pub(super) messaging: Messaging,
     pub(super) listing: InstanceListing,
     pub(super) move_track: MoveTrack,

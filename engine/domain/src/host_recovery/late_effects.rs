@@ -5,7 +5,7 @@
 
 use super::arrivals::lost_arrivals::name_all;
 use super::decision_context::decision_context;
-use super::finish::last_word;
+use super::finish::final_result;
 use super::moves::finish;
 use super::{End, HostRecovery, MoveStep, Stage};
 use crate::recovery::{Command, DecisionTime, Life, Record};
@@ -25,20 +25,20 @@ pub(super) fn judge(state: &mut HostRecovery) {
 /// Lists the host again while its return is awaited.
 pub(super) fn watch(state: &mut HostRecovery, now: DecisionTime, commands: &mut Vec<Command>) {
     judge(state);
-    let (arrivals, listing) = (&mut state.arrivals, &mut state.asks.listing);
-    arrivals.want_servers(commands);
+    let (arrivals, listing) = (&mut state.arrivals, &mut state.in_flight.listing);
+    arrivals.request_servers(commands);
     if !arrivals.may_move() {
         return;
     }
     if state.rewound || arrivals.is_list_due(listing.question.age(now.elapsed)) {
-        listing.want(&state.service, now, commands);
+        listing.request_if_due(&state.service, now, commands);
     }
 }
 
 /// Starts to move an instance that has come to the host. The time spent waiting counts for no deadline.
 pub(super) fn begin(state: &mut HostRecovery, now: DecisionTime) {
     state.deadline_from = now.elapsed;
-    state.asks.listing.last_look = false;
+    state.in_flight.listing.is_last_list_processed = false;
 }
 
 /// Gives up late moves that were not requested yet, because the host is up again or another recovery handles it.
@@ -46,7 +46,7 @@ pub(super) fn leave_if_unproven(state: &mut HostRecovery, now: DecisionTime, rec
     if !state.arrivals.settled || state.proof.is_some() {
         return;
     }
-    state.asks.listing.taken.clear();
+    state.in_flight.listing.taken.clear();
     let ctx = decision_context!(state, now, record);
     for one in state.moves.values_mut() {
         if matches!(one.step, MoveStep::Waiting { .. } | MoveStep::Held) {
@@ -60,14 +60,14 @@ pub(super) fn leave_if_unproven(state: &mut HostRecovery, now: DecisionTime, rec
 }
 
 /// Corrects the notification after it was closed.
-pub(super) fn correct(state: &mut HostRecovery, now: DecisionTime, record: &mut Record) {
+pub(super) fn correct_notification(state: &mut HostRecovery, now: DecisionTime, record: &mut Record) {
     if state.stage == Stage::Over && record.life == Some(Life::Closed) {
         name_all(state, now, record);
     }
     if !matches!(state.stage, Stage::Returning | Stage::Starting | Stage::Over) {
         return;
     }
-    let (status, message) = last_word(state);
+    let (status, message) = final_result(state);
     if state.message.as_ref() != Some(&message) {
         state.message = Some(message.clone());
         record.notification = Some((status, Some(message)));

@@ -38,7 +38,7 @@ pub(super) enum RetryElsewhere {
     /// The destination has rejected it.
     OtherHost,
     /// The instance broke while it was being built: the cause may be the host, or its image, volume or network.
-    Perhaps,
+    MayHelp,
     /// Nova refuses to evacuate this instance at all.
     No,
 }
@@ -116,7 +116,7 @@ impl PlacementPlan {
     }
 
     /// Changes to the other way, if there is one left.
-    pub(super) fn ctx(&mut self) -> NextStep {
+    pub(super) fn switch_target(&mut self) -> NextStep {
         let Some(way) = self.then.take() else {
             return NextStep::GiveUp;
         };
@@ -126,7 +126,7 @@ impl PlacementPlan {
     }
 
     /// Records that the host that the request named could not take it.
-    pub(super) fn cross_out_target(&mut self) {
+    pub(super) fn exclude_target(&mut self) {
         if self.way == PlacementTarget::Reserved {
             self.tried.extend(self.target.take());
         }
@@ -135,38 +135,44 @@ impl PlacementPlan {
     /// Decides the next step after the evacuation has failed again by this way.
     pub(super) fn after_failure(
         &mut self,
-        cure: RetryElsewhere,
+        retry_elsewhere: RetryElsewhere,
         failing: FailureCount,
         patience: RetryPolicy,
     ) -> NextStep {
         let spent = failing.times >= patience.attempts;
-        let costs_no_host = self.way == PlacementTarget::Scheduler || cure == RetryElsewhere::No;
+        let costs_no_host = self.way == PlacementTarget::Scheduler || retry_elsewhere == RetryElsewhere::No;
         let may_pass = costs_no_host && failing.lasts < patience.retry_for;
         if self.way == PlacementTarget::Reserved
-            && matches!(cure, RetryElsewhere::NoHost | RetryElsewhere::OtherHost)
+            && matches!(
+                retry_elsewhere,
+                RetryElsewhere::NoHost | RetryElsewhere::OtherHost
+            )
         {
-            self.cross_out_target();
+            self.exclude_target();
         }
-        match (self.way, cure) {
-            (PlacementTarget::Scheduler, RetryElsewhere::NoHost) if self.then.is_some() => self.ctx(),
+        match (self.way, retry_elsewhere) {
+            (PlacementTarget::Scheduler, RetryElsewhere::NoHost) if self.then.is_some() => {
+                self.switch_target()
+            }
             _ if !spent => NextStep::Again,
             // A scheduler that sees no host because the broker is down sees all of them a minute later. An API server whose database
             // lags behind refuses what it would accept some seconds later.
             _ if may_pass
-                && (self.then.is_none() || matches!(cure, RetryElsewhere::Perhaps | RetryElsewhere::No)) =>
+                && (self.then.is_none()
+                    || matches!(retry_elsewhere, RetryElsewhere::MayHelp | RetryElsewhere::No)) =>
             {
                 NextStep::Again
             }
             // A failure that no host can avoid uses nothing but its own attempts. If Nova has chosen a host each time, no host in
             // reserve is spent on an instance that has broken on all of them.
-            (_, RetryElsewhere::No) | (PlacementTarget::Scheduler, RetryElsewhere::Perhaps) => {
+            (_, RetryElsewhere::No) | (PlacementTarget::Scheduler, RetryElsewhere::MayHelp) => {
                 NextStep::GiveUp
             }
             (
                 PlacementTarget::Scheduler | PlacementTarget::Reserved,
                 RetryElsewhere::NoHost | RetryElsewhere::OtherHost,
             )
-            | (PlacementTarget::Reserved, RetryElsewhere::Perhaps) => self.ctx(),
+            | (PlacementTarget::Reserved, RetryElsewhere::MayHelp) => self.switch_target(),
         }
     }
 }

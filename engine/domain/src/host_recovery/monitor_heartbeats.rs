@@ -9,20 +9,20 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::decision_context::DecisionContext;
-use super::service::CONTRADICTED_LIMIT;
+use super::service::MAX_CONTRADICTED_TIME;
 use super::{HoldKind, RecoveryHold};
 use crate::elapsed::Elapsed;
 use crate::evidence::time_text;
 use crate::monitor::{BootHeartbeats, Heartbeat};
 use crate::proof::{Basis, Proof};
-use crate::recovery::{OperatorCommand, OperatorWord, StepKind, Task};
+use crate::recovery::{OperatorCommand, OperatorRequest, StepKind, Task};
 use crate::timestamp::Timestamp;
 
 /// A heartbeat that is received this soon after a claim arrived may have been sent before it.
-const AFTER_ARRIVAL: Duration = Duration::from_secs(20);
+const CLAIM_ARRIVAL_MARGIN: Duration = Duration::from_secs(20);
 
 /// The same margin after the date that a claim gives: a proxy may hold a request for a minute.
-const AFTER_DATE: Duration = Duration::from_secs(80);
+const CLAIM_DATE_MARGIN: Duration = Duration::from_secs(80);
 
 /// Minimum difference between the boot-time counters of two heartbeats.
 const MIN_COUNTER_GAP: Duration = Duration::from_secs(8);
@@ -31,10 +31,10 @@ const MIN_COUNTER_GAP: Duration = Duration::from_secs(8);
 const BOOT_END_TIMEOUT: Duration = Duration::from_secs(100);
 
 /// Maximum age of the last heartbeat of a monitor that still sends them.
-const GOES_ON: Duration = Duration::from_secs(30);
+const MAX_HEARTBEAT_AGE: Duration = Duration::from_secs(30);
 
 /// An operator's action this soon after the hold may have been sent before the hold was shown.
-const SHOWN_AFTER: Duration = Duration::from_secs(3);
+const ACTION_TRANSIT_MARGIN: Duration = Duration::from_secs(3);
 
 /// The durable state of the monitors' heartbeats.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -121,31 +121,34 @@ struct SeenHeartbeats<'a> {
 
 impl SeenHeartbeats<'_> {
     /// Returns the time at which a heartbeat was received, in the recovery's elapsed time; zero if that was before it started.
-    fn received(&self, beat: &Heartbeat) -> Duration {
-        self.asked.as_duration().saturating_sub(beat.age)
+    fn received(&self, heartbeat: &Heartbeat) -> Duration {
+        self.asked.as_duration().saturating_sub(heartbeat.age)
     }
 
-    fn is_after_arrival(&self, beat: &Heartbeat, claim: &OffReport) -> bool {
+    fn is_after_arrival(&self, heartbeat: &Heartbeat, claim: &OffReport) -> bool {
         match claim {
             OffReport::Word { arrived, .. } => arrived
                 .or(self.heartbeats.reported)
-                .is_some_and(|arrived| is_later(beat.received, arrived, AFTER_ARRIVAL)),
-            OffReport::Reading { at, .. } => self.received(beat) > at.as_duration() + AFTER_ARRIVAL,
+                .is_some_and(|arrived| is_later(heartbeat.received, arrived, CLAIM_ARRIVAL_MARGIN)),
+            OffReport::Reading { at, .. } => {
+                self.received(heartbeat) > at.as_duration() + CLAIM_ARRIVAL_MARGIN
+            }
         }
     }
 
-    fn is_after_date(&self, beat: &Heartbeat, claim: &OffReport) -> bool {
+    fn is_after_date(&self, heartbeat: &Heartbeat, claim: &OffReport) -> bool {
         match claim {
-            OffReport::Word { dated, .. } => is_later(beat.received, *dated, AFTER_DATE),
-            OffReport::Reading { at, .. } => self.received(beat) > at.as_duration() + AFTER_DATE,
+            OffReport::Word { dated, .. } => is_later(heartbeat.received, *dated, CLAIM_DATE_MARGIN),
+            OffReport::Reading { at, .. } => self.received(heartbeat) > at.as_duration() + CLAIM_DATE_MARGIN,
         }
     }
 
     /// Describes two heartbeats of one monitor that contradict the claim.
     fn contradicts(&self, claim: &OffReport) -> Option<String> {
         self.heartbeats.monitors.iter().find_map(|(kind, beats)| {
-            let counts =
-                |beat: &&Heartbeat| self.is_after_arrival(beat, claim) && self.is_after_date(beat, claim);
+            let counts = |heartbeat: &&Heartbeat| {
+                self.is_after_arrival(heartbeat, claim) && self.is_after_date(heartbeat, claim)
+            };
             let first = beats.iter().find(counts)?;
             let last = beats.iter().rfind(counts)?;
             (last.up.saturating_sub(first.up) >= MIN_COUNTER_GAP).then(|| {
@@ -161,7 +164,7 @@ impl SeenHeartbeats<'_> {
     /// Returns the latest heartbeat and the time since it was received, unless that is too long.
     fn latest(&self, now: Elapsed) -> Option<(&Heartbeat, Duration)> {
         let all = self.heartbeats.monitors.values().flatten();
-        let latest = all.min_by_key(|beat| beat.age)?;
+        let latest = all.min_by_key(|heartbeat| heartbeat.age)?;
         let ago = latest.age + now.since(self.asked);
         (ago < BOOT_END_TIMEOUT).then_some((latest, ago))
     }
@@ -197,14 +200,16 @@ impl MonitorHeartbeats {
         let now = ctx.now.elapsed;
         let latest = seen.latest(now);
         let undecided = match claim {
-            OffReport::Word { .. } => latest.is_some_and(|(beat, _)| seen.is_after_arrival(beat, claim)),
+            OffReport::Word { .. } => {
+                latest.is_some_and(|(heartbeat, _)| seen.is_after_arrival(heartbeat, claim))
+            }
             OffReport::Reading { .. } => false,
         };
         let again = self.contradicted.contains(&claim.claimant());
-        let long = undecided && now.since(since) >= CONTRADICTED_LIMIT;
-        let lasting = latest.filter(|(_, ago)| again || long && *ago < GOES_ON);
-        let lasting = lasting.map(|(beat, _)| {
-            let at = time_text(beat.received);
+        let long = undecided && now.since(since) >= MAX_CONTRADICTED_TIME;
+        let lasting = latest.filter(|(_, ago)| again || long && *ago < MAX_HEARTBEAT_AGE);
+        let lasting = lasting.map(|(heartbeat, _)| {
+            let at = time_text(heartbeat.received);
             format!("its monitors continued to send heartbeats, the last at {at}, so it ran then")
         });
         if let Some(why) = seen.contradicts(claim).or(lasting) {
@@ -222,9 +227,11 @@ impl MonitorHeartbeats {
     }
 
     /// Applies an operator's action on a hold that shows the heartbeats.
-    pub(super) fn apply(&mut self, action: &OperatorWord, ctx: &mut DecisionContext<'_>) {
+    pub(super) fn apply(&mut self, action: &OperatorRequest, ctx: &mut DecisionContext<'_>) {
         let now = ctx.now.elapsed;
-        let shown = self.shown.is_some_and(|shown| now.since(shown) >= SHOWN_AFTER);
+        let shown = self
+            .shown
+            .is_some_and(|shown| now.since(shown) >= ACTION_TRANSIT_MARGIN);
         let lists_them = |hold: &RecoveryHold| matches!(hold.kind, HoldKind::Fence | HoldKind::Alive);
         if !shown || !ctx.hold.as_ref().is_some_and(lists_them) {
             return;

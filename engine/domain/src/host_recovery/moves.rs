@@ -9,7 +9,7 @@ pub(super) mod evacuate;
 mod failure;
 pub(super) mod follow;
 mod judge;
-pub(super) mod listing;
+pub(super) mod lists;
 pub(super) mod local_disk;
 pub(super) mod records;
 pub(super) mod resolutions;
@@ -21,7 +21,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use completion::leave_queue;
+use completion::record_unrequested_end;
 pub(super) use completion::{confirmed, finish, unlocked};
 pub(super) use failure::{call_failed, nova_failed};
 pub use local_disk::DiskWait;
@@ -38,15 +38,15 @@ use crate::timestamp::Timestamp;
 use crate::wait::Wait;
 
 /// The note on an instance that was moved by a request that the journal has lost.
-pub(super) const UNKNOWN_STATE: &str =
+pub(super) const UNKNOWN_STATE_NOTE: &str =
     "moved by a request that the database lost: what it was before is not known";
 
 /// The note on an instance after such a loss, if it is in `error` where it was.
-pub(super) const ERROR_OF_OURS: &str =
+pub(super) const OWN_ERROR_NOTE: &str =
     "in error since before the database lost the latest requests: what it was before them is not known";
 
 /// The note on an instance whose lock Nova has refused.
-pub(super) const NOT_LOCKED: &str = "it could not be locked";
+pub(super) const NOT_LOCKED_NOTE: &str = "it could not be locked";
 
 /// The original state of an instance.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -459,7 +459,7 @@ impl Move {
     /// Drops the note, but keeps the remarks that stay true: that its original state is unknown, and that it is not locked.
     pub(super) fn clear_note(&mut self) {
         let note = self.note.take().unwrap_or_default();
-        for text in [UNKNOWN_STATE, ERROR_OF_OURS, NOT_LOCKED]
+        for text in [UNKNOWN_STATE_NOTE, OWN_ERROR_NOTE, NOT_LOCKED_NOTE]
             .into_iter()
             .filter(|text| note.contains(text))
         {

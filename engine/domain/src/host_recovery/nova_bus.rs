@@ -17,7 +17,7 @@ pub(super) struct Messaging {
     /// The time since which messages have been seen to get through, without a break.
     pub(super) since: Option<Elapsed>,
     /// The latest heartbeat of all hosts, and the time at which it was last seen to change.
-    latest_beat: Option<(Timestamp, Option<Elapsed>)>,
+    latest_heartbeat: Option<(Timestamp, Option<Elapsed>)>,
     /// The hosts that are down in Nova, with the time since their last heartbeat when that was read.
     pub(super) silent: BTreeMap<String, Duration>,
     /// The time of that reading.
@@ -26,7 +26,7 @@ pub(super) struct Messaging {
 
 impl Messaging {
     /// Asks within `every`, and only while an evacuation is `stuck`. Returns true if it requests now.
-    pub(super) fn want(
+    pub(super) fn request_if_due(
         &mut self,
         stuck: bool,
         every: Duration,
@@ -38,11 +38,11 @@ impl Messaging {
             return false;
         }
         let due = self.question.age(now.elapsed).is_none_or(|age| age >= every);
-        let asks = due && self.question.send(now.elapsed);
-        if asks {
+        let is_requested = due && self.question.send(now.elapsed);
+        if is_requested {
             commands.push(Command::ReadConductors);
         }
-        asks
+        is_requested
     }
 
     pub(super) fn read(
@@ -54,9 +54,9 @@ impl Messaging {
         self.question.seen = self.question.answered();
         let seen = result.unwrap_or_default();
         let stale = policy.heartbeat_stale;
-        let went_on = self.beats_went_on(seen.latest_beat, now);
+        let went_on = self.last_heartbeat_change(seen.latest_heartbeat, now);
         let beats = seen
-            .youngest_beat
+            .latest_heartbeat_age
             .or_else(|| went_on.map(|at| now.elapsed.since(at)))
             .is_some_and(|age| age < stale);
         if seen.conductors_up && beats {
@@ -69,14 +69,14 @@ impl Messaging {
     }
 
     /// Returns the time at which the latest of all heartbeats was last seen to change.
-    fn beats_went_on(&mut self, latest: Option<Timestamp>, now: DecisionTime) -> Option<Elapsed> {
+    fn last_heartbeat_change(&mut self, latest: Option<Timestamp>, now: DecisionTime) -> Option<Elapsed> {
         let latest = latest?;
-        let at = match self.latest_beat {
+        let at = match self.latest_heartbeat {
             None => None,
             Some((before, at)) if before == latest => at,
             Some(_) => Some(now.elapsed),
         };
-        self.latest_beat = Some((latest, at));
+        self.latest_heartbeat = Some((latest, at));
         at
     }
 }

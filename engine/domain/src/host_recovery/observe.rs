@@ -15,7 +15,7 @@ impl HostRecovery {
     pub(super) fn observe(&mut self, observation: Observation, now: DecisionTime, record: &mut Record) {
         // Observations that concern the whole recovery use `self` instead of this context.
         let mut ctx = decision_context!(self, now, record);
-        let (move_track, moves) = (&mut self.asks.move_track, &mut self.moves);
+        let (move_track, moves) = (&mut self.in_flight.move_track, &mut self.moves);
         match observation {
             // A host recovery acts on none of these; the last ones belong to planned moves.
             Observation::Tick | Observation::InstancesUnderRecovery(_) | Observation::Followed { .. } => {}
@@ -25,23 +25,25 @@ impl HostRecovery {
                     self.power_on.over = true;
                     self.service.superseded(&mut ctx);
                 } else if *ctx.stage == Stage::Starting {
-                    self.asks.starts.superseded(now, ctx.policy);
+                    self.in_flight.starts.superseded(now, ctx.policy);
                 }
             }
             Observation::MayRunOn(hosts) => {
-                let starts = &mut self.asks.starts;
+                let starts = &mut self.in_flight.starts;
                 starts.may_run_elsewhere(&hosts, &mut self.moves, &mut ctx);
             }
             Observation::Actions { server, result } => {
-                let starts = &mut self.asks.starts;
+                let starts = &mut self.in_flight.starts;
                 starts.actions_read(server, result, &mut self.moves, &mut ctx);
             }
             Observation::Rewound => rewound(self, record),
-            Observation::Claimed(pulse) => self.claimed(pulse, now, record),
-            Observation::Pulse(pulse) => self.heard_pulse(pulse, now, record),
+            Observation::Claimed(operator_state) => self.claimed(operator_state, now, record),
+            Observation::OperatorState(operator_state) => {
+                self.apply_operator_state(operator_state, now, record)
+            }
             Observation::Region(region) => {
-                self.guard.lookout.looked_around(region);
-                let shown = self.guard.lookout.heartbeats(self.host_id);
+                self.guard.region_probe.record_scan(region);
+                let shown = self.guard.region_probe.heartbeats(self.host_id);
                 self.guard.heartbeats.looked(shown);
                 self.guard.note_silence(&mut ctx);
             }
@@ -54,11 +56,11 @@ impl HostRecovery {
                 let mut ctx = decision_context!(self, now, record);
                 let (proof, moves) = (&mut self.proof, &mut self.moves);
                 if self.service.answered(result, untouched, proof, moves, &mut ctx) {
-                    self.guard.lookout.was_missed |= self.service.was_silent();
+                    self.guard.region_probe.was_ever_silent |= self.service.was_silent();
                 }
             }
-            Observation::FencingStopped(stopped) => self.asks.stopped = stopped,
-            Observation::Levels(levels) => self.fence.learn_levels(levels, &mut ctx),
+            Observation::FencingStopped(stopped) => self.in_flight.stopped = stopped,
+            Observation::Levels(levels) => self.fence.apply_levels(levels, &mut ctx),
             Observation::Power {
                 target,
                 started,
@@ -76,7 +78,7 @@ impl HostRecovery {
             }
             Observation::Inventory(result) => self.inventory_read(&result, now, record),
             Observation::Lists(result) => {
-                let (since, messaging) = (self.service.since, &self.asks.messaging);
+                let (since, messaging) = (self.service.since, &self.in_flight.messaging);
                 move_track.lists_read(result, since, messaging, moves, &mut ctx);
             }
             Observation::Evacuations(result) => {
@@ -87,9 +89,9 @@ impl HostRecovery {
             }
             Observation::ServerIds(result) => move_track.server_ids_read(result, moves, &mut ctx),
             Observation::Permits(permits) => move_track.pace.permits = Some(permits),
-            Observation::Conductors(result) => self.asks.messaging.read(result, &self.policy, now),
+            Observation::Conductors(result) => self.in_flight.messaging.read(result, &self.policy, now),
             Observation::Server { server, result } if *ctx.stage == Stage::Starting => {
-                self.asks
+                self.in_flight
                     .starts
                     .server_read(server, result, &mut self.moves, &mut ctx);
             }
@@ -104,7 +106,7 @@ impl HostRecovery {
                 call: ServerCall::Start,
                 result,
             } => self
-                .asks
+                .in_flight
                 .starts
                 .answered(server, result, &mut self.moves, &mut ctx),
             Observation::ServerCall { server, call, result } => {
@@ -123,7 +125,7 @@ impl HostRecovery {
             }
             Observation::NotSent(command) => self.not_sent(&command, now, record),
             Observation::MovesTaken(servers) => {
-                self.asks.listing.taken_by_another(servers, moves, &mut ctx);
+                self.in_flight.listing.defer_taken(servers, moves, &mut ctx);
             }
             Observation::Reserve(answer) => {
                 self.reserve.answered(answer, moves, &mut ctx);
@@ -136,15 +138,18 @@ impl HostRecovery {
         late_effects::judge(self);
         let before = self.stage;
         let mut ctx = decision_context!(self, now, record);
-        let (track, moves) = ((&mut self.asks.move_track, &mut self.arrivals), &mut self.moves);
-        let asked = self.asks.listing.question.sent();
+        let (track, moves) = (
+            (&mut self.in_flight.move_track, &mut self.arrivals),
+            &mut self.moves,
+        );
+        let asked = self.in_flight.listing.question.sent();
         let read = result.as_ref().ok();
         let shown = read.and_then(|it| it.service.clone());
         let planned: BTreeSet<ServerId> = moves.keys().copied().collect();
         let mut known = planned.clone();
         let servers = read.map_or(&[][..], |it| &it.servers);
         known.extend(lock_mark::with_original_state(servers));
-        let (listing, since) = (&mut self.asks.listing, &mut self.service.since);
+        let (listing, since) = (&mut self.in_flight.listing, &mut self.service.since);
         listing.answered(result, track, moves, since, &mut ctx);
         // This recovery locks nothing before its plan is written.
         let lost = |one: &Move| one.lock == Lock::Ours && !planned.contains(&one.server);
@@ -192,9 +197,9 @@ impl HostRecovery {
     /// Reverts what was recorded for a command that was not carried out, so that it is decided again.
     fn not_sent(&mut self, command: &Command, now: DecisionTime, record: &mut Record) {
         match command {
-            Command::CountHosts => self.guard.lookout.not_sent(now),
+            Command::ScanHosts => self.guard.region_probe.not_sent(now),
             Command::ReadService => self.service.question.not_sent(),
-            Command::LearnLevels => self.fence.question.not_sent(),
+            Command::ReadLevels => self.fence.question.not_sent(),
             Command::ReadPower(target) => self.fence.not_asked(target),
             Command::PowerOff { target, .. } => {
                 self.fence.not_sent(target);
@@ -207,25 +212,25 @@ impl HostRecovery {
                 self.service.not_sent();
                 record.head = true;
             }
-            Command::TakeInventory { .. } => self.asks.listing.question.not_sent(),
-            Command::ReadLists { .. } => self.asks.move_track.lists.not_sent(),
-            Command::ReadEvacuations { .. } => self.asks.move_track.evacuations.not_sent(),
-            Command::ReadServerIds => self.asks.move_track.server_ids.not_sent(),
-            Command::ReadConductors => self.asks.messaging.question.not_sent(),
+            Command::TakeInventory { .. } => self.in_flight.listing.question.not_sent(),
+            Command::ReadLists { .. } => self.in_flight.move_track.lists.not_sent(),
+            Command::ReadEvacuations { .. } => self.in_flight.move_track.evacuations.not_sent(),
+            Command::ReadServerIds => self.in_flight.move_track.server_ids.not_sent(),
+            Command::ReadConductors => self.in_flight.messaging.question.not_sent(),
             Command::ReadServer(server) if self.stage == Stage::Starting => {
-                self.asks.starts.server_not_read(*server);
+                self.in_flight.starts.server_not_read(*server);
             }
-            Command::ReadActions(server) => self.asks.starts.actions_not_read(*server),
+            Command::ReadActions(server) => self.in_flight.starts.actions_not_read(*server),
             Command::Start(server) => {
                 if let Some(one) = self.moves.get_mut(server) {
-                    self.asks.starts.not_sent(one, now, record);
+                    self.in_flight.starts.not_sent(one, now, record);
                 }
             }
             Command::ReadServer(server) => {
                 if self.arrivals.not_read(*server) {
                     return;
                 }
-                self.asks.move_track.servers.remove(server);
+                self.in_flight.move_track.servers.remove(server);
             }
             Command::Lock { .. }
             | Command::Unlock(_)
@@ -236,7 +241,7 @@ impl HostRecovery {
                     && let Some(one) = self.moves.get_mut(&server)
                 {
                     if call == ServerCall::Evacuate {
-                        self.asks.move_track.not_sent(server);
+                        self.in_flight.move_track.not_sent(server);
                     }
                     one.not_sent(call, now.elapsed);
                     if matches!(call, ServerCall::Evacuate | ServerCall::Prepare) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::decision_context::{DecisionContext, decision_context};
 use super::fence::confirmation;
-use super::guard::off_claim::{confirmed_off, heard_off_word};
+use super::guard::off_claim::{apply_off_claim, confirmed_off};
 use super::in_flight::InFlight;
 use super::service::heartbeat::renew_proof;
 use super::{HoldKind, HostRecovery, Stage};
@@ -13,17 +13,17 @@ use crate::guard::Guard;
 use crate::proof::Proof;
 use crate::recovery::action::{self, AppliedAction};
 use crate::recovery::{
-    DecisionTime, OperatorCommand, OperatorState, OperatorWord, REWOUND, Record, StepKind, Task,
+    DecisionTime, LOST_CALLS_MESSAGE, OperatorCommand, OperatorRequest, OperatorState, Record, StepKind, Task,
 };
 use crate::wait::Wait;
 
 /// The guards that an approval lifted in a version that named no guards.
-const STORM: [Guard; 2] = [Guard::Segment, Guard::Global];
+const LEGACY_STORM_GUARDS: [Guard; 2] = [Guard::Segment, Guard::Global];
 
 impl HostRecovery {
     /// Starts a new owner, which has no requests in flight and receives no answers to the last owner's.
-    pub(super) fn claimed(&mut self, pulse: OperatorState, now: DecisionTime, record: &mut Record) {
-        self.asks = InFlight::default();
+    pub(super) fn claimed(&mut self, operator_state: OperatorState, now: DecisionTime, record: &mut Record) {
+        self.in_flight = InFlight::default();
         self.guard.forget_answers(now.elapsed);
         self.fence.forget_answers();
         self.service.forget_answers(now.elapsed);
@@ -33,8 +33,12 @@ impl HostRecovery {
         self.arrivals.forget_answers();
         if std::mem::take(&mut self.storm_approved) {
             let ctx = decision_context!(self, now, record);
-            self.guard
-                .unmute(STORM, (None, &BTreeSet::new()), Duration::ZERO, &ctx);
+            self.guard.lift_guards(
+                LEGACY_STORM_GUARDS,
+                (None, &BTreeSet::new()),
+                Duration::ZERO,
+                &ctx,
+            );
         }
         // No engine has checked since the last owner did: other recoveries must not count on the proof before one has.
         renew_proof(&mut self.proof, record, Proof::forget);
@@ -52,37 +56,42 @@ impl HostRecovery {
             self.service.in_force = false;
             self.enter(Stage::Disabling, record);
         }
-        self.heard_pulse(pulse, now, record);
+        self.apply_operator_state(operator_state, now, record);
     }
 
-    pub(super) fn heard_pulse(&mut self, pulse: OperatorState, now: DecisionTime, record: &mut Record) {
+    pub(super) fn apply_operator_state(
+        &mut self,
+        operator_state: OperatorState,
+        now: DecisionTime,
+        record: &mut Record,
+    ) {
         // The wait as it was shown when the actions were given.
         let wait = self.wait.clone();
-        for applied in action::apply(&pulse, &mut self.heard, Task::Fence, record) {
-            heard_action(self, &applied, wait.as_ref(), &pulse, now, record);
+        for applied in action::apply(&operator_state, &mut self.heard, Task::Fence, record) {
+            apply_action(self, &applied, wait.as_ref(), &operator_state, now, record);
         }
         let mut ctx = decision_context!(self, now, record);
-        let move_track = &mut self.asks.move_track;
-        if move_track.heard_words(
-            &pulse.move_words,
+        let move_track = &mut self.in_flight.move_track;
+        if move_track.apply_resolutions(
+            &operator_state.move_words,
             &mut self.heard_moves,
             &mut self.moves,
             &mut ctx,
         ) {
-            self.asks.listing.question.seen = None;
+            self.in_flight.listing.question.seen = None;
         }
-        if let Some(claim) = &pulse.off_word {
-            heard_off_word(&mut self.off_word, claim, record);
+        if let Some(claim) = &operator_state.off_word {
+            apply_off_claim(&mut self.off_word, claim, record);
         }
-        if pulse.joined_normal {
+        if operator_state.joined_normal {
             self.joined(now, record);
         }
-        self.pulse = Some(pulse);
+        self.operator_state = Some(operator_state);
     }
 
     /// Handles a further report that the host is off, once. It replaces the status of the first one.
     fn joined(&mut self, now: DecisionTime, record: &mut Record) {
-        if self.has_heard_normal() {
+        if self.has_normal_report() {
             return;
         }
         self.reported = Some("NORMAL".into());
@@ -110,27 +119,27 @@ impl HostRecovery {
             if let Some(waiting) = self.guarded().cloned() {
                 let ctx = decision_context!(self, now, record);
                 self.guard
-                    .unmute(waiting.guards, (None, &BTreeSet::new()), waited, &ctx);
-                self.guard.lookout.forget();
+                    .lift_guards(waiting.guards, (None, &BTreeSet::new()), waited, &ctx);
+                self.guard.region_probe.forget();
             }
             return;
         };
         // An operator has acted, so the wait ends.
-        for post in self.fence.posts.values_mut() {
-            post.not_before = now.elapsed;
+        for device_state in self.fence.device_states.values_mut() {
+            device_state.not_before = now.elapsed;
         }
         self.service.not_before = now.elapsed;
         match hold.kind {
             HoldKind::Storm => {
                 let guards = if hold.guards.is_empty() {
-                    STORM.into()
+                    LEGACY_STORM_GUARDS.into()
                 } else {
                     hold.guards
                 };
                 let shown = (hold.domain.as_ref(), &hold.hosts);
                 let ctx = decision_context!(self, now, record);
-                self.guard.unmute(guards, shown, waited, &ctx);
-                self.guard.lookout.forget();
+                self.guard.lift_guards(guards, shown, waited, &ctx);
+                self.guard.region_probe.forget();
                 if self.stage == Stage::Fencing {
                     self.fence.begin_again(now.elapsed, &self.policy);
                 }
@@ -157,7 +166,7 @@ fn fence_again(state: &mut HostRecovery, now: DecisionTime, record: &mut Record)
 
 /// Lists everything again, and follows Nova's records of this host's evacuations, including those without a move.
 pub(super) fn rewound(state: &mut HostRecovery, record: &mut Record) {
-    if !state.asks_for_recovery() {
+    if !state.is_stop_report() {
         // It has requested nothing.
         return;
     }
@@ -167,32 +176,34 @@ pub(super) fn rewound(state: &mut HostRecovery, record: &mut Record) {
         // The notification is closed: it is corrected by what the next list shows.
         return;
     }
-    state.message = Some(REWOUND.to_owned());
+    state.message = Some(LOST_CALLS_MESSAGE.to_owned());
     if state.stage == Stage::Moving {
         state.enter(Stage::Listing, record);
     }
 }
 
-fn heard_action(
+fn apply_action(
     state: &mut HostRecovery,
     applied: &AppliedAction,
     wait: Option<&Wait>,
-    pulse: &OperatorState,
+    operator_state: &OperatorState,
     now: DecisionTime,
     record: &mut Record,
 ) {
     let action = &applied.said;
     // The action has waited for an engine to process it.
-    let waited = pulse.clock.map_or(0, |clock| clock.micros_since(action.at));
+    let waited = operator_state
+        .clock
+        .map_or(0, |clock| clock.micros_since(action.at));
     let waited = Duration::from_micros(u64::try_from(waited).unwrap_or(0));
-    tell_word(action, &mut decision_context!(state, now, record));
+    log_action(action, &mut decision_context!(state, now, record));
     match action.word {
         OperatorCommand::Approve => {
-            if let Some(freeze) = pulse.frozen.of_host() {
+            if let Some(freeze) = operator_state.frozen.of_host() {
                 let text = format!("an approval does not end a freeze; `{}` does", freeze.thaw());
                 record.step(Task::Fence, StepKind::Note, 0.0, text);
             }
-            if let Some(why) = applied.outlived_by(wait) {
+            if let Some(why) = applied.mismatch_reason(wait) {
                 record.step(Task::Fence, StepKind::Note, 0.0, why);
                 return;
             }
@@ -242,7 +253,7 @@ fn heard_action(
     }
 }
 
-fn tell_word(action: &OperatorWord, ctx: &mut DecisionContext<'_>) {
+fn log_action(action: &OperatorRequest, ctx: &mut DecisionContext<'_>) {
     let text = format!("{} by {}", action.word.verb(), action.by);
     let waited = ctx.hold.as_ref().map(|hold| ctx.now.elapsed.since(hold.since));
     let text = match waited {

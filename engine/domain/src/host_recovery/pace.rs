@@ -9,16 +9,16 @@ use crate::policy::Policy;
 use crate::recovery::DecisionTime;
 
 /// Maximum time to the next decision, whatever is or is not due.
-const LONGEST: Duration = Duration::from_secs(1);
+const MAX_DECISION_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Interval between two decisions in the stages before the plan, which follow each other quickly.
-const SHORT: Duration = Duration::from_millis(100);
+const EARLY_STAGE_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Minimum time between two decisions.
-const SHORTEST: Duration = Duration::from_millis(5);
+const MIN_DECISION_INTERVAL: Duration = Duration::from_millis(5);
 
 /// Maximum number of moves that are reported as ready: more than any window is wide.
-const TOLD: u32 = 4_096;
+const MAX_READY_MOVES: u32 = 4_096;
 
 /// The budget of one decision.
 #[derive(Clone, Copy, Debug)]
@@ -99,7 +99,7 @@ impl Pace {
     /// Counts a move that waits only for a permit.
     pub(super) fn is_ready(&mut self, urgency: Urgency) {
         let reported: u32 = self.ready.iter().map(|(_, count)| count).sum();
-        if reported >= TOLD {
+        if reported >= MAX_READY_MOVES {
             return;
         }
         match self.ready.iter_mut().find(|(one, _)| *one == urgency) {
@@ -131,7 +131,7 @@ impl Pace {
 impl HostRecovery {
     /// Returns its demand for permits and its evacuations in flight, after the latest decision.
     pub fn demand(&self) -> Demand {
-        let pace = &self.asks.move_track.pace;
+        let pace = &self.in_flight.move_track.pace;
         let mut demand = Demand {
             asked: pace.asked,
             ready: pace.ready.clone(),
@@ -151,7 +151,7 @@ impl HostRecovery {
 
     /// Returns the progress of the evacuations since the last call.
     pub fn sight(&mut self) -> EvacuationProgress {
-        let pace = &mut self.asks.move_track.pace;
+        let pace = &mut self.in_flight.move_track.pace;
         EvacuationProgress {
             looked: std::mem::take(&mut pace.looked),
             taken: std::mem::take(&mut pace.taken_up),
@@ -160,27 +160,27 @@ impl HostRecovery {
 
     /// Returns the time to the next decision, if nothing is observed before. It is never more than a second, so that a time that is
     /// missing here costs no more than that.
-    pub fn next_look(&self, now: DecisionTime) -> Duration {
+    pub fn next_poll(&self, now: DecisionTime) -> Duration {
         let quiet = self.hold.is_some()
             || matches!(
                 self.stage,
                 Stage::Moving | Stage::Returning | Stage::Starting | Stage::Over
             );
         let most = if quiet {
-            LONGEST
+            MAX_DECISION_INTERVAL
         } else {
-            SHORT.min(self.policy.tick / 2)
+            EARLY_STAGE_INTERVAL.min(self.policy.tick / 2)
         };
-        let asks = &self.asks;
-        let move_track = &asks.move_track;
+        let in_flight = &self.in_flight;
+        let move_track = &in_flight.move_track;
         let questions = [
-            self.guard.lookout.question(),
+            self.guard.region_probe.question(),
             self.service.question,
-            asks.listing.question,
+            in_flight.listing.question,
             move_track.lists,
             move_track.evacuations,
             move_track.server_ids,
-            asks.messaging.question,
+            in_flight.messaging.question,
         ];
         let retry = self.fence.retry_at;
         let moves = self.moves.values().filter_map(|one| match one.step {
@@ -192,14 +192,14 @@ impl HostRecovery {
             .into_iter()
             .map(|question| question.not_before)
             .chain(move_track.server_not_before.values().copied())
-            .chain(asks.troubles.moments())
+            .chain(in_flight.blockers.moments())
             .chain(moves)
             .chain(self.fence.moments())
             .chain(retry)
             .filter(|moment| *moment > now.elapsed)
             .map(|moment| moment.since(now.elapsed))
             .min()
-            .unwrap_or(LONGEST)
-            .clamp(SHORTEST, most.max(SHORTEST))
+            .unwrap_or(MAX_DECISION_INTERVAL)
+            .clamp(MIN_DECISION_INTERVAL, most.max(MIN_DECISION_INTERVAL))
     }
 }

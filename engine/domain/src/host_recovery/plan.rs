@@ -6,14 +6,14 @@ pub(super) mod order;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::arrivals::{Arrivals, came_again, has_landed};
+use super::arrivals::{Arrivals, has_come_back, is_shut_down_at_source};
 use super::blockers::{BlockerKind, Blockers};
 use super::decision_context::{DecisionContext, Moves};
 use super::excluded;
 use super::lock_mark;
 use super::method::PlacementPlan;
 use super::moves::blank::blank;
-use super::moves::evacuate::LISTS_AGE;
+use super::moves::evacuate::MAX_LISTS_AGE;
 use super::moves::local_disk::{DiskWait, remark_wait};
 use super::moves::restoration::{needs_preparation, remark};
 use super::moves::track::MoveTrack;
@@ -30,14 +30,14 @@ use crate::recovery::{Command, DecisionTime, InCell, Inventory, Record, StepKind
 use crate::timestamp::Timestamp;
 
 /// Minimum time between the first list without an instance and the one that counts.
-const EMPTY_AGAIN: Duration = Duration::from_secs(3);
+const EMPTY_LIST_CONFIRM_DELAY: Duration = Duration::from_secs(3);
 
 /// The remark on an instance whose local disk an evacuation discards.
-const LOCAL_DISK: &str =
+const LOCAL_DISK_REMARK: &str =
     "rebuilt from image, local disk discarded (unless the hosts share their instance storage)";
 
 /// The note on an instance that stays on its host because of its disk.
-const LEFT_FOR_DISK: &str =
+const DISK_ON_HOST_NOTE: &str =
     "local_disk is leave, and its disk is on this host alone, as the monitor of the host has read it";
 
 /// An instance as Nova shows it on the host.
@@ -94,7 +94,7 @@ fn other_hosts<'a>(
         .iter()
         .filter(|one| one.kind != MigrationType::Evacuation)
         .filter(move |one| !one.status.is_finished() || shown.has_switched(one))
-        .filter(move |one| !has_landed(one, host))
+        .filter(move |one| !is_shut_down_at_source(one, host))
         .filter(move |one| !arrived_since(one))
         .flat_map(|one| [&one.source, &one.dest].map(|other| (*one, other)))
         .filter_map(|(one, other)| Some((one, other.as_ref()?)))
@@ -106,7 +106,7 @@ impl Move {
     pub(super) fn remark_nature(&mut self) {
         remark_wait(self);
         if self.image_backed {
-            self.remark(LOCAL_DISK);
+            self.remark(LOCAL_DISK_REMARK);
         }
         if let Some(text) = remark(&self.was) {
             self.remark(text);
@@ -125,13 +125,18 @@ pub(super) struct InstanceListing {
     /// The time at which they were planned again; the journal may still refuse them.
     pub(super) retaking: Option<Elapsed>,
     /// True if the list in flight was requested when every move was done.
-    looking_last: bool,
+    is_last_list: bool,
     /// True if that list has been processed.
-    pub(super) last_look: bool,
+    pub(super) is_last_list_processed: bool,
 }
 
 impl InstanceListing {
-    pub(super) fn want(&mut self, service: &ServiceTrack, now: DecisionTime, commands: &mut Vec<Command>) {
+    pub(super) fn request_if_due(
+        &mut self,
+        service: &ServiceTrack,
+        now: DecisionTime,
+        commands: &mut Vec<Command>,
+    ) {
         if self.question.send(now.elapsed) {
             let shown = service.was_shown_just_now(now.elapsed);
             commands.push(Command::TakeInventory { shown });
@@ -139,29 +144,29 @@ impl InstanceListing {
     }
 
     /// Requests another list when every move is done.
-    pub(super) fn want_last(
+    pub(super) fn request_last_list(
         &mut self,
         service: &ServiceTrack,
         now: DecisionTime,
         commands: &mut Vec<Command>,
     ) {
-        self.want(service, now, commands);
-        self.looking_last |= self.question.sent() == Some(now.elapsed);
+        self.request_if_due(service, now, commands);
+        self.is_last_list |= self.question.sent() == Some(now.elapsed);
     }
 
     /// Counts instances that were planned again as this recovery's, unless the journal has refused them meanwhile.
-    pub(super) fn retaken(&mut self, troubles: &mut Blockers, now: DecisionTime) {
+    pub(super) fn retaken(&mut self, blockers: &mut Blockers, now: DecisionTime) {
         let unrefused = |since: Elapsed| now.elapsed.since(since) >= Duration::from_secs(2);
         if self.retaking.is_some_and(unrefused) {
             self.retaking = None;
             self.taken.clear();
-            troubles.end(BlockerKind::Taken);
+            blockers.end(BlockerKind::Taken);
         }
     }
 
     /// Defers instances that another recovery is working on: nothing about them has been written. That recovery may leave them
     /// on this host when it ends (it moved them here, and then this host died), so they are checked again.
-    pub(super) fn taken_by_another(
+    pub(super) fn defer_taken(
         &mut self,
         servers: Vec<ServerId>,
         moves: &mut Moves,
@@ -172,20 +177,20 @@ impl InstanceListing {
         }
         self.taken = servers.into_iter().collect();
         self.retaking = None;
-        self.last_look = false;
+        self.is_last_list_processed = false;
         let taken = count(self.taken.len(), "instance is", "instances are");
-        ctx.troubles.begin(BlockerKind::Taken, ctx.now, || {
+        ctx.blockers.begin(BlockerKind::Taken, ctx.now, || {
             format!("{taken} still being worked on by another recovery: waiting for it")
         });
     }
 
     /// True if an empty list counts although there is no hypervisor by which to query the cell: a second one seconds later confirms it.
-    fn is_empty_again(&mut self, asked: Elapsed) -> bool {
+    fn is_confirmed_empty(&mut self, asked: Elapsed) -> bool {
         let first = *self.empty_seen.get_or_insert(asked);
-        if asked.since(first) >= EMPTY_AGAIN {
+        if asked.since(first) >= EMPTY_LIST_CONFIRM_DELAY {
             return true;
         }
-        self.question.not_before = first.plus(EMPTY_AGAIN);
+        self.question.not_before = first.plus(EMPTY_LIST_CONFIRM_DELAY);
         false
     }
 }
@@ -198,15 +203,18 @@ impl HostRecovery {
         commands: &mut Vec<Command>,
     ) {
         if self.rejected.is_some() {
-            self.settle_now(now, record);
+            self.finish_rejected(now, record);
             return;
         }
         // Listing changes nothing, so it continues while other work is blocked.
         self.follow_moves(now, record, commands);
-        self.service.want(now, self.policy.heartbeat_poll, commands);
+        self.service
+            .request_if_due(now, self.policy.heartbeat_poll, commands);
         // The lists start with a reading of the service record: one that is in flight is that reading.
         if !self.service.is_awaited() {
-            self.asks.listing.want(&self.service, now, commands);
+            self.in_flight
+                .listing
+                .request_if_due(&self.service, now, commands);
         }
     }
 }
@@ -223,7 +231,7 @@ impl InstanceListing {
     ) {
         let now = ctx.now;
         let asked = self.question.answered();
-        let last = std::mem::take(&mut self.looking_last);
+        let last = std::mem::take(&mut self.is_last_list);
         let inventory = match result {
             // Without its service record the host's cell may be down, and an empty list may be wrong.
             Ok(inventory) if inventory.service.is_some() => inventory,
@@ -236,7 +244,7 @@ impl InstanceListing {
             return;
         }
         self.question.succeeded();
-        ctx.troubles.end(BlockerKind::Inventory);
+        ctx.blockers.end(BlockerKind::Inventory);
         if !inventory.servers.is_empty() {
             self.empty_seen = None;
         }
@@ -256,8 +264,8 @@ impl InstanceListing {
                 if !ctx.settled || arrivals.may_move() {
                     plan(inventory, moves, since, ctx);
                 }
-                look_at_held(inventory, move_track, moves, since, ctx);
-                self.last_look = last && moves.values().all(Move::is_finished);
+                recheck_held(inventory, move_track, moves, since, ctx);
+                self.is_last_list_processed = last && moves.values().all(Move::is_finished);
             }
             Stage::Returning if arrivals.may_move() => {
                 arrivals.listed(inventory, ctx);
@@ -291,7 +299,7 @@ impl InstanceListing {
                 format!("Nova's list shows none on the host, and the host's cell has {count}")
             }
             InCell::NotAsked | InCell::Failed(_) if known => return true,
-            InCell::NotAsked => return self.is_empty_again(asked.unwrap_or(ctx.now.elapsed)),
+            InCell::NotAsked => return self.is_confirmed_empty(asked.unwrap_or(ctx.now.elapsed)),
             InCell::Failed(fault) => format!(
                 "Nova's list shows none on the host, and the host's cell could not be queried: {}",
                 fault.text
@@ -303,7 +311,7 @@ impl InstanceListing {
 
     fn failed(&mut self, why: &str, ctx: &mut DecisionContext<'_>) {
         self.question.failed(ctx.now.elapsed);
-        ctx.troubles.begin(BlockerKind::Inventory, ctx.now, || {
+        ctx.blockers.begin(BlockerKind::Inventory, ctx.now, || {
             format!("the instances cannot be listed yet: {why}")
         });
     }
@@ -356,7 +364,7 @@ fn plan_if(
             let records = by_server.get(&server.id).map_or(&[][..], Vec::as_slice);
             moves
                 .get(&server.id)
-                .is_none_or(|one| one.is_finished() && is_here_again(one, records, ctx.host))
+                .is_none_or(|one| one.is_finished() && is_back_on_host(one, records, ctx.host))
                 && wanted(server, records)
         })
         .map(lock_mark::in_original_state)
@@ -386,8 +394,8 @@ fn plan_if(
 
 /// True if an instance is on the host again. One that Nova once did not know, or did not show on the host, and shows there all the
 /// same was not deleted, and has arrived. One that was moved may have come back by another migration.
-fn is_here_again(one: &Move, records: &[&Migration], host: &str) -> bool {
-    one.deleted || one.awaited || (one.step == MoveStep::Over(End::Moved) && came_again(records, host))
+fn is_back_on_host(one: &Move, records: &[&Migration], host: &str) -> bool {
+    one.deleted || one.awaited || (one.step == MoveStep::Over(End::Moved) && has_come_back(records, host))
 }
 
 fn plan_one(
@@ -442,7 +450,7 @@ fn plan_one(
     } else {
         (LocalDisk::Evacuate, None)
     };
-    let left_for_disk = (disk == LocalDisk::Leave).then(|| LEFT_FOR_DISK.to_owned());
+    let left_for_disk = (disk == LocalDisk::Leave).then(|| DISK_ON_HOST_NOTE.to_owned());
     if let Some(why) = policy.leaves(server).or(left_for_disk) {
         // A lock left over from an earlier recovery is not left on an instance that is excluded.
         one.lock = if one.lock == Lock::Ours {
@@ -465,7 +473,7 @@ fn plan_one(
         one.step = MoveStep::Held;
         one.note = Some(held_note(host, migration, other));
     } else {
-        follow_what_is_open(&mut one, migrations, since, ctx);
+        follow_open_evacuation(&mut one, migrations, since, ctx);
     }
     one.remark_nature();
     if let Some(text) = objection {
@@ -475,7 +483,7 @@ fn plan_one(
 }
 
 /// Follows an evacuation that was already requested, perhaps by an earlier recovery, instead of requesting one.
-fn follow_what_is_open(
+fn follow_open_evacuation(
     one: &mut Move,
     migrations: &[&Migration],
     since: &mut Option<Timestamp>,
@@ -494,7 +502,7 @@ fn follow_what_is_open(
 }
 
 /// Releases moves on hold whose other migration has ended, or whose other host is confirmed off too.
-fn look_at_held(
+fn recheck_held(
     inventory: &Inventory,
     move_track: &mut MoveTrack,
     moves: &mut Moves,
@@ -507,8 +515,8 @@ fn look_at_held(
         .iter()
         .map(|server| (server.id, HostInstance::new(server, Some(inventory), ctx)))
         .collect();
-    let off = if move_track.lists_within(LISTS_AGE, now) {
-        move_track.hosts_to_count_on(now)
+    let off = if move_track.lists_within(MAX_LISTS_AGE, now) {
+        move_track.confirmed_off_hosts(now)
     } else {
         BTreeSet::new()
     };
@@ -524,7 +532,7 @@ fn look_at_held(
             move_track.look.insert(server);
             continue;
         };
-        if one.has_no_doubt()
+        if one.has_no_possible_host()
             && other_hosts(shown, &migrations)
                 .all(|(_, other)| off.contains(other) || one.absent.contains(other))
         {
@@ -538,7 +546,7 @@ fn look_at_held(
             one.step = MoveStep::Waiting {
                 not_before: now.elapsed,
             };
-            follow_what_is_open(one, &migrations, since, ctx);
+            follow_open_evacuation(one, &migrations, since, ctx);
             ctx.record.moves.insert(server);
             ctx.record.head = true;
         }

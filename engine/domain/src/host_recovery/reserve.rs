@@ -27,11 +27,11 @@ use crate::question::Question;
 use crate::reserved::{ReservedHostView, Resources, Survey};
 
 /// Number of times in a row that a call may be refused, or its effect be undone by others, before the recovery continues without it.
-pub(super) const REFUSALS: u32 = 3;
+pub(super) const MAX_REFUSALS: u32 = 3;
 
 /// Lifetime of a survey, from its arrival, so that a slow Nova does not make it useless. The journal detects later changes when
 /// a host is reserved.
-const SURVEY_AGE: Duration = Duration::from_secs(5);
+const SURVEY_LIFETIME: Duration = Duration::from_secs(5);
 
 /// The end of a reservation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -149,7 +149,7 @@ impl Reservation {
 
 /// Requests in flight. They may be lost.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct ReserveAsks {
+pub(super) struct ReserveInFlight {
     pub(super) survey: Question,
     /// The answer to the survey, and the time at which it arrived.
     pub(super) seen: Option<(Elapsed, Survey)>,
@@ -167,7 +167,7 @@ pub struct Reserve {
     /// The reason why no reserved host was found for an instance, if that has happened.
     pub lack: Option<String>,
     #[serde(skip)]
-    pub(super) asks: ReserveAsks,
+    pub(super) in_flight: ReserveInFlight,
 }
 
 impl Reserve {
@@ -196,10 +196,10 @@ impl Reserve {
 
     /// Returns the survey, if it is fresh.
     pub(super) fn survey(&self, now: Elapsed) -> Option<Survey> {
-        self.asks
+        self.in_flight
             .seen
             .as_ref()
-            .filter(|(came, _)| now.since(*came) < SURVEY_AGE)
+            .filter(|(came, _)| now.since(*came) < SURVEY_LIFETIME)
             .map(|(_, survey)| survey.clone())
     }
 
@@ -207,7 +207,7 @@ impl Reserve {
     pub(super) fn refused(&mut self, hosts: &[HostId], now: Elapsed) {
         self.hosts
             .retain(|one| one.is_finished() || !hosts.contains(&one.host));
-        self.asks.seen = None;
-        self.asks.survey.not_before = now.plus(Duration::from_secs(1));
+        self.in_flight.seen = None;
+        self.in_flight.survey.not_before = now.plus(Duration::from_secs(1));
     }
 }

@@ -14,16 +14,16 @@ use crate::elapsed::Elapsed;
 use crate::fault::{Fault, FaultClass};
 use crate::id::ServiceId;
 use crate::nova::Service;
-use crate::question::{Question, READS_LAG, backoff};
+use crate::question::{MAX_READ_LAG, Question, backoff};
 use crate::recovery::retry::OwnStamp;
 use crate::recovery::{Command, DecisionTime, Record, ServiceUpdate, StepKind, Task, is_drained, is_marked};
 use crate::timestamp::Timestamp;
 
 /// Time that a host which is reported dead may stay up in Nova before the report is given up.
-pub(super) const CONTRADICTED_LIMIT: Duration = Duration::from_mins(2);
+pub(super) const MAX_CONTRADICTED_TIME: Duration = Duration::from_mins(2);
 
 /// Number of times that `forced_down` is set again after others have cleared it during the moves.
-const SET_AGAIN: u32 = 3;
+const MAX_FORCE_DOWN_REPEATS: u32 = 3;
 
 /// A change of the record that has been journalled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,7 +85,7 @@ pub struct ServiceTrack {
     #[serde(skip)]
     pub(super) stale_after: Duration,
     #[serde(skip)]
-    pub(super) look_counts_for: Duration,
+    pub(super) reading_lifetime: Duration,
     #[serde(skip)]
     pub(super) updating: bool,
     /// The attempt to set `forced_down` before the one in flight.
@@ -151,7 +151,7 @@ impl ServiceTrack {
     }
 
     /// Reads the record unless it was read within `every`.
-    pub(super) fn want(&mut self, now: DecisionTime, every: Duration, commands: &mut Vec<Command>) {
+    pub(super) fn request_if_due(&mut self, now: DecisionTime, every: Duration, commands: &mut Vec<Command>) {
         let due = self.question.age(now.elapsed).is_none_or(|age| age >= every);
         if due && self.question.send(now.elapsed) {
             commands.push(Command::ReadService);
@@ -208,14 +208,15 @@ impl ServiceTrack {
     }
 
     /// True if a change that sets `forced_down` may still take effect.
-    pub(super) fn may_yet_be_set(&self, now: Elapsed, settle: Duration) -> bool {
-        self.unanswered_since.is_some_and(|at| now.since(at) < settle)
+    pub(super) fn may_yet_be_set(&self, now: Elapsed, effect_window: Duration) -> bool {
+        self.unanswered_since
+            .is_some_and(|at| now.since(at) < effect_window)
     }
 
     /// True if a reading requested at `asked` may come from a copy of Nova's database that shows this recovery's changes late. Made
     /// several times, as after lost commits, they appear there one by one, and each looks like a heartbeat.
     pub(super) fn may_show_own_changes(&self, asked: Elapsed) -> bool {
-        self.put.is_some_and(|put| asked.since(put.at) < READS_LAG)
+        self.put.is_some_and(|put| asked.since(put.at) < MAX_READ_LAG)
     }
 }
 
@@ -231,11 +232,11 @@ impl HostRecovery {
         commands: &mut Vec<Command>,
     ) {
         if self.rejected.is_some() {
-            self.settle_now(now, record);
+            self.finish_rejected(now, record);
             return;
         }
         self.follow_moves(now, record, commands);
-        if self.forbidden().is_some() {
+        if self.block_reason().is_some() {
             return;
         }
         if self.service.in_force {
@@ -243,15 +244,15 @@ impl HostRecovery {
             return;
         }
         let (Some(id), Some(seen)) = (self.service.id, self.service.seen.clone()) else {
-            self.service.want(now, Duration::from_secs(1), commands);
+            self.service.request_if_due(now, Duration::from_secs(1), commands);
             return;
         };
         // The proof must be fresh here too: the next step takes Nova's own protection away.
         self.fence
-            .want_proof(self.proof.as_ref(), &self.policy, now, commands);
+            .keep_proof_fresh(self.proof.as_ref(), &self.policy, now, commands);
         let fresh = |proof: &crate::proof::Proof| proof.is_fresh(now.elapsed, self.policy.proof_age);
         if !self.proof.as_ref().is_some_and(fresh) {
-            self.service.want(now, Duration::from_secs(1), commands);
+            self.service.request_if_due(now, Duration::from_secs(1), commands);
             return;
         }
         if self.service.updating || now.elapsed < self.service.not_before {
@@ -281,7 +282,7 @@ impl ServiceTrack {
             at: ctx.now.elapsed,
             answered: false,
         });
-        self.before = Some(seen.beat());
+        self.before = Some(seen.heartbeat());
         // A service that is disabled without a mark of Tachi, with a reason or without, was disabled by others, and stays so. The
         // mark of an earlier recovery is replaced by this one's.
         // A drain counts as an operator's change.
@@ -346,7 +347,7 @@ impl ServiceTrack {
                     1.0,
                     "disabled and forced down",
                 );
-                ctx.troubles.end(BlockerKind::Update);
+                ctx.blockers.end(BlockerKind::Update);
             }
             Err(fault) => {
                 if fault.maybe_done {
@@ -365,7 +366,7 @@ impl ServiceTrack {
                     self.question.seen = None;
                 }
                 let text = fault.text;
-                ctx.troubles.begin(BlockerKind::Update, now, || {
+                ctx.blockers.begin(BlockerKind::Update, now, || {
                     format!("the host's service cannot be forced down yet: {text}")
                 });
             }
@@ -375,7 +376,7 @@ impl ServiceTrack {
     /// Sets `forced_down` again after others have cleared it during the moves: Nova would refuse every evacuation. The proof is
     /// unchanged, so it is set again; but not against an actor who clears it again and again. False in that case.
     fn sets_again(&mut self, ctx: &mut DecisionContext<'_>) -> bool {
-        if self.again >= SET_AGAIN {
+        if self.again >= MAX_FORCE_DOWN_REPEATS {
             return false;
         }
         self.again += 1;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::elapsed::Elapsed;
 
 /// Time without an answered scan after which earlier silence does not count.
-pub(super) const UNSEEN: Duration = Duration::from_secs(20);
+pub(super) const MAX_OBSERVATION_GAP: Duration = Duration::from_secs(20);
 
 /// The evidence of the scans of all hosts about Nova itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,13 +46,15 @@ impl SilenceTrack {
     }
 
     /// Handles a scan. Returns true if the state is to be written, because it proves less than before.
-    pub(super) fn look(&mut self, asked: Elapsed, is_deaf: Option<bool>) -> bool {
+    pub(super) fn record_scan(&mut self, asked: Elapsed, is_deaf: Option<bool>) -> bool {
         let Some(is_deaf) = is_deaf else {
             self.failed = true;
             return false;
         };
         let before = *self;
-        let late = self.looked.is_some_and(|looked| asked.since(looked) > UNSEEN);
+        let late = self
+            .looked
+            .is_some_and(|looked| asked.since(looked) > MAX_OBSERVATION_GAP);
         let was_away = std::mem::take(&mut self.failed) && late;
         self.looked = Some(asked);
         if late {
@@ -78,14 +80,14 @@ mod tests {
     #[test]
     fn a_failed_scan_is_ignored_unless_none_succeeds_for_twenty_seconds() {
         let mut track = SilenceTrack::default();
-        track.look(at(0), Some(false));
+        track.record_scan(at(0), Some(false));
         for second in 1..20 {
-            track.look(at(second), None);
+            track.record_scan(at(second), None);
         }
-        track.look(at(20), Some(false));
+        track.record_scan(at(20), Some(false));
         assert_eq!((track.deaf, track.again), (None, None));
-        track.look(at(30), None);
-        track.look(at(41), Some(false));
+        track.record_scan(at(30), None);
+        track.record_scan(at(41), Some(false));
         assert_eq!((track.deaf, track.again), (Some(at(41)), Some(at(41))));
     }
 
@@ -93,10 +95,10 @@ mod tests {
     #[test]
     fn after_a_gap_in_observation_silence_starts_again_and_nova_was_not_unreachable() {
         let mut track = SilenceTrack::default();
-        track.look(at(0), Some(false));
-        assert!(track.look(at(100), Some(false)), "it is written");
+        track.record_scan(at(0), Some(false));
+        assert!(track.record_scan(at(100), Some(false)), "it is written");
         assert_eq!((track.deaf, track.again), (None, Some(at(100))));
-        assert!(!track.look(at(101), Some(false)));
+        assert!(!track.record_scan(at(101), Some(false)));
         track.claimed(at(102));
         assert_eq!(track.again, Some(at(102)));
     }
@@ -105,11 +107,11 @@ mod tests {
     #[test]
     fn an_outage_of_nova_is_written_when_it_starts() {
         let mut track = SilenceTrack::default();
-        track.look(at(0), Some(false));
-        assert!(track.look(at(1), Some(true)));
+        track.record_scan(at(0), Some(false));
+        assert!(track.record_scan(at(1), Some(true)));
         assert!(track.is_deaf_now());
-        assert!(!track.look(at(2), Some(true)), "not with every look");
-        track.look(at(3), Some(false));
+        assert!(!track.record_scan(at(2), Some(true)), "not with every look");
+        track.record_scan(at(3), Some(false));
         assert!(!track.is_deaf_now());
         assert_eq!(track.deaf_ago(at(10)), Some(Duration::from_secs(8)));
     }

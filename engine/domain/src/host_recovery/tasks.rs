@@ -15,7 +15,7 @@ use crate::nova::Server;
 use crate::recovery::{Record, StepKind, Task};
 
 /// Tasks that the instance's own host carries out from beginning to end, in Nova's `compute/task_states.py`.
-const OF_ITS_HOST: &[&str] = &[
+const HOST_TASKS: &[&str] = &[
     "image_backup",
     "image_pending_upload",
     "image_snapshot",
@@ -42,12 +42,12 @@ const OF_ITS_HOST: &[&str] = &[
 ];
 
 /// Tasks that evacuations set too, a moment before their record is made.
-const OF_EVACUATIONS: &[&str] = &["rebuild_block_device_mapping", "rebuild_spawning", "rebuilding"];
+const EVACUATION_TASKS: &[&str] = &["rebuild_block_device_mapping", "rebuild_spawning", "rebuilding"];
 
 impl Move {
     /// True if Nova has refused it for a task that only its dead host could end. Its lists have shown no evacuation in progress, or it
     /// would not wait. An evacuation whose record is still to come has made it within the time that a call takes to take effect.
-    pub(super) fn is_kept_by_a_task(&mut self, seen: &Server, now: Elapsed, settled: Duration) -> bool {
+    pub(super) fn has_stale_task(&mut self, seen: &Server, now: Elapsed, settled: Duration) -> bool {
         if self.refused.is_none() {
             return false;
         }
@@ -56,11 +56,11 @@ impl Move {
             return false;
         };
         let waited = self.failed_first.is_some_and(|first| now.since(first) >= settled);
-        OF_ITS_HOST.contains(&task) || (OF_EVACUATIONS.contains(&task) && waited)
+        HOST_TASKS.contains(&task) || (EVACUATION_TASKS.contains(&task) && waited)
     }
 
     /// Records that its task is reset, and why, in the event log.
-    pub(super) fn tell_reset(&self, record: &mut Record) {
+    pub(super) fn log_task_reset(&self, record: &mut Record) {
         let Some(task) = &self.task else { return };
         let text = format!(
             "resetting the state of {}: its task ({task}) was in progress when its host died, and Nova refuses to evacuate it",
@@ -72,7 +72,7 @@ impl Move {
     /// Adds a remark why its task was not reset, and what an operator can do.
     pub(super) fn remark_task(&mut self) {
         let reset =
-            |task: &&String| OF_ITS_HOST.contains(&task.as_str()) || OF_EVACUATIONS.contains(&task.as_str());
+            |task: &&String| HOST_TASKS.contains(&task.as_str()) || EVACUATION_TASKS.contains(&task.as_str());
         if let Some(task) = self.task.as_ref().filter(|task| !reset(task)) {
             let text = format!(
                 "Nova shows the task {task}, which is not reset here, because another host or its owner may be using it: check that, \

@@ -19,11 +19,11 @@ impl Move {
     fn waits(&self, stuck: Option<bool>) -> (WaitsFor, BTreeSet<String>) {
         let bare = |what| (what, BTreeSet::new());
         match self.step {
-            MoveStep::Held if self.has_no_doubt() => {
+            MoveStep::Held if self.has_no_possible_host() => {
                 let others = self.elsewhere.difference(&self.absent);
                 (WaitsFor::Record, others.cloned().collect())
             }
-            MoveStep::Held => (WaitsFor::Absence, self.doubts().cloned().collect()),
+            MoveStep::Held => (WaitsFor::Absence, self.possible_hosts().cloned().collect()),
             MoveStep::Asked { .. } => {
                 let before = self.wait.as_ref().map(|wait| wait.what);
                 if stuck.unwrap_or(before == Some(WaitsFor::Progress)) {
@@ -61,7 +61,7 @@ impl HostRecovery {
         let frozen: BTreeSet<ServerId> = freeze_state::moves(self).map(|one| one.server).collect();
         for one in self.moves.values_mut() {
             let long = matches!(one.step, MoveStep::Asked { since, .. } if now.elapsed.since(since) >= limit);
-            let slow = self.asks.move_track.slow.as_ref();
+            let slow = self.in_flight.move_track.slow.as_ref();
             let stuck = slow.map(|slow| long && slow.contains(&one.server));
             let (what, on) = if frozen.contains(&one.server) {
                 (WaitsFor::Frozen, BTreeSet::new())
@@ -108,12 +108,16 @@ impl HostRecovery {
         if let Some(waiting) = self.guarded() {
             return (WaitsFor::Guards, names(&waiting.guards));
         }
-        match &self.pulse {
-            Some(pulse) if !pulse.segment_enabled => return bare(WaitsFor::SegmentDisabled),
-            Some(pulse) if pulse.operator_maintenance => return bare(WaitsFor::Maintenance),
+        match &self.operator_state {
+            Some(operator_state) if !operator_state.segment_enabled => {
+                return bare(WaitsFor::SegmentDisabled);
+            }
+            Some(operator_state) if operator_state.operator_maintenance => {
+                return bare(WaitsFor::Maintenance);
+            }
             Some(_) | None => {}
         }
-        if self.asks.stopped && matches!(self.stage, Stage::Begin | Stage::Fencing) {
+        if self.in_flight.stopped && matches!(self.stage, Stage::Begin | Stage::Fencing) {
             return bare(WaitsFor::FencingStopped);
         }
         if self.moves.values().any(|one| one.waits_for().is_held()) {

@@ -22,8 +22,8 @@ pub enum MigrationType {
 
 impl MigrationType {
     /// Parses Nova's value.
-    pub fn from_nova(word: &str) -> Self {
-        match word {
+    pub fn from_nova(value: &str) -> Self {
+        match value {
             "evacuation" => Self::Evacuation,
             "live-migration" => Self::LiveMigration,
             "migration" => Self::Migration,
@@ -92,7 +92,7 @@ impl MigrationStatus {
             Self::Failed => "failed",
             Self::Error => "error",
             Self::Cancelled => "cancelled",
-            Self::Other(word) => word,
+            Self::Other(value) => value,
         }
     }
 
@@ -123,8 +123,8 @@ impl MigrationStatus {
 }
 
 impl From<String> for MigrationStatus {
-    fn from(word: String) -> Self {
-        match word.as_str() {
+    fn from(value: String) -> Self {
+        match value.as_str() {
             "queued" => Self::Queued,
             "accepted" => Self::Accepted,
             "preparing" => Self::Preparing,
@@ -142,14 +142,14 @@ impl From<String> for MigrationStatus {
             "failed" => Self::Failed,
             "error" => Self::Error,
             "cancelled" => Self::Cancelled,
-            _ => Self::Other(word),
+            _ => Self::Other(value),
         }
     }
 }
 
 impl From<&str> for MigrationStatus {
-    fn from(word: &str) -> Self {
-        word.to_owned().into()
+    fn from(value: &str) -> Self {
+        value.to_owned().into()
     }
 }
 
@@ -226,11 +226,11 @@ mod tests {
             "error",
             "cancelled",
         ];
-        for word in words {
-            let status = MigrationStatus::from(word);
-            assert!(!matches!(status, MigrationStatus::Other(_)), "{word}");
+        for value in words {
+            let status = MigrationStatus::from(value);
+            assert!(!matches!(status, MigrationStatus::Other(_)), "{value}");
             let stored = serde_json::to_string(&status).unwrap();
-            assert_eq!(stored, format!("{word:?}"));
+            assert_eq!(stored, format!("{value:?}"));
             assert_eq!(serde_json::from_str::<MigrationStatus>(&stored).unwrap(), status);
         }
     }

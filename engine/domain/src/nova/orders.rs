@@ -159,7 +159,7 @@ pub struct Rest {
 
 impl Rest {
     /// True if the reason has not been read since the last change.
-    pub fn is_to_be_asked(&self) -> bool {
+    pub fn needs_reading(&self) -> bool {
         self.judged.is_none() || (self.seen.is_some() && self.judged != self.seen)
     }
 }

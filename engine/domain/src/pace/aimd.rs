@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::{FOREVER, MEMORY, MIN_REDUCTION_INTERVAL, NovaFeedback, ONE};
+use super::{MAX_MEASURED_DURATION, MIN_DELAY_LIFETIME, MIN_REDUCTION_INTERVAL, NovaFeedback, SLOT_MILLIS};
 
 /// The longest pause that a service may require; after it the service is tried again.
-const LONGEST_QUIET: Duration = Duration::from_mins(1);
+const MAX_REQUIRED_PAUSE: Duration = Duration::from_mins(1);
 
 /// The bounds of a window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,7 +55,7 @@ impl Aimd {
         Self {
             bounds,
             patience,
-            window: u64::from(bounds.start) * ONE,
+            window: u64::from(bounds.start) * SLOT_MILLIS,
             smoothed: None,
             least: None,
             least_before: None,
@@ -67,7 +67,7 @@ impl Aimd {
 
     /// Returns the number of parallel calls.
     pub fn window(&self) -> u32 {
-        u32::try_from(self.window / ONE).unwrap_or(u32::MAX)
+        u32::try_from(self.window / SLOT_MILLIS).unwrap_or(u32::MAX)
     }
 
     /// Returns the time until which no new calls are made, because the service requires a pause.
@@ -77,12 +77,12 @@ impl Aimd {
 
     /// Applies the result of a call. `full`: the window was what prevented further calls. `now` is any clock that does not
     /// go back.
-    pub fn observe(&mut self, echo: NovaFeedback, full: bool, now: Duration) {
-        match echo {
+    pub fn observe(&mut self, feedback: NovaFeedback, full: bool, now: Duration) {
+        match feedback {
             NovaFeedback::Answered(took) => self.answered(took, full, now),
             NovaFeedback::PushedBack(wait) => {
                 self.reduce(2, now);
-                let wait = wait.unwrap_or(MIN_REDUCTION_INTERVAL).min(LONGEST_QUIET);
+                let wait = wait.unwrap_or(MIN_REDUCTION_INTERVAL).min(MAX_REQUIRED_PAUSE);
                 self.quiet_until = self.quiet_until.max(now.saturating_add(wait));
             }
             NovaFeedback::Failed => self.reduce(2, now),
@@ -90,7 +90,7 @@ impl Aimd {
     }
 
     fn answered(&mut self, took: Duration, full: bool, now: Duration) {
-        let took = took.min(FOREVER);
+        let took = took.min(MAX_MEASURED_DURATION);
         self.remember(took, now);
         let smoothed = self.smoothed.map_or(took, |before| (before * 3 + took) / 4);
         self.smoothed = Some(smoothed);
@@ -99,15 +99,15 @@ impl Aimd {
         } else if full {
             // Grows by one per window of answers; before the first reduction, by one per answer.
             let step = match self.reduced_at {
-                None => ONE,
-                Some(_) => (ONE * ONE / self.window.max(ONE)).max(1),
+                None => SLOT_MILLIS,
+                Some(_) => (SLOT_MILLIS * SLOT_MILLIS / self.window.max(SLOT_MILLIS)).max(1),
             };
-            self.window = (self.window + step).min(u64::from(self.bounds.max) * ONE);
+            self.window = (self.window + step).min(u64::from(self.bounds.max) * SLOT_MILLIS);
         }
     }
 
     fn remember(&mut self, took: Duration, now: Duration) {
-        if now.saturating_sub(self.remembered_since) >= MEMORY {
+        if now.saturating_sub(self.remembered_since) >= MIN_DELAY_LIFETIME {
             self.least_before = self.least.take();
             self.remembered_since = now;
         }
@@ -125,12 +125,12 @@ impl Aimd {
         let apart = self
             .smoothed
             .unwrap_or_default()
-            .clamp(MIN_REDUCTION_INTERVAL, LONGEST_QUIET);
+            .clamp(MIN_REDUCTION_INTERVAL, MAX_REQUIRED_PAUSE);
         if self.reduced_at.is_some_and(|at| now.saturating_sub(at) < apart) {
             return;
         }
         self.reduced_at = Some(now);
-        self.window = (self.window - self.window / part).max(u64::from(self.bounds.min) * ONE);
+        self.window = (self.window - self.window / part).max(u64::from(self.bounds.min) * SLOT_MILLIS);
     }
 }
 
@@ -213,25 +213,25 @@ mod tests {
 
     #[test]
     fn congestion_halves_it_once_and_it_grows_back_by_ones() {
-        for echo in [
+        for feedback in [
             NovaFeedback::Failed,
             NovaFeedback::PushedBack(None),
             NovaFeedback::PushedBack(Some(ms(100))),
         ] {
             let mut aimd = aimd();
             for _ in 0..20 {
-                aimd.observe(echo, true, ms(5_000));
+                aimd.observe(feedback, true, ms(5_000));
             }
-            assert_eq!(aimd.window(), 12, "{echo:?}");
-            aimd.observe(echo, true, ms(6_000));
-            assert_eq!(aimd.window(), 6, "{echo:?}");
+            assert_eq!(aimd.window(), 12, "{feedback:?}");
+            aimd.observe(feedback, true, ms(6_000));
+            assert_eq!(aimd.window(), 6, "{feedback:?}");
             for n in 0..6 {
                 aimd.observe(NovaFeedback::Answered(ms(10)), true, ms(7_000 + n));
             }
-            assert!(aimd.window() <= 7, "{echo:?}: by one a round, not by leaps");
-            aimd.observe(echo, true, ms(8_000));
-            aimd.observe(echo, true, ms(9_000));
-            assert_eq!(aimd.window(), 4, "{echo:?}: the least");
+            assert!(aimd.window() <= 7, "{feedback:?}: by one a round, not by leaps");
+            aimd.observe(feedback, true, ms(8_000));
+            aimd.observe(feedback, true, ms(9_000));
+            assert_eq!(aimd.window(), 4, "{feedback:?}: the least");
         }
     }
 
@@ -279,7 +279,7 @@ mod tests {
         assert!(aimd.window() < 24, "{}", aimd.window());
     }
 
-    fn echoes() -> impl Strategy<Value = NovaFeedback> {
+    fn feedbacks() -> impl Strategy<Value = NovaFeedback> {
         prop_oneof![
             6 => (0_u64..90_000).prop_map(|millis| NovaFeedback::Answered(ms(millis))),
             1 => proptest::option::of(0_u64..200_000).prop_map(|wait| NovaFeedback::PushedBack(wait.map(ms))),
@@ -293,22 +293,22 @@ mod tests {
         #[test]
         fn with_any_feedback_the_window_stays_in_its_bounds(
             bounds in (0_u32..50, 0_u32..1_000, 0_u32..500),
-            heard in vec((echoes(), any::<bool>(), 0_u64..100_000), 0..200),
+            heard in vec((feedbacks(), any::<bool>(), 0_u64..100_000), 0..200),
         ) {
             let bounds = Bounds { min: bounds.0, start: bounds.1, max: bounds.2 };
             let ordered = bounds.in_order();
             let mut aimd = Aimd::new(bounds, ms(2_000));
             let mut now = Duration::ZERO;
-            for (echo, full, later) in heard {
+            for (feedback, full, later) in heard {
                 now += ms(later);
                 let before = aimd.window();
-                aimd.observe(echo, full, now);
+                aimd.observe(feedback, full, now);
                 prop_assert!((ordered.min..=ordered.max).contains(&aimd.window()));
-                match echo {
+                match feedback {
                     NovaFeedback::Answered(_) => prop_assert!(full || aimd.window() <= before),
                     NovaFeedback::PushedBack(_) | NovaFeedback::Failed => prop_assert!(aimd.window() <= before),
                 }
-                prop_assert!(aimd.quiet_until() <= now + LONGEST_QUIET);
+                prop_assert!(aimd.quiet_until() <= now + MAX_REQUIRED_PAUSE);
             }
         }
     }

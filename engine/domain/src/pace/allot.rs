@@ -8,7 +8,7 @@ use super::Urgency;
 
 /// Every fourth slot goes to the recovery that has waited longest with nothing in flight, whatever the urgency of the
 /// others.
-const TURN: u64 = 4;
+const ROUND_ROBIN_SLOT_INTERVAL: u64 = 4;
 
 /// The input of [`allot`] for one recovery.
 #[derive(Clone, Copy, Debug)]
@@ -21,25 +21,25 @@ pub struct RecoveryDemand<'a> {
     pub ready: &'a [(Urgency, u32)],
 }
 
-/// Divides `free` slots among `parties` and returns the number for each, in their order. `free` is the unused part of
+/// Divides `free` slots among `recoveries` and returns the number for each, in their order. `free` is the unused part of
 /// `window`, and `given` is the number of slots ever given.
 ///
 /// The most urgent move goes first, whichever recovery it belongs to; among equals, the recovery with the fewest in flight.
 /// But every recovery keeps one in flight while all of them fit into half of the window. If they do not, every fourth slot
 /// is given round-robin, so that no recovery waits forever behind the urgent moves of others.
-pub fn allot(free: u32, window: u32, given: u64, parties: &[RecoveryDemand<'_>]) -> Vec<u32> {
-    let mut shares = vec![0_u32; parties.len()];
+pub fn allot(free: u32, window: u32, given: u64, recoveries: &[RecoveryDemand<'_>]) -> Vec<u32> {
+    let mut shares = vec![0_u32; recoveries.len()];
     let mut left = free;
-    let mut idle: Vec<(Duration, usize)> = parties
+    let mut idle: Vec<(Duration, usize)> = recoveries
         .iter()
         .enumerate()
-        .filter(|(_, party)| party.busy == 0 && !party.ready.is_empty())
-        .map(|(at, party)| (party.waits_since, at))
+        .filter(|(_, recovery)| recovery.busy == 0 && !recovery.ready.is_empty())
+        .map(|(at, recovery)| (recovery.waits_since, at))
         .collect();
     idle.sort_unstable();
-    let open = parties
+    let open = recoveries
         .iter()
-        .filter(|party| party.busy > 0 || !party.ready.is_empty())
+        .filter(|recovery| recovery.busy > 0 || !recovery.ready.is_empty())
         .count();
     let all_fit = u32::try_from(open).is_ok_and(|open| open <= window / 2);
     let mut idle = idle.into_iter().map(|(_, at)| at);
@@ -49,13 +49,13 @@ pub fn allot(free: u32, window: u32, given: u64, parties: &[RecoveryDemand<'_>])
             left -= 1;
         }
     }
-    let mut heap: BinaryHeap<_> = (0..parties.len())
-        .filter_map(|at| bid(&parties[at], shares[at], at))
+    let mut heap: BinaryHeap<_> = (0..recoveries.len())
+        .filter_map(|at| bid(&recoveries[at], shares[at], at))
         .collect();
     let mut turn = given;
     while left > 0 {
         turn = turn.wrapping_add(1);
-        if turn.is_multiple_of(TURN)
+        if turn.is_multiple_of(ROUND_ROBIN_SLOT_INTERVAL)
             && let Some(at) = idle.by_ref().find(|at| shares[*at] == 0)
         {
             // The recovery's bid in the heap is now one slot behind; it is corrected when it comes up.
@@ -65,13 +65,13 @@ pub fn allot(free: u32, window: u32, given: u64, parties: &[RecoveryDemand<'_>])
         }
         let Some(bidding) = heap.pop() else { break };
         let at = bidding.at;
-        match bid(&parties[at], shares[at], at) {
+        match bid(&recoveries[at], shares[at], at) {
             // A round-robin slot was given in between.
             Some(now) if now != bidding => heap.push(now),
             Some(_) => {
                 shares[at] += 1;
                 left -= 1;
-                heap.extend(bid(&parties[at], shares[at], at));
+                heap.extend(bid(&recoveries[at], shares[at], at));
             }
             None => {}
         }
@@ -89,9 +89,9 @@ struct SlotBid {
     at: usize,
 }
 
-fn bid(party: &RecoveryDemand<'_>, share: u32, at: usize) -> Option<SlotBid> {
+fn bid(recovery: &RecoveryDemand<'_>, share: u32, at: usize) -> Option<SlotBid> {
     let mut before = share;
-    let urgency = party.ready.iter().find_map(|(urgency, count)| {
+    let urgency = recovery.ready.iter().find_map(|(urgency, count)| {
         if before < *count {
             Some(*urgency)
         } else {
@@ -101,8 +101,8 @@ fn bid(party: &RecoveryDemand<'_>, share: u32, at: usize) -> Option<SlotBid> {
     })?;
     Some(SlotBid {
         urgency,
-        busy: Reverse(party.busy.saturating_add(share)),
-        waits_since: Reverse(party.waits_since),
+        busy: Reverse(recovery.busy.saturating_add(share)),
+        waits_since: Reverse(recovery.waits_since),
         place: Reverse(at),
         at,
     })
@@ -124,7 +124,7 @@ mod tests {
         priority: 7,
     };
 
-    fn party(busy: u32, since: u64, ready: &[(Urgency, u32)]) -> RecoveryDemand<'_> {
+    fn recovery(busy: u32, since: u64, ready: &[(Urgency, u32)]) -> RecoveryDemand<'_> {
         RecoveryDemand {
             busy,
             waits_since: Duration::from_secs(since),
@@ -140,54 +140,54 @@ mod tests {
         let few = [(HIGH, 2), (LOW, 40)];
         let none = [];
         let cases: [(&str, u32, u32, Vec<RecoveryDemand<'_>>, Vec<u32>); 9] = [
-            ("one alone has all", 24, 24, vec![party(0, 0, &low)], vec![24]),
+            ("one alone has all", 24, 24, vec![recovery(0, 0, &low)], vec![24]),
             (
                 "equals have equal parts",
                 24,
                 24,
-                vec![party(0, 0, &low), party(0, 0, &low), party(0, 1, &low)],
+                vec![recovery(0, 0, &low), recovery(0, 0, &low), recovery(0, 1, &low)],
                 vec![8, 8, 8],
             ),
             (
                 "who has more under way gets less",
                 4,
                 24,
-                vec![party(10, 0, &low), party(3, 0, &low)],
+                vec![recovery(10, 0, &low), recovery(3, 0, &low)],
                 vec![0, 4],
             ),
             (
                 "the urgent has all but one each",
                 24,
                 24,
-                vec![party(0, 0, &low), party(0, 0, &high), party(0, 0, &low)],
+                vec![recovery(0, 0, &low), recovery(0, 0, &high), recovery(0, 0, &low)],
                 vec![1, 22, 1],
             ),
             (
                 "what is urgent of one comes before the rest of both",
                 6,
                 24,
-                vec![party(5, 0, &low), party(9, 0, &few)],
+                vec![recovery(5, 0, &low), recovery(9, 0, &few)],
                 vec![4, 2],
             ),
             (
                 "who has one under way waits for the urgent",
                 5,
                 24,
-                vec![party(1, 0, &low), party(9, 0, &high)],
+                vec![recovery(1, 0, &low), recovery(9, 0, &high)],
                 vec![0, 5],
             ),
-            ("nothing wanted", 24, 24, vec![party(0, 0, &none)], vec![0]),
-            ("nothing free", 0, 24, vec![party(0, 0, &low)], vec![0]),
+            ("nothing wanted", 24, 24, vec![recovery(0, 0, &none)], vec![0]),
+            ("nothing free", 0, 24, vec![recovery(0, 0, &low)], vec![0]),
             (
                 "no more than is wanted",
                 24,
                 24,
-                vec![party(0, 0, &[(LOW, 1)]), party(0, 0, &[(LOW, 2)])],
+                vec![recovery(0, 0, &[(LOW, 1)]), recovery(0, 0, &[(LOW, 2)])],
                 vec![1, 2],
             ),
         ];
-        for (name, free, window, parties, wanted) in cases {
-            assert_eq!(allot(free, window, 0, &parties), wanted, "{name}");
+        for (name, free, window, recoveries, wanted) in cases {
+            assert_eq!(allot(free, window, 0, &recoveries), wanted, "{name}");
         }
     }
 
@@ -195,9 +195,9 @@ mod tests {
     fn more_recoveries_than_slots_are_served_round_robin() {
         let low = [(LOW, 40)];
         let high = [(HIGH, 10_000)];
-        let mut parties = vec![party(6, 0, &high)];
-        parties.extend((0..100).map(|n| party(0, 100 - n, &low)));
-        let shares = allot(8, 8, 0, &parties);
+        let mut recoveries = vec![recovery(6, 0, &high)];
+        recoveries.extend((0..100).map(|n| recovery(0, 100 - n, &low)));
+        let shares = allot(8, 8, 0, &recoveries);
         assert_eq!(shares[0], 6);
         assert_eq!(shares[100], 1, "waits longest");
         assert_eq!(shares[99], 1);
@@ -213,9 +213,9 @@ mod tests {
         let mut since: Vec<u64> = vec![0; 50];
         let mut served = [false; 50];
         for given in 0..250_u64 {
-            let mut parties = vec![party(9, 0, &high)];
-            parties.extend(since.iter().map(|since| party(0, *since, &low)));
-            let shares = allot(1, 24, given, &parties);
+            let mut recoveries = vec![recovery(9, 0, &high)];
+            recoveries.extend(since.iter().map(|since| recovery(0, *since, &low)));
+            let shares = allot(1, 24, given, &recoveries);
             if let Some(at) = shares[1..].iter().position(|share| *share == 1) {
                 served[at] = true;
                 since[at] = given + 1;
@@ -242,16 +242,16 @@ mod tests {
             given in any::<u64>(),
             wants in vec((0_u32..5, 0_u64..9, readies()), 0..30),
         ) {
-            let parties: Vec<RecoveryDemand<'_>> =
-                wants.iter().map(|(busy, since, ready)| party(*busy, *since, ready)).collect();
-            let shares = allot(free, free + more, given, &parties);
-            let want = |party: &RecoveryDemand<'_>| party.ready.iter().map(|(_, count)| count).sum::<u32>();
-            let wanted: u32 = parties.iter().map(want).sum();
+            let recoveries: Vec<RecoveryDemand<'_>> =
+                wants.iter().map(|(busy, since, ready)| recovery(*busy, *since, ready)).collect();
+            let shares = allot(free, free + more, given, &recoveries);
+            let want = |recovery: &RecoveryDemand<'_>| recovery.ready.iter().map(|(_, count)| count).sum::<u32>();
+            let wanted: u32 = recoveries.iter().map(want).sum();
             prop_assert_eq!(shares.iter().sum::<u32>(), free.min(wanted));
-            for (party, share) in parties.iter().zip(&shares) {
-                prop_assert!(*share <= want(party));
+            for (recovery, share) in recoveries.iter().zip(&shares) {
+                prop_assert!(*share <= want(recovery));
             }
-            prop_assert_eq!(&shares, &allot(free, free + more, given, &parties));
+            prop_assert_eq!(&shares, &allot(free, free + more, given, &recoveries));
         }
     }
 }

@@ -5,16 +5,16 @@ use std::time::Duration;
 
 /// The pause after a short poll, as a multiple of its cost. Polls take a sixteenth of the time at most, so that following
 /// the evacuations does not delay them: a poll that costs Nova 0.1 s comes every 1.5 s.
-const PAUSE_PER_LOOK: u32 = 15;
+const PAUSE_PER_POLL_COST: u32 = 15;
 
 /// The longest pause for this reason. Late observations delay the next steps.
 const MAX_POSTPONEMENT: Duration = Duration::from_secs(2);
 
 /// The longest pause that equals the duration of the last poll.
-const LONGEST_PAUSE: Duration = Duration::from_secs(4);
+const MAX_PAUSE: Duration = Duration::from_secs(4);
 
 /// The number of polls that are remembered: a list grows during a recovery.
-const REMEMBERED: usize = 8;
+const SAMPLE_COUNT: usize = 8;
 
 /// The number of polls below which the cost is unknown.
 const MIN_SAMPLES: usize = 3;
@@ -22,15 +22,15 @@ const MIN_SAMPLES: usize = 3;
 /// The durations of the last polls of one kind. The quickest shows the cost of the poll itself. The others waited in a
 /// queue, for instance behind our own locks, and a pause for that would leave Nova without work.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct LookCost {
+pub struct PollCost {
     taken: VecDeque<Duration>,
 }
 
-impl LookCost {
+impl PollCost {
     /// Returns the pause after a poll with the duration `taken`.
     pub fn pause_after(&mut self, taken: Duration) -> Duration {
-        let taken = taken.min(LONGEST_PAUSE);
-        if self.taken.len() >= REMEMBERED {
+        let taken = taken.min(MAX_PAUSE);
+        if self.taken.len() >= SAMPLE_COUNT {
             self.taken.pop_front();
         }
         self.taken.push_back(taken);
@@ -38,7 +38,7 @@ impl LookCost {
         let cost = least
             .filter(|_| self.taken.len() >= MIN_SAMPLES)
             .unwrap_or_default();
-        taken.max((cost * PAUSE_PER_LOOK).min(MAX_POSTPONEMENT))
+        taken.max((cost * PAUSE_PER_POLL_COST).min(MAX_POSTPONEMENT))
     }
 }
 
@@ -51,7 +51,7 @@ mod tests {
     }
 
     fn pauses(looks: &[u64]) -> Vec<Duration> {
-        let mut cost = LookCost::default();
+        let mut cost = PollCost::default();
         looks.iter().map(|taken| cost.pause_after(ms(*taken))).collect()
     }
 
@@ -74,13 +74,13 @@ mod tests {
     #[test]
     fn old_costs_are_dropped() {
         let mut looks = vec![10; 3];
-        looks.extend([120; REMEMBERED]);
+        looks.extend([120; SAMPLE_COUNT]);
         assert_eq!(pauses(&looks).last(), Some(&ms(1_800)));
     }
 
     #[test]
     fn a_slow_nova_is_polled_less_often() {
         assert_eq!(pauses(&[3_000; 3])[2], ms(3_000));
-        assert_eq!(pauses(&[60_000; 3])[2], LONGEST_PAUSE);
+        assert_eq!(pauses(&[60_000; 3])[2], MAX_PAUSE);
     }
 }

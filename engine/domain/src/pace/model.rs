@@ -6,18 +6,18 @@
 
 use std::time::Duration;
 
-use super::{Bounds, FOREVER, MEMORY, MIN_REDUCTION_INTERVAL, ONE};
+use super::{Bounds, MAX_MEASURED_DURATION, MIN_DELAY_LIFETIME, MIN_REDUCTION_INTERVAL, SLOT_MILLIS};
 
 /// The minimum and maximum number of items in a round, which otherwise is one window. The mean of fewer is random, and more
 /// hardly improve it.
-const ROUND: (u32, u32) = (4, 16);
+const ROUND_ITEMS: (u32, u32) = (4, 16);
 
 /// The additional slots for each item that is picked up while no other is left, before the window was ever too large. So a
 /// poll adds to the queue at most four times what Nova has just picked up in the same time.
-const LEAP: u64 = 3;
+const SLOTS_PER_PICKUP: u64 = 3;
 
 /// The time without requests after which the model starts from scratch, because the service may have changed.
-const FORGOTTEN: Duration = Duration::from_mins(1);
+const MODEL_RESET_IDLE: Duration = Duration::from_mins(1);
 
 /// The time until an item was picked up, between two polls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,18 +30,18 @@ pub struct StartSample {
 
 impl StartSample {
     fn middle(self) -> Duration {
-        let most = self.most.min(FOREVER);
+        let most = self.most.min(MAX_MEASURED_DURATION);
         (self.least.min(most) + most) / 2
     }
 }
 
 /// The result of a poll.
 #[derive(Clone, Copy, Debug)]
-pub struct LookResult<'a> {
+pub struct PollResult<'a> {
     /// The items picked up since the last poll.
     pub taken: &'a [StartSample],
     /// True if none of the polled items is still waiting.
-    pub dry: bool,
+    pub is_queue_empty: bool,
     /// The number of all waiting items before the poll.
     pub busy: u32,
     /// True if the window was what prevented further requests.
@@ -61,7 +61,7 @@ impl Rate {
     /// Returns the number of items in `time`, in thousandths.
     fn within(self, time: Duration) -> u64 {
         let micros = self.time.as_micros().max(1);
-        let count = u128::from(self.count) * u128::from(ONE) * time.as_micros();
+        let count = u128::from(self.count) * u128::from(SLOT_MILLIS) * time.as_micros();
         u64::try_from(count / micros).unwrap_or(u64::MAX)
     }
 }
@@ -71,11 +71,11 @@ impl Rate {
 struct Round {
     since: Duration,
     /// The number of items that ends the round.
-    goal: u32,
+    target_count: u32,
     taken: u32,
     waits: Duration,
     /// True if at some moment no item was waiting: the service can do more than it shows.
-    dry: bool,
+    is_queue_empty: bool,
 }
 
 /// The check after a reduction of the window: it is still unknown if the waits become shorter.
@@ -84,7 +84,7 @@ struct WindowReduction {
     at: Duration,
     /// The value below which the mean wait has to be.
     below: Duration,
-    goal: u32,
+    target_count: u32,
     taken: u32,
     waits: Duration,
 }
@@ -99,7 +99,7 @@ pub struct Model {
     /// True if the window has never been too large.
     learning: bool,
     /// The number of consecutive polls that showed no pick-up.
-    vain: u32,
+    empty_polls: u32,
     rate: Option<Rate>,
     least: Option<Duration>,
     least_before: Option<Duration>,
@@ -107,7 +107,7 @@ pub struct Model {
     round: Option<Round>,
     lowered: Option<WindowReduction>,
     reduced_at: Option<Duration>,
-    stirred_at: Duration,
+    last_activity: Duration,
 }
 
 impl Model {
@@ -118,9 +118,9 @@ impl Model {
         Self {
             bounds,
             patience,
-            window: u64::from(bounds.start) * ONE,
+            window: u64::from(bounds.start) * SLOT_MILLIS,
             learning: true,
-            vain: 0,
+            empty_polls: 0,
             rate: None,
             least: None,
             least_before: None,
@@ -128,47 +128,47 @@ impl Model {
             round: None,
             lowered: None,
             reduced_at: None,
-            stirred_at: Duration::ZERO,
+            last_activity: Duration::ZERO,
         }
     }
 
     /// Returns the number of items that may wait to be picked up.
     pub fn window(&self) -> u32 {
-        u32::try_from(self.window / ONE).unwrap_or(u32::MAX)
+        u32::try_from(self.window / SLOT_MILLIS).unwrap_or(u32::MAX)
     }
 
     /// Returns the number of consecutive polls that showed no pick-up, or `None` once the window has been too large.
     pub fn learns(&self) -> Option<u32> {
-        self.learning.then_some(self.vain)
+        self.learning.then_some(self.empty_polls)
     }
 
     /// Returns the time for `count` items at the last rate.
     pub fn time_for(&self, count: u32) -> Option<Duration> {
         let rate = self.rate?;
         let time = rate.time.checked_mul(count)? / rate.count.max(1);
-        Some(time.min(FOREVER))
+        Some(time.min(MAX_MEASURED_DURATION))
     }
 
     /// Records a request at a time when no item was waiting. `now` is any clock that does not go back.
     pub fn begun(&mut self, now: Duration) {
-        if now.saturating_sub(self.stirred_at) >= FORGOTTEN && self.stirred_at > Duration::ZERO {
+        if now.saturating_sub(self.last_activity) >= MODEL_RESET_IDLE && self.last_activity > Duration::ZERO {
             *self = Self::new(self.bounds, self.patience);
         }
-        self.stirred_at = now;
-        self.vain = 0;
+        self.last_activity = now;
+        self.empty_polls = 0;
         if self.round.is_none() {
             self.round = Some(self.new_round(now));
         }
     }
 
     /// Applies the result of a poll.
-    pub fn looked(&mut self, seen: LookResult<'_>, now: Duration) {
-        self.stirred_at = now;
+    pub fn looked(&mut self, seen: PollResult<'_>, now: Duration) {
+        self.last_activity = now;
         if seen.taken.is_empty() {
-            self.vain = self.vain.saturating_add(1);
+            self.empty_polls = self.empty_polls.saturating_add(1);
             return;
         }
-        self.vain = 0;
+        self.empty_polls = 0;
         let count = u32::try_from(seen.taken.len()).unwrap_or(u32::MAX);
         let Some(mut round) = self.round else {
             // The time at which these items started to wait in the service is unknown.
@@ -176,7 +176,7 @@ impl Model {
             return;
         };
         round.taken = round.taken.saturating_add(count);
-        round.dry |= seen.dry;
+        round.is_queue_empty |= seen.is_queue_empty;
         for wait in seen.taken {
             round.waits = round.waits.saturating_add(wait.middle());
             if let Some(lowered) = self
@@ -191,20 +191,20 @@ impl Model {
         self.round = Some(round);
         // The items were picked up between two polls in quick succession, and none is left: it may have been at once.
         let quick = seen.pause + seen.pause / 2;
-        let at_once = seen.dry
+        let at_once = seen.is_queue_empty
             && seen
                 .taken
                 .iter()
                 .all(|wait| wait.least.is_zero() && wait.most <= quick);
         if seen.full && at_once {
-            let step = if self.learning { LEAP } else { 1 };
-            self.set(self.window.saturating_add(u64::from(count) * step * ONE));
+            let step = if self.learning { SLOTS_PER_PICKUP } else { 1 };
+            self.set(self.window.saturating_add(u64::from(count) * step * SLOT_MILLIS));
         }
         self.judge_lowering();
-        if seen.dry && !seen.full {
+        if seen.is_queue_empty && !seen.full {
             // No item follows: later requests start a new round.
             self.round = None;
-        } else if round.taken >= round.goal && now.saturating_sub(round.since) >= seen.pause {
+        } else if round.taken >= round.target_count && now.saturating_sub(round.since) >= seen.pause {
             // In less time not all recoveries have polled, and the observations of the others are about an earlier time.
             self.end(round, seen, now);
         }
@@ -224,21 +224,24 @@ impl Model {
     }
 
     fn set(&mut self, window: u64) {
-        let (min, max) = (u64::from(self.bounds.min) * ONE, u64::from(self.bounds.max) * ONE);
+        let (min, max) = (
+            u64::from(self.bounds.min) * SLOT_MILLIS,
+            u64::from(self.bounds.max) * SLOT_MILLIS,
+        );
         self.window = window.clamp(min, max);
     }
 
     fn new_round(&self, now: Duration) -> Round {
         Round {
             since: now,
-            goal: self.window().clamp(ROUND.0, ROUND.1),
+            target_count: self.window().clamp(ROUND_ITEMS.0, ROUND_ITEMS.1),
             taken: 0,
             waits: Duration::ZERO,
-            dry: false,
+            is_queue_empty: false,
         }
     }
 
-    fn end(&mut self, round: Round, seen: LookResult<'_>, now: Duration) {
+    fn end(&mut self, round: Round, seen: PollResult<'_>, now: Duration) {
         let mean = round.waits / round.taken.max(1);
         let known = self.least.is_some() || self.least_before.is_some();
         self.remember(mean, now);
@@ -247,7 +250,7 @@ impl Model {
             time: now.saturating_sub(round.since),
         };
         self.rate = Some(rate);
-        if round.dry {
+        if round.is_queue_empty {
             // The service may have been idle since the last poll but one.
             let busy = rate.time.saturating_sub(seen.pause);
             rate.time = busy.max(rate.time / 2);
@@ -261,11 +264,11 @@ impl Model {
         let reach = base
             .saturating_add(seen.pause)
             .min(self.patience.saturating_mul(4));
-        let worth = rate.within(reach).saturating_add(ONE);
+        let worth = rate.within(reach).saturating_add(SLOT_MILLIS);
         let delayed = mean > base + base / 4 + seen.pause / 4;
         if self.learning && !delayed {
-            let busy = u64::from(seen.busy) * ONE;
-            let held = self.window.min(busy.max(u64::from(round.taken) * ONE));
+            let busy = u64::from(seen.busy) * SLOT_MILLIS;
+            let held = self.window.min(busy.max(u64::from(round.taken) * SLOT_MILLIS));
             // The first round has nothing to be compared with.
             let doubled = if known { held * 2 } else { held + held / 2 };
             if seen.full {
@@ -287,12 +290,12 @@ impl Model {
         self.set(worth);
         // A queue that is shorter by less than a quarter is within chance.
         if self.window.saturating_mul(4) <= before.saturating_mul(3) && self.lowered.is_none() {
-            let parts = u32::try_from(self.window * ONE / before).unwrap_or(0);
+            let parts = u32::try_from(self.window * SLOT_MILLIS / before).unwrap_or(0);
             let expected = mean.saturating_mul(parts) / 1_000;
             self.lowered = Some(WindowReduction {
                 at: now,
                 below: (expected + mean) / 2,
-                goal: self.window().clamp(2, 16),
+                target_count: self.window().clamp(2, 16),
                 taken: 0,
                 waits: Duration::ZERO,
             });
@@ -302,7 +305,7 @@ impl Model {
     /// Judges a lowered window. A wait that does not become shorter with a shorter queue is the service's own, and the
     /// window was too small.
     fn judge_lowering(&mut self) {
-        let Some(lowered) = self.lowered.filter(|it| it.taken >= it.goal) else {
+        let Some(lowered) = self.lowered.filter(|it| it.taken >= it.target_count) else {
             return;
         };
         self.lowered = None;
@@ -321,7 +324,7 @@ impl Model {
     }
 
     fn remember(&mut self, wait: Duration, now: Duration) {
-        if now.saturating_sub(self.remembered_since) >= MEMORY {
+        if now.saturating_sub(self.remembered_since) >= MIN_DELAY_LIFETIME {
             self.least_before = self.least.take();
             self.remembered_since = now;
         }
@@ -346,16 +349,16 @@ mod tests {
         Duration::from_millis(millis)
     }
 
-    fn look(model: &mut Model, taken: (usize, u64, u64), dry: bool, full: bool, now: u64) {
+    fn poll(model: &mut Model, taken: (usize, u64, u64), is_queue_empty: bool, full: bool, now: u64) {
         let (count, least, most) = taken;
         let wait = StartSample {
             least: ms(least),
             most: ms(most),
         };
         let busy = model.window();
-        let seen = LookResult {
+        let seen = PollResult {
             taken: &vec![wait; count],
-            dry,
+            is_queue_empty,
             busy,
             full,
             pause: ms(500),
@@ -367,7 +370,7 @@ mod tests {
     fn each_item_picked_up_at_once_adds_three_slots() {
         let mut model = Model::new(BOUNDS, ms(2_000));
         model.begun(ms(1_000));
-        look(&mut model, (4, 0, 100), true, true, 1_100);
+        poll(&mut model, (4, 0, 100), true, true, 1_100);
         assert_eq!(model.window(), 16);
     }
 
@@ -376,7 +379,7 @@ mod tests {
         let mut model = Model::new(BOUNDS, ms(2_000));
         model.begun(ms(1_000));
         for n in 0..50 {
-            look(&mut model, (4, 0, 100), n % 2 == 0, false, 2_000 + n * 500);
+            poll(&mut model, (4, 0, 100), n % 2 == 0, false, 2_000 + n * 500);
         }
         assert_eq!(model.window(), 4);
     }
@@ -398,7 +401,7 @@ mod tests {
         let mut model = Model::new(BOUNDS, ms(2_000));
         model.begun(ms(1_000));
         for _ in 0..40 {
-            look(&mut model, (4, 900, 1_000), false, true, 2_000);
+            poll(&mut model, (4, 900, 1_000), false, true, 2_000);
         }
         // The rate is 160 in a second, not in a thousandth of one.
         assert!(model.window() <= 200, "{}", model.window());
@@ -408,7 +411,7 @@ mod tests {
     fn after_a_minute_without_work_it_restarts() {
         let mut model = Model::new(BOUNDS, ms(2_000));
         model.begun(ms(1_000));
-        look(&mut model, (4, 0, 100), true, true, 1_100);
+        poll(&mut model, (4, 0, 100), true, true, 1_100);
         model.begun(ms(50_000));
         assert_eq!(model.window(), 16);
         model.begun(ms(111_000));
@@ -429,15 +432,15 @@ mod tests {
             let ordered = bounds.in_order();
             let mut model = Model::new(bounds, ms(2_000));
             let mut now = 0;
-            for (count, least, most, dry, full, later, what) in looks {
+            for (count, least, most, is_queue_empty, full, later, what) in looks {
                 now += later;
                 match what {
                     0 => model.begun(ms(now)),
                     1 => model.refused(ms(now)),
-                    _ => look(&mut model, (count, least, most), dry, full, now),
+                    _ => poll(&mut model, (count, least, most), is_queue_empty, full, now),
                 }
                 prop_assert!((ordered.min..=ordered.max).contains(&model.window()));
-                prop_assert!(model.time_for(u32::MAX).is_none_or(|time| time <= FOREVER));
+                prop_assert!(model.time_for(u32::MAX).is_none_or(|time| time <= MAX_MEASURED_DURATION));
             }
         }
     }

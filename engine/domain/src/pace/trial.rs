@@ -19,7 +19,7 @@ const SMALL: Kind = Kind {
     take_up: (0.3, 0.25),
     rebuild: (0.6, 0.65),
     spread: 0.6,
-    look: 0.04,
+    poll: 0.04,
     slows: None,
 };
 
@@ -39,7 +39,7 @@ fn sharing(rate: f64) -> Kind {
         take_up: (0.05, processors / rate),
         rebuild: (2.0, 0.0),
         spread: 0.6,
-        look: 0.005,
+        poll: 0.005,
         slows: None,
     }
 }
@@ -71,7 +71,7 @@ struct Figures {
     /// The last instance of the quarter that was requested first.
     urgent: f64,
     /// The number of poll requests per instance.
-    looks: f64,
+    polls: f64,
 }
 
 fn number(count: usize) -> f64 {
@@ -88,7 +88,7 @@ fn figures(course: &Trajectory) -> Figures {
         mean: back.iter().sum::<f64>() / number(back.len()),
         last: back[back.len() - 1],
         urgent,
-        looks: number(course.looks) / number(back.len()),
+        polls: number(course.polls) / number(back.len()),
     }
 }
 
@@ -110,7 +110,7 @@ fn of(kind: Kind, (hosts, engines, each): (usize, usize, usize), pace: &Pace) ->
             (&mut mean.mean, one.mean),
             (&mut mean.last, one.last),
             (&mut mean.urgent, one.urgent),
-            (&mut mean.looks, one.looks),
+            (&mut mean.polls, one.polls),
         ] {
             *sum += one / f64::from(RUNS);
         }
@@ -136,7 +136,7 @@ fn a_small_nova_returns_the_mean_instance_in_two_thirds_of_the_time() {
             "{each}: {now:?} after {was:?}"
         );
         assert!(now.urgent < now.median, "{each}: {now:?}");
-        assert!(now.looks < 0.75, "{each}: {now:?}");
+        assert!(now.polls < 0.75, "{each}: {now:?}");
     }
 }
 

@@ -1,6 +1,6 @@
 //! Instances that Nova brings to a host while it is drained.
 
-use super::LONGEST_LIMIT;
+use super::MAX_MOVE_LIMIT;
 use super::named::named;
 use crate::nova::{Migration, MigrationStatus, MigrationType};
 use crate::recovery::{DecisionTime, Inventory};
@@ -19,7 +19,7 @@ pub(super) fn on_their_way<'a>(
     let clock = clock.unwrap_or(now.wall);
     let is_lost = |row: &Migration| {
         row.created_at
-            .is_some_and(|begun| begun.plus(LONGEST_LIMIT) <= clock)
+            .is_some_and(|begun| begun.plus(MAX_MOVE_LIMIT) <= clock)
     };
     let comes = |row: &&Migration| {
         if row.status == MigrationStatus::Reverting {

@@ -7,7 +7,7 @@ use crate::nova::Migration;
 use crate::recovery::{DecisionTime, FreezeOrder, Inventory, Life, Record, StepKind, Task};
 
 use super::arrivals::{describe, may_be_taken_back};
-use super::listing::{LOOK_FOR_ARRIVALS, is_idle};
+use super::lists::{ARRIVAL_CHECK_INTERVAL, is_idle};
 use super::moves::PlannedMove;
 use super::named::named;
 use super::{MoveStage, PlannedStage, PlannedState};
@@ -69,7 +69,7 @@ impl PlannedState {
     }
 
     /// Handles the end of the last move: lists a drained host again, or ends the operation.
-    pub(super) fn all_over(&mut self, record: &mut Record) {
+    pub(super) fn finish_moves(&mut self, record: &mut Record) {
         if self.aborted.is_some() {
             return self.end_aborted(record);
         }
@@ -152,7 +152,7 @@ impl PlannedState {
 
     /// Ends the operation because the host is being recovered, and the recovery handles all its instances. This also
     /// replaces an end that was about to be written.
-    pub(super) fn give_way(&mut self, now: DecisionTime, record: &mut Record) {
+    pub(super) fn end_for_recovery(&mut self, now: DecisionTime, record: &mut Record) {
         let open: Vec<_> = self
             .moves
             .values()
@@ -199,9 +199,9 @@ pub(super) fn instances_recovered(
     let names = named(servers, ServerId::to_string);
     let closed = *state.closed.get_or_insert(now.elapsed);
     if now.elapsed.since(closed) < state.order.limit {
-        state.list.not_before = now.elapsed.plus(LOOK_FOR_ARRIVALS);
+        state.list.not_before = now.elapsed.plus(ARRIVAL_CHECK_INTERVAL);
         let text = format!("waits for the recoveries of instances of {}: {names}", state.host);
-        state.trouble(text, now);
+        state.blocker(text, now);
         return;
     }
     let text = format!(

@@ -12,13 +12,13 @@ use crate::recovery::{Command, DecisionTime, Record, ServerReading, StepKind, Ta
 const ABORT_LIMIT: Duration = Duration::from_mins(5);
 
 /// The number of reads without any effect after which an unanswered call counts as not made.
-const ABSENT: u32 = 2;
+const MAX_UNSEEN_READS: u32 = 2;
 
 /// The number of attempts: a call that was certainly not made is repeated once.
-const TRIES: u32 = 2;
+const MAX_ATTEMPTS: u32 = 2;
 
 impl PlannedState {
-    pub(super) fn learn_followed(
+    pub(super) fn apply_followed_move(
         &mut self,
         server: ServerId,
         result: Result<ServerReading, Fault>,
@@ -48,7 +48,7 @@ impl PlannedState {
                     one.seen = Some(NovaReading { at, what: seen });
                 }
             }
-            Err(fault) => self.trouble(format!("reading {name}: {fault}"), now),
+            Err(fault) => self.blocker(format!("reading {name}: {fault}"), now),
         }
     }
 
@@ -219,10 +219,10 @@ fn follow_unseen(
         return;
     }
     one.absent += 1;
-    if one.absent < ABSENT {
+    if one.absent < MAX_UNSEEN_READS {
         return;
     }
-    if asked.answered.is_none() && one.tries < TRIES && state.aborted.is_none() {
+    if asked.answered.is_none() && one.tries < MAX_ATTEMPTS && state.aborted.is_none() {
         one.stage = MoveStage::Pending;
         one.asked = None;
         record.head = true;

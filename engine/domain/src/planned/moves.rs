@@ -112,7 +112,7 @@ impl PlannedMove {
 
 impl PlannedState {
     /// Adds an instance, unless it is known.
-    pub(super) fn take_in(&mut self, server: ServerId, name: &str, source: &str, record: &mut Record) {
+    pub(super) fn add_move(&mut self, server: ServerId, name: &str, source: &str, record: &mut Record) {
         let rank = u32::try_from(self.moves.len()).unwrap_or(u32::MAX);
         let vmove = VmoveId(Uuid::new_v5(&self.id.0, server.0.as_bytes()));
         self.moves.entry(server).or_insert_with(|| {

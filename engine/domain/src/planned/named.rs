@@ -1,13 +1,13 @@
 //! Long lists in one sentence.
 
 /// The number of names shown.
-const NAMED: usize = 5;
+const MAX_LISTED_NAMES: usize = 5;
 
 /// Renders the first few names and the number of the others.
 pub(super) fn named<T>(all: &[T], render: impl Fn(&T) -> String) -> String {
-    let mut names: Vec<String> = all.iter().take(NAMED).map(render).collect();
-    if all.len() > NAMED {
-        names.push(format!("{} more", all.len() - NAMED));
+    let mut names: Vec<String> = all.iter().take(MAX_LISTED_NAMES).map(render).collect();
+    if all.len() > MAX_LISTED_NAMES {
+        names.push(format!("{} more", all.len() - MAX_LISTED_NAMES));
     }
     names.join(", ")
 }

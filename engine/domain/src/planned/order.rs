@@ -11,15 +11,15 @@ use crate::policy::is_truthy;
 use crate::recovery::RecoveryKind;
 
 /// The maximum number of parallel live migrations, whatever the order requests.
-pub const MOST_AT_ONCE: u32 = 16;
+pub const MAX_PARALLEL_MOVES: u32 = 16;
 
 /// The longest freeze of a drained host.
-pub const LONGEST_FREEZE: Duration = Duration::from_hours(24);
+pub const MAX_FREEZE_DURATION: Duration = Duration::from_hours(24);
 
 /// The shortest time limit of a live migration.
-pub const SHORTEST_LIMIT: Duration = Duration::from_secs(10);
+pub const MIN_MOVE_LIMIT: Duration = Duration::from_secs(10);
 /// The longest time limit of a live migration.
-pub const LONGEST_LIMIT: Duration = Duration::from_hours(24);
+pub const MAX_MOVE_LIMIT: Duration = Duration::from_hours(24);
 
 /// An operator's order for a planned operation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,20 +42,27 @@ pub struct PlannedOrder {
 impl PlannedOrder {
     /// Reads an order from a payload. A missing or invalid value is read as the lowest one allowed.
     pub fn read(payload: &BTreeMap<String, String>) -> Self {
-        let word = |key: &str| payload.get(key).map(String::as_str).unwrap_or_default();
-        let seconds = |key: &str| word(key).parse().map_or(Duration::ZERO, Duration::from_secs);
+        let payload_value = |key: &str| payload.get(key).map(String::as_str).unwrap_or_default();
+        let seconds = |key: &str| {
+            payload_value(key)
+                .parse()
+                .map_or(Duration::ZERO, Duration::from_secs)
+        };
         let pair = |text: &str| {
             let (server, host) = text.split_once('=')?;
             Some((server.parse().ok()?, host.to_owned()))
         };
         Self {
-            by: word("by").to_owned(),
-            reason: word("reason").to_owned(),
-            lasts: seconds("for_seconds").min(LONGEST_FREEZE),
-            at_once: word("at_once").parse().unwrap_or(1).clamp(1, MOST_AT_ONCE),
-            limit: seconds("limit_seconds").clamp(SHORTEST_LIMIT, LONGEST_LIMIT),
-            with_locked: is_truthy(word("with_locked")),
-            instances: word("instances").split(',').filter_map(pair).collect(),
+            by: payload_value("by").to_owned(),
+            reason: payload_value("reason").to_owned(),
+            lasts: seconds("for_seconds").min(MAX_FREEZE_DURATION),
+            at_once: payload_value("at_once")
+                .parse()
+                .unwrap_or(1)
+                .clamp(1, MAX_PARALLEL_MOVES),
+            limit: seconds("limit_seconds").clamp(MIN_MOVE_LIMIT, MAX_MOVE_LIMIT),
+            with_locked: is_truthy(payload_value("with_locked")),
+            instances: payload_value("instances").split(',').filter_map(pair).collect(),
         }
     }
 

@@ -16,7 +16,7 @@ use crate::recovery::{Command, DecisionTime, Elsewhere, Record, ServerCall, Serv
 const TASK_LIMIT: Duration = Duration::from_secs(60);
 
 /// The interval between checks of a recovery's lock on an instance.
-const LOOK_FOR_UNLOCK: Duration = Duration::from_secs(3);
+const LOCK_CHECK_INTERVAL: Duration = Duration::from_secs(3);
 
 /// The decision on a move: request it, wait, or leave the instance.
 enum MoveObstacle {
@@ -36,15 +36,15 @@ impl PlannedState {
             give_up_pending(self, &by, now, record);
         }
         if self.moves.values().all(PlannedMove::is_finished) {
-            return self.all_over(record);
+            return self.finish_moves(record);
         }
-        let service = self.look_at_service(now, commands);
+        let service = self.poll_service(now, commands);
         let mut may_ask =
             service.is_some_and(|seen| self.lives(&seen, now, record) && takes(self, &seen, now));
         if let Some(text) = self.frozen() {
             may_ask = false;
             if self.count(MoveStage::Pending) > 0 {
-                self.trouble(text, now);
+                self.blocker(text, now);
             }
         }
         let under_way = self.count(MoveStage::Asked);
@@ -71,11 +71,11 @@ impl PlannedState {
                 self.follow(server, &seen, now, record, commands);
             } else if judge(self, server, &seen.what, now, record) {
                 // One intent per transaction: the conditions on the journal are about one instance.
-                may_ask &= !ask(self, server, &seen.what, now, record, commands);
+                may_ask &= !issue_call(self, server, &seen.what, now, record, commands);
             }
         }
         if self.moves.values().all(PlannedMove::is_finished) {
-            self.all_over(record);
+            self.finish_moves(record);
         }
     }
 
@@ -104,7 +104,7 @@ impl PlannedState {
         commands.push(Command::AbortMigration { server, migration });
     }
 
-    pub(super) fn learn_call(
+    pub(super) fn apply_call_answer(
         &mut self,
         server: ServerId,
         call: ServerCall,
@@ -156,13 +156,13 @@ impl PlannedState {
                 one.tries = one.tries.saturating_sub(1);
                 record.moves.insert(server);
                 self.not_before = now.elapsed.plus(self.policy.tick * 5);
-                self.trouble(format!("Nova was not reached: {fault}"), now);
+                self.blocker(format!("Nova was not reached: {fault}"), now);
             }
         }
     }
 
     /// Reverts the state of a command that was not sent, because nothing was requested.
-    pub(super) fn learn_not_sent(&mut self, command: &Command, now: DecisionTime) {
+    pub(super) fn revert_unsent_command(&mut self, command: &Command, now: DecisionTime) {
         let later = now.elapsed.plus(self.policy.tick);
         if let Command::LiveMigrate { server, .. } | Command::AbortMigration { server, .. } = command {
             let is_abort = matches!(command, Command::AbortMigration { .. });
@@ -200,7 +200,7 @@ impl PlannedState {
 
     /// Leaves the instance whose intent the journal refused: an earlier recovery may have left it running on another host
     /// too.
-    pub(super) fn learn_elsewhere(
+    pub(super) fn apply_may_run_elsewhere(
         &mut self,
         hosts: &BTreeSet<String>,
         now: DecisionTime,
@@ -229,7 +229,7 @@ fn takes(state: &mut PlannedState, seen: &crate::nova::Service, now: DecisionTim
         return true;
     }
     let text = format!("{} has been disabled in Nova: it takes no instances", state.host);
-    state.trouble(text, now);
+    state.blocker(text, now);
     false
 }
 
@@ -255,9 +255,9 @@ fn judge(
         MoveObstacle::Go => !was_locked,
         MoveObstacle::Wait => false,
         MoveObstacle::WaitForUnlock => {
-            one.read.not_before = now.elapsed.plus(LOOK_FOR_UNLOCK);
+            one.read.not_before = now.elapsed.plus(LOCK_CHECK_INTERVAL);
             let text = format!("waits for the recovery that has locked {}", one.name);
-            state.trouble(text, now);
+            state.blocker(text, now);
             false
         }
         MoveObstacle::Stays(why) => {
@@ -269,9 +269,9 @@ fn judge(
 
 fn verdict(state: &mut PlannedState, id: ServerId, seen: &ServerReading, now: DecisionTime) -> MoveObstacle {
     let frozen = state
-        .pulse
+        .operator_state
         .as_ref()
-        .and_then(|pulse| pulse.frozen.instances.get(&id))
+        .and_then(|operator_state| operator_state.frozen.instances.get(&id))
         .map(crate::freeze::Freeze::sentence);
     let (is_drain, with_locked, limit) = (state.is_drain(), state.order.with_locked, state.order.limit);
     let Some(one) = state.moves.get_mut(&id) else {
@@ -339,7 +339,7 @@ fn give_up_pending(state: &mut PlannedState, by: &str, now: DecisionTime, record
 }
 
 /// Journals an intent and commands its call.
-fn ask(
+fn issue_call(
     state: &mut PlannedState,
     server: ServerId,
     seen: &ServerReading,

@@ -1,15 +1,15 @@
 //! The host's service in Nova: it has to be up, and a drained host gets no new instances.
 
-use super::{LOOK_FOR_RECOVERY, NovaReading, PlannedCall, PlannedStage, PlannedState};
+use super::{NovaReading, PlannedCall, PlannedStage, PlannedState, RECOVERY_CHECK_INTERVAL};
 use crate::fault::Fault;
 use crate::nova::Service;
 use crate::recovery::{Command, DecisionTime, Record, ServiceUpdate, StepKind, Task, planned_mark};
 
 /// The maximum length of the operator's part of a disable reason: Nova keeps 255 characters, and our mark must fit.
-const WRITTEN: usize = 150;
+const MAX_REASON_LENGTH: usize = 150;
 
 impl PlannedState {
-    pub(super) fn learn_service(&mut self, result: Result<Option<Service>, Fault>, now: DecisionTime) {
+    pub(super) fn apply_service(&mut self, result: Result<Option<Service>, Fault>, now: DecisionTime) {
         let Some(at) = self.service_read.answered() else {
             return;
         };
@@ -21,13 +21,13 @@ impl PlannedState {
             // An unregistered host would have no recovery here. A cell that does not answer shows no service for a while.
             Ok(None) => {
                 self.service = None;
-                self.trouble(format!("Nova shows no nova-compute on {}", self.host), now);
+                self.blocker(format!("Nova shows no nova-compute on {}", self.host), now);
             }
-            Err(fault) => self.trouble(format!("reading the service of {}: {fault}", self.host), now),
+            Err(fault) => self.blocker(format!("reading the service of {}: {fault}", self.host), now),
         }
     }
 
-    pub(super) fn learn_update(
+    pub(super) fn apply_service_update(
         &mut self,
         result: Result<Service, Fault>,
         now: DecisionTime,
@@ -49,17 +49,13 @@ impl PlannedState {
             Err(fault) => {
                 self.disabling = None;
                 self.not_before = now.elapsed.plus(self.policy.tick * 5);
-                self.trouble(format!("disabling the service of {}: {fault}", self.host), now);
+                self.blocker(format!("disabling the service of {}: {fault}", self.host), now);
             }
         }
     }
 
     /// Returns the host's service from a recent read, if there is one, and requests a new read when it is due.
-    pub(super) fn look_at_service(
-        &mut self,
-        now: DecisionTime,
-        commands: &mut Vec<Command>,
-    ) -> Option<Service> {
+    pub(super) fn poll_service(&mut self, now: DecisionTime, commands: &mut Vec<Command>) -> Option<Service> {
         let oldest = self.policy.call_deadline.max(self.policy.tick * 2);
         self.service.take_if(|seen| now.elapsed.since(seen.at) > oldest);
         if self.service_read.send(now.elapsed) {
@@ -69,17 +65,17 @@ impl PlannedState {
     }
 
     pub(super) fn act_begin(&mut self, now: DecisionTime, record: &mut Record, commands: &mut Vec<Command>) {
-        if self.pulse.is_none() {
+        if self.operator_state.is_none() {
             return;
         }
         if self.aborted.is_some() {
             return self.end_aborted(record);
         }
         if let Some(text) = self.frozen() {
-            self.trouble(text, now);
+            self.blocker(text, now);
             return;
         }
-        let Some(seen) = self.look_at_service(now, commands) else {
+        let Some(seen) = self.poll_service(now, commands) else {
             return;
         };
         if !seen.up || seen.forced_down {
@@ -105,7 +101,7 @@ impl PlannedState {
         let wanted: Vec<_> = self.order.instances.clone().into_iter().collect();
         for (server, source) in wanted {
             let name = server.to_string();
-            self.take_in(server, &name, &source, record);
+            self.add_move(server, &name, &source, record);
         }
         self.enter(PlannedStage::Moving, record);
     }
@@ -130,7 +126,7 @@ impl PlannedState {
         if self.updating {
             return;
         }
-        let Some(seen) = self.look_at_service(now, commands) else {
+        let Some(seen) = self.poll_service(now, commands) else {
             return;
         };
         // Disabled by our unanswered call or by another caller; either is fine.
@@ -140,7 +136,7 @@ impl PlannedState {
             return self.enter(PlannedStage::Listing, record);
         }
         if let Some(text) = self.frozen() {
-            self.trouble(text, now);
+            self.blocker(text, now);
             return;
         }
         if may_take_effect || now.elapsed < self.not_before || !self.lives(&seen, now, record) {
@@ -148,7 +144,7 @@ impl PlannedState {
         }
         let by: String = format!("{} (drained by {})", self.order.reason, self.order.by)
             .chars()
-            .take(WRITTEN)
+            .take(MAX_REASON_LENGTH)
             .collect();
         let reason = format!("{by} [{}]", planned_mark(self.id));
         self.disabling = Some(PlannedCall {
@@ -173,15 +169,15 @@ impl PlannedState {
         if seen.up && !seen.forced_down {
             return true;
         }
-        self.trouble(
+        self.blocker(
             format!(
                 "Nova shows {} down: nothing new is started, and its recovery would end this",
                 self.host
             ),
             now,
         );
-        if now.elapsed.since(self.looked_for_recovery) >= LOOK_FOR_RECOVERY {
-            self.looked_for_recovery = now.elapsed;
+        if now.elapsed.since(self.recovery_checked_at) >= RECOVERY_CHECK_INTERVAL {
+            self.recovery_checked_at = now.elapsed;
             record.head = true;
             record.unless_host_recovery = Some(self.host.clone());
         }

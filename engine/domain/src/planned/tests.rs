@@ -13,7 +13,7 @@ use crate::entity::vmove::VmoveStatus;
 use crate::fault::{Fault, FaultClass};
 use crate::freeze::{Freeze, FreezeScope};
 use crate::nova::{InstanceTraits, Migration, MigrationStatus, MigrationType, PowerState, Server, VmState};
-use crate::recovery::{InCell, OperatorWord, ServerCall, ServerReading, ServiceUpdate};
+use crate::recovery::{InCell, OperatorRequest, ServerCall, ServerReading, ServiceUpdate};
 use crate::{HostId, MigrationId, ServiceId, Timestamp};
 
 mod abort;
@@ -83,7 +83,7 @@ struct Bench {
     /// The duration of a migration; `None` if it never ends.
     takes: Option<u64>,
     begun: BTreeMap<ServerId, u64>,
-    pulse: OperatorState,
+    operator_state: OperatorState,
     under_recovery: bool,
     records: Vec<Record>,
     calls: Vec<Command>,
@@ -134,7 +134,7 @@ impl Bench {
             answers: Vec::new(),
             takes: Some(3_000),
             begun: BTreeMap::new(),
-            pulse: OperatorState::CALM,
+            operator_state: OperatorState::DEFAULT,
             under_recovery: false,
             records: Vec::new(),
             calls: Vec::new(),
@@ -308,8 +308,8 @@ impl Bench {
     fn run(&mut self, millis: u64) {
         let until = self.now + millis;
         if self.records.is_empty() {
-            let pulse = self.pulse.clone();
-            self.record_message(vec![Observation::Claimed(pulse)]);
+            let operator_state = self.operator_state.clone();
+            self.record_message(vec![Observation::Claimed(operator_state)]);
         }
         while self.now < until && self.state().stage != PlannedStage::Over {
             self.now += 100;
@@ -365,22 +365,22 @@ impl Bench {
     }
 
     fn say_abort(&mut self) {
-        self.pulse.word = Some(OperatorWord {
+        self.operator_state.word = Some(OperatorRequest {
             number: 1,
             word: OperatorCommand::Reject,
             by: "bob".into(),
             at: Timestamp::from_micros(0),
         });
-        let pulse = self.pulse.clone();
-        self.record_message(vec![Observation::Pulse(pulse)]);
+        let operator_state = self.operator_state.clone();
+        self.record_message(vec![Observation::OperatorState(operator_state)]);
     }
 
     /// Replaces the engine by another one that reads the journal.
     fn take_over(&mut self) {
         let head = self.state().head().unwrap();
         self.state = Some(PlannedState::restore(&head).unwrap());
-        let pulse = self.pulse.clone();
-        self.record_message(vec![Observation::Claimed(pulse)]);
+        let operator_state = self.operator_state.clone();
+        self.record_message(vec![Observation::Claimed(operator_state)]);
     }
 
     fn froze(&self) -> bool {
@@ -396,7 +396,7 @@ fn a_stored_order_is_read_back() {
         wanted
     );
     let nothing = PlannedOrder::read(&BTreeMap::new());
-    assert_eq!((nothing.at_once, nothing.limit), (1, SHORTEST_LIMIT));
+    assert_eq!((nothing.at_once, nothing.limit), (1, MIN_MOVE_LIMIT));
     assert!(nothing.lasts.is_zero() && nothing.instances.is_empty());
 }
 
@@ -408,8 +408,8 @@ fn an_order_above_the_limits_is_read_as_the_limits() {
     let mut payload = BTreeMap::from(keys);
     payload.insert("at_once".to_owned(), u32::MAX.to_string());
     let read = PlannedOrder::read(&payload);
-    assert_eq!((read.lasts, read.limit), (LONGEST_FREEZE, LONGEST_LIMIT));
-    assert_eq!(read.at_once, MOST_AT_ONCE);
+    assert_eq!((read.lasts, read.limit), (MAX_FREEZE_DURATION, MAX_MOVE_LIMIT));
+    assert_eq!(read.at_once, MAX_PARALLEL_MOVES);
 }
 
 #[test]
@@ -696,20 +696,24 @@ fn a_freeze_blocks_moves_that_have_not_started() {
     let mut bench = Bench::drain((1..=3).map(|number| server(number, HOST)).collect());
     bench.run(1_000);
     let asked = bench.orders().len();
-    bench.pulse.frozen.over.push(freeze(FreezeScope::Segment));
-    let pulse = bench.pulse.clone();
-    bench.record_message(vec![Observation::Pulse(pulse)]);
+    bench
+        .operator_state
+        .frozen
+        .over
+        .push(freeze(FreezeScope::Segment));
+    let operator_state = bench.operator_state.clone();
+    bench.record_message(vec![Observation::OperatorState(operator_state)]);
     bench.run(120_000);
     assert_eq!(bench.orders().len(), asked);
     assert_eq!(bench.state().wait().map(|wait| wait.what), Some(WaitsFor::Frozen));
-    bench.pulse = OperatorState::CALM;
+    bench.operator_state = OperatorState::DEFAULT;
     bench
-        .pulse
+        .operator_state
         .frozen
         .instances
         .insert(id(3), freeze(FreezeScope::Instance));
-    let pulse = bench.pulse.clone();
-    bench.record_message(vec![Observation::Pulse(pulse)]);
+    let operator_state = bench.operator_state.clone();
+    bench.record_message(vec![Observation::OperatorState(operator_state)]);
     let (_, text) = bench.end();
     assert!(!bench.orders().contains(&id(3)), "{text}");
     assert!(text.contains("vm-3 (instance x is frozen"), "{text}");

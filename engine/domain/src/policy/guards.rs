@@ -38,13 +38,13 @@ pub struct GuardPolicy {
     /// The interval at which a recovery on hold is reported again.
     pub alarm_interval: Duration,
     /// The conditions for the quarantine of a reporter.
-    pub reporters: Doubts,
+    pub reporters: QuarantinePolicy,
 }
 
 /// The conditions under which a reporter whose claims Nova contradicts is quarantined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Doubts {
+pub struct QuarantinePolicy {
     /// The number of contradicted claims, about two hosts at least; 0 for no quarantine.
     pub limit: u32,
     /// The period in which these claims count.
@@ -54,7 +54,7 @@ pub struct Doubts {
     pub percent: u32,
 }
 
-impl Default for Doubts {
+impl Default for QuarantinePolicy {
     fn default() -> Self {
         Self {
             limit: 3,
@@ -81,7 +81,7 @@ impl Default for GuardPolicy {
             protected_key: "no-fence".into(),
             domain_key: "failure_domain".into(),
             alarm_interval: Duration::from_mins(5),
-            reporters: Doubts::default(),
+            reporters: QuarantinePolicy::default(),
         }
     }
 }

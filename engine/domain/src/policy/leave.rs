@@ -19,18 +19,18 @@ pub struct MetadataPair {
 /// The error for a text that is not a pair.
 #[derive(Debug, thiserror::Error)]
 #[error("it has no key")]
-pub struct NoKey;
+pub struct InvalidMetadataPair;
 
 impl FromStr for MetadataPair {
-    type Err = NoKey;
+    type Err = InvalidMetadataPair;
 
-    fn from_str(text: &str) -> Result<Self, NoKey> {
+    fn from_str(text: &str) -> Result<Self, InvalidMetadataPair> {
         let (key, value) = match text.split_once('=') {
             Some((key, value)) => (key.trim(), Some(value.trim().to_owned())),
             None => (text.trim(), None),
         };
         if key.is_empty() {
-            return Err(NoKey);
+            return Err(InvalidMetadataPair);
         }
         Ok(Self {
             key: key.to_owned(),
@@ -60,7 +60,7 @@ impl MetadataPair {
 /// them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct LeaveRules {
+pub struct ExclusionRules {
     /// Pairs in the owner's metadata.
     pub metadata: Vec<MetadataPair>,
     pub projects: Vec<String>,
@@ -71,7 +71,7 @@ pub struct LeaveRules {
     pub flavor_properties: Vec<MetadataPair>,
 }
 
-impl LeaveRules {
+impl ExclusionRules {
     /// Returns the reason why `server` is excluded, if a rule matches. Its text is the operator's rule, never the instance's
     /// data.
     pub fn why(&self, server: &Server) -> Option<String> {

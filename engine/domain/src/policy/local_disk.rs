@@ -10,10 +10,10 @@ use serde::{Deserialize, Serialize};
 use crate::nova::Server;
 
 /// The longest wait: as long as a recovery may take that nothing blocks.
-pub const LONGEST_DISK_WAIT: Duration = Duration::from_hours(24);
+pub const MAX_DISK_WAIT: Duration = Duration::from_hours(24);
 
 /// Number of characters of a value that a remark repeats.
-const SHOWN: usize = 40;
+const MAX_ECHOED_CHARS: usize = 40;
 
 /// The treatment of an instance whose disk is on its failed host alone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,15 +31,15 @@ pub enum LocalDisk {
 /// The error for a text that is no such treatment.
 #[derive(Debug, thiserror::Error)]
 #[error("`{0}` is not evacuate, leave or wait:TIME, with a time such as 90s, 30m or 2h, up to 24h")]
-pub struct NotLocalDisk(String);
+pub struct InvalidLocalDisk(String);
 
 impl FromStr for LocalDisk {
-    type Err = NotLocalDisk;
+    type Err = InvalidLocalDisk;
 
-    fn from_str(text: &str) -> Result<Self, NotLocalDisk> {
-        let is_too_long = |one: &Self| matches!(one, Self::Wait(time) if *time > LONGEST_DISK_WAIT);
+    fn from_str(text: &str) -> Result<Self, InvalidLocalDisk> {
+        let is_too_long = |one: &Self| matches!(one, Self::Wait(time) if *time > MAX_DISK_WAIT);
         let read = Self::parse(text).filter(|one| !is_too_long(one));
-        read.ok_or_else(|| NotLocalDisk(text.to_owned()))
+        read.ok_or_else(|| InvalidLocalDisk(text.to_owned()))
     }
 }
 
@@ -87,9 +87,9 @@ impl fmt::Display for LocalDisk {
 }
 
 impl TryFrom<String> for LocalDisk {
-    type Error = NotLocalDisk;
+    type Error = InvalidLocalDisk;
 
-    fn try_from(text: String) -> Result<Self, NotLocalDisk> {
+    fn try_from(text: String) -> Result<Self, InvalidLocalDisk> {
         text.parse()
     }
 }
@@ -146,7 +146,7 @@ impl LocalDiskRules {
         let Some(text) = server.metadata.get(&self.key) else {
             return (self.usual, None);
         };
-        let shown: String = text.chars().take(SHOWN).collect();
+        let shown: String = text.chars().take(MAX_ECHOED_CHARS).collect();
         match LocalDisk::parse(text) {
             Some(LocalDisk::Wait(time)) if time > longest => {
                 let wait = LocalDisk::Wait(longest);

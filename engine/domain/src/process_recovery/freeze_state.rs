@@ -12,7 +12,7 @@ use crate::nova::Service;
 use crate::recovery::{DecisionTime, Record, StepKind, Task};
 
 /// The time for which the host must be up in Nova until its process counts as running.
-const ALIVE_AFTER: Duration = Duration::from_mins(2);
+const MIN_UP_TIME: Duration = Duration::from_mins(2);
 
 /// The interval between the reads during that time.
 const POLL_INTERVAL: Duration = Duration::from_secs(10);
@@ -27,7 +27,7 @@ pub(super) struct FreezeTrack {
     seen_only: bool,
     /// The time since which the host has been up in Nova after the freeze.
     #[serde(skip)]
-    heard_since: Option<Elapsed>,
+    up_since: Option<Elapsed>,
     /// True if the call in progress is the first one.
     #[serde(skip)]
     pub(super) first: bool,
@@ -40,21 +40,28 @@ impl ProcessRecovery {
     /// Returns the freeze that the recovery waits for.
     pub(super) fn frozen(&self) -> Option<&Freeze> {
         let may_wait = self.asked.is_none() && !self.disabled && !self.over;
-        self.pulse.as_ref().filter(|_| may_wait)?.frozen.of_host()
+        self.operator_state
+            .as_ref()
+            .filter(|_| may_wait)?
+            .frozen
+            .of_host()
     }
 
     /// Handles the end of a freeze, once.
-    pub(super) fn hear_thaw(&mut self, record: &mut Record) {
+    pub(super) fn apply_freeze_end(&mut self, record: &mut Record) {
         let frozen = self
-            .pulse
+            .operator_state
             .as_ref()
-            .is_some_and(|pulse| pulse.frozen.of_host().is_some());
+            .is_some_and(|operator_state| operator_state.frozen.of_host().is_some());
         if frozen && std::mem::take(&mut self.freeze.withdrawn) {
             // A call that the journal has refused was never made.
             self.asked = None;
             record.head = true;
         }
-        let thawed = self.pulse.as_ref().map_or(0, |pulse| pulse.frozen.thawed);
+        let thawed = self
+            .operator_state
+            .as_ref()
+            .map_or(0, |operator_state| operator_state.frozen.thawed);
         if thawed <= self.freeze.thawed {
             return;
         }
@@ -71,7 +78,12 @@ impl ProcessRecovery {
     }
 
     /// True if the service may be disabled, given its state in Nova.
-    pub(super) fn freeze_lets(&mut self, service: &Service, now: DecisionTime, record: &mut Record) -> bool {
+    pub(super) fn freeze_allows(
+        &mut self,
+        service: &Service,
+        now: DecisionTime,
+        record: &mut Record,
+    ) -> bool {
         if self.frozen().is_some() {
             return false;
         }
@@ -79,16 +91,16 @@ impl ProcessRecovery {
             return true;
         }
         if !service.up {
-            self.freeze.heard_since = None;
+            self.freeze.up_since = None;
             return true;
         }
-        let since = *self.freeze.heard_since.get_or_insert(now.elapsed);
+        let since = *self.freeze.up_since.get_or_insert(now.elapsed);
         self.question.not_before = now.elapsed.plus(POLL_INTERVAL);
-        if now.elapsed.since(since) >= ALIVE_AFTER {
+        if now.elapsed.since(since) >= MIN_UP_TIME {
             let text = format!(
                 "reported before a freeze of host {} ended, and its nova-compute has been up in Nova for {} s since: nothing was done",
                 self.host,
-                ALIVE_AFTER.as_secs()
+                MIN_UP_TIME.as_secs()
             );
             // Nova shows nothing of other processes.
             record.dismissed = self.process.contains("nova-compute");

@@ -11,7 +11,7 @@ use crate::elapsed::Elapsed;
 use crate::entity::notification::NotificationStatus;
 use crate::guard::{GuardResult, Region, process};
 use crate::nova::Service;
-use crate::recovery::{Command, DecisionTime, OperatorWord, Record, StepKind, Task};
+use crate::recovery::{Command, DecisionTime, OperatorRequest, Record, StepKind, Task};
 use crate::wait::WaitsFor;
 
 /// The time for which a region scan is valid.
@@ -21,7 +21,7 @@ const SCAN_LIFETIME: Duration = Duration::from_secs(3);
 const SCAN_INTERVAL: Duration = Duration::from_secs(30);
 
 /// The time for which a host on hold must be up in Nova until its process counts as running.
-const ALIVE_AFTER: Duration = Duration::from_mins(2);
+const MIN_UP_TIME: Duration = Duration::from_mins(2);
 
 /// The stored state of the guard.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,7 +35,7 @@ pub(super) struct GuardState {
     waits: Option<String>,
     /// The time since which the host has been up in Nova while the recovery is on hold.
     #[serde(skip)]
-    heard_since: Option<Elapsed>,
+    up_since: Option<Elapsed>,
 }
 
 impl GuardState {
@@ -56,7 +56,7 @@ impl GuardState {
 }
 
 impl ProcessRecovery {
-    pub(super) fn approved(&mut self, action: &OperatorWord, record: &mut Record) {
+    pub(super) fn approved(&mut self, action: &OperatorRequest, record: &mut Record) {
         if self.guarded.held.take().is_some() || self.guarded.waits.take().is_some() {
             self.guarded.lifted = true;
             self.question.not_before = Elapsed::ZERO;
@@ -70,7 +70,7 @@ impl ProcessRecovery {
     }
 
     /// True if the guard lets the service be disabled. Requests a region scan first if the last one is too old.
-    pub(super) fn guards_let(
+    pub(super) fn guards_pass(
         &mut self,
         service: &Service,
         now: DecisionTime,
@@ -83,7 +83,7 @@ impl ProcessRecovery {
         let Some(region) = self.fresh_region(now) else {
             self.question.send_at_once(now.elapsed);
             self.waits_for_region = Some((now.elapsed, service.clone()));
-            commands.push(Command::CountHosts);
+            commands.push(Command::ScanHosts);
             return false;
         };
         let verdict = process::check(&region, host, self.id, &self.policy);
@@ -131,16 +131,16 @@ impl ProcessRecovery {
         now: DecisionTime,
         record: &mut Record,
     ) {
-        if !region.hears(&service.host, &self.policy) {
-            self.guarded.heard_since = None;
+        if !region.has_current_heartbeat(&service.host, &self.policy) {
+            self.guarded.up_since = None;
             return;
         }
-        let since = *self.guarded.heard_since.get_or_insert(now.elapsed);
-        if now.elapsed.since(since) >= ALIVE_AFTER {
+        let since = *self.guarded.up_since.get_or_insert(now.elapsed);
+        if now.elapsed.since(since) >= MIN_UP_TIME {
             let text = format!(
                 "the nova-compute of {} has been up in Nova for {} s: it runs, and nothing was done",
                 self.host,
-                ALIVE_AFTER.as_secs()
+                MIN_UP_TIME.as_secs()
             );
             self.guarded = GuardState::default();
             // Nova shows nothing of other processes.

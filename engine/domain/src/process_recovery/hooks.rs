@@ -45,10 +45,9 @@ impl ProcessRecovery {
         record: &mut Record,
         commands: &mut Vec<Command>,
     ) -> bool {
-        let allowed = self
-            .pulse
-            .as_ref()
-            .is_some_and(|pulse| pulse.segment_enabled && !pulse.operator_maintenance);
+        let allowed = self.operator_state.as_ref().is_some_and(|operator_state| {
+            operator_state.segment_enabled && !operator_state.operator_maintenance
+        });
         let hooks = self.policy.flows.process.hooks(phase);
         let hold = self.policy.proxy_hold;
         let may_begin = allowed || phase == Phase::Post;
@@ -69,19 +68,19 @@ impl ProcessRecovery {
                 false
             }
             Gate::Skip(why) => {
-                let text = format!("skipped: {why}{}", self.how_it_is_left());
+                let text = format!("skipped: {why}{}", self.service_state_text());
                 self.end(NotificationStatus::Finished, text, record);
                 false
             }
             Gate::Abort(why) => {
-                let text = format!("{why}{}", self.how_it_is_left());
+                let text = format!("{why}{}", self.service_state_text());
                 self.end(NotificationStatus::Failed, text, record);
                 false
             }
         }
     }
 
-    fn how_it_is_left(&self) -> String {
+    fn service_state_text(&self) -> String {
         if self.disabled {
             format!("; the compute service of {} is disabled", self.host)
         } else {

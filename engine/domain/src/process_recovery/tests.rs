@@ -7,7 +7,7 @@ use crate::entity::Stamps;
 use crate::entity::notification::NotificationType;
 use crate::fault::Fault;
 use crate::guard::{HostIncident, NovaView, RegionHost};
-use crate::recovery::OperatorWord;
+use crate::recovery::OperatorRequest;
 use crate::{HostId, SegmentId, ServiceId, Timestamp};
 
 mod freezes;
@@ -17,11 +17,11 @@ const HOST: &str = "c1";
 const D: u64 = 20_000;
 const SETTLED: u64 = 81_000;
 
-fn pulse(segment_enabled: bool, operator_maintenance: bool) -> OperatorState {
+fn operator_state(segment_enabled: bool, operator_maintenance: bool) -> OperatorState {
     OperatorState {
         segment_enabled,
         operator_maintenance,
-        ..OperatorState::CALM
+        ..OperatorState::DEFAULT
     }
 }
 
@@ -135,7 +135,7 @@ impl Run {
     /// Returns a claimed recovery of a stopped `nova-compute`.
     fn begun() -> Self {
         let mut run = Self::new("STOPPED", "nova-compute");
-        run.tell(Observation::Claimed(OperatorState::CALM));
+        run.tell(Observation::Claimed(OperatorState::DEFAULT));
         assert_eq!(run.commands, [Command::ReadService]);
         run
     }
@@ -157,7 +157,7 @@ impl Run {
         self.record = decision.record;
         self.commands = decision.commands;
         // The rest of the region is healthy, unless a test changes it.
-        if self.commands == [Command::CountHosts] {
+        if self.commands == [Command::ScanHosts] {
             let region = Arc::new(self.region.clone());
             let decision = decide(&mut self.state, Observation::Region(region), now);
             let later = decision.record;
@@ -198,9 +198,9 @@ impl Run {
         }
     }
 
-    fn taken_over(&mut self, pulse: OperatorState) {
+    fn taken_over(&mut self, operator_state: OperatorState) {
         self.state = ProcessRecovery::restore(&self.state.head().unwrap()).unwrap();
-        self.tell(Observation::Claimed(pulse));
+        self.tell(Observation::Claimed(operator_state));
     }
 
     fn assert_end(&self, case: &str, status: NotificationStatus, part: &str) {
@@ -220,7 +220,7 @@ fn gates_need_no_question() {
             "started",
             "STARTED",
             "nova-compute",
-            OperatorState::CALM,
+            OperatorState::DEFAULT,
             Finished,
             "nothing to do",
         ),
@@ -228,7 +228,7 @@ fn gates_need_no_question() {
             "started, any case",
             "started",
             "nova-compute",
-            OperatorState::CALM,
+            OperatorState::DEFAULT,
             Finished,
             "nothing to do",
         ),
@@ -236,7 +236,7 @@ fn gates_need_no_question() {
             "another event",
             "RESTARTED",
             "nova-compute",
-            OperatorState::CALM,
+            OperatorState::DEFAULT,
             Ignored,
             "requires no recovery",
         ),
@@ -244,7 +244,7 @@ fn gates_need_no_question() {
             "no event",
             "",
             "nova-compute",
-            OperatorState::CALM,
+            OperatorState::DEFAULT,
             Ignored,
             "requires no recovery",
         ),
@@ -252,7 +252,7 @@ fn gates_need_no_question() {
             "a disabled segment",
             "STOPPED",
             "nova-compute",
-            pulse(false, false),
+            operator_state(false, false),
             Ignored,
             "segment HA is disabled",
         ),
@@ -260,7 +260,7 @@ fn gates_need_no_question() {
             "in maintenance",
             "STOPPED",
             "nova-compute",
-            pulse(true, true),
+            operator_state(true, true),
             Ignored,
             "in maintenance",
         ),
@@ -268,7 +268,7 @@ fn gates_need_no_question() {
             "another process, in maintenance",
             "STOPPED",
             "libvirtd",
-            pulse(true, true),
+            operator_state(true, true),
             Ignored,
             "in maintenance",
         ),
@@ -276,7 +276,7 @@ fn gates_need_no_question() {
             "no process",
             "STOPPED",
             "",
-            OperatorState::CALM,
+            OperatorState::DEFAULT,
             Ignored,
             "names no process",
         ),
@@ -284,7 +284,7 @@ fn gates_need_no_question() {
             "a process that is not essential",
             "STOPPED",
             "snmpd",
-            OperatorState::CALM,
+            OperatorState::DEFAULT,
             Finished,
             "non_essential_processes",
         ),
@@ -292,17 +292,17 @@ fn gates_need_no_question() {
             "the same by its path",
             "STOPPED",
             "/usr/sbin/snmpd",
-            OperatorState::CALM,
+            OperatorState::DEFAULT,
             Finished,
             "non_essential_processes",
         ),
     ];
-    for (case, event, process, pulse, status, part) in cases {
+    for (case, event, process, operator_state, status, part) in cases {
         let mut run = Run::new(event, process);
         run.state.policy.non_essential_processes = vec!["snmpd".to_owned()];
         run.tell(Observation::Tick);
         assert!(run.commands.is_empty(), "{case}: nothing before the first pulse");
-        run.tell(Observation::Claimed(pulse));
+        run.tell(Observation::Claimed(operator_state));
         run.assert_end(case, status, part);
         assert_eq!(
             run.record.host, None,
@@ -456,20 +456,20 @@ fn a_lost_answer_is_looked_for_before_anything_else() {
 /// Covers R20.
 #[test]
 fn an_abort_in_the_middle_blocks_the_call_and_undoes_nothing() {
-    for no in [pulse(false, false), pulse(true, true)] {
+    for no in [operator_state(false, false), operator_state(true, true)] {
         let mut run = Run::begun();
-        run.tell(Observation::Pulse(no.clone()));
+        run.tell(Observation::OperatorState(no.clone()));
         run.assert_end("before the call", NotificationStatus::Ignored, "");
         assert!(run.calls.is_empty());
 
         let mut run = Run::asked();
-        run.tell(Observation::Pulse(no.clone()));
+        run.tell(Observation::OperatorState(no.clone()));
         run.tell(accepted());
         run.goes_on(2000, false);
         run.assert_end("after an effect", NotificationStatus::Finished, "is disabled");
 
         let mut run = Run::asked();
-        run.tell(Observation::Pulse(no.clone()));
+        run.tell(Observation::OperatorState(no.clone()));
         run.tell(Observation::ServiceUpdated(Err(fault(
             FaultClass::Conflict,
             Some(409),
@@ -478,7 +478,7 @@ fn an_abort_in_the_middle_blocks_the_call_and_undoes_nothing() {
         run.assert_end("after a refusal", NotificationStatus::Ignored, "");
 
         let mut run = Run::asked();
-        run.tell(Observation::Pulse(no));
+        run.tell(Observation::OperatorState(no));
         run.tell(Observation::ServiceUpdated(Err(fault(
             FaultClass::Transient,
             None,
@@ -522,15 +522,15 @@ fn a_host_that_is_being_recovered_needs_no_more() {
 #[test]
 fn taken_over_it_looks_first() {
     let mut run = Run::begun();
-    run.taken_over(OperatorState::CALM);
+    run.taken_over(OperatorState::DEFAULT);
     assert_eq!(run.commands, [Command::ReadService]);
 
     let mut run = Run::asked();
-    run.taken_over(pulse(false, false));
+    run.taken_over(operator_state(false, false));
     assert_eq!(run.commands, [Command::ReadService], "the request is followed");
     run.tell(shown(false));
     run.assert_end("", NotificationStatus::Finished, "is disabled");
-    run.taken_over(OperatorState::CALM);
+    run.taken_over(OperatorState::DEFAULT);
     assert!(run.record.is_empty() && run.commands.is_empty(), "over");
 }
 
@@ -538,14 +538,14 @@ fn taken_over_it_looks_first() {
 fn an_operators_reject_ends_it_once() {
     let mut run = Run::asked();
     let word = |number, word| {
-        Observation::Pulse(OperatorState {
-            word: Some(OperatorWord {
+        Observation::OperatorState(OperatorState {
+            word: Some(OperatorRequest {
                 number,
                 word,
                 by: "alice".into(),
                 at: Timestamp::from_micros(0),
             }),
-            ..OperatorState::CALM
+            ..OperatorState::DEFAULT
         })
     };
     run.tell(word(1, OperatorCommand::Approve));
@@ -566,14 +566,14 @@ proptest::proptest! {
         for (passed, what) in sequence {
             run.at += passed;
             let last = run.commands.first().cloned();
-            let no = |forbidden: &mut bool, pulse: OperatorState| {
-                *forbidden = !pulse.segment_enabled || pulse.operator_maintenance;
-                Observation::Pulse(pulse)
+            let no = |forbidden: &mut bool, operator_state: OperatorState| {
+                *forbidden = !operator_state.segment_enabled || operator_state.operator_maintenance;
+                Observation::OperatorState(operator_state)
             };
             let observation = match what {
-                0 => no(&mut forbidden, pulse(false, false)),
-                1 => no(&mut forbidden, pulse(true, true)),
-                2 | 3 => no(&mut forbidden, OperatorState::CALM),
+                0 => no(&mut forbidden, operator_state(false, false)),
+                1 => no(&mut forbidden, operator_state(true, true)),
+                2 | 3 => no(&mut forbidden, OperatorState::DEFAULT),
                 4..7 => shown(true),
                 7 if passed < 300 => shown(false),
                 8 => accepted(),
@@ -581,7 +581,7 @@ proptest::proptest! {
                 10 => Observation::ServiceUpdated(Err(fault(FaultClass::Conflict, Some(409), false))),
                 11 => Observation::Service(Err(fault(FaultClass::Transient, Some(503), false))),
                 12 => {
-                    run.taken_over(if forbidden { pulse(true, true) } else { OperatorState::CALM });
+                    run.taken_over(if forbidden { operator_state(true, true) } else { OperatorState::DEFAULT });
                     continue;
                 }
                 13 => last.map_or(Observation::Tick, Observation::NotSent),
@@ -591,7 +591,7 @@ proptest::proptest! {
             run.tell(observation);
             assert!(run.calls.len() == before || !forbidden, "against the operator's action");
         }
-        run.taken_over(OperatorState::CALM);
+        run.taken_over(OperatorState::DEFAULT);
         if !run.state.over {
             run.tell(shown(false));
         }
@@ -622,7 +622,7 @@ fn a_service_is_not_disabled_when_too_many_are_and_an_operator_is_asked() {
     assert_eq!(status, NotificationStatus::Running);
     let message = message.unwrap();
     assert!(message.starts_with("on hold: G12 process: "), "{message}");
-    let word = OperatorWord {
+    let word = OperatorRequest {
         number: 1,
         word: OperatorCommand::Approve,
         by: "ada".into(),
@@ -631,9 +631,9 @@ fn a_service_is_not_disabled_when_too_many_are_and_an_operator_is_asked() {
     run.at = 600_000;
     let told = OperatorState {
         word: Some(word),
-        ..OperatorState::CALM
+        ..OperatorState::DEFAULT
     };
-    run.tell(Observation::Pulse(told));
+    run.tell(Observation::OperatorState(told));
     assert_eq!(run.commands, [Command::ReadService]);
     run.tell(shown(true));
     assert_eq!(run.calls.len(), 1);
@@ -644,7 +644,7 @@ fn a_service_is_not_disabled_when_too_many_are_and_an_operator_is_asked() {
 fn a_recovery_on_hold_continues_when_others_are_back_and_survives_its_engine() {
     let mut run = crowded();
     run.tell(shown(true));
-    run.taken_over(OperatorState::CALM);
+    run.taken_over(OperatorState::DEFAULT);
     run.tell(shown(true));
     assert!(run.calls.is_empty());
     run.region.processes.clear();
@@ -698,7 +698,7 @@ fn a_stale_scan_does_not_allow_the_disabling() {
         wall: Timestamp::from_micros(0),
     };
     let asked = decide(&mut run.state, shown(true), now(run.at));
-    assert_eq!(asked.commands, [Command::CountHosts]);
+    assert_eq!(asked.commands, [Command::ScanHosts]);
     let late = decide(
         &mut run.state,
         Observation::Region(Arc::new(run.region.clone())),

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use super::{OperatorCommand, OperatorState, OperatorWord, Record, StepKind, Task};
+use super::{OperatorCommand, OperatorRequest, OperatorState, Record, StepKind, Task};
 use crate::wait::Wait;
 
 /// Age at which an approval that no engine has read yet expires and has to be given again.
-pub const APPROVAL_LASTS: Duration = Duration::from_mins(2);
+pub const APPROVAL_LIFETIME: Duration = Duration::from_mins(2);
 
 /// An operator's action that no engine has processed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,7 +14,7 @@ pub struct OperatorAction {
     /// The number of the row.
     pub id: i64,
     /// The action and its author.
-    pub said: OperatorWord,
+    pub said: OperatorRequest,
     /// The condition that the recovery waited for when the action was given; `None` if no engine had decided yet.
     pub hold: Option<Wait>,
     /// True if the action was given more than [`APPROVAL_LASTS`] ago, by the database's clock.
@@ -45,7 +45,7 @@ fn is_same(given: Option<&Wait>, wait: Option<&Wait>) -> bool {
 /// An action that a recovery processes now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct AppliedAction {
-    pub(crate) said: OperatorWord,
+    pub(crate) said: OperatorRequest,
     given: ActionScope,
 }
 
@@ -61,13 +61,13 @@ enum ActionScope {
 
 impl AppliedAction {
     /// Returns the reason why the action does not count for the condition that the recovery waits for now, if it does not.
-    pub(crate) fn outlived_by(&self, wait: Option<&Wait>) -> Option<String> {
+    pub(crate) fn mismatch_reason(&self, wait: Option<&Wait>) -> Option<String> {
         let by = &self.said.by;
         let why = match &self.given {
             ActionScope::Anything => return None,
             ActionScope::Late => format!(
                 "it was given more than {} s before it was read",
-                APPROVAL_LASTS.as_secs()
+                APPROVAL_LIFETIME.as_secs()
             ),
             ActionScope::For(given) => {
                 if is_same(given.as_ref(), wait) {
@@ -95,14 +95,14 @@ impl AppliedAction {
 /// Processes the actions that no owner has processed, in the order in which they were given, and marks each row. An abort wins over
 /// all other actions given meanwhile. `number` is that of the last processed action of those that an older API writes.
 pub(crate) fn apply(
-    pulse: &OperatorState,
+    operator_state: &OperatorState,
     number: &mut u64,
     task: Task,
     record: &mut Record,
 ) -> Vec<AppliedAction> {
     let mut applied: Vec<AppliedAction> = Vec::new();
-    for action in &pulse.actions {
-        record.heard_actions.insert(action.id);
+    for action in &operator_state.actions {
+        record.processed_action_ids.insert(action.id);
         record.head = true;
         *number = (*number).max(action.said.number);
         applied.push(AppliedAction {
@@ -114,7 +114,11 @@ pub(crate) fn apply(
             },
         });
     }
-    if let Some(action) = pulse.word.as_ref().filter(|action| action.number > *number) {
+    if let Some(action) = operator_state
+        .word
+        .as_ref()
+        .filter(|action| action.number > *number)
+    {
         *number = action.number;
         record.head = true;
         applied.push(AppliedAction {
@@ -165,7 +169,7 @@ mod tests {
     fn action(id: i64, word: OperatorCommand, by: &str, hold: Option<Wait>) -> OperatorAction {
         OperatorAction {
             id,
-            said: OperatorWord {
+            said: OperatorRequest {
                 number: u64::try_from(id).unwrap(),
                 word,
                 by: by.to_owned(),
@@ -176,15 +180,15 @@ mod tests {
         }
     }
 
-    fn pulse(actions: Vec<OperatorAction>, word: Option<OperatorWord>) -> OperatorState {
+    fn operator_state(actions: Vec<OperatorAction>, word: Option<OperatorRequest>) -> OperatorState {
         OperatorState {
             word,
             actions,
-            ..OperatorState::CALM
+            ..OperatorState::DEFAULT
         }
     }
 
-    fn words(heard: &[AppliedAction]) -> Vec<(OperatorCommand, &str)> {
+    fn processed_actions(heard: &[AppliedAction]) -> Vec<(OperatorCommand, &str)> {
         heard
             .iter()
             .map(|one| (one.said.word, one.said.by.as_str()))
@@ -198,7 +202,7 @@ mod tests {
             (OperatorCommand::Reject, OperatorCommand::Approve),
             (OperatorCommand::Approve, OperatorCommand::Reject),
         ] {
-            let both = pulse(
+            let both = operator_state(
                 vec![action(1, first, "ada", None), action(2, second, "bob", None)],
                 None,
             );
@@ -207,8 +211,8 @@ mod tests {
             let heard = apply(&both, &mut number, Task::Fence, &mut record);
             assert_eq!(heard.len(), 1);
             assert_eq!(heard[0].said.word, OperatorCommand::Reject);
-            assert_eq!(record.heard_actions, [1, 2].into(), "each is marked");
-            assert_eq!(record.words.len(), 2, "both are in the audit log");
+            assert_eq!(record.processed_action_ids, [1, 2].into(), "each is marked");
+            assert_eq!(record.processed_actions.len(), 2, "both are in the audit log");
             assert!(record.steps[0].text.contains("not applied"), "{:?}", record.steps);
         }
     }
@@ -217,7 +221,7 @@ mod tests {
     #[test]
     fn every_row_applies_and_the_column_of_an_older_api_only_if_it_is_newer() {
         let column = |number| {
-            Some(OperatorWord {
+            Some(OperatorRequest {
                 number,
                 word: OperatorCommand::HostIsOff,
                 by: "old".to_owned(),
@@ -231,13 +235,13 @@ mod tests {
             action(2, OperatorCommand::HostIsOff, "bob", None),
         ];
         let heard = apply(
-            &pulse(rows.clone(), column(2)),
+            &operator_state(rows.clone(), column(2)),
             &mut number,
             Task::Fence,
             &mut record,
         );
         assert_eq!(
-            words(&heard),
+            processed_actions(&heard),
             [
                 (OperatorCommand::Approve, "ada"),
                 (OperatorCommand::HostIsOff, "bob")
@@ -245,22 +249,22 @@ mod tests {
         );
         assert_eq!(number, 2);
         let heard = apply(
-            &pulse(Vec::new(), column(2)),
+            &operator_state(Vec::new(), column(2)),
             &mut number,
             Task::Fence,
             &mut record,
         );
         assert!(heard.is_empty(), "{heard:?}");
         let heard = apply(
-            &pulse(Vec::new(), column(3)),
+            &operator_state(Vec::new(), column(3)),
             &mut number,
             Task::Fence,
             &mut record,
         );
-        assert_eq!(words(&heard), [(OperatorCommand::HostIsOff, "old")]);
+        assert_eq!(processed_actions(&heard), [(OperatorCommand::HostIsOff, "old")]);
         assert!(
             heard[0]
-                .outlived_by(Some(&wait(WaitsFor::Fence, &[], 1)))
+                .mismatch_reason(Some(&wait(WaitsFor::Fence, &[], 1)))
                 .is_none()
         );
     }
@@ -290,31 +294,38 @@ mod tests {
         ];
         let unheld = action(1, OperatorCommand::Approve, "ada", None);
         let heard = apply(
-            &pulse(vec![unheld], None),
+            &operator_state(vec![unheld], None),
             &mut 0,
             Task::Fence,
             &mut Record::default(),
         );
         assert!(
-            heard[0].outlived_by(Some(&given)).is_some(),
+            heard[0].mismatch_reason(Some(&given)).is_some(),
             "given before the hold"
         );
-        assert!(heard[0].outlived_by(None).is_none());
+        assert!(heard[0].mismatch_reason(None).is_none());
         for (name, now, counts) in cases {
             let mut action = action(1, OperatorCommand::Approve, "ada", Some(given.clone()));
             let heard = |action: &OperatorAction| {
                 apply(
-                    &pulse(vec![action.clone()], None),
+                    &operator_state(vec![action.clone()], None),
                     &mut 0,
                     Task::Fence,
                     &mut Record::default(),
                 )
                 .remove(0)
             };
-            assert_eq!(heard(&action).outlived_by(Some(&now)).is_none(), counts, "{name}");
+            assert_eq!(
+                heard(&action).mismatch_reason(Some(&now)).is_none(),
+                counts,
+                "{name}"
+            );
             assert_eq!(action.counts_for(&now), counts, "{name}: it need not be repeated");
             action.is_late = true;
-            assert!(heard(&action).outlived_by(Some(&now)).is_some(), "{name}, late");
+            assert!(
+                heard(&action).mismatch_reason(Some(&now)).is_some(),
+                "{name}, late"
+            );
         }
     }
 }

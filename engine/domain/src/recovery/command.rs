@@ -85,11 +85,11 @@ pub enum Restoration {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
     /// Reads the state of all hosts, for the guards.
-    CountHosts,
+    ScanHosts,
     /// Reads the host's service record.
     ReadService,
     /// Reads the fence devices of the host.
-    LearnLevels,
+    ReadLevels,
     /// Reads the power state from one of them.
     ReadPower(Target),
     /// Orders one of them to cut the host's power.
@@ -185,9 +185,9 @@ impl Command {
     /// True if the command changes something outside.
     pub fn is_write(&self) -> bool {
         match self {
-            Self::CountHosts
+            Self::ScanHosts
             | Self::ReadService
-            | Self::LearnLevels
+            | Self::ReadLevels
             | Self::ReadPower(_)
             | Self::TakeInventory { .. }
             | Self::ReadLists { .. }
@@ -232,9 +232,9 @@ impl Command {
             Self::Activate { server, .. } => Some((*server, ServerCall::Activate)),
             Self::LiveMigrate { server, .. } => Some((*server, ServerCall::LiveMigrate)),
             Self::AbortMigration { server, .. } => Some((*server, ServerCall::AbortMigration)),
-            Self::CountHosts
+            Self::ScanHosts
             | Self::ReadService
-            | Self::LearnLevels
+            | Self::ReadLevels
             | Self::ReadPower(_)
             | Self::PowerOff { .. }
             | Self::PowerOn { .. }
@@ -255,9 +255,9 @@ impl Command {
     /// Returns a short name for the log.
     pub fn name(&self) -> &'static str {
         match self {
-            Self::CountHosts => "count hosts",
+            Self::ScanHosts => "count hosts",
             Self::ReadService => "read service",
-            Self::LearnLevels => "learn levels",
+            Self::ReadLevels => "learn levels",
             Self::ReadPower(_) => "read power",
             Self::PowerOff { .. } => "power off",
             Self::PowerOn { .. } => "power on",

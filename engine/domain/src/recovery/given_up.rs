@@ -31,7 +31,7 @@ impl WrittenOff {
 
 /// Number of recoveries of a host whose given-up records are read, latest first. Nova has forgotten the records of older
 /// recoveries, or later recoveries have found them again.
-pub const GIVEN_UP_BY_LATEST: u8 = 5;
+pub const MAX_GIVEN_UP_RECOVERIES: u8 = 5;
 
 /// Collects the records that moves have given up, by instance, oldest first. Each is in the state in which the last move saw it.
 pub fn given_up(

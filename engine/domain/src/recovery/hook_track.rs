@@ -14,7 +14,7 @@ use crate::hooks::{Hook, HookOutcome, HookVerdict, OnFailure, Phase};
 
 /// Number of times that an idempotent hook is run again because its outcome is unknown: a hook that kills the engine must not do
 /// so forever.
-const LOST_LIMIT: u32 = 3;
+const MAX_LOST_RUNS: u32 = 3;
 
 /// The stored progress of the hooks.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -91,7 +91,7 @@ impl HookTrack {
             let Some(run) = self.find(phase, number) else {
                 return Gate::Wait;
             };
-            run.look_for_lost(hook, hold, now, record);
+            run.detect_lost_run(hook, hold, now, record);
             match &run.step {
                 RunStep::Done | RunStep::Passed { .. } => {}
                 RunStep::Skipped { text } => return Gate::Skip(text.clone()),
@@ -271,7 +271,7 @@ impl Run {
     }
 
     /// Detects a run whose outcome will never be received. `ours` is no lasting promise: an outcome that is late is lost, too.
-    fn look_for_lost(&mut self, hook: &Hook, hold: Duration, now: DecisionTime, record: &mut Record) {
+    fn detect_lost_run(&mut self, hook: &Hook, hold: Duration, now: DecisionTime, record: &mut Record) {
         let RunStep::Asked { at, .. } = self.step else {
             return;
         };
@@ -282,7 +282,7 @@ impl Run {
         record.head = true;
         let name = hook.name();
         let text = format!("hook {name}: its result is unknown, because its engine has stopped");
-        if hook.idempotent && self.lost <= LOST_LIMIT {
+        if hook.idempotent && self.lost <= MAX_LOST_RUNS {
             record.step(
                 self.task(),
                 StepKind::Outcome,

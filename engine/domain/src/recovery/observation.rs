@@ -88,10 +88,10 @@ pub struct Messaging {
     pub conductors_up: bool,
     /// The age of the latest heartbeat of all nova-computes, by Nova's clock. These heartbeats use that broker. `None` if Nova shows
     /// none.
-    pub youngest_beat: Option<Duration>,
+    pub latest_heartbeat_age: Option<Duration>,
     /// The latest heartbeat of them all, as dated by Nova. A Nova without a `Date` in its answers gives no age: there it counts
     /// that this time advances.
-    pub latest_beat: Option<Timestamp>,
+    pub latest_heartbeat: Option<Timestamp>,
     /// The enabled hosts that are down in Nova, and for how long: a request sent to one of them may wait in its queue.
     pub silent: BTreeMap<String, Duration>,
 }
@@ -107,8 +107,8 @@ impl Messaging {
             let age = service.heartbeat_age_micros();
             let age = age.map(|micros| Duration::from_micros(u64::try_from(micros).unwrap_or_default()));
             if service.up {
-                seen.youngest_beat = [seen.youngest_beat, age].into_iter().flatten().min();
-                seen.latest_beat = seen.latest_beat.max(service.last_heartbeat);
+                seen.latest_heartbeat_age = [seen.latest_heartbeat_age, age].into_iter().flatten().min();
+                seen.latest_heartbeat = seen.latest_heartbeat.max(service.last_heartbeat);
             } else if service.enabled && !service.forced_down {
                 seen.silent
                     .insert(service.host.clone(), age.unwrap_or(Duration::ZERO));
@@ -169,7 +169,7 @@ pub enum Observation {
     /// the journal does not know may have taken effect. The claim follows.
     Rewound,
     /// The state that an operator may have changed.
-    Pulse(OperatorState),
+    OperatorState(OperatorState),
     /// Answer to [`Command::CountHosts`].
     Region(Arc<Region>),
     /// Answer to [`Command::ReadService`].

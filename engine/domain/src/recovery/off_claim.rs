@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::entity::Notification;
 use crate::entity::notification::NewNotification;
-use crate::evidence::{GivenEvidence, says_off};
+use crate::evidence::{GivenEvidence, claims_off};
 use crate::timestamp::Timestamp;
 
 /// The claim that a host is off: the time that it refers to, and what the reports know of the fence.
@@ -27,7 +27,7 @@ impl OffClaim {
         let dated = evidence
             .as_ref()
             .map_or(new.generated_time.min(arrived), |given| given.dated());
-        says_off(&new.payload).then_some(Self {
+        claims_off(&new.payload).then_some(Self {
             dated,
             arrived: None,
             evidence,
@@ -36,12 +36,12 @@ impl OffClaim {
 
     /// Returns the claim of a stored report.
     pub fn of(notification: &Notification) -> Option<Self> {
-        let word = Self {
+        let claim = Self {
             dated: dated(notification),
             arrived: None,
             evidence: None,
         };
-        says_off(&notification.payload).then_some(word)
+        claims_off(&notification.payload).then_some(claim)
     }
 
     /// Combines both claims.

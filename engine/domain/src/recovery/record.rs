@@ -191,9 +191,9 @@ pub struct Record {
     /// shows.
     pub dismissed: bool,
     /// The operator actions that were processed just now.
-    pub words: Vec<HeardWord>,
+    pub processed_actions: Vec<ProcessedAction>,
     /// The rows of the operator actions that were processed.
-    pub heard_actions: BTreeSet<i64>,
+    pub processed_action_ids: BTreeSet<i64>,
     /// A condition of the write: none of these scopes is frozen.
     pub unless_frozen: UnlessFrozen,
     /// The numbers of the freezes that end because the situation has become worse.
@@ -204,7 +204,7 @@ pub struct Record {
 
 /// An operator's action, as the recovery has processed it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HeardWord {
+pub struct ProcessedAction {
     /// The action and its subject.
     pub word: String,
     /// The author, and the reason if one is given.
@@ -244,8 +244,8 @@ impl Record {
         self.fenced.extend(later.fenced);
         self.contradicted |= later.contradicted;
         self.dismissed |= later.dismissed;
-        self.words.extend(later.words);
-        self.heard_actions.extend(later.heard_actions);
+        self.processed_actions.extend(later.processed_actions);
+        self.processed_action_ids.extend(later.processed_action_ids);
         self.worse.extend(later.worse);
         self.freeze = later.freeze.or(self.freeze.take());
         self.unless_frozen.with(later.unless_frozen);
@@ -265,7 +265,7 @@ impl Record {
 
     /// Records that an operator's action was processed.
     pub(crate) fn applied(&mut self, word: impl Into<String>, by: &str) {
-        self.words.push(HeardWord {
+        self.processed_actions.push(ProcessedAction {
             word: word.into(),
             by: by.to_owned(),
         });

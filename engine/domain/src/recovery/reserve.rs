@@ -23,7 +23,7 @@ pub enum ReserveCall {
     /// Reads all reserved hosts of the segment.
     Survey,
     /// Reads one reserved host.
-    Look {
+    ReadHost {
         host: String,
         /// True if its servers are needed too.
         servers: bool,
@@ -53,7 +53,7 @@ impl ReserveCall {
     /// True if the call changes something outside.
     pub fn is_write(&self) -> bool {
         match self {
-            Self::Survey | Self::Look { .. } => false,
+            Self::Survey | Self::ReadHost { .. } => false,
             Self::SetStatus { .. } | Self::Join { .. } | Self::Leave { .. } => true,
         }
     }
@@ -62,7 +62,7 @@ impl ReserveCall {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Survey => "survey reserved hosts",
-            Self::Look { .. } => "look at reserved host",
+            Self::ReadHost { .. } => "look at reserved host",
             Self::SetStatus { .. } => "set status of reserved host",
             Self::Join { .. } => "add reserved host to aggregate",
             Self::Leave { .. } => "remove reserved host from aggregate",
@@ -74,7 +74,7 @@ impl ReserveCall {
     pub fn failed(&self, fault: Fault) -> ReserveAnswer {
         match self {
             Self::Survey => ReserveAnswer::Survey(Err(fault)),
-            Self::Look { host, .. } => ReserveAnswer::Look {
+            Self::ReadHost { host, .. } => ReserveAnswer::ReadHost {
                 host: host.clone(),
                 result: Err(fault),
             },
@@ -111,7 +111,7 @@ pub enum ReserveAnswer {
     /// The answer to [`ReserveCall::Survey`].
     Survey(Result<Survey, Fault>),
     /// The answer to [`ReserveCall::Look`].
-    Look {
+    ReadHost {
         host: String,
         result: Result<ReservedHostView, Fault>,
     },
@@ -139,7 +139,7 @@ impl ReserveAnswer {
     pub fn fault(&self) -> Option<&Fault> {
         match self {
             Self::Survey(result) => result.as_ref().err(),
-            Self::Look { result, .. } => result.as_ref().err(),
+            Self::ReadHost { result, .. } => result.as_ref().err(),
             Self::StatusSet { result, .. } => result.as_ref().err(),
             Self::Joined { result, .. } => result.as_ref().err(),
             Self::Left { result, .. } => result.as_ref().err(),

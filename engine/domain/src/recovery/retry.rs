@@ -6,13 +6,13 @@ use crate::id::RecoveryId;
 use crate::timestamp::Timestamp;
 
 /// The field of the notification's payload that names the failed recovery.
-const OF: &str = "retry_of";
+const FAILED_RECOVERY_FIELD: &str = "retry_of";
 
 /// The field with the heartbeat that the failed recovery's own change has left in Nova's record, and the last one before it.
-const OWN_STAMP: &str = "retry_own_stamp";
+const OWN_STAMP_FIELD: &str = "retry_own_stamp";
 
 /// The field with the time when the first attempt was opened, in microseconds.
-const FIRST_REPORTED: &str = "retry_first_reported";
+const FIRST_REPORTED_FIELD: &str = "retry_first_reported";
 
 /// A heartbeat that our own change has made, and the last one before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -30,36 +30,36 @@ pub fn payload(
     has_evidence: bool,
     mut payload: BTreeMap<String, String>,
 ) -> BTreeMap<String, String> {
-    payload.insert(OF.to_owned(), failed.to_string());
+    payload.insert(FAILED_RECOVERY_FIELD.to_owned(), failed.to_string());
     if !has_evidence {
         payload.insert("host_status".to_owned(), "UNKNOWN".to_owned());
     }
     if let Some(stamp) = own_stamp {
         let text = format!("{} {}", stamp.made.micros(), stamp.before.micros());
-        payload.insert(OWN_STAMP.to_owned(), text);
+        payload.insert(OWN_STAMP_FIELD.to_owned(), text);
     }
     payload
 }
 
 /// Adds the time of the first report to the payload.
 pub fn note_first_reported(payload: &mut BTreeMap<String, String>, at: Timestamp) {
-    payload.insert(FIRST_REPORTED.to_owned(), at.micros().to_string());
+    payload.insert(FIRST_REPORTED_FIELD.to_owned(), at.micros().to_string());
 }
 
 /// Returns the time of the first report, if this is another attempt; `None` if that time is in the future.
 pub fn first_reported(payload: &BTreeMap<String, String>, now: Timestamp) -> Option<Timestamp> {
-    let at = Timestamp::from_micros(payload.get(FIRST_REPORTED)?.parse().ok()?);
+    let at = Timestamp::from_micros(payload.get(FIRST_REPORTED_FIELD)?.parse().ok()?);
     (at <= now).then_some(at)
 }
 
 /// True if the payload is of another attempt.
 pub fn is_retry(payload: &BTreeMap<String, String>) -> bool {
-    payload.contains_key(OF)
+    payload.contains_key(FAILED_RECOVERY_FIELD)
 }
 
 /// Returns the heartbeats that the failed attempt has left in Nova's record.
 pub fn own_stamp(payload: &BTreeMap<String, String>) -> Option<OwnStamp> {
-    let (made, before) = payload.get(OWN_STAMP)?.split_once(' ')?;
+    let (made, before) = payload.get(OWN_STAMP_FIELD)?.split_once(' ')?;
     Some(OwnStamp {
         made: Timestamp::from_micros(made.parse().ok()?),
         before: Timestamp::from_micros(before.parse().ok()?),
@@ -103,7 +103,7 @@ mod tests {
         };
         let again = payload(failed(), Some(stamp), true, reported());
         assert_eq!(own_stamp(&again), Some(stamp));
-        let broken = [(OWN_STAMP.to_owned(), "1 x".to_owned())].into();
+        let broken = [(OWN_STAMP_FIELD.to_owned(), "1 x".to_owned())].into();
         assert_eq!(own_stamp(&broken), None);
     }
 }

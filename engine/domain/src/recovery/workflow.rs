@@ -79,14 +79,14 @@ pub fn place(task: &str) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hooks::MOST_HOOKS;
+    use crate::hooks::MAX_HOOKS_PER_PHASE;
     use crate::recovery::Task;
 
     #[test]
     fn every_hook_has_a_unique_name_and_position() {
         let mut names = Vec::new();
         for phase in Phase::ALL {
-            for number in 0..u8::try_from(MOST_HOOKS).unwrap() {
+            for number in 0..u8::try_from(MAX_HOOKS_PER_PHASE).unwrap() {
                 let name = Task::Hook { phase, number }.name();
                 assert!(place(name).is_some(), "{name}");
                 assert!(!names.contains(&name), "{name}");

@@ -6,10 +6,10 @@ use super::{Engine, Facts, Finding, FindingCode, Findings, Protection, Protectio
 use crate::timestamp::Timestamp;
 
 /// Age of the last heartbeat after which an engine counts as silent. Engines send one every 5 s; their clocks may differ slightly.
-const SILENT_AFTER: Duration = Duration::from_secs(20);
+const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Time a notification may wait for an engine before that is reported.
-const WAITED_LONG: Duration = Duration::from_secs(30);
+const MAX_QUEUE_WAIT: Duration = Duration::from_secs(30);
 
 /// The name of an engine's connection to Nova among its parts.
 const NOVA: &str = "nova";
@@ -20,7 +20,7 @@ pub(super) fn age(at: Timestamp, now: Timestamp) -> Duration {
 
 /// True if a heartbeat sent at `seen_at` is recent.
 pub fn is_alive(seen_at: Timestamp, now: Timestamp) -> bool {
-    age(seen_at, now) <= SILENT_AFTER
+    age(seen_at, now) <= HEARTBEAT_TIMEOUT
 }
 
 pub(super) fn assess(facts: &Facts, now: Timestamp, all: &mut ProtectionState, found: &mut Findings) {
@@ -74,7 +74,7 @@ pub(super) fn assess(facts: &Facts, now: Timestamp, all: &mut ProtectionState, f
     if let Some(oldest) = facts
         .queue
         .oldest
-        .filter(|oldest| age(*oldest, now) > WAITED_LONG)
+        .filter(|oldest| age(*oldest, now) > MAX_QUEUE_WAIT)
     {
         let new = usize::try_from(facts.queue.new).unwrap_or(usize::MAX);
         let text = format!(
@@ -107,7 +107,7 @@ pub fn replaces((name, begun): &(String, Timestamp), (of, before): &(String, Tim
 
 /// Reports the parts of engines that do not work. If Nova answers none of the engines, that is one finding for all of them.
 fn nova(alive: &[&Engine], all: &mut ProtectionState, found: &mut Findings) {
-    let without = |engine: &&&Engine| engine.parts.get(NOVA).is_some_and(|part| !part.well);
+    let without = |engine: &&&Engine| engine.parts.get(NOVA).is_some_and(|part| !part.is_working);
     let away = alive.iter().filter(without).count() == alive.len();
     if away && let Some(part) = alive.first().and_then(|engine| engine.parts.get(NOVA)) {
         let text = format!("Nova answers no engine: {}", part.text);
@@ -117,7 +117,7 @@ fn nova(alive: &[&Engine], all: &mut ProtectionState, found: &mut Findings) {
     for engine in alive {
         for (name, part) in &engine.parts {
             let is_reported = away && name == NOVA;
-            if !part.well && !is_reported {
+            if !part.is_working && !is_reported {
                 let text = format!("{name} is {}", part.text);
                 found.note(Finding::new(FindingCode::EnginePart, text).about(&engine.name, 0));
             }

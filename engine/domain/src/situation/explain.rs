@@ -192,7 +192,7 @@ impl Explanation<'_> {
 }
 
 /// Minimum length of an id prefix that identifies an instance.
-pub const SHORTEST_ID: usize = 4;
+pub const MIN_ID_PREFIX_LENGTH: usize = 4;
 
 impl Situation {
     /// Returns the hosts and instances with this name or id prefix; several instances may have one name.
@@ -203,7 +203,7 @@ impl Situation {
             .filter(|host| host.name == name)
             .map(HostOrInstance::Host);
         let of_id = |one: &&InstanceSituation| {
-            name.len() >= SHORTEST_ID && one.id.to_string().starts_with(&name.to_ascii_lowercase())
+            name.len() >= MIN_ID_PREFIX_LENGTH && one.id.to_string().starts_with(&name.to_ascii_lowercase())
         };
         let all = self.instances.iter().flatten();
         let instances = all

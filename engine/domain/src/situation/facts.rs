@@ -12,7 +12,7 @@ use crate::forecast::{Group, Needs, Provider};
 use crate::freeze::Freeze;
 use crate::guard::{JointLoss, WouldHold};
 use crate::id::{RecoveryId, ServerId};
-use crate::monitor::Signature;
+use crate::monitor::MonitorHeartbeat;
 use crate::nova::Rest;
 use crate::policy::{FencingMode, LocalDisk};
 use crate::power::Power;
@@ -52,7 +52,7 @@ pub struct Facts {
     /// The instances that wait for an operator.
     pub waiting: Vec<WaitingInstance>,
     /// The instances that open recoveries have not brought back yet, wherever Nova shows them meanwhile.
-    pub away: BTreeSet<ServerId>,
+    pub displaced_instances: BTreeSet<ServerId>,
     /// The instances whose reported failure no recovery has repaired, and that are not known to run since.
     pub failed: BTreeMap<ServerId, ReportedFailure>,
     /// The reporters that are quarantined, or should be.
@@ -116,13 +116,13 @@ pub struct Engine {
     /// The state of the engine's parts, by name.
     pub parts: BTreeMap<String, EnginePart>,
     /// True if the engine supports freezes; older versions do not.
-    pub keeps_freezes: bool,
+    pub supports_freezes: bool,
 }
 
 /// A part of an engine, such as its connection to Nova.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EnginePart {
-    pub well: bool,
+    pub is_working: bool,
     /// Text for people.
     pub text: String,
 }
@@ -205,7 +205,7 @@ pub struct ReportedFailure {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Monitor {
     /// The content of the heartbeat.
-    pub said: Signature,
+    pub heartbeat: MonitorHeartbeat,
     /// The time of the heartbeat.
     pub signed_at: Timestamp,
 }

@@ -10,10 +10,10 @@ use super::{
 use crate::policy::FencingMode;
 
 /// Number of consecutive failed tests that rules out an accident.
-const FAILURES: u32 = 2;
+const MIN_FAILED_TESTS: u32 = 2;
 
 /// Time after the start of an engine within which it tests each device of an ordinary region.
-const FIRST_TESTS: Duration = Duration::from_mins(2);
+const FIRST_TESTS_DURATION: Duration = Duration::from_mins(2);
 
 pub(super) fn assess_region(facts: &Facts, all: &mut ProtectionState, found: &mut Findings) {
     let fencing = &facts.fencing;
@@ -61,15 +61,15 @@ pub(super) fn assess_region(facts: &Facts, all: &mut ProtectionState, found: &mu
 /// Judges whether the fence devices of a host can confirm it off.
 pub(super) fn assess_host(
     host: &str,
-    look: &AssessContext<'_>,
-    standing: &mut ProtectionState,
+    ctx: &AssessContext<'_>,
+    protection_state: &mut ProtectionState,
     found: &mut Findings,
 ) {
-    let fencing = &look.facts.fencing;
-    if !fencing.mode.asks_devices() || !fencing.has_devices {
+    let fencing = &ctx.facts.fencing;
+    if !fencing.mode.queries_devices() || !fencing.has_devices {
         return;
     }
-    let instances = look.instances_on(host);
+    let instances = ctx.instances_on(host);
     if fencing.without.iter().any(|name| name == host) {
         let text = "no fence device is configured for it, so it cannot be confirmed off";
         found.note(
@@ -77,7 +77,7 @@ pub(super) fn assess_host(
                 .about(host, instances)
                 .fix("tachi fence test --all"),
         );
-        standing.worsen(Protection::Unprotected, FindingCode::HostWithoutFence);
+        protection_state.worsen(Protection::Unprotected, FindingCode::HostWithoutFence);
         return;
     }
     let foreign: Vec<&str> = fencing
@@ -87,14 +87,14 @@ pub(super) fn assess_host(
         .map(|one| one.device.as_str())
         .collect();
     if !foreign.is_empty() {
-        standing.worsen(Protection::Degraded, FindingCode::FenceForeignMachine);
+        protection_state.worsen(Protection::Degraded, FindingCode::FenceForeignMachine);
     }
     let believed = |test: &&DeviceTest| !foreign.contains(&test.target.as_str());
-    let tests = look.tests.get(host).into_iter().flatten().copied();
+    let tests = ctx.tests.get(host).into_iter().flatten().copied();
     let tests: Vec<&DeviceTest> = tests.filter(believed).collect();
     let good: Vec<&str> = tests
         .iter()
-        .filter(|test| test.is_good(look.now))
+        .filter(|test| test.is_good(ctx.now))
         .map(|test| test.device.as_str())
         .collect();
     let bad: Vec<&DeviceTest> = tests
@@ -107,12 +107,12 @@ pub(super) fn assess_host(
         |test: &DeviceTest| format!("{}: {}", test.device, test.fault.as_deref().unwrap_or_default());
     if let Some(worst) = bad.iter().max_by_key(|test| test.failures) {
         let since = bad.iter().map(|test| test.as_of).min();
-        let hopeless = good.is_empty() && bad.iter().all(|test| test.failures >= FAILURES);
+        let hopeless = good.is_empty() && bad.iter().all(|test| test.failures >= MIN_FAILED_TESTS);
         if hopeless {
             let faults: Vec<String> = bad.iter().map(|test| render(test)).collect();
             let finding = Finding::new(FindingCode::FenceFailing, faults.join("; "));
             found.note(finding.about(host, instances).since(since).fix(fix));
-            standing.worsen(Protection::Unprotected, FindingCode::FenceFailing);
+            protection_state.worsen(Protection::Unprotected, FindingCode::FenceFailing);
             return;
         }
         let rest = if good.is_empty() {
@@ -125,14 +125,14 @@ pub(super) fn assess_host(
             format!("{}; {rest}", render(worst)),
         );
         found.note(finding.about(host, instances).since(since).fix(fix));
-        standing.worsen(Protection::Degraded, FindingCode::FenceLevelFailing);
+        protection_state.worsen(Protection::Degraded, FindingCode::FenceLevelFailing);
         return;
     }
     if good.is_empty() && foreign.is_empty() {
         let is_starting = |engine: &Engine| {
-            is_alive(engine.seen_at, look.now) && age(engine.started_at, look.now) < FIRST_TESTS
+            is_alive(engine.seen_at, ctx.now) && age(engine.started_at, ctx.now) < FIRST_TESTS_DURATION
         };
-        let text = if look.facts.engines.iter().any(is_starting) {
+        let text = if ctx.facts.engines.iter().any(is_starting) {
             "its fence devices are not tested yet: an engine has just started, which tests them within 2 min (unless [fencing] \
              self_test_interval is 0)"
         } else {
@@ -140,9 +140,9 @@ pub(super) fn assess_host(
         };
         let finding = Finding::new(FindingCode::FenceNotTested, text).about(host, instances);
         found.note(finding.fix(fix));
-        standing.worsen(Protection::Unknown, FindingCode::FenceNotTested);
+        protection_state.worsen(Protection::Unknown, FindingCode::FenceNotTested);
     } else if good.is_empty() {
-        standing.worsen(Protection::Unprotected, FindingCode::FenceForeignMachine);
+        protection_state.worsen(Protection::Unprotected, FindingCode::FenceForeignMachine);
     }
 }
 

@@ -19,14 +19,14 @@ pub(super) struct DirectFreeze<'a> {
 
 impl DirectFreeze<'_> {
     /// Lowers the protection if `frozen`.
-    pub(super) fn hold(standing: &mut ProtectionState, frozen: bool) {
+    pub(super) fn hold(protection_state: &mut ProtectionState, frozen: bool) {
         if frozen {
-            standing.worsen(Protection::Unprotected, FindingCode::Frozen);
+            protection_state.worsen(Protection::Unprotected, FindingCode::Frozen);
         }
     }
 }
 
-pub(super) fn by_what(facts: &Facts) -> DirectFreeze<'_> {
+pub(super) fn direct_freezes(facts: &Facts) -> DirectFreeze<'_> {
     let mut frozen = DirectFreeze::default();
     for ice in &facts.freezes {
         let name = ice.freeze.name.as_str();
@@ -45,14 +45,14 @@ pub(super) fn by_what(facts: &Facts) -> DirectFreeze<'_> {
 }
 
 /// Reports each freeze. A freeze that a running engine ignores is an error: relying on it is worse than having none.
-pub(super) fn assess(look: &AssessContext<'_>, all: &mut ProtectionState, found: &mut Findings) {
-    let engines = look.facts.engines.iter();
-    let alive = engines.filter(|engine| is_alive(engine.seen_at, look.now));
+pub(super) fn assess(ctx: &AssessContext<'_>, all: &mut ProtectionState, found: &mut Findings) {
+    let engines = ctx.facts.engines.iter();
+    let alive = engines.filter(|engine| is_alive(engine.seen_at, ctx.now));
     let deaf: Vec<&str> = alive
-        .filter(|engine| !engine.keeps_freezes)
+        .filter(|engine| !engine.supports_freezes)
         .map(|engine| engine.name.as_str())
         .collect();
-    for ice in &look.facts.freezes {
+    for ice in &ctx.facts.freezes {
         if ice.freeze.scope == FreezeScope::Region {
             DirectFreeze::hold(all, true);
         }
@@ -60,7 +60,7 @@ pub(super) fn assess(look: &AssessContext<'_>, all: &mut ProtectionState, found:
         if !deaf.is_empty() {
             finding = finding.graded(Severity::Err);
         }
-        let drained = is_drained(ice, look);
+        let drained = is_drained(ice, ctx);
         if drained {
             finding.text = format!("disabled in Nova and {}", finding.text);
         }
@@ -70,7 +70,7 @@ pub(super) fn assess(look: &AssessContext<'_>, all: &mut ProtectionState, found:
         } else {
             ice.freeze.thaw()
         };
-        found.note(about(finding, ice, look).fix(fix));
+        found.note(about(finding, ice, ctx).fix(fix));
     }
 }
 
@@ -87,31 +87,31 @@ fn text(ice: &ActiveFreeze, deaf: &[&str]) -> String {
 
 /// True for a freeze of a host that a drain has disabled in Nova: one finding shows both. A host that others have disabled is
 /// enabled by hand, so it has a separate finding.
-fn is_drained(ice: &ActiveFreeze, look: &AssessContext<'_>) -> bool {
-    let mut hosts = look.facts.segments.iter().flat_map(|segment| &segment.hosts);
+fn is_drained(ice: &ActiveFreeze, ctx: &AssessContext<'_>) -> bool {
+    let mut hosts = ctx.facts.segments.iter().flat_map(|segment| &segment.hosts);
     ice.freeze.scope == FreezeScope::Host
         && hosts.any(|host| {
-            host.name == ice.freeze.name && host.maintenance.is_none() && look.is_frozen_by_drain(host)
+            host.name == ice.freeze.name && host.maintenance.is_none() && ctx.is_frozen_by_drain(host)
         })
 }
 
-fn about(finding: Finding, ice: &ActiveFreeze, look: &AssessContext<'_>) -> Finding {
+fn about(finding: Finding, ice: &ActiveFreeze, ctx: &AssessContext<'_>) -> Finding {
     let name = ice.freeze.name.as_str();
-    let segments = &look.facts.segments;
+    let segments = &ctx.facts.segments;
     match ice.freeze.scope {
         // A freeze of the region is about everything, so it has no subject.
         FreezeScope::Region => Finding {
-            instances: look.numbers.values().sum(),
+            instances: ctx.instance_counts.values().sum(),
             ..finding
         },
         FreezeScope::Segment => {
             let own = segments.iter().filter(|segment| segment.name == name);
             let hosts = own.flat_map(|segment| &segment.hosts);
-            let instances = hosts.map(|host| look.instances_on(&host.name)).sum();
+            let instances = hosts.map(|host| ctx.instances_on(&host.name)).sum();
             finding.about(format!("segment {name}"), instances)
         }
-        FreezeScope::Host => finding.about(name, look.instances_on(name)),
-        FreezeScope::Instance => match ice.server.and_then(|server| look.host_of(server)) {
+        FreezeScope::Host => finding.about(name, ctx.instances_on(name)),
+        FreezeScope::Instance => match ice.server.and_then(|server| ctx.host_of(server)) {
             Some(host) => finding.about_instance(name, host),
             None => finding.about(name, 1),
         },
@@ -249,14 +249,14 @@ mod tests {
     fn a_freeze_that_a_running_engine_ignores_is_an_error() {
         let mut facts = frozen(FreezeScope::Host, "a");
         let mut stopped = engine("ctl-1:6:x", 40_000, &[]);
-        stopped.keeps_freezes = false;
+        stopped.supports_freezes = false;
         facts.engines.push(stopped);
         assert_eq!(
             only_finding(&assess(&facts, NOW)).2,
             Severity::Warn,
             "it has stopped"
         );
-        facts.engines[0].keeps_freezes = false;
+        facts.engines[0].supports_freezes = false;
         let situation = assess(&facts, NOW);
         let (text, _, grade, _) = only_finding(&situation);
         assert_eq!(grade, Severity::Err);

@@ -16,19 +16,19 @@ use crate::timestamp::Timestamp;
 const TENANT: &str = "tenant";
 
 /// Number of names in a text; the rest is only counted.
-const NAMED: usize = 3;
+const MAX_LISTED_NAMES: usize = 3;
 
 pub(super) fn assess(
     host: &Host,
-    look: &AssessContext<'_>,
-    standing: &mut ProtectionState,
+    ctx: &AssessContext<'_>,
+    protection_state: &mut ProtectionState,
     found: &mut Findings,
 ) {
     // An operator who has taken the host out of service may be working on its networks.
     if host.maintenance != Some(MaintenanceReason::Operator) {
-        planes(&host.name, look, standing, found);
+        planes(&host.name, ctx, protection_state, found);
     }
-    processes(host, look, found);
+    processes(host, ctx, found);
 }
 
 /// The networks that a host has lost, by the monitors that report it.
@@ -43,10 +43,16 @@ impl<'a> PlaneLoss<'a> {
     fn of(name: &str, monitors: impl Iterator<Item = &'a Monitor>) -> Option<Self> {
         let mut loss = Self::default();
         for one in monitors {
-            for (plane, since) in one.said.planes.iter().filter_map(|lost| lost.get(name)).flatten() {
+            for (plane, since) in one
+                .heartbeat
+                .planes
+                .iter()
+                .filter_map(|lost| lost.get(name))
+                .flatten()
+            {
                 loss.planes.insert(plane);
                 loss.since = Some(loss.since.map_or(*since, |before| before.min(*since)));
-                loss.reporters.insert(&one.said.host);
+                loss.reporters.insert(&one.heartbeat.host);
             }
         }
         (!loss.planes.is_empty()).then_some(loss)
@@ -63,8 +69,8 @@ impl<'a> PlaneLoss<'a> {
     }
 
     fn reporters(&self) -> String {
-        let named: Vec<&str> = self.reporters.iter().copied().take(NAMED).collect();
-        match self.reporters.len().saturating_sub(NAMED) {
+        let named: Vec<&str> = self.reporters.iter().copied().take(MAX_LISTED_NAMES).collect();
+        match self.reporters.len().saturating_sub(MAX_LISTED_NAMES) {
             0 => named.join(", "),
             more => format!("{} and {more} more", named.join(", ")),
         }
@@ -82,16 +88,16 @@ impl<'a> PlaneLoss<'a> {
 }
 
 /// Reports the networks that a running host has lost. Nothing is recovered: the host is not dead.
-fn planes(name: &str, look: &AssessContext<'_>, standing: &mut ProtectionState, found: &mut Findings) {
+fn planes(name: &str, ctx: &AssessContext<'_>, protection_state: &mut ProtectionState, found: &mut Findings) {
     let judges = || {
-        let monitors = look.facts.monitors.iter();
-        monitors.filter(|one| one.said.kind == MonitorKind::Host && one.said.planes.is_some())
+        let monitors = ctx.facts.monitors.iter();
+        monitors.filter(|one| one.heartbeat.kind == MonitorKind::Host && one.heartbeat.planes.is_some())
     };
-    let alive = || judges().filter(|one| one.is_alive(look.now));
+    let alive = || judges().filter(|one| one.is_alive(ctx.now));
     let (loss, is_current) = match PlaneLoss::of(name, alive()) {
         Some(loss) => (loss, true),
         // A monitor that judges the host now takes precedence over a silent one.
-        None if alive().any(|one| one.said.watching && one.said.watches.contains(name)) => return,
+        None if alive().any(|one| one.heartbeat.watching && one.heartbeat.watches.contains(name)) => return,
         None => match PlaneLoss::of(name, judges()) {
             Some(loss) => (loss, false),
             None => return,
@@ -115,11 +121,11 @@ fn planes(name: &str, look: &AssessContext<'_>, standing: &mut ProtectionState, 
         // Its instances may have lost their disks.
         Protection::Unknown
     };
-    standing.worsen(protection, FindingCode::PlaneLost);
+    protection_state.worsen(protection, FindingCode::PlaneLost);
     found.note(
         Finding::new(FindingCode::PlaneLost, text)
             .graded(grade)
-            .about(name, look.covered_on(name))
+            .about(name, ctx.covered_on(name))
             .since(loss.since)
             .fix(if is_current {
                 loss.fix(name)
@@ -131,11 +137,11 @@ fn planes(name: &str, look: &AssessContext<'_>, standing: &mut ProtectionState, 
 
 /// Reports the processes that the process monitor could not restart, on a host that is not in maintenance because of them: the engine
 /// takes none of them for essential, or has not handled the report yet, or the host is in maintenance for another reason.
-fn processes(host: &Host, look: &AssessContext<'_>, found: &mut Findings) {
+fn processes(host: &Host, ctx: &AssessContext<'_>, found: &mut Findings) {
     if host.maintenance == Some(MaintenanceReason::Process) {
         return;
     }
-    let Some(down) = ProcessFault::of(&host.name, look) else {
+    let Some(down) = ProcessFault::of(&host.name, ctx) else {
         return;
     };
     let text = match host.maintenance {
@@ -145,7 +151,7 @@ fn processes(host: &Host, look: &AssessContext<'_>, found: &mut Findings) {
     found.note(
         Finding::new(FindingCode::ProcessDown, text)
             .graded(Severity::Info)
-            .about(&*host.name, look.instances_on(&host.name))
+            .about(&*host.name, ctx.instances_on(&host.name))
             .since(down.since)
             .fix("start it on the host (journalctl -u UNIT), or remove it from process_list.yaml there"),
     );
@@ -158,10 +164,10 @@ pub(super) struct ProcessFault<'a> {
 }
 
 impl<'a> ProcessFault<'a> {
-    pub(super) fn of(host: &str, look: &AssessContext<'a>) -> Option<Self> {
-        let own = look.facts.monitors.iter();
-        let own = own.filter(|one| one.said.host == host && one.is_alive(look.now));
-        let down = || own.clone().flat_map(|one| &one.said.processes_down);
+    pub(super) fn of(host: &str, ctx: &AssessContext<'a>) -> Option<Self> {
+        let own = ctx.facts.monitors.iter();
+        let own = own.filter(|one| one.heartbeat.host == host && one.is_alive(ctx.now));
+        let down = || own.clone().flat_map(|one| &one.heartbeat.processes_down);
         let names: BTreeSet<&str> = down().map(|(name, _)| name.as_str()).collect();
         (!names.is_empty()).then(|| Self {
             names,

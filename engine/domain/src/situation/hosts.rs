@@ -35,7 +35,7 @@ pub(super) struct AssessedHost<'a> {
     pub(super) name: &'a str,
     segment: Option<&'a str>,
     reserved: bool,
-    pub(super) standing: ProtectionState,
+    pub(super) protection_state: ProtectionState,
     up: Option<bool>,
     /// True if the host can take instances of another host, or be lost.
     pub(super) works: bool,
@@ -48,8 +48,8 @@ impl AssessedHost<'_> {
             name: self.name.to_owned(),
             segment: self.segment.map(str::to_owned),
             reserved: self.reserved,
-            protection: self.standing.protection,
-            reasons: self.standing.reasons,
+            protection: self.protection_state.protection,
+            reasons: self.protection_state.reasons,
             up: self.up,
             counts: instances.map(own),
         }
@@ -67,41 +67,41 @@ pub(super) fn of_host<'a>(all: &'a [InstanceSituation], host: &str) -> &'a [Inst
 pub(super) fn registered<'a>(
     host: &'a Host,
     segment: &'a Segment,
-    look: &AssessContext<'_>,
+    ctx: &AssessContext<'_>,
     found: &mut Findings,
 ) -> AssessedHost<'a> {
-    let mut standing = ProtectionState::good();
+    let mut protection_state = ProtectionState::good();
     let name = host.name.as_str();
-    let up = look.is_up(name);
+    let up = ctx.is_up(name);
     let open = matches!(host.recovery, Some((_, Life::Open)));
     if open {
-        under_recovery(name, look, &mut standing, found);
+        under_recovery(name, ctx, &mut protection_state, found);
     } else {
         if let Some(reason) = host.maintenance {
-            on_maintenance((segment, name), reason, look, &mut standing, found);
+            on_maintenance((segment, name), reason, ctx, &mut protection_state, found);
         }
         if would_be_recovered(host) {
-            at_nova(host, look, &mut standing, found);
-            fencing::assess_host(name, look, &mut standing, found);
+            at_nova(host, ctx, &mut protection_state, found);
+            fencing::assess_host(name, ctx, &mut protection_state, found);
             // The monitors of a host that is down send no heartbeats for that reason.
             if up != Some(false) {
-                monitors::assess_host(name, look, &mut standing, found);
+                monitors::assess_host(name, ctx, &mut protection_state, found);
             }
-            would_hold(name, look, &mut standing, found);
+            would_hold(name, ctx, &mut protection_state, found);
         }
     }
     // A host that is down has lost all networks, and is reported as down.
     if up != Some(false) {
-        host_faults::assess(host, look, &mut standing, found);
+        host_faults::assess(host, ctx, &mut protection_state, found);
     }
-    DirectFreeze::hold(&mut standing, look.ice.hosts.contains(name));
+    DirectFreeze::hold(&mut protection_state, ctx.ice.hosts.contains(name));
     AssessedHost {
         name,
         segment: Some(&segment.name),
         reserved: host.reserved,
-        standing,
+        protection_state,
         up,
-        works: works(host, look),
+        works: works(host, ctx),
     }
 }
 
@@ -114,8 +114,8 @@ fn would_be_recovered(host: &Host) -> bool {
 }
 
 /// True if the host is running, as far as is known. A report alone does not change that: Nova showing the host up outweighs it.
-pub(super) fn works(host: &Host, look: &AssessContext<'_>) -> bool {
-    let up = look.is_up(&host.name);
+pub(super) fn works(host: &Host, ctx: &AssessContext<'_>) -> bool {
+    let up = ctx.is_up(&host.name);
     match host.recovery {
         Some((_, Life::Open)) => up == Some(true),
         Some((_, Life::Watching | Life::Closed)) | None => host.maintenance.is_none() && up != Some(false),
@@ -124,11 +124,11 @@ pub(super) fn works(host: &Host, look: &AssessContext<'_>) -> bool {
 
 fn under_recovery(
     name: &str,
-    look: &AssessContext<'_>,
-    standing: &mut ProtectionState,
+    ctx: &AssessContext<'_>,
+    protection_state: &mut ProtectionState,
     found: &mut Findings,
 ) {
-    let recovery = look.open_host_recovery(name);
+    let recovery = ctx.open_host_recovery(name);
     let progress = recovery
         .filter(|one| one.instances > 0)
         .map_or_else(String::new, |one| {
@@ -137,7 +137,7 @@ fn under_recovery(
     let waits = recovery
         .and_then(|one| one.wait.as_ref())
         .is_some_and(|wait| wait.what.needs_person());
-    let (protection, text) = if look.is_up(name) == Some(true) {
+    let (protection, text) = if ctx.is_up(name) == Some(true) {
         // A report about a host that is up in Nova is checked first.
         (
             Protection::Unknown,
@@ -160,10 +160,10 @@ fn under_recovery(
             .map_or_else(String::new, |message| format!("; {message}"));
         (Protection::Down, format!("{text}{progress}{problem}"))
     };
-    standing.worsen(protection, FindingCode::HostUnderRecovery);
+    protection_state.worsen(protection, FindingCode::HostUnderRecovery);
     found.note(
         Finding::new(FindingCode::HostUnderRecovery, text)
-            .about(name, look.instances_on(name))
+            .about(name, ctx.instances_on(name))
             .fix(format!("tachi recovery show {name}")),
     );
 }
@@ -171,8 +171,8 @@ fn under_recovery(
 fn on_maintenance(
     (segment, name): (&Segment, &str),
     reason: MaintenanceReason,
-    look: &AssessContext<'_>,
-    standing: &mut ProtectionState,
+    ctx: &AssessContext<'_>,
+    protection_state: &mut ProtectionState,
     found: &mut Findings,
 ) {
     let back = || format!("tachi host return {name}");
@@ -198,21 +198,21 @@ fn on_maintenance(
         ),
     };
     let protection = match reason {
-        MaintenanceReason::Operator | MaintenanceReason::Recovery => lost_or_down(name, look),
+        MaintenanceReason::Operator | MaintenanceReason::Recovery => lost_or_down(name, ctx),
         // A failure of the host itself is still reported and recovered.
         MaintenanceReason::Process => Protection::Degraded,
     };
-    standing.worsen(protection, code);
-    let down = host_faults::ProcessFault::of(name, look).filter(|_| reason == MaintenanceReason::Process);
+    protection_state.worsen(protection, code);
+    let down = host_faults::ProcessFault::of(name, ctx).filter(|_| reason == MaintenanceReason::Process);
     let text = match &down {
         Some(down) => format!("{text}: {}", down.names()),
         None => text.to_owned(),
     };
     let finding = Finding::new(code, text)
-        .about(name, look.instances_on(name))
+        .about(name, ctx.instances_on(name))
         .since(down.and_then(|down| down.since))
         .fix(fix);
-    if protection == Protection::Down && look.should_run_on(name) {
+    if protection == Protection::Down && ctx.should_run_on(name) {
         found.alarm(finding);
     } else {
         found.note(finding);
@@ -221,17 +221,12 @@ fn on_maintenance(
 
 /// Reports that it is not known if the guards would put recoveries on hold. If Nova's services are not known either, that is the
 /// finding. An engine that never checks the guards beforehand is an older one, and changes nothing.
-pub(super) fn guards(look: &AssessContext<'_>, all: &mut ProtectionState, found: &mut Findings) {
-    let Some(known) = look
-        .facts
-        .holds
-        .as_ref()
-        .filter(|known| !known.is_fresh(look.now))
-    else {
+pub(super) fn guards(ctx: &AssessContext<'_>, all: &mut ProtectionState, found: &mut Findings) {
+    let Some(known) = ctx.facts.holds.as_ref().filter(|known| !known.is_fresh(ctx.now)) else {
         return;
     };
     all.worsen(Protection::Unknown, FindingCode::FactsOld);
-    if look.fresh {
+    if ctx.fresh {
         let text =
             "no engine has checked the guards recently, so it is unknown if a recovery would be put on hold";
         found.note(Finding::new(FindingCode::FactsOld, text).since(known.as_of));
@@ -239,11 +234,16 @@ pub(super) fn guards(look: &AssessContext<'_>, all: &mut ProtectionState, found:
 }
 
 /// Reports the guards that would put the recovery on hold if the host failed now, until they are checked again.
-fn would_hold(name: &str, look: &AssessContext<'_>, standing: &mut ProtectionState, found: &mut Findings) {
-    let Some(why) = look.holds.get(name) else {
+fn would_hold(
+    name: &str,
+    ctx: &AssessContext<'_>,
+    protection_state: &mut ProtectionState,
+    found: &mut Findings,
+) {
+    let Some(why) = ctx.holds.get(name) else {
         return;
     };
-    standing.worsen(Protection::Degraded, FindingCode::RecoveryWouldHold);
+    protection_state.worsen(Protection::Degraded, FindingCode::RecoveryWouldHold);
     found.note(
         Finding::new(
             FindingCode::RecoveryWouldHold,
@@ -252,13 +252,13 @@ fn would_hold(name: &str, look: &AssessContext<'_>, standing: &mut ProtectionSta
                 why.join("; ")
             ),
         )
-        .about(name, look.instances_on(name)),
+        .about(name, ctx.instances_on(name)),
     );
 }
 
 /// Returns the protection of instances that are not recovered if their host fails: down if Nova is known to show the host down.
-fn lost_or_down(name: &str, look: &AssessContext<'_>) -> Protection {
-    if look.is_up(name) == Some(false) {
+fn lost_or_down(name: &str, ctx: &AssessContext<'_>) -> Protection {
+    if ctx.is_up(name) == Some(false) {
         Protection::Down
     } else {
         Protection::Unprotected
@@ -266,18 +266,23 @@ fn lost_or_down(name: &str, look: &AssessContext<'_>) -> Protection {
 }
 
 /// Judges the compute service of a host that should be running.
-fn at_nova(host: &Host, look: &AssessContext<'_>, standing: &mut ProtectionState, found: &mut Findings) {
+fn at_nova(
+    host: &Host,
+    ctx: &AssessContext<'_>,
+    protection_state: &mut ProtectionState,
+    found: &mut Findings,
+) {
     let name = host.name.as_str();
-    let instances = look.instances_on(name);
-    let Some(compute) = look.computes.get(name) else {
-        if look.facts.computes.is_some() {
+    let instances = ctx.instances_on(name);
+    let Some(compute) = ctx.computes.get(name) else {
+        if ctx.facts.computes.is_some() {
             let text = "registered, and unknown to Nova";
             found.note(
                 Finding::new(FindingCode::HostUnknownToNova, text)
                     .about(name, instances)
                     .fix("openstack compute service list"),
             );
-            standing.worsen(Protection::Unprotected, FindingCode::HostUnknownToNova);
+            protection_state.worsen(Protection::Unprotected, FindingCode::HostUnknownToNova);
         }
         return;
     };
@@ -288,7 +293,7 @@ fn at_nova(host: &Host, look: &AssessContext<'_>, standing: &mut ProtectionState
                 .about(name, instances)
                 .since(compute.since),
         );
-        standing.worsen(Protection::Unknown, FindingCode::HostCellDown);
+        protection_state.worsen(Protection::Unknown, FindingCode::HostCellDown);
     } else if !compute.up {
         let text = "down in Nova, and no recovery of it is open";
         found.note(
@@ -297,9 +302,9 @@ fn at_nova(host: &Host, look: &AssessContext<'_>, standing: &mut ProtectionState
                 .since(compute.since)
                 .fix(format!("tachi host report-down {name} --reason TEXT")),
         );
-        standing.worsen(Protection::Down, FindingCode::HostDown);
-    } else if host.maintenance.is_none() && look.takes_nothing(host) && !look.is_frozen_by_drain(host) {
-        let (text, fix) = match (compute.drained, look.open_drain(name)) {
+        protection_state.worsen(Protection::Down, FindingCode::HostDown);
+    } else if host.maintenance.is_none() && ctx.takes_nothing(host) && !ctx.is_frozen_by_drain(host) {
+        let (text, fix) = match (compute.drained, ctx.open_drain(name)) {
             (true, Some(drain)) => (
                 "disabled in Nova by its drain, so it takes no instances",
                 format!("tachi recovery show {drain}"),
@@ -323,18 +328,18 @@ fn at_nova(host: &Host, look: &AssessContext<'_>, standing: &mut ProtectionState
 }
 
 /// Assesses the hosts in Nova that are not registered.
-pub(super) fn strangers<'a>(look: &AssessContext<'a>, found: &mut Findings) -> Vec<AssessedHost<'a>> {
-    let hosts = look.facts.segments.iter().flat_map(|segment| &segment.hosts);
+pub(super) fn unregistered_hosts<'a>(ctx: &AssessContext<'a>, found: &mut Findings) -> Vec<AssessedHost<'a>> {
+    let hosts = ctx.facts.segments.iter().flat_map(|segment| &segment.hosts);
     let registered: BTreeSet<&str> = hosts.map(|host| host.name.as_str()).collect();
-    let mut strangers = Vec::new();
-    for name in look
+    let mut unregistered_hosts = Vec::new();
+    for name in ctx
         .computes
         .keys()
         .copied()
         .filter(|name| !registered.contains(name))
     {
-        let instances = look.instances_on(name);
-        let listed = look
+        let instances = ctx.instances_on(name);
+        let listed = ctx
             .facts
             .instances
             .as_ref()
@@ -345,7 +350,7 @@ pub(super) fn strangers<'a>(look: &AssessContext<'a>, found: &mut Findings) -> V
         } else {
             Severity::Err
         };
-        let protection = lost_or_down(name, look);
+        let protection = lost_or_down(name, ctx);
         let is_down = protection == Protection::Down;
         let text = if is_down {
             "down in Nova, and in no segment, so not recovered"
@@ -356,21 +361,21 @@ pub(super) fn strangers<'a>(look: &AssessContext<'a>, found: &mut Findings) -> V
             .graded(grade)
             .about(name, instances)
             .fix("tachi setup import --apply");
-        if is_down && look.should_run_on(name) {
+        if is_down && ctx.should_run_on(name) {
             found.alarm(finding);
         } else {
             found.note(finding);
         }
-        let mut standing = ProtectionState::good();
-        standing.worsen(protection, FindingCode::HostNotInSegment);
-        strangers.push(AssessedHost {
+        let mut protection_state = ProtectionState::good();
+        protection_state.worsen(protection, FindingCode::HostNotInSegment);
+        unregistered_hosts.push(AssessedHost {
             name,
             segment: None,
             reserved: false,
-            standing,
-            up: look.is_up(name),
+            protection_state,
+            up: ctx.is_up(name),
             works: false,
         });
     }
-    strangers
+    unregistered_hosts
 }

@@ -34,7 +34,7 @@ pub struct InstanceSituation {
 }
 
 /// Counts the instances on each host, as last listed.
-pub(super) fn numbers(facts: &Facts) -> BTreeMap<&str, u64> {
+pub(super) fn instance_counts(facts: &Facts) -> BTreeMap<&str, u64> {
     let on = facts.instances.iter().flat_map(|known| &known.value.on);
     on.map(|(host, all)| (host.as_str(), all.len() as u64)).collect()
 }
@@ -42,35 +42,38 @@ pub(super) fn numbers(facts: &Facts) -> BTreeMap<&str, u64> {
 /// Assesses all instances, by host. Instances that wait for an operator are reported even if no engine has listed any; those that are
 /// `resolved` no longer wait.
 pub(super) fn assess(
-    look: &AssessContext<'_>,
+    ctx: &AssessContext<'_>,
     hosts: &[AssessedHost<'_>],
     resolved: &BTreeSet<ServerId>,
     found: &mut Findings,
 ) -> Option<Vec<InstanceSituation>> {
-    waiting(look, resolved, found);
-    let Some(known) = &look.facts.instances else {
+    waiting(ctx, resolved, found);
+    let Some(known) = &ctx.facts.instances else {
         let text = "no engine has listed Nova's instances yet";
         found.note(Finding::new(FindingCode::InstancesNotListed, text));
         return None;
     };
     let mut common = ProtectionState::good();
     if !known.value.complete {
-        let text = first_listing::text(look.facts, &known.value, look.now);
+        let text = first_listing::text(ctx.facts, &known.value, ctx.now);
         found.note(Finding::new(FindingCode::InstancesNotListed, text).since(known.value.listing_since));
-    } else if !known.is_fresh(look.now) {
+    } else if !known.is_fresh(ctx.now) {
         let text = "Nova's instances were listed too long ago";
         found.note(Finding::new(FindingCode::FactsOld, text).since(known.as_of));
         common.worsen(Protection::Unknown, FindingCode::FactsOld);
     }
-    let of: BTreeMap<&str, &ProtectionState> = hosts.iter().map(|host| (host.name, &host.standing)).collect();
-    let waiting: BTreeMap<ServerId, &WaitingInstance> = look
+    let of: BTreeMap<&str, &ProtectionState> = hosts
+        .iter()
+        .map(|host| (host.name, &host.protection_state))
+        .collect();
+    let waiting: BTreeMap<ServerId, &WaitingInstance> = ctx
         .facts
         .waiting
         .iter()
         .filter(|one| !resolved.contains(&one.server))
         .map(|one| (one.server, one))
         .collect();
-    let treatments = local_disk::treatments(look);
+    let treatments = local_disk::treatments(ctx);
     let mut reported = BTreeSet::new();
     let mut all = Vec::new();
     for (host, instances) in &known.value.on {
@@ -80,16 +83,16 @@ pub(super) fn assess(
         } else {
             // Nova has an instance on a host for which it shows no service.
             base.worsen(Protection::Unprotected, FindingCode::HostUnknownToNova);
-            if look.facts.computes.is_some() {
+            if ctx.facts.computes.is_some() {
                 let text = "in no segment, and Nova has instances on it and no compute service of its name";
                 found.note(
                     Finding::new(FindingCode::HostUnknownToNova, text)
-                        .about(host.as_str(), look.instances_on(host))
+                        .about(host.as_str(), ctx.instances_on(host))
                         .fix("openstack compute service list"),
                 );
             }
         }
-        let disks = HostDisks::of(host, look, &treatments);
+        let disks = HostDisks::of(host, ctx, &treatments);
         let host: Arc<str> = host.as_str().into();
         let reasons = Arc::new(base.reasons.clone());
         let first = all.len();
@@ -98,10 +101,10 @@ pub(super) fn assess(
             let one = &*disk.treated(listed);
             let waiting = waiting.get(&one.id).copied();
             reported.extend(waiting.map(|_| one.id));
-            if let Some(outage) = outage(one, look).filter(|_| waiting.is_none()) {
-                found.note(outage.finding(one, &host, look));
+            if let Some(outage) = outage(one, ctx).filter(|_| waiting.is_none()) {
+                found.note(outage.finding(one, &host, ctx));
             }
-            let (protection, reasons) = match own(one, waiting, &base, look) {
+            let (protection, reasons) = match own(one, waiting, &base, ctx) {
                 Some(own) => (own.protection, Arc::new(own.reasons)),
                 None => (base.protection, Arc::clone(&reasons)),
             };
@@ -123,13 +126,13 @@ pub(super) fn assess(
     // Instances that Nova shows on no host, or that were not listed since.
     let listed = all.len();
     for one in waiting.values().filter(|one| !reported.contains(&one.server)) {
-        let standing = down(code(one));
+        let protection_state = down(code(one));
         all.push(InstanceSituation {
             id: one.server,
             name: one.name.as_str().into(),
             host: one.host.as_str().into(),
-            protection: standing.protection,
-            reasons: Arc::new(standing.reasons),
+            protection: protection_state.protection,
+            reasons: Arc::new(protection_state.reasons),
             left: None,
             disk: None,
         });
@@ -145,39 +148,39 @@ fn own(
     one: &Instance,
     waiting: Option<&WaitingInstance>,
     base: &ProtectionState,
-    look: &AssessContext<'_>,
+    ctx: &AssessContext<'_>,
 ) -> Option<ProtectionState> {
     if let Some(waiting) = waiting {
         return Some(down(code(waiting)));
     }
-    if look.facts.away.contains(&one.id) {
+    if ctx.facts.displaced_instances.contains(&one.id) {
         return Some(down(FindingCode::HostUnderRecovery));
     }
-    let frozen = look.ice.servers.contains(&one.id);
-    let outage = outage(one, look);
+    let frozen = ctx.ice.servers.contains(&one.id);
+    let outage = outage(one, ctx);
     if !frozen && !one.moving && one.left.is_none() && outage.is_none() {
         return None;
     }
-    let mut standing = base.clone();
-    DirectFreeze::hold(&mut standing, frozen);
+    let mut protection_state = base.clone();
+    DirectFreeze::hold(&mut protection_state, frozen);
     if one.moving {
-        standing.worsen(Protection::Degraded, FindingCode::InstanceMoving);
+        protection_state.worsen(Protection::Degraded, FindingCode::InstanceMoving);
     }
     match outage {
-        Some(Outage::Reported(_)) => standing.worsen(Protection::Down, FindingCode::InstanceDown),
+        Some(Outage::Reported(_)) => protection_state.worsen(Protection::Down, FindingCode::InstanceDown),
         Some(Outage::Rests(rest)) => {
             let protection = match rest.why {
                 StopReason::Due => Protection::Down,
                 StopReason::Unasked | StopReason::Unclear | StopReason::Meant => Protection::Unknown,
             };
-            standing.worsen(protection, FindingCode::InstanceDown);
+            protection_state.worsen(protection, FindingCode::InstanceDown);
         }
         None => {}
     }
     if one.left.is_some() {
-        standing.protection = Protection::NotMeant;
+        protection_state.protection = Protection::NotMeant;
     }
-    Some(standing)
+    Some(protection_state)
 }
 
 /// The reason why an instance counts as down, or may be down.
@@ -189,11 +192,11 @@ enum Outage<'a> {
 }
 
 /// Returns why an instance is down, if policy includes it and no person is known to have stopped it.
-fn outage<'a>(one: &'a Instance, look: &AssessContext<'a>) -> Option<Outage<'a>> {
+fn outage<'a>(one: &'a Instance, ctx: &AssessContext<'a>) -> Option<Outage<'a>> {
     if one.left.is_some() {
         return None;
     }
-    let failed = look.facts.failed.get(&one.id);
+    let failed = ctx.facts.failed.get(&one.id);
     match (failed, one.rest.as_ref()) {
         (_, Some(rest)) if rest.why == StopReason::Meant => None,
         (Some(failed), _) if failed.open.is_some() => Some(Outage::Reported(failed)),
@@ -205,16 +208,16 @@ fn outage<'a>(one: &'a Instance, look: &AssessContext<'a>) -> Option<Outage<'a>>
 }
 
 impl Outage<'_> {
-    fn finding(&self, one: &Instance, host: &str, look: &AssessContext<'_>) -> Finding {
+    fn finding(&self, one: &Instance, host: &str, ctx: &AssessContext<'_>) -> Finding {
         match self {
-            Self::Rests(rest) => resting(one, rest, host, look),
-            Self::Reported(failed) => reported(one, failed, host, look),
+            Self::Rests(rest) => resting(one, rest, host, ctx),
+            Self::Reported(failed) => reported(one, failed, host, ctx),
         }
     }
 }
 
 /// Describes an instance whose failure was reported. Once its recovery has failed, acting on it is up to an operator.
-fn reported(one: &Instance, failed: &ReportedFailure, host: &str, look: &AssessContext<'_>) -> Finding {
+fn reported(one: &Instance, failed: &ReportedFailure, host: &str, ctx: &AssessContext<'_>) -> Finding {
     if let Some(recovery) = failed.open {
         return Finding::new(
             FindingCode::InstanceDown,
@@ -239,7 +242,7 @@ fn reported(one: &Instance, failed: &ReportedFailure, host: &str, look: &AssessC
         .graded(Severity::Err)
         .about_instance(&*one.name, host)
         .since(since);
-    with_start(finding, one, is_stopped, host, look)
+    with_start(finding, one, is_stopped, host, ctx)
 }
 
 /// Adds the command that starts the instance. A host that is down or being recovered gets none: Nova would execute it when the host
@@ -249,9 +252,9 @@ fn with_start(
     one: &Instance,
     is_stopped: bool,
     host: &str,
-    look: &AssessContext<'_>,
+    ctx: &AssessContext<'_>,
 ) -> Finding {
-    if look.is_up(host) == Some(false) || look.open_host_recovery(host).is_some() {
+    if ctx.is_up(host) == Some(false) || ctx.open_host_recovery(host).is_some() {
         let text = format!(
             "{}; its host is down or being recovered, so do not start it there",
             finding.text
@@ -266,13 +269,13 @@ fn with_start(
 }
 
 /// Time that Nova may work on an instance that should run before that is reported as an outage.
-const BUSY: Duration = Duration::from_mins(5);
+const TASK_GRACE: Duration = Duration::from_mins(5);
 
 /// Describes an instance that does not run.
-fn resting(one: &Instance, rest: &Rest, host: &str, look: &AssessContext<'_>) -> Finding {
-    let age = u128::from(look.now.micros_since(rest.since).unsigned_abs());
+fn resting(one: &Instance, rest: &Rest, host: &str, ctx: &AssessContext<'_>) -> Finding {
+    let age = u128::from(ctx.now.micros_since(rest.since).unsigned_abs());
     let (grade, text, is_startable) = match rest.why {
-        StopReason::Due if rest.busy && age < BUSY.as_micros() => (
+        StopReason::Due if rest.busy && age < TASK_GRACE.as_micros() => (
             Severity::Warn,
             "it should run and does not: Nova is working on it",
             false,
@@ -307,7 +310,7 @@ fn resting(one: &Instance, rest: &Rest, host: &str, look: &AssessContext<'_>) ->
         .graded(grade)
         .about_instance(&*one.name, host)
         .since(rest.since);
-    let with_start = with_start(finding.clone(), one, rest.stopped, host, look);
+    let with_start = with_start(finding.clone(), one, rest.stopped, host, ctx);
     if is_startable || with_start.fix.is_none() {
         with_start
     } else {
@@ -316,9 +319,9 @@ fn resting(one: &Instance, rest: &Rest, host: &str, look: &AssessContext<'_>) ->
 }
 
 fn down(code: FindingCode) -> ProtectionState {
-    let mut standing = ProtectionState::good();
-    standing.worsen(Protection::Down, code);
-    standing
+    let mut protection_state = ProtectionState::good();
+    protection_state.worsen(Protection::Down, code);
+    protection_state
 }
 
 fn code(waiting: &WaitingInstance) -> FindingCode {
@@ -346,16 +349,16 @@ fn about(wait: Option<&Wait>) -> String {
 /// Returns the instances that were given up and need no operator any more, by a complete list of all cells that is younger than the end
 /// of the move: Nova does not have them, or shows them running on another host that is up. That a guest runs on the host that failed is
 /// no proof: Nova shows it as active until it notices that the guest is gone.
-pub(super) fn resolved(look: &AssessContext<'_>) -> BTreeSet<ServerId> {
-    let Some(known) = &look.facts.instances else {
+pub(super) fn resolved(ctx: &AssessContext<'_>) -> BTreeSet<ServerId> {
+    let Some(known) = &ctx.facts.instances else {
         return BTreeSet::new();
     };
-    let is_all = known.value.complete && known.is_fresh(look.now) && look.fresh;
-    if !is_all || look.computes.values().any(|compute| compute.cell_down) {
+    let is_all = known.value.complete && known.is_fresh(ctx.now) && ctx.fresh;
+    if !is_all || ctx.computes.values().any(|compute| compute.cell_down) {
         return BTreeSet::new();
     }
     let given_up = |wait: &Wait| wait.what == WaitsFor::GivenUp && wait.since < known.as_of;
-    let waiting = look.facts.waiting.iter();
+    let waiting = ctx.facts.waiting.iter();
     let mut found: BTreeMap<ServerId, &str> = waiting
         .filter(|one| one.wait.as_ref().is_some_and(given_up))
         .map(|one| (one.server, one.host.as_str()))
@@ -366,7 +369,7 @@ pub(super) fn resolved(look: &AssessContext<'_>) -> BTreeSet<ServerId> {
     for (host, all) in &known.value.on {
         for one in all.iter() {
             let runs_elsewhere = |failed: &str| {
-                failed != host && one.rest.is_none() && !one.moving && look.is_up(host) == Some(true)
+                failed != host && one.rest.is_none() && !one.moving && ctx.is_up(host) == Some(true)
             };
             if found.get(&one.id).is_some_and(|failed| !runs_elsewhere(failed)) {
                 found.remove(&one.id);
@@ -377,8 +380,8 @@ pub(super) fn resolved(look: &AssessContext<'_>) -> BTreeSet<ServerId> {
 }
 
 /// Reports the instances that wait for an operator, and the recoveries that are on hold.
-fn waiting(look: &AssessContext<'_>, resolved: &BTreeSet<ServerId>, found: &mut Findings) {
-    for one in look
+fn waiting(ctx: &AssessContext<'_>, resolved: &BTreeSet<ServerId>, found: &mut Findings) {
+    for one in ctx
         .facts
         .waiting
         .iter()
@@ -392,14 +395,14 @@ fn waiting(look: &AssessContext<'_>, resolved: &BTreeSet<ServerId>, found: &mut 
                 .fix("tachi instance list --waiting"),
         );
     }
-    let open = look.facts.recoveries.iter().filter(|one| one.life == Life::Open);
+    let open = ctx.facts.recoveries.iter().filter(|one| one.life == Life::Open);
     for one in open {
         let Some(wait) = one.wait.as_ref().filter(|wait| wait.what.is_held()) else {
             continue;
         };
         found.note(
             Finding::new(FindingCode::RecoveryHeld, about(Some(wait)))
-                .about(&one.host, look.instances_on(&one.host))
+                .about(&one.host, ctx.instances_on(&one.host))
                 .since(wait.since)
                 .fix(format!("tachi recovery show {}", one.host)),
         );

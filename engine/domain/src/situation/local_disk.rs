@@ -29,7 +29,7 @@ pub struct InstanceDisk {
 }
 
 /// The reason why policy excludes an instance.
-const LEFT: &str = "its disk is on this host alone, and local_disk is leave";
+const DISK_EXCLUDED_REASON: &str = "its disk is on this host alone, and local_disk is leave";
 
 impl InstanceDisk {
     /// Returns the instance with the reason why policy excludes it, if it would be left because of its disk.
@@ -38,7 +38,7 @@ impl InstanceDisk {
         if !is_left || one.left.is_some() {
             return Cow::Borrowed(one);
         }
-        let left = Some(LEFT.to_owned());
+        let left = Some(DISK_EXCLUDED_REASON.to_owned());
         Cow::Owned(Instance { left, ..one.clone() })
     }
 }
@@ -52,8 +52,8 @@ pub(super) struct HostDisks<'a> {
 }
 
 /// Returns the usual treatment on each registered host.
-pub(super) fn treatments<'a>(look: &AssessContext<'a>) -> BTreeMap<&'a str, LocalDisk> {
-    let segments = look.facts.segments.iter();
+pub(super) fn treatments<'a>(ctx: &AssessContext<'a>) -> BTreeMap<&'a str, LocalDisk> {
+    let segments = ctx.facts.segments.iter();
     let hosts = segments.flat_map(|segment| segment.hosts.iter().map(move |host| (segment, host)));
     hosts
         .map(|(segment, host)| (host.name.as_str(), segment.local_disk))
@@ -61,14 +61,10 @@ pub(super) fn treatments<'a>(look: &AssessContext<'a>) -> BTreeMap<&'a str, Loca
 }
 
 impl<'a> HostDisks<'a> {
-    pub(super) fn of(
-        host: &'a str,
-        look: &AssessContext<'a>,
-        treatments: &BTreeMap<&str, LocalDisk>,
-    ) -> Self {
+    pub(super) fn of(host: &'a str, ctx: &AssessContext<'a>, treatments: &BTreeMap<&str, LocalDisk>) -> Self {
         Self {
             host,
-            read: look.facts.local_disks.get(host),
+            read: ctx.facts.local_disks.get(host),
             usual: treatments.get(host).copied().unwrap_or_default(),
         }
     }

@@ -48,22 +48,22 @@ impl Monitor {
     fn situation(&self, now: Timestamp) -> MonitorSituation {
         let (grade, trouble) = if !self.is_alive(now) {
             (Severity::Err, "it has sent no heartbeat for a while".to_owned())
-        } else if self.said.troubles.is_empty() {
+        } else if self.heartbeat.troubles.is_empty() {
             (Severity::Ok, String::new())
         } else {
-            (Severity::Warn, troubles(&self.said.troubles))
+            (Severity::Warn, troubles(&self.heartbeat.troubles))
         };
         MonitorSituation {
-            host: self.said.host.clone(),
-            kind: self.said.kind,
+            host: self.heartbeat.host.clone(),
+            kind: self.heartbeat.kind,
             grade,
             signed_at: self.signed_at,
-            version: self.said.version.clone(),
+            version: self.heartbeat.version.clone(),
             trouble,
-            watches: self.said.watches.len() as u64,
-            guests: self.said.guests.clone(),
-            notice: self.said.notice.clone(),
-            heartbeat_use: self.said.heartbeat_use,
+            watches: self.heartbeat.watches.len() as u64,
+            guests: self.heartbeat.guests.clone(),
+            notice: self.heartbeat.notice.clone(),
+            heartbeat_use: self.heartbeat.heartbeat_use,
         }
     }
 }
@@ -87,12 +87,12 @@ fn troubles(troubles: &BTreeMap<String, String>) -> String {
 }
 
 /// Returns the state of all monitors, most severe first.
-pub(super) fn situations(look: &AssessContext<'_>) -> Vec<MonitorSituation> {
-    let mut all: Vec<MonitorSituation> = look
+pub(super) fn situations(ctx: &AssessContext<'_>) -> Vec<MonitorSituation> {
+    let mut all: Vec<MonitorSituation> = ctx
         .facts
         .monitors
         .iter()
-        .map(|one| one.situation(look.now))
+        .map(|one| one.situation(ctx.now))
         .collect();
     all.sort_by(|one, other| {
         let key = |one: &MonitorSituation| (std::cmp::Reverse(one.grade), one.host.clone(), one.kind);
@@ -102,11 +102,11 @@ pub(super) fn situations(look: &AssessContext<'_>) -> Vec<MonitorSituation> {
 }
 
 /// True if a host monitor has ever sent a heartbeat.
-pub(super) fn are_known(look: &AssessContext<'_>) -> bool {
-    look.facts
+pub(super) fn are_known(ctx: &AssessContext<'_>) -> bool {
+    ctx.facts
         .monitors
         .iter()
-        .any(|one| one.said.kind == MonitorKind::Host)
+        .any(|one| one.heartbeat.kind == MonitorKind::Host)
 }
 
 /// The monitors on other hosts that watch a host. One on the host itself does not count: it fails together with the host.
@@ -125,10 +125,15 @@ pub(super) fn watchers(facts: &super::Facts, now: Timestamp) -> Watchers<'_> {
     let hosts = facts
         .monitors
         .iter()
-        .filter(|one| one.said.kind == MonitorKind::Host);
+        .filter(|one| one.heartbeat.kind == MonitorKind::Host);
     for one in hosts {
-        let alive = one.said.watching && one.is_alive(now);
-        for name in one.said.watches.iter().filter(|name| **name != one.said.host) {
+        let alive = one.heartbeat.watching && one.is_alive(now);
+        for name in one
+            .heartbeat
+            .watches
+            .iter()
+            .filter(|name| **name != one.heartbeat.host)
+        {
             let watch = by_host.entry(name).or_default();
             watch.now |= alive;
             if !alive {
@@ -142,14 +147,14 @@ pub(super) fn watchers(facts: &super::Facts, now: Timestamp) -> Watchers<'_> {
 /// Judges a running host by its watchers, and by the state of its own monitors.
 pub(super) fn assess_host(
     name: &str,
-    look: &AssessContext<'_>,
-    standing: &mut ProtectionState,
+    ctx: &AssessContext<'_>,
+    protection_state: &mut ProtectionState,
     found: &mut Findings,
 ) {
-    let instances = look.instances_on(name);
-    guests(name, look, standing, found);
-    if are_known(look) {
-        let watch = look.watchers.0.get(name).copied().unwrap_or_default();
+    let instances = ctx.instances_on(name);
+    guests(name, ctx, protection_state, found);
+    if are_known(ctx) {
+        let watch = ctx.watchers.0.get(name).copied().unwrap_or_default();
         match watch {
             Watch { now: true, .. } => {}
             Watch { before: Some(at), .. } => {
@@ -161,18 +166,18 @@ pub(super) fn assess_host(
                         .since(at)
                         .fix(fix),
                 );
-                standing.worsen(Protection::Unprotected, FindingCode::HostNotWatched);
+                protection_state.worsen(Protection::Unprotected, FindingCode::HostNotWatched);
             }
             Watch { before: None, .. } => {
                 let text = "no host monitor that sends heartbeats has ever watched it";
                 found.note(Finding::new(FindingCode::MonitorUnknown, text).about(name, instances));
-                standing.worsen(Protection::Unknown, FindingCode::MonitorUnknown);
+                protection_state.worsen(Protection::Unknown, FindingCode::MonitorUnknown);
             }
         }
     }
-    for one in look.facts.monitors.iter().filter(|one| one.said.host == name) {
-        let kind = one.said.kind;
-        if !one.is_alive(look.now) {
+    for one in ctx.facts.monitors.iter().filter(|one| one.heartbeat.host == name) {
+        let kind = one.heartbeat.kind;
+        if !one.is_alive(ctx.now) {
             let text = format!("its {kind} monitor has sent no heartbeat for a while");
             let fix = format!("systemctl status {}", unit(kind));
             found.note(
@@ -181,10 +186,10 @@ pub(super) fn assess_host(
                     .since(one.signed_at)
                     .fix(fix),
             );
-        } else if !one.said.troubles.is_empty() {
+        } else if !one.heartbeat.troubles.is_empty() {
             let text = format!(
                 "its {kind} monitor has a problem: {}",
-                troubles(&one.said.troubles)
+                troubles(&one.heartbeat.troubles)
             );
             found.note(Finding::new(FindingCode::MonitorPart, text).about(name, instances));
         } else {
@@ -192,20 +197,20 @@ pub(super) fn assess_host(
         }
         // The failure of a host is reported by the monitors of other hosts.
         if kind != MonitorKind::Host {
-            let code = if one.is_alive(look.now) {
+            let code = if one.is_alive(ctx.now) {
                 FindingCode::MonitorPart
             } else {
                 FindingCode::MonitorSilent
             };
-            standing.worsen(Protection::Degraded, code);
+            protection_state.worsen(Protection::Degraded, code);
         }
     }
 }
 
 /// Reports guests that start at boot: they would run beside the moved instances. The latest heartbeat with this data counts.
-fn guests(name: &str, look: &AssessContext<'_>, standing: &mut ProtectionState, found: &mut Findings) {
-    let own = look.facts.monitors.iter().filter(|one| one.said.host == name);
-    let settings = own.filter_map(|one| Some((one.signed_at, one.said.guests.as_ref()?)));
+fn guests(name: &str, ctx: &AssessContext<'_>, protection_state: &mut ProtectionState, found: &mut Findings) {
+    let own = ctx.facts.monitors.iter().filter(|one| one.heartbeat.host == name);
+    let settings = own.filter_map(|one| Some((one.signed_at, one.heartbeat.guests.as_ref()?)));
     let Some((_, guests)) = settings.max_by_key(|(at, _)| *at) else {
         return;
     };
@@ -217,10 +222,10 @@ fn guests(name: &str, look: &AssessContext<'_>, standing: &mut ProtectionState, 
             );
             found.note(
                 Finding::new(FindingCode::GuestsResume, text)
-                    .about(name, look.instances_on(name))
+                    .about(name, ctx.instances_on(name))
                     .fix("set resume_guests_state_on_host_boot = false in its nova.conf, and restart its nova-compute"),
             );
-            standing.worsen(Protection::Degraded, FindingCode::GuestsResume);
+            protection_state.worsen(Protection::Degraded, FindingCode::GuestsResume);
         }
         Resume::No | Resume::Unknown => {}
     }

@@ -11,7 +11,7 @@ use super::{
 use crate::entity::segment::RecoveryMethod;
 use crate::forecast::{
     Cloud, Demand, ForecastSegment, Headroom, HostRoom, Landing, Method, Outcome, Requirement, Room,
-    SegmentForecast, Shape, TENANT, forecast, forecast_segments, landing, takers,
+    SegmentForecast, Shape, TENANT, candidates, destinations, forecast, forecast_segments,
 };
 use crate::freeze::typed;
 use crate::id::ServerId;
@@ -21,7 +21,7 @@ use crate::resources::Resources;
 use crate::timestamp::Timestamp;
 
 /// Maximum age of data that counts for the forecast. Two rounds of a watcher may fail within it.
-pub const ROOM_COUNTS_FOR: Duration = Duration::from_secs(60);
+pub const MAX_ROOM_FACT_AGE: Duration = Duration::from_secs(60);
 
 /// The zone of hosts that are in no aggregate with a zone.
 const DEFAULT_ZONE: &str = "nova";
@@ -32,7 +32,7 @@ pub struct Forecast {
     /// The time of the oldest input; `None` while an input was never gathered.
     pub as_of: Option<Timestamp>,
     /// The reason why the forecast is not valid, if it is not.
-    pub trouble: Option<ForecastTrouble>,
+    pub trouble: Option<ForecastFailure>,
     /// The number of hosts whose resources are not known.
     pub unread: u64,
     /// The enabled segments, by name.
@@ -41,15 +41,15 @@ pub struct Forecast {
 
 /// The reason why there is no forecast.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ForecastTrouble {
-    pub what: TroubleKind,
+pub struct ForecastFailure {
+    pub what: ForecastFailureKind,
     /// The text for people.
     pub text: String,
 }
 
 /// The kind of reason why there is no forecast.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TroubleKind {
+pub enum ForecastFailureKind {
     /// No engine has queried Placement yet.
     NeverAsked,
     /// Placement, or Nova, denies access.
@@ -92,12 +92,12 @@ pub fn forecast_loss(facts: &Facts, now: Timestamp, hosts: &[&str]) -> Outcome {
 }
 
 /// Returns the hosts on which the instances of these hosts may land, and true if an instance is marked; marked ones come first.
-pub fn landings(facts: &Facts, now: Timestamp, hosts: &[&str]) -> Vec<(bool, Landing)> {
+pub fn possible_destinations(facts: &Facts, now: Timestamp, hosts: &[&str]) -> Vec<(bool, Landing)> {
     let on = facts.instances.iter().flat_map(|known| &known.value.on);
     let own = on.filter(|(host, _)| hosts.contains(&host.as_str()));
     let marked = own.flat_map(|(_, all)| all.iter()).filter(|one| one.marked);
     let marked: BTreeSet<ServerId> = marked.map(|one| one.id).collect();
-    let all = asked(facts, now, hosts, landing);
+    let all = asked(facts, now, hosts, destinations);
     let mut all: Vec<_> = all
         .into_iter()
         .map(|one| (marked.contains(&one.id), one))
@@ -154,7 +154,7 @@ pub fn fit(facts: &Facts, now: Timestamp, host: &str, id: ServerId) -> Option<Fi
         return None;
     }
     let reserved = home(facts, &[host]).map(ready).unwrap_or_default();
-    let (hosts, of) = takers(&cloud, host, demand, &reserved);
+    let (hosts, of) = candidates(&cloud, host, demand, &reserved);
     Some(Fit { hosts, of })
 }
 
@@ -180,11 +180,11 @@ pub(super) fn assess<'a>(
         let text = format!("it is unknown if other hosts have capacity: {}", trouble.text);
         let finding = Finding::new(FindingCode::RoomUnknown, text).fix("tachi forecast");
         match trouble.what {
-            TroubleKind::NeverAsked | TroubleKind::Unlisted => {}
-            TroubleKind::Old => all.worsen(Protection::Unknown, FindingCode::FactsOld),
+            ForecastFailureKind::NeverAsked | ForecastFailureKind::Unlisted => {}
+            ForecastFailureKind::Old => all.worsen(Protection::Unknown, FindingCode::FactsOld),
             // A region that denies access on purpose could never clear this, so it is one finding of grade info with no effect.
-            TroubleKind::Refused => found.note(finding.graded(Severity::Info)),
-            TroubleKind::Away => {
+            ForecastFailureKind::Refused => found.note(finding.graded(Severity::Info)),
+            ForecastFailureKind::Away => {
                 all.worsen(Protection::Unknown, FindingCode::RoomUnknown);
                 // Without an engine or without Nova, no data is read as a consequence, so this is no finding of its own.
                 if is_looked {
@@ -221,8 +221,8 @@ impl CapacityVerdict<'_> {
     pub(super) fn of_host(
         &self,
         name: &str,
-        look: &AssessContext<'_>,
-        standing: &mut ProtectionState,
+        ctx: &AssessContext<'_>,
+        protection_state: &mut ProtectionState,
         found: &mut Findings,
     ) {
         let Some((segment, outcome)) = self.by_host.get(name) else {
@@ -257,8 +257,8 @@ impl CapacityVerdict<'_> {
             // Another finding reports that the instances are not known.
             (Room::Enough, _) | (Room::Unknown, None) => return,
         };
-        standing.worsen(protection, finding.code);
-        let instances = look.instances_on(name);
+        protection_state.worsen(protection, finding.code);
+        let instances = ctx.instances_on(name);
         found.note(
             finding
                 .about(name, instances)
@@ -285,7 +285,7 @@ fn ready(segment: &Segment) -> Vec<&str> {
 
 /// Builds the input of the forecast. Stale data does not count: a host of which little is known takes nothing, and its instances
 /// are unknown. Only the instances of the hosts that are `wanted` are read.
-fn cloud(facts: &Facts, now: Timestamp, wanted: impl Fn(&str) -> bool) -> (Cloud, Option<ForecastTrouble>) {
+fn cloud(facts: &Facts, now: Timestamp, wanted: impl Fn(&str) -> bool) -> (Cloud, Option<ForecastFailure>) {
     let (rooms, computes, instances) = match known(facts, now) {
         Ok(known) => known,
         Err(trouble) => return (Cloud::default(), Some(trouble)),
@@ -329,46 +329,52 @@ fn cloud(facts: &Facts, now: Timestamp, wanted: impl Fn(&str) -> bool) -> (Cloud
 
 /// True if data of that time is current enough for the forecast.
 pub fn is_fresh_for_room(as_of: Timestamp, now: Timestamp) -> bool {
-    u128::from(now.micros_since(as_of).unsigned_abs()) <= ROOM_COUNTS_FOR.as_micros()
+    u128::from(now.micros_since(as_of).unsigned_abs()) <= MAX_ROOM_FACT_AGE.as_micros()
 }
 
 type All<'a> = (&'a Rooms, &'a [super::ComputeService], &'a super::Instances);
 
 /// Returns the facts that the forecast needs, if all of them are current.
-fn known(facts: &Facts, now: Timestamp) -> Result<All<'_>, ForecastTrouble> {
+fn known(facts: &Facts, now: Timestamp) -> Result<All<'_>, ForecastFailure> {
     fn fresh<T>(known: &TimedFact<T>, now: Timestamp) -> bool {
         is_fresh_for_room(known.as_of, now)
     }
-    let trouble = |what: TroubleKind, text: &str| ForecastTrouble {
+    let trouble = |what: ForecastFailureKind, text: &str| ForecastFailure {
         what,
         text: text.to_owned(),
     };
     let Some(rooms) = &facts.rooms else {
         return Err(trouble(
-            TroubleKind::NeverAsked,
+            ForecastFailureKind::NeverAsked,
             "no engine has read Placement yet",
         ));
     };
     let state = &rooms.value.state;
     if let Some(text) = state.trouble.as_deref().filter(|_| state.refused) {
-        return Err(trouble(TroubleKind::Refused, text));
+        return Err(trouble(ForecastFailureKind::Refused, text));
     }
     if let Some(text) = &state.trouble {
-        return Err(trouble(TroubleKind::Away, text));
+        return Err(trouble(ForecastFailureKind::Away, text));
     }
     if !fresh(rooms, now) {
-        return Err(trouble(TroubleKind::Away, "the data of Placement is too old"));
+        return Err(trouble(
+            ForecastFailureKind::Away,
+            "the data of Placement is too old",
+        ));
     }
     let Some(computes) = facts.computes.as_ref().filter(|known| fresh(known, now)) else {
         let text = "the data about Nova's services is too old or missing";
-        return Err(trouble(TroubleKind::Old, text));
+        return Err(trouble(ForecastFailureKind::Old, text));
     };
     let Some(instances) = facts.instances.as_ref().filter(|known| known.value.complete) else {
-        return Err(trouble(TroubleKind::Unlisted, "not all instances are listed yet"));
+        return Err(trouble(
+            ForecastFailureKind::Unlisted,
+            "not all instances are listed yet",
+        ));
     };
     if !fresh(instances, now) {
         return Err(trouble(
-            TroubleKind::Old,
+            ForecastFailureKind::Old,
             "Nova's instances were listed too long ago",
         ));
     }

@@ -32,14 +32,14 @@ pub struct SegmentSituation {
 }
 
 /// Assesses what applies to all hosts of the segment.
-pub(super) fn assess(segment: &Segment, look: &AssessContext<'_>, found: &mut Findings) -> ProtectionState {
-    let mut standing = ProtectionState::good();
+pub(super) fn assess(segment: &Segment, ctx: &AssessContext<'_>, found: &mut Findings) -> ProtectionState {
+    let mut protection_state = ProtectionState::good();
     let name = segment.name.as_str();
-    DirectFreeze::hold(&mut standing, look.ice.segments.contains(name));
+    DirectFreeze::hold(&mut protection_state, ctx.ice.segments.contains(name));
     let instances = segment
         .hosts
         .iter()
-        .map(|host| look.instances_on(&host.name))
+        .map(|host| ctx.instances_on(&host.name))
         .sum();
     let subject = format!("segment {name}");
     if !segment.enabled {
@@ -53,10 +53,10 @@ pub(super) fn assess(segment: &Segment, look: &AssessContext<'_>, found: &mut Fi
                     typed(name)
                 )),
         );
-        standing.worsen(Protection::Unprotected, FindingCode::SegmentDisabled);
-        return standing;
+        protection_state.worsen(Protection::Unprotected, FindingCode::SegmentDisabled);
+        return protection_state;
     }
-    let ready = segment.hosts.iter().filter(|host| works(host, look));
+    let ready = segment.hosts.iter().filter(|host| works(host, ctx));
     let (reserved, working): (Vec<_>, Vec<_>) = ready.partition(|host| host.reserved);
     let registered = segment.hosts.iter().filter(|host| host.reserved).count();
     let none_ready = || match registered {
@@ -68,7 +68,7 @@ pub(super) fn assess(segment: &Segment, look: &AssessContext<'_>, found: &mut Fi
         RecoveryMethod::ReservedHost if reserved.is_empty() => {
             let text = format!("its method is reserved_host, and {}", none_ready());
             found.note(Finding::new(FindingCode::NoReservedHost, text).about(subject, instances));
-            standing.worsen(Protection::Unprotected, FindingCode::NoReservedHost);
+            protection_state.worsen(Protection::Unprotected, FindingCode::NoReservedHost);
         }
         RecoveryMethod::AutoPriority | RecoveryMethod::RhPriority if reserved.is_empty() => {
             let text = format!("{}, so only Nova's own choice of a host is left", none_ready());
@@ -77,7 +77,7 @@ pub(super) fn assess(segment: &Segment, look: &AssessContext<'_>, found: &mut Fi
                     .graded(Severity::Warn)
                     .about(subject, instances),
             );
-            standing.worsen(Protection::Degraded, FindingCode::NoReservedHost);
+            protection_state.worsen(Protection::Degraded, FindingCode::NoReservedHost);
         }
         RecoveryMethod::Auto if working.len() < 2 && !segment.hosts.is_empty() => {
             let text = match working.len() {
@@ -85,25 +85,25 @@ pub(super) fn assess(segment: &Segment, look: &AssessContext<'_>, found: &mut Fi
                 _ => "only one of its hosts works, so its instances may have nowhere to go",
             };
             found.note(Finding::new(FindingCode::FewHosts, text).about(subject, instances));
-            standing.worsen(Protection::Degraded, FindingCode::FewHosts);
+            protection_state.worsen(Protection::Degraded, FindingCode::FewHosts);
         }
         RecoveryMethod::Auto
         | RecoveryMethod::ReservedHost
         | RecoveryMethod::AutoPriority
         | RecoveryMethod::RhPriority => {}
     }
-    standing
+    protection_state
 }
 
 pub(super) fn summary(
     segment: &Segment,
-    look: &AssessContext<'_>,
+    ctx: &AssessContext<'_>,
     hosts: &[AssessedHost<'_>],
     instances: Option<&[InstanceSituation]>,
     headroom: Option<Headroom>,
 ) -> SegmentSituation {
     let own = |all: &[InstanceSituation]| Counts::of(hosts.iter().flat_map(|host| of_host(all, host.name)));
-    let open = |name: &&str| look.open_host_recovery(name).is_some();
+    let open = |name: &&str| ctx.open_host_recovery(name).is_some();
     SegmentSituation {
         name: segment.name.clone(),
         method: segment.method,

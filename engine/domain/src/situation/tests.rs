@@ -498,7 +498,7 @@ fn cases() -> Vec<Case> {
                 let on = &mut facts.instances.as_mut().unwrap().value.on;
                 let mut rebuilt = Arc::make_mut(on.get_mut("a").unwrap()).remove(1);
                 rebuilt.moving = true;
-                facts.away = [rebuilt.id, on["a"][0].id].into();
+                facts.displaced_instances = [rebuilt.id, on["a"][0].id].into();
                 Arc::make_mut(on.get_mut("b").unwrap()).push(rebuilt);
             },
             &[(

@@ -11,10 +11,10 @@ use crate::entity::notification::NotificationStatus;
 use crate::recovery::{DecisionTime, Record};
 
 /// The longest pause before a restart.
-const LONGEST: Duration = Duration::from_mins(10);
+const MAX_PAUSE: Duration = Duration::from_mins(10);
 
 /// The interval between checks during the pause: the instance may be deleted, or healthy again.
-const LOOK: Duration = Duration::from_secs(5);
+const CHECK_INTERVAL: Duration = Duration::from_secs(5);
 
 impl VmRecovery {
     /// Sets the restart count and the pause of a new recovery from the ages of the instance's earlier restarts.
@@ -24,7 +24,7 @@ impl VmRecovery {
         self.restarts = u32::try_from(lately.clone().count()).unwrap_or(u32::MAX);
         if let Some(last) = lately.min() {
             let doubled = 1_u32 << self.restarts.saturating_sub(1).min(16);
-            let pause = self.policy.restart_pause.saturating_mul(doubled).min(LONGEST);
+            let pause = self.policy.restart_pause.saturating_mul(doubled).min(MAX_PAUSE);
             self.pause_until = Elapsed::ZERO.plus(pause.saturating_sub(*last));
         }
         self
@@ -54,11 +54,11 @@ impl VmRecovery {
         if now.elapsed < self.pause_until {
             let text =
                 format!("the instance has been restarted {times} lately: waiting before the next restart");
-            self.trouble(BlockerKind::Budget, text, now);
-            self.server_read.not_before = self.pause_until.min(now.elapsed.plus(LOOK));
+            self.blocker(BlockerKind::Budget, text, now);
+            self.server_read.not_before = self.pause_until.min(now.elapsed.plus(CHECK_INTERVAL));
             return false;
         }
-        self.no_trouble(BlockerKind::Budget);
+        self.clear_blocker(BlockerKind::Budget);
         true
     }
 

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::{
-    BlockerKind, FIRST_LOOK, JournalledCall, READING_AGE, Stage, VmRecovery, freeze_state, gates, relocation,
+    BlockerKind, FIRST_CHECK_DELAY, JournalledCall, MAX_READING_AGE, Stage, VmRecovery, freeze_state, gates,
+    relocation,
 };
 use crate::elapsed::Elapsed;
 use crate::entity::notification::NotificationStatus;
@@ -13,7 +14,7 @@ use crate::question::NovaReading;
 use crate::recovery::{Command, DecisionTime, Elsewhere, Record, ServerCall, StepKind};
 
 /// The longest time between an intent and its call, rounded up.
-const SENT_WITHIN: Duration = Duration::from_secs(1);
+const MAX_CALL_DELAY: Duration = Duration::from_secs(1);
 
 /// Handles an answer by Nova, requested at `asked`, that it knows no such instance. A copy of its database that lags behind, or a cell
 /// that is away, gives it too, so it counts only if a later answer repeats it.
@@ -22,7 +23,7 @@ pub(super) fn not_found(state: &mut VmRecovery, asked: Elapsed, now: DecisionTim
         return state.end(NotificationStatus::Ignored, "the instance does not exist", record);
     }
     state.seen = None;
-    state.trouble(
+    state.blocker(
         BlockerKind::Instance,
         "Nova does not know the instance: reading it once more".to_owned(),
         now,
@@ -54,8 +55,8 @@ impl VmRecovery {
         match result {
             Ok(()) => {
                 asked.answered = true;
-                self.server_read.not_before = now.elapsed.plus(FIRST_LOOK);
-                self.no_trouble(BlockerKind::Call);
+                self.server_read.not_before = now.elapsed.plus(FIRST_CHECK_DELAY);
+                self.clear_blocker(BlockerKind::Call);
             }
             Err(fault) if fault.maybe_done => {
                 if call == ServerCall::Stop {
@@ -63,7 +64,7 @@ impl VmRecovery {
                 }
                 let text = format!("no answer: {}", fault.text);
                 record.step(self.task(), StepKind::Outcome, 0.5, text.clone());
-                self.trouble(BlockerKind::Call, text, now);
+                self.blocker(BlockerKind::Call, text, now);
             }
             Err(fault) => {
                 let asked = *asked;
@@ -72,12 +73,12 @@ impl VmRecovery {
                     // The state has changed in the meantime, often by Nova itself: read it again.
                     FaultClass::Conflict | FaultClass::Transient => {
                         self.not_before = now.elapsed.plus(Duration::from_secs(1));
-                        self.trouble(BlockerKind::Call, fault.text, now);
+                        self.blocker(BlockerKind::Call, fault.text, now);
                     }
                     // An operator may repair it before the limit.
                     FaultClass::Fatal => {
                         self.not_before = now.elapsed.plus(Duration::from_secs(10));
-                        self.trouble(BlockerKind::Call, fault.text, now);
+                        self.blocker(BlockerKind::Call, fault.text, now);
                     }
                     FaultClass::Permanent if fault.is_gone() => {
                         self.not_before = now.elapsed.plus(Duration::from_secs(1));
@@ -89,7 +90,7 @@ impl VmRecovery {
                             answered: true,
                             ..asked
                         });
-                        self.trouble(BlockerKind::Call, fault.text, now);
+                        self.blocker(BlockerKind::Call, fault.text, now);
                     }
                     FaultClass::Permanent if self.stage == Stage::Migrating => {
                         relocation::not_moved(self, &fault.text, now, record);
@@ -103,7 +104,7 @@ impl VmRecovery {
     }
 
     /// Journals an intent and commands its call, unless an earlier call may still take effect or the host is not up.
-    pub(super) fn ask(
+    pub(super) fn issue_call(
         &mut self,
         command: Command,
         now: DecisionTime,
@@ -117,30 +118,28 @@ impl VmRecovery {
         if busy || self.may_take_effect(now) || now.elapsed < self.not_before {
             return;
         }
-        if self
-            .pulse
-            .as_ref()
-            .is_none_or(|pulse| !pulse.segment_enabled || pulse.operator_maintenance)
-        {
+        if self.operator_state.as_ref().is_none_or(|operator_state| {
+            !operator_state.segment_enabled || operator_state.operator_maintenance
+        }) {
             let text = "nothing is done while the segment is disabled or the host in maintenance";
-            return self.trouble(BlockerKind::Operator, text.into(), now);
+            return self.blocker(BlockerKind::Operator, text.into(), now);
         }
-        self.no_trouble(BlockerKind::Operator);
+        self.clear_blocker(BlockerKind::Operator);
         if !self.should_run(&command, now, record, commands) {
             return;
         }
         let Some(service) = self.service.take() else {
-            return self.want_service(now, commands);
+            return self.request_service(now, commands);
         };
         if !service.what.up || service.what.forced_down {
-            self.trouble(
+            self.blocker(
                 BlockerKind::Host,
                 format!("host {} is down: waiting", self.host),
                 now,
             );
-            return self.want_service(now, commands);
+            return self.request_service(now, commands);
         }
-        self.no_trouble(BlockerKind::Host);
+        self.clear_blocker(BlockerKind::Host);
         self.stop_reason = None;
         freeze_state::note_first(self, record);
         // The limit covers what was sent to Nova and answered, not the waits before.
@@ -154,7 +153,7 @@ impl VmRecovery {
         });
         record.head = true;
         record.unless_host_recovery = Some(self.host.clone());
-        self.must_be_alone(record);
+        self.require_no_copy(record);
         self.count_restart(record);
         record.step(self.task(), StepKind::Intent, 0.0, what);
         commands.push(command);
@@ -163,7 +162,7 @@ impl VmRecovery {
     /// Makes the intent fail if an evacuation may have left the instance running on another host than the one Nova shows:
     /// started here, it would run twice. The journal is checked in the transaction of each intent, because a recovery
     /// of the host may start and finish while this one waits.
-    pub(super) fn must_be_alone(&self, record: &mut Record) {
+    pub(super) fn require_no_copy(&self, record: &mut Record) {
         record.unless_elsewhere = self.server.map(|server| Elsewhere {
             server,
             host: self.host.clone(),
@@ -187,13 +186,17 @@ impl VmRecovery {
                 commands.push(Command::ReadActions(*server));
             }
             if self.service.is_none() {
-                self.want_service(now, commands);
+                self.request_service(now, commands);
             }
             return false;
         };
         match reason.what {
             StopReason::Meant => {
-                self.end(NotificationStatus::Ignored, gates::STOPPED_BY_USER, record);
+                self.end(
+                    NotificationStatus::Ignored,
+                    gates::STOPPED_BY_USER_MESSAGE,
+                    record,
+                );
                 false
             }
             StopReason::Due | StopReason::Unclear | StopReason::Unasked => true,
@@ -216,7 +219,7 @@ impl VmRecovery {
                 // Without valid credentials Nova would not accept the start either.
                 FaultClass::Conflict | FaultClass::Transient | FaultClass::Fatal => {
                     self.actions_read.not_before = now.elapsed.plus(self.policy.tick);
-                    return self.nova_is_silent(&fault.text, now);
+                    return self.record_nova_silence(&fault.text, now);
                 }
             },
         };
@@ -224,21 +227,21 @@ impl VmRecovery {
     }
 
     /// Records that Nova does not answer, or answers too late. No earlier data is used, and this period counts towards no limit.
-    pub(super) fn nova_is_silent(&mut self, why: &str, now: DecisionTime) {
+    pub(super) fn record_nova_silence(&mut self, why: &str, now: DecisionTime) {
         self.seen = None;
         self.silent_since.get_or_insert(now.elapsed);
-        self.trouble(BlockerKind::Instance, format!("waiting for Nova: {why}"), now);
+        self.blocker(BlockerKind::Instance, format!("waiting for Nova: {why}"), now);
     }
 
     /// Drops readings that are too old for a decision. A read that hangs must not let old data pass for fresh data.
-    pub(super) fn drop_old_readings(&mut self, now: DecisionTime) {
-        let is_old = |asked: Elapsed| now.elapsed.since(asked) > READING_AGE;
+    pub(super) fn drop_stale_readings(&mut self, now: DecisionTime) {
+        let is_old = |asked: Elapsed| now.elapsed.since(asked) > MAX_READING_AGE;
         self.seen.take_if(|seen| is_old(seen.at));
         self.service.take_if(|seen| is_old(seen.at));
         self.stop_reason.take_if(|seen| is_old(seen.at));
     }
 
-    pub(super) fn want_service(&mut self, now: DecisionTime, commands: &mut Vec<Command>) {
+    pub(super) fn request_service(&mut self, now: DecisionTime, commands: &mut Vec<Command>) {
         if self.service_read.send(now.elapsed) {
             commands.push(Command::ReadService);
         }
@@ -246,7 +249,7 @@ impl VmRecovery {
 
     /// True if a call requested at `at` can no longer take effect.
     pub(super) fn is_settled(&self, at: Elapsed, now: DecisionTime) -> bool {
-        now.elapsed.since(at) >= self.policy.settle_time() + SENT_WITHIN
+        now.elapsed.since(at) >= self.policy.late_effect_window() + MAX_CALL_DELAY
     }
 
     /// True if the stage's call is unanswered and may still take effect.
@@ -261,28 +264,28 @@ impl VmRecovery {
         let from = match self.asked {
             Some(asked) if !asked.answered => self
                 .since
-                .max(asked.at.plus(self.policy.settle_time() + SENT_WITHIN)),
+                .max(asked.at.plus(self.policy.late_effect_window() + MAX_CALL_DELAY)),
             Some(_) | None => self.since,
         };
         now.elapsed.since(from) >= limit
     }
 
     pub(super) fn end_late(&mut self, what: &str, limit: Duration, record: &mut Record) {
-        let text = self.late_text(what, limit);
+        let text = self.timeout_text(what, limit);
         self.end(NotificationStatus::Failed, text, record);
     }
 
     /// Returns the text for a stage that has taken too long.
-    pub(super) fn late_text(&self, what: &str, limit: Duration) -> String {
+    pub(super) fn timeout_text(&self, what: &str, limit: Duration) -> String {
         let state = self
             .seen
             .as_ref()
             .map(|seen| format!(", it is {}", seen.what.vm_state))
             .unwrap_or_default();
         let why = self
-            .trouble
+            .blocker
             .as_ref()
-            .map(|trouble| format!(": {}", trouble.text))
+            .map(|blocker| format!(": {}", blocker.text))
             .unwrap_or_default();
         format!("not {what} within {} s{state}{why}", limit.as_secs())
     }

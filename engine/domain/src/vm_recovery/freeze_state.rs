@@ -10,7 +10,7 @@ use crate::recovery::{DecisionTime, Record, StepKind};
 
 /// The state of the instance's first call, until another call is made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum First {
+enum FirstCall {
     /// No call is about to be made.
     #[default]
     None,
@@ -31,7 +31,7 @@ pub(super) struct FreezeTrack {
     /// True if the failure was reported before a freeze ended.
     seen_only: bool,
     #[serde(skip)]
-    first: First,
+    first: FirstCall,
 }
 
 /// True if the instance has been stopped, or may have been: then it has to be started again.
@@ -61,7 +61,7 @@ pub(super) fn waits_for(state: &VmRecovery) -> Option<&Freeze> {
 
 /// Returns the freeze of the instance or its host, even if it does not stop this recovery.
 fn over(state: &VmRecovery) -> Option<&Freeze> {
-    let frozen = &state.pulse.as_ref()?.frozen;
+    let frozen = &state.operator_state.as_ref()?.frozen;
     let own = state
         .server
         .as_ref()
@@ -72,15 +72,18 @@ fn over(state: &VmRecovery) -> Option<&Freeze> {
 
 /// True while a freeze prevents the recovery from starting anything.
 pub(super) fn holds(state: &mut VmRecovery, now: DecisionTime, record: &mut Record) -> bool {
-    if over(state).is_some() && state.freeze.first == First::Withdrawn {
-        state.freeze.first = First::None;
+    if over(state).is_some() && state.freeze.first == FirstCall::Withdrawn {
+        state.freeze.first = FirstCall::None;
         // A call that the journal has refused was never made.
         state.called = false;
         state.counted = false;
         record.head = true;
     }
     let message = waits_for(state).map(Freeze::message);
-    let thawed = state.pulse.as_ref().map_or(0, |pulse| pulse.frozen.thawed);
+    let thawed = state
+        .operator_state
+        .as_ref()
+        .map_or(0, |operator_state| operator_state.frozen.thawed);
     let over = thawed > state.freeze.thawed || (state.freeze.waited && message.is_none());
     record.head |= over || (message.is_some() && !state.freeze.waited);
     state.freeze.thawed = state.freeze.thawed.max(thawed);
@@ -94,7 +97,7 @@ pub(super) fn holds(state: &mut VmRecovery, now: DecisionTime, record: &mut Reco
         record.step(state.task(), StepKind::Note, 0.0, text);
     }
     let Some(message) = message else {
-        state.no_trouble(BlockerKind::Freeze);
+        state.clear_blocker(BlockerKind::Freeze);
         return false;
     };
     if state.stage == Stage::Migrating {
@@ -103,9 +106,9 @@ pub(super) fn holds(state: &mut VmRecovery, now: DecisionTime, record: &mut Reco
     }
     // A freeze replaces every other blocker.
     state
-        .trouble
-        .take_if(|trouble| trouble.about != BlockerKind::Freeze);
-    state.trouble(BlockerKind::Freeze, message, now);
+        .blocker
+        .take_if(|blocker| blocker.about != BlockerKind::Freeze);
+    state.blocker(BlockerKind::Freeze, message, now);
     true
 }
 
@@ -126,9 +129,9 @@ pub(super) fn runs_since_thaw(state: &mut VmRecovery, seen: &Server, record: &mu
 
 /// Adds the condition that neither the instance nor its host is frozen to the first call's intent.
 pub(super) fn note_first(state: &mut VmRecovery, record: &mut Record) {
-    state.freeze.first = First::None;
+    state.freeze.first = FirstCall::None;
     if !has_begun(state) {
-        state.freeze.first = First::About;
+        state.freeze.first = FirstCall::About;
         unless_frozen(state, record);
     }
 }
@@ -148,7 +151,7 @@ pub(super) fn call_withdrawn(state: &mut VmRecovery) {
     if state.stage == Stage::Migrating {
         state.called = false;
     }
-    if state.freeze.first == First::About {
-        state.freeze.first = First::Withdrawn;
+    if state.freeze.first == FirstCall::About {
+        state.freeze.first = FirstCall::Withdrawn;
     }
 }

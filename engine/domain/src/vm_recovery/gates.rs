@@ -9,18 +9,18 @@ use crate::id::ServerId;
 use crate::instance_event::is_failure;
 use crate::nova::{Server, VmState};
 use crate::policy::is_truthy;
-use crate::question::GONE_AGAIN;
+use crate::question::NOT_FOUND_CONFIRM_DELAY;
 use crate::recovery::{Command, DecisionTime, Record, StepKind};
 
 /// The end of a recovery whose instance is stopped before it has requested anything.
-const STOPPED: &str = "it was stopped meanwhile: left to its owner";
+const STOPPED_MESSAGE: &str = "it was stopped meanwhile: left to its owner";
 
 /// The end of a recovery whose instance a user has stopped.
-pub(super) const STOPPED_BY_USER: &str =
+pub(super) const STOPPED_BY_USER_MESSAGE: &str =
     "a user has stopped it meanwhile, as Nova's record of its actions shows: left to its owner";
 
 /// True for the states that an owner sets: the instance should not run, and Nova would refuse to stop it.
-pub(super) fn is_owners_own(state: &VmState) -> bool {
+pub(super) fn is_set_by_owner(state: &VmState) -> bool {
     matches!(
         state,
         VmState::Paused
@@ -44,16 +44,19 @@ pub(super) fn runs_elsewhere(hosts: &BTreeSet<String>, host: &str) -> String {
 
 /// True if Nova has shown for a while what ends the recovery before anything was done. A copy of its database that lags behind may
 /// show the instance where it was, or as it was; a monitor reports a failure once.
-fn note_doubt(state: &mut VmRecovery, now: DecisionTime) -> bool {
+fn confirm_end(state: &mut VmRecovery, now: DecisionTime) -> bool {
     let at = state.seen.as_ref().map_or(now.elapsed, |seen| seen.at);
-    at.since(*state.doubted_since.get_or_insert(at)) >= GONE_AGAIN
+    at.since(*state.doubted_since.get_or_insert(at)) >= NOT_FOUND_CONFIRM_DELAY
 }
 
 impl VmRecovery {
     /// Applies the gates that need only the notification and the state of its segment and host.
     pub(super) fn begin(&mut self, record: &mut Record) -> Option<ServerId> {
-        let pulse = self.pulse.as_ref()?;
-        let (enabled, maintenance) = (pulse.segment_enabled, pulse.operator_maintenance);
+        let operator_state = self.operator_state.as_ref()?;
+        let (enabled, maintenance) = (
+            operator_state.segment_enabled,
+            operator_state.operator_maintenance,
+        );
         if self.stage == Stage::Begin {
             if !is_failure(&self.event, &self.detail) {
                 let text = format!(
@@ -94,7 +97,7 @@ impl VmRecovery {
 
     /// True if the owner is not stopping or changing the running instance. An agent that stops before its guest is no
     /// failure, and an owner who has stopped an instance does not want it started.
-    fn owner_is_done(&mut self, seen: &Server, now: DecisionTime, record: &mut Record) -> bool {
+    fn is_owner_idle(&mut self, seen: &Server, now: DecisionTime, record: &mut Record) -> bool {
         if let Some(task) = &seen.task_state {
             let limit = self.policy.stop_limit;
             if now.elapsed.since(self.since) > limit {
@@ -107,10 +110,10 @@ impl VmRecovery {
             return false;
         }
         if seen.vm_state == VmState::Stopped && !self.rewound {
-            if !note_doubt(self, now) {
+            if !confirm_end(self, now) {
                 return false;
             }
-            self.end(NotificationStatus::Ignored, STOPPED, record);
+            self.end(NotificationStatus::Ignored, STOPPED_MESSAGE, record);
             return false;
         }
         true
@@ -144,7 +147,7 @@ impl VmRecovery {
                     self.host.clone_from(own);
                     self.service = None;
                 }
-                _ if !note_doubt(self, now) => return,
+                _ if !confirm_end(self, now) => return,
                 other => {
                     let text = format!(
                         "the instance is on {}, not on the reporting host {}",
@@ -158,11 +161,11 @@ impl VmRecovery {
         if freeze_state::runs_since_thaw(self, seen, record) {
             return;
         }
-        if is_owners_own(&seen.vm_state) {
+        if is_set_by_owner(&seen.vm_state) {
             let text = format!("the instance is {}: left to its owner", seen.vm_state);
             return self.end(NotificationStatus::Ignored, text, record);
         }
-        if self.runs() && !self.owner_is_done(seen, now, record) {
+        if self.runs() && !self.is_owner_idle(seen, now, record) {
             return;
         }
         self.doubted_since = None;
@@ -170,7 +173,7 @@ impl VmRecovery {
             return;
         }
         if !self.policy.flows.instance.acts {
-            return self.leave_to_hooks(now, record, commands);
+            return self.run_hooks_only(now, record, commands);
         }
         let next = if seen.vm_state == VmState::Resized {
             Stage::Activating

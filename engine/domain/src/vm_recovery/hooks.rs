@@ -16,7 +16,7 @@ impl VmRecovery {
     ) {
         let hooks = self.policy.flows.instance.hooks(run.0);
         self.hooks.answered(run, hooks, outcome, now, record);
-        self.no_trouble(BlockerKind::Hook);
+        self.clear_blocker(BlockerKind::Hook);
     }
 
     /// Runs the last hooks of the active instance and ends the recovery.
@@ -33,7 +33,7 @@ impl VmRecovery {
     }
 
     /// Runs only the hooks, for a workflow that skips the engine's own work.
-    pub(super) fn leave_to_hooks(
+    pub(super) fn run_hooks_only(
         &mut self,
         now: DecisionTime,
         record: &mut Record,
@@ -58,24 +58,23 @@ impl VmRecovery {
         commands: &mut Vec<Command>,
     ) -> bool {
         let may_begin = phase == Phase::Post
-            || self
-                .pulse
-                .as_ref()
-                .is_some_and(|pulse| pulse.segment_enabled && !pulse.operator_maintenance);
+            || self.operator_state.as_ref().is_some_and(|operator_state| {
+                operator_state.segment_enabled && !operator_state.operator_maintenance
+            });
         let hooks = self.policy.flows.instance.hooks(phase);
         let gate = self
             .hooks
             .pass(phase, hooks, may_begin, self.policy.proxy_hold, now, record);
         match gate {
             Gate::Open => {
-                self.no_trouble(BlockerKind::Hook);
+                self.clear_blocker(BlockerKind::Hook);
                 true
             }
             Gate::Wait => {
                 let running = self.hooks.running();
                 let name = running.and_then(|(_, number)| hooks.get(usize::from(number)).map(Hook::name));
                 if let Some(name) = name {
-                    self.trouble(BlockerKind::Hook, format!("waiting for hook {name}"), now);
+                    self.blocker(BlockerKind::Hook, format!("waiting for hook {name}"), now);
                 }
                 false
             }
@@ -83,9 +82,9 @@ impl VmRecovery {
                 if let Some(hook) = hooks.get(usize::from(number)).cloned() {
                     // A hook after the restart finds the instance where it was started.
                     if phase != Phase::Post {
-                        self.must_be_alone(record);
+                        self.require_no_copy(record);
                     }
-                    let instances = Some(self.told_instance(phase));
+                    let instances = Some(self.hook_instance(phase));
                     commands.push(Command::RunHook(Box::new(HookCall {
                         phase,
                         number,
@@ -98,12 +97,12 @@ impl VmRecovery {
                 false
             }
             Gate::Skip(why) => {
-                let text = format!("skipped: {why}{}", self.where_it_is_left(phase));
+                let text = format!("skipped: {why}{}", self.instance_state_text(phase));
                 self.end(NotificationStatus::Finished, text, record);
                 false
             }
             Gate::Abort(why) => {
-                let text = format!("{why}{}", self.where_it_is_left(phase));
+                let text = format!("{why}{}", self.instance_state_text(phase));
                 if self.active {
                     self.stage = Stage::Over;
                 }
@@ -113,7 +112,7 @@ impl VmRecovery {
         }
     }
 
-    fn where_it_is_left(&self, phase: Phase) -> &'static str {
+    fn instance_state_text(&self, phase: Phase) -> &'static str {
         match phase {
             Phase::Pre => "; nothing was done",
             Phase::Main if self.stage == Stage::Starting => {
@@ -124,7 +123,7 @@ impl VmRecovery {
         }
     }
 
-    fn told_instance(&self, phase: Phase) -> Vec<HookInstance> {
+    fn hook_instance(&self, phase: Phase) -> Vec<HookInstance> {
         let seen = self.seen.as_ref().map(|seen| &seen.what);
         let instance = self.server.map(|id| HookInstance {
             id,

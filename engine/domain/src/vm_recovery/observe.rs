@@ -2,37 +2,39 @@
 
 use std::time::Duration;
 
-use super::{BlockerKind, READING_AGE, Stage, VmRecovery, calls, freeze_state, gates, relocation};
+use super::{BlockerKind, MAX_READING_AGE, Stage, VmRecovery, calls, freeze_state, gates, relocation};
 use crate::elapsed::Elapsed;
 use crate::entity::notification::NotificationStatus;
 use crate::question::NovaReading;
 use crate::recovery::action;
-use crate::recovery::{Command, DecisionTime, Observation, OperatorCommand, OperatorState, REWOUND, Record};
+use crate::recovery::{
+    Command, DecisionTime, LOST_CALLS_MESSAGE, Observation, OperatorCommand, OperatorState, Record,
+};
 
 impl VmRecovery {
     #[expect(clippy::too_many_lines, reason = "one arm for each observation")]
     pub(super) fn observe(&mut self, observation: Observation, now: DecisionTime, record: &mut Record) {
         match observation {
-            Observation::Claimed(pulse) => {
+            Observation::Claimed(operator_state) => {
                 // The last owner's call may or may not have been sent; `asked` holds its time.
                 self.server_read.not_sent();
                 self.service_read.not_sent();
                 self.actions_read.not_sent();
                 self.hooks.forget_answers();
                 record.head = true;
-                self.heard_pulse(pulse, record);
+                self.apply_operator_state(operator_state, record);
             }
             Observation::Rewound => {
                 self.rewound = true;
-                self.message = Some(REWOUND.to_owned());
+                self.message = Some(LOST_CALLS_MESSAGE.to_owned());
                 record.head = true;
             }
-            Observation::Pulse(pulse) => self.heard_pulse(pulse, record),
+            Observation::OperatorState(operator_state) => self.apply_operator_state(operator_state, record),
             Observation::Server { result, .. } => {
                 let at = self.server_read.answered().unwrap_or(now.elapsed);
-                self.server_read.not_before = now.elapsed.plus(self.look_again_after(now));
+                self.server_read.not_before = now.elapsed.plus(self.poll_delay(now));
                 match result {
-                    Ok(Some(_)) if is_slow(at, now) => self.nova_is_silent(&slow_text(), now),
+                    Ok(Some(_)) if is_slow(at, now) => self.record_nova_silence(&slow_text(), now),
                     // A reading from before the call does not show its effect.
                     Ok(Some(_)) if self.asked.is_some_and(|call| call.at > at) => {}
                     // A copy of Nova's database that lags behind shows the instance as it was.
@@ -40,7 +42,7 @@ impl VmRecovery {
                     Ok(Some(server)) => {
                         self.newest = self.newest.max(server.updated);
                         self.server_read.found();
-                        self.no_trouble(BlockerKind::Instance);
+                        self.clear_blocker(BlockerKind::Instance);
                         if let Some(silent) = self.silent_since.take() {
                             let silence = now.elapsed.since(silent.max(self.since));
                             self.since = self.since.plus(silence);
@@ -48,7 +50,7 @@ impl VmRecovery {
                         self.seen = Some(NovaReading { at, what: server });
                     }
                     Ok(None) => calls::not_found(self, at, now, record),
-                    Err(fault) => self.nova_is_silent(&fault.text, now),
+                    Err(fault) => self.record_nova_silence(&fault.text, now),
                 }
             }
             Observation::Service(result) => {
@@ -57,7 +59,7 @@ impl VmRecovery {
                 self.service = None;
                 match result {
                     Ok(Some(_)) if is_slow(at, now) => {
-                        self.trouble(
+                        self.blocker(
                             BlockerKind::Host,
                             format!("waiting for Nova: {}", slow_text()),
                             now,
@@ -68,10 +70,10 @@ impl VmRecovery {
                     }
                     Ok(None) => {
                         let text = format!("Nova knows no nova-compute service on host {}", self.host);
-                        self.trouble(BlockerKind::Host, text, now);
+                        self.blocker(BlockerKind::Host, text, now);
                     }
                     Err(fault) => {
-                        self.trouble(
+                        self.blocker(
                             BlockerKind::Host,
                             format!("waiting for Nova: {}", fault.text),
                             now,
@@ -105,10 +107,10 @@ impl VmRecovery {
                     self.server_read.not_before = now.elapsed.plus(self.policy.tick);
                 }
             }
-            Observation::HostUnderRecovery => host_is_recovered(self, record),
+            Observation::HostUnderRecovery => end_for_host_recovery(self, record),
             Observation::MayRunOn(hosts) => {
                 let text = gates::runs_elsewhere(&hosts, &self.host);
-                self.step_aside(NotificationStatus::Failed, text, record);
+                self.end_without_restart(NotificationStatus::Failed, text, record);
             }
             Observation::OrderRefused => relocation::too_many_moves(self, now, record),
             Observation::Tick
@@ -133,32 +135,32 @@ impl VmRecovery {
         }
     }
 
-    fn heard_pulse(&mut self, pulse: OperatorState, record: &mut Record) {
+    fn apply_operator_state(&mut self, operator_state: OperatorState, record: &mut Record) {
         let task = self.task();
-        for applied in action::apply(&pulse, &mut self.heard, task, record) {
+        for applied in action::apply(&operator_state, &mut self.heard, task, record) {
             let action = &applied.said;
             if action.word == OperatorCommand::Reject && self.stage != Stage::Over {
                 let text = format!("aborted by {}", action.by);
-                self.step_aside(NotificationStatus::Failed, text, record);
+                self.end_without_restart(NotificationStatus::Failed, text, record);
             }
         }
-        self.pulse = Some(pulse);
+        self.operator_state = Some(operator_state);
     }
 }
 
 /// True if Nova has answered a request of `at` too late for the answer to count.
 pub(super) fn is_slow(at: Elapsed, now: DecisionTime) -> bool {
-    now.elapsed.since(at) > READING_AGE
+    now.elapsed.since(at) > MAX_READING_AGE
 }
 
 fn slow_text() -> String {
-    format!("its answer took longer than {} s", READING_AGE.as_secs())
+    format!("its answer took longer than {} s", MAX_READING_AGE.as_secs())
 }
 
-fn host_is_recovered(state: &mut VmRecovery, record: &mut Record) {
+fn end_for_host_recovery(state: &mut VmRecovery, record: &mut Record) {
     let text = format!(
         "host {} is being recovered, and its instances with it",
         state.host
     );
-    state.step_aside(NotificationStatus::Ignored, text, record);
+    state.end_without_restart(NotificationStatus::Ignored, text, record);
 }

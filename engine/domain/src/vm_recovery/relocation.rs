@@ -18,14 +18,14 @@ use crate::recovery::{Command, DecisionTime, MoveOrder, Record, StepKind, Task};
 const FIRST_PAUSE: Duration = Duration::from_mins(1);
 
 /// The longest pause.
-const LONGEST_PAUSE: Duration = Duration::from_mins(10);
+const MAX_PAUSE: Duration = Duration::from_mins(10);
 
 /// The interval between checks during the pause. A storage cluster that fails may make thousands of instances wait at once.
-pub(super) const LOOK: Duration = Duration::from_mins(1);
+pub(super) const CHECK_INTERVAL: Duration = Duration::from_mins(1);
 
 /// The time after Nova's acceptance from which a stopped instance without a task means that Nova has given the move up. An
 /// earlier read may come from a database that lags.
-const GIVEN_UP_AFTER: Duration = Duration::from_secs(5);
+const MIN_GIVE_UP_DELAY: Duration = Duration::from_secs(5);
 
 /// The stored state of the follow-up.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,7 +70,7 @@ pub(super) fn may_be_moved(state: &VmRecovery, seen: &Server) -> bool {
 
 /// Continues after a failed start: with a move, if the instance is stopped and may be moved.
 pub(super) fn start_failed(state: &mut VmRecovery, seen: &Server, now: DecisionTime, record: &mut Record) {
-    let text = state.late_text("active", state.policy.start_limit);
+    let text = state.timeout_text("active", state.policy.start_limit);
     let movable = seen.vm_state == VmState::Stopped && seen.task_state.is_none();
     if movable && may_move(state) {
         record.failed(Task::StartInstance, text.clone());
@@ -80,25 +80,25 @@ pub(super) fn start_failed(state: &mut VmRecovery, seen: &Server, now: DecisionT
         // A running instance is not moved on an old reading.
         state.seen = None;
     } else {
-        try_later(state, text, now, record);
+        schedule_retry(state, text, now, record);
     }
 }
 
 /// Starts a pause before the next attempt, or ends the recovery if attempts have failed for too long.
-pub(super) fn try_later(state: &mut VmRecovery, text: String, now: DecisionTime, record: &mut Record) {
+pub(super) fn schedule_retry(state: &mut VmRecovery, text: String, now: DecisionTime, record: &mut Record) {
     let since = *state.relocation.failing_since.get_or_insert(now.elapsed);
     if now.elapsed.since(since) >= state.policy.restart_again_for {
         return state.end(NotificationStatus::Failed, text, record);
     }
     record.failed(state.task(), text.clone());
     let doubled = 1_u32 << state.relocation.failures.min(8);
-    let pause = FIRST_PAUSE.saturating_mul(doubled).min(LONGEST_PAUSE);
+    let pause = FIRST_PAUSE.saturating_mul(doubled).min(MAX_PAUSE);
     state.relocation.failures += 1;
     state.enter(Stage::Waiting, now, record);
     state.pause_until = now.elapsed.plus(pause);
-    state.server_read.not_before = now.elapsed.plus(LOOK.min(pause));
+    state.server_read.not_before = now.elapsed.plus(CHECK_INTERVAL.min(pause));
     let text = format!("{text}; next attempt within {} s", pause.as_secs());
-    state.trouble(BlockerKind::Retry, text, now);
+    state.blocker(BlockerKind::Retry, text, now);
 }
 
 pub(super) fn act_waiting(state: &mut VmRecovery, seen: &Server, now: DecisionTime, record: &mut Record) {
@@ -113,7 +113,7 @@ pub(super) fn act_waiting(state: &mut VmRecovery, seen: &Server, now: DecisionTi
         (VmState::Error, None) => state.enter(Stage::Stopping, now, record),
         (vm_state, _) if now.elapsed.since(state.pause_until) >= state.policy.start_limit => {
             let text = format!("not active, it is {vm_state}");
-            try_later(state, text, now, record);
+            schedule_retry(state, text, now, record);
         }
         (_, _) => {}
     }
@@ -133,10 +133,10 @@ pub(super) fn act_migrating(
         return state.end(NotificationStatus::Failed, text, record);
     }
     if state.is_late(state.policy.move_limit, now) {
-        let text = state.late_text("moved", state.policy.move_limit);
+        let text = state.timeout_text("moved", state.policy.move_limit);
         let text = with_failure(state, &text);
         if !state.called {
-            return try_later(state, text, now, record);
+            return schedule_retry(state, text, now, record);
         }
         let text = format!(
             "{text}; once Nova has moved it: openstack server migration confirm {server}, and openstack server start {server}"
@@ -163,7 +163,7 @@ pub(super) fn act_migrating(
         }
         VmState::Stopped => match state.asked {
             Some(asked) if asked.answered => {
-                let is_later = |seen: &NovaReading<Server>| seen.at.since(asked.at) >= GIVEN_UP_AFTER;
+                let is_later = |seen: &NovaReading<Server>| seen.at.since(asked.at) >= MIN_GIVE_UP_DELAY;
                 if state.seen.as_ref().is_some_and(is_later) {
                     let why = seen
                         .fault
@@ -172,7 +172,7 @@ pub(super) fn act_migrating(
                     not_moved(state, &why, now, record);
                 }
             }
-            Some(_) | None => ask_migration(state, server, now, record, commands),
+            Some(_) | None => request_migration(state, server, now, record, commands),
         },
         VmState::Error
         | VmState::Paused
@@ -186,7 +186,7 @@ pub(super) fn act_migrating(
     }
 }
 
-fn ask_migration(
+fn request_migration(
     state: &mut VmRecovery,
     server: ServerId,
     now: DecisionTime,
@@ -195,7 +195,7 @@ fn ask_migration(
 ) {
     let text = "moving the instance to another host";
     let before = commands.len();
-    state.ask(Command::Migrate(server), now, record, commands, text);
+    state.issue_call(Command::Migrate(server), now, record, commands, text);
     if commands.get(before..) == Some(&[Command::Migrate(server)][..]) {
         state.relocation.asked = true;
         freeze_state::unless_frozen(state, record);
@@ -218,7 +218,7 @@ pub(super) fn act_confirming(
     match (&seen.vm_state, &seen.task_state) {
         (VmState::Stopped | VmState::Active, None) => state.enter(Stage::Starting, now, record),
         (_, _) if state.is_late(state.policy.move_limit, now) => {
-            let text = state.late_text("confirmed", state.policy.move_limit);
+            let text = state.timeout_text("confirmed", state.policy.move_limit);
             let text = format!(
                 "moved to {}, and {text}: openstack server migration confirm {server}, and openstack server start {server}",
                 state.host
@@ -229,7 +229,7 @@ pub(super) fn act_confirming(
         (VmState::Resized, None) if state.asked.is_some_and(|asked| asked.answered) => {}
         (VmState::Resized, None) => {
             let text = "confirming the move";
-            state.ask(Command::ConfirmMigration(server), now, record, commands, text);
+            state.issue_call(Command::ConfirmMigration(server), now, record, commands, text);
         }
         (_, _) => {}
     }
@@ -253,7 +253,7 @@ pub(super) fn not_moved(state: &mut VmRecovery, why: &str, now: DecisionTime, re
     state.asked = None;
     state.relocation.first = false;
     let text = with_failure(state, &format!("not moved to another host: {why}"));
-    try_later(state, text, now, record);
+    schedule_retry(state, text, now, record);
 }
 
 /// Notes that the journal allows no further move for now.

@@ -29,7 +29,7 @@ impl VmRecovery {
         if seen.task_state.is_none() {
             let to = VmState::Active;
             let command = Command::Activate { server, to };
-            self.ask(command, now, record, commands, "setting it active");
+            self.issue_call(command, now, record, commands, "setting it active");
         }
     }
 
@@ -66,7 +66,7 @@ impl VmRecovery {
             VmState::Stopped | VmState::Building | VmState::Resized
         );
         if stoppable && seen.task_state.is_none() {
-            self.ask(Command::Stop(server), now, record, commands, "Stopping instance");
+            self.issue_call(Command::Stop(server), now, record, commands, "Stopping instance");
         }
     }
 
@@ -99,7 +99,7 @@ impl VmRecovery {
             return;
         }
         if seen.vm_state == VmState::Stopped && seen.task_state.is_none() {
-            self.ask(Command::Start(server), now, record, commands, "Starting instance");
+            self.issue_call(Command::Start(server), now, record, commands, "Starting instance");
         }
     }
 }

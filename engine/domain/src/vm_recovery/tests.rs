@@ -7,7 +7,7 @@ use crate::entity::Stamps;
 use crate::entity::notification::NotificationType;
 use crate::fault::{Fault, FaultClass};
 use crate::nova::{Actor, InstanceTraits as Nature, PowerState, ServerAction, VmState};
-use crate::recovery::{MoveOrder, OperatorCommand, OperatorWord, ServerCall};
+use crate::recovery::{MoveOrder, OperatorCommand, OperatorRequest, ServerCall};
 use crate::{HostId, ServiceId, Timestamp};
 
 mod answers;
@@ -64,24 +64,24 @@ fn notification(event: &str, detail: &str, instance: Option<&str>) -> Notificati
     }
 }
 
-fn pulse(segment_enabled: bool, operator_maintenance: bool) -> OperatorState {
+fn operator_state(segment_enabled: bool, operator_maintenance: bool) -> OperatorState {
     OperatorState {
         segment_enabled,
         operator_maintenance,
-        ..OperatorState::CALM
+        ..OperatorState::DEFAULT
     }
 }
 
 fn said(number: u64, word: OperatorCommand) -> Observation {
-    let word = OperatorWord {
+    let word = OperatorRequest {
         number,
         word,
         by: "alice".into(),
         at: Timestamp::from_micros(0),
     };
-    Observation::Pulse(OperatorState {
+    Observation::OperatorState(OperatorState {
         word: Some(word),
-        ..OperatorState::CALM
+        ..OperatorState::DEFAULT
     })
 }
 
@@ -210,7 +210,7 @@ impl Run {
     fn begun() -> Self {
         let id = server_id().to_string();
         let mut run = Self::new("LIFECYCLE", "STOPPED_FAILED", Some(&id), restart_only());
-        run.tell(Observation::Claimed(OperatorState::CALM));
+        run.tell(Observation::Claimed(OperatorState::DEFAULT));
         assert_eq!(run.commands, [Command::ReadServer(server_id())]);
         run
     }
@@ -319,7 +319,7 @@ impl Run {
     /// Replaces the engine by one that continues from the journal.
     fn taken_over(&mut self) {
         self.state = VmRecovery::restore(&self.state.head().unwrap()).unwrap();
-        self.tell(Observation::Claimed(OperatorState::CALM));
+        self.tell(Observation::Claimed(OperatorState::DEFAULT));
     }
 
     fn end(&self) -> (NotificationStatus, &str) {
@@ -603,16 +603,16 @@ fn nothing_is_done_to_an_instance_that_has_left_the_host() {
 #[test]
 fn nothing_is_called_while_an_operator_blocks_it_and_it_continues_once_allowed() {
     for stage in CALLING {
-        for no in [pulse(false, false), pulse(true, true)] {
+        for no in [operator_state(false, false), operator_state(true, true)] {
             let mut run = Run::begun();
             run.tell(unmoved(stage));
-            run.tell(Observation::Pulse(no.clone()));
+            run.tell(Observation::OperatorState(no.clone()));
             run.tell(up());
             run.goes_on(10_000, &unmoved(stage));
             assert!(run.calls.is_empty(), "{stage:?}");
             let message = run.shown.clone().unwrap().1.unwrap();
             assert!(message.starts_with("nothing is done while"), "{message}");
-            run.tell(Observation::Pulse(OperatorState::CALM));
+            run.tell(Observation::OperatorState(OperatorState::DEFAULT));
             assert!(run.calls.is_empty(), "the host was up ten seconds ago");
             run.tell(up());
             run.goes_on(12_000, &unmoved(stage));
@@ -626,7 +626,7 @@ fn nothing_is_called_while_an_operator_blocks_it_and_it_continues_once_allowed()
 fn an_operators_no_that_lasts_ends_it_with_the_reason() {
     let mut run = Run::begun();
     run.tell(is(VmState::Active));
-    run.tell(Observation::Pulse(pulse(false, false)));
+    run.tell(Observation::OperatorState(operator_state(false, false)));
     run.goes_on(STOP_LIMIT + 500, &is(VmState::Active));
     run.assert_end("", NotificationStatus::Failed, "while the segment is disabled");
     assert!(run.calls.is_empty());
@@ -674,9 +674,9 @@ fn the_host_is_looked_at_before_each_call_and_an_old_look_counts_for_nothing() {
     assert_eq!(run.calls.len(), 1);
     assert!(run.commands.contains(&Command::ReadService), "looked at again");
     // Meanwhile an operator aborts, and withdraws that much later.
-    run.tell(Observation::Pulse(pulse(false, false)));
+    run.tell(Observation::OperatorState(operator_state(false, false)));
     run.tell(up());
-    run.at(1500 + 5_001, Observation::Pulse(OperatorState::CALM));
+    run.at(1500 + 5_001, Observation::OperatorState(OperatorState::DEFAULT));
     run.tell(is(VmState::Active));
     assert_eq!(run.calls.len(), 1, "an old reading of up does not count");
     run.tell(service(false, false));

@@ -5,7 +5,7 @@ use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::guard::Region;
 use tachi_domain::nova::Service;
 use tachi_domain::policy::Policy;
-use tachi_domain::recovery::{InCell, Inventory, Life, OperatorCommand, OperatorWord, RecoveryKind};
+use tachi_domain::recovery::{InCell, Inventory, Life, OperatorCommand, OperatorRequest, RecoveryKind};
 use tachi_domain::{ServerId, ServiceId};
 use uuid::Uuid;
 
@@ -23,10 +23,10 @@ fn at(millis: u64) -> Time {
     }
 }
 
-fn written(sent: u64, pulse: OperatorState) -> Event {
+fn written(sent: u64, operator_state: OperatorState) -> Event {
     Event::Journalled {
         sent: Duration::from_millis(sent),
-        outcome: Some(WriteOutcome::Written(pulse)),
+        outcome: Some(WriteOutcome::Written(operator_state)),
     }
 }
 
@@ -86,7 +86,7 @@ fn settle(driver: &mut Driver, mut effects: Vec<Effect>, now: u64) -> Vec<Comman
         if !asks {
             return calls;
         }
-        effects = driver.handle(written(now, OperatorState::CALM), at(now));
+        effects = driver.handle(written(now, OperatorState::DEFAULT), at(now));
     }
 }
 
@@ -109,7 +109,7 @@ fn no_call_is_made_before_its_intent_is_durable() {
     let effects = driver.handle(enabled(), at(10_100));
     assert!(commits(&effects), "{effects:?}");
     assert!(effects.into_iter().flat_map(called).next().is_none());
-    let effects = driver.handle(written(10_150, OperatorState::CALM), at(10_200));
+    let effects = driver.handle(written(10_150, OperatorState::DEFAULT), at(10_200));
     let call = effects.iter().find_map(|effect| {
         if let Effect::Call(calls) = effect {
             Some(calls)
@@ -122,7 +122,7 @@ fn no_call_is_made_before_its_intent_is_durable() {
     assert_eq!(call.intent.sent, Duration::from_millis(10_150));
     assert_eq!(call.intent.durable, Duration::from_millis(10_200));
     assert_eq!(
-        driver.beat_sent(),
+        driver.renewal_sent(),
         Duration::from_millis(10_150),
         "as old as its sending"
     );
@@ -163,7 +163,7 @@ fn an_abort_during_the_write_of_the_intent_prevents_the_call() {
     assert!(commits(&driver.handle(enabled(), at(10_100))));
     let disabled = OperatorState {
         segment_enabled: false,
-        ..OperatorState::CALM
+        ..OperatorState::DEFAULT
     };
     let mut effects = driver.handle(written(10_100, disabled.clone()), at(10_200));
     while commits(&effects) {
@@ -181,13 +181,13 @@ fn an_operator_action_that_a_lease_renewal_reads_applies_at_once() {
     let effects = driver.handle(Event::Observed(Vec::new()), at(11_000));
     assert!(matches!(effects.last(), Some(Effect::Beat(_))), "{effects:?}");
     let rejected = OperatorState {
-        word: Some(OperatorWord {
+        word: Some(OperatorRequest {
             number: 1,
             word: OperatorCommand::Reject,
             by: "ada".into(),
             at: Timestamp::from_micros(0),
         }),
-        ..OperatorState::CALM
+        ..OperatorState::DEFAULT
     };
     let effects = driver.handle(written(11_000, rejected), at(11_001));
     let Some(Effect::Commit(_, write)) = effects.last() else {
@@ -287,8 +287,8 @@ fn events_wait_for_the_running_transaction_and_a_stop_then_releases_the_claim() 
     assert!(commits(&driver.handle(enabled(), at(10_100))));
     assert!(driver.handle(enabled(), at(10_110)).is_empty());
     assert!(driver.handle(Event::Stop, at(10_120)).is_empty());
-    let effects = driver.handle(written(10_100, OperatorState::CALM), at(10_200));
-    assert!(matches!(effects.last(), Some(Effect::LetGo)), "{effects:?}");
+    let effects = driver.handle(written(10_100, OperatorState::DEFAULT), at(10_200));
+    assert!(matches!(effects.last(), Some(Effect::Release)), "{effects:?}");
     let calls: Vec<Command> = effects.into_iter().flat_map(called).collect();
     assert!(matches!(calls[..], [Command::UpdateService { .. }]), "{calls:?}");
 }
@@ -303,8 +303,8 @@ fn a_driver_wakes_in_time_for_its_heartbeat() {
         let mut effects = driver.handle(Event::Observed(Vec::new()), at(now));
         if matches!(effects.last(), Some(Effect::Beat(_))) {
             beats += 1;
-            assert!(now - u64::try_from(driver.beat_sent().as_millis()).unwrap() <= 1_001);
-            effects = driver.handle(written(now, OperatorState::CALM), at(now));
+            assert!(now - u64::try_from(driver.renewal_sent().as_millis()).unwrap() <= 1_001);
+            effects = driver.handle(written(now, OperatorState::DEFAULT), at(now));
         }
         let Some(Effect::Wait(until)) = effects.last() else {
             panic!("{effects:?}");
@@ -319,7 +319,7 @@ fn a_driver_wakes_in_time_for_its_heartbeat() {
 fn shown_at(seconds: i64) -> OperatorState {
     OperatorState {
         clock: Some(Timestamp::from_micros(seconds * 1_000_000)),
-        ..OperatorState::CALM
+        ..OperatorState::DEFAULT
     }
 }
 
@@ -339,7 +339,7 @@ fn a_decision_from_before_a_stop_of_the_clocks_causes_no_call() {
         let effects = driver.handle(written(11_100, shown_at(10_000 + passed)), at(11_110));
         let ended = matches!(
             effects.last(),
-            Some(Effect::End(DriverEnd::Uncertain(UncertainClaim::StoodStill)))
+            Some(Effect::End(DriverEnd::Uncertain(UncertainClaim::ClocksStopped)))
         );
         let called: Vec<Command> = effects.into_iter().flat_map(called).collect();
         assert_eq!(
@@ -372,7 +372,7 @@ fn a_decision_after_a_stop_of_the_clocks_is_refused_by_the_journal() {
     assert!(
         matches!(
             effects[..],
-            [Effect::End(DriverEnd::Uncertain(UncertainClaim::StoodStill))]
+            [Effect::End(DriverEnd::Uncertain(UncertainClaim::ClocksStopped))]
         ),
         "{effects:?}"
     );
@@ -416,9 +416,9 @@ fn runs(driver: &mut Driver, until: u64) -> (Timed<Command>, Timed<Arc<journal::
             Effect::Commit(claim, write) => {
                 assert_eq!(&claim, driver.claim());
                 writes.push((now, write));
-                driver.handle(written(now, OperatorState::CALM), at(now))
+                driver.handle(written(now, OperatorState::DEFAULT), at(now))
             }
-            Effect::Beat(_) => driver.handle(written(now, OperatorState::CALM), at(now)),
+            Effect::Beat(_) => driver.handle(written(now, OperatorState::DEFAULT), at(now)),
             Effect::Wait(wake) => {
                 let wake = u64::try_from(wake.as_millis()).unwrap();
                 assert!(wake > now, "it must not spin");
@@ -430,7 +430,7 @@ fn runs(driver: &mut Driver, until: u64) -> (Timed<Command>, Timed<Arc<journal::
             | Effect::Written(_)
             | Effect::Alarm { .. }
             | Effect::Call(_)
-            | Effect::LetGo
+            | Effect::Release
             | Effect::End(_)) => panic!("{other:?}"),
         };
     }
@@ -450,12 +450,12 @@ fn after_lost_writes_no_call_is_made_before_every_lost_call_has_taken_effect() {
     );
     let (told, rest) = writes.split_first().unwrap();
     assert_eq!(told.0, CLAIMED_AT, "operators get the message at once");
-    assert!(!told.1.rewind_over && told.1.notification.is_some(), "{told:?}");
+    assert!(!told.1.rewind_done && told.1.notification.is_some(), "{told:?}");
     assert!(told.1.state.is_none(), "the state is unchanged");
     let (over, later) = rest.split_first().unwrap();
-    assert!(over.0 >= quiet && over.1.rewind_over, "{over:?}");
+    assert!(over.0 >= quiet && over.1.rewind_done, "{over:?}");
     assert!(over.1.state.is_some(), "with the observations");
-    assert!(later.iter().all(|(_, write)| !write.rewind_over));
+    assert!(later.iter().all(|(_, write)| !write.rewind_done));
 }
 
 /// Covers R33.
@@ -466,7 +466,7 @@ fn an_operator_action_and_a_stop_apply_during_the_wait_for_lost_calls() {
     assert!(commits(&effects), "{effects:?}");
     let disabled = OperatorState {
         segment_enabled: false,
-        ..OperatorState::CALM
+        ..OperatorState::DEFAULT
     };
     let effects = driver.handle(written(CLAIMED_AT, disabled.clone()), at(CLAIMED_AT));
     assert!(matches!(effects.last(), Some(Effect::Wait(_))), "{effects:?}");
@@ -479,9 +479,9 @@ fn an_operator_action_and_a_stop_apply_during_the_wait_for_lost_calls() {
     assert_eq!(write.life, Some(Life::Closed));
     let mut driver = rewound();
     let _ = driver.handle(Event::Observed(Vec::new()), at(CLAIMED_AT));
-    let _ = driver.handle(written(CLAIMED_AT, OperatorState::CALM), at(CLAIMED_AT));
+    let _ = driver.handle(written(CLAIMED_AT, OperatorState::DEFAULT), at(CLAIMED_AT));
     let effects = driver.handle(Event::Stop, at(CLAIMED_AT + 1_000));
-    assert!(matches!(effects[..], [Effect::LetGo]), "{effects:?}");
+    assert!(matches!(effects[..], [Effect::Release]), "{effects:?}");
 }
 
 /// Covers R33.
@@ -494,13 +494,13 @@ fn every_write_compares_the_result_of_the_previous_one() {
         panic!("{effects:?}");
     };
     assert_eq!(claim, &before);
-    let effects = driver.handle(written(10_100, OperatorState::CALM), at(10_200));
+    let effects = driver.handle(written(10_100, OperatorState::DEFAULT), at(10_200));
     let _ = settle(&mut driver, effects, 10_200);
     let after = driver.claim().clone();
     assert!(after.seq > before.seq && after.beat > before.beat, "{after:?}");
     let effects = driver.handle(Event::Observed(Vec::new()), at(11_300));
     assert!(matches!(effects.last(), Some(Effect::Beat(_))), "{effects:?}");
-    let _ = driver.handle(written(11_300, OperatorState::CALM), at(11_301));
+    let _ = driver.handle(written(11_300, OperatorState::DEFAULT), at(11_301));
     assert_eq!(
         (driver.claim().seq, driver.claim().beat),
         (after.seq, after.beat + 1)

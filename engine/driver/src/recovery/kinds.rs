@@ -43,7 +43,7 @@ impl Recovery for HostRecovery {
     common!();
 
     fn stage(&self) -> String {
-        word_of(serde_json::to_value(self.stage))
+        stage_name(serde_json::to_value(self.stage))
     }
 
     fn is_finished(&self) -> bool {
@@ -58,8 +58,8 @@ impl Recovery for HostRecovery {
         }
     }
 
-    fn next_look(&self, now: DecisionTime) -> Duration {
-        self.next_look(now)
+    fn next_poll(&self, now: DecisionTime) -> Duration {
+        self.next_poll(now)
     }
 
     fn demand(&mut self) -> Option<(Demand, EvacuationProgress)> {
@@ -82,7 +82,7 @@ impl Recovery for VmRecovery {
     common!();
 
     fn stage(&self) -> String {
-        word_of(serde_json::to_value(self.stage))
+        stage_name(serde_json::to_value(self.stage))
     }
 
     fn is_finished(&self) -> bool {
@@ -120,7 +120,7 @@ impl Recovery for PlannedState {
     common!();
 
     fn stage(&self) -> String {
-        word_of(serde_json::to_value(self.stage))
+        stage_name(serde_json::to_value(self.stage))
     }
 
     fn is_finished(&self) -> bool {
@@ -145,7 +145,7 @@ fn one_by_one(observations: Vec<Observation>, mut decide: impl FnMut(Observation
 }
 
 /// Returns the journalled name of a stage; for a stage with data, its tag.
-fn word_of(stage: serde_json::Result<Value>) -> String {
+fn stage_name(stage: serde_json::Result<Value>) -> String {
     match stage {
         Ok(Value::String(word)) => word,
         Ok(Value::Object(fields)) => fields.into_iter().next().map_or_else(String::new, |(key, _)| key),

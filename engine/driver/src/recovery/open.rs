@@ -60,7 +60,7 @@ impl Unusable {
 ///
 /// This version cannot read the journal's rows, or the recovery cannot be started.
 pub fn open(claimed: &ClaimedRecovery, policy: &Policy) -> Result<Box<dyn Recovery>, Unusable> {
-    if claimed.kind.is_planned() && claimed.asked_by.is_none() {
+    if claimed.kind.is_planned() && claimed.requested_by.is_none() {
         return Err(Unusable::Unasked);
     }
     if let Some(head) = &claimed.state {

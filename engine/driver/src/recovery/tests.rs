@@ -19,14 +19,14 @@ pub(crate) fn claimed(kind: RecoveryKind) -> ClaimedRecovery {
         kind,
         life: Life::Open,
         notification: rows::stopped(at),
-        asked_by: Some("alice".to_owned()),
+        requested_by: Some("alice".to_owned()),
         host: Some(rows::host(at)),
         elapsed: Elapsed::ZERO,
         state: None,
         moves: Vec::new(),
         opened_at: at,
         first_reported_at: at,
-        pulse: OperatorState::CALM,
+        operator_state: OperatorState::DEFAULT,
         restarts: Vec::new(),
     }
 }
@@ -52,7 +52,7 @@ fn a_host_whose_row_is_gone_ends_what_was_not_begun_with_its_reason() {
 fn a_plan_that_no_operator_has_asked_for_ends_with_its_reason() {
     for &kind in RecoveryKind::ALL {
         let invented = ClaimedRecovery {
-            asked_by: None,
+            requested_by: None,
             ..claimed(kind)
         };
         let opened = open(&invented, &Policy::default());

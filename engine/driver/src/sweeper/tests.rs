@@ -183,7 +183,7 @@ fn a_sweep_that_has_claimed_nothing_is_not_repeated_at_once() {
         let mut sweeper = Sweeper::default();
         assert_eq!(sweeper.claimable(&hosts, at(0), |_| false).len(), CLAIM_BATCH);
         assert!(sweeper.has_more(at(0), |_| false));
-        sweeper.came_to_nothing();
+        sweeper.claimed_nothing();
         assert!(!sweeper.has_more(at(0), |_| false));
         assert_eq!(sweeper.claimable(&hosts, at(250), |_| false).len(), CLAIM_BATCH);
     }

@@ -9,8 +9,8 @@ use tachi_domain::entity::segment::{NewSegment, RecoveryMethod};
 use tachi_domain::entity::vmove::VmoveStatus;
 use tachi_domain::entity::{Host, Notification, Segment, Stamps};
 use tachi_domain::event::{
-    Cause, Change, EventSnapshot, FailureCause, HandlingMethod, Phase, RecoveryEvent, RecoveryTold, Subject,
-    ThawCause, VmoveTold,
+    Cause, Change, EventSnapshot, FailureCause, HandlingMethod, Phase, RecoveryEvent, RecoverySnapshot,
+    Subject, ThawCause, VmoveSnapshot,
 };
 use tachi_domain::freeze::{Freeze, FreezeScope};
 use tachi_domain::recovery::RecoveryKind;
@@ -290,7 +290,7 @@ fn the_bare_form_is_upstreams() {
 /// Covers EW35.
 #[test]
 fn instances_and_recoveries_have_separate_events() {
-    let vmove = VmoveTold {
+    let vmove = VmoveSnapshot {
         id: VmoveId(Uuid::from_u128(1)),
         notification: NotificationId(Uuid::from_u128(2)),
         recovery: RecoveryId(Uuid::from_u128(3)),
@@ -315,7 +315,7 @@ fn instances_and_recoveries_have_separate_events() {
         (&Value::Null, &Value::Null, &Value::Null)
     );
 
-    let recovery = RecoveryTold {
+    let recovery = RecoverySnapshot {
         id: RecoveryId(Uuid::from_u128(3)),
         notification: NotificationId(Uuid::from_u128(2)),
         kind: RecoveryKind::Host,

@@ -24,7 +24,7 @@ pub trait Carrier: Send + Sync {
 /// The number of lost messages, and the time of the last log message about them.
 #[derive(Debug, Default)]
 struct Losses {
-    untold: u64,
+    unlogged: u64,
     logged_at: Option<Instant>,
 }
 
@@ -65,7 +65,7 @@ impl Broker {
     fn count_loss(&self) -> Option<u64> {
         // The two numbers have no common invariant, so a poisoned lock is harmless.
         let mut losses = self.losses.lock().unwrap_or_else(PoisonError::into_inner);
-        losses.untold = losses.untold.saturating_add(1);
+        losses.unlogged = losses.unlogged.saturating_add(1);
         let now = Instant::now();
         if losses
             .logged_at
@@ -74,7 +74,7 @@ impl Broker {
             return None;
         }
         losses.logged_at = Some(now);
-        Some(std::mem::take(&mut losses.untold))
+        Some(std::mem::take(&mut losses.unlogged))
     }
 }
 
@@ -195,12 +195,12 @@ mod tests {
             broker.take(&message(None));
         }
         assert_eq!(
-            broker.losses.lock().unwrap().untold,
+            broker.losses.lock().unwrap().unlogged,
             4,
             "the first was sent at once"
         );
         tokio::time::advance(LOSS_LOG_INTERVAL).await;
         broker.take(&message(None));
-        assert_eq!(broker.losses.lock().unwrap().untold, 0);
+        assert_eq!(broker.losses.lock().unwrap().unlogged, 0);
     }
 }

@@ -20,7 +20,7 @@ use super::target::FreezeTarget;
 use crate::waits;
 
 /// The maximum time to wait for engines. Taking over a recovery takes less.
-pub const LIMIT: Duration = Duration::from_secs(20);
+pub const ENGINE_WAIT_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The interval between two polls.
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
@@ -40,7 +40,7 @@ pub struct WaitResult {
     recoveries: Vec<RecoverySummary>,
     moves: Vec<MoveLine>,
     /// The recoveries whose engine has not read the freeze.
-    deaf: Vec<String>,
+    pending: Vec<String>,
 }
 
 /// Waits until the engine of each recovery has read the freeze, for `limit` at most. If that takes a while, calls `waiting` once with the
@@ -50,7 +50,7 @@ pub struct WaitResult {
 ///
 /// The database failed. The freeze is in force, but it is unknown if engines have read it.
 pub async fn wait(
-    desk: &dyn OperatorJournal,
+    operator_journal: &dyn OperatorJournal,
     what: &FreezeTarget,
     limit: Duration,
     waiting: impl Fn(&[String]),
@@ -59,23 +59,23 @@ pub async fn wait(
         // The recovery of an instance may find it on any host, and the recovery of a host may include any instance.
         what.has_host(&row.host) || row.kind == RecoveryKind::Vm || what.scope == FreezeScope::Instance
     };
-    let rows = desk.recoveries(false).await?;
+    let rows = operator_journal.recoveries(false).await?;
     let rows: BTreeMap<RecoveryId, RecoverySummary> = rows
         .into_iter()
         .filter(may_act)
         .map(|row| (row.id, row))
         .collect();
-    let mut claims = desk.claims().await?;
+    let mut claims = operator_journal.claims().await?;
     let before: Vec<PeerClaim> = claims
         .iter()
         .filter(|one| rows.contains_key(&one.id) && one.owner.is_some())
         .cloned()
         .collect();
     let (begun, mut said) = (Instant::now(), false);
-    let deaf = loop {
+    let pending = loop {
         let missing: Vec<String> = before
             .iter()
-            .filter(|one| !has_heard(one, &claims))
+            .filter(|one| !has_read_freeze(one, &claims))
             .map(|one| {
                 let host = rows.get(&one.id).map(|row| row.host.as_str()).unwrap_or_default();
                 let owner = one.owner.as_deref().unwrap_or_default();
@@ -90,15 +90,15 @@ pub async fn wait(
             waiting(&missing);
         }
         sleep(POLL_INTERVAL).await;
-        claims = desk.claims().await?;
+        claims = operator_journal.claims().await?;
     };
     let written = Instant::now() + STORE_TIMEOUT;
     loop {
-        let rows = desk.recoveries(false).await?;
+        let rows = operator_journal.recoveries(false).await?;
         let recoveries: Vec<RecoverySummary> =
             rows.into_iter().filter(|row| what.has_host(&row.host)).collect();
         let moves = if what.scope == FreezeScope::Instance {
-            let all = desk.moves(MoveFilter::Unsettled).await?;
+            let all = operator_journal.moves(MoveFilter::Unsettled).await?;
             all.into_iter()
                 .filter(|one| one.server.to_string() == what.target)
                 .collect()
@@ -108,7 +108,7 @@ pub async fn wait(
         let result = WaitResult {
             recoveries,
             moves,
-            deaf: deaf.clone(),
+            pending: pending.clone(),
         };
         if result.all_wait() || before.is_empty() || Instant::now() >= written {
             return Ok(result);
@@ -118,7 +118,7 @@ pub async fn wait(
 }
 
 /// True if the recovery has completed a transaction that started after `before` was read, whichever engine owns it now.
-fn has_heard(before: &PeerClaim, claims: &[PeerClaim]) -> bool {
+fn has_read_freeze(before: &PeerClaim, claims: &[PeerClaim]) -> bool {
     let now = claims.iter().find(|one| one.id == before.id);
     now.is_none_or(|now| now.epoch != before.epoch || now.beat >= before.beat.saturating_add(2))
 }
@@ -178,7 +178,7 @@ impl WaitResult {
 
     /// Returns the recoveries whose engine has not read the freeze: the freeze is not reliable yet.
     pub fn pending(&self) -> &[String] {
-        &self.deaf
+        &self.pending
     }
 }
 
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn one_beat_may_have_begun_before_and_two_have_not() {
+    fn one_renewal_may_have_started_before_the_freeze_two_have_not() {
         let before = claim(1, 3, 10);
         for (now, heard) in [
             (vec![claim(1, 3, 10)], false),
@@ -213,12 +213,12 @@ mod tests {
             (vec![claim(2, 3, 10)], true),
             (vec![], true),
         ] {
-            assert_eq!(has_heard(&before, &now), heard, "{now:?}");
+            assert_eq!(has_read_freeze(&before, &now), heard, "{now:?}");
         }
     }
 
     #[test]
-    fn what_had_begun_before_is_said_and_what_has_not_heard_of_it_fails() {
+    fn work_in_progress_is_listed_and_engines_that_have_not_read_the_freeze_are_pending() {
         let row = |number, life, wait| RecoverySummary {
             id: RecoveryId(Uuid::from_u128(number)),
             notification: NotificationId(Uuid::from_u128(number)),
@@ -254,7 +254,7 @@ mod tests {
         assert_eq!(heard.pending(), [] as [&str; 0]);
         heard.recoveries.remove(1);
         assert!(heard.all_wait());
-        heard.deaf.push("e1 of cmp1 (ctl-1)".into());
+        heard.pending.push("e1 of cmp1 (ctl-1)".into());
         assert_eq!(heard.pending(), ["e1 of cmp1 (ctl-1)"]);
     }
 }

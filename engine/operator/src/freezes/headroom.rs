@@ -7,14 +7,14 @@ use crate::snapshot::RegionSnapshot;
 
 /// Returns a note for an operator who freezes a host, since the next step usually is to switch it off. Until it is on again, the segment
 /// tolerates one failure less. `None` if the headroom is unknown, or if the host is down in Nova already.
-pub(super) fn falls(what: &FreezeTarget, seen: &RegionSnapshot) -> Option<String> {
+pub(super) fn headroom_note(what: &FreezeTarget, snapshot: &RegionSnapshot) -> Option<String> {
     if what.scope != FreezeScope::Host {
         return None;
     }
     let name = &what.name;
-    let host = seen.situation.hosts.iter().find(|host| host.name == *name)?;
+    let host = snapshot.situation.hosts.iter().find(|host| host.name == *name)?;
     let segment = host.segment.as_ref().filter(|_| host.up != Some(false))?;
-    let segments = &seen.situation.segments;
+    let segments = &snapshot.situation.segments;
     let headroom = segments.iter().find(|one| one.name == *segment)?.headroom?;
     let at_least = if headroom.exact { "" } else { " at least" };
     Some(match headroom.hosts.checked_sub(1) {
@@ -36,34 +36,35 @@ mod tests {
     use super::*;
 
     #[test]
-    fn operator_who_freezes_a_host_is_told_what_that_leaves_of_its_segments_room() {
-        let mut seen = fine();
-        let told =
-            |seen: &RegionSnapshot, scope, name| falls(&FreezeTarget::find(scope, name, seen).unwrap(), seen);
-        assert_eq!(told(&seen, FreezeScope::Host, "a"), None, "it is not known");
-        let has = |seen: &mut RegionSnapshot, hosts, exact| {
-            seen.situation.segments[0].headroom = Some(Headroom { hosts, exact });
+    fn a_freeze_reports_the_headroom_without_the_host() {
+        let mut snapshot = fine();
+        let told = |snapshot: &RegionSnapshot, scope, name| {
+            headroom_note(&FreezeTarget::find(scope, name, snapshot).unwrap(), snapshot)
         };
-        has(&mut seen, 1, true);
+        assert_eq!(told(&snapshot, FreezeScope::Host, "a"), None, "it is not known");
+        let has = |snapshot: &mut RegionSnapshot, hosts, exact| {
+            snapshot.situation.segments[0].headroom = Some(Headroom { hosts, exact });
+        };
+        has(&mut snapshot, 1, true);
         assert_eq!(
-            told(&seen, FreezeScope::Host, "a").as_deref(),
+            told(&snapshot, FreezeScope::Host, "a").as_deref(),
             Some("without a, segment all tolerates N+0 (now N+1)")
         );
-        assert_eq!(told(&seen, FreezeScope::Segment, "all"), None);
-        has(&mut seen, 3, false);
+        assert_eq!(told(&snapshot, FreezeScope::Segment, "all"), None);
+        has(&mut snapshot, 3, false);
         assert_eq!(
-            told(&seen, FreezeScope::Host, "a").as_deref(),
+            told(&snapshot, FreezeScope::Host, "a").as_deref(),
             Some("without a, segment all tolerates N+2 at least (now N+3 at least)")
         );
-        has(&mut seen, 0, true);
-        let tight = told(&seen, FreezeScope::Host, "a").unwrap();
+        has(&mut snapshot, 0, true);
+        let tight = told(&snapshot, FreezeScope::Host, "a").unwrap();
         assert!(
             tight.starts_with("segment all has N+0: while a is off"),
             "{tight}"
         );
-        for host in &mut seen.situation.hosts {
+        for host in &mut snapshot.situation.hosts {
             host.up = Some(false);
         }
-        assert_eq!(told(&seen, FreezeScope::Host, "a"), None, "it is off already");
+        assert_eq!(told(&snapshot, FreezeScope::Host, "a"), None, "it is off already");
     }
 }

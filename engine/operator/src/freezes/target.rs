@@ -10,7 +10,7 @@ use tachi_engine::ports::operator::SegmentView;
 
 use super::view::FreezeView;
 use crate::actions::ActionError;
-use crate::matching;
+use crate::search;
 use crate::snapshot::RegionSnapshot;
 
 /// The maximum number of matches that are listed if there are several.
@@ -49,9 +49,9 @@ impl FreezeTarget {
     /// # Errors
     ///
     /// There is no match, or there are several.
-    pub fn find(scope: FreezeScope, wanted: &str, seen: &RegionSnapshot) -> Result<Self, ActionError> {
+    pub fn find(scope: FreezeScope, wanted: &str, snapshot: &RegionSnapshot) -> Result<Self, ActionError> {
         let wanted = wanted.trim();
-        let segments = &seen.tables.segments;
+        let segments = &snapshot.tables.segments;
         let (found, where_to_look) = match scope {
             FreezeScope::Region => (vec![(String::new(), String::new())], String::new()),
             FreezeScope::Segment => {
@@ -65,7 +65,7 @@ impl FreezeTarget {
                 let why = "no segment has a host of that name or id, and other hosts are neither fenced nor evacuated";
                 (candidates(wanted, all), why.to_owned())
             }
-            FreezeScope::Instance => instances(wanted, seen),
+            FreezeScope::Instance => instances(wanted, snapshot),
         };
         let (target, name) = only(scope.as_str(), wanted, found, &where_to_look)?;
         let of = |view: &SegmentView| view.hosts.iter().map(|one| one.host.name.clone()).collect();
@@ -115,11 +115,11 @@ fn printable(name: &str) -> String {
 
 /// Returns the ids and names of the best matches.
 fn candidates(wanted: &str, all: impl Iterator<Item = (String, String)>) -> Vec<(String, String)> {
-    matching::best_matches(wanted, all, Clone::clone).1
+    search::best_matches(wanted, all, Clone::clone).1
 }
 
-fn instances(wanted: &str, seen: &RegionSnapshot) -> (Vec<(String, String)>, String) {
-    let Some(all) = &seen.situation.instances else {
+fn instances(wanted: &str, snapshot: &RegionSnapshot) -> (Vec<(String, String)>, String) {
+    let Some(all) = &snapshot.situation.instances else {
         // No engine has listed the instances yet, so a complete id is accepted unchecked.
         let id: Option<ServerId> = wanted.parse().ok();
         let found = id.into_iter().map(|id| (id.to_string(), id.to_string()));
@@ -142,14 +142,14 @@ fn only(
         let more = found.len().saturating_sub(MAX_LISTED);
         let more = (more > 0).then(|| format!("and {more} more"));
         let each = found.iter().take(MAX_LISTED).map(each).chain(more);
-        return Err(ActionError::Ambiguous(matching::could_be(
+        return Err(ActionError::Ambiguous(search::several_matches(
             wanted,
             &format!("{kind}s"),
             each,
         )));
     }
     let one = found.into_iter().next();
-    one.ok_or_else(|| ActionError::Unknown(matching::nothing_is(wanted, kind, where_to_look)))
+    one.ok_or_else(|| ActionError::Unknown(search::no_match(wanted, kind, where_to_look)))
 }
 
 /// Returns the freeze in force of an object.
@@ -217,17 +217,17 @@ mod tests {
     }
 
     #[test]
-    fn what_is_frozen_is_named_by_name_or_id_and_never_guessed() {
-        let mut seen = fine();
+    fn a_target_is_found_by_name_or_id_and_never_guessed() {
+        let mut snapshot = fine();
         let id = |number: u128| Uuid::from_u128(number).to_string();
         let (one, two) = (0xaaaa_0001_u128 << 96, 0xaaaa_0002_u128 << 96);
-        seen.situation.instances = Some(vec![
+        snapshot.situation.instances = Some(vec![
             instance(one, "vm"),
             instance(two, "vm"),
             instance(3, "bad\u{1b}[2J\n"),
             instance(4, &"x".repeat(300)),
         ]);
-        let find = |scope, wanted: &str| render_frozen(FreezeTarget::find(scope, wanted, &seen));
+        let find = |scope, wanted: &str| render_frozen(FreezeTarget::find(scope, wanted, &snapshot));
         assert_eq!(find(FreezeScope::Region, ""), "everything = ");
         let all = id(1);
         assert_eq!(find(FreezeScope::Segment, "all"), format!("segment all = {all}"));
@@ -245,7 +245,7 @@ mod tests {
         assert_eq!(by_prefix, format!("instance vm = {}", id(one)));
         let hostile = find(FreezeScope::Instance, &id(3));
         assert!(!hostile.contains(['\u{1b}', '\n']), "{hostile:?}");
-        let long = FreezeTarget::find(FreezeScope::Instance, &id(4), &seen).unwrap();
+        let long = FreezeTarget::find(FreezeScope::Instance, &id(4), &snapshot).unwrap();
         assert_eq!(long.name.len(), MAX_NAME);
         let unknown = find(FreezeScope::Instance, "x\u{1b}[2J");
         assert!(
@@ -255,22 +255,22 @@ mod tests {
     }
 
     #[test]
-    fn while_nobody_has_listed_instances_only_a_whole_id_is_believed() {
-        let mut seen = fine();
-        seen.situation.instances = None;
+    fn before_the_first_listing_only_a_complete_id_is_accepted() {
+        let mut snapshot = fine();
+        snapshot.situation.instances = None;
         let id = Uuid::from_u128(7).to_string();
-        let found = FreezeTarget::find(FreezeScope::Instance, &id, &seen).unwrap();
+        let found = FreezeTarget::find(FreezeScope::Instance, &id, &snapshot).unwrap();
         assert_eq!(
             (found.target.as_str(), found.name.as_str()),
             (id.as_str(), id.as_str())
         );
-        let short = render_frozen(FreezeTarget::find(FreezeScope::Instance, &id[..12], &seen));
+        let short = render_frozen(FreezeTarget::find(FreezeScope::Instance, &id[..12], &snapshot));
         assert!(short.contains("only a complete id"), "{short}");
     }
 
     #[test]
     fn hosts_and_instances_belong_to_what_is_frozen() {
-        let seen = fine();
+        let snapshot = fine();
         let of_a = instance(1, "vm");
         for (scope, name, host, other) in [
             (FreezeScope::Region, "", true, true),
@@ -278,7 +278,7 @@ mod tests {
             (FreezeScope::Host, "a", true, false),
             (FreezeScope::Host, "b", false, false),
         ] {
-            let what = FreezeTarget::find(scope, name, &seen).unwrap();
+            let what = FreezeTarget::find(scope, name, &snapshot).unwrap();
             assert_eq!(
                 (what.has(&of_a), what.has_host("z")),
                 (host, other),

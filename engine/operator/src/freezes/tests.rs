@@ -8,9 +8,9 @@ use tachi_domain::entity::{Host, Segment, Stamps};
 use tachi_domain::freeze::Freeze;
 use tachi_domain::policy::{BareNormal, FencingMode};
 use tachi_domain::{HostId, SegmentId, Timestamp};
-use tachi_engine::ports::engine_registry::{Backlog, EngineSignature};
+use tachi_engine::ports::engine_registry::{Backlog, EngineHeartbeat};
 use tachi_engine::ports::operator::{HostView, SegmentView};
-use tachi_engine::ports::{AuditError, FreezeNews, JournalError};
+use tachi_engine::ports::{AuditError, FreezeEvent, JournalError};
 use tachi_engine::situation::{CloudSnapshot, ConfiguredFacts, Tables};
 use uuid::Uuid;
 
@@ -27,7 +27,7 @@ fn engine(name: &str, kept: bool, ago: i64) -> EngineRow {
         BTreeMap::new()
     };
     EngineRow {
-        signature: EngineSignature {
+        heartbeat: EngineHeartbeat {
             name: name.to_owned(),
             version: "1".to_owned(),
             started_at: NOW,
@@ -126,8 +126,8 @@ struct MemoryAudit {
 }
 
 impl MemoryAudit {
-    fn hand(&self, by: &str) -> FreezeDesk<'_> {
-        FreezeDesk {
+    fn freeze_operator(&self, by: &str) -> FreezeOperator<'_> {
+        FreezeOperator {
             freezes: self,
             audit: self,
             by: by.to_owned(),
@@ -176,7 +176,7 @@ impl Freezes for MemoryAudit {
             by_drain: false,
         };
         all.push(line.clone());
-        Ok(FreezeOutcome::Begun { line, before })
+        Ok(FreezeOutcome::Started { line, before })
     }
 
     async fn thaw(&self, number: i64, _: &str) -> Result<Option<FreezeLine>, JournalError> {
@@ -190,7 +190,7 @@ impl Freezes for MemoryAudit {
         Ok(self.frozen.lock().unwrap().clone())
     }
 
-    async fn tend_freezes(&self, _: Duration) -> Result<Vec<FreezeNews>, JournalError> {
+    async fn take_freeze_events(&self, _: Duration) -> Result<Vec<FreezeEvent>, JournalError> {
         Ok(Vec::new())
     }
 }
@@ -212,7 +212,7 @@ impl AuditSink for MemoryAudit {
     fn note(&self, _: AuditEntry) {}
 }
 
-fn wish(lasts: Duration) -> FreezeRequest {
+fn freeze_request(lasts: Duration) -> FreezeRequest {
     FreezeRequest {
         scope: FreezeScope::Host,
         name: "a".to_owned(),
@@ -223,54 +223,61 @@ fn wish(lasts: Duration) -> FreezeRequest {
     }
 }
 
-async fn freeze(hand: &FreezeDesk<'_>, wish: &FreezeRequest) -> Result<InForce, ActionError> {
-    let seen = fine();
-    let what = FreezeTarget::find(wish.scope, &wish.name, &seen)?;
-    let wish = wish.clone().validate("--force").unwrap();
-    hand.freeze(&what, &wish, &seen).await
+async fn freeze(
+    freeze_operator: &FreezeOperator<'_>,
+    freeze_request: &FreezeRequest,
+) -> Result<InForce, ActionError> {
+    let snapshot = fine();
+    let what = FreezeTarget::find(freeze_request.scope, &freeze_request.name, &snapshot)?;
+    let freeze_request = freeze_request.clone().validate("--force").unwrap();
+    freeze_operator.freeze(&what, &freeze_request, &snapshot).await
 }
 
 const HOUR: Duration = Duration::from_hours(1);
 
 #[tokio::test]
-async fn what_was_said_a_moment_ago_is_not_written_twice_and_what_is_another_thing_is() {
+async fn a_repeated_freeze_is_not_written_again_and_a_different_one_is() {
     let paper = MemoryAudit::default();
-    let alice = paper.hand("alice");
-    assert!(!freeze(&alice, &wish(HOUR)).await.unwrap().already);
+    let alice = paper.freeze_operator("alice");
+    assert!(!freeze(&alice, &freeze_request(HOUR)).await.unwrap().already);
     assert_eq!(
         paper.done(),
         ["Freeze Intent None", "freeze", "Freeze Outcome Some(Ok)"]
     );
     // The response was lost, and the operator repeats the request.
     paper.pass(Duration::from_secs(59));
-    let again = freeze(&alice, &wish(HOUR)).await.unwrap();
+    let again = freeze(&alice, &freeze_request(HOUR)).await.unwrap();
     assert!(again.already && again.before.is_none());
     assert_eq!(paper.done(), [] as [&str; 0], "nor audited");
 
-    let longer = wish(HOUR + Duration::from_mins(1));
+    let longer = freeze_request(HOUR + Duration::from_mins(1));
     let other_reason = FreezeRequest {
         reason: "cables".to_owned(),
-        ..wish(HOUR)
+        ..freeze_request(HOUR)
     };
-    for (name, hand, wanted) in [
-        ("somebody else", paper.hand("bob"), wish(HOUR)),
-        ("for longer", paper.hand("bob"), longer.clone()),
+    for (name, freeze_operator, wanted) in [
+        (
+            "somebody else",
+            paper.freeze_operator("bob"),
+            freeze_request(HOUR),
+        ),
+        ("for longer", paper.freeze_operator("bob"), longer.clone()),
         (
             "why",
-            paper.hand("bob"),
+            paper.freeze_operator("bob"),
             FreezeRequest {
                 lasts: longer.lasts,
                 ..other_reason
             },
         ),
     ] {
-        let written = freeze(&hand, &wanted).await.unwrap();
+        let written = freeze(&freeze_operator, &wanted).await.unwrap();
         assert!(!written.already && written.before.is_some(), "{name}");
         assert_eq!(paper.done().len(), 3, "{name}");
     }
     // The same request much later extends the freeze.
     paper.pass(Duration::from_secs(61));
-    let bob = paper.hand("bob");
+    let bob = paper.freeze_operator("bob");
     let late = FreezeRequest {
         reason: "cables".to_owned(),
         ..longer
@@ -278,28 +285,30 @@ async fn what_was_said_a_moment_ago_is_not_written_twice_and_what_is_another_thi
     assert!(!freeze(&bob, &late).await.unwrap().already);
     paper.done();
 
-    let shorter = freeze(&alice, &wish(Duration::from_mins(5))).await.unwrap_err();
+    let shorter = freeze(&alice, &freeze_request(Duration::from_mins(5)))
+        .await
+        .unwrap_err();
     assert!(
         matches!(&shorter, ActionError::Refused(why) if why.contains("which covers more than this")),
         "{shorter:?}"
     );
     assert_eq!(paper.done()[2], "Freeze Outcome Some(Permanent)");
     paper.broken.store(true, Ordering::SeqCst);
-    let lost = freeze(&alice, &wish(HOUR * 3)).await.unwrap_err();
+    let lost = freeze(&alice, &freeze_request(HOUR * 3)).await.unwrap_err();
     assert!(matches!(lost, ActionError::Failed(_)), "{lost:?}");
     assert_eq!(paper.done()[2], "Freeze Outcome Some(Transient)");
 }
 
 #[tokio::test]
-async fn nothing_is_frozen_or_thawed_that_the_audit_log_does_not_take() {
+async fn without_an_audit_entry_nothing_is_frozen_or_thawed() {
     let paper = MemoryAudit::default();
-    let alice = paper.hand("alice");
+    let alice = paper.freeze_operator("alice");
     paper.full.store(true, Ordering::SeqCst);
-    let refused = freeze(&alice, &wish(HOUR)).await.unwrap_err();
+    let refused = freeze(&alice, &freeze_request(HOUR)).await.unwrap_err();
     assert!(matches!(refused, ActionError::Unaudited { .. }), "{refused:?}");
     assert_eq!(paper.done(), [] as [&str; 0]);
     paper.full.store(false, Ordering::SeqCst);
-    let made = FreezeView::from(&freeze(&alice, &wish(HOUR)).await.unwrap().line);
+    let made = FreezeView::from(&freeze(&alice, &freeze_request(HOUR)).await.unwrap().line);
     paper.done();
     paper.full.store(true, Ordering::SeqCst);
     let refused = alice.thaw(&made).await.unwrap_err();
@@ -315,13 +324,16 @@ async fn nothing_is_frozen_or_thawed_that_the_audit_log_does_not_take() {
 }
 
 #[tokio::test]
-async fn an_engine_that_would_not_keep_it_stands_against_it_and_one_that_is_silent_is_told() {
+async fn an_older_engine_blocks_a_freeze_and_a_dead_one_causes_a_warning() {
     let paper = MemoryAudit::default();
-    let alice = paper.hand("alice");
-    let mut seen = fine();
-    let what = FreezeTarget::find(FreezeScope::Host, "a", &seen).unwrap();
-    seen.tables.engines.push(engine("old", false, 1));
-    let refused = alice.freeze(&what, &wish(HOUR), &seen).await.unwrap_err();
+    let alice = paper.freeze_operator("alice");
+    let mut snapshot = fine();
+    let what = FreezeTarget::find(FreezeScope::Host, "a", &snapshot).unwrap();
+    snapshot.tables.engines.push(engine("old", false, 1));
+    let refused = alice
+        .freeze(&what, &freeze_request(HOUR), &snapshot)
+        .await
+        .unwrap_err();
     assert!(
         refused
             .to_string()
@@ -329,9 +341,12 @@ async fn an_engine_that_would_not_keep_it_stands_against_it_and_one_that_is_sile
         "{refused}"
     );
     assert_eq!(paper.done(), [] as [&str; 0]);
-    seen.tables.engines[1] = engine("old", false, 3_600);
-    let written = alice.freeze(&what, &wish(HOUR), &seen).await.unwrap();
-    let view = render_frozen(&written, &what, &WaitResult::default(), &seen);
+    snapshot.tables.engines[1] = engine("old", false, 3_600);
+    let written = alice
+        .freeze(&what, &freeze_request(HOUR), &snapshot)
+        .await
+        .unwrap();
+    let view = render_frozen(&written, &what, &WaitResult::default(), &snapshot);
     assert_eq!(view.notes.len(), 1, "{view:?}");
     assert!(
         view.notes[0].contains("engine old of an older version"),
@@ -346,14 +361,16 @@ async fn an_engine_that_would_not_keep_it_stands_against_it_and_one_that_is_sile
 
 #[test]
 fn how_long_and_why_are_bounded() {
-    let long = "x".repeat(REASON + 1);
+    let long = "x".repeat(MAX_REASON_BYTES + 1);
     let of = |seconds: u64, force, reason: &str| {
         let wanted = FreezeRequest {
             force,
             reason: reason.to_owned(),
-            ..wish(Duration::from_secs(seconds))
+            ..freeze_request(Duration::from_secs(seconds))
         };
-        wanted.validate("FORCE").map(|wish| wish.reason)
+        wanted
+            .validate("FORCE")
+            .map(|freeze_request| freeze_request.reason)
     };
     assert_eq!(of(60, false, " firmware ").as_deref(), Ok("firmware"));
     assert!(of(86_400, false, "x").is_ok());

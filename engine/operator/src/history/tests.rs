@@ -117,8 +117,8 @@ fn an_instance_that_was_restarted_has_a_downtime_from_the_first_report() {
         ("finished", false, None),
         ("failed", true, None),
     ] {
-        let story = history(RecoveryKind::Vm, status, &json!({"active": active}));
-        let view = RecoveryHistoryView::from(&story);
+        let history = history(RecoveryKind::Vm, status, &json!({"active": active}));
+        let view = RecoveryHistoryView::from(&history);
         assert_eq!(view.downtime.all.last, expected, "{status}, {active}");
     }
 }
@@ -126,12 +126,12 @@ fn an_instance_that_was_restarted_has_a_downtime_from_the_first_report() {
 #[test]
 fn an_excluded_instance_counts_as_back_once_it_was_started_on_return() {
     for (end, expected) in [("started", Some(69.0)), ("not_started", None)] {
-        let mut story = history(RecoveryKind::Host, "finished", &json!({}));
+        let mut history = history(RecoveryKind::Host, "finished", &json!({}));
         let id = SERVER.parse().unwrap();
-        story.vmoves.push(Vmove {
+        history.vmoves.push(Vmove {
             row: 1,
             id,
-            notification: story.summary.notification,
+            notification: history.summary.notification,
             instance_uuid: SERVER.to_owned(),
             instance_name: "web".to_owned(),
             source_host: Some("compute-001".to_owned()),
@@ -146,13 +146,13 @@ fn an_excluded_instance_counts_as_back_once_it_was_started_on_return() {
                 updated_at: None,
             },
         });
-        story.moves.push(StoryMove {
+        history.moves.push(HistoryMove {
             vmove: SERVER.to_owned(),
             wait: None,
             seen_to: None,
             state: json!({"start": {"tries": 1, "end": end}}).to_string(),
         });
-        let view = RecoveryHistoryView::from(&story);
+        let view = RecoveryHistoryView::from(&history);
         assert_eq!(view.instances[0].down_seconds, expected, "{end}");
         assert_eq!(view.downtime.all.last, expected, "{end}");
     }
@@ -169,10 +169,10 @@ fn a_reserved_host_is_named_while_something_runs_on_it_and_the_segment_has_no_ot
         (taken(false, json!({"over": "given_back"})), false, &[]),
         (json!({}), false, &[]),
     ] {
-        let mut story = history(RecoveryKind::Host, "finished", &state);
-        story.has_reserve = has_reserve;
+        let mut history = history(RecoveryKind::Host, "finished", &state);
+        history.has_reserve = has_reserve;
         assert_eq!(
-            RecoveryHistoryView::from(&story).reserve_used,
+            RecoveryHistoryView::from(&history).reserve_used,
             expected,
             "{state}"
         );

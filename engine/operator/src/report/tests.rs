@@ -3,7 +3,7 @@ use super::*;
 
 const STORY: &str = include_str!("golden/story.json");
 
-fn story() -> RecoveryHistoryView {
+fn history() -> RecoveryHistoryView {
     serde_json::from_str(STORY).unwrap()
 }
 
@@ -19,23 +19,26 @@ fn assert_golden(name: &str, told: &str) {
 
 #[test]
 fn the_same_story_makes_the_same_report() {
-    let story = story();
-    let report = RecoveryReport::of(&story);
+    let history = history();
+    let report = RecoveryReport::of(&history);
     let version = |text: String| text.replace(env!("CARGO_PKG_VERSION"), "VERSION");
     assert_golden("recovery.md", &version(report.markdown().unwrap()));
     assert_golden("recovery.html", &version(report.html().unwrap()));
-    assert_eq!(RecoveryReport::of(&story).html().unwrap(), report.html().unwrap());
+    assert_eq!(
+        RecoveryReport::of(&history).html().unwrap(),
+        report.html().unwrap()
+    );
 }
 
 #[test]
-fn the_moments_that_count_are_told_and_what_was_not_reached_is_told_too() {
-    let mut story = story();
-    let told = |story: &RecoveryHistoryView| {
-        let all = moments(story).into_iter();
+fn milestones_are_listed_reached_or_not() {
+    let mut history = history();
+    let told = |history: &RecoveryHistoryView| {
+        let all = moments(history).into_iter();
         all.map(|one| (one.what, one.after)).collect::<Vec<_>>()
     };
     assert_eq!(
-        told(&story),
+        told(&history),
         [
             ("noticed, by the report", Some(-1.9)),
             ("recovery opened", Some(0.0)),
@@ -45,28 +48,28 @@ fn the_moments_that_count_are_told_and_what_was_not_reached_is_told_too() {
             ("last instance back", Some(6.0)),
         ]
     );
-    let opened = story.summary.opened_at.0;
-    story.summary.first_reported_at = Some(crate::when::Time(opened.minus_seconds(60)));
+    let opened = history.summary.opened_at.0;
+    history.summary.first_reported_at = Some(crate::when::Time(opened.minus_seconds(60)));
     assert_eq!(
-        title(&story),
+        title(&history),
         "Host compute-003, reported 2026-11-21 23:31:24.000 UTC"
     );
-    story.summary.first_reported_at = None;
-    story.proofs.clear();
-    story.steps.clear();
-    story.instances.clear();
-    let none = told(&story);
+    history.summary.first_reported_at = None;
+    history.proofs.clear();
+    history.steps.clear();
+    history.instances.clear();
+    let none = told(&history);
     assert!(none.iter().skip(2).all(|(_, after)| after.is_none()), "{none:?}");
 }
 
 #[test]
 fn every_instance_that_is_not_what_it_was_is_listed_with_what_to_type() {
-    let story = story();
-    let report = RecoveryReport::of(&story);
+    let history = history();
+    let report = RecoveryReport::of(&history);
     let names: Vec<_> = report.left.iter().map(|one| one.name).collect();
     assert_eq!(names[..2], ["paused-1", "ha-9"]);
     assert_eq!(names.len(), 4, "{names:?}");
-    assert_eq!(report.left[1].commands, story.instances[2].commands);
+    assert_eq!(report.left[1].commands, history.instances[2].commands);
     assert!(report.left[2].how.contains("carol"), "{:?}", report.left[2]);
     assert_eq!(
         report.sentence,
@@ -74,7 +77,7 @@ fn every_instance_that_is_not_what_it_was_is_listed_with_what_to_type() {
          1 left where it was. Its host is not back yet."
     );
     for status in VmoveStatus::ALL {
-        let mut one = story.instances[0].clone();
+        let mut one = history.instances[0].clone();
         one.status = Some(*status);
         one.down_seconds = None;
         assert_eq!(
@@ -84,7 +87,7 @@ fn every_instance_that_is_not_what_it_was_is_listed_with_what_to_type() {
         );
     }
     // A state that another version has written does not hide an instance.
-    let mut odd = story.instances[0].clone();
+    let mut odd = history.instances[0].clone();
     odd.status = None;
     assert!(left(&odd).is_some());
 }
@@ -92,25 +95,25 @@ fn every_instance_that_is_not_what_it_was_is_listed_with_what_to_type() {
 /// A recovery that was aborted or failed before it listed an instance.
 #[test]
 fn a_failure_without_an_instance_is_left_to_do_with_its_commands() {
-    let mut story = story();
-    story.instances.clear();
-    story.summary.moves = tachi_engine::ports::operator::MoveCounts::default().into();
-    story.summary.life = Life::Closed;
-    story.summary.message = Some("aborted by alice".to_owned());
-    let id = story.summary.recovery;
+    let mut history = history();
+    history.instances.clear();
+    history.summary.moves = tachi_engine::ports::operator::MoveCounts::default().into();
+    history.summary.life = Life::Closed;
+    history.summary.message = Some("aborted by alice".to_owned());
+    let id = history.summary.recovery;
     let retry = format!("tachi recovery retry {id}");
     for (kind, commands) in [
         (RecoveryKind::Host, vec![retry.clone()]),
         (RecoveryKind::Vm, vec!["tachi show web-1".to_owned(), retry]),
     ] {
-        story.summary.kind = kind;
-        if let Some(reported) = &mut story.reported
+        history.summary.kind = kind;
+        if let Some(reported) = &mut history.reported
             && kind == RecoveryKind::Vm
         {
             let instance = ("instance_uuid".to_owned(), "web-1".to_owned());
             reported.payload.extend([instance]);
         }
-        let report = RecoveryReport::of(&story);
+        let report = RecoveryReport::of(&history);
         assert!(!report.nothing_is_left(), "{kind}");
         assert_eq!(report.after_failure(), commands);
         for text in [report.markdown().unwrap(), report.html().unwrap()] {
@@ -122,14 +125,14 @@ fn a_failure_without_an_instance_is_left_to_do_with_its_commands() {
             assert!(!text.contains("Nothing."), "{text}");
         }
     }
-    story.summary.kind = RecoveryKind::Host;
+    history.summary.kind = RecoveryKind::Host;
     assert_eq!(
-        RecoveryReport::of(&story).sentence,
+        RecoveryReport::of(&history).sentence,
         "No instance was moved: aborted by alice."
     );
     for status in ["finished", DISMISSED, "ignored"] {
-        story.summary.status = status.to_owned();
-        assert!(RecoveryReport::of(&story).nothing_is_left(), "{status}");
+        history.summary.status = status.to_owned();
+        assert!(RecoveryReport::of(&history).nothing_is_left(), "{status}");
     }
 }
 
@@ -144,14 +147,14 @@ fn no_failure_of_an_instance_proposes_a_start_that_its_state_may_refuse() {
         "not set active within 60 s; it is resized",
         "compute-003 is being recovered: left to that recovery; it had been asked to stop for its restart, and is not started from here",
     ] {
-        let mut story = story();
-        story.instances.clear();
-        story.summary.moves = tachi_engine::ports::operator::MoveCounts::default().into();
-        (story.summary.kind, story.summary.life) = (RecoveryKind::Vm, Life::Closed);
-        story.summary.message = Some(message.to_owned());
+        let mut history = history();
+        history.instances.clear();
+        history.summary.moves = tachi_engine::ports::operator::MoveCounts::default().into();
+        (history.summary.kind, history.summary.life) = (RecoveryKind::Vm, Life::Closed);
+        history.summary.message = Some(message.to_owned());
         let instance = ("instance_uuid".to_owned(), "web-1".to_owned());
-        story.reported.as_mut().unwrap().payload.extend([instance]);
-        let report = RecoveryReport::of(&story);
+        history.reported.as_mut().unwrap().payload.extend([instance]);
+        let report = RecoveryReport::of(&history);
         assert_eq!(report.after_failure()[0], "tachi show web-1", "{message}");
         for text in [report.markdown().unwrap(), report.html().unwrap()] {
             assert!(!text.contains("server start"), "{message}: {text}");
@@ -162,16 +165,16 @@ fn no_failure_of_an_instance_proposes_a_start_that_its_state_may_refuse() {
 /// The first attempt goes on to propose a retry that would be another power-off.
 #[test]
 fn an_attempt_that_was_repeated_names_the_later_one_and_no_retry() {
-    let mut story = story();
+    let mut history = history();
     let later = "e241c4a2-0000-4000-8000-000000000002";
-    story.later = Some(later.parse().unwrap());
-    story.instances[2].commands = vec!["tachi recovery retry x".to_owned()];
+    history.later = Some(later.parse().unwrap());
+    history.instances[2].commands = vec!["tachi recovery retry x".to_owned()];
     for closed in [false, true] {
         if closed {
-            story.instances.clear();
-            story.summary.life = Life::Closed;
+            history.instances.clear();
+            history.summary.life = Life::Closed;
         }
-        let report = RecoveryReport::of(&story);
+        let report = RecoveryReport::of(&history);
         for text in [report.markdown().unwrap(), report.html().unwrap()] {
             assert!(!text.contains("recovery retry"), "{text}");
             assert!(text.contains(&format!("tachi recovery report {later}")), "{text}");
@@ -182,13 +185,13 @@ fn an_attempt_that_was_repeated_names_the_later_one_and_no_retry() {
 
 #[test]
 fn a_reserved_host_that_was_used_up_is_left_to_do_until_the_segment_has_one() {
-    let mut story = story();
-    story.instances.clear();
-    story.summary.life = Life::Closed;
-    story.summary.status = "finished".to_owned();
-    assert!(RecoveryReport::of(&story).nothing_is_left());
-    story.reserve_used = vec!["spare-1".to_owned()];
-    let report = RecoveryReport::of(&story);
+    let mut history = history();
+    history.instances.clear();
+    history.summary.life = Life::Closed;
+    history.summary.status = "finished".to_owned();
+    assert!(RecoveryReport::of(&history).nothing_is_left());
+    history.reserve_used = vec!["spare-1".to_owned()];
+    let report = RecoveryReport::of(&history);
     let (text, commands) = report.reserve_used().unwrap();
     assert!(
         text.starts_with("the segment has no reserved host: its reserved host was used up")
@@ -203,15 +206,15 @@ fn a_reserved_host_that_was_used_up_is_left_to_do_until_the_segment_has_one() {
 
 #[test]
 fn an_excluded_instance_that_was_started_on_return_is_back() {
-    let mut story = story();
+    let mut history = history();
     let excluded = |one: &InstanceView| one.status == Some(VmoveStatus::Ignored) && one.seen_to.is_none();
-    let before = RecoveryReport::of(&story).left.len();
+    let before = RecoveryReport::of(&history).left.len();
     let name = {
-        let one = story.instances.iter_mut().find(|one| excluded(one)).unwrap();
+        let one = history.instances.iter_mut().find(|one| excluded(one)).unwrap();
         one.down_seconds = Some(900.0);
         one.name.clone()
     };
-    let report = RecoveryReport::of(&story);
+    let report = RecoveryReport::of(&history);
     assert_eq!(report.left.len(), before - 1);
     assert!(report.left.iter().all(|one| one.name != name));
     assert!(
@@ -223,16 +226,16 @@ fn an_excluded_instance_that_was_started_on_return_is_back() {
 }
 
 #[test]
-fn what_others_have_named_stays_text() {
-    let mut story = story();
-    let evil = story.instances[3].name.clone();
-    story.summary.host.clone_from(&evil);
-    story.summary.message = Some(evil.clone());
-    story.instances[2].commands = vec![format!("tachi instance resolve {evil}")];
-    for step in &mut story.steps {
+fn names_chosen_by_others_stay_text() {
+    let mut history = history();
+    let evil = history.instances[3].name.clone();
+    history.summary.host.clone_from(&evil);
+    history.summary.message = Some(evil.clone());
+    history.instances[2].commands = vec![format!("tachi instance resolve {evil}")];
+    for step in &mut history.steps {
         step.text.clone_from(&evil);
     }
-    let report = RecoveryReport::of(&story);
+    let report = RecoveryReport::of(&history);
     let page = report.html().unwrap();
     for bad in ["<script", "\u{1b}", "\u{202e}", "\n# ERR", "src=", "href="] {
         assert!(!page.contains(bad), "{bad:?}");

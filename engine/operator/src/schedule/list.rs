@@ -9,7 +9,7 @@ use tachi_engine::ports::{FactStore, JobLine, Jobs, JournalError};
 use tachi_engine::watcher::kind;
 
 use super::{Schedule, begins_at, is_under_way};
-use crate::when::lasting;
+use crate::when::duration_text;
 use crate::{Job, JobSchedule, JobView, Time};
 
 /// Lists all jobs of `schedule`, and the tests of fence devices, which run at the interval `every`.
@@ -44,7 +44,7 @@ fn of_devices(tests: &[DeviceTest], every: Option<Duration>, now: Timestamp) -> 
     Some(JobView {
         job: "devices".to_owned(),
         when: every
-            .map(|every| format!("every {}", lasting(every)))
+            .map(|every| format!("every {}", duration_text(every)))
             .unwrap_or_default(),
         last_at: Some(Time(last)),
         took_seconds: None,

@@ -101,7 +101,7 @@ async fn the_requests_per_round_are_bounded() {
         let mut took = 0;
         let mut most = 0;
         while took == 0 || rooms.state.unread > 0 {
-            rooms.look(&placement, NOW).await;
+            rooms.poll(&placement, NOW).await;
             took += 1;
             let cost = placement.cost();
             if took == 1 {
@@ -115,7 +115,7 @@ async fn the_requests_per_round_are_bounded() {
         // Nothing changes any more: only the list, the aggregates and occasionally the groups are read.
         let mut quiet = 0;
         for _ in 0..4 {
-            rooms.look(&placement, NOW).await;
+            rooms.poll(&placement, NOW).await;
             quiet += placement.cost();
         }
         assert_eq!(quiet, 9, "{hosts} hosts: four quiet rounds");
@@ -126,8 +126,8 @@ async fn the_requests_per_round_are_bounded() {
 async fn a_changed_provider_that_is_not_read_yet_is_dropped() {
     let placement = Placement::of(30);
     let mut rooms = Rooms::resume(["gone".to_owned()]);
-    rooms.look(&placement, NOW).await;
-    rooms.look(&placement, NOW).await;
+    rooms.poll(&placement, NOW).await;
+    rooms.poll(&placement, NOW).await;
     let told = rooms.take_changed();
     assert_eq!(told.len(), 31);
     assert!(
@@ -138,7 +138,7 @@ async fn a_changed_provider_that_is_not_read_yet_is_dropped() {
     for number in 0..30 {
         placement.change(&format!("n{number:04}"));
     }
-    rooms.look(&placement, NOW).await;
+    rooms.poll(&placement, NOW).await;
     let told = rooms.take_changed();
     let forgotten = told.iter().filter(|(_, provider)| provider.is_none()).count();
     assert_eq!((told.len(), forgotten), (30, 10));
@@ -151,13 +151,13 @@ async fn a_refusal_is_reported_with_its_remedy_until_it_ends() {
     let mut rooms = Rooms::default();
     for (status, advice) in [(403, "role admin"), (404, "catalogue"), (500, "refused")] {
         *placement.refuses.lock().unwrap() = Some(status);
-        rooms.look(&placement, NOW).await;
+        rooms.poll(&placement, NOW).await;
         let trouble = rooms.snapshot().unwrap().value.state.trouble.unwrap();
         assert!(trouble.contains(advice), "{status}: {trouble}");
         assert_eq!(rooms.state.refused, status != 500, "{status}");
     }
     *placement.refuses.lock().unwrap() = None;
-    rooms.look(&placement, NOW).await;
+    rooms.poll(&placement, NOW).await;
     assert_eq!(rooms.snapshot().unwrap().value.state, RoomsState::default());
 }
 
@@ -166,7 +166,7 @@ async fn a_refusal_is_reported_with_its_remedy_until_it_ends() {
 async fn data_stays_valid_for_a_while_after_a_transient_failure() {
     let placement = Placement::of(3);
     let mut rooms = Rooms::default();
-    rooms.look(&placement, NOW).await;
+    rooms.poll(&placement, NOW).await;
     let told = |rooms: &Rooms| {
         let told = rooms.snapshot().unwrap();
         (told.as_of, told.value.state.trouble.is_some())
@@ -174,17 +174,17 @@ async fn data_stays_valid_for_a_while_after_a_transient_failure() {
     *placement.refuses.lock().unwrap() = Some(500);
     let later = |seconds: i64| NOW.minus_seconds(-seconds);
     for seconds in [15, 30, 45] {
-        rooms.look(&placement, later(seconds)).await;
+        rooms.poll(&placement, later(seconds)).await;
         assert_eq!(told(&rooms), (NOW, false), "{seconds}");
     }
-    rooms.look(&placement, later(60)).await;
+    rooms.poll(&placement, later(60)).await;
     assert_eq!(told(&rooms), (later(60), true));
     *placement.refuses.lock().unwrap() = None;
-    rooms.look(&placement, later(75)).await;
+    rooms.poll(&placement, later(75)).await;
     assert_eq!(told(&rooms), (later(75), false));
     // A denied request is reported at once.
     *placement.refuses.lock().unwrap() = Some(403);
-    rooms.look(&placement, later(90)).await;
+    rooms.poll(&placement, later(90)).await;
     assert_eq!(told(&rooms), (later(90), true));
     assert!(rooms.state.refused);
 }
@@ -192,7 +192,7 @@ async fn data_stays_valid_for_a_while_after_a_transient_failure() {
 #[tokio::test]
 async fn equal_traits_are_stored_once() {
     let mut rooms = Rooms::default();
-    rooms.look(&Placement::of(8), NOW).await;
+    rooms.poll(&Placement::of(8), NOW).await;
     let providers = rooms.snapshot().unwrap().value.providers;
     let traits: BTreeSet<_> = providers.values().map(|one| Arc::as_ptr(&one.traits)).collect();
     assert_eq!((providers.len(), traits.len()), (8, 2));

@@ -49,8 +49,13 @@ fn changes_of_the_time_in_which_a_cell_was_down_are_read_again() {
         next: Some(marker),
         ..ServerPage::default()
     };
-    roster.take(Ask::Walk(None), at(0), more, &policy);
-    roster.take(Ask::Walk(Some(marker)), at(15), ServerPage::default(), &policy);
+    roster.take(PageRequest::Walk(None), at(0), more, &policy);
+    roster.take(
+        PageRequest::Walk(Some(marker)),
+        at(15),
+        ServerPage::default(),
+        &policy,
+    );
     let read = |roster: &mut Roster, seconds| {
         let ask = roster.first();
         roster.take(ask, at(seconds), ServerPage::default(), &policy);
@@ -63,7 +68,7 @@ fn changes_of_the_time_in_which_a_cell_was_down_are_read_again() {
     assert_eq!(roster.known_up_to(), Some(at(600)), "other cells are current");
     roster.note_cells(BTreeSet::new());
     assert_eq!(roster.known_up_to(), Some(at(30)), "nothing of that cell is");
-    assert_eq!(read(&mut roster, 615), Ask::Changes(at(30 - 120), None));
+    assert_eq!(read(&mut roster, 615), PageRequest::Changes(at(30 - 120), None));
     roster.note_cells(BTreeSet::new());
     assert_eq!(roster.known_up_to(), Some(at(615)));
 }

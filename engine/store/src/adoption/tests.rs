@@ -50,7 +50,7 @@ const PROCESS: &str = r#"{"event": "STOPPED", "process_name": "nova-compute"}"#;
 
 #[tokio::test]
 #[allow(clippy::too_many_lines, reason = "a table of cases")]
-async fn what_becomes_of_what_was_left() {
+async fn open_notifications_are_adopted_by_type_and_status() {
     let cases = [
         (
             "a new host",
@@ -142,7 +142,7 @@ async fn what_becomes_of_what_was_left() {
         let segment = bench.segment("s1").await;
         let host = bench.host(&segment, "cmp1").await;
         let uuid = left(&bench, &host, kind, before, hours, payload).await;
-        assert_eq!(bench.store.left_open().await.unwrap(), 1, "{case}");
+        assert_eq!(bench.store.count_left_open().await.unwrap(), 1, "{case}");
         let adopted = bench.store.adopt(EXPIRY).await.unwrap();
         assert_eq!(
             (adopted.opened, adopted.failed),
@@ -163,13 +163,13 @@ async fn what_becomes_of_what_was_left() {
             assert_eq!(status, after, "{case}");
             assert!(message.contains(told), "{case}: {message}");
         }
-        assert_eq!(bench.store.left_open().await.unwrap(), 0, "{case}");
+        assert_eq!(bench.store.count_left_open().await.unwrap(), 0, "{case}");
         assert_eq!(
             bench.store.adopt(EXPIRY).await.unwrap(),
             AdoptionReport::default(),
             "{case}: once"
         );
-        let open = bench.store.desk().recoveries(true).await.unwrap();
+        let open = bench.store.operator_journal().recoveries(true).await.unwrap();
         assert_eq!(open.len(), usize::from(after == "new"), "{case}");
         if after == "new" {
             let claimed = bench.claim_newest("engine").await;
@@ -192,14 +192,14 @@ async fn a_host_gets_one_recovery_by_the_newest_report() {
     let (status, message) = status_of(&bench, &older).await;
     assert_eq!(status, "ignored");
     assert!(message.contains(&newest), "{message}");
-    let recoveries = bench.store.desk().recoveries(false).await.unwrap();
+    let recoveries = bench.store.operator_journal().recoveries(false).await.unwrap();
     assert_eq!(recoveries.len(), 1);
     assert_eq!(recoveries[0].notification.to_string(), newest);
     assert_eq!(recoveries[0].life, Life::Open);
 }
 
 #[tokio::test]
-async fn what_was_accepted_meanwhile_is_joined_and_left_alone() {
+async fn notifications_accepted_meanwhile_are_joined() {
     let bench = Bench::new().await;
     let segment = bench.segment("s1").await;
     let host = bench.host(&segment, "cmp1").await;
@@ -249,7 +249,7 @@ async fn maintenance_set_by_masakari_is_no_operators_decision() {
         bench.store.adopt(EXPIRY).await.unwrap();
         if hours == 1 {
             let claimed = bench.claim_newest("engine").await;
-            assert!(!claimed.pulse.operator_maintenance, "{case}");
+            assert!(!claimed.operator_state.operator_maintenance, "{case}");
         } else {
             bench.stopped(&host).await;
         }
@@ -262,7 +262,7 @@ async fn maintenance_set_by_masakari_is_no_operators_decision() {
 }
 
 #[tokio::test]
-async fn moves_that_nobody_works_on_any_more_are_closed() {
+async fn abandoned_moves_are_closed() {
     let bench = Bench::new().await;
     let segment = bench.segment("s1").await;
     let host = bench.host(&segment, "cmp1").await;
@@ -355,7 +355,16 @@ async fn engines_that_start_at_once_take_each_up_once() {
         opened += of_one.unwrap();
     }
     assert_eq!(opened, 8);
-    assert_eq!(bench.store.desk().recoveries(true).await.unwrap().len(), 8);
+    assert_eq!(
+        bench
+            .store
+            .operator_journal()
+            .recoveries(true)
+            .await
+            .unwrap()
+            .len(),
+        8
+    );
     assert_eq!(bench.store.journal().unsettled().await.unwrap().len(), 8);
 }
 
@@ -382,7 +391,16 @@ async fn beside_an_engine_only_what_is_new_is_taken_up_and_only_once() {
     for (status, uuid) in rows {
         assert_eq!(status_of(&bench, &uuid).await.0, status, "{status}");
     }
-    assert_eq!(bench.store.desk().recoveries(true).await.unwrap().len(), 2);
+    assert_eq!(
+        bench
+            .store
+            .operator_journal()
+            .recoveries(true)
+            .await
+            .unwrap()
+            .len(),
+        2
+    );
 }
 
 /// Covers EW15.

@@ -16,7 +16,7 @@ fn new(scope: FreezeScope, target: &str, minutes: u64) -> NewFreeze {
 /// Freezes, and expects the freeze to be in force.
 async fn begun(table: &FreezeTable, new: &NewFreeze) -> FreezeLine {
     match table.freeze(new).await.unwrap() {
-        FreezeOutcome::Begun { line, .. } => line,
+        FreezeOutcome::Started { line, .. } => line,
         FreezeOutcome::Longer(line) => panic!("{line:?}"),
     }
 }
@@ -24,25 +24,25 @@ async fn begun(table: &FreezeTable, new: &NewFreeze) -> FreezeLine {
 const SOON: Duration = Duration::from_mins(10);
 
 #[tokio::test]
-async fn a_freeze_is_listed_until_it_is_over_and_its_end_is_told_once() {
+async fn a_freeze_is_listed_until_it_ends_and_its_end_is_reported_once() {
     let bench = Bench::new().await;
     let (store, other) = (bench.store.freezes(), bench.another().await.freezes().clone());
     let made = begun(store, &new(FreezeScope::Host, "h", 60)).await;
     assert_eq!(made.left, Duration::from_hours(1));
     assert_eq!(made.freeze.until, bench.clock_wall().plus(made.left));
     assert_eq!(other.freezes().await.unwrap(), std::slice::from_ref(&made));
-    assert_eq!(store.tend_freezes(SOON).await.unwrap(), []);
+    assert_eq!(store.take_freeze_events(SOON).await.unwrap(), []);
     bench.clock.set_wall_on(51 * 60);
-    let news = store.tend_freezes(SOON).await.unwrap();
-    let [FreezeNews::EndsSoon(soon)] = &news[..] else {
-        panic!("{news:?}");
+    let events = store.take_freeze_events(SOON).await.unwrap();
+    let [FreezeEvent::EndsSoon(soon)] = &events[..] else {
+        panic!("{events:?}");
     };
     assert_eq!(
         (soon.freeze.number, soon.left),
         (made.freeze.number, Duration::from_mins(9))
     );
     assert_eq!(
-        other.tend_freezes(SOON).await.unwrap(),
+        other.take_freeze_events(SOON).await.unwrap(),
         [],
         "reported once, to any caller"
     );
@@ -53,16 +53,16 @@ async fn a_freeze_is_listed_until_it_is_over_and_its_end_is_told_once() {
         "ended at its expiry, whichever caller records it"
     );
     assert_eq!(store.thaw(made.freeze.number, "bob").await.unwrap(), None);
-    let news = other.tend_freezes(SOON).await.unwrap();
+    let events = other.take_freeze_events(SOON).await.unwrap();
     assert!(
-        matches!(&news[..], [FreezeNews::Ended(line)] if line.left == Duration::ZERO),
-        "{news:?}"
+        matches!(&events[..], [FreezeEvent::Ended(line)] if line.left == Duration::ZERO),
+        "{events:?}"
     );
-    assert_eq!(store.tend_freezes(SOON).await.unwrap(), []);
+    assert_eq!(store.take_freeze_events(SOON).await.unwrap(), []);
 }
 
 #[tokio::test]
-async fn the_same_may_be_frozen_anew_and_thawed_once() {
+async fn a_target_may_be_frozen_again_and_thawed_once() {
     let bench = Bench::new().await;
     let store = bench.store.freezes();
     let first = begun(store, &new(FreezeScope::Segment, "s", 60)).await;
@@ -101,7 +101,7 @@ async fn two_that_freeze_the_same_at_once_leave_one_freeze() {
 
 /// The database's clock is set back by a day.
 #[tokio::test]
-async fn a_clock_that_is_put_back_makes_nothing_look_longer_than_was_said_and_thaw_ends_it() {
+async fn a_clock_set_back_does_not_extend_a_freeze() {
     let bench = Bench::new().await;
     let store = bench.store.freezes();
     let made = begun(store, &new(FreezeScope::Host, "h", 60)).await;
@@ -116,16 +116,16 @@ async fn a_clock_that_is_put_back_makes_nothing_look_longer_than_was_said_and_th
 }
 
 #[tokio::test]
-async fn what_ended_long_ago_is_forgotten() {
+async fn freezes_that_ended_long_ago_are_deleted() {
     let bench = Bench::new().await;
     let store = bench.store.freezes();
     let made = begun(store, &new(FreezeScope::Host, "h", 60)).await;
     store.thaw(made.freeze.number, "bob").await.unwrap();
     let rows = || async { Entity::find().all(bench.store.db.reader()).await.unwrap().len() };
-    store.tend_freezes(SOON).await.unwrap();
+    store.take_freeze_events(SOON).await.unwrap();
     assert_eq!(rows().await, 1);
     bench.clock.set_wall_on(31 * 86_400);
-    store.tend_freezes(SOON).await.unwrap();
+    store.take_freeze_events(SOON).await.unwrap();
     assert_eq!(rows().await, 0);
 }
 
@@ -146,7 +146,7 @@ async fn a_shorter_freeze_takes_the_place_of_none() {
     assert_eq!(store.freezes().await.unwrap(), std::slice::from_ref(&first));
     let longer = store.freeze(&new(FreezeScope::Host, "h", 61)).await.unwrap();
     assert!(
-        matches!(&longer, FreezeOutcome::Begun { before: Some(before), .. } if *before == first),
+        matches!(&longer, FreezeOutcome::Started { before: Some(before), .. } if *before == first),
         "{longer:?}"
     );
     bench.clock.set_wall_on(61 * 60);
@@ -155,7 +155,7 @@ async fn a_shorter_freeze_takes_the_place_of_none() {
 
 /// Covers R30.
 #[tokio::test]
-async fn a_drains_freeze_and_an_operators_stand_beside_each_other() {
+async fn freezes_of_a_drain_and_of_an_operator_coexist() {
     let bench = Bench::new().await;
     let segment = bench.segment("s").await;
     let host = bench.host(&segment, "cmp1").await;

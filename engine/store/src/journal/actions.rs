@@ -3,8 +3,8 @@
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _, QueryOrder as _};
 use tachi_domain::Timestamp;
-use tachi_domain::recovery::action::APPROVAL_LASTS;
-use tachi_domain::recovery::{OperatorAction, OperatorCommand, OperatorWord};
+use tachi_domain::recovery::action::APPROVAL_LIFETIME;
+use tachi_domain::recovery::{OperatorAction, OperatorCommand, OperatorRequest};
 
 use crate::clock;
 use crate::convert::Cell;
@@ -43,12 +43,12 @@ fn action(row: &Model, now: Timestamp) -> Result<OperatorAction, Stop> {
         row: &id,
         column,
     };
-    let lasts = i64::try_from(APPROVAL_LASTS.as_micros()).unwrap_or(i64::MAX);
+    let lasts = i64::try_from(APPROVAL_LIFETIME.as_micros()).unwrap_or(i64::MAX);
     Ok(OperatorAction {
         id: row.id,
-        said: OperatorWord {
+        said: OperatorRequest {
             number: cell("number").count(row.number)?,
-            word: cell("word").word(&row.word, OperatorCommand::from_word)?,
+            word: cell("word").word(&row.word, OperatorCommand::from_value)?,
             by: row.said_by.clone(),
             at: Timestamp::from_micros(row.at),
         },

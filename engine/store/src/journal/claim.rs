@@ -16,7 +16,7 @@ use tachi_domain::{Elapsed, Timestamp};
 use tachi_engine::ports::journal::{Claim, ClaimedRecovery, PeerClaim};
 
 use super::host_and_segment::{self, HostAndSegment};
-use super::{frozen, pulse, restarts, rewind};
+use super::{frozen, operator_state, restarts, rewind};
 use crate::batches::padded;
 use crate::clock;
 use crate::convert::{self, recovery_cell, signed};
@@ -267,10 +267,10 @@ impl<'a> Reading<'a> {
             .get("instance_uuid")
             .and_then(|text| text.parse().ok());
         let place = self.places.get(&row.host_uuid);
-        let pulse = if self.freezes {
-            pulse::read(self.tx, &row, place, self.now).await?
+        let operator_state = if self.freezes {
+            operator_state::read(self.tx, &row, place, self.now).await?
         } else {
-            pulse::with(self.tx, &row, place, FreezeStatus::NOTHING, self.now).await?
+            operator_state::with(self.tx, &row, place, FreezeStatus::NONE, self.now).await?
         };
         Ok(ClaimedRecovery {
             id,
@@ -282,15 +282,15 @@ impl<'a> Reading<'a> {
             kind: convert::recovery_kind(&row)?,
             life: convert::life(&row)?,
             notification,
-            asked_by: row.word_by.clone(),
+            requested_by: row.word_by.clone(),
             host: place.map(host_of).transpose()?,
             elapsed: Elapsed::from_millis(recovery_cell(&row, "elapsed_ms").count(row.elapsed_ms)?),
             moves: self.moves.remove(&row.id).unwrap_or_default(),
             opened_at: Timestamp::from_micros(row.opened_at),
             first_reported_at: Timestamp::from_micros(row.first_reported_at.unwrap_or(row.opened_at)),
-            pulse: OperatorState {
+            operator_state: OperatorState {
                 clock: self.clock,
-                ..pulse
+                ..operator_state
             },
             restarts: restarts::ages(self.tx, &row, instance, self.now).await?,
             state: row.state,
@@ -356,7 +356,7 @@ impl Transaction for Release<'_> {
             .exec(tx)
             .await?;
         if released.rows_affected == 0 {
-            return Ok(match rewind::missed(tx, self.claim).await? {
+            return Ok(match rewind::why_missing(tx, self.claim).await? {
                 TxOutcome::Keep(_) => TxOutcome::Keep(()),
                 TxOutcome::Undo(_) => TxOutcome::Undo(()),
             });

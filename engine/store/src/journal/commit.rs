@@ -15,7 +15,7 @@ use tachi_engine::ports::journal::{Claim, HostWrite, ProofWrite, StepWrite, Writ
 use tokio::time::Instant;
 
 use super::{
-    actions, claim, failed_instances, given_up, host_and_segment, moves, orders, planned, pulse,
+    actions, claim, failed_instances, given_up, host_and_segment, moves, operator_state, orders, planned,
     reservations, restarts, rewind,
 };
 use crate::convert::{self, signed};
@@ -45,8 +45,8 @@ impl Transaction for Commit<'_> {
 
     async fn run(&self, tx: &Tx) -> Result<TxOutcome<WriteOutcome>, Stop> {
         // The write that checks the claim comes first.
-        if !self.hold(tx).await? {
-            return rewind::missed(tx, self.claim).await;
+        if !self.check_claim(tx).await? {
+            return rewind::why_missing(tx, self.claim).await;
         }
         let write = self.write;
         let row = claim::without_state(tx, &self.claim.id.to_string()).await?;
@@ -73,7 +73,7 @@ impl Transaction for Commit<'_> {
         }
         let brings_evidence = |word: Option<OffClaim>| word.is_some_and(|word| word.evidence.is_some());
         if write.unless_joined && row.joined_normal
-            || write.unless_evidence && brings_evidence(pulse::off_word(&row)?)
+            || write.unless_evidence && brings_evidence(operator_state::off_word(&row)?)
         {
             return Ok(TxOutcome::Undo(WriteOutcome::Joined));
         }
@@ -88,7 +88,7 @@ impl Transaction for Commit<'_> {
         if !orders::are_within_limits(tx, &row, write, self.now).await? {
             return Ok(TxOutcome::Undo(WriteOutcome::TooManyOrders));
         }
-        actions::mark(tx, &row, &write.heard_actions, self.now).await?;
+        actions::mark(tx, &row, &write.processed_action_ids, self.now).await?;
         moves::write(tx, &row, &write.moves, self.now).await?;
         reservations::write(tx, &row, &write.reservations, self.now).await?;
         steps(tx, &row, &write.steps).await?;
@@ -119,31 +119,32 @@ impl Transaction for Commit<'_> {
         }
         freezes::worse(tx, &write.worse, self.now).await?;
         // This follows all writes about the host.
-        let mut pulse = if write.life == Some(Life::Closed) && !write.unless_frozen.asks() {
-            pulse::last(&row)?
+        let mut operator_state = if write.life == Some(Life::Closed) && !write.unless_frozen.is_conditional()
+        {
+            operator_state::last(&row)?
         } else {
             let place = host_and_segment::of(tx, &row.host_uuid).await?;
-            pulse::read(tx, &row, place.as_ref(), self.now).await?
+            operator_state::read(tx, &row, place.as_ref(), self.now).await?
         };
-        pulse.clock = clock::server_time(tx).await?;
+        operator_state.clock = clock::server_time(tx).await?;
         let latest = write.latest.map(|latest| latest.plus(self.begun.elapsed()));
-        if pulse
+        if operator_state
             .clock
             .zip(latest)
             .is_some_and(|(shown, latest)| shown > latest)
         {
             return Ok(TxOutcome::Undo(WriteOutcome::TooLate));
         }
-        if write.unless_frozen.forbidden_by(&pulse.frozen) {
-            return Ok(TxOutcome::Undo(WriteOutcome::Frozen(pulse)));
+        if write.unless_frozen.is_blocked_by(&operator_state.frozen) {
+            return Ok(TxOutcome::Undo(WriteOutcome::Frozen(operator_state)));
         }
-        Ok(TxOutcome::Keep(WriteOutcome::Written(pulse)))
+        Ok(TxOutcome::Keep(WriteOutcome::Written(operator_state)))
     }
 }
 
 impl Commit<'_> {
     /// Executes the counted update with which every transaction starts. `false` if the claim is no longer held.
-    async fn hold(&self, tx: &Tx) -> Result<bool, Stop> {
+    async fn check_claim(&self, tx: &Tx) -> Result<bool, Stop> {
         let write = self.write;
         let mut update = recovery::Entity::update_many()
             .col_expr(
@@ -180,7 +181,7 @@ impl Commit<'_> {
         if write.dismissed {
             update = update.col_expr(recovery::Column::Dismissed, Expr::value(true));
         }
-        if write.rewind_over {
+        if write.rewind_done {
             update = update.col_expr(recovery::Column::Rewound, Expr::value(false));
         }
         let held = update
@@ -205,11 +206,11 @@ impl Commit<'_> {
             .and(recovery::Column::OpenKey.is_not_null());
         // A recovery that watches the host's return gives way to a newer one that does. The changes of the newer one to
         // Nova's record look like heartbeats to the older one.
-        let younger = recovery::Column::Life
+        let newer = recovery::Column::Life
             .eq(Life::Watching.as_str())
             .and(recovery::Column::Id.gt(row.id));
         let theirs = if row.kind == RecoveryKind::Host.as_str() {
-            open.or(younger)
+            open.or(newer)
         } else {
             open
         };

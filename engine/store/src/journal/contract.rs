@@ -94,7 +94,7 @@ impl Harness {
             unless_worse: true,
         };
         let made = self.engine.freezes().freeze(&new).await.unwrap();
-        let FreezeOutcome::Begun { line, .. } = made else {
+        let FreezeOutcome::Started { line, .. } = made else {
             panic!("{made:?}");
         };
         self.freezes.push(line.freeze.number);
@@ -156,7 +156,7 @@ impl Harness {
                 .into(),
         };
         match self.engine.plans().plan(&new).await.unwrap() {
-            PlanOutcome::Begun { recovery, .. } => {
+            PlanOutcome::Started { recovery, .. } => {
                 self.recoveries.push(recovery);
                 Answer::Opened(self.recoveries.len() - 1)
             }
@@ -183,12 +183,23 @@ impl Harness {
             ..RecoveryFilter::default()
         };
         let mut held = Vec::new();
-        for row in self.engine.desk().find_recoveries(&filter).await.unwrap() {
+        for row in self
+            .engine
+            .operator_journal()
+            .find_recoveries(&filter)
+            .await
+            .unwrap()
+        {
             let recovery = self.recoveries.iter().position(|id| *id == row.id).unwrap();
             let wait = row.wait.unwrap();
             held.push((recovery, wait.what, wait.on.into_iter().collect()));
         }
-        let lines = self.engine.desk().moves(MoveFilter::NeedsPerson).await.unwrap();
+        let lines = self
+            .engine
+            .operator_journal()
+            .moves(MoveFilter::NeedsPerson)
+            .await
+            .unwrap();
         let servers = lines
             .into_iter()
             .map(|line| (tachi_contract::number(line.server), line.wait.unwrap().what));
@@ -287,7 +298,7 @@ impl Harness {
             }
             Operation::Say { recovery, word } => {
                 store
-                    .desk()
+                    .operator_journal()
                     .submit(
                         self.recoveries[*recovery],
                         *word,

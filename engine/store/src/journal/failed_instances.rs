@@ -196,16 +196,17 @@ mod tests {
     }
 
     async fn abort(bench: &Bench, claimed: &ClaimedRecovery) {
-        let desk = bench.store.desk();
+        let operator_journal = bench.store.operator_journal();
         let wait = tachi_domain::ApprovedWait::Current;
-        desk.submit(
-            claimed.id,
-            tachi_domain::recovery::OperatorCommand::Reject,
-            &wait,
-            "ada",
-        )
-        .await
-        .unwrap();
+        operator_journal
+            .submit(
+                claimed.id,
+                tachi_domain::recovery::OperatorCommand::Reject,
+                &wait,
+                "ada",
+            )
+            .await
+            .unwrap();
     }
 
     /// The failed instances, with the seconds since the start of the test.
@@ -231,7 +232,7 @@ mod tests {
         end(&bench, &first, NotificationStatus::Failed).await;
         let failed = known(&bench).await;
         assert_eq!(failed, [(VM1.to_owned(), begun[0].1 + 10)]);
-        let shown = bench.store.desk().reported_failures().await.unwrap();
+        let shown = bench.store.operator_journal().reported_failures().await.unwrap();
         let reasons: Vec<_> = shown.values().map(|one| one.reason.as_deref()).collect();
         assert_eq!(reasons, [Some("not stopped")]);
         let other = claimed(&bench, VM2).await;

@@ -18,7 +18,7 @@ use crate::freezes::freeze;
 /// Assumed maximum difference between two clocks, in microseconds: the machine that accepted the report dates a
 /// recovery's start, and the database dates a freeze's end. A freeze that counts as ended since then, but ended before,
 /// costs only one additional check.
-const CLOCKS_DIFFER: i64 = 5_000_000;
+const MAX_CLOCK_DIFFERENCE_MICROS: i64 = 5_000_000;
 
 /// Reads the freezes that affect a recovery. `own` is this machine's time; the database's time is used if it has its
 /// own.
@@ -52,7 +52,7 @@ pub(super) async fn of(
         .filter(open_or_ended_since(row.opened_at))
         .all(db)
         .await?;
-    let mut frozen = FreezeStatus::NOTHING;
+    let mut frozen = FreezeStatus::NONE;
     if rows.is_empty() {
         return Ok(frozen);
     }
@@ -121,7 +121,7 @@ pub(super) async fn anything(db: &impl ConnectionTrait, opened: i64) -> Result<b
 fn open_or_ended_since(opened: i64) -> Condition {
     Condition::any()
         .add(Column::OpenKey.is_not_null())
-        .add(Column::EndedAt.gte(opened.saturating_sub(CLOCKS_DIFFER)))
+        .add(Column::EndedAt.gte(opened.saturating_sub(MAX_CLOCK_DIFFERENCE_MICROS)))
 }
 
 /// The hosts that are frozen themselves. A freeze of the segment does not count here: it makes no difference to a
@@ -153,7 +153,7 @@ impl Hosts {
 /// True if the freeze has ended since then, or may have.
 fn since(row: &Model, opened: i64) -> bool {
     let ended = row.ended_at.unwrap_or(row.until_at);
-    ended >= opened.saturating_sub(CLOCKS_DIFFER)
+    ended >= opened.saturating_sub(MAX_CLOCK_DIFFERENCE_MICROS)
 }
 
 fn instance(row: &Model) -> Result<ServerId, Failure> {

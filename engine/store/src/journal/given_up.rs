@@ -9,7 +9,7 @@ use sea_orm::{
 };
 use serde::de::DeserializeOwned;
 use tachi_domain::recovery::given_up::{
-    GIVEN_UP_BY_LATEST, WrittenOff, given_up, may_run, may_run_in, written_off_in,
+    MAX_GIVEN_UP_RECOVERIES, WrittenOff, given_up, may_run, may_run_in, written_off_in,
 };
 use tachi_domain::recovery::{Elsewhere, Life, RecoveryKind};
 use tachi_domain::{ServerId, WaitsFor};
@@ -55,7 +55,7 @@ pub(super) async fn of_host(
         .filter(recovery::Column::HostName.eq(name))
         .filter(recovery::Column::Kind.eq(RecoveryKind::Host.as_str()))
         .order_by_desc(recovery::Column::Id)
-        .limit(u64::from(GIVEN_UP_BY_LATEST))
+        .limit(u64::from(MAX_GIVEN_UP_RECOVERIES))
         .into_tuple()
         .all(db)
         .await?;

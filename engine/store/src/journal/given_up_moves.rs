@@ -101,7 +101,14 @@ mod tests {
         let journal = bench.store.journal();
         let written = journal.commit_at(claimed.id, claimed.epoch, &write).await;
         assert!(matches!(written, Ok(WriteOutcome::Written(_))), "{written:?}");
-        let waiting = async || bench.store.desk().moves(MoveFilter::NeedsPerson).await.unwrap();
+        let waiting = async || {
+            bench
+                .store
+                .operator_journal()
+                .moves(MoveFilter::NeedsPerson)
+                .await
+                .unwrap()
+        };
         assert_eq!(journal.failed_instances().await.unwrap(), [(server, at)].into());
         let before = [(server, at.minus_seconds(1))].into();
         journal.forget_instances(&before).await.unwrap();

@@ -14,7 +14,7 @@ use crate::transaction::{Transaction, Tx, TxOutcome};
 
 /// Returns the reason why no row matches the claim. Marks the row if its owner knows of writes that the row lacks. The
 /// transaction has written nothing else.
-pub(super) async fn missed(tx: &Tx, claim: &Claim) -> Result<TxOutcome<WriteOutcome>, Stop> {
+pub(super) async fn why_missing(tx: &Tx, claim: &Claim) -> Result<TxOutcome<WriteOutcome>, Stop> {
     let found = claim::all_without_state()
         .filter(recovery::Column::Uuid.eq(claim.id.to_string()))
         .one(tx)

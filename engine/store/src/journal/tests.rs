@@ -57,20 +57,23 @@ async fn written(bench: &Bench, claimed: &ClaimedRecovery, write: &Write) -> Ope
         .commit_at(claimed.id, claimed.epoch, write)
         .await
         .unwrap();
-    let WriteOutcome::Written(pulse) = committed else {
+    let WriteOutcome::Written(operator_state) = committed else {
         panic!("{committed:?}");
     };
-    unclocked(pulse)
+    unclocked(operator_state)
 }
 
 /// Removes the clock: servers return their time, a file does not.
-fn unclocked(pulse: OperatorState) -> OperatorState {
-    OperatorState { clock: None, ..pulse }
+fn unclocked(operator_state: OperatorState) -> OperatorState {
+    OperatorState {
+        clock: None,
+        ..operator_state
+    }
 }
 
 /// True if the claim is still held and an operator has changed nothing.
 fn is_calm(committed: WriteOutcome) -> bool {
-    matches!(committed, WriteOutcome::Written(pulse) if OperatorState { clock: None, ..pulse.clone() } == OperatorState::CALM)
+    matches!(committed, WriteOutcome::Written(operator_state) if OperatorState { clock: None, ..operator_state.clone() } == OperatorState::DEFAULT)
 }
 
 /// Returns every row that a commit can write.
@@ -139,14 +142,14 @@ fn everything(host: HostId) -> Write {
         unless_evidence: false,
         latest: None,
         planned: Vec::new(),
-        rewind_over: false,
+        rewind_done: false,
         freeze: None,
         restarted: None,
         reservations: Vec::new(),
         host_back: None,
         running_again: false,
         dismissed: false,
-        heard_actions: Vec::new(),
+        processed_action_ids: Vec::new(),
         order: None,
         move_order: None,
         unless_frozen: tachi_domain::freeze::UnlessFrozen::default(),
@@ -407,7 +410,7 @@ async fn nothing_is_written_while_the_named_host_is_recovered() {
 /// host that was off.
 /// Covers R22.
 #[tokio::test]
-async fn of_two_recoveries_that_watch_a_host_the_younger_has_the_say() {
+async fn the_newer_of_two_recoveries_that_watch_a_host_decides() {
     let (bench, host) = one_down().await;
     let watch = Write {
         life: Some(Life::Watching),
@@ -419,36 +422,36 @@ async fn of_two_recoveries_that_watch_a_host_the_younger_has_the_say() {
         unless_host_recovery: Some("cmp1".to_owned()),
         ..Write::default()
     };
-    let elder = bench.claim_newest("engine").await;
-    written(&bench, &elder, &watch).await;
-    written(&bench, &elder, &hand_back).await;
+    let older = bench.claim_newest("engine").await;
+    written(&bench, &older, &watch).await;
+    written(&bench, &older, &hand_back).await;
     bench.clock.set_wall_on(200);
     bench.stopped(&host).await;
-    let younger = bench.claim_newest("engine").await;
-    assert_ne!(elder.id, younger.id);
+    let newer = bench.claim_newest("engine").await;
+    assert_ne!(older.id, newer.id);
     for life in [None, Some(Life::Watching)] {
         let change = Write {
             life,
             ..Write::default()
         };
-        written(&bench, &younger, &change).await;
+        written(&bench, &newer, &change).await;
         let before = contents(&bench).await;
         let refused = bench
             .store
             .journal()
-            .commit_at(elder.id, elder.epoch, &hand_back)
+            .commit_at(older.id, older.epoch, &hand_back)
             .await
             .unwrap();
         assert_eq!(refused, WriteOutcome::HostUnderRecovery, "{life:?}");
         assert_eq!(contents(&bench).await, before, "nothing was written");
     }
-    written(&bench, &younger, &hand_back).await;
+    written(&bench, &newer, &hand_back).await;
     let end = Write {
         life: Some(Life::Closed),
         ..Write::default()
     };
-    written(&bench, &younger, &end).await;
-    written(&bench, &elder, &hand_back).await;
+    written(&bench, &newer, &end).await;
+    written(&bench, &older, &hand_back).await;
 }
 
 /// Covers R10.
@@ -522,7 +525,7 @@ async fn beats_of_two_processes_do_not_get_in_each_others_way() {
 
 /// Covers R10.
 #[tokio::test]
-async fn what_recoveries_of_a_host_have_given_up_is_known_to_the_next() {
+async fn the_next_recovery_of_a_host_knows_the_records_given_up() {
     let (bench, host) = one_down().await;
     let given_up = |status: &str| {
         vec![WrittenOff {
@@ -539,15 +542,15 @@ async fn what_recoveries_of_a_host_have_given_up_is_known_to_the_next() {
         notification: Some((NotificationStatus::Finished, None)),
         ..with_moves(moves)
     };
-    let elder = bench.claim_newest("engine").await;
-    written(&bench, &elder, &ended(first.clone())).await;
+    let older = bench.claim_newest("engine").await;
+    written(&bench, &older, &ended(first.clone())).await;
     bench.clock.set_wall_on(200);
     bench.stopped(&host).await;
-    let younger = bench.claim_newest("engine").await;
+    let newer = bench.claim_newest("engine").await;
     let mut again = moves(1);
     again[0].server = first[0].server;
     again[0].written_off = given_up("pre-migrating");
-    written(&bench, &younger, &ended(again)).await;
+    written(&bench, &newer, &ended(again)).await;
 
     let found = bench.store.journal().written_off("cmp1").await.unwrap();
     assert_eq!(found.keys().copied().collect::<Vec<_>>(), [first[0].server]);

@@ -161,7 +161,7 @@ mod tests {
 
     /// Covers R10.
     #[tokio::test]
-    async fn what_versions_before_the_columns_have_given_up_is_known_before_and_after_they_are_filled() {
+    async fn data_of_older_versions_is_read_before_and_after_the_columns_are_filled() {
         let bench = Bench::new().await;
         let segment = bench.segment("s1").await;
         let host = bench.host(&segment, "cmp1").await;
@@ -188,20 +188,33 @@ mod tests {
             .await
             .unwrap();
         assert_eq!(found().await, wanted, "read from the columns");
-        let nobody = bench.store.desk().moves(MoveFilter::NeedsPerson).await.unwrap();
+        let nobody = bench
+            .store
+            .operator_journal()
+            .moves(MoveFilter::NeedsPerson)
+            .await
+            .unwrap();
         assert_eq!(nobody, [], "a long closed recovery needs no operator");
     }
 
     #[tokio::test]
-    async fn what_is_open_is_left_to_its_engine() {
+    async fn open_recoveries_are_left_to_their_engine() {
         let bench = Bench::new().await;
         let segment = bench.segment("s1").await;
         let host = bench.host(&segment, "cmp1").await;
         bench.stopped(&host).await;
         left(&bench, Life::Watching, &[(1, GIVEN_UP)]).await;
         bench.store.migrate().await.unwrap();
-        assert_eq!(bench.store.desk().recoveries(false).await.unwrap()[0].wait, None);
-        let line = &bench.store.desk().moves(MoveFilter::Unsettled).await.unwrap()[0];
+        assert_eq!(
+            bench.store.operator_journal().recoveries(false).await.unwrap()[0].wait,
+            None
+        );
+        let line = &bench
+            .store
+            .operator_journal()
+            .moves(MoveFilter::Unsettled)
+            .await
+            .unwrap()[0];
         assert_eq!(line.wait, None);
         // An older engine may still write it, so its state is authoritative.
         assert_eq!(bench.store.journal().written_off("cmp1").await.unwrap().len(), 1);
@@ -235,7 +248,7 @@ mod tests {
         let waiting = async || {
             bench
                 .store
-                .desk()
+                .operator_journal()
                 .moves(MoveFilter::NeedsPerson)
                 .await
                 .unwrap()
@@ -245,16 +258,16 @@ mod tests {
         let acknowledge = async |number| {
             bench
                 .store
-                .desk()
+                .operator_journal()
                 .acknowledge(claimed.id, server(number), "alice")
                 .await
                 .unwrap()
         };
-        assert_eq!(acknowledge(2).await, ActionOutcome::Over);
-        assert_eq!(acknowledge(1).await, ActionOutcome::Heard);
-        assert_eq!(acknowledge(1).await, ActionOutcome::Over, "once");
+        assert_eq!(acknowledge(2).await, ActionOutcome::NotOpen);
+        assert_eq!(acknowledge(1).await, ActionOutcome::Submitted);
+        assert_eq!(acknowledge(1).await, ActionOutcome::NotOpen, "once");
         assert_eq!(waiting().await, 0);
-        let steps = bench.store.desk().steps(claimed.id).await.unwrap();
+        let steps = bench.store.operator_journal().steps(claimed.id).await.unwrap();
         assert!(
             steps.iter().any(|step| step.text == "acknowledged by alice"),
             "{steps:?}"

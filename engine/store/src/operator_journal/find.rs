@@ -164,8 +164,8 @@ pub(super) async fn summaries(db: &Database, rows: Vec<Row>) -> Result<Vec<Recov
         Ok::<_, Failure>(RecoverySummary {
             id: cell("uuid").id(&row.uuid)?,
             notification: cell("notification_uuid").id(&row.notification_uuid)?,
-            kind: cell("kind").word(&row.kind, RecoveryKind::from_word)?,
-            life: cell("life").word(&row.life, Life::from_word)?,
+            kind: cell("kind").word(&row.kind, RecoveryKind::from_value)?,
+            life: cell("life").word(&row.life, Life::from_value)?,
             host_id: cell("host_uuid").id(&row.host_uuid)?,
             segment: segment
                 .map(|id| cell("failover_segment_uuid of its notification").id(&id))
@@ -235,7 +235,7 @@ async fn count_moves(
             column,
         };
         let Some(status) = status else { continue };
-        let status = cell("status").word(&status, VmoveStatus::from_word)?;
+        let status = cell("status").word(&status, VmoveStatus::from_value)?;
         let rows = cell("rows").count(rows)?;
         counts.entry(notification).or_default().add(status, rows);
     }
@@ -380,7 +380,7 @@ mod tests {
         }
         let found = bench
             .store
-            .desk()
+            .operator_journal()
             .recoveries_of_host(host.id, "cmp1", 5)
             .await
             .unwrap();
@@ -423,7 +423,7 @@ mod tests {
             ..RecoveryFilter::default()
         };
         let since = bench.clock_wall().minus_seconds(90);
-        let d = bench.store.desk().recoveries(true).await.unwrap()[2].clone();
+        let d = bench.store.operator_journal().recoveries(true).await.unwrap()[2].clone();
         assert_eq!(d.host, "d");
         let cases = [
             ("none", RecoveryFilter::default(), "fdca"),
@@ -529,13 +529,18 @@ mod tests {
             ),
         ];
         for (name, filter, expected) in cases {
-            let found = bench.store.desk().find_recoveries(&filter).await.unwrap();
+            let found = bench
+                .store
+                .operator_journal()
+                .find_recoveries(&filter)
+                .await
+                .unwrap();
             let hosts: String = found.iter().map(|row| row.host.as_str()).collect();
             assert_eq!(hosts, expected, "{name}");
         }
         let heard = bench
             .store
-            .desk()
+            .operator_journal()
             .submit(
                 d.id,
                 OperatorCommand::Reject,
@@ -544,6 +549,6 @@ mod tests {
             )
             .await
             .unwrap();
-        assert_eq!(heard, tachi_engine::ports::operator::ActionOutcome::Heard);
+        assert_eq!(heard, tachi_engine::ports::operator::ActionOutcome::Submitted);
     }
 }

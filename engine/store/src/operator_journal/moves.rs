@@ -132,7 +132,7 @@ async fn needing_person(db: &Database) -> Result<Found, Stop> {
         .filter(recovery_move::Column::SeenTo.is_null())
         .all(db.reader())
         .await?;
-    let (mut recoveries, mut youngest) = (BTreeMap::new(), BTreeMap::new());
+    let (mut recoveries, mut newest) = (BTreeMap::new(), BTreeMap::new());
     let all: Vec<(i64, &str)> = rows
         .iter()
         .map(|row| (row.recovery_id, row.instance_uuid.as_str()))
@@ -152,7 +152,7 @@ async fn needing_person(db: &Database) -> Result<Found, Stop> {
             .into_tuple()
             .all(db.reader())
             .await?;
-        youngest.extend(last);
+        newest.extend(last);
     }
     let given_up = Some(WaitsFor::GivenUp.as_str());
     rows.retain(|row| {
@@ -162,13 +162,13 @@ async fn needing_person(db: &Database) -> Result<Found, Stop> {
         };
         // A later recovery of the instance supersedes this one. A closed recovery accepts no action, so of those only
         // instances that were given up count.
-        youngest.get(&row.instance_uuid) == Some(&row.recovery_id)
+        newest.get(&row.instance_uuid) == Some(&row.recovery_id)
             && (row.waits_for.as_deref() == given_up || !is_closed(&row.recovery_id))
     });
     Ok((rows, recoveries))
 }
 
-pub(super) struct SeeTo<'a> {
+pub(super) struct Acknowledge<'a> {
     pub(super) id: RecoveryId,
     pub(super) server: ServerId,
     pub(super) by: &'a str,
@@ -176,7 +176,7 @@ pub(super) struct SeeTo<'a> {
 }
 
 #[async_trait]
-impl Transaction for SeeTo<'_> {
+impl Transaction for Acknowledge<'_> {
     type Output = ActionOutcome;
 
     async fn run(&self, tx: &Tx) -> Result<TxOutcome<ActionOutcome>, Stop> {
@@ -197,7 +197,7 @@ impl Transaction for SeeTo<'_> {
             .exec(tx)
             .await?;
         if seen_to.rows_affected == 0 {
-            return Ok(TxOutcome::Undo(ActionOutcome::Over));
+            return Ok(TxOutcome::Undo(ActionOutcome::NotOpen));
         }
         let step = recovery_step::ActiveModel {
             recovery_id: Set(row.id),
@@ -212,6 +212,6 @@ impl Transaction for SeeTo<'_> {
             ..Default::default()
         };
         step.insert(tx).await?;
-        Ok(TxOutcome::Keep(ActionOutcome::Heard))
+        Ok(TxOutcome::Keep(ActionOutcome::Submitted))
     }
 }

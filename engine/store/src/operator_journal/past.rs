@@ -135,7 +135,7 @@ impl PastHost {
             row: &row.uuid,
             column: "why",
         };
-        let why = state.map(|state| cell.word(&state.why, MaintenanceReason::from_word));
+        let why = state.map(|state| cell.word(&state.why, MaintenanceReason::from_value));
         let why = why.transpose()?.unwrap_or(MaintenanceReason::Operator);
         Ok(Some((why, row.updated_at.map(from_column))))
     }

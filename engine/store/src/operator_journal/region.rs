@@ -69,7 +69,7 @@ pub(super) async fn region(db: &Database) -> Result<Vec<SegmentView>, Stop> {
                     row: &row.uuid,
                     column: "why",
                 };
-                cell.word(why, MaintenanceReason::from_word)
+                cell.word(why, MaintenanceReason::from_value)
             });
             let why = why.transpose()?.unwrap_or(MaintenanceReason::Operator);
             let recovery = recoveries.get(&row.uuid).copied();
@@ -95,7 +95,7 @@ mod tests {
     use crate::testing::Bench;
 
     #[tokio::test]
-    async fn hosts_are_told_by_segment_with_why_they_are_out() {
+    async fn hosts_are_listed_by_segment_with_the_reason_for_maintenance() {
         let bench = Bench::new().await;
         let empty = bench.segment("b-empty").await;
         let segment = bench.segment("a").await;
@@ -129,7 +129,7 @@ mod tests {
             .update_host(segment.id, hosts[2].id, &change)
             .await
             .unwrap();
-        let views = bench.store.desk().region().await.unwrap();
+        let views = bench.store.operator_journal().region().await.unwrap();
         assert_eq!(views.len(), 2);
         let told: Vec<_> = views[0]
             .hosts

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use sea_orm::{ActiveModelTrait as _, ColumnTrait as _, EntityTrait as _, QueryFilter as _, Set};
 use tachi_domain::entity::notification::{NewNotification, NotificationStatus};
 use tachi_domain::evidence::GivenEvidence;
-use tachi_domain::host_recovery::{outlives, own_stamp_in};
+use tachi_domain::host_recovery::{contradicts_claim, own_stamp_in};
 use tachi_domain::recovery::retry::{note_first_reported, payload};
 use tachi_domain::recovery::{RecoveryKind, Task, open_key};
 use tachi_domain::{NotificationId, RecoveryId, Timestamp};
@@ -130,7 +130,7 @@ pub(super) async fn retry(registry: &RegistryTables, id: RecoveryId, by: &str) -
         }
         .into());
     };
-    Ok(RetryOutcome::Begun {
+    Ok(RetryOutcome::Started {
         recovery,
         notification: accepted,
     })
@@ -152,7 +152,7 @@ async fn standing_evidence(
         }
     }
     let heartbeat = heartbeats::latest(db.reader(), &failed.host_name).await?;
-    if heartbeat.is_some_and(|at| outlives(at, evidence.dated())) {
+    if heartbeat.is_some_and(|at| contradicts_claim(at, evidence.dated())) {
         return Ok(None);
     }
     Ok(Some(evidence))
@@ -239,8 +239,13 @@ mod tests {
     async fn a_failed_recovery_is_tried_again_at_once_and_only_one_at_a_time() {
         for life in [Life::Closed, Life::Watching] {
             let (bench, failed) = ended(NotificationStatus::Failed, life).await;
-            let retried = bench.store.desk().retry(failed, "alice").await.unwrap();
-            let RetryOutcome::Begun {
+            let retried = bench
+                .store
+                .operator_journal()
+                .retry(failed, "alice")
+                .await
+                .unwrap();
+            let RetryOutcome::Started {
                 recovery,
                 notification,
             } = retried
@@ -248,39 +253,61 @@ mod tests {
                 panic!("{life}: {retried:?}");
             };
             assert_ne!(recovery, failed);
-            let again = bench.store.desk().retry(failed, "alice").await.unwrap();
+            let again = bench
+                .store
+                .operator_journal()
+                .retry(failed, "alice")
+                .await
+                .unwrap();
             assert_eq!(again, RetryOutcome::Open(recovery), "{life}");
-            let story = bench.store.desk().story(recovery).await.unwrap().unwrap();
-            assert_eq!(story.summary.notification, notification);
-            assert_eq!((story.summary.life, story.epoch), (Life::Open, 0));
-            assert!(story.steps[0].text.contains("alice"), "{:?}", story.steps);
-            let old = bench.store.desk().story(failed).await.unwrap().unwrap();
+            let history = bench
+                .store
+                .operator_journal()
+                .history(recovery)
+                .await
+                .unwrap()
+                .unwrap();
+            assert_eq!(history.summary.notification, notification);
+            assert_eq!((history.summary.life, history.epoch), (Life::Open, 0));
+            assert!(history.steps[0].text.contains("alice"), "{:?}", history.steps);
+            let old = bench
+                .store
+                .operator_journal()
+                .history(failed)
+                .await
+                .unwrap()
+                .unwrap();
             assert_eq!(old.summary.status, "failed");
             let last = &old.steps.last().unwrap().text;
             assert_eq!(last, "another attempt requested by alice");
-            assert_eq!((old.later, story.later), (Some(recovery), None), "{life}");
+            assert_eq!((old.later, history.later), (Some(recovery), None), "{life}");
         }
     }
 
     #[tokio::test]
     async fn downtime_counts_from_the_first_report_through_all_attempts() {
         let (bench, first) = ended(NotificationStatus::Failed, Life::Closed).await;
-        let opened = |story: Option<tachi_engine::ports::operator::RecoveryHistory>| {
-            let summary = story.unwrap().summary;
+        let opened = |history: Option<tachi_engine::ports::operator::RecoveryHistory>| {
+            let summary = history.unwrap().summary;
             (summary.opened_at, summary.first_reported_at)
         };
-        let reported = opened(bench.store.desk().story(first).await.unwrap());
+        let reported = opened(bench.store.operator_journal().history(first).await.unwrap());
         assert_eq!(reported.0, reported.1, "a first attempt");
         let mut failed = first;
         for _ in 0..2 {
             bench.clock.advance(std::time::Duration::from_mins(1));
-            let retried = bench.store.desk().retry(failed, "alice").await.unwrap();
-            let RetryOutcome::Begun { recovery, .. } = retried else {
+            let retried = bench
+                .store
+                .operator_journal()
+                .retry(failed, "alice")
+                .await
+                .unwrap();
+            let RetryOutcome::Started { recovery, .. } = retried else {
                 panic!("{retried:?}");
             };
-            let story = opened(bench.store.desk().story(recovery).await.unwrap());
-            assert_eq!(story.1, reported.0, "as the first attempt was opened");
-            assert!(story.0 > reported.0, "{story:?}");
+            let history = opened(bench.store.operator_journal().history(recovery).await.unwrap());
+            assert_eq!(history.1, reported.0, "as the first attempt was opened");
+            assert!(history.0 > reported.0, "{history:?}");
             let write = Write {
                 life: Some(Life::Closed),
                 notification: Some((NotificationStatus::Failed, None)),
@@ -288,7 +315,12 @@ mod tests {
             };
             failed = written(&bench, &write).await;
         }
-        bench.store.desk().retry(failed, "alice").await.unwrap();
+        bench
+            .store
+            .operator_journal()
+            .retry(failed, "alice")
+            .await
+            .unwrap();
         let claimed = bench.claim_newest("engine").await;
         assert_eq!(
             claimed.first_reported_at, reported.0,
@@ -299,15 +331,20 @@ mod tests {
     /// The report of the test fixture is NORMAL, without evidence.
     /// Covers R31.
     #[tokio::test]
-    async fn another_attempt_does_not_say_again_that_the_host_is_off() {
+    async fn a_retry_does_not_repeat_the_claim_that_the_host_is_off() {
         let (bench, failed) = ended(NotificationStatus::Failed, Life::Closed).await;
-        let retried = bench.store.desk().retry(failed, "alice").await.unwrap();
-        assert!(matches!(retried, RetryOutcome::Begun { .. }), "{retried:?}");
+        let retried = bench
+            .store
+            .operator_journal()
+            .retry(failed, "alice")
+            .await
+            .unwrap();
+        assert!(matches!(retried, RetryOutcome::Started { .. }), "{retried:?}");
         let again = bench.claim_newest("engine").await;
         let payload = &again.notification.payload;
         assert_eq!(payload["host_status"], "UNKNOWN");
         assert_eq!(payload["retry_of"], failed.to_string());
-        assert!(again.pulse.off_word.is_none() && !again.pulse.joined_normal);
+        assert!(again.operator_state.off_word.is_none() && !again.operator_state.joined_normal);
     }
 
     /// Covers R31.
@@ -343,9 +380,14 @@ mod tests {
             .await
             .unwrap();
         bench.clock.set_wall_on(600);
-        bench.store.desk().retry(claimed.id, "alice").await.unwrap();
+        bench
+            .store
+            .operator_journal()
+            .retry(claimed.id, "alice")
+            .await
+            .unwrap();
         let again = bench.claim_newest("engine").await;
-        let word = again.pulse.off_word.unwrap();
+        let word = again.operator_state.off_word.unwrap();
         assert_eq!(word.evidence.as_deref(), Some(&given));
         assert_eq!(word.dated, given.dated());
         assert_eq!(again.notification.payload["host_status"], "NORMAL");
@@ -363,29 +405,47 @@ mod tests {
             bench
                 .store
                 .monitors()
-                .sign_monitors(&beat)
+                .store_heartbeats(&beat)
                 .await
                 .unwrap()
                 .is_empty()
         );
-        bench.store.desk().retry(failed, "alice").await.unwrap();
+        bench
+            .store
+            .operator_journal()
+            .retry(failed, "alice")
+            .await
+            .unwrap();
         let again = bench.claim_newest("engine").await;
-        assert!(again.pulse.off_word.is_none());
+        assert!(again.operator_state.off_word.is_none());
         assert_eq!(again.notification.payload["host_status"], "UNKNOWN");
     }
 
     #[tokio::test]
-    async fn what_has_not_failed_is_not_tried_again() {
+    async fn a_recovery_that_has_not_failed_is_not_retried() {
         for (status, life) in [
             (NotificationStatus::Running, Life::Open),
             (NotificationStatus::Finished, Life::Watching),
             (NotificationStatus::Ignored, Life::Closed),
         ] {
             let (bench, id) = ended(status, life).await;
-            let retried = bench.store.desk().retry(id, "alice").await.unwrap();
+            let retried = bench.store.operator_journal().retry(id, "alice").await.unwrap();
             assert_eq!(retried, RetryOutcome::NotFailed(status.to_string()));
-            assert_eq!(bench.store.desk().recoveries(true).await.unwrap().len(), 1);
-            let unknown = bench.store.desk().retry(RecoveryId(Uuid::nil()), "alice").await;
+            assert_eq!(
+                bench
+                    .store
+                    .operator_journal()
+                    .recoveries(true)
+                    .await
+                    .unwrap()
+                    .len(),
+                1
+            );
+            let unknown = bench
+                .store
+                .operator_journal()
+                .retry(RecoveryId(Uuid::nil()), "alice")
+                .await;
             assert_eq!(unknown.unwrap(), RetryOutcome::Unknown);
         }
     }
@@ -394,7 +454,7 @@ mod tests {
     async fn a_host_that_an_operator_keeps_out_or_has_removed_is_left_alone() {
         use tachi_domain::entity::host::HostChange;
         let (bench, failed) = ended(NotificationStatus::Failed, Life::Closed).await;
-        let views = bench.store.desk().region().await.unwrap();
+        let views = bench.store.operator_journal().region().await.unwrap();
         let host = &views[0].hosts[0].host;
         let change = HostChange {
             on_maintenance: Some(true),
@@ -406,7 +466,12 @@ mod tests {
             .update_host(host.segment.id, host.id, &change)
             .await
             .unwrap();
-        let retried = bench.store.desk().retry(failed, "alice").await.unwrap();
+        let retried = bench
+            .store
+            .operator_journal()
+            .retry(failed, "alice")
+            .await
+            .unwrap();
         assert_eq!(
             retried,
             RetryOutcome::Refused("host cmp1 is in maintenance".to_owned())
@@ -417,25 +482,30 @@ mod tests {
             .delete_host(host.segment.id, host.id)
             .await
             .unwrap();
-        let retried = bench.store.desk().retry(failed, "alice").await.unwrap();
+        let retried = bench
+            .store
+            .operator_journal()
+            .retry(failed, "alice")
+            .await
+            .unwrap();
         let gone = "host cmp1 is no longer registered".to_owned();
         assert_eq!(retried, RetryOutcome::Refused(gone));
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-    async fn of_two_who_ask_at_once_one_gets_it() {
+    async fn one_of_two_concurrent_retries_succeeds() {
         let (bench, failed) = ended(NotificationStatus::Failed, Life::Closed).await;
         let other = bench.another().await;
         let (one, two) = tokio::join!(
-            bench.store.desk().retry(failed, "alice"),
-            other.desk().retry(failed, "bob")
+            bench.store.operator_journal().retry(failed, "alice"),
+            other.operator_journal().retry(failed, "bob")
         );
         let begun = [one.unwrap(), two.unwrap()]
             .iter()
-            .filter(|retried| matches!(retried, RetryOutcome::Begun { .. }))
+            .filter(|retried| matches!(retried, RetryOutcome::Started { .. }))
             .count();
         assert_eq!(begun, 1);
-        let open = bench.store.desk().recoveries(false).await.unwrap();
+        let open = bench.store.operator_journal().recoveries(false).await.unwrap();
         assert_eq!(open.len(), 1);
     }
 }

@@ -33,11 +33,11 @@ async fn a_plan_keeps_who_has_asked_for_it_where_a_report_writes_nothing() {
     new.payload.insert("by".into(), "alice".into());
     bench.store.plans().plan(&new).await.unwrap();
     assert_eq!(
-        bench.claim_newest("engine").await.asked_by.as_deref(),
+        bench.claim_newest("engine").await.requested_by.as_deref(),
         Some("alice")
     );
     bench.stopped(&other).await;
-    assert_eq!(bench.claim_newest("engine").await.asked_by, None);
+    assert_eq!(bench.claim_newest("engine").await.requested_by, None);
 }
 
 fn moved(server: u128, from: &str, to: &str) -> PlannedWrite {
@@ -74,7 +74,7 @@ async fn end(bench: &Bench, planned: Vec<PlannedWrite>, freeze: Option<FreezeOrd
 }
 
 #[tokio::test]
-async fn one_thing_is_planned_for_a_host_at_a_time_and_none_beside_a_recovery_of_it() {
+async fn a_host_has_one_plan_at_a_time_and_none_during_its_recovery() {
     let bench = Bench::new().await;
     let segment = bench.segment("s1").await;
     let (one, other) = (
@@ -83,7 +83,7 @@ async fn one_thing_is_planned_for_a_host_at_a_time_and_none_beside_a_recovery_of
     );
     let plans = bench.store.plans();
     let begun = plans.plan(&plan(RecoveryKind::Drain, one.id)).await.unwrap();
-    let PlanOutcome::Begun { recovery, .. } = begun else {
+    let PlanOutcome::Started { recovery, .. } = begun else {
         panic!("{begun:?}");
     };
     let busy = PlanOutcome::Busy(recovery, RecoveryKind::Drain);
@@ -102,7 +102,7 @@ async fn one_thing_is_planned_for_a_host_at_a_time_and_none_beside_a_recovery_of
         .unwrap();
     assert_eq!(nobody, PlanOutcome::Unknown);
     let free = plans.plan(&plan(RecoveryKind::Giveback, other.id)).await.unwrap();
-    assert!(matches!(free, PlanOutcome::Begun { .. }), "{free:?}");
+    assert!(matches!(free, PlanOutcome::Started { .. }), "{free:?}");
 }
 
 #[tokio::test]
@@ -116,7 +116,7 @@ async fn a_drain_is_shown_with_its_instances_freezes_its_host_as_it_ends_and_is_
         .plan(&plan(RecoveryKind::Drain, host.id))
         .await
         .unwrap();
-    let PlanOutcome::Begun { recovery, .. } = begun else {
+    let PlanOutcome::Started { recovery, .. } = begun else {
         panic!("{begun:?}");
     };
     let freeze = FreezeOrder {
@@ -132,15 +132,26 @@ async fn a_drain_is_shown_with_its_instances_freezes_its_host_as_it_ends_and_is_
         (frozen[0].freeze.name.as_str(), frozen[0].freeze.by.as_str()),
         ("cmp1", "alice")
     );
-    let story = bench.store.desk().story(recovery).await.unwrap().unwrap();
-    assert_eq!((story.vmoves.len(), story.moves.len()), (1, 0));
-    assert_eq!(story.summary.moves.succeeded, 1);
-    let again = bench.store.desk().retry(recovery, "bob").await.unwrap();
+    let history = bench
+        .store
+        .operator_journal()
+        .history(recovery)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!((history.vmoves.len(), history.moves.len()), (1, 0));
+    assert_eq!(history.summary.moves.succeeded, 1);
+    let again = bench
+        .store
+        .operator_journal()
+        .retry(recovery, "bob")
+        .await
+        .unwrap();
     assert!(matches!(again, RetryOutcome::NotFailed(_)), "{again:?}");
 }
 
 #[tokio::test]
-async fn what_can_be_given_back_is_what_nothing_has_moved_since() {
+async fn instances_not_moved_since_can_be_given_back() {
     let bench = Bench::new().await;
     let segment = bench.segment("s1").await;
     let (one, two) = (
@@ -175,7 +186,7 @@ async fn what_can_be_given_back_is_what_nothing_has_moved_since() {
 
 /// Covers R12.
 #[tokio::test]
-async fn nothing_is_asked_of_an_instance_while_the_host_it_is_on_is_recovered() {
+async fn no_intent_about_an_instance_is_written_while_its_host_is_recovered() {
     let bench = Bench::new().await;
     let segment = bench.segment("s1").await;
     let (one, two) = (

@@ -20,7 +20,7 @@ use crate::time::to_column;
 use crate::transaction::{Transaction, Tx, TxOutcome};
 
 /// Limit of ids that one transaction searches.
-const WINDOW: i64 = 5000;
+const MAX_IDS_PER_WINDOW: i64 = 5000;
 
 /// The kinds of batches, in their order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,11 +98,11 @@ impl Transaction for Batch {
 impl Batch {
     /// Returns the last id to search. The search of a transaction has to be bounded, as well as its result.
     fn end(&self) -> i64 {
-        self.after.saturating_add(WINDOW)
+        self.after.saturating_add(MAX_IDS_PER_WINDOW)
     }
 
     /// Sets the start of the next window after one with fewer rows than the limit, as long as there are rows.
-    fn go_on(&self, done: &mut Done, newest: i64) {
+    fn next_window(&self, done: &mut Done, newest: i64) {
         if done.found < self.limit {
             done.last = (self.end() < newest).then(|| self.end());
         }
@@ -131,7 +131,7 @@ impl Batch {
             .await?;
         let newest = newest::<notification::Entity>(tx, notification::Column::Id).await?;
         let (ids, uuids) = found(done, rows);
-        self.go_on(done, newest);
+        self.next_window(done, newest);
         if ids.is_empty() {
             return Ok(());
         }
@@ -220,7 +220,7 @@ impl Batch {
             .await?;
         let newest = newest::<vmove::Entity>(tx, vmove::Column::Id).await?;
         let (ids, _) = found(done, rows);
-        self.go_on(done, newest);
+        self.next_window(done, newest);
         self.remove::<vmove::Entity>(tx, done, vmove::Column::Id.is_in(ids))
             .await
     }

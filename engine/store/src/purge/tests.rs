@@ -117,7 +117,7 @@ async fn a_notification_goes_with_all_that_belongs_to_it() {
 }
 
 #[tokio::test]
-async fn nothing_of_a_recovery_that_goes_on_is_touched() {
+async fn rows_of_an_unfinished_recovery_stay() {
     for life in [Life::Open, Life::Watching] {
         let bench = Bench::new().await;
         let segment = bench.segment("s1").await;
@@ -216,7 +216,7 @@ async fn the_budget_counts_what_masakari_manage_counts() {
 }
 
 #[tokio::test]
-async fn what_masakari_manage_left_behind_goes_too() {
+async fn rows_left_behind_by_masakari_manage_are_purged() {
     let bench = Bench::new().await;
     let segment = bench.segment("s1").await;
     recovered(&bench, &segment, "cmp1", Life::Closed).await;

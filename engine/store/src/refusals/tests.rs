@@ -43,7 +43,7 @@ async fn left(bench: &Bench) -> usize {
 #[tokio::test]
 async fn each_process_has_its_rows_and_a_row_that_is_written_twice_stands_there_once() {
     let bench = Bench::new().await;
-    let (table, desk) = (bench.store.refusals(), bench.store.desk());
+    let (table, operator_journal) = (bench.store.refusals(), bench.store.operator_journal());
     let strange = "b\u{1F4A3}'\"\\%";
     let first = [of("a", 1, 0, 0, 3), of(strange, 1, 1, 0, 1), of("", 1, 2, 0, 7)];
     table.write_refusals(&first).await.unwrap();
@@ -53,7 +53,7 @@ async fn each_process_has_its_rows_and_a_row_that_is_written_twice_stands_there_
     assert_eq!(left(&bench).await, 5);
 
     // These hosts were never registered.
-    let past = desk.past("a", span(0, 9)).await.unwrap().unwrap();
+    let past = operator_journal.past("a", span(0, 9)).await.unwrap().unwrap();
     let refused = past.refused.unwrap();
     assert!(!past.registered && past.reports.is_empty());
     assert_eq!(refused.refusals.len(), 1, "{refused:?}");
@@ -68,17 +68,17 @@ async fn each_process_has_its_rows_and_a_row_that_is_written_twice_stands_there_
     );
     assert_eq!(refused.of_others, 7);
     assert!(refused.counted_since.is_some());
-    let both = desk.past("a", span(0, 20)).await.unwrap().unwrap();
+    let both = operator_journal.past("a", span(0, 20)).await.unwrap().unwrap();
     assert_eq!(both.refused.unwrap().refusals[0].times, 11);
-    let other = desk.past(strange, span(0, 9)).await.unwrap().unwrap();
+    let other = operator_journal.past(strange, span(0, 9)).await.unwrap().unwrap();
     assert_eq!(other.refused.unwrap().refusals[0].times, 1);
     for (host, then) in [("a", span(20, 30)), ("", span(0, 9)), ("%", span(0, 9))] {
-        assert_eq!(desk.past(host, then).await.unwrap(), None, "{host}");
+        assert_eq!(operator_journal.past(host, then).await.unwrap(), None, "{host}");
     }
 }
 
 #[tokio::test]
-async fn what_is_old_or_too_much_is_forgotten_and_purged() {
+async fn old_and_surplus_rows_are_deleted() {
     let bench = Bench::new().await;
     let table = bench.store.refusals();
     let rows: Vec<Refusals> = (0..6).map(|slot| of("a", 1, 0, slot * 10, 1)).collect();
@@ -105,7 +105,7 @@ async fn what_is_old_or_too_much_is_forgotten_and_purged() {
 
 /// On `SQLite` there are no users.
 #[tokio::test]
-async fn the_user_of_the_api_writes_and_whoever_has_no_grant_is_told_of_the_rest() {
+async fn the_api_user_writes_and_a_user_without_the_grant_reads_the_rest() {
     let bench = Bench::new().await;
     let segment = bench.segment("s1").await;
     bench.host(&segment, "a").await;
@@ -124,12 +124,22 @@ async fn the_user_of_the_api_writes_and_whoever_has_no_grant_is_told_of_the_rest
         .replacen(" TO ", " FROM ", 1);
     bench.store.grant(&[taken]).await.unwrap();
     assert!(old.refusals().write_refusals(&rows).await.is_err());
-    let past = old.desk().past("a", span(0, 9)).await.unwrap().unwrap();
+    let past = old
+        .operator_journal()
+        .past("a", span(0, 9))
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!((past.registered, past.refused), (true, None));
     for role in [Role::Engine, Role::Reader] {
         let user = bench.as_user(role).await.unwrap();
         assert!(user.refusals().write_refusals(&rows).await.is_err());
-        let past = user.desk().past("a", span(0, 9)).await.unwrap().unwrap();
+        let past = user
+            .operator_journal()
+            .past("a", span(0, 9))
+            .await
+            .unwrap()
+            .unwrap();
         assert_eq!(past.refused.unwrap().refusals[0].times, 3);
     }
 }

@@ -44,7 +44,7 @@ pub(super) struct AcceptTransaction<'a> {
     pub(super) window_seconds: u32,
     pub(super) now: Timestamp,
     /// The identity of the reporter, if it is quarantined.
-    pub(super) unheard: Option<&'a str>,
+    pub(super) muted: Option<&'a str>,
 }
 
 /// The outcome of a notification.
@@ -70,7 +70,7 @@ impl Transaction for AcceptTransaction<'_> {
         };
         let host_id: HostId = cell.id(&host.uuid)?;
         let mut case = self.case(host, host_id);
-        if self.unheard.is_some() {
+        if self.muted.is_some() {
             return keep(tx, &case).await;
         }
 
@@ -248,8 +248,8 @@ async fn keep(tx: &Tx, case: &AcceptContext<'_>) -> Result<TxOutcome<AcceptOutco
     if case.is_repeated(&earlier)? {
         return Err(RegistryError::Duplicate.into());
     }
-    if let Some(voice) = case.accept.unheard {
-        reporters::count_unheard(tx, voice).await?;
+    if let Some(voice) = case.accept.muted {
+        reporters::count_muted_report(tx, voice).await?;
     }
     let row = case.notification_row()?.insert(tx).await?;
     Ok(TxOutcome::Keep(AcceptOutcome::Opened(convert::notification(
@@ -258,7 +258,7 @@ async fn keep(tx: &Tx, case: &AcceptContext<'_>) -> Result<TxOutcome<AcceptOutco
 }
 
 /// Message of a report from a quarantined reporter.
-const UNHEARD: &str = "its reporter is muted, so no recovery was started: tachi monitor list --muted";
+const MUTED_MESSAGE: &str = "its reporter is muted, so no recovery was started: tachi monitor list --muted";
 
 /// A notification and its host.
 struct AcceptContext<'a> {
@@ -317,12 +317,12 @@ impl AcceptContext<'_> {
     fn notification_row(&self) -> Result<notification::ActiveModel, Stop> {
         let new = self.accept.new;
         let payload = serde_json::Value::from_iter(new.payload.clone());
-        let unheard = self.accept.unheard.is_some();
+        let muted = self.accept.muted.is_some();
         let reporter = new.reporter.as_deref().cloned().map(|reporter| Reporter {
-            set_aside: unheard,
+            set_aside: muted,
             ..reporter
         });
-        let status = if unheard {
+        let status = if muted {
             NotificationStatus::Ignored
         } else {
             NotificationStatus::New
@@ -334,7 +334,7 @@ impl AcceptContext<'_> {
             kind: Set(new.kind.as_str().to_owned()),
             payload: Set(Some(payload.to_string())),
             status: Set(status.as_str().to_owned()),
-            message: Set(unheard.then(|| UNHEARD.to_owned())),
+            message: Set(muted.then(|| MUTED_MESSAGE.to_owned())),
             failover_segment_uuid: Set(Some(self.host.failover_segment_id.clone())),
             created_at: Set(Some(to_column(self.accept.now.whole_seconds())?)),
             deleted: Set(Some(0)),
@@ -468,8 +468,8 @@ pub(crate) async fn free_moves(tx: &impl ConnectionTrait, recovery: i64) -> Resu
 }
 
 #[cfg(test)]
-mod again;
+mod joins;
 #[cfg(test)]
-mod joining;
+mod second_failures;
 #[cfg(test)]
 mod tests;

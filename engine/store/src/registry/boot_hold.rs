@@ -14,7 +14,7 @@ use crate::entity::{action, host, notification, recovery};
 use crate::error::Stop;
 
 /// Limit of closed recoveries to check. Their operations can take effect only for some minutes.
-const LOOKED_AT: u64 = 5;
+const MAX_CLOSED_RECOVERIES: u64 = 5;
 
 pub(super) async fn hold(
     db: &impl ConnectionTrait,
@@ -42,7 +42,7 @@ pub(super) async fn hold(
         .all(db)
         .await?;
     let over = all().filter(recovery::Column::Life.eq(Life::Closed.as_str()));
-    rows.extend(over.limit(LOOKED_AT).all(db).await?);
+    rows.extend(over.limit(MAX_CLOSED_RECOVERIES).all(db).await?);
     // An operator's action is compared with the clock that dated it.
     let clock = crate::clock::now(db, now).await?;
     let mut weightiest: Option<BootHold> = None;
@@ -101,9 +101,9 @@ async fn is_confirmed_off(
     clock: Timestamp,
 ) -> Result<bool, Stop> {
     let off = OperatorCommand::HostIsOff.as_str();
-    let lasts = |at: i64| OffConfirmation::lasts(Timestamp::from_micros(at), clock);
+    let is_in_time = |at: i64| OffConfirmation::is_in_time(Timestamp::from_micros(at), clock);
     let is_new = recovery_cell(row, "word_number").count(row.word_number)? > last_applied;
-    if is_new && row.word.as_deref() == Some(off) && lasts(row.word_at.unwrap_or_default()) {
+    if is_new && row.word.as_deref() == Some(off) && is_in_time(row.word_at.unwrap_or_default()) {
         return Ok(true);
     }
     let unheard = action::Entity::find()
@@ -112,7 +112,7 @@ async fn is_confirmed_off(
         .filter(action::Column::HeardAt.is_null())
         .all(db)
         .await?;
-    Ok(unheard.iter().any(|action| lasts(action.at)))
+    Ok(unheard.iter().any(|action| is_in_time(action.at)))
 }
 
 /// Returns the time since the recovery was closed, because its elapsed time does not advance then. A clock that was set
@@ -168,13 +168,13 @@ mod tests {
         claimed: &ClaimedRecovery,
         life: Life,
         state: String,
-        heard_actions: Vec<i64>,
+        processed_action_ids: Vec<i64>,
     ) {
         let write = Write {
             life: Some(life),
             state: Some(state),
             notification: Some((NotificationStatus::Running, None)),
-            heard_actions,
+            processed_action_ids,
             ..Write::default()
         };
         let written = bench
@@ -280,7 +280,7 @@ mod tests {
         let id = bench.newest().await;
         let said = bench
             .store
-            .desk()
+            .operator_journal()
             .submit(
                 id,
                 OperatorCommand::HostIsOff,
@@ -289,7 +289,7 @@ mod tests {
             )
             .await
             .unwrap();
-        assert!(matches!(said, ActionOutcome::Heard), "{said:?}");
+        assert!(matches!(said, ActionOutcome::Submitted), "{said:?}");
         let held = |what: &'static str| {
             let registry = bench.store.registry();
             async move {
@@ -301,7 +301,7 @@ mod tests {
         assert_eq!(held("not taken up").await, ("not taken up", recovery));
         let approved = bench
             .store
-            .desk()
+            .operator_journal()
             .submit(
                 id,
                 OperatorCommand::Approve,
@@ -310,18 +310,23 @@ mod tests {
             )
             .await
             .unwrap();
-        assert!(matches!(approved, ActionOutcome::Heard), "{approved:?}");
+        assert!(matches!(approved, ActionOutcome::Submitted), "{approved:?}");
         assert_eq!(held("not the last").await, ("not the last", recovery));
         let claimed = bench.claim_newest("engine").await;
         write(&bench, &claimed, Life::Open, head(&claimed, |_| {})).await;
         assert_eq!(held("not heard").await, ("not heard", recovery));
         let heard = head(&claimed, |state| state.heard = 2);
-        let actions = claimed.pulse.actions.iter().map(|action| action.id).collect();
+        let actions = claimed
+            .operator_state
+            .actions
+            .iter()
+            .map(|action| action.id)
+            .collect();
         write_heard(&bench, &claimed, heard, actions).await;
         assert_eq!(held("given up").await, ("given up", None));
         let unheard = bench
             .store
-            .desk()
+            .operator_journal()
             .submit(
                 id,
                 OperatorCommand::HostIsOff,
@@ -330,7 +335,7 @@ mod tests {
             )
             .await
             .unwrap();
-        assert!(matches!(unheard, ActionOutcome::Heard), "{unheard:?}");
+        assert!(matches!(unheard, ActionOutcome::Submitted), "{unheard:?}");
         assert_eq!(held("again").await, ("again", recovery));
         bench.clock.set_wall_on(601);
         assert_eq!(held("expired").await, ("expired", None));

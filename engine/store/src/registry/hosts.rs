@@ -15,7 +15,7 @@ use super::{maintenance, segments};
 use crate::convert;
 use crate::entity::host;
 use crate::error::{Failure, Stop, is_unique_violation};
-use crate::list::Cut;
+use crate::list::PageQuery;
 use crate::lock;
 use crate::time::to_column;
 use crate::transaction::{Transaction, Tx, TxOutcome};
@@ -48,7 +48,7 @@ pub(super) async fn list(
     if let Some(row) = filter.row {
         select = select.filter(host::Column::Id.eq(row));
     }
-    let cut = Cut::<host::Entity> {
+    let cut = PageQuery::<host::Entity> {
         id: host::Column::Id,
         deleted: host::Column::Deleted,
         sort: &page.sort,

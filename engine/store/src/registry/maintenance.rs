@@ -46,7 +46,7 @@ pub(crate) async fn reasons<'a>(
             row: &state.host_uuid,
             column: "why",
         };
-        let why = cell.word(&state.why, MaintenanceReason::from_word)?;
+        let why = cell.word(&state.why, MaintenanceReason::from_value)?;
         reasons.insert(state.host_uuid, why);
     }
     Ok(reasons)

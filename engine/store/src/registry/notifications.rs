@@ -9,7 +9,7 @@ use tachi_engine::ports::registry::Page;
 use crate::convert;
 use crate::entity::notification;
 use crate::error::Stop;
-use crate::list::{Cut, nothing};
+use crate::list::{PageQuery, nothing};
 use crate::time::to_column;
 
 pub(super) async fn list(
@@ -20,7 +20,7 @@ pub(super) async fn list(
     let mut select = notification::Entity::find();
     if let Some(status) = &filter.status {
         // No row can contain an unknown value, and PostgreSQL would refuse the comparison.
-        select = match NotificationStatus::from_word(status) {
+        select = match NotificationStatus::from_value(status) {
             Some(status) => select.filter(notification::Column::Status.eq(status.as_str())),
             None => select.filter(nothing()),
         };
@@ -37,7 +37,7 @@ pub(super) async fn list(
     if let Some(row) = filter.row {
         select = select.filter(notification::Column::Id.eq(row));
     }
-    let cut = Cut::<notification::Entity> {
+    let cut = PageQuery::<notification::Entity> {
         id: notification::Column::Id,
         deleted: notification::Column::Deleted,
         sort: &page.sort,

@@ -109,7 +109,7 @@ mod tests {
     use crate::testing::{Bench, step};
 
     #[tokio::test]
-    async fn tasks_are_told_in_the_order_of_their_first_step() {
+    async fn tasks_are_listed_in_the_order_of_their_first_step() {
         let bench = Bench::new().await;
         let segment = bench.segment("s1").await;
         let host = bench.host(&segment, "cmp1").await;
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn tasks_are_told_in_the_order_of_the_workflow_and_hooks_among_them() {
+    fn tasks_and_hooks_are_listed_in_workflow_order() {
         let spoken_of = [
             "FenceHostTask",
             "PreHook1Task",

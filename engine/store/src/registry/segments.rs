@@ -15,7 +15,7 @@ use super::maintenance;
 use crate::convert;
 use crate::entity::{host, segment};
 use crate::error::{Stop, is_unique_violation};
-use crate::list::{Cut, nothing};
+use crate::list::{PageQuery, nothing};
 use crate::lock;
 use crate::time::to_column;
 use crate::transaction::{Transaction, Tx, TxOutcome};
@@ -27,7 +27,7 @@ pub(super) async fn list(
     let mut select = segment::Entity::find();
     if let Some(method) = &page.filter.recovery_method {
         // No row can contain an unknown value, and PostgreSQL would refuse the comparison.
-        select = match RecoveryMethod::from_word(method) {
+        select = match RecoveryMethod::from_value(method) {
             Some(method) => select.filter(segment::Column::RecoveryMethod.eq(method.as_str())),
             None => select.filter(nothing()),
         };
@@ -41,7 +41,7 @@ pub(super) async fn list(
     if let Some(row) = page.filter.row {
         select = select.filter(segment::Column::Id.eq(row));
     }
-    let cut = Cut::<segment::Entity> {
+    let cut = PageQuery::<segment::Entity> {
         id: segment::Column::Id,
         deleted: segment::Column::Deleted,
         sort: &page.sort,

@@ -9,7 +9,7 @@ use tachi_engine::ports::registry::Page;
 use crate::convert;
 use crate::entity::vmove;
 use crate::error::Stop;
-use crate::list::Cut;
+use crate::list::PageQuery;
 
 pub(super) async fn list(
     db: &impl ConnectionTrait,
@@ -27,7 +27,7 @@ pub(super) async fn list(
     if let Some(row) = page.filter.row {
         select = select.filter(vmove::Column::Id.eq(row));
     }
-    let cut = Cut::<vmove::Entity> {
+    let cut = PageQuery::<vmove::Entity> {
         id: vmove::Column::Id,
         deleted: vmove::Column::Deleted,
         sort: &page.sort,

@@ -1,6 +1,6 @@
 use tachi_domain::entity::notification::NotificationType::ComputeHost;
 use tachi_domain::entity::notification::{NewNotification, NotificationStatus};
-use tachi_domain::guard::Doubts;
+use tachi_domain::guard::QuarantinePolicy;
 use tachi_domain::recovery::Life;
 use tachi_engine::ports::journal::{Write, WriteOutcome};
 use tachi_engine::ports::{Journal as _, Notifications as _, OperatorJournal as _, RegistryError};
@@ -60,24 +60,24 @@ async fn contradicted(bench: &Bench, reporter: &Reporter, host: &str) -> Vec<Mut
         .await
         .unwrap();
     assert!(matches!(written, WriteOutcome::Written(_)), "{written:?}");
-    let news = bench
+    let changed = bench
         .store
         .journal()
-        .contradicted(claimed.id, Doubts::default())
+        .contradicted(claimed.id, QuarantinePolicy::default())
         .await
         .unwrap();
     let again = bench
         .store
         .journal()
-        .contradicted(claimed.id, Doubts::default())
+        .contradicted(claimed.id, QuarantinePolicy::default())
         .await
         .unwrap();
     assert!(again.is_empty(), "counted once: {again:?}");
-    news
+    changed
 }
 
-async fn asides(bench: &Bench) -> Vec<(String, bool)> {
-    let listed = bench.store.desk().muted_reporters().await.unwrap();
+async fn muted_list(bench: &Bench) -> Vec<(String, bool)> {
+    let listed = bench.store.operator_journal().muted_reporters().await.unwrap();
     listed
         .into_iter()
         .map(|one| (one.reporter.host.unwrap_or(one.reporter.user_id), one.is_muted))
@@ -88,22 +88,39 @@ async fn asides(bench: &Bench) -> Vec<(String, bool)> {
 #[tokio::test]
 async fn a_reporter_contradicted_repeatedly_is_muted_and_others_still_count() {
     let bench = bench(6).await;
-    let liar = bound_to("cmp6");
-    assert!(contradicted(&bench, &liar, "cmp1").await.is_empty());
-    assert!(contradicted(&bench, &liar, "cmp2").await.is_empty());
-    let news = contradicted(&bench, &liar, "cmp3").await;
-    assert_eq!(news.len(), 1);
-    assert!(news[0].is_muted);
+    let contradicted_reporter = bound_to("cmp6");
     assert!(
-        news[0].why.contains("3 times") && news[0].why.contains("cmp1, cmp2, cmp3"),
+        contradicted(&bench, &contradicted_reporter, "cmp1")
+            .await
+            .is_empty()
+    );
+    assert!(
+        contradicted(&bench, &contradicted_reporter, "cmp2")
+            .await
+            .is_empty()
+    );
+    let changed = contradicted(&bench, &contradicted_reporter, "cmp3").await;
+    assert_eq!(changed.len(), 1);
+    assert!(changed[0].is_muted);
+    assert!(
+        changed[0].why.contains("3 times") && changed[0].why.contains("cmp1, cmp2, cmp3"),
         "{}",
-        news[0].why
+        changed[0].why
     );
 
     // Its reports are stored and shown, and start nothing.
     bench.clock.set_wall_on(200);
-    let before = bench.store.desk().recoveries(true).await.unwrap().len();
-    let kept = bench.accept(&says(&bench, &liar, "cmp4")).await.unwrap();
+    let before = bench
+        .store
+        .operator_journal()
+        .recoveries(true)
+        .await
+        .unwrap()
+        .len();
+    let kept = bench
+        .accept(&says(&bench, &contradicted_reporter, "cmp4"))
+        .await
+        .unwrap();
     assert_eq!(kept.status, NotificationStatus::Ignored);
     assert!(
         kept.message.as_deref().unwrap().contains("is muted"),
@@ -111,11 +128,20 @@ async fn a_reporter_contradicted_repeatedly_is_muted_and_others_still_count() {
         kept.message
     );
     assert!(kept.reporter.unwrap().set_aside);
-    let repeated = bench.accept(&says(&bench, &liar, "cmp4")).await;
+    let repeated = bench.accept(&says(&bench, &contradicted_reporter, "cmp4")).await;
     assert!(matches!(repeated, Err(RegistryError::Duplicate)), "{repeated:?}");
-    assert_eq!(bench.store.desk().recoveries(true).await.unwrap().len(), before);
     assert_eq!(
-        bench.store.desk().muted_reporters().await.unwrap()[0].ignored_reports,
+        bench
+            .store
+            .operator_journal()
+            .recoveries(true)
+            .await
+            .unwrap()
+            .len(),
+        before
+    );
+    assert_eq!(
+        bench.store.operator_journal().muted_reporters().await.unwrap()[0].ignored_reports,
         1
     );
 
@@ -126,23 +152,56 @@ async fn a_reporter_contradicted_repeatedly_is_muted_and_others_still_count() {
         .unwrap();
     assert_eq!(real.status, NotificationStatus::New);
     assert_eq!(
-        bench.store.desk().recoveries(true).await.unwrap().len(),
+        bench
+            .store
+            .operator_journal()
+            .recoveries(true)
+            .await
+            .unwrap()
+            .len(),
         before + 1
     );
     // The muted reporter's report does not join the others.
     bench.clock.set_wall_on(200);
-    bench.accept(&says(&bench, &liar, "cmp4")).await.unwrap();
+    bench
+        .accept(&says(&bench, &contradicted_reporter, "cmp4"))
+        .await
+        .unwrap();
     let claimed = bench.claim_newest("engine").await;
-    let story = bench.store.desk().story(claimed.id).await.unwrap().unwrap();
-    assert_eq!(story.reporters.len(), 1, "{:?}", story.reporters);
+    let history = bench
+        .store
+        .operator_journal()
+        .history(claimed.id)
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(history.reporters.len(), 1, "{:?}", history.reporters);
 
     // An operator unmutes the reporter; its contradictions are counted from zero.
-    let number = bench.store.desk().muted_reporters().await.unwrap()[0].number;
-    let lifted = bench.store.desk().unmute_reporter(number).await.unwrap().unwrap();
+    let number = bench.store.operator_journal().muted_reporters().await.unwrap()[0].number;
+    let lifted = bench
+        .store
+        .operator_journal()
+        .unmute_reporter(number)
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(lifted.ignored_reports, 2);
-    assert_eq!(bench.store.desk().unmute_reporter(number).await.unwrap(), None);
-    assert!(contradicted(&bench, &liar, "cmp1").await.is_empty());
-    assert_eq!(asides(&bench).await, []);
+    assert_eq!(
+        bench
+            .store
+            .operator_journal()
+            .unmute_reporter(number)
+            .await
+            .unwrap(),
+        None
+    );
+    assert!(
+        contradicted(&bench, &contradicted_reporter, "cmp1")
+            .await
+            .is_empty()
+    );
+    assert_eq!(muted_list(&bench).await, []);
 }
 
 /// Covers T4.
@@ -150,16 +209,16 @@ async fn a_reporter_contradicted_repeatedly_is_muted_and_others_still_count() {
 async fn concurrent_reports_are_distinguished_by_whether_their_reporter_is_muted() {
     use NotificationStatus::{Ignored, New};
     let bench = bench(6).await;
-    let liar = bound_to("cmp6");
+    let contradicted_reporter = bound_to("cmp6");
     for host in ["cmp1", "cmp2", "cmp3"] {
-        contradicted(&bench, &liar, host).await;
+        contradicted(&bench, &contradicted_reporter, host).await;
     }
     bench.clock.set_wall_on(200);
     let honest = bound_to("cmp5");
     let reports: Vec<NewNotification> = [
-        (&liar, "cmp1"),
+        (&contradicted_reporter, "cmp1"),
         (&honest, "cmp2"),
-        (&liar, "cmp3"),
+        (&contradicted_reporter, "cmp3"),
         (&honest, "cmp4"),
     ]
     .map(|(who, host)| says(&bench, who, host))
@@ -180,7 +239,7 @@ async fn a_flapping_nova_mutes_no_more_than_a_share_and_raises_an_alarm() {
     }
     let expected = [("cmp1", true), ("cmp2", false), ("cmp3", false), ("cmp4", false)];
     assert_eq!(
-        asides(&bench).await,
+        muted_list(&bench).await,
         expected.map(|(name, aside)| (name.to_owned(), aside))
     );
     bench.clock.set_wall_on(200);
@@ -211,7 +270,7 @@ async fn the_only_reporter_of_the_control_nodes_is_never_muted() {
             contradicted(&bench, &control("monitor"), host).await;
         }
         assert_eq!(
-            asides(&bench).await,
+            muted_list(&bench).await,
             [("monitor".to_owned(), expected)],
             "{controls} of them"
         );
@@ -225,11 +284,11 @@ async fn contradictions_about_one_host_or_from_long_ago_mute_no_reporter() {
     for _ in 0..5 {
         contradicted(&bench, &bound_to("cmp6"), "cmp1").await;
     }
-    assert_eq!(asides(&bench).await, []);
+    assert_eq!(muted_list(&bench).await, []);
     bench.clock.set_wall_on(3_600);
     contradicted(&bench, &bound_to("cmp6"), "cmp2").await;
     contradicted(&bench, &bound_to("cmp6"), "cmp3").await;
-    assert_eq!(asides(&bench).await, []);
+    assert_eq!(muted_list(&bench).await, []);
     assert!(
         !bench
             .store
@@ -245,10 +304,13 @@ async fn contradictions_about_one_host_or_from_long_ago_mute_no_reporter() {
 #[tokio::test]
 async fn a_muted_reporter_corroborates_no_open_recovery() {
     let bench = bench(6).await;
-    let liar = bound_to("cmp6");
-    bench.accept(&says(&bench, &liar, "cmp5")).await.unwrap();
+    let contradicted_reporter = bound_to("cmp6");
+    bench
+        .accept(&says(&bench, &contradicted_reporter, "cmp5"))
+        .await
+        .unwrap();
     for host in ["cmp1", "cmp2", "cmp3"] {
-        contradicted(&bench, &liar, host).await;
+        contradicted(&bench, &contradicted_reporter, host).await;
     }
     let standing = bench
         .store
@@ -267,7 +329,7 @@ async fn a_muted_reporter_corroborates_no_open_recovery() {
 #[tokio::test]
 async fn another_attempt_drops_the_evidence_of_a_reporter_that_is_muted_by_now() {
     let bench = bench(6).await;
-    let liar = bound_to("cmp6");
+    let contradicted_reporter = bound_to("cmp6");
     let at = bench.clock_wall();
     let json = include_bytes!("../../../../docs/examples/fence-evidence.json");
     let mut evidence = tachi_domain::evidence::FenceEvidence::from_json(json).unwrap();
@@ -280,12 +342,12 @@ async fn another_attempt_drops_the_evidence_of_a_reporter_that_is_muted_by_now()
     };
     let new = NewNotification {
         evidence: Some(Box::new(given)),
-        reporter: Some(Box::new(liar.clone())),
+        reporter: Some(Box::new(contradicted_reporter.clone())),
         ..crate::testing::stopped("cmp4", at)
     };
     bench.accept(&new).await.unwrap();
     let claimed = bench.claim_newest("engine").await;
-    assert!(claimed.pulse.off_word.is_some());
+    assert!(claimed.operator_state.off_word.is_some());
     let write = Write {
         life: Some(Life::Closed),
         notification: Some((NotificationStatus::Failed, None)),
@@ -296,13 +358,18 @@ async fn another_attempt_drops_the_evidence_of_a_reporter_that_is_muted_by_now()
         .commit_at(claimed.id, claimed.epoch, &write)
         .await
         .unwrap();
-    let mut news = Vec::new();
+    let mut changed = Vec::new();
     for host in ["cmp1", "cmp2", "cmp3"] {
-        news = contradicted(&bench, &liar, host).await;
+        changed = contradicted(&bench, &contradicted_reporter, host).await;
     }
-    assert!(news[0].is_muted);
-    bench.store.desk().retry(claimed.id, "alice").await.unwrap();
+    assert!(changed[0].is_muted);
+    bench
+        .store
+        .operator_journal()
+        .retry(claimed.id, "alice")
+        .await
+        .unwrap();
     let again = bench.claim_newest("engine").await;
-    assert!(again.pulse.off_word.is_none(), "its reporter is muted");
+    assert!(again.operator_state.off_word.is_none(), "its reporter is muted");
     assert_eq!(again.notification.payload["host_status"], "UNKNOWN");
 }

@@ -33,7 +33,7 @@ impl TestDatabase {
     }
 
     pub(super) async fn empty() -> Self {
-        match Server::asked_for() {
+        match Server::configured() {
             None => Self::file(),
             Some(server) => {
                 let database = format!("t{}", Uuid::new_v4().simple());
@@ -46,7 +46,7 @@ impl TestDatabase {
     }
 
     pub(super) async fn migrated() -> Self {
-        match Server::asked_for() {
+        match Server::configured() {
             None => Self::file(),
             Some(server) => {
                 let template = server.template().await;
@@ -109,7 +109,7 @@ impl TestDatabase {
 }
 
 impl Server {
-    pub(super) fn asked_for() -> Option<Self> {
+    pub(super) fn configured() -> Option<Self> {
         let (kind, url) = match std::env::var("TACHI_TEST_DATABASE").as_deref() {
             Err(_) | Ok("" | "sqlite") => return None,
             Ok("mysql") => (ServerKind::MariaDb, "TACHI_TEST_MYSQL_URL"),
@@ -153,7 +153,7 @@ impl Server {
             // It has another name until it is complete, because a test may be killed half way.
             let raw = format!("t{}", Uuid::new_v4().simple());
             run(&admin, &format!("CREATE DATABASE {raw}")).await;
-            let clock = Arc::new(tachi_testkit::HandClock::at(
+            let clock = Arc::new(tachi_testkit::ManualClock::at(
                 tachi_domain::Timestamp::from_micros(super::START),
             ));
             let store = Store::connect(&self.options(&raw), clock).await.unwrap();

@@ -98,7 +98,7 @@ async fn fifty_equal_posts_of_any_kind_make_one_notification() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn of_twenty_segments_of_one_name_there_is_one() {
+async fn one_of_twenty_segments_of_the_same_name_is_created() {
     let bench = Bench::new().await;
     let stores = [bench.store.clone(), bench.another().await];
     let mut creations = JoinSet::new();
@@ -189,7 +189,7 @@ async fn no_host_joins_a_segment_that_is_being_deleted() {
 
 /// Covers R19.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn what_an_operator_says_is_not_lost_to_a_recovery_that_writes_at_the_same_time() {
+async fn an_operator_action_survives_a_concurrent_write_of_the_recovery() {
     let bench = Bench::new().await;
     let other = bench.another().await;
     for round in 0..ROUNDS {

@@ -20,7 +20,7 @@ use tokio::time::Instant;
 
 use crate::testing::{START, all, new_host, new_segment, stopped};
 use crate::{ServerKind, ServerOptions, Store, StoreOptions};
-use tachi_testkit::HandClock;
+use tachi_testkit::ManualClock;
 
 /// Number of notifications, each of a different host.
 const POSTS: usize = 400;
@@ -140,7 +140,7 @@ impl OwnServer {
     }
 
     async fn store(&self) -> Result<Store, crate::StoreError> {
-        let clock = Arc::new(HandClock::at(tachi_domain::Timestamp::from_micros(START)));
+        let clock = Arc::new(ManualClock::at(tachi_domain::Timestamp::from_micros(START)));
         Store::connect(&StoreOptions::server(self.options()), clock).await
     }
 }
@@ -184,7 +184,7 @@ struct Stream {
 impl Stream {
     async fn post(self, store: Store) -> BTreeMap<String, PostResult> {
         let mut told = BTreeMap::new();
-        let at = HandClock::at(tachi_domain::Timestamp::from_micros(START)).wall();
+        let at = ManualClock::at(tachi_domain::Timestamp::from_micros(START)).wall();
         loop {
             let number = self.next.fetch_add(1, Ordering::SeqCst);
             if number >= POSTS {
@@ -250,7 +250,7 @@ async fn a_server_killed_in_mid_stream_leaves_no_half_write_and_the_store_heals(
 
     // Read through the handle that was open during the restart.
     let mut found: BTreeMap<String, usize> = BTreeMap::new();
-    let recoveries = store.desk().recoveries(true).await.unwrap();
+    let recoveries = store.operator_journal().recoveries(true).await.unwrap();
     for recovery in &recoveries {
         *found.entry(recovery.host.clone()).or_default() += 1;
     }

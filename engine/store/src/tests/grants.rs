@@ -6,7 +6,7 @@ use std::time::Duration;
 use sea_orm::ConnectionTrait as _;
 use tachi_domain::entity::host::MaintenanceReason;
 use tachi_domain::entity::notification::NotificationStatus;
-use tachi_domain::monitor::{Boot, HeartbeatUse, MonitorKind, Signature};
+use tachi_domain::monitor::{Boot, HeartbeatUse, MonitorHeartbeat, MonitorKind};
 use tachi_domain::recovery::Life;
 use tachi_engine::ports::journal::{HostWrite, Write, WriteOutcome};
 use tachi_engine::ports::operator::RetryOutcome;
@@ -151,7 +151,7 @@ async fn a_grant_that_was_too_wide_is_revoked_when_grants_are_written_again() {
 
 /// Covers T2.
 #[tokio::test]
-async fn who_may_only_read_sees_all_that_commands_show_and_says_nothing() {
+async fn a_reader_sees_all_that_commands_show_and_writes_nothing() {
     let bench = Bench::new().await;
     let Some(reader) = bench.as_user(Role::Reader).await else {
         return;
@@ -160,16 +160,30 @@ async fn who_may_only_read_sees_all_that_commands_show_and_says_nothing() {
     let host = bench.host(&segment, "cmp1").await;
     bench.stopped(&host).await;
     let claimed = bench.claim_newest("engine").await;
-    assert_eq!(reader.desk().recoveries(true).await.unwrap().len(), 1);
-    assert!(reader.desk().story(claimed.id).await.unwrap().is_some());
-    assert_eq!(reader.desk().region().await.unwrap().len(), 1);
-    assert!(reader.roll().engines().await.unwrap().is_empty());
-    assert!(reader.desk().muted_reporters().await.unwrap().is_empty());
+    assert_eq!(reader.operator_journal().recoveries(true).await.unwrap().len(), 1);
+    assert!(
+        reader
+            .operator_journal()
+            .history(claimed.id)
+            .await
+            .unwrap()
+            .is_some()
+    );
+    assert_eq!(reader.operator_journal().region().await.unwrap().len(), 1);
+    assert!(reader.engine_registry().engines().await.unwrap().is_empty());
+    assert!(
+        reader
+            .operator_journal()
+            .muted_reporters()
+            .await
+            .unwrap()
+            .is_empty()
+    );
     assert_eq!(
         reader.registry().list_notifications(&all()).await.unwrap().len(),
         1
     );
-    assert_eq!(reader.roll().backlog().await.unwrap().new, 0);
+    assert_eq!(reader.engine_registry().backlog().await.unwrap().new, 0);
     assert!(reader.pending().await.unwrap().is_empty());
     let new = stopped("cmp1", bench.clock_wall());
     assert!(
@@ -245,11 +259,39 @@ async fn the_api_removes_monitors_and_leaves_actions_that_start_work_to_a_contro
         .await
         .unwrap();
     assert!(matches!(written, WriteOutcome::Written(_)), "{written:?}");
-    let steps = bench.store.desk().steps(claimed.id).await.unwrap().len();
-    let error = api.desk().retry(claimed.id, "alice").await.unwrap_err();
+    let steps = bench
+        .store
+        .operator_journal()
+        .steps(claimed.id)
+        .await
+        .unwrap()
+        .len();
+    let error = api
+        .operator_journal()
+        .retry(claimed.id, "alice")
+        .await
+        .unwrap_err();
     assert!(error.denied, "{error:?}");
-    assert_eq!(bench.store.desk().recoveries(true).await.unwrap().len(), 1);
-    assert_eq!(bench.store.desk().steps(claimed.id).await.unwrap().len(), steps);
+    assert_eq!(
+        bench
+            .store
+            .operator_journal()
+            .recoveries(true)
+            .await
+            .unwrap()
+            .len(),
+        1
+    );
+    assert_eq!(
+        bench
+            .store
+            .operator_journal()
+            .steps(claimed.id)
+            .await
+            .unwrap()
+            .len(),
+        steps
+    );
     let insert = "INSERT INTO reporter_aside (voice, reporter, since, why, aside, unheard) VALUES ('v', '{\"user_id\": \"u\"}', 1, 'why', \
                   TRUE, 0)";
     bench
@@ -260,11 +302,18 @@ async fn the_api_removes_monitors_and_leaves_actions_that_start_work_to_a_contro
         .execute_unprepared(insert)
         .await
         .unwrap();
-    let listed = api.desk().muted_reporters().await.unwrap();
-    let error = api.desk().unmute_reporter(listed[0].number).await.unwrap_err();
+    let listed = api.operator_journal().muted_reporters().await.unwrap();
+    let error = api
+        .operator_journal()
+        .unmute_reporter(listed[0].number)
+        .await
+        .unwrap_err();
     assert!(error.denied, "{error:?}");
-    assert_eq!(bench.store.desk().muted_reporters().await.unwrap(), listed);
-    let signature = Signature {
+    assert_eq!(
+        bench.store.operator_journal().muted_reporters().await.unwrap(),
+        listed
+    );
+    let heartbeat = MonitorHeartbeat {
         host: "cmp1".to_owned(),
         kind: MonitorKind::Host,
         version: "1".to_owned(),
@@ -283,10 +332,10 @@ async fn the_api_removes_monitors_and_leaves_actions_that_start_work_to_a_contro
         heartbeat_use: HeartbeatUse::Counts,
     };
     let received = ReceivedHeartbeat {
-        signature,
+        heartbeat,
         received: Instant::now(),
     };
-    api.monitors().sign_monitors(&[received]).await.unwrap();
+    api.monitors().store_heartbeats(&[received]).await.unwrap();
     assert!(
         api.monitors()
             .forget_monitor("cmp1", MonitorKind::Host)
@@ -295,8 +344,12 @@ async fn the_api_removes_monitors_and_leaves_actions_that_start_work_to_a_contro
     );
     // Commands on a controller use the engine's user.
     let engine = bench.as_user(Role::Engine).await.unwrap();
-    let heard = engine.desk().unmute_reporter(listed[0].number).await.unwrap();
+    let heard = engine
+        .operator_journal()
+        .unmute_reporter(listed[0].number)
+        .await
+        .unwrap();
     assert_eq!(heard.as_ref(), listed.first());
-    let begun = engine.desk().retry(claimed.id, "alice").await;
-    assert!(matches!(begun, Ok(RetryOutcome::Begun { .. })), "{begun:?}");
+    let begun = engine.operator_journal().retry(claimed.id, "alice").await;
+    assert!(matches!(begun, Ok(RetryOutcome::Started { .. })), "{begun:?}");
 }

@@ -1,10 +1,10 @@
 //! The readings of local disks, from the heartbeat to the recovery.
 
 use tachi_domain::ServerId;
-use tachi_domain::monitor::{MonitorKind, Signature};
+use tachi_domain::monitor::{MonitorHeartbeat, MonitorKind};
 use tachi_engine::ports::{Journal as _, Monitors as _};
 
-use crate::monitors::tests::{received, signature};
+use crate::monitors::tests::{heartbeat, received};
 use crate::testing::Bench;
 
 /// Covers R14.
@@ -17,11 +17,11 @@ async fn readings_of_local_disks_are_kept_by_host_until_the_next_one() {
     let table = bench.store.monitors();
     let id = |number| ServerId(uuid::Uuid::from_u128(number));
     let reads = async |host: &str, disks: Option<&[u128]>| {
-        let one = Signature {
+        let one = MonitorHeartbeat {
             local_disks: disks.map(|all| all.iter().map(|number| id(*number)).collect()),
-            ..signature(host, MonitorKind::Instance, &[])
+            ..heartbeat(host, MonitorKind::Instance, &[])
         };
-        table.sign_monitors(&received(&[one])).await.unwrap();
+        table.store_heartbeats(&received(&[one])).await.unwrap();
     };
     let stored = async |host: &str| bench.store.journal().local_disks(host).await.unwrap();
     assert!(stored("cmp1").await.is_empty());

@@ -13,7 +13,7 @@ use crate::error::Stop;
 use crate::testing::{Bench, all, new_segment};
 use crate::transaction::{Transaction, Tx, TxOutcome, roll_back};
 use crate::{ServerKind, ServerOptions, Store, StoreError, StoreOptions};
-use tachi_testkit::HandClock;
+use tachi_testkit::ManualClock;
 
 /// Returns a test database with its server; `None` on `SQLite`.
 async fn on_a_server() -> Option<(Bench, ServerOptions)> {
@@ -23,7 +23,7 @@ async fn on_a_server() -> Option<(Bench, ServerOptions)> {
 }
 
 async fn connect(bench: &Bench, server: ServerOptions) -> Result<Store, StoreError> {
-    let clock = Arc::<HandClock>::clone(&bench.clock);
+    let clock = Arc::<ManualClock>::clone(&bench.clock);
     Store::connect(&StoreOptions::server(server), clock).await
 }
 
@@ -48,7 +48,7 @@ async fn text(store: &Store, sql: &str) -> String {
 }
 
 /// Renders an error with all its causes.
-fn whole(error: &dyn std::error::Error) -> String {
+fn error_chain(error: &dyn std::error::Error) -> String {
     let mut told = error.to_string();
     let mut below = error.source();
     while let Some(error) = below {
@@ -84,14 +84,14 @@ async fn tls_is_spoken_with_a_server_that_a_private_authority_vouches_for_and_no
         let options = with_query(&server, &format!("{strict}={folder}/ca.pem{more}"));
         let store = connect(&bench, options)
             .await
-            .unwrap_or_else(|error| panic!("{case}: {}", whole(&error)));
+            .unwrap_or_else(|error| panic!("{case}: {}", error_chain(&error)));
         assert_ne!(text(&store, query).await, "", "{case}: not encrypted");
         store.registry().list_segments(&all()).await.unwrap();
         store.close().await.unwrap();
     }
     let options = with_query(&server, &format!("{strict}={folder}/other-ca.pem"));
     let error = connect(&bench, options).await.unwrap_err();
-    let told = whole(&error).to_lowercase();
+    let told = error_chain(&error).to_lowercase();
     assert!(told.contains("tls") || told.contains("certificate"), "{told}");
 }
 
@@ -117,7 +117,7 @@ async fn no_error_shows_the_password() {
             ..ServerOptions::new(server.kind, url)
         };
         let error = connect(&bench, options).await.unwrap_err();
-        let told = format!("{} {error:?}", whole(&error));
+        let told = format!("{} {error:?}", error_chain(&error));
         assert!(!told.contains(secret), "{case}: {told}");
     }
 }
@@ -199,7 +199,11 @@ async fn a_standby_is_refused() {
         ..server
     };
     let error = connect(&bench, options).await.unwrap_err();
-    assert!(whole(&error).contains("read-only"), "{}", whole(&error));
+    assert!(
+        error_chain(&error).contains("read-only"),
+        "{}",
+        error_chain(&error)
+    );
 }
 
 /// Holds its connection until it is released.
@@ -278,7 +282,7 @@ impl Transaction for Freeze {
 }
 
 #[tokio::test]
-async fn what_a_stopped_process_holds_is_given_free() {
+async fn the_locks_of_a_stopped_process_are_released() {
     let Some((bench, _)) = on_a_server().await else {
         return;
     };

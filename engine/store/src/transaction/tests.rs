@@ -12,7 +12,7 @@ use crate::entity::meta;
 use crate::failure_kind::FailureKind;
 use crate::testing::Bench;
 use crate::{Store, StoreOptions};
-use tachi_testkit::HandClock;
+use tachi_testkit::ManualClock;
 
 async fn insert(db: &impl ConnectionTrait, name: &str) -> Result<(), DbErr> {
     let row = meta::ActiveModel {
@@ -27,10 +27,10 @@ async fn rows(store: &Store) -> u64 {
 }
 
 /// Opens the store as another process that does not wait for locks.
-async fn impatient(bench: &Bench) -> Store {
+async fn without_lock_wait(bench: &Bench) -> Store {
     let mut options = StoreOptions::file(bench.path());
     options.busy_timeout = Duration::from_millis(1);
-    Store::connect(&options, Arc::<HandClock>::clone(&bench.clock))
+    Store::connect(&options, Arc::<ManualClock>::clone(&bench.clock))
         .await
         .unwrap()
 }
@@ -89,7 +89,7 @@ fn linger() -> Linger {
 }
 
 #[tokio::test]
-async fn a_dropped_write_leaves_nothing_and_holds_nobody_up() {
+async fn a_dropped_write_is_rolled_back_and_blocks_no_other() {
     let bench = Bench::new().await;
     let work = linger();
     tokio::select! {
@@ -103,7 +103,7 @@ async fn a_dropped_write_leaves_nothing_and_holds_nobody_up() {
 #[tokio::test]
 async fn a_write_begins_with_the_lock_and_gives_up_after_a_few_tries() {
     let bench = Bench::sqlite().await;
-    let other = impatient(&bench).await;
+    let other = without_lock_wait(&bench).await;
     let work = linger();
     let blocked = async {
         work.inserted.notified().await;
@@ -116,7 +116,7 @@ async fn a_write_begins_with_the_lock_and_gives_up_after_a_few_tries() {
     let Err(Stop::Failed(Failure::Db(error))) = blocked else {
         panic!("{blocked:?}");
     };
-    assert_eq!(FailureKind::of(&error), FailureKind::InTheWay, "{error}");
+    assert_eq!(FailureKind::of(&error), FailureKind::Contention, "{error}");
     assert_eq!(rows(&bench.store).await, 1, "the one that held the lock");
 }
 
@@ -141,9 +141,9 @@ impl Transaction for Collides<'_> {
 }
 
 #[tokio::test]
-async fn what_collided_is_tried_again_from_the_start() {
+async fn a_conflicting_transaction_is_retried_from_the_start() {
     let bench = Bench::sqlite().await;
-    let other = impatient(&bench).await;
+    let other = without_lock_wait(&bench).await;
     let work = Collides {
         other: &other,
         runs: AtomicU32::new(0),
@@ -159,7 +159,7 @@ async fn other_errors_are_not_tried_again() {
     let Err(Stop::Failed(Failure::Db(error))) = bench.store.db.write(&Insert(true)).await else {
         panic!("a second row of the same name");
     };
-    assert_eq!(FailureKind::of(&error), FailureKind::Lasting, "{error}");
+    assert_eq!(FailureKind::of(&error), FailureKind::Permanent, "{error}");
 }
 
 #[tokio::test]

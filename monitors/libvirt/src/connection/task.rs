@@ -15,7 +15,7 @@ use crate::frame::{Frame, Inbox, Kind};
 use crate::procedure as proc;
 
 /// Limit of unsent bytes, above which a daemon that does not read is given up.
-const UNSENT_MAX: usize = 1024 * 1024;
+const MAX_UNSENT_BYTES: usize = 1024 * 1024;
 /// Size of one read.
 const CHUNK: usize = 16 * 1024;
 
@@ -45,7 +45,7 @@ pub(super) struct Task {
     pending: HashMap<u32, oneshot::Sender<(bool, Vec<u8>)>>,
     serial: u32,
     wanted: Option<Keepalive>,
-    pulse: Option<PingState>,
+    ping_state: Option<PingState>,
 }
 
 /// The keepalive state of this side.
@@ -68,14 +68,14 @@ impl PingState {
     }
 
     /// Resets the keepalive: any data shows that the daemon is alive.
-    fn record_heartbeat(&mut self, now: Instant) {
+    fn record_data(&mut self, now: Instant) {
         self.last_heartbeat = now;
         self.unanswered = 0;
         self.due = now + self.rule.interval;
     }
 
     /// Sends a ping when it is due, or gives up.
-    fn beat(&mut self, now: Instant) -> Result<(), Duration> {
+    fn next_ping(&mut self, now: Instant) -> Result<(), Duration> {
         if self.unanswered >= self.rule.count {
             return Err(now.duration_since(self.last_heartbeat));
         }
@@ -104,7 +104,7 @@ impl Task {
             pending: HashMap::new(),
             serial: 0,
             wanted: options.keepalive,
-            pulse: None,
+            ping_state: None,
         }
     }
 
@@ -118,7 +118,7 @@ impl Task {
 
     async fn serve(&mut self) -> CloseReason {
         loop {
-            let due = self.pulse.as_ref().map(|pulse| pulse.due);
+            let due = self.ping_state.as_ref().map(|ping_state| ping_state.due);
             // Every branch is cancel-safe: readiness is polled again, a request stays in its channel, and a timer fires
             // again.
             let turn = tokio::select! {
@@ -130,7 +130,7 @@ impl Task {
                     Some(request) => self.take(request),
                     None => Err(CloseReason::Dropped),
                 },
-                () = until(due), if due.is_some() => self.beat(),
+                () = until(due), if due.is_some() => self.next_ping(),
             };
             if let Err(reason) = turn {
                 return reason;
@@ -160,7 +160,7 @@ impl Task {
                 })
             }
             Request::Keepalive => {
-                self.pulse = self.wanted.map(|rule| PingState::start(rule, Instant::now()));
+                self.ping_state = self.wanted.map(|rule| PingState::start(rule, Instant::now()));
                 Ok(())
             }
         }
@@ -168,7 +168,7 @@ impl Task {
 
     fn send(&mut self, frame: &Frame) -> Result<(), CloseReason> {
         frame.write(&mut self.unsent);
-        if self.unsent.len() > UNSENT_MAX {
+        if self.unsent.len() > MAX_UNSENT_BYTES {
             return Err(CloseReason::Stuck);
         }
         self.flush()
@@ -196,8 +196,8 @@ impl Task {
             Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
             Err(error) => return Err(lost(error)),
         }
-        if let Some(pulse) = &mut self.pulse {
-            pulse.record_heartbeat(Instant::now());
+        if let Some(ping_state) = &mut self.ping_state {
+            ping_state.record_data(Instant::now());
         }
         while let Some(frame) = self
             .inbox
@@ -238,12 +238,12 @@ impl Task {
         }
     }
 
-    fn beat(&mut self) -> Result<(), CloseReason> {
-        let Some(pulse) = &mut self.pulse else {
+    fn next_ping(&mut self) -> Result<(), CloseReason> {
+        let Some(ping_state) = &mut self.ping_state else {
             return Ok(());
         };
-        pulse
-            .beat(Instant::now())
+        ping_state
+            .next_ping(Instant::now())
             .map_err(|silent| CloseReason::Silent { silent })?;
         self.send(&heartbeat(proc::PING))
     }

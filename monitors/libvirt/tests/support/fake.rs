@@ -194,7 +194,7 @@ impl Fake {
     }
 
     /// Sends bytes as they are to every client.
-    pub fn say(&self, bytes: &[u8]) {
+    pub fn send_bytes(&self, bytes: &[u8]) {
         for client in &self.state.lock().unwrap().clients {
             let _ = client.send(bytes.to_vec());
         }
@@ -202,7 +202,7 @@ impl Fake {
 
     /// Sends a ping to every client.
     pub fn ping(&self) {
-        self.say(&frame(0x6b65_6570, 1, 2, 0, 0, &[]));
+        self.send_bytes(&frame(0x6b65_6570, 1, 2, 0, 0, &[]));
     }
 
     /// A lifecycle event.
@@ -210,19 +210,19 @@ impl Fake {
         let mut body = start(guest);
         body.extend(event.to_be_bytes());
         body.extend(detail.to_be_bytes());
-        self.say(&frame(0x2000_8086, 318, 2, 0, 0, &body));
+        self.send_bytes(&frame(0x2000_8086, 318, 2, 0, 0, &body));
     }
 
     /// An event that carries nothing but its guest: reboot (319), control error (325).
     pub fn bare(&self, guest: &Guest, procedure: u32) {
-        self.say(&frame(0x2000_8086, procedure, 2, 0, 0, &start(guest)));
+        self.send_bytes(&frame(0x2000_8086, procedure, 2, 0, 0, &start(guest)));
     }
 
     /// A watchdog's event.
     pub fn watchdog(&self, guest: &Guest, action: i32) {
         let mut body = start(guest);
         body.extend(action.to_be_bytes());
-        self.say(&frame(0x2000_8086, 321, 2, 0, 0, &body));
+        self.send_bytes(&frame(0x2000_8086, 321, 2, 0, 0, &body));
     }
 
     /// An I/O error's two events, as the daemon sends them.
@@ -231,9 +231,9 @@ impl Fake {
         body.extend(text("/disk"));
         body.extend(text("ide0-0-0"));
         body.extend(action.to_be_bytes());
-        self.say(&frame(0x2000_8086, 322, 2, 0, 0, &body));
+        self.send_bytes(&frame(0x2000_8086, 322, 2, 0, 0, &body));
         body.extend(text("enospc"));
-        self.say(&frame(0x2000_8086, 324, 2, 0, 0, &body));
+        self.send_bytes(&frame(0x2000_8086, 324, 2, 0, 0, &body));
     }
 
     async fn serve(&self, mut stream: UnixStream) {

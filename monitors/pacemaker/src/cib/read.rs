@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::tree::{Attributes, Index, Tag};
-use super::{Cib, Device, Level, MONITOR, Target, span};
+use super::{Cib, Device, Level, MONITOR_TIMEOUT, Target, span};
 use crate::device::WATCHDOG;
 
 /// Reads everything from the configuration.
@@ -16,7 +16,7 @@ pub(super) fn configuration(tree: &Tag, cib: &mut Cib) {
         names.find_map(|prefix| options.one(&format!("{prefix}-{option}")))
     };
     cib.maintenance = options.one("maintenance-mode").is_some_and(crate::xml::yes);
-    cib.fences_nothing = fencing("enabled").is_some_and(|enabled| !crate::xml::yes(enabled));
+    cib.is_fencing_disabled = fencing("enabled").is_some_and(|enabled| !crate::xml::yes(enabled));
     cib.fences_by = match fencing("action") {
         Some("off" | "poweroff") => "off",
         _ => "reboot",
@@ -114,7 +114,7 @@ fn resource<'t>(
             if operation.get("name") == Some("monitor")
                 && let Some(interval) = time("interval").filter(|interval| !interval.is_zero())
             {
-                let seen = interval.saturating_add(time("timeout").unwrap_or(MONITOR));
+                let seen = interval.saturating_add(time("timeout").unwrap_or(MONITOR_TIMEOUT));
                 cib.remotes.insert(id.clone(), seen);
             }
         }

@@ -344,7 +344,7 @@ fn options_of_the_cluster() {
         assert_eq!(options(&[("stonith-action", action)]).fences_by, expected);
     }
     assert_eq!(options(&[]).fences_by, "reboot");
-    for (pairs, maintenance, fences_nothing) in [
+    for (pairs, maintenance, is_fencing_disabled) in [
         (&[][..], false, false),
         (&[("maintenance-mode", "true")], true, false),
         (&[("stonith-enabled", "false")], false, true),
@@ -356,8 +356,8 @@ fn options_of_the_cluster() {
     ] {
         let read = options(pairs);
         assert_eq!(
-            (read.maintenance, read.fences_nothing),
-            (maintenance, fences_nothing),
+            (read.maintenance, read.is_fencing_disabled),
+            (maintenance, is_fencing_disabled),
             "{pairs:?}"
         );
     }

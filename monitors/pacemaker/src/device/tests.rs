@@ -38,7 +38,7 @@ fn doubt(devices: Vec<Device>, levels: Vec<Level>, action: &str) -> Option<Strin
         levels,
         ..Cib::default()
     };
-    unproven(&cib, "cmp1", action, &rules())
+    proof_gap(&cib, "cmp1", action, &rules())
 }
 
 /// Covers F3.
@@ -531,8 +531,8 @@ fn the_machine_that_was_turned_off_is_the_hosts() {
         ("this host's, in another case", on("CMP1"), true),
     ] {
         let levels = vec![level(on("cmp1"), &["d"]), level(other, &["d"])];
-        let told = doubt(vec![bare("d")], levels, "off");
-        assert_eq!(told.is_none(), proves, "{name}: {told:?}");
+        let reason = doubt(vec![bare("d")], levels, "off");
+        assert_eq!(reason.is_none(), proves, "{name}: {reason:?}");
     }
 }
 
@@ -559,8 +559,8 @@ fn each_of_two_equal_levels_proves_by_itself() {
         ),
     ] {
         let levels = vec![level(on("cmp1"), &["bmc"]), level(on("cmp1"), &[second])];
-        let told = doubt(devices(), levels, action);
-        assert_eq!(told.is_none(), proves, "{name}: {told:?}");
+        let reason = doubt(devices(), levels, action);
+        assert_eq!(reason.is_none(), proves, "{name}: {reason:?}");
     }
     let alone = doubt(devices(), vec![level(on("cmp1"), &["odd"])], "reboot");
     assert_eq!(alone, None, "its reboot proves in a level of its own");
@@ -631,8 +631,8 @@ fn the_slot_that_was_written_is_the_nodes() {
             device("d", agent, parameters),
             device("e", "fence_apc", &[("pcmk_host_list", "x")]),
         ];
-        let told = doubt(devices, vec![], "off");
-        assert_eq!(told.is_none(), proves, "{name}: {told:?}");
+        let reason = doubt(devices, vec![], "off");
+        assert_eq!(reason.is_none(), proves, "{name}: {reason:?}");
     }
 }
 
@@ -682,16 +682,16 @@ fn a_device_with_two_values_is_judged_with_each() {
         ),
     ] {
         let real = device("e", "external/maas", &[("hostnames", "cmp1")]);
-        let told = doubt(vec![odd, real], vec![], action);
-        assert_eq!(told.is_none(), proves, "{name}: {told:?}");
+        let reason = doubt(vec![odd, real], vec![], action);
+        assert_eq!(reason.is_none(), proves, "{name}: {reason:?}");
     }
     let mut wild = device("d", "fence_apc", &[("pcmk_host_list", "cmp1")]);
     for name in ["a", "b", "c", "d", "e", "f", "g"] {
         let values = ["0", "1"].map(str::to_owned).into();
         wild.several.insert(name.to_owned(), values);
     }
-    let told = doubt(vec![wild], vec![], "off").unwrap();
-    assert!(told.contains("several values"), "{told}");
+    let reason = doubt(vec![wild], vec![], "off").unwrap();
+    assert!(reason.contains("several values"), "{reason}");
 }
 
 /// Covers F3.
@@ -729,7 +729,7 @@ fn levels_by_pattern_and_by_attribute_are_for_the_nodes_they_match() {
             attributes: [("cmp1".to_owned(), vec![("rack".to_owned(), "7".to_owned())])].into(),
             ..Cib::default()
         };
-        let doubt = unproven(&cib, "cmp1", "off", &rules());
+        let doubt = proof_gap(&cib, "cmp1", "off", &rules());
         assert_eq!(doubt.is_none(), proves, "{name}: {doubt:?}");
     }
     // A level that may not be the node's does not affect the others.
@@ -741,7 +741,7 @@ fn levels_by_pattern_and_by_attribute_are_for_the_nodes_they_match() {
         levels: vec![level(pattern(r"cmp\d"), &["power"])],
         ..Cib::default()
     };
-    assert!(unproven(&cib, "cmp1", "off", &rules()).is_some());
+    assert!(proof_gap(&cib, "cmp1", "off", &rules()).is_some());
 }
 
 /// Covers F3.
@@ -775,7 +775,7 @@ fn the_watchdog_of_a_node_can_have_done_it() {
             false,
         ),
     ] {
-        let doubt = unproven(&cib, "cmp1", "off", &rules());
+        let doubt = proof_gap(&cib, "cmp1", "off", &rules());
         assert_eq!(doubt.is_none(), proves, "{name}: {doubt:?}");
     }
 }
@@ -783,13 +783,13 @@ fn the_watchdog_of_a_node_can_have_done_it() {
 /// Covers F3.
 #[test]
 fn an_unknown_agent_is_named() {
-    let told = doubt(vec![device("st-ours", "fence_ours", &[])], vec![], "off").unwrap();
+    let reason = doubt(vec![device("st-ours", "fence_ours", &[])], vec![], "off").unwrap();
     for part in ["st-ours", "fence_ours", "not known", "power_fence_agents"] {
-        assert!(told.contains(part), "{part}: {told}");
+        assert!(reason.contains(part), "{part}: {reason}");
     }
     for (action, declare) in [("off", true), ("reboot", false)] {
-        let told = doubt(vec![device("st", "external/rackpdu", &[])], vec![], action).unwrap();
-        assert!(told.contains("accepted"), "{told}");
-        assert_eq!(told.contains("power_fence_agents"), declare, "{told}");
+        let reason = doubt(vec![device("st", "external/rackpdu", &[])], vec![], action).unwrap();
+        assert!(reason.contains("accepted"), "{reason}");
+        assert_eq!(reason.contains("power_fence_agents"), declare, "{reason}");
     }
 }

@@ -38,7 +38,7 @@ fn judgement(verdict: Verdict, fenced_at: i64) -> Judgement {
 struct BridgeHarness {
     ledger: Ledger,
     streaks: Streaks,
-    told: Vec<(u64, String, ReportedState)>,
+    reports: Vec<(u64, String, ReportedState)>,
     held: usize,
 }
 
@@ -58,7 +58,7 @@ impl BridgeHarness {
         );
         for change in &planned.changes {
             self.ledger.record_report(change, now(second).wall, true);
-            self.told
+            self.reports
                 .push((second, change.node.clone(), change.report.state()));
         }
         self.held = planned.held.len();
@@ -70,10 +70,10 @@ impl BridgeHarness {
         self.streaks = Streaks::default();
     }
 
-    fn said(&self) -> Vec<(u64, ReportedState)> {
-        self.told
+    fn reported_states(&self) -> Vec<(u64, ReportedState)> {
+        self.reports
             .iter()
-            .map(|(second, _, said)| (*second, *said))
+            .map(|(second, _, reported_states)| (*second, *reported_states))
             .collect()
     }
 }
@@ -81,21 +81,21 @@ impl BridgeHarness {
 /// Covers MW1.
 #[test]
 fn a_fencing_is_reported_once_and_a_return_after_it_held() {
-    let mut teller = BridgeHarness::default();
+    let mut bridge = BridgeHarness::default();
     for second in 0..5 {
-        teller.see(second, &[("cmp1", Verdict::Up, 0)]);
+        bridge.see(second, &[("cmp1", Verdict::Up, 0)]);
     }
     for second in 5..30 {
-        teller.see(second, &[("cmp1", Verdict::Lost, 0)]);
+        bridge.see(second, &[("cmp1", Verdict::Lost, 0)]);
     }
     for second in 30..60 {
-        teller.see(second, &[("cmp1", Verdict::Fenced, 30)]);
+        bridge.see(second, &[("cmp1", Verdict::Fenced, 30)]);
     }
     for second in 60..80 {
-        teller.see(second, &[("cmp1", Verdict::Up, 0)]);
+        bridge.see(second, &[("cmp1", Verdict::Up, 0)]);
     }
     assert_eq!(
-        teller.said(),
+        bridge.reported_states(),
         [(30, ReportedState::Fenced), (70, ReportedState::Started)]
     );
 }
@@ -103,84 +103,84 @@ fn a_fencing_is_reported_once_and_a_return_after_it_held() {
 /// Covers MW2.
 #[test]
 fn a_fenced_node_that_flaps_is_never_reported_as_started() {
-    let mut teller = BridgeHarness::default();
-    teller.see(0, &[("cmp1", Verdict::Fenced, 0)]);
+    let mut bridge = BridgeHarness::default();
+    bridge.see(0, &[("cmp1", Verdict::Fenced, 0)]);
     for second in 1..200 {
         let verdict = if second / 17 % 2 == 0 {
             Verdict::Keep
         } else {
             Verdict::Fenced
         };
-        teller.see(second, &[("cmp1", verdict, 0)]);
+        bridge.see(second, &[("cmp1", verdict, 0)]);
     }
-    assert_eq!(teller.said(), [(0, ReportedState::Fenced)]);
+    assert_eq!(bridge.reported_states(), [(0, ReportedState::Fenced)]);
 }
 
 /// Covers MW7.
 #[test]
 fn a_host_that_died_while_nobody_watched_is_reported_by_its_proof() {
-    let mut teller = BridgeHarness::default();
-    teller.see(0, &[("cmp1", Verdict::Fenced, -500)]);
-    assert_eq!(teller.said(), [(0, ReportedState::Fenced)]);
+    let mut bridge = BridgeHarness::default();
+    bridge.see(0, &[("cmp1", Verdict::Fenced, -500)]);
+    assert_eq!(bridge.reported_states(), [(0, ReportedState::Fenced)]);
 }
 
 /// Covers MW3.
 #[test]
 fn a_restart_neither_loses_nor_repeats() {
-    let mut teller = BridgeHarness::default();
-    teller.see(0, &[("cmp1", Verdict::Fenced, 0)]);
-    teller.restart();
+    let mut bridge = BridgeHarness::default();
+    bridge.see(0, &[("cmp1", Verdict::Fenced, 0)]);
+    bridge.restart();
     for second in 1..100 {
-        teller.see(second, &[("cmp1", Verdict::Fenced, 0)]);
+        bridge.see(second, &[("cmp1", Verdict::Fenced, 0)]);
     }
-    teller.restart();
+    bridge.restart();
     for second in 100..120 {
-        teller.see(second, &[("cmp1", Verdict::Up, 0)]);
+        bridge.see(second, &[("cmp1", Verdict::Up, 0)]);
     }
     assert_eq!(
-        teller.said(),
+        bridge.reported_states(),
         [(0, ReportedState::Fenced), (110, ReportedState::Started)]
     );
 }
 
 #[test]
-fn a_host_that_is_fenced_twice_without_having_been_up_is_told_once() {
-    let mut teller = BridgeHarness::default();
-    teller.see(0, &[("cmp1", Verdict::Fenced, 0)]);
-    teller.see(30, &[("cmp1", Verdict::Lost, 0)]);
-    teller.see(31, &[("cmp1", Verdict::Fenced, 31)]);
-    assert_eq!(teller.said(), [(0, ReportedState::Fenced)]);
+fn a_host_that_is_fenced_twice_without_having_been_up_is_reported_once() {
+    let mut bridge = BridgeHarness::default();
+    bridge.see(0, &[("cmp1", Verdict::Fenced, 0)]);
+    bridge.see(30, &[("cmp1", Verdict::Lost, 0)]);
+    bridge.see(31, &[("cmp1", Verdict::Fenced, 31)]);
+    assert_eq!(bridge.reported_states(), [(0, ReportedState::Fenced)]);
 }
 
 #[test]
-fn a_host_that_was_up_for_a_moment_and_dies_again_is_told_again() {
-    let mut teller = BridgeHarness::default();
-    teller.see(0, &[("cmp1", Verdict::Fenced, 0)]);
-    teller.see(30, &[("cmp1", Verdict::Up, 0)]);
-    teller.see(32, &[("cmp1", Verdict::Lost, 0)]);
-    teller.see(33, &[("cmp1", Verdict::Fenced, 33)]);
+fn a_host_that_was_up_for_a_moment_and_dies_again_is_reported_again() {
+    let mut bridge = BridgeHarness::default();
+    bridge.see(0, &[("cmp1", Verdict::Fenced, 0)]);
+    bridge.see(30, &[("cmp1", Verdict::Up, 0)]);
+    bridge.see(32, &[("cmp1", Verdict::Lost, 0)]);
+    bridge.see(33, &[("cmp1", Verdict::Fenced, 33)]);
     assert_eq!(
-        teller.said(),
+        bridge.reported_states(),
         [(0, ReportedState::Fenced), (33, ReportedState::Fenced)]
     );
 }
 
 #[test]
-fn a_loss_is_told_when_it_lasts_and_then_the_fencing() {
-    let mut teller = BridgeHarness::default();
+fn a_lasting_loss_is_reported_and_then_the_fencing() {
+    let mut bridge = BridgeHarness::default();
     for second in 0..100 {
-        teller.see(second, &[("cmp1", Verdict::Lost, 0)]);
+        bridge.see(second, &[("cmp1", Verdict::Lost, 0)]);
     }
-    teller.see(100, &[("cmp1", Verdict::Fenced, 100)]);
+    bridge.see(100, &[("cmp1", Verdict::Fenced, 100)]);
     assert_eq!(
-        teller.said(),
+        bridge.reported_states(),
         [(60, ReportedState::Lost), (100, ReportedState::Fenced)]
     );
 }
 
 #[test]
 fn a_loss_lasts_while_the_cluster_tries_to_reconnect() {
-    let mut teller = BridgeHarness::default();
+    let mut bridge = BridgeHarness::default();
     // As with a reconnect interval of 50 s: each attempt shows the connection as starting for a while.
     for second in 0..60 {
         let verdict = if second % 50 < 45 {
@@ -188,17 +188,17 @@ fn a_loss_lasts_while_the_cluster_tries_to_reconnect() {
         } else {
             Verdict::Keep
         };
-        teller.see(second, &[("cmp1", verdict, 0)]);
+        bridge.see(second, &[("cmp1", verdict, 0)]);
     }
-    assert_eq!(teller.said(), vec![]);
-    teller.see(60, &[("cmp1", Verdict::Lost, 0)]);
-    assert_eq!(teller.said(), vec![(60, ReportedState::Lost)]);
+    assert_eq!(bridge.reported_states(), vec![]);
+    bridge.see(60, &[("cmp1", Verdict::Lost, 0)]);
+    assert_eq!(bridge.reported_states(), vec![(60, ReportedState::Lost)]);
 }
 
 /// Covers MW10.
 #[test]
 fn a_planned_stop_is_not_reported_nor_is_its_end() {
-    let mut teller = BridgeHarness::default();
+    let mut bridge = BridgeHarness::default();
     for (second, verdict) in [
         (0, Verdict::Up),
         (1, Verdict::Planned),
@@ -206,9 +206,9 @@ fn a_planned_stop_is_not_reported_nor_is_its_end() {
         (101, Verdict::Up),
         (150, Verdict::Up),
     ] {
-        teller.see(second, &[("cmp1", verdict, 0)]);
+        bridge.see(second, &[("cmp1", verdict, 0)]);
     }
-    assert!(teller.told.is_empty());
+    assert!(bridge.reports.is_empty());
 }
 
 /// Covers MW9.
@@ -218,37 +218,41 @@ fn a_storm_is_held_and_the_failures_that_remain_are_reported_at_its_end() {
     let at = |verdict: Verdict| -> Vec<(&str, Verdict, i64)> {
         names.iter().map(|name| (name.as_str(), verdict, 0)).collect()
     };
-    let mut teller = BridgeHarness::default();
-    teller.see(0, &at(Verdict::Up));
+    let mut bridge = BridgeHarness::default();
+    bridge.see(0, &at(Verdict::Up));
     for second in 1..121 {
-        teller.see(second, &at(Verdict::Fenced));
-        assert!(teller.told.is_empty(), "held at {second}: {:?}", teller.told);
-        assert_eq!(teller.held, 10);
+        bridge.see(second, &at(Verdict::Fenced));
+        assert!(
+            bridge.reports.is_empty(),
+            "held at {second}: {:?}",
+            bridge.reports
+        );
+        assert_eq!(bridge.held, 10);
     }
-    teller.see(121, &at(Verdict::Fenced));
-    assert_eq!(teller.told.len(), 10);
+    bridge.see(121, &at(Verdict::Fenced));
+    assert_eq!(bridge.reports.len(), 10);
 }
 
 /// Covers MW9.
 #[test]
 fn a_storm_of_losses_is_never_reported() {
     let names: Vec<String> = (0..10).map(|i| format!("cmp{i}")).collect();
-    let mut teller = BridgeHarness::default();
+    let mut bridge = BridgeHarness::default();
     for second in 0..600 {
         let nodes: Vec<_> = names
             .iter()
             .map(|name| (name.as_str(), Verdict::Lost, 0))
             .collect();
-        teller.see(second, &nodes);
+        bridge.see(second, &nodes);
     }
-    assert!(teller.told.is_empty());
+    assert!(bridge.reports.is_empty());
 }
 
 /// Covers MW9.
 #[test]
 fn hosts_that_die_one_by_one_are_no_storm() {
     let names: Vec<String> = (0..10).map(|i| format!("cmp{i}")).collect();
-    let mut teller = BridgeHarness::default();
+    let mut bridge = BridgeHarness::default();
     for second in 0..300_u64 {
         let nodes: Vec<_> = names
             .iter()
@@ -263,9 +267,9 @@ fn hosts_that_die_one_by_one_are_no_storm() {
                 (name.as_str(), verdict, i64::try_from(dies).unwrap())
             })
             .collect();
-        teller.see(second, &nodes);
+        bridge.see(second, &nodes);
     }
-    assert_eq!(teller.told.len(), 10);
+    assert_eq!(bridge.reports.len(), 10);
 }
 
 #[test]
@@ -280,8 +284,8 @@ fn a_ledger_of_an_older_version_is_read() {
 /// A UPS, a press of its power button, or `poweroff`: the host leaves in order, but its guests are down all the same.
 /// Covers F9.
 #[test]
-fn a_host_that_left_in_order_without_a_word_of_an_operator_is_reported_as_lost() {
-    let see = |teller: &mut BridgeHarness, second, left| {
+fn a_host_that_left_in_order_without_an_operators_mark_is_reported_as_lost() {
+    let see = |bridge: &mut BridgeHarness, second, left| {
         let judged = [(
             "cmp1".to_owned(),
             Judgement {
@@ -290,15 +294,15 @@ fn a_host_that_left_in_order_without_a_word_of_an_operator_is_reported_as_lost()
             },
         )];
         let planned = plan(
-            &teller.ledger,
+            &bridge.ledger,
             &judged.into(),
-            &mut teller.streaks,
+            &mut bridge.streaks,
             &Pace::default(),
             now(second),
         );
         for change in planned.changes {
-            teller.ledger.record_report(&change, now(second).wall, true);
-            teller.told.push((second, change.node, change.report.state()));
+            bridge.ledger.record_report(&change, now(second).wall, true);
+            bridge.reports.push((second, change.node, change.report.state()));
         }
     };
     let mut meant = BridgeHarness::default();
@@ -307,6 +311,10 @@ fn a_host_that_left_in_order_without_a_word_of_an_operator_is_reported_as_lost()
         see(&mut meant, second, false);
         see(&mut left, second, true);
     }
-    assert_eq!(meant.told, []);
-    assert_eq!(left.told, [(300, "cmp1".to_owned(), ReportedState::Lost)], "once");
+    assert_eq!(meant.reports, []);
+    assert_eq!(
+        left.reports,
+        [(300, "cmp1".to_owned(), ReportedState::Lost)],
+        "once"
+    );
 }

@@ -1,13 +1,13 @@
 //! The judgement of one node: the checks in their order.
 
 use crate::crm_mon::{FenceEvent, FenceStatus, Kind, Node};
-use crate::device::{only_device, same_node, unproven};
+use crate::device::{only_device, proof_gap, same_node};
 use crate::history::NodeHistory;
 use crate::time::{second, show};
 use crate::{Cib, Rules, Snapshot, Time};
 
 use super::success::{Age, age};
-use super::{A_HUMAN, Judgement, Proof, Verdict, kills, plain};
+use super::{CONFIRMED_BY_HUMAN, Judgement, Proof, Verdict, kills, plain};
 
 pub(super) struct NodeCase<'c> {
     pub(super) node: &'c Node,
@@ -35,7 +35,7 @@ impl NodeCase<'_> {
             .find(|fence| fence.status == FenceStatus::Success && kills(fence));
         let success = success.and_then(|fence| Some((fence, fence.completed?)));
         let age = success.map(|(_, completed)| age(completed, self.past, self.noted(), self.rules));
-        if let Some(why_not) = self.doubts_about_up() {
+        if let Some(why_not) = self.up_contradiction() {
             self.gone(success, age, &why_not)
         } else {
             self.back(success, age)
@@ -111,8 +111,8 @@ impl NodeCase<'_> {
             Age::Newer => {}
             // The times have whole seconds, or the clocks differ a little: the success counts once the node is seen
             // offline.
-            Age::Tie if !self.node.online => {}
-            Age::Tie => {
+            Age::SameSecond if !self.node.online => {}
+            Age::SameSecond => {
                 let reason = format!(
                     "{} succeeded at {at}, the second it was last up, and it is online",
                     fence.action
@@ -141,12 +141,12 @@ impl NodeCase<'_> {
         if let Some(late) = self.first_seen_late(completed) {
             return lost(late);
         }
-        if self.snapshot.mon.fences_nothing(self.snapshot.cib.as_ref()) {
+        if self.snapshot.mon.is_fencing_disabled(self.snapshot.cib.as_ref()) {
             return lost("fencing is disabled in this cluster".to_owned());
         }
-        let by_operator = fence.delegate.as_deref() == Some(A_HUMAN);
+        let by_operator = fence.delegate.as_deref() == Some(CONFIRMED_BY_HUMAN);
         if let Some(cib) = &self.snapshot.cib {
-            let doubt = || unproven(cib, &self.node.name, &fence.action, self.rules);
+            let doubt = || proof_gap(cib, &self.node.name, &fence.action, self.rules);
             if let Some(doubt) = (!by_operator).then(doubt).flatten() {
                 return lost(doubt);
             }
@@ -200,7 +200,7 @@ impl NodeCase<'_> {
         if let Some(planned) = self.planned() {
             return planned;
         }
-        if self.snapshot.mon.fences_nothing(self.snapshot.cib.as_ref()) {
+        if self.snapshot.mon.is_fencing_disabled(self.snapshot.cib.as_ref()) {
             return plain(Verdict::Lost, "offline, and this cluster does not fence");
         }
         if failures > 0 {
@@ -209,7 +209,7 @@ impl NodeCase<'_> {
                 format!("offline after {failures} failed attempts to fence it"),
             );
         }
-        if let Some(doubt) = self.doubts_about_leave() {
+        if let Some(doubt) = self.leave_contradiction() {
             return plain(Verdict::Lost, doubt);
         }
         if !self.snapshot.mon.history {
@@ -217,9 +217,9 @@ impl NodeCase<'_> {
             // The output does not show if the node was fenced. A node that was not up for long, or never, is not
             // reported.
             return match self.left(reason.to_owned()) {
-                lately if lately.left => Judgement {
+                recent if recent.left => Judgement {
                     verdict: Verdict::Lost,
-                    ..lately
+                    ..recent
                 },
                 _ => plain(Verdict::Keep, reason),
             };
@@ -235,7 +235,7 @@ impl NodeCase<'_> {
 
     /// Judges a node that was taken out by an operator, or shut down in order.
     fn planned(&self) -> Option<Judgement> {
-        let mark = self.taken_out().map(|mark| plain(Verdict::Planned, mark));
+        let mark = self.operator_mark().map(|mark| plain(Verdict::Planned, mark));
         mark.or_else(|| {
             let text = "it was shut down in order".to_owned();
             self.node.shutdown.then(|| self.left(text))
@@ -244,9 +244,13 @@ impl NodeCase<'_> {
 
     /// Judges a node that left in order, without an operator's mark in the cluster.
     fn left(&self, reason: String) -> Judgement {
-        let lately = |up: Time| self.snapshot.at.is_some_and(|now| now - up < self.rules.news);
+        let recent = |up: Time| {
+            self.snapshot
+                .at
+                .is_some_and(|now| now - up < self.rules.fresh_leave_age)
+        };
         Judgement {
-            left: self.past.last_up.is_some_and(lately),
+            left: self.past.last_up.is_some_and(recent),
             ..plain(Verdict::Planned, reason)
         }
     }

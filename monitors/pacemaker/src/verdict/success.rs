@@ -11,7 +11,7 @@ pub(super) enum Age {
     Newer,
     /// Both are in the same second, or the clocks differ within the tolerance while the order of observations shows
     /// that the success came after.
-    Tie,
+    SameSecond,
     /// The success came earlier: it belongs to a previous life.
     Older,
     /// The time when the node was last up is unknown.
@@ -35,11 +35,11 @@ pub(super) fn age(completed: Time, past: &NodeHistory, noted: bool, rules: &Rule
     // Neither the success nor the record existed when the node was last up: this machine's clock is ahead of the
     // cluster's.
     if past.watched && noted {
-        return Age::Tie;
+        return Age::SameSecond;
     }
     let slack = if past.watched { rules.skew.num_seconds() } else { 0 };
     if completed >= up - slack {
-        Age::Tie
+        Age::SameSecond
     } else {
         Age::Older
     }

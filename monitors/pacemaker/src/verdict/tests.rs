@@ -534,7 +534,7 @@ fn a_bridge_needs_the_second_witness() {
 }
 
 #[test]
-fn an_operators_word_is_told_as_such() {
+fn an_operators_confirmation_is_reported_as_such() {
     let mut snapshot = fenced().snapshot();
     for fence in &mut snapshot.mon.fences {
         fence.delegate = Some("a human".to_owned());
@@ -722,7 +722,7 @@ fn members() {
 }
 
 #[test]
-fn a_members_fencing_that_was_heard_of_late_proves_nothing() {
+fn a_members_fencing_that_was_first_seen_late_proves_nothing() {
     let mon = CrmMon::parse(
         r#"<crm_mon><summary><current_dc present="true" name="ctl1" with_quorum="true"/>
         <cluster_options stonith-enabled="true"/></summary><nodes>

@@ -54,7 +54,7 @@ impl NodeCase<'_> {
     }
 
     /// Returns an operator's mark on the node or its connection.
-    pub(super) fn taken_out(&self) -> Option<String> {
+    pub(super) fn operator_mark(&self) -> Option<String> {
         if self.node.kind != Kind::Remote {
             return None;
         }
@@ -82,7 +82,7 @@ impl NodeCase<'_> {
     }
 
     /// Returns the first witness that does not see the node up, if any.
-    pub(super) fn doubts_about_up(&self) -> Option<String> {
+    pub(super) fn up_contradiction(&self) -> Option<String> {
         let node = self.node;
         if !node.online {
             return Some("offline".to_owned());
@@ -141,7 +141,7 @@ impl NodeCase<'_> {
     }
 
     /// Returns a witness that contradicts an orderly leave, if any.
-    pub(super) fn doubts_about_leave(&self) -> Option<String> {
+    pub(super) fn leave_contradiction(&self) -> Option<String> {
         let noted = self.snapshot.note(&self.node.name);
         if noted.is_some_and(|note| note.in_ccm == Some(true) || note.crmd == Some(true)) {
             return Some("offline, but the CIB still has it in the membership".to_owned());

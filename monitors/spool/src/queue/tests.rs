@@ -70,7 +70,7 @@ fn what_was_put_is_there_after_a_restart_in_order() {
 }
 
 #[test]
-fn looking_takes_and_leaves_nothing() {
+fn counting_locks_and_changes_nothing() {
     let folder = tempfile::tempdir().unwrap();
     assert_eq!(Spool::waiting(folder.path()).unwrap(), 0);
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
@@ -232,7 +232,7 @@ fn a_queue_with_much_traffic_stays_small() {
 
 /// A crash during a rewrite leaves the old file.
 #[test]
-fn what_was_left_half_written_anew_is_not_read() {
+fn a_partial_rewrite_is_not_read() {
     let folder = tempfile::tempdir().unwrap();
     {
         let (mut spool, _) = open(folder.path());
@@ -244,9 +244,9 @@ fn what_was_left_half_written_anew_is_not_read() {
 
 /// A disk with scripted failures, like a full one: half of a write remains.
 #[derive(Clone, Default)]
-struct Faulty(Arc<Mutex<(Vec<u8>, bool)>>);
+struct FaultyDisk(Arc<Mutex<(Vec<u8>, bool)>>);
 
-impl Disk for Faulty {
+impl Disk for FaultyDisk {
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
         let mut state = self.0.lock().unwrap();
         if state.1 {
@@ -271,8 +271,8 @@ impl Disk for Faulty {
 /// Covers MW3.
 #[test]
 fn a_full_disk_refuses_loses_nothing_and_works_again() {
-    let disk = Faulty::default();
-    let mut spool = over(&disk);
+    let disk = FaultyDisk::default();
+    let mut spool = with_disk(&disk);
     spool.put(vec![entry("a"), entry("b")], &at(1)).unwrap();
     disk.0.lock().unwrap().1 = true;
     let refused = spool.put(vec![entry("c")], &at(1));
@@ -288,8 +288,8 @@ fn a_full_disk_refuses_loses_nothing_and_works_again() {
     assert_eq!((there, read.torn, read.damaged), (vec!["b", "c", "d"], false, 0));
 }
 
-fn over(disk: &Faulty) -> Spool {
-    Spool::over(
+fn with_disk(disk: &FaultyDisk) -> Spool {
+    Spool::with_disk(
         Box::new(disk.clone()),
         PathBuf::from("q"),
         Limits::default(),
@@ -302,8 +302,8 @@ fn over(disk: &Faulty) -> Spool {
 /// Covers F4.
 #[test]
 fn what_the_disk_refuses_is_held_once_and_is_kept_when_it_was_delivered() {
-    let disk = Faulty::default();
-    let mut spool = over(&disk);
+    let disk = FaultyDisk::default();
+    let mut spool = with_disk(&disk);
     disk.0.lock().unwrap().1 = true;
     for _ in 0..5 {
         spool.put(vec![entry("a"), entry("b")], &at(1)).unwrap_err();

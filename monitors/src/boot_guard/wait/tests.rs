@@ -11,8 +11,8 @@ struct Api {
 }
 
 #[async_trait]
-impl Ask for Api {
-    async fn ask(&self) -> Result<BootGuard, String> {
+impl HoldQuery for Api {
+    async fn query(&self) -> Result<BootGuard, String> {
         self.asked.lock().unwrap().push(Instant::now());
         let mut script = self.script.lock().unwrap();
         if script.len() > 1 {
@@ -38,16 +38,16 @@ impl Memory for Disk {
 }
 
 /// The operator's signals, each some seconds after the one before.
-struct Person(VecDeque<(u64, OperatorSignal)>, Option<Instant>);
+struct ScriptedOperator(VecDeque<(u64, OperatorSignal)>, Option<Instant>);
 
-impl Person {
-    fn says(words: &[(u64, OperatorSignal)]) -> Self {
-        Self(words.iter().copied().collect(), None)
+impl ScriptedOperator {
+    fn with_signals(signals: &[(u64, OperatorSignal)]) -> Self {
+        Self(signals.iter().copied().collect(), None)
     }
 }
 
 #[async_trait]
-impl SignalSource for Person {
+impl SignalSource for ScriptedOperator {
     async fn next(&mut self) -> OperatorSignal {
         let since = *self.1.get_or_insert_with(Instant::now);
         let Some((after, came)) = self.0.front().copied() else {
@@ -107,7 +107,7 @@ impl Rig {
     async fn boot(
         &self,
         script: Vec<Result<BootGuard, String>>,
-        words: &[(u64, OperatorSignal)],
+        signals: &[(u64, OperatorSignal)],
     ) -> Option<(u8, u64)> {
         let api = Api {
             script: Arc::new(Mutex::new(script.into())),
@@ -115,8 +115,8 @@ impl Rig {
         };
         let guard = Guard::new("cmp1".to_owned(), api, self.disk.clone(), || 0.0);
         let begun = Instant::now();
-        let mut person = Person::says(words);
-        let ended = tokio::time::timeout(Duration::from_secs(86_400), guard.run(&mut person)).await;
+        let mut operator = ScriptedOperator::with_signals(signals);
+        let ended = tokio::time::timeout(Duration::from_secs(86_400), guard.run(&mut operator)).await;
         Some((ended.ok()?, begun.elapsed().as_secs()))
     }
 
@@ -181,24 +181,28 @@ async fn the_boot_continues_seconds_after_the_recovery_is_done() {
 #[tokio::test(start_paused = true)]
 async fn an_emptied_queue_opens_it_only_when_nothing_else_is_waited_for() {
     let rig = Rig::new();
-    let early = rig.boot(vec![held(false)], &[(2, OperatorSignal::Emptied)]).await;
+    let early = rig
+        .boot(vec![held(false)], &[(2, OperatorSignal::QueueEmpty)])
+        .await;
     assert_eq!(early, None, "its recovery is not over");
     assert_eq!(rig.boot(vec![held(true)], &[]).await, None, "without a signal");
-    let said = rig.boot(vec![held(true)], &[(2, OperatorSignal::Emptied)]).await;
-    assert_eq!(said, Some((out::DONE, 2)));
+    let output = rig
+        .boot(vec![held(true)], &[(2, OperatorSignal::QueueEmpty)])
+        .await;
+    assert_eq!(output, Some((out::DONE, 2)));
     assert!(
         !rig.is_remembered_as_held(),
         "a boot long after that, while the API is away, is an ordinary one"
     );
     let overtaken = vec![held(true), held(false), held(true)];
-    let said = rig.boot(overtaken, &[(2, OperatorSignal::Emptied)]).await;
+    let output = rig.boot(overtaken, &[(2, OperatorSignal::QueueEmpty)]).await;
     assert_eq!(
-        said, None,
+        output, None,
         "a new recovery has started: the emptied queue fills again"
     );
     let nobody = vec![held(true), silent(), held(true)];
     assert_eq!(
-        rig.boot(nobody, &[(2, OperatorSignal::Emptied)]).await,
+        rig.boot(nobody, &[(2, OperatorSignal::QueueEmpty)]).await,
         None,
         "a signal while the API does not answer"
     );
@@ -209,9 +213,11 @@ async fn an_emptied_queue_opens_it_only_when_nothing_else_is_waited_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_person_has_the_last_word() {
+async fn an_operator_overrides_the_api() {
     let rig = Rig::new();
-    let anyway = rig.boot(vec![held(false)], &[(7, OperatorSignal::Anyway)]).await;
+    let anyway = rig
+        .boot(vec![held(false)], &[(7, OperatorSignal::StartNow)])
+        .await;
     assert_eq!(anyway, Some((out::DONE, 7)));
     let stopped = rig.boot(vec![silent()], &[(7, OperatorSignal::Stop)]).await;
     assert_eq!(stopped, Some((out::FAILED, 7)));

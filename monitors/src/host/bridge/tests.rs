@@ -22,10 +22,10 @@ struct State {
     /// The next output of the CIB, because `crm_mon` was read a moment later.
     late: Option<String>,
     attributes: HashMap<(String, String), String>,
-    looks: usize,
+    polls: usize,
     cibs: usize,
     /// Number of reads of the bridges' attributes.
-    asked: usize,
+    attribute_reads: usize,
     /// The only fence agent.
     agent: Option<&'static str>,
 }
@@ -124,7 +124,7 @@ struct View(Arc<Fake>, &'static str);
 impl Cluster for View {
     async fn mon(&self) -> Result<String, ToolError> {
         let hung = self.0.with(|state| {
-            state.looks += 1;
+            state.polls += 1;
             state.hung
         });
         if hung {
@@ -148,7 +148,7 @@ impl Cluster for View {
 
     async fn attributes(&self, name: &str) -> Result<Vec<(String, String)>, ToolError> {
         Ok(self.0.with(|state| {
-            state.asked += 1;
+            state.attribute_reads += 1;
             let of = state.attributes.iter().filter(|((_, of), _)| of == name);
             of.map(|((node, _), value)| (node.clone(), value.clone()))
                 .collect()
@@ -251,9 +251,9 @@ impl World {
         Bridge::new(setup, cluster, socket, None, Clock::new(), file).unwrap()
     }
 
-    async fn looks(&self, bridge: &mut Bridge, count: usize) {
+    async fn polls(&self, bridge: &mut Bridge, count: usize) {
         for _ in 0..count {
-            bridge.look(&self.post, &self.health).await;
+            bridge.poll(&self.post, &self.health).await;
             tokio::time::advance(Duration::from_secs(1)).await;
         }
     }
@@ -269,12 +269,12 @@ impl World {
 async fn a_host_is_reported_as_stopped_once_when_it_was_fenced() {
     let world = World::new();
     let mut bridge = world.bridge("ctl1");
-    world.looks(&mut bridge, 3).await;
+    world.polls(&mut bridge, 3).await;
     world.cluster.set("cmp2", Node::Pending);
-    world.looks(&mut bridge, 30).await;
+    world.polls(&mut bridge, 30).await;
     assert!(world.post.told().is_empty(), "{:?}", world.post.told());
     world.cluster.set("cmp2", Node::Fenced(World::second()));
-    world.looks(&mut bridge, 30).await;
+    world.polls(&mut bridge, 30).await;
     assert_eq!(world.post.told(), [stopped("nova2")]);
     let reports = world.post.reports.lock().unwrap();
     let header = reports.first().unwrap().evidence().unwrap();
@@ -291,14 +291,14 @@ async fn a_host_is_reported_as_stopped_once_when_it_was_fenced() {
 async fn a_return_is_reported_after_it_held() {
     let world = World::new();
     let mut bridge = world.bridge("ctl1");
-    world.looks(&mut bridge, 2).await;
+    world.polls(&mut bridge, 2).await;
     // Long ago by the clock, so that the views agree when it is up again.
     world.cluster.set("cmp1", Node::Fenced(World::second()));
-    world.looks(&mut bridge, 2).await;
+    world.polls(&mut bridge, 2).await;
     world.cluster.heal("cmp1");
-    world.looks(&mut bridge, 9).await;
+    world.polls(&mut bridge, 9).await;
     assert_eq!(world.post.told(), [stopped("cmp1")]);
-    world.looks(&mut bridge, 10).await;
+    world.polls(&mut bridge, 10).await;
     let started = ("cmp1".to_owned(), "STARTED".to_owned(), "NORMAL".to_owned());
     assert_eq!(world.post.told(), [stopped("cmp1"), started]);
 }
@@ -308,10 +308,10 @@ async fn a_return_is_reported_after_it_held() {
 /// considered the host off, and never saw that it was back before it died again.
 /// Covers MW2.
 #[tokio::test(start_paused = true)]
-async fn a_return_between_the_two_readings_is_seen_at_the_next_look() {
+async fn a_return_between_the_two_readings_is_seen_at_the_next_poll() {
     let world = World::new();
     let mut bridge = world.bridge("ctl1");
-    world.looks(&mut bridge, 2).await;
+    world.polls(&mut bridge, 2).await;
     // The clock of observations does not move here: the host was up a minute ago, was fenced, and is back for long
     // enough.
     bridge.setup.rules.settle = chrono::TimeDelta::zero();
@@ -319,11 +319,11 @@ async fn a_return_between_the_two_readings_is_seen_at_the_next_look() {
     let past = bridge.memory.history.nodes.get_mut("cmp1").unwrap();
     past.last_up = chrono::DateTime::from_timestamp(fenced - 60, 0);
     world.cluster.set("cmp1", Node::Fenced(fenced));
-    world.looks(&mut bridge, 10).await;
+    world.polls(&mut bridge, 10).await;
     let noted = world.cluster.with(|state| state.cib());
     world.cluster.with(|state| state.late = Some(noted));
     world.cluster.set("cmp1", Node::Back(fenced));
-    world.looks(&mut bridge, 2).await;
+    world.polls(&mut bridge, 2).await;
     assert!(world.cluster.with(|state| state.late.is_none()), "it was read");
     assert_eq!(bridge.memory.history.nodes["cmp1"].verdict, Some(Verdict::Up));
 }
@@ -333,12 +333,12 @@ async fn a_return_between_the_two_readings_is_seen_at_the_next_look() {
 async fn a_restart_neither_loses_nor_repeats() {
     let world = World::new();
     let mut bridge = world.bridge("ctl1");
-    world.looks(&mut bridge, 3).await;
+    world.polls(&mut bridge, 3).await;
     drop(bridge);
     world.cluster.set("cmp1", Node::Fenced(World::second()));
     for _ in 0..3 {
         let mut bridge = world.bridge("ctl1");
-        world.looks(&mut bridge, 20).await;
+        world.polls(&mut bridge, 20).await;
     }
     assert_eq!(world.post.told(), [stopped("cmp1")]);
 }
@@ -348,17 +348,17 @@ async fn a_restart_neither_loses_nor_repeats() {
 async fn a_report_that_could_not_be_kept_is_repeated_to_the_letter() {
     let world = World::new();
     let mut bridge = world.bridge("ctl1");
-    world.looks(&mut bridge, 1).await;
+    world.polls(&mut bridge, 1).await;
     *world.post.full.lock().unwrap() = true;
     world.cluster.set("cmp1", Node::Fenced(World::second()));
-    world.looks(&mut bridge, 3).await;
+    world.polls(&mut bridge, 3).await;
     let told = bridge.memory.ledger.nodes["cmp1"].clone();
     assert!(!told.handed_over);
     // The process is killed here: the next one has only the file.
     drop(bridge);
     *world.post.full.lock().unwrap() = false;
     let mut bridge = world.bridge("ctl1");
-    world.looks(&mut bridge, 3).await;
+    world.polls(&mut bridge, 3).await;
     assert_eq!(world.post.told(), [stopped("cmp1")]);
     let body = world
         .post
@@ -379,12 +379,12 @@ async fn three_bridges_report_once() {
     let world = World::new();
     let mut bridges = [world.bridge("cmp3"), world.bridge("ctl2"), world.bridge("ctl1")];
     for bridge in &mut bridges {
-        bridge.look(&world.post, &world.health).await;
+        bridge.poll(&world.post, &world.health).await;
     }
     world.cluster.set("cmp1", Node::Fenced(World::second()));
     for _ in 0..60 {
         for bridge in &mut bridges {
-            bridge.look(&world.post, &world.health).await;
+            bridge.poll(&world.post, &world.health).await;
         }
         tokio::time::advance(Duration::from_secs(1)).await;
     }
@@ -398,47 +398,47 @@ async fn three_bridges_report_once() {
 async fn a_bridge_that_missed_a_fencing_does_not_report_it() {
     let world = World::new();
     let (mut awake, mut asleep) = (world.bridge("ctl1"), world.bridge("ctl2"));
-    awake.look(&world.post, &world.health).await;
+    awake.poll(&world.post, &world.health).await;
     // The clock stands still here, and later dates are not trusted.
     let first = World::second() - 600;
     world.cluster.set("cmp1", Node::Fenced(first));
-    world.looks(&mut awake, 2).await;
-    world.looks(&mut asleep, 2).await;
+    world.polls(&mut awake, 2).await;
+    world.polls(&mut asleep, 2).await;
     for later in [0, 60] {
         if later > 0 {
             world.cluster.set("cmp1", Node::Fenced(first + later));
-            world.looks(&mut awake, 2).await;
+            world.polls(&mut awake, 2).await;
         }
         world.cluster.heal("cmp1");
-        world.looks(&mut awake, 20).await;
+        world.polls(&mut awake, 20).await;
     }
     let told = world.post.told();
     assert_eq!(told.len(), 4, "{told:?}");
-    world.looks(&mut asleep, 60).await;
+    world.polls(&mut asleep, 60).await;
     assert_eq!(world.post.told(), told, "its return was reported before");
     // It is up to date: if the other bridge dies, it reports the next event.
     drop(awake);
     world.cluster.set("cmp1", Node::Fenced(first + 300));
-    world.looks(&mut asleep, 20).await;
+    world.polls(&mut asleep, 20).await;
     assert_eq!(world.post.told()[4..], [stopped("cmp1")]);
 }
 
 /// Covers MW8.
 #[tokio::test(start_paused = true)]
-async fn a_bridge_that_died_is_stood_in_for() {
+async fn another_bridge_takes_over_from_a_dead_one() {
     let world = World::new();
     let (mut first, mut second) = (world.bridge("ctl1"), world.bridge("ctl2"));
-    first.look(&world.post, &world.health).await;
-    second.look(&world.post, &world.health).await;
+    first.poll(&world.post, &world.health).await;
+    second.poll(&world.post, &world.health).await;
     drop(first);
     world.cluster.set("cmp1", Node::Fenced(World::second()));
-    world.looks(&mut second, 4).await;
+    world.polls(&mut second, 4).await;
     assert!(world.post.told().is_empty(), "it still waits for the first");
-    world.looks(&mut second, 3).await;
+    world.polls(&mut second, 3).await;
     assert_eq!(world.post.told(), [stopped("cmp1")]);
     // The first bridge returns, and finds that the loss was reported.
     let mut first = world.bridge("ctl1");
-    world.looks(&mut first, 10).await;
+    world.polls(&mut first, 10).await;
     assert_eq!(world.post.told(), [stopped("cmp1")]);
 }
 
@@ -448,25 +448,25 @@ async fn on_a_remote_the_cluster_is_polled_rarely_while_another_bridge_reports()
     let world = World::new();
     let pause = |bridge: &Bridge| bridge.pause(Instant::now()).as_millis();
     let (mut member, mut remote) = (world.bridge("ctl2"), world.bridge("cmp3"));
-    world.looks(&mut remote, 2).await;
+    world.polls(&mut remote, 2).await;
     assert_eq!(pause(&remote), 1_000, "it is alone");
-    member.look(&world.post, &world.health).await;
-    let asked = world.cluster.with(|state| state.asked);
-    world.looks(&mut remote, 9).await;
+    member.poll(&world.post, &world.health).await;
+    let attribute_reads = world.cluster.with(|state| state.attribute_reads);
+    world.polls(&mut remote, 9).await;
     assert_eq!((pause(&member), pause(&remote)), (1_000, 10_000));
-    let asked = world.cluster.with(|state| state.asked) - asked;
-    assert_eq!(asked, 1, "the line, once in ten seconds");
+    let attribute_reads = world.cluster.with(|state| state.attribute_reads) - attribute_reads;
+    assert_eq!(attribute_reads, 1, "the line, once in ten seconds");
     // The other bridge has died undetected: the report is sent after the usual delay.
     drop(member);
     world.cluster.set("cmp1", Node::Fenced(World::second()));
-    remote.look(&world.post, &world.health).await;
+    remote.poll(&world.post, &world.health).await;
     assert_eq!(pause(&remote), 1_000, "no bridge has reported it");
-    world.looks(&mut remote, 20).await;
+    world.polls(&mut remote, 20).await;
     assert_eq!(world.post.told(), [stopped("cmp1")]);
     assert_eq!(pause(&remote), 10_000);
     // Without a view of the cluster it polls at the usual rate.
     world.cluster.with(|state| state.hung = true);
-    world.looks(&mut remote, 1).await;
+    world.polls(&mut remote, 1).await;
     assert_eq!(pause(&remote), 1_000);
 }
 
@@ -478,7 +478,7 @@ async fn of_remotes_alone_the_first_two_in_line_ask_and_the_others_stand_by() {
     let mut line = [world.bridge("cmp1"), world.bridge("cmp2"), world.bridge("cmp3")];
     for _ in 0..2 {
         for bridge in &mut line {
-            world.looks(bridge, 1).await;
+            world.polls(bridge, 1).await;
         }
     }
     assert_eq!(line.each_ref().map(pause), [1_000, 1_000, 10_000]);
@@ -487,16 +487,16 @@ async fn of_remotes_alone_the_first_two_in_line_ask_and_the_others_stand_by() {
     first.claims.leave(first.cluster.as_ref()).await;
     drop(first);
     tokio::time::advance(Duration::from_secs(10)).await;
-    world.looks(&mut third, 1).await;
+    world.polls(&mut third, 1).await;
     assert_eq!(pause(&third), 1_000);
 }
 
 /// Covers MW8.
 #[tokio::test(start_paused = true)]
-async fn that_the_api_has_answered_is_said_before_the_next_look() {
+async fn an_answer_of_the_api_is_announced_before_the_next_poll() {
     let world = World::new();
     let mut first = world.bridge("ctl1");
-    first.look(&world.post, &world.health).await;
+    first.poll(&world.post, &world.health).await;
     *world.post.away.lock().unwrap() = true;
     world.cluster.set("cmp1", Node::Fenced(World::second()));
     let stop = CancellationToken::new();
@@ -526,8 +526,8 @@ async fn that_the_api_has_answered_is_said_before_the_next_look() {
 async fn while_the_api_is_away_the_others_leave_it_to_the_one_who_has_it() {
     let world = World::new();
     let (mut first, mut second) = (world.bridge("ctl1"), world.bridge("ctl2"));
-    first.look(&world.post, &world.health).await;
-    second.look(&world.post, &world.health).await;
+    first.poll(&world.post, &world.health).await;
+    second.poll(&world.post, &world.health).await;
     *world.post.away.lock().unwrap() = true;
     world.cluster.set("cmp1", Node::Fenced(World::second()));
     for second_of_ten_minutes in 0..600 {
@@ -535,8 +535,8 @@ async fn while_the_api_is_away_the_others_leave_it_to_the_one_who_has_it() {
             // The process is killed with the report in its spool.
             first = world.bridge("ctl1");
         }
-        first.look(&world.post, &world.health).await;
-        second.look(&world.post, &world.health).await;
+        first.poll(&world.post, &world.health).await;
+        second.poll(&world.post, &world.health).await;
         tokio::time::advance(Duration::from_secs(1)).await;
     }
     assert_eq!(world.post.told(), [stopped("cmp1")]);
@@ -547,17 +547,17 @@ async fn while_the_api_is_away_the_others_leave_it_to_the_one_who_has_it() {
 async fn without_quorum_nothing_is_reported_and_the_monitor_is_not_well() {
     let world = World::new();
     let mut bridge = world.bridge("ctl1");
-    world.looks(&mut bridge, 2).await;
+    world.polls(&mut bridge, 2).await;
     world.cluster.with(|state| state.no_quorum = true);
     for name in REMOTES {
         world.cluster.set(name, Node::Fenced(World::second()));
     }
-    world.looks(&mut bridge, 100).await;
+    world.polls(&mut bridge, 100).await;
     assert!(world.post.told().is_empty());
     assert!(
         world
             .health
-            .trouble("pacemaker")
+            .problem("pacemaker")
             .is_some_and(|why| why.contains("quorum"))
     );
 }
@@ -567,11 +567,11 @@ async fn without_quorum_nothing_is_reported_and_the_monitor_is_not_well() {
 async fn a_planned_stop_is_not_reported() {
     let world = World::new();
     let mut bridge = world.bridge("ctl1");
-    world.looks(&mut bridge, 2).await;
+    world.polls(&mut bridge, 2).await;
     world.cluster.set("cmp1", Node::Stopped);
-    world.looks(&mut bridge, 200).await;
+    world.polls(&mut bridge, 200).await;
     world.cluster.heal("cmp1");
-    world.looks(&mut bridge, 60).await;
+    world.polls(&mut bridge, 60).await;
     assert!(world.post.told().is_empty(), "{:?}", world.post.told());
 }
 
@@ -580,9 +580,9 @@ async fn a_planned_stop_is_not_reported() {
 async fn the_own_node_is_never_reported() {
     let world = World::new();
     let mut bridge = world.bridge("cmp1");
-    world.looks(&mut bridge, 2).await;
+    world.polls(&mut bridge, 2).await;
     world.cluster.set("cmp1", Node::Fenced(World::second()));
-    world.looks(&mut bridge, 60).await;
+    world.polls(&mut bridge, 60).await;
     assert!(world.post.told().is_empty());
 }
 
@@ -591,27 +591,27 @@ async fn the_own_node_is_never_reported() {
 async fn a_program_that_hangs_makes_it_blind_within_15_seconds_and_no_longer() {
     let world = World::new();
     let mut bridge = world.bridge("ctl1");
-    world.looks(&mut bridge, 2).await;
-    assert_eq!(world.health.trouble("pacemaker"), None);
+    world.polls(&mut bridge, 2).await;
+    assert_eq!(world.health.problem("pacemaker"), None);
     world.cluster.with(|state| state.hung = true);
     let began = Instant::now();
-    while world.health.trouble("pacemaker").is_none() {
-        bridge.look(&world.post, &world.health).await;
+    while world.health.problem("pacemaker").is_none() {
+        bridge.poll(&world.post, &world.health).await;
         tokio::time::advance(Duration::from_secs(1)).await;
         assert!(began.elapsed() < Duration::from_secs(15));
     }
     world.cluster.with(|state| state.hung = false);
-    world.looks(&mut bridge, 1).await;
-    assert_eq!(world.health.trouble("pacemaker"), None);
+    world.polls(&mut bridge, 1).await;
+    assert_eq!(world.health.problem("pacemaker"), None);
 }
 
 #[tokio::test(start_paused = true)]
-async fn while_nothing_moves_the_cib_is_read_now_and_then() {
+async fn the_cib_is_read_from_time_to_time_while_nothing_changes() {
     let world = World::new();
     let mut bridge = world.bridge("ctl1");
-    world.looks(&mut bridge, 60).await;
-    let (looks, cibs) = world.cluster.with(|state| (state.looks, state.cibs));
-    assert_eq!(looks, 60);
+    world.polls(&mut bridge, 60).await;
+    let (polls, cibs) = world.cluster.with(|state| (state.polls, state.cibs));
+    assert_eq!(polls, 60);
     assert!((5..=8).contains(&cibs), "{cibs}");
 }
 
@@ -646,9 +646,9 @@ async fn a_host_whose_agent_does_not_switch_power_is_reported_as_unknown() {
         let world = World::new();
         world.cluster.with(|state| state.agent = Some(agent));
         let mut bridge = world.bridge("ctl1");
-        world.looks(&mut bridge, 3).await;
+        world.polls(&mut bridge, 3).await;
         world.cluster.set("cmp2", Node::Fenced(World::second()));
-        world.looks(&mut bridge, 90).await;
+        world.polls(&mut bridge, 90).await;
         let told: Vec<_> = world
             .post
             .told()

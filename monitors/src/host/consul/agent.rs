@@ -141,7 +141,7 @@ impl Agents {
 
     /// Returns all members of the network in the agent's view; an error if the agent cannot be trusted.
     pub(super) async fn members(&self, url: &str) -> Result<BTreeMap<String, Link>, Failure> {
-        let asking = |error| Failure::new(format!("querying {url}"), error);
+        let query_error = |error| Failure::new(format!("querying {url}"), error);
         let mut request = self.http.get(url);
         if let Some(token) = self.token().await? {
             request = request.header("x-consul-token", token);
@@ -150,9 +150,9 @@ impl Agents {
             .send()
             .await
             .and_then(reqwest::Response::error_for_status)
-            .map_err(asking)?;
+            .map_err(query_error)?;
         let mut body = Vec::new();
-        while let Some(chunk) = answer.chunk().await.map_err(asking)? {
+        while let Some(chunk) = answer.chunk().await.map_err(query_error)? {
             body.extend_from_slice(&chunk);
             if body.len() > MAX_BYTES {
                 return Err(Failure::from_text(format!(

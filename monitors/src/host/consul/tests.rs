@@ -7,7 +7,7 @@ use crate::settings::tests::settings;
 
 const PATH: &str = "/v1/agent/members";
 
-struct Nets {
+struct Harness {
     servers: [Server; 3],
     sampler: Sampler<Driver>,
     health: Health,
@@ -15,7 +15,7 @@ struct Nets {
     _folder: tempfile::TempDir,
 }
 
-impl Nets {
+impl Harness {
     async fn new() -> Self {
         let servers = [
             Server::start().await,
@@ -49,14 +49,14 @@ impl Nets {
     }
 
     /// Returns the reports of one poll, given each network's members with their status.
-    async fn look(&mut self, networks: [&[(&str, i64)]; 3]) -> Vec<(String, Change)> {
+    async fn sample(&mut self, networks: [&[(&str, i64)]; 3]) -> Vec<(String, Change)> {
         for (server, members) in self.servers.iter().zip(networks) {
             server.answer(PATH, &self::members(members));
         }
-        self.again().await
+        self.repeat().await
     }
 
-    async fn again(&mut self) -> Vec<(String, Change)> {
+    async fn repeat(&mut self) -> Vec<(String, Change)> {
         let changes = self.sampler.round(&self.health).await;
         for (host, change) in &changes {
             self.sampler.reported(host, *change);
@@ -88,52 +88,52 @@ fn one(change: Change) -> Vec<(String, Change)> {
 /// Covers MW20, R34.
 #[tokio::test]
 async fn the_storage_network_decides() {
-    let mut nets = Nets::new().await;
-    assert_eq!(nets.look([UP, UP, UP]).await, []);
-    assert_eq!(nets.look([CMP1_FAILED, CMP1_FAILED, UP]).await, []);
-    assert_eq!(nets.look([UP, UP, CMP1_FAILED]).await, one(Change::Stopped));
-    assert_eq!(nets.look([UP, UP, CMP1_FAILED]).await, []);
-    assert_eq!(nets.look([UP, UP, UP]).await, one(Change::Started));
+    let mut harness = Harness::new().await;
+    assert_eq!(harness.sample([UP, UP, UP]).await, []);
+    assert_eq!(harness.sample([CMP1_FAILED, CMP1_FAILED, UP]).await, []);
+    assert_eq!(harness.sample([UP, UP, CMP1_FAILED]).await, one(Change::Stopped));
+    assert_eq!(harness.sample([UP, UP, CMP1_FAILED]).await, []);
+    assert_eq!(harness.sample([UP, UP, UP]).await, one(Change::Started));
 }
 
 /// Covers R34.
 #[tokio::test]
 async fn a_running_host_without_its_storage_network_is_named_in_heartbeats_until_nova_shows_it_down() {
-    let mut nets = Nets::new().await;
-    let report = |nets: &Nets| nets.health.planes(|planes| planes.report()).unwrap();
-    let answer = |nets: &Nets, down: Option<Vec<String>>| {
-        nets.health.planes(|planes| planes.answered(down));
+    let mut harness = Harness::new().await;
+    let report = |harness: &Harness| harness.health.planes(|planes| planes.report()).unwrap();
+    let answer = |harness: &Harness, down: Option<Vec<String>>| {
+        harness.health.planes(|planes| planes.answered(down));
     };
-    assert_eq!(nets.look([UP, UP, UP]).await, []);
-    assert!(report(&nets).is_empty());
-    answer(&nets, Some(Vec::new()));
-    assert_eq!(nets.look([UP, CMP1_FAILED, CMP1_FAILED]).await, []);
-    let planes: Vec<String> = report(&nets)["cmp1"].keys().cloned().collect();
+    assert_eq!(harness.sample([UP, UP, UP]).await, []);
+    assert!(report(&harness).is_empty());
+    answer(&harness, Some(Vec::new()));
+    assert_eq!(harness.sample([UP, CMP1_FAILED, CMP1_FAILED]).await, []);
+    let planes: Vec<String> = report(&harness)["cmp1"].keys().cloned().collect();
     assert_eq!(planes, ["storage", "tenant"]);
-    assert_eq!(nets.look([UP, CMP1_MISSING, CMP1_FAILED]).await, []);
-    assert_eq!(report(&nets)["cmp1"].len(), 2, "unknown is not well");
-    assert_eq!(nets.look([UP, UP, CMP1_FAILED]).await, []);
-    assert_eq!(report(&nets)["cmp1"].len(), 1);
-    answer(&nets, Some(vec!["cmp1".to_owned()]));
+    assert_eq!(harness.sample([UP, CMP1_MISSING, CMP1_FAILED]).await, []);
+    assert_eq!(report(&harness)["cmp1"].len(), 2, "unknown is not well");
+    assert_eq!(harness.sample([UP, UP, CMP1_FAILED]).await, []);
+    assert_eq!(report(&harness)["cmp1"].len(), 1);
+    answer(&harness, Some(vec!["cmp1".to_owned()]));
     assert_eq!(
-        nets.look([UP, UP, CMP1_FAILED]).await,
+        harness.sample([UP, UP, CMP1_FAILED]).await,
         one(Change::Stopped),
         "Nova shows it down"
     );
-    assert_eq!(nets.look([UP, UP, UP]).await, one(Change::Started));
-    assert!(report(&nets).is_empty());
-    answer(&nets, Some(Vec::new()));
-    assert_eq!(nets.look([UP, UP, CMP1_FAILED]).await, []);
+    assert_eq!(harness.sample([UP, UP, UP]).await, one(Change::Started));
+    assert!(report(&harness).is_empty());
+    answer(&harness, Some(Vec::new()));
+    assert_eq!(harness.sample([UP, UP, CMP1_FAILED]).await, []);
     assert_eq!(
-        nets.look([CMP1_FAILED, UP, CMP1_FAILED]).await,
+        harness.sample([CMP1_FAILED, UP, CMP1_FAILED]).await,
         one(Change::Stopped),
         "it is gone altogether"
     );
-    assert!(report(&nets).is_empty());
-    assert_eq!(nets.look([UP, UP, UP]).await, one(Change::Started));
-    answer(&nets, None);
+    assert!(report(&harness).is_empty());
+    assert_eq!(harness.sample([UP, UP, UP]).await, one(Change::Started));
+    answer(&harness, None);
     assert_eq!(
-        nets.look([UP, UP, CMP1_FAILED]).await,
+        harness.sample([UP, UP, CMP1_FAILED]).await,
         one(Change::Stopped),
         "an older API, or Masakari's"
     );
@@ -141,14 +141,18 @@ async fn a_running_host_without_its_storage_network_is_named_in_heartbeats_until
 
 /// Covers MW20.
 #[tokio::test]
-async fn who_left_or_is_not_listed_has_not_failed() {
-    let mut nets = Nets::new().await;
-    assert_eq!(nets.look([UP, UP, UP]).await, []);
-    assert_eq!(nets.look([CMP1_LEFT, CMP1_LEFT, CMP1_LEFT]).await, []);
-    assert_eq!(nets.look([UP, UP, CMP1_MISSING]).await, []);
-    assert_eq!(nets.look([UP, UP, UP]).await, [], "no STARTED without a STOPPED");
+async fn a_member_that_left_or_is_unlisted_has_not_failed() {
+    let mut harness = Harness::new().await;
+    assert_eq!(harness.sample([UP, UP, UP]).await, []);
+    assert_eq!(harness.sample([CMP1_LEFT, CMP1_LEFT, CMP1_LEFT]).await, []);
+    assert_eq!(harness.sample([UP, UP, CMP1_MISSING]).await, []);
     assert_eq!(
-        nets.look([CMP1_MISSING, UP, CMP1_FAILED]).await,
+        harness.sample([UP, UP, UP]).await,
+        [],
+        "no STARTED without a STOPPED"
+    );
+    assert_eq!(
+        harness.sample([CMP1_MISSING, UP, CMP1_FAILED]).await,
         one(Change::Stopped),
         "its place is kept, and does not matter"
     );
@@ -157,27 +161,28 @@ async fn who_left_or_is_not_listed_has_not_failed() {
 /// Covers F6, MW20.
 #[tokio::test]
 async fn an_agent_that_is_away_hides_only_what_depends_on_it() {
-    let mut nets = Nets::new().await;
-    assert_eq!(nets.look([UP, UP, UP]).await, []);
-    nets.servers[0].forget(PATH);
-    nets.servers[1].forget(PATH);
-    nets.servers[2].answer(PATH, &members(CMP1_FAILED));
+    let mut harness = Harness::new().await;
+    assert_eq!(harness.sample([UP, UP, UP]).await, []);
+    harness.servers[0].forget(PATH);
+    harness.servers[1].forget(PATH);
+    harness.servers[2].answer(PATH, &members(CMP1_FAILED));
     assert_eq!(
-        nets.again().await,
+        harness.repeat().await,
         one(Change::Stopped),
         "the storage network decides, whatever the others show"
     );
-    let trouble = nets.health.trouble("consul").unwrap();
+    let problem = harness.health.problem("consul").unwrap();
     assert!(
-        trouble.contains("manage") && trouble.contains("tenant"),
-        "{trouble}"
+        problem.contains("manage") && problem.contains("tenant"),
+        "{problem}"
     );
-    assert_eq!(nets.look([UP, UP, UP]).await, one(Change::Started));
-    nets.servers[2].forget(PATH);
-    assert_eq!(nets.again().await, [], "no agent answers");
+    assert_eq!(harness.sample([UP, UP, UP]).await, one(Change::Started));
+    harness.servers[2].forget(PATH);
+    assert_eq!(harness.repeat().await, [], "no agent answers");
     assert!(
-        nets.health
-            .trouble("consul")
+        harness
+            .health
+            .problem("consul")
             .is_some_and(|why| why.contains("storage"))
     );
 }
@@ -186,129 +191,129 @@ async fn an_agent_that_is_away_hides_only_what_depends_on_it() {
 /// Covers F2.
 #[tokio::test]
 async fn a_node_that_is_cut_off_itself_reports_no_other() {
-    let mut nets = Nets::new().await;
-    assert_eq!(nets.look([UP, UP, UP]).await, []);
+    let mut harness = Harness::new().await;
+    assert_eq!(harness.sample([UP, UP, UP]).await, []);
     let cut: &[(&str, i64)] = &[("cmp1", 4), ("cmp2", 4), ("me", 1)];
     for _ in 0..5 {
-        assert_eq!(nets.look([UP, UP, cut]).await, []);
-        let trouble = nets.health.trouble("consul").unwrap();
-        assert!(trouble.contains("isolated itself"), "{trouble}");
+        assert_eq!(harness.sample([UP, UP, cut]).await, []);
+        let problem = harness.health.problem("consul").unwrap();
+        assert!(problem.contains("isolated itself"), "{problem}");
     }
-    assert_eq!(nets.look([UP, UP, UP]).await, []);
-    assert_eq!(nets.look([UP, UP, CMP1_FAILED]).await, one(Change::Stopped));
+    assert_eq!(harness.sample([UP, UP, UP]).await, []);
+    assert_eq!(harness.sample([UP, UP, CMP1_FAILED]).await, one(Change::Stopped));
 }
 
 /// Too many hosts fail at once for independent failures, although most members are up.
 /// Covers F2.
 #[tokio::test]
 async fn more_than_a_share_of_the_hosts_at_once_is_an_alarm_and_no_report() {
-    let mut nets = Nets::new().await;
+    let mut harness = Harness::new().await;
     let list = |down: usize| {
         let hosts = (0..10).map(move |host| (format!("cmp{host}"), if host < down { 4 } else { 1 }));
         let others = (0..8).map(|host| (format!("ctl{host}"), 1));
         hosts.chain(others).collect::<Vec<_>>()
     };
-    let mut look = async |down: usize| {
+    let mut sample = async |down: usize| {
         let all = list(down);
         let all: Vec<_> = all
             .iter()
             .map(|(name, status)| (name.as_str(), *status))
             .collect();
-        let told = nets.look([&all, &all, &all]).await;
-        (told.len(), nets.health.trouble(STORM).is_some())
+        let changes_seen = harness.sample([&all, &all, &all]).await;
+        (changes_seen.len(), harness.health.problem(STORM).is_some())
     };
-    assert_eq!(look(0).await, (0, false));
+    assert_eq!(sample(0).await, (0, false));
     // Nine of eighteen hosts may fail; small batches in one window are added up.
-    assert_eq!(look(5).await, (5, false));
-    assert_eq!(look(8).await, (3, false));
-    let mut nets = Nets::new().await;
-    let mut look = async |down: usize, limit: u8| {
-        nets.sampler.set_brake(limit, 2);
+    assert_eq!(sample(5).await, (5, false));
+    assert_eq!(sample(8).await, (3, false));
+    let mut harness = Harness::new().await;
+    let mut sample = async |down: usize, limit: u8| {
+        harness.sampler.set_brake(limit, 2);
         let all = list(down);
         let all: Vec<_> = all
             .iter()
             .map(|(name, status)| (name.as_str(), *status))
             .collect();
-        let told = nets.look([&all, &all, &all]).await;
-        (told.len(), nets.health.trouble(STORM).is_some())
+        let changes_seen = harness.sample([&all, &all, &all]).await;
+        (changes_seen.len(), harness.health.problem(STORM).is_some())
     };
-    assert_eq!(look(0, 20).await, (0, false));
-    assert_eq!(look(8, 20).await, (0, true));
-    assert_eq!(look(8, 20).await, (0, true), "for as long as it lasts");
-    assert_eq!(look(2, 20).await, (2, false), "remaining failures are reported");
-    assert_eq!(look(4, 20).await, (0, true), "with those of a moment ago");
+    assert_eq!(sample(0, 20).await, (0, false));
+    assert_eq!(sample(8, 20).await, (0, true));
+    assert_eq!(sample(8, 20).await, (0, true), "for as long as it lasts");
+    assert_eq!(sample(2, 20).await, (2, false), "remaining failures are reported");
+    assert_eq!(sample(4, 20).await, (0, true), "with those of a moment ago");
 }
 
 /// The answer for a token without the permission to read nodes, and of an agent that has lost all members.
 /// Covers F7.
 #[tokio::test]
 async fn a_list_without_anybody_is_no_list() {
-    let mut nets = Nets::new().await;
-    assert_eq!(nets.look([UP, UP, UP]).await, []);
-    assert_eq!(nets.look([&[], &[], &[]]).await, []);
-    let trouble = nets.health.trouble("consul").unwrap();
-    assert!(trouble.contains("CONSUL_HTTP_TOKEN"), "{trouble}");
+    let mut harness = Harness::new().await;
+    assert_eq!(harness.sample([UP, UP, UP]).await, []);
+    assert_eq!(harness.sample([&[], &[], &[]]).await, []);
+    let problem = harness.health.problem("consul").unwrap();
+    assert!(problem.contains("CONSUL_HTTP_TOKEN"), "{problem}");
     // A member that vanishes from the list is unknown, not failed.
-    assert_eq!(nets.look([UP, UP, &[("me", 1)]]).await, []);
-    assert_eq!(nets.look([UP, UP, CMP1_FAILED]).await, one(Change::Stopped));
-    assert_eq!(nets.health.trouble("consul"), None);
+    assert_eq!(harness.sample([UP, UP, &[("me", 1)]]).await, []);
+    assert_eq!(harness.sample([UP, UP, CMP1_FAILED]).await, one(Change::Stopped));
+    assert_eq!(harness.health.problem("consul"), None);
 }
 
 /// Regression test: each restart of the monitor reported every host without its storage network as stopped.
 #[tokio::test]
 async fn a_running_host_is_not_reported_before_the_api_has_answered() {
-    let mut nets = Nets::new().await;
-    nets.health = Health::default();
-    assert_eq!(nets.look([UP, UP, UP]).await, []);
-    assert_eq!(nets.look([UP, UP, CMP1_FAILED]).await, []);
-    nets.health.planes(|planes| planes.answered(None));
-    assert_eq!(nets.look([UP, UP, CMP1_FAILED]).await, one(Change::Stopped));
+    let mut harness = Harness::new().await;
+    harness.health = Health::default();
+    assert_eq!(harness.sample([UP, UP, UP]).await, []);
+    assert_eq!(harness.sample([UP, UP, CMP1_FAILED]).await, []);
+    harness.health.planes(|planes| planes.answered(None));
+    assert_eq!(harness.sample([UP, UP, CMP1_FAILED]).await, one(Change::Stopped));
 }
 
 /// Covers F10.
 #[tokio::test]
 async fn a_node_that_died_while_the_monitor_was_down_is_reported() {
-    let mut nets = Nets::new().await;
-    assert_eq!(nets.look([UP, UP, UP]).await, []);
-    nets.restart();
-    assert_eq!(nets.look([UP, UP, CMP1_FAILED]).await, one(Change::Stopped));
-    nets.restart();
-    assert_eq!(nets.look([UP, UP, CMP1_FAILED]).await, [], "once");
-    nets.restart();
-    assert_eq!(nets.look([UP, UP, UP]).await, one(Change::Started));
+    let mut harness = Harness::new().await;
+    assert_eq!(harness.sample([UP, UP, UP]).await, []);
+    harness.restart();
+    assert_eq!(harness.sample([UP, UP, CMP1_FAILED]).await, one(Change::Stopped));
+    harness.restart();
+    assert_eq!(harness.sample([UP, UP, CMP1_FAILED]).await, [], "once");
+    harness.restart();
+    assert_eq!(harness.sample([UP, UP, UP]).await, one(Change::Started));
 }
 
 #[tokio::test]
-async fn the_own_host_is_never_told() {
-    let mut nets = Nets::new().await;
-    assert_eq!(nets.look([UP, UP, UP]).await, []);
-    assert_eq!(nets.look([I_FAILED, I_FAILED, I_FAILED]).await, []);
+async fn the_own_host_is_never_reported() {
+    let mut harness = Harness::new().await;
+    assert_eq!(harness.sample([UP, UP, UP]).await, []);
+    assert_eq!(harness.sample([I_FAILED, I_FAILED, I_FAILED]).await, []);
 }
 
 #[tokio::test]
 async fn answers_that_are_none() {
-    let mut nets = Nets::new().await;
-    assert_eq!(nets.look([UP, UP, UP]).await, []);
+    let mut harness = Harness::new().await;
+    assert_eq!(harness.sample([UP, UP, UP]).await, []);
     for body in ["", "{}", "[{\"Name\": 1}]", "[{\"Name\": \"cmp1\"}]", "\u{0}"] {
-        nets.servers[2].answer(PATH, body);
-        assert_eq!(nets.again().await, [], "{body:?}");
-        assert!(nets.health.trouble("consul").is_some(), "{body:?}");
+        harness.servers[2].answer(PATH, body);
+        assert_eq!(harness.repeat().await, [], "{body:?}");
+        assert!(harness.health.problem("consul").is_some(), "{body:?}");
     }
 }
 
 #[tokio::test]
 async fn a_check_polls_the_agents_and_promises_a_time_only_if_all_answer() {
-    let nets = Nets::new().await;
+    let harness = Harness::new().await;
     let check = async |settings: &Settings| -> Vec<(FindingLevel, String, bool)> {
         let findings = Checks.check(settings, None).await.into_iter();
         findings
             .map(|one| (one.level, one.text, one.worst_seconds.is_some()))
             .collect()
     };
-    for server in &nets.servers {
+    for server in &harness.servers {
         server.answer(PATH, &members(UP));
     }
-    let findings = check(&nets.settings).await;
+    let findings = check(&harness.settings).await;
     assert_eq!(
         findings[0],
         (
@@ -323,16 +328,16 @@ async fn a_check_polls_the_agents_and_promises_a_time_only_if_all_answer() {
         "{findings:?}"
     );
     // An agent that lists only itself.
-    for server in &nets.servers {
+    for server in &harness.servers {
         server.answer(PATH, &members(&[("me", 1)]));
     }
-    let findings = check(&nets.settings).await;
+    let findings = check(&harness.settings).await;
     assert!(
         matches!(findings.as_slice(), [(FindingLevel::Note, text, false)] if text.contains("no other host")),
         "{findings:?}"
     );
-    nets.servers[1].forget(PATH);
-    let findings = check(&nets.settings).await;
+    harness.servers[1].forget(PATH);
+    let findings = check(&harness.settings).await;
     assert!(
         matches!(findings.as_slice(), [(FindingLevel::Wrong, text, false)] if text.contains("tenant: ")),
         "{findings:?}"
@@ -383,7 +388,7 @@ async fn agents_are_polled_at_the_same_time() {
         "{findings:?}"
     );
     assert!(began.elapsed() < agent::ANSWER_TIMEOUT * 2);
-    assert_eq!(notice(&settings).within, Duration::from_secs(65));
+    assert_eq!(report_latency(&settings).within, Duration::from_secs(65));
 }
 
 #[test]
@@ -395,20 +400,20 @@ fn a_network_without_an_agent_is_refused() {
 /// Covers F2.
 #[tokio::test]
 async fn the_body_is_upstreams_and_claims_no_more_than_is_known() {
-    let nets = Nets::new().await;
+    let harness = Harness::new().await;
     let upstreams = settings(&format!(
         "[host]\nreport_normal_without_proof = true\n[consul]\nagent_manage = {0}\nagent_tenant = {0}\nagent_storage = {0}\n",
-        nets.servers[0].address
+        harness.servers[0].address
     ));
     let upstreams = Driver::new(&upstreams, &Clock::new()).unwrap();
     for (driver, change, payload) in [
         (
-            &nets.sampler.eyes,
+            &harness.sampler.driver,
             Change::Stopped,
             r#""payload": {"event": "STOPPED", "cluster_status": "OFFLINE", "host_status": "UNKNOWN"}}}"#,
         ),
         (
-            &nets.sampler.eyes,
+            &harness.sampler.driver,
             Change::Started,
             r#""payload": {"event": "STARTED", "cluster_status": "ONLINE", "host_status": "NORMAL"}}}"#,
         ),

@@ -56,51 +56,52 @@ impl Pod {
     }
 
     /// Returns the reported hosts after one poll of these nodes.
-    async fn look(&mut self, nodes: &[(&str, &str)]) -> Vec<String> {
+    async fn sample(&mut self, nodes: &[(&str, &str)]) -> Vec<String> {
         let nodes: Vec<_> = nodes.iter().map(|(name, ready)| node(name, ready)).collect();
         self.server.answer(FIRST, &list(&nodes, ""));
-        self.again().await
+        self.repeat().await
     }
 
-    async fn again(&mut self) -> Vec<String> {
-        let mut told = Vec::new();
+    async fn repeat(&mut self) -> Vec<String> {
+        let mut reported = Vec::new();
         for (host, change) in self.sampler.round(&self.health).await {
-            if let Some(report) = self.sampler.eyes.report(&host, change) {
+            if let Some(report) = self.sampler.driver.report(&host, change) {
                 assert!(
                     report
                         .body()
                         .ends_with(r#""payload": {"event": "STOPPED", "host_status": "UNKNOWN"}}}"#)
                 );
-                told.push(host.clone());
+                reported.push(host.clone());
             }
             self.sampler.reported(&host, change);
         }
         self.sampler.save(&self.health).await;
-        told
+        reported
     }
 }
 
 const NOBODY: [String; 0] = [];
 
 #[tokio::test]
-async fn a_node_that_is_not_ready_is_told_once() {
+async fn a_node_that_is_not_ready_is_reported_once() {
     let mut pod = Pod::new(1).await;
     assert_eq!(
-        pod.look(&[("a", "True"), ("b", "True"), ("me", "True")]).await,
+        pod.sample(&[("a", "True"), ("b", "True"), ("me", "True")]).await,
         NOBODY
     );
     assert_eq!(
-        pod.look(&[("a", "Unknown"), ("b", "True"), ("me", "True")]).await,
+        pod.sample(&[("a", "Unknown"), ("b", "True"), ("me", "True")])
+            .await,
         ["a"]
     );
-    assert_eq!(pod.look(&[("a", "False"), ("b", "True")]).await, NOBODY);
+    assert_eq!(pod.sample(&[("a", "False"), ("b", "True")]).await, NOBODY);
     assert_eq!(
-        pod.look(&[("a", "True"), ("b", "True")]).await,
+        pod.sample(&[("a", "True"), ("b", "True")]).await,
         NOBODY,
         "never STARTED"
     );
     assert_eq!(
-        pod.look(&[("a", "False"), ("b", "True")]).await,
+        pod.sample(&[("a", "False"), ("b", "True")]).await,
         ["a"],
         "a second death"
     );
@@ -141,9 +142,9 @@ async fn a_check_lists_the_nodes_and_promises_a_time_only_if_it_can() {
 #[tokio::test]
 async fn every_node_has_a_beginning_of_its_own() {
     let mut pod = Pod::new(1).await;
-    assert_eq!(pod.look(&[("a", "False"), ("b", "Unknown")]).await, NOBODY);
+    assert_eq!(pod.sample(&[("a", "False"), ("b", "Unknown")]).await, NOBODY);
     assert_eq!(
-        pod.look(&[("a", "False"), ("b", "Unknown"), ("c", "False")])
+        pod.sample(&[("a", "False"), ("b", "Unknown"), ("c", "False")])
             .await,
         NOBODY
     );
@@ -155,17 +156,17 @@ async fn any_true_among_the_samples_keeps_it_alive() {
     for ready in [
         "True", "True", "True", "False", "False", "True", "False", "Unknown",
     ] {
-        assert_eq!(pod.look(&[("a", ready)]).await, NOBODY, "{ready}");
+        assert_eq!(pod.sample(&[("a", ready)]).await, NOBODY, "{ready}");
     }
-    assert_eq!(pod.look(&[("a", "False")]).await, ["a"]);
+    assert_eq!(pod.sample(&[("a", "False")]).await, ["a"]);
 }
 
 #[tokio::test]
 async fn nodes_that_vanish_are_forgotten() {
     let mut pod = Pod::new(1).await;
-    assert_eq!(pod.look(&[("a", "True")]).await, NOBODY);
-    assert_eq!(pod.look(&[]).await, NOBODY);
-    assert_eq!(pod.look(&[("a", "False")]).await, NOBODY, "it is a new node");
+    assert_eq!(pod.sample(&[("a", "True")]).await, NOBODY);
+    assert_eq!(pod.sample(&[]).await, NOBODY);
+    assert_eq!(pod.sample(&[("a", "False")]).await, NOBODY, "it is a new node");
 }
 
 #[tokio::test]
@@ -174,9 +175,9 @@ async fn long_lists_are_read_to_their_end() {
     let second = format!("{FIRST}&continue=more%3D");
     pod.server.answer(FIRST, &list(&[node("a", "True")], "more="));
     pod.server.answer(&second, &list(&[node("b", "True")], ""));
-    assert_eq!(pod.again().await, NOBODY);
+    assert_eq!(pod.repeat().await, NOBODY);
     pod.server.answer(&second, &list(&[node("b", "False")], ""));
-    assert_eq!(pod.again().await, ["b"]);
+    assert_eq!(pod.repeat().await, ["b"]);
     let authorised = pod.server.requests().iter().all(|request| {
         request
             .to_lowercase()
@@ -188,11 +189,11 @@ async fn long_lists_are_read_to_their_end() {
 #[tokio::test]
 async fn half_a_list_is_no_list() {
     let mut pod = Pod::new(1).await;
-    assert_eq!(pod.look(&[("a", "True"), ("b", "True")]).await, NOBODY);
+    assert_eq!(pod.sample(&[("a", "True"), ("b", "True")]).await, NOBODY);
     // The second page is missing.
     pod.server.answer(FIRST, &list(&[node("a", "False")], "more"));
-    assert_eq!(pod.again().await, NOBODY);
-    assert!(pod.health.trouble("kubernetes").is_some());
+    assert_eq!(pod.repeat().await, NOBODY);
+    assert!(pod.health.problem("kubernetes").is_some());
     for body in [
         "",
         "[]",
@@ -201,21 +202,21 @@ async fn half_a_list_is_no_list() {
         "{\"kind\": \"Status\", \"items\": []}",
     ] {
         pod.server.answer(FIRST, body);
-        assert_eq!(pod.again().await, NOBODY, "{body:?}");
-        assert!(pod.health.trouble("kubernetes").is_some(), "{body:?}");
+        assert_eq!(pod.repeat().await, NOBODY, "{body:?}");
+        assert!(pod.health.problem("kubernetes").is_some(), "{body:?}");
     }
-    assert_eq!(pod.look(&[("a", "True"), ("b", "False")]).await, ["b"]);
+    assert_eq!(pod.sample(&[("a", "True"), ("b", "False")]).await, ["b"]);
 }
 
 /// Covers F10.
 #[tokio::test]
 async fn a_node_that_went_while_the_monitor_was_down_is_reported_once() {
     let mut pod = Pod::new(1).await;
-    assert_eq!(pod.look(&[("a", "True"), ("b", "True")]).await, NOBODY);
+    assert_eq!(pod.sample(&[("a", "True"), ("b", "True")]).await, NOBODY);
     pod.restart();
-    assert_eq!(pod.look(&[("a", "False"), ("b", "True")]).await, ["a"]);
+    assert_eq!(pod.sample(&[("a", "False"), ("b", "True")]).await, ["a"]);
     pod.restart();
-    assert_eq!(pod.look(&[("a", "False"), ("b", "True")]).await, NOBODY);
+    assert_eq!(pod.sample(&[("a", "False"), ("b", "True")]).await, NOBODY);
 }
 
 /// Covers F2.
@@ -229,13 +230,13 @@ async fn nothing_is_reported_by_a_node_that_is_not_ready_itself_nor_of_most_at_o
         ("d", "True"),
         ("me", "True"),
     ];
-    assert_eq!(pod.look(&all).await, NOBODY);
+    assert_eq!(pod.sample(&all).await, NOBODY);
     assert_eq!(
-        pod.look(&[("a", "False"), ("b", "True"), ("me", "Unknown")])
+        pod.sample(&[("a", "False"), ("b", "True"), ("me", "Unknown")])
             .await,
         NOBODY
     );
-    assert!(pod.health.trouble("kubernetes").is_some());
+    assert!(pod.health.problem("kubernetes").is_some());
     let most = [
         ("a", "False"),
         ("b", "Unknown"),
@@ -243,8 +244,8 @@ async fn nothing_is_reported_by_a_node_that_is_not_ready_itself_nor_of_most_at_o
         ("d", "True"),
         ("me", "True"),
     ];
-    assert_eq!(pod.look(&most).await, NOBODY);
-    assert!(pod.health.trouble(STORM).is_some());
+    assert_eq!(pod.sample(&most).await, NOBODY);
+    assert!(pod.health.problem(STORM).is_some());
     let two = [
         ("a", "False"),
         ("b", "True"),
@@ -252,6 +253,6 @@ async fn nothing_is_reported_by_a_node_that_is_not_ready_itself_nor_of_most_at_o
         ("d", "True"),
         ("me", "True"),
     ];
-    assert_eq!(pod.look(&two).await, ["a", "c"]);
-    assert_eq!(pod.health.trouble(STORM), None);
+    assert_eq!(pod.sample(&two).await, ["a", "c"]);
+    assert_eq!(pod.health.problem(STORM), None);
 }

@@ -21,7 +21,13 @@ fn failed() -> DomainEventKind {
     life(Lifecycle::Stopped, lifecycle::STOPPED_FAILED)
 }
 
-fn hear_at(judge: &mut Judge, uuid: Uuid, what: &DomainEventKind, micros: i64, now: Instant) -> Vec<Act> {
+fn feed_at(
+    judge: &mut Judge,
+    uuid: Uuid,
+    what: &DomainEventKind,
+    micros: i64,
+    now: Instant,
+) -> Vec<Decision> {
     let seen = GuestEvent {
         uuid,
         name: "instance-1",
@@ -32,21 +38,22 @@ fn hear_at(judge: &mut Judge, uuid: Uuid, what: &DomainEventKind, micros: i64, n
 }
 
 /// Returns the reports, with upstream's names.
-fn told(acts: &[Act]) -> Vec<&'static str> {
-    acts.iter()
-        .filter_map(|act| match act {
-            Act::Tell(report) => Some(report.words.detail),
-            Act::Overtaken(_) | Act::Skip(..) => None,
+fn reported_details(decisions: &[Decision]) -> Vec<&'static str> {
+    decisions
+        .iter()
+        .filter_map(|decision| match decision {
+            Decision::Send(report) => Some(report.event_names.detail),
+            Decision::Withdraw(_) | Decision::Skip(..) => None,
         })
         .collect()
 }
 
 /// Returns the reports about one guest, event by event; each report is stored at once.
-fn hear(judge: &mut Judge, events: &[DomainEventKind]) -> Vec<&'static str> {
+fn feed(judge: &mut Judge, events: &[DomainEventKind]) -> Vec<&'static str> {
     let now = Instant::now();
     let mut all = Vec::new();
     for what in events {
-        all.extend(told(&hear_at(judge, ONE, what, 1, now)));
+        all.extend(reported_details(&feed_at(judge, ONE, what, 1, now)));
         judge.done(ONE);
     }
     all
@@ -63,14 +70,14 @@ fn listed(uuid: Uuid, state: DomainState, reason: i32) -> GuestListing {
     }
 }
 
-fn look(judge: &mut Judge, guests: &[GuestListing]) -> Vec<&'static str> {
-    let acts = judge.compare(guests, 2, Instant::now());
-    for act in &acts {
-        if let Act::Tell(report) = act {
+fn compare_all(judge: &mut Judge, guests: &[GuestListing]) -> Vec<&'static str> {
+    let decisions = judge.compare(guests, 2, Instant::now());
+    for decision in &decisions {
+        if let Decision::Send(report) = decision {
             judge.done(report.uuid);
         }
     }
-    told(&acts)
+    reported_details(&decisions)
 }
 
 /// A cause, its events, the reports by default and with all of upstream's events.
@@ -162,8 +169,8 @@ async fn by_default_only_events_that_the_engine_handles_are_reported() {
     for (cause, events, by_default, compatible) in causes {
         for (rules, expected) in [(rules(), by_default), (all(), compatible)] {
             let mut judge = judge(rules);
-            hear(&mut judge, &[started()]);
-            assert_eq!(hear(&mut judge, &events), expected, "{cause}");
+            feed(&mut judge, &[started()]);
+            assert_eq!(feed(&mut judge, &events), expected, "{cause}");
         }
     }
 }
@@ -177,7 +184,7 @@ async fn equal_events_within_two_seconds_are_reported_once() {
     });
     let mut told_at = |seconds| {
         let now = Instant::now() + Duration::from_secs(seconds);
-        told(&hear_at(&mut judge, ONE, &DomainEventKind::Reboot, 1, now)).len()
+        reported_details(&feed_at(&mut judge, ONE, &DomainEventKind::Reboot, 1, now)).len()
     };
     assert_eq!([told_at(0), told_at(0), told_at(1), told_at(3)], [1, 0, 0, 1]);
 }
@@ -191,18 +198,18 @@ async fn a_panic_is_reported_as_a_death_once() {
         life(Lifecycle::Stopped, lifecycle::STOPPED_CRASHED),
     ];
     let mut with = judge(Rules::default());
-    hear(&mut with, &[life(Lifecycle::Defined, 0), started()]);
-    assert_eq!(hear(&mut with, &panic), ["STOPPED_FAILED"]);
+    feed(&mut with, &[life(Lifecycle::Defined, 0), started()]);
+    assert_eq!(feed(&mut with, &panic), ["STOPPED_FAILED"]);
     assert_eq!(
-        look(&mut with, &[listed(ONE, DomainState::Shutoff, shutoff::CRASHED)]),
+        compare_all(&mut with, &[listed(ONE, DomainState::Shutoff, shutoff::CRASHED)]),
         NOTHING
     );
     let mut without = judge(Rules {
         panics: false,
         ..Rules::default()
     });
-    hear(&mut without, &[started()]);
-    assert_eq!(hear(&mut without, &panic), NOTHING);
+    feed(&mut without, &[started()]);
+    assert_eq!(feed(&mut without, &panic), NOTHING);
 }
 
 /// Covers MW14.
@@ -213,18 +220,21 @@ async fn a_guest_that_panicked_and_is_kept_is_reported_when_nothing_restarts_it(
     let crashed = life(Lifecycle::Crashed, 0);
 
     let mut kept = judge(Rules::default());
-    hear(&mut kept, &[started()]);
-    assert_eq!(told(&hear_at(&mut kept, ONE, &crashed, 1, now)), NOTHING);
+    feed(&mut kept, &[started()]);
+    assert_eq!(
+        reported_details(&feed_at(&mut kept, ONE, &crashed, 1, now)),
+        NOTHING
+    );
     assert!(kept.panicked(now).is_empty());
     assert_eq!(kept.panicked(later), [ONE]);
-    let act = kept.still_panicked(ONE, 9, later).unwrap();
-    assert_eq!(told(&[act]), ["STOPPED_FAILED"]);
+    let decision = kept.still_panicked(ONE, 9, later).unwrap();
+    assert_eq!(reported_details(&[decision]), ["STOPPED_FAILED"]);
     assert!(kept.still_panicked(ONE, 9, later).is_none(), "once");
 
     let mut restarted = judge(Rules::default());
-    hear(&mut restarted, &[started()]);
-    hear_at(&mut restarted, ONE, &crashed, 1, now);
-    hear_at(&mut restarted, ONE, &life(Lifecycle::Resumed, 0), 1, now);
+    feed(&mut restarted, &[started()]);
+    feed_at(&mut restarted, ONE, &crashed, 1, now);
+    feed_at(&mut restarted, ONE, &life(Lifecycle::Resumed, 0), 1, now);
     assert!(restarted.panicked(later).is_empty(), "on_crash is restart");
 }
 
@@ -237,15 +247,15 @@ async fn the_reason_of_a_pause_is_reported_where_configured_and_not_too_often() 
         ..Rules::default()
     };
     let mut judge = judge(rules);
-    hear(&mut judge, &[started()]);
+    feed(&mut judge, &[started()]);
     assert_eq!(
-        hear(&mut judge, &[DomainEventKind::Watchdog(1)]),
+        feed(&mut judge, &[DomainEventKind::Watchdog(1)]),
         ["STOPPED_FAILED"]
     );
     let now = Instant::now();
     let mut disk = |seconds: u64, action| {
         let now = now + Duration::from_secs(seconds);
-        told(&hear_at(
+        reported_details(&feed_at(
             &mut judge,
             ONE,
             &DomainEventKind::IoError(action),
@@ -266,18 +276,18 @@ async fn the_end_of_a_migration_is_no_death() {
     let arrives = life(Lifecycle::Started, lifecycle::STARTED_MIGRATED);
     let mut judge = judge(Rules::default());
     assert_eq!(
-        hear(&mut judge, &[arrives.clone(), failed()]),
+        feed(&mut judge, &[arrives.clone(), failed()]),
         NOTHING,
         "it still runs at its source"
     );
     let lives = life(Lifecycle::Resumed, lifecycle::RESUMED_MIGRATED);
     assert_eq!(
-        hear(&mut judge, &[arrives, lives, failed()]),
+        feed(&mut judge, &[arrives, lives, failed()]),
         ["STOPPED_FAILED"],
         "it had arrived"
     );
     let leaves = life(Lifecycle::Stopped, lifecycle::STOPPED_MIGRATED);
-    assert_eq!(hear(&mut judge, &[started(), leaves]), NOTHING);
+    assert_eq!(feed(&mut judge, &[started(), leaves]), NOTHING);
 }
 
 /// Covers MW16.
@@ -285,9 +295,9 @@ async fn the_end_of_a_migration_is_no_death() {
 async fn a_guest_that_was_arriving_when_libvirtd_went_is_not_reported() {
     let mut judge = judge(Rules::default());
     let arriving = listed(ONE, DomainState::Paused, tachi_libvirt::paused::MIGRATION);
-    assert_eq!(look(&mut judge, &[arriving]), NOTHING);
+    assert_eq!(compare_all(&mut judge, &[arriving]), NOTHING);
     assert_eq!(
-        look(&mut judge, &[listed(ONE, DomainState::Shutoff, shutoff::FAILED)]),
+        compare_all(&mut judge, &[listed(ONE, DomainState::Shutoff, shutoff::FAILED)]),
         NOTHING
     );
 }
@@ -314,82 +324,89 @@ async fn a_guest_that_died_while_unwatched_is_reported_once() {
     ];
     for (case, state, reason, expected) in cases {
         let mut judge = judge(Rules::default());
-        hear(&mut judge, &[started(), life(Lifecycle::Defined, 0)]);
+        feed(&mut judge, &[started(), life(Lifecycle::Defined, 0)]);
         assert_eq!(
-            look(&mut judge, &[listed(ONE, state, reason)]),
+            compare_all(&mut judge, &[listed(ONE, state, reason)]),
             expected,
             "{case}"
         );
         assert_eq!(
-            look(&mut judge, &[listed(ONE, state, reason)]),
+            compare_all(&mut judge, &[listed(ONE, state, reason)]),
             NOTHING,
             "{case}, again"
         );
     }
     let mut kept = judge(Rules::default());
-    hear(&mut kept, &[started()]);
-    assert_eq!(look(&mut kept, &[listed(ONE, Crashed, 1)]), NOTHING, "not yet");
+    feed(&mut kept, &[started()]);
+    assert_eq!(
+        compare_all(&mut kept, &[listed(ONE, Crashed, 1)]),
+        NOTHING,
+        "not yet"
+    );
     assert_eq!(kept.panicked(Instant::now() + Duration::from_secs(5)), [ONE]);
 }
 
 #[tokio::test]
-async fn a_guest_of_which_libvirt_says_nothing_is_as_it_was() {
+async fn a_guest_without_a_state_in_libvirt_keeps_its_last_state() {
     let silent = || [listed(ONE, DomainState::None, 0)];
     let mut judge = judge(Rules::default());
-    hear(&mut judge, &[started()]);
-    assert_eq!(look(&mut judge, &silent()), NOTHING);
-    assert_eq!(hear(&mut judge, &[failed()]), ["STOPPED_FAILED"]);
-    hear(&mut judge, &[life(Lifecycle::Defined, 0), started(), failed()]);
-    assert_eq!(look(&mut judge, &silent()), NOTHING);
-    assert_eq!(hear(&mut judge, &[failed()]), NOTHING, "reported before");
+    feed(&mut judge, &[started()]);
+    assert_eq!(compare_all(&mut judge, &silent()), NOTHING);
+    assert_eq!(feed(&mut judge, &[failed()]), ["STOPPED_FAILED"]);
+    feed(&mut judge, &[life(Lifecycle::Defined, 0), started(), failed()]);
+    assert_eq!(compare_all(&mut judge, &silent()), NOTHING);
+    assert_eq!(feed(&mut judge, &[failed()]), NOTHING, "reported before");
 }
 
 /// Covers MW5.
 #[tokio::test]
 async fn a_running_guest_without_definition_that_vanished_is_reported_once() {
     let mut judge = judge(Rules::default());
-    hear(&mut judge, &[started()]);
-    assert_eq!(look(&mut judge, &[]), ["STOPPED_FAILED"]);
-    assert_eq!(look(&mut judge, &[]), NOTHING);
+    feed(&mut judge, &[started()]);
+    assert_eq!(compare_all(&mut judge, &[]), ["STOPPED_FAILED"]);
+    assert_eq!(compare_all(&mut judge, &[]), NOTHING);
     // A guest with a definition was moved or deleted by Nova, which removes the definition.
-    hear(&mut judge, &[life(Lifecycle::Defined, 0), started()]);
-    assert_eq!(look(&mut judge, &[]), NOTHING);
+    feed(&mut judge, &[life(Lifecycle::Defined, 0), started()]);
+    assert_eq!(compare_all(&mut judge, &[]), NOTHING);
 }
 
 /// Covers MW5.
 #[tokio::test]
 async fn a_guest_that_came_and_died_while_unwatched_is_reported() {
     let dead = || [listed(ONE, DomainState::Shutoff, shutoff::CRASHED)];
-    assert_eq!(look(&mut judge(Rules::default()), &dead()), ["STOPPED_FAILED"]);
+    assert_eq!(
+        compare_all(&mut judge(Rules::default()), &dead()),
+        ["STOPPED_FAILED"]
+    );
 }
 
 /// Covers MW7.
 #[tokio::test]
-async fn on_a_host_that_was_never_watched_what_is_dead_already_is_no_news() {
+async fn on_a_host_that_was_never_watched_dead_guests_are_not_reported() {
     let mut judge = Judge::new(Rules::default(), Inventory::new("boot"), true);
     let other = Uuid::from_u128(2);
     let guests = [
         listed(ONE, DomainState::Shutoff, shutoff::CRASHED),
         listed(other, DomainState::Running, 1),
     ];
-    assert_eq!(look(&mut judge, &guests), NOTHING);
-    let acts = hear_at(&mut judge, other, &failed(), 1, Instant::now());
-    assert_eq!(told(&acts), ["STOPPED_FAILED"]);
+    assert_eq!(compare_all(&mut judge, &guests), NOTHING);
+    let decisions = feed_at(&mut judge, other, &failed(), 1, Instant::now());
+    assert_eq!(reported_details(&decisions), ["STOPPED_FAILED"]);
 }
 
 /// Covers MW5.
 #[tokio::test]
 async fn a_death_that_was_seen_twice_is_reported_once() {
     let mut judge = judge(Rules::default());
-    hear(&mut judge, &[life(Lifecycle::Defined, 0), started()]);
+    feed(&mut judge, &[life(Lifecycle::Defined, 0), started()]);
     assert_eq!(
-        look(&mut judge, &[listed(ONE, DomainState::Shutoff, shutoff::CRASHED)]),
+        compare_all(&mut judge, &[listed(ONE, DomainState::Shutoff, shutoff::CRASHED)]),
         ["STOPPED_FAILED"]
     );
     // The event of the same death waited while all guests were compared.
-    assert_eq!(hear(&mut judge, &[failed()]), NOTHING);
+    assert_eq!(feed(&mut judge, &[failed()]), NOTHING);
     assert_eq!(
-        hear(&mut judge, &[started(), failed()]),
+        feed(&mut judge, &[started(), failed()]),
         ["STOPPED_FAILED"],
         "the next one"
     );
@@ -399,8 +416,8 @@ async fn a_death_that_was_seen_twice_is_reported_once() {
 #[tokio::test]
 async fn a_failure_whose_report_was_interrupted_is_reported_again_as_the_same() {
     let mut before = judge(Rules::default());
-    hear(&mut before, &[life(Lifecycle::Defined, 0), started()]);
-    let first = hear_at(&mut before, ONE, &failed(), 77, Instant::now());
+    feed(&mut before, &[life(Lifecycle::Defined, 0), started()]);
+    let first = feed_at(&mut before, ONE, &failed(), 77, Instant::now());
     // The process dies here: the disk has the state from before the report.
     let disk = before.take_changed().unwrap().clone();
     let mut after = Judge::new(Rules::default(), disk, false);
@@ -409,28 +426,28 @@ async fn a_failure_whose_report_was_interrupted_is_reported_again_as_the_same() 
         99,
         Instant::now(),
     );
-    let (Act::Tell(first), Act::Tell(again)) = (&first[0], &again[0]) else {
+    let (Decision::Send(first), Decision::Send(again)) = (&first[0], &again[0]) else {
         panic!("{first:?} {again:?}");
     };
     assert_eq!((first.micros, again.micros), (77, 77));
     // A guest that was started meanwhile is not reported.
     let mut alive = Judge::new(Rules::default(), before.inventory.clone(), false);
-    let acts = alive.compare(&[listed(ONE, DomainState::Running, 1)], 99, Instant::now());
-    assert_eq!(acts, [Act::Overtaken(ONE)]);
+    let decisions = alive.compare(&[listed(ONE, DomainState::Running, 1)], 99, Instant::now());
+    assert_eq!(decisions, [Decision::Withdraw(ONE)]);
 }
 
 #[tokio::test]
 async fn a_start_overtakes_what_was_told_before() {
     let mut judge = judge(Rules::default());
-    let acts = hear_at(&mut judge, ONE, &started(), 1, Instant::now());
-    assert_eq!(acts, [Act::Overtaken(ONE)]);
+    let decisions = feed_at(&mut judge, ONE, &started(), 1, Instant::now());
+    assert_eq!(decisions, [Decision::Withdraw(ONE)]);
     // A guest whose memory starts to arrive does not run here yet.
     let arrives = life(Lifecycle::Started, lifecycle::STARTED_MIGRATED);
-    assert_eq!(hear_at(&mut judge, ONE, &arrives, 1, Instant::now()), []);
+    assert_eq!(feed_at(&mut judge, ONE, &arrives, 1, Instant::now()), []);
 }
 
 #[tokio::test]
-async fn guests_that_are_not_of_nova_are_not_told() {
+async fn guests_that_are_not_novas_are_not_reported() {
     let other = |nova_only| {
         let mut judge = judge(Rules {
             nova_only,
@@ -443,7 +460,7 @@ async fn guests_that_are_not_of_nova_are_not_told() {
             micros: 1,
         };
         judge.meet(&seen, false);
-        hear(&mut judge, &[started(), failed()])
+        feed(&mut judge, &[started(), failed()])
     };
     assert_eq!(other(true), NOTHING);
     assert_eq!(other(false), ["STOPPED_FAILED"]);
@@ -454,7 +471,7 @@ async fn a_start_that_fails_is_no_death() {
     let mut judge = judge(Rules::default());
     let defined = life(Lifecycle::Defined, 0);
     assert_eq!(
-        hear(&mut judge, &[defined, failed()]),
+        feed(&mut judge, &[defined, failed()]),
         NOTHING,
         "Nova knows it from its own call"
     );
@@ -471,7 +488,7 @@ async fn guests_that_are_gone_are_forgotten() {
             life(Lifecycle::Stopped, 1),
             life(Lifecycle::Undefined, 0),
         ] {
-            hear_at(&mut judge, uuid, &what, 1, Instant::now());
+            feed_at(&mut judge, uuid, &what, 1, Instant::now());
         }
     }
     assert!(
@@ -516,7 +533,7 @@ struct World {
     /// True if it was dead at the start of the gap: another death in the gap cannot be distinguished from the first.
     dead_before: bool,
     /// Times of the reports: the API treats equal ones as duplicates.
-    told: std::collections::BTreeSet<i64>,
+    reported_details: std::collections::BTreeSet<i64>,
     now: Instant,
 }
 
@@ -533,7 +550,7 @@ impl World {
             away: false,
             unseen: false,
             dead_before: false,
-            told: std::collections::BTreeSet::new(),
+            reported_details: std::collections::BTreeSet::new(),
             now,
         }
     }
@@ -585,15 +602,15 @@ impl World {
         }
     }
 
-    fn report(&mut self, acts: &[Act]) {
-        for act in acts {
-            if let Act::Tell(report) = act {
-                self.told.insert(report.micros);
+    fn report(&mut self, decisions: &[Decision]) {
+        for decision in decisions {
+            if let Decision::Send(report) = decision {
+                self.reported_details.insert(report.micros);
             }
         }
     }
 
-    fn look(&mut self, micros: i64) -> Vec<Act> {
+    fn compare_all(&mut self, micros: i64) -> Vec<Decision> {
         if self.unseen && self.dead_before {
             self.deaths -= 1;
         }
@@ -609,8 +626,8 @@ impl World {
 
     fn step(&mut self, step: Step, kill: Kill, micros: i64) {
         let events = self.happen(step);
-        let acts = if matches!(step, Step::Back) && self.away {
-            self.look(micros)
+        let decisions = if matches!(step, Step::Back) && self.away {
+            self.compare_all(micros)
         } else if self.away {
             vec![]
         } else {
@@ -618,12 +635,12 @@ impl World {
             let judge = &mut self.judge;
             events
                 .iter()
-                .flat_map(|what| hear_at(judge, ONE, what, micros, now))
+                .flat_map(|what| feed_at(judge, ONE, what, micros, now))
                 .collect()
         };
         let disk = self.judge.inventory.clone();
         if kill != Kill::BeforeTelling {
-            self.report(&acts);
+            self.report(&decisions);
         }
         if kill == Kill::No {
             self.judge.done(ONE);
@@ -631,8 +648,8 @@ impl World {
         }
         self.judge = Judge::new(Rules::default(), disk, false);
         if !self.away {
-            let acts = self.look(micros);
-            self.report(&acts);
+            let decisions = self.compare_all(micros);
+            self.report(&decisions);
             self.judge.done(ONE);
         }
     }
@@ -667,7 +684,7 @@ proptest! {
             world.step(step, kill, micros);
         }
         let expected = world.deaths - usize::from(world.unseen);
-        prop_assert_eq!(world.told.len(), expected);
+        prop_assert_eq!(world.reported_details.len(), expected);
     }
 }
 
@@ -679,7 +696,7 @@ async fn the_death_of_a_guest_that_came_paused_and_was_resumed_is_reported() {
     let resumed = life(Lifecycle::Resumed, lifecycle::RESUMED_UNPAUSED);
     let mut judge = judge(Rules::default());
     assert_eq!(
-        hear(&mut judge, &[arrives, resumed, failed()]),
+        feed(&mut judge, &[arrives, resumed, failed()]),
         ["STOPPED_FAILED"]
     );
 }
@@ -695,29 +712,41 @@ async fn a_pause_while_unwatched_is_reported_once() {
         coalesce: Duration::ZERO,
         ..Rules::default()
     };
-    for (reason, words, live) in [
+    for (reason, event_names, live) in [
         (paused::IO_ERROR, "IO_ERROR_REPORT", DomainEventKind::IoError(1)),
         (paused::WATCHDOG, "STOPPED_FAILED", DomainEventKind::Watchdog(1)),
     ] {
         let halted = || [listed(ONE, Paused, reason)];
         let mut judge = judge(on());
-        hear(&mut judge, &[started(), life(Lifecycle::Defined, 0)]);
-        assert_eq!(look(&mut judge, &halted()), [words]);
-        assert_eq!(look(&mut judge, &halted()), NOTHING, "{words}: once");
+        feed(&mut judge, &[started(), life(Lifecycle::Defined, 0)]);
+        assert_eq!(compare_all(&mut judge, &halted()), [event_names]);
+        assert_eq!(compare_all(&mut judge, &halted()), NOTHING, "{event_names}: once");
         // The state on disk records the report.
         let text = serde_json::to_string(judge.take_changed().unwrap()).unwrap();
         let mut judge = Judge::new(on(), serde_json::from_str(&text).unwrap(), false);
-        assert_eq!(look(&mut judge, &halted()), NOTHING, "{words}: after a restart");
-        look(&mut judge, &[listed(ONE, Running, 1)]);
-        assert_eq!(look(&mut judge, &halted()), [words], "{words}: again");
-        hear(&mut judge, &[life(Lifecycle::Resumed, 0)]);
-        assert_eq!(hear(&mut judge, &[live]), [words], "{words}: heard");
-        assert_eq!(look(&mut judge, &halted()), NOTHING, "{words}: and then seen");
+        assert_eq!(
+            compare_all(&mut judge, &halted()),
+            NOTHING,
+            "{event_names}: after a restart"
+        );
+        compare_all(&mut judge, &[listed(ONE, Running, 1)]);
+        assert_eq!(
+            compare_all(&mut judge, &halted()),
+            [event_names],
+            "{event_names}: again"
+        );
+        feed(&mut judge, &[life(Lifecycle::Resumed, 0)]);
+        assert_eq!(feed(&mut judge, &[live]), [event_names], "{event_names}: heard");
+        assert_eq!(
+            compare_all(&mut judge, &halted()),
+            NOTHING,
+            "{event_names}: and then seen"
+        );
         // Without the options nothing is reported, nor any state found on a host that was never watched.
         let mut quiet = Judge::new(Rules::default(), Inventory::new("boot"), false);
-        assert_eq!(look(&mut quiet, &halted()), NOTHING);
+        assert_eq!(compare_all(&mut quiet, &halted()), NOTHING);
         let mut blank = Judge::new(on(), Inventory::new("boot"), true);
-        assert_eq!(look(&mut blank, &halted()), NOTHING);
-        assert_eq!(look(&mut blank, &halted()), NOTHING);
+        assert_eq!(compare_all(&mut blank, &halted()), NOTHING);
+        assert_eq!(compare_all(&mut blank, &halted()), NOTHING);
     }
 }

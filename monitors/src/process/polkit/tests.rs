@@ -102,9 +102,12 @@ async fn deploy17_polkit_is_asked_for_each_unit_and_verb() {
         uid: 998,
     };
     let entries = entries();
-    let refused = refused(&client.unwrap(), subject, &acts(&entries)).await;
-    assert_eq!(refused, Ok(vec![("openvswitch-switch.service", "restart")]));
-    let told = finding("masakarimonitors", refused);
+    let denied_actions = denied_actions(&client.unwrap(), subject, &unit_actions(&entries)).await;
+    assert_eq!(
+        denied_actions,
+        Ok(vec![("openvswitch-switch.service", "restart")])
+    );
+    let told = finding("masakarimonitors", denied_actions);
     assert_eq!(told.level, FindingLevel::Wrong);
     assert!(
         told.text

@@ -108,7 +108,7 @@ impl Fake {
             let client = client.clone();
             Box::pin(async move { Ok(client) })
         };
-        let systemd = Systemd::over(connect, Health::default());
+        let systemd = Systemd::with_connector(connect, Health::default());
         let fake = Self {
             server: server.unwrap(),
             asked,
@@ -208,7 +208,7 @@ async fn what_systemd_refuses_names_the_rule_that_is_missing() {
 }
 
 #[tokio::test]
-async fn a_connection_that_breaks_is_made_anew() {
+async fn a_broken_connection_is_reopened() {
     let (fake, systemd) = Fake::start(false).await;
     let mut probe = UnitProbe::new("nova-compute.service", systemd);
     assert_eq!(probe.state().await, State::Up);
@@ -233,7 +233,7 @@ async fn systemd_that_is_away_is_in_the_health() {
     let connect = || -> Pin<Box<dyn Future<Output = zbus::Result<Connection>> + Send>> {
         Box::pin(async { Err(zbus::Error::Failure("no bus here".to_owned())) })
     };
-    let systemd = Systemd::over(connect, health.clone());
+    let systemd = Systemd::with_connector(connect, health.clone());
     let mut probe = UnitProbe::new("nova-compute.service", systemd);
     assert!(matches!(probe.state().await, State::Unknown(why) if why.contains("no bus here")));
     assert!(

@@ -109,7 +109,7 @@ fn watch_of(world: &Arc<World>, pace: Pace) -> Watch {
     Watch {
         entry: list::parse(LIST).unwrap().remove(0),
         probe: Box::new(Looks(world.state.subscribe())),
-        hands: Arc::clone(world) as Arc<dyn CommandRunner>,
+        runner: Arc::clone(world) as Arc<dyn CommandRunner>,
         outlet: Arc::clone(world) as Arc<dyn Outlet>,
         pace,
         given_up: false,
@@ -277,7 +277,7 @@ async fn who_only_watches_touches_nothing() {
 
 /// Covers MW3.
 #[tokio::test(start_paused = true)]
-async fn what_cannot_be_kept_is_said_again_until_it_is() {
+async fn a_report_that_cannot_be_stored_is_repeated_until_it_is() {
     let world = world(State::Up);
     *world.disk_full.lock().unwrap() = true;
     let pace = Pace {

@@ -7,7 +7,7 @@ use tachi_domain::freeze::{Freeze, FreezeScope};
 use tachi_domain::recovery::{Life, RecoveryKind};
 use tachi_domain::refusal::RefusalReason;
 use tachi_domain::{HostId, NotificationId, RecoveryId, Reporter, Wait, WaitsFor};
-use tachi_engine::ports::engine_registry::{EngineRow, EngineSignature};
+use tachi_engine::ports::engine_registry::{EngineHeartbeat, EngineRow};
 use tachi_engine::ports::operator::{MoveCounts, RecoverySummary, StepLine};
 use tachi_engine::ports::past::{
     Past, PastFreeze, PastRecovery, PastRefusals, PastReport, RefusedReports, Span,
@@ -115,7 +115,7 @@ fn past(reports: Vec<PastReport>, recoveries: Vec<PastRecovery>) -> Past {
         freezes: Vec::new(),
         more: false,
         engines: vec![EngineRow {
-            signature: EngineSignature {
+            heartbeat: EngineHeartbeat {
                 name: "ctl-1:812".to_owned(),
                 version: "0.9.0".to_owned(),
                 started_at: at(-86_400),

@@ -19,7 +19,7 @@ impl Remote {
     /// Returns the checks and steps of a host's return to service.
     pub async fn host_return(&self, host: &str) -> Result<ReturnView, Failure> {
         let (what, path) = (self.to_string(), ["hosts", host, "return"]);
-        match waiting(&what, self.client.ask_operator(&path, &[])).await {
+        match waiting(&what, self.client.get_operator(&path, &[])).await {
             Ok(body) => self.read(&body, "return"),
             // An API that does not know the path answers without naming a host.
             Err(failed) if failed.status == Some(404) && failed.text.contains(NO_PATH) => Err(self.too_old()),
@@ -35,7 +35,7 @@ impl Remote {
             ("default_zone", default_zone.to_owned()),
         ];
         let what = self.to_string();
-        match waiting(&what, self.client.ask_operator(&["from-nova"], &query)).await {
+        match waiting(&what, self.client.get_operator(&["from-nova"], &query)).await {
             Ok(body) => self.read(&body, "from_nova"),
             Err(failed) if failed.status == Some(404) => Err(self.too_old()),
             Err(failed) if failed.status == Some(409) => Err(self.failed(&failed, Act::Say)),

@@ -48,7 +48,7 @@ async fn the_self_test_reports_later_problems() {
     ];
     for (case, owner, superuser, clock, want) in cases {
         let owned = owned(owner);
-        let fake = Fake::start(move |seen| match seen.line.as_str() {
+        let fake = Fake::start(move |recorded| match recorded.line.as_str() {
             FIND => Some(owned()),
             "GET users/?op=whoami" => Some(Reply::With(
                 200,
@@ -84,10 +84,10 @@ async fn a_machine_of_maas_is_known_by_its_id_and_its_hardware() {
             "system=abc".to_owned(),
         ),
     ] {
-        let fake = Fake::start(move |seen| {
+        let fake = Fake::start(move |recorded| {
             let mut machine = machine("abc", "c1");
             machine["hardware_uuid"] = uuid.clone();
-            (seen.line == "GET machines/?hostname=c1").then(|| Reply::Json(200, json!([machine])))
+            (recorded.line == "GET machines/?hostname=c1").then(|| Reply::Json(200, json!([machine])))
         })
         .await;
         let maas = fake.maas();
@@ -133,15 +133,17 @@ async fn a_test_within_the_minute_finds_a_machine_that_is_gone_or_off() {
     let state = Arc::new(Mutex::new("on"));
     let said = Arc::clone(&state);
     let finds = AtomicUsize::new(0);
-    let fake = Fake::start(move |seen| match (seen.line.as_str(), *said.lock().unwrap()) {
-        (QUERY, "gone") => Some(Reply::With(404, Vec::new(), "Not Found".into())),
-        (QUERY, state) => Some(Reply::Json(200, json!({"state": state}))),
-        (FIND, _) if finds.fetch_add(1, Ordering::SeqCst) > 1 => {
-            Some(Reply::Json(200, json!([machine("new", "c1")])))
-        }
-        ("GET machines/new/?op=query_power_state", _) => Some(Reply::Json(200, json!({"state": "on"}))),
-        _ => None,
-    })
+    let fake = Fake::start(
+        move |recorded| match (recorded.line.as_str(), *said.lock().unwrap()) {
+            (QUERY, "gone") => Some(Reply::With(404, Vec::new(), "Not Found".into())),
+            (QUERY, state) => Some(Reply::Json(200, json!({"state": state}))),
+            (FIND, _) if finds.fetch_add(1, Ordering::SeqCst) > 1 => {
+                Some(Reply::Json(200, json!([machine("new", "c1")])))
+            }
+            ("GET machines/new/?op=query_power_state", _) => Some(Reply::Json(200, json!({"state": "on"}))),
+            _ => None,
+        },
+    )
     .await;
     let maas = fake.maas();
     let test = async |now: &'static str| {

@@ -6,7 +6,7 @@ use super::*;
 /// requests.
 async fn looks(services: &'static [&'static str], shown: bool) -> (Result<Contents, CallError>, Vec<String>) {
     let told = AtomicUsize::new(0);
-    let fake = Fake::start(move |seen| match seen.path.as_str() {
+    let fake = Fake::start(move |recorded| match recorded.path.as_str() {
         "/v2.1/servers/detail" => Reply::Json(200, json!({"servers": []})),
         "/v2.1/os-migrations" => Reply::Json(200, json!({"migrations": []})),
         "/v2.1/os-services" => {
@@ -22,7 +22,7 @@ async fn looks(services: &'static [&'static str], shown: bool) -> (Result<Conten
     .await;
     let contents = fake.nova().await.contents("c1", shown).await;
     let asked = fake.calls().into_iter();
-    let asked = asked.map(|seen| seen.path.trim_start_matches("/v2.1/").to_owned());
+    let asked = asked.map(|recorded| recorded.path.trim_start_matches("/v2.1/").to_owned());
     (contents, asked.collect())
 }
 

@@ -10,8 +10,8 @@ async fn servers_are_read_from_every_page_of_the_host_that_was_asked() {
         ("", "link without a host"),
     ] {
         let all: Vec<Value> = (1..=7).map(server_record).collect();
-        let fake = Fake::start(move |seen| match seen.path.as_str() {
-            "/v2.1/servers/detail" => page(seen, "servers", "id", &all, link_host),
+        let fake = Fake::start(move |recorded| match recorded.path.as_str() {
+            "/v2.1/servers/detail" => page(recorded, "servers", "id", &all, link_host),
             "/v2.1/os-services" => Reply::Json(200, json!({"services": [service_record()]})),
             _ => Reply::Unscripted,
         })
@@ -38,8 +38,8 @@ async fn servers_are_read_from_every_page_of_the_host_that_was_asked() {
 #[tokio::test]
 async fn ids_are_read_from_every_page_and_without_the_details() {
     let all: Vec<Value> = (1..=7).map(server_record).collect();
-    let fake = Fake::start(move |seen| match seen.path.as_str() {
-        "/v2.1/servers" => page(seen, "servers", "id", &all, "http://wrong.invalid"),
+    let fake = Fake::start(move |recorded| match recorded.path.as_str() {
+        "/v2.1/servers" => page(recorded, "servers", "id", &all, "http://wrong.invalid"),
         "/v2.1/os-services" => Reply::Json(200, json!({"services": [service_record()]})),
         _ => Reply::Unscripted,
     })
@@ -129,7 +129,7 @@ async fn a_list_of_servers_is_whole_and_of_this_host_or_an_error() {
     let elsewhere = of(|record| record["OS-EXT-SRV-ATTR:host"] = json!("c2"));
     let nowhere = of(|record| record["OS-EXT-SRV-ATTR:host"] = Value::Null);
     let unreachable = json!({"id": SERVER, "status": "UNKNOWN", "tenant_id": "t"});
-    let senseless = of(|record| record["id"] = json!("not a uuid"));
+    let malformed = of(|record| record["id"] = json!("not a uuid"));
     // (case, body, services, servers or a class)
     let cases = [
         ("one", json!({"servers": [server_record(1)]}), &up, Ok(1)),
@@ -174,7 +174,7 @@ async fn a_list_of_servers_is_whole_and_of_this_host_or_an_error() {
         ("no list", json!({"server": []}), &up, Err(FaultClass::Transient)),
         (
             "no UUID",
-            json!({"servers": [senseless]}),
+            json!({"servers": [malformed]}),
             &up,
             Err(FaultClass::Transient),
         ),
@@ -242,9 +242,9 @@ async fn pages_that_go_wrong_never_give_a_part_of_the_list() {
         ),
         (
             "the second page fails",
-            |seen, _| {
+            |recorded, _| {
                 let links = json!([{"rel": "next", "href": "/x?marker=m1"}]);
-                match seen.arg("marker") {
+                match recorded.arg("marker") {
                     None => Reply::Json(
                         200,
                         json!({"servers": [server_record(1)], "servers_links": links}),
@@ -257,9 +257,9 @@ async fn pages_that_go_wrong_never_give_a_part_of_the_list() {
         ),
         (
             "a marker vanishes once",
-            |seen, count| {
+            |recorded, count| {
                 let links = json!([{"rel": "next", "href": "/x?marker=m1"}]);
-                match (seen.arg("marker"), count) {
+                match (recorded.arg("marker"), count) {
                     (None, _) => Reply::Json(
                         200,
                         json!({"servers": [server_record(1)], "servers_links": links}),
@@ -273,9 +273,9 @@ async fn pages_that_go_wrong_never_give_a_part_of_the_list() {
         ),
         (
             "markers keep vanishing",
-            |seen, _| {
+            |recorded, _| {
                 let links = json!([{"rel": "next", "href": "/x?marker=m1"}]);
-                match seen.arg("marker") {
+                match recorded.arg("marker") {
                     None => Reply::Json(
                         200,
                         json!({"servers": [server_record(1)], "servers_links": links}),
@@ -288,7 +288,7 @@ async fn pages_that_go_wrong_never_give_a_part_of_the_list() {
         ),
         (
             "full pages without links",
-            |seen, _| match seen.arg("marker") {
+            |recorded, _| match recorded.arg("marker") {
                 None => Reply::Json(
                     200,
                     json!({"servers": [server_record(1), server_record(2), server_record(3)]}),
@@ -304,8 +304,8 @@ async fn pages_that_go_wrong_never_give_a_part_of_the_list() {
     ];
     for (case, script, want, requests) in cases {
         let count = AtomicUsize::new(0);
-        let fake = Fake::start(move |seen| match seen.path.as_str() {
-            "/v2.1/servers/detail" => script(seen, count.fetch_add(1, Ordering::SeqCst)),
+        let fake = Fake::start(move |recorded| match recorded.path.as_str() {
+            "/v2.1/servers/detail" => script(recorded, count.fetch_add(1, Ordering::SeqCst)),
             "/v2.1/os-services" => Reply::Json(200, json!({"services": [service_record()]})),
             _ => Reply::Unscripted,
         })
@@ -328,7 +328,7 @@ async fn pages_that_go_wrong_never_give_a_part_of_the_list() {
 async fn a_list_has_a_deadline_of_its_own() {
     // Every page has another marker, so only the deadline ends it.
     let count = AtomicUsize::new(0);
-    let fake = Fake::start(move |seen| match seen.path.as_str() {
+    let fake = Fake::start(move |recorded| match recorded.path.as_str() {
         "/v2.1/servers/detail" => {
             let next = count.fetch_add(1, Ordering::SeqCst);
             let links = json!([{"rel": "next", "href": format!("/x?marker=m{next}")}]);

@@ -21,8 +21,8 @@ async fn evacuations_are_read_newest_first_down_to_the_beginning() {
     ];
     for (case, since, want, pages) in cases {
         let all = all.clone();
-        let fake = Fake::start(move |seen| match seen.path.as_str() {
-            "/v2.1/os-migrations" => page(seen, "migrations", "uuid", &all, "http://wrong.invalid"),
+        let fake = Fake::start(move |recorded| match recorded.path.as_str() {
+            "/v2.1/os-migrations" => page(recorded, "migrations", "uuid", &all, "http://wrong.invalid"),
             "/v2.1/os-services" => Reply::Json(200, json!({"services": [service_record()]})),
             _ => Reply::Unscripted,
         })
@@ -63,8 +63,8 @@ async fn migrations_touching_a_host_are_all_kinds_on_all_pages() {
             record
         })
         .collect();
-    let fake = Fake::start(move |seen| match seen.path.as_str() {
-        "/v2.1/os-migrations" => page(seen, "migrations", "uuid", &all, ""),
+    let fake = Fake::start(move |recorded| match recorded.path.as_str() {
+        "/v2.1/os-migrations" => page(recorded, "migrations", "uuid", &all, ""),
         "/v2.1/os-services" => Reply::Json(200, json!({"services": [service_record()]})),
         _ => Reply::Unscripted,
     })
@@ -124,8 +124,8 @@ async fn every_status_of_an_evacuation_has_its_meaning() {
         (504, Transient, true),
     ];
     for (status, class, maybe_done) in cases {
-        let fake = Fake::start(move |seen| {
-            if seen.method == Method::POST && seen.path.ends_with("/action") {
+        let fake = Fake::start(move |recorded| {
+            if recorded.method == Method::POST && recorded.path.ends_with("/action") {
                 let name = if status == 404 {
                     "itemNotFound"
                 } else {
@@ -195,7 +195,7 @@ async fn a_live_migration_has_its_progress() {
         record["status"] = json!(status);
         record["migration_type"] = json!("live-migration");
         let answer = shown.clone();
-        let fake = Fake::start(move |seen| match seen.path.as_str() {
+        let fake = Fake::start(move |recorded| match recorded.path.as_str() {
             "/v2.1/os-migrations" => Reply::Json(200, json!({"migrations": [record.clone()]})),
             "/v2.1/servers/11111111-2222-3333-4444-555555555555/migrations" => {
                 Reply::Json(code, answer.clone())
@@ -221,8 +221,8 @@ async fn a_live_migration_has_its_progress() {
 #[tokio::test]
 async fn a_migration_is_aborted_by_its_number_and_a_refusal_is_reported() {
     for (status, is_ok) in [(202, true), (400, false), (404, false)] {
-        let fake = Fake::start(move |seen| {
-            if seen.method == Method::DELETE {
+        let fake = Fake::start(move |recorded| {
+            if recorded.method == Method::DELETE {
                 Reply::Json(status, json!({"badRequest": {"message": "it is too late"}}))
             } else {
                 Reply::Unscripted

@@ -36,17 +36,19 @@ async fn microversions_follow_what_the_cloud_offers() {
         ("", "", None, None, None, None),
     ];
     for (min, max, services, servers, migrations, evacuate) in cases {
-        let fake = Fake::start(move |seen| match (seen.method.as_str(), seen.path.as_str()) {
-            ("GET", "/v2.1/") => Reply::Json(200, version_document(min, max)),
-            ("GET", "/v2.1/os-services") => Reply::Json(200, json!({"services": [service_record()]})),
-            ("GET", "/v2.1/servers/detail") => Reply::Json(200, json!({"servers": [server_record(1)]})),
-            ("GET", "/v2.1/os-migrations") => Reply::Json(
-                200,
-                json!({"migrations": [migration_record(1, "2023-11-14T22:13:20")]}),
-            ),
-            ("POST", _) => Reply::Json(200, json!({})),
-            _ => Reply::Unscripted,
-        })
+        let fake = Fake::start(
+            move |recorded| match (recorded.method.as_str(), recorded.path.as_str()) {
+                ("GET", "/v2.1/") => Reply::Json(200, version_document(min, max)),
+                ("GET", "/v2.1/os-services") => Reply::Json(200, json!({"services": [service_record()]})),
+                ("GET", "/v2.1/servers/detail") => Reply::Json(200, json!({"servers": [server_record(1)]})),
+                ("GET", "/v2.1/os-migrations") => Reply::Json(
+                    200,
+                    json!({"migrations": [migration_record(1, "2023-11-14T22:13:20")]}),
+                ),
+                ("POST", _) => Reply::Json(200, json!({})),
+                _ => Reply::Unscripted,
+            },
+        )
         .await;
         let nova = fake.nova().await;
         let outcomes = [
@@ -70,14 +72,18 @@ async fn microversions_follow_what_the_cloud_offers() {
                 None => assert_eq!(outcome.unwrap_err().fault.class, FaultClass::Fatal, "{min} {max}"),
             }
         }
-        let documents = fake.seen().iter().filter(|seen| seen.path == "/v2.1/").count();
+        let documents = fake
+            .recorded()
+            .iter()
+            .filter(|recorded| recorded.path == "/v2.1/")
+            .count();
         assert!(max.is_empty() || documents == 1, "negotiated once");
     }
 }
 
 #[tokio::test]
 async fn the_version_document_is_found_above_a_project_id() {
-    let fake = Fake::start(|seen| match seen.path.as_str() {
+    let fake = Fake::start(|recorded| match recorded.path.as_str() {
         "/v2.1/p1/" => Reply::Json(404, json!({})),
         "/v2.1/p1/os-services" => Reply::Json(200, json!({"services": [service_record()]})),
         _ => Reply::Unscripted,
@@ -94,7 +100,7 @@ async fn the_version_document_is_found_above_a_project_id() {
 
 #[tokio::test]
 async fn an_endpoint_without_a_version_is_explained() {
-    let fake = Fake::start(|seen| match seen.path.as_str() {
+    let fake = Fake::start(|recorded| match recorded.path.as_str() {
         "/" => Reply::Json(200, json!({"versions": []})),
         _ => Reply::Unscripted,
     })
@@ -112,8 +118,8 @@ async fn an_endpoint_without_a_version_is_explained() {
 #[tokio::test]
 async fn a_replaced_nova_is_negotiated_with_again() {
     let old = AtomicUsize::new(0);
-    let fake = Fake::start(
-        move |seen| match (seen.path.as_str(), seen.header("openstack-api-version")) {
+    let fake = Fake::start(move |recorded| {
+        match (recorded.path.as_str(), recorded.header("openstack-api-version")) {
             ("/v2.1/", _) => {
                 let max = if old.fetch_add(1, Ordering::SeqCst) == 0 {
                     "2.96"
@@ -125,8 +131,8 @@ async fn a_replaced_nova_is_negotiated_with_again() {
             ("/v2.1/os-services", "compute 2.69") => Reply::Json(406, json!({})),
             ("/v2.1/os-services", _) => Reply::Json(200, json!({"services": [service_record()]})),
             _ => Reply::Unscripted,
-        },
-    )
+        }
+    })
     .await;
     let nova = fake.nova().await;
     assert_eq!(
@@ -139,22 +145,24 @@ async fn a_replaced_nova_is_negotiated_with_again() {
 #[tokio::test]
 async fn a_write_whose_negotiation_took_too_long_does_not_leave() {
     let clock = std::sync::Arc::new(std::sync::Mutex::new(
-        None::<std::sync::Arc<tachi_testkit::HandClock>>,
+        None::<std::sync::Arc<tachi_testkit::ManualClock>>,
     ));
     let in_script = std::sync::Arc::clone(&clock);
-    let fake = Fake::start(move |seen| match (seen.method.as_str(), seen.path.as_str()) {
-        ("GET", "/v2.1/") => {
-            in_script
-                .lock()
-                .unwrap()
-                .iter()
-                .for_each(|clock| clock.advance(Duration::from_millis(501)));
-            Reply::Json(200, version_document("2.1", "2.96"))
-        }
-        ("POST", path) if path.ends_with("/action") => Reply::Json(202, json!({})),
-        ("PUT", _) => Reply::Json(200, json!({"service": service_record()})),
-        _ => Reply::Unscripted,
-    })
+    let fake = Fake::start(
+        move |recorded| match (recorded.method.as_str(), recorded.path.as_str()) {
+            ("GET", "/v2.1/") => {
+                in_script
+                    .lock()
+                    .unwrap()
+                    .iter()
+                    .for_each(|clock| clock.advance(Duration::from_millis(501)));
+                Reply::Json(200, version_document("2.1", "2.96"))
+            }
+            ("POST", path) if path.ends_with("/action") => Reply::Json(202, json!({})),
+            ("PUT", _) => Reply::Json(200, json!({"service": service_record()})),
+            _ => Reply::Unscripted,
+        },
+    )
     .await;
     *clock.lock().unwrap() = Some(std::sync::Arc::clone(&fake.clock));
     let change = ServiceChange {
@@ -184,19 +192,19 @@ async fn a_write_whose_negotiation_took_too_long_does_not_leave() {
 
 #[tokio::test]
 async fn after_make_ready_a_write_needs_nothing_before_its_first_byte() {
-    let fake = Fake::start(|seen| match seen.path.as_str() {
+    let fake = Fake::start(|recorded| match recorded.path.as_str() {
         path if path.ends_with("/action") => Reply::Json(202, json!({})),
         _ => Reply::Unscripted,
     })
     .await;
     let nova = fake.nova().await;
     nova.make_ready().await.unwrap();
-    let before = fake.seen().len();
+    let before = fake.recorded().len();
     nova.evacuate(server_id(), None).await.unwrap();
-    assert_eq!(fake.seen().len(), before + 1);
+    assert_eq!(fake.recorded().len(), before + 1);
     nova.make_ready().await.unwrap();
     assert_eq!(
-        fake.seen().len(),
+        fake.recorded().len(),
         before + 1,
         "what is ready is not made ready again"
     );

@@ -4,14 +4,14 @@ use super::*;
 
 /// A catalogue with region `two` before region `one`.
 async fn two_regions(region: Region) -> (Fake, Session) {
-    let fake = Fake::start(|seen| {
+    let fake = Fake::start(|recorded| {
         let there = [
             "/v2.1/things",
             "/two/v2.1/things",
             "/placement/things",
             "/two/placement/things",
         ];
-        if there.contains(&seen.path.as_str()) {
+        if there.contains(&recorded.path.as_str()) {
             Reply::Json(200, json!({}))
         } else {
             Reply::Unscripted
@@ -72,7 +72,7 @@ async fn all_services_are_used_in_the_configured_region() {
                 .await
                 .unwrap();
         }
-        let paths: Vec<String> = fake.calls().into_iter().map(|seen| seen.path).collect();
+        let paths: Vec<String> = fake.calls().into_iter().map(|recorded| recorded.path).collect();
         assert_eq!(
             paths,
             [

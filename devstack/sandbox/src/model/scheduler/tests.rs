@@ -7,13 +7,13 @@ use crate::model::server::VmState;
 use crate::model::testing::region;
 
 /// Returns whether the second host gets the first one's server after this change.
-fn taken(change: impl FnOnce(&mut State, ServerNo)) -> bool {
+fn taken(change: impl FnOnce(&mut State, ServerIx)) -> bool {
     let mut state = region(2);
     let id = state.put(1, VmState::Active);
-    let no = state.no(id);
-    change(&mut state, no);
+    let server_ix = state.server_ix(id);
+    change(&mut state, server_ix);
     let second = state.h(2);
-    state.accepts(second, no)
+    state.accepts(second, server_ix)
 }
 
 fn specs(state: &mut State, pairs: &[(&str, &str)]) {
@@ -63,14 +63,14 @@ fn an_inventory_is_honoured_in_each_class() {
         state.world.hosts[ix].disk_gb = 0;
     };
     assert!(taken(|state, _| small_disk(state)), "a volume needs none");
-    assert!(!taken(|state, no| {
+    assert!(!taken(|state, server_ix| {
         small_disk(state);
         let image = state.images[0].id;
         let now = state.world.now;
         state
             .world
             .servers
-            .edit(no, now, |server| server.image = Some(image));
+            .edit(server_ix, now, |server| server.image = Some(image));
     }));
 }
 
@@ -82,7 +82,7 @@ fn traits_are_honoured() {
         ("forbidden", false, true),
         ("forbidden", true, false),
     ] {
-        let told = taken(|state, _| {
+        let result = taken(|state, _| {
             specs(state, &[("trait:HW_CPU_X86_AVX2", word)]);
             let ix = state.h(2);
             if has {
@@ -92,7 +92,7 @@ fn traits_are_honoured() {
                     .insert("HW_CPU_X86_AVX2".into());
             }
         });
-        assert_eq!(told, expected, "{word} {has}");
+        assert_eq!(result, expected, "{word} {has}");
     }
 }
 
@@ -135,15 +135,15 @@ fn groups_are_honoured() {
         (GroupPolicy::Soft, true),
     ] {
         let with = |other_on: usize| {
-            taken(|state, no| {
+            taken(|state, server_ix| {
                 let other = state.put(other_on, VmState::Active);
-                let other = state.no(other);
-                let id = state.world.chance.uuid();
+                let other = state.server_ix(other);
+                let id = state.world.rng.uuid();
                 state.server_groups.push(ServerGroup {
                     id,
                     name: "group".into(),
                     policy,
-                    members: BTreeSet::from([no, other]),
+                    members: BTreeSet::from([server_ix, other]),
                 });
             })
         };

@@ -57,8 +57,16 @@ fn an_evacuation_goes_through_its_states_and_switches_the_host_last() {
     assert_eq!(state.shown(id), ("compute-002".into(), "active", "-"));
     assert_eq!(state.records(id), ["done"]);
     assert_eq!(state.world.hosts.ledger.double_runs(), 0);
-    assert!(state.world.hosts[state.h(2)].servers.contains(&state.no(id)));
-    assert!(!state.world.hosts[state.h(1)].servers.contains(&state.no(id)));
+    assert!(
+        state.world.hosts[state.h(2)]
+            .servers
+            .contains(&state.server_ix(id))
+    );
+    assert!(
+        !state.world.hosts[state.h(1)]
+            .servers
+            .contains(&state.server_ix(id))
+    );
 }
 
 #[test]
@@ -117,8 +125,8 @@ fn a_fresh_record_has_no_updated_at_and_changes_since_hides_it() {
 
 #[test]
 fn a_destination_is_enabled_up_in_the_zone_and_has_room() {
-    type Spoil = fn(&mut State);
-    let cases: [(&str, Spoil); 5] = [
+    type Corruption = fn(&mut State);
+    let cases: [(&str, Corruption); 5] = [
         ("disabled", |state| {
             let ix = state.h(2);
             state.world.hosts[ix].disabled = true;
@@ -141,8 +149,8 @@ fn a_destination_is_enabled_up_in_the_zone_and_has_room() {
         for requested in [None, Some("compute-002".to_owned())] {
             let mut state = region(2);
             let id = state.put(1, VmState::Active);
-            let no = state.no(id);
-            state.world.servers.edit(no, state.world.now, |server| {
+            let server_ix = state.server_ix(id);
+            state.world.servers.edit(server_ix, state.world.now, |server| {
                 server.pinned_zone = Some("nova".into());
             });
             spoil(&mut state);
@@ -226,16 +234,16 @@ fn conductors_work_at_their_rate() {
     for id in &ids {
         evacuate(&mut state, *id);
     }
-    let under_way = |state: &State| {
+    let running_rebuilds = |state: &State| {
         ids.iter()
             .filter(|id| state.records(**id) == ["pre-migrating"])
             .count()
     };
     // The first starts after 50 ms, then one every 100 ms.
     state.pass(500);
-    assert_eq!(under_way(&state), 5);
+    assert_eq!(running_rebuilds(&state), 5);
     state.pass(500);
-    assert_eq!(under_way(&state), 10);
+    assert_eq!(running_rebuilds(&state), 10);
 }
 
 #[test]

@@ -14,7 +14,7 @@ fn evacuate(state: &mut State, id: Uuid) {
         .expect("nova accepts");
 }
 
-fn struck(fault: MoveFault, vm_state: VmState) -> (State, Uuid) {
+fn with_fault(fault: MoveFault, vm_state: VmState) -> (State, Uuid) {
     let mut state = region(3);
     let id = state.put(1, vm_state);
     state.kill(1);
@@ -53,7 +53,7 @@ fn what_each_fault_leaves_behind() {
             "pre-migrating",
         ),
     ] {
-        let (mut state, id) = struck(fault, before);
+        let (mut state, id) = with_fault(fault, before);
         assert_eq!(
             state.shown(id),
             ("compute-001".into(), vm_state, task_state),
@@ -79,7 +79,7 @@ fn after_each_fault_a_second_evacuation_brings_the_instance_back_once() {
             ["pre-migrating", "done"],
         ),
     ] {
-        let (mut state, id) = struck(fault, VmState::Active);
+        let (mut state, id) = with_fault(fault, VmState::Active);
         evacuate(&mut state, id);
         state.pass(10_000);
         assert_eq!(state.records(id), records, "{fault:?}");
@@ -91,9 +91,9 @@ fn after_each_fault_a_second_evacuation_brings_the_instance_back_once() {
 
 #[test]
 fn slow_is_slow() {
-    let (state, id) = struck(MoveFault::Slow { millis: 7_500 }, VmState::Active);
+    let (state, id) = with_fault(MoveFault::Slow { millis: 7_500 }, VmState::Active);
     assert_eq!(state.records(id), ["done"]);
-    let (mut state, id) = struck(MoveFault::Slow { millis: 8_500 }, VmState::Active);
+    let (mut state, id) = with_fault(MoveFault::Slow { millis: 8_500 }, VmState::Active);
     assert_eq!(state.records(id), ["pre-migrating"]);
     state.pass(1_000);
     assert_eq!(state.records(id), ["done"]);

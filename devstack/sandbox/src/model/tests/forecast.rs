@@ -17,63 +17,63 @@ use crate::model::evacuate::EvacuateRequest;
 use crate::model::scheduler::{GroupPolicy, ServerGroup};
 use crate::model::server::{Server, VmState};
 use crate::model::testing::{admin, settings};
-use crate::model::{HostIx, ServerNo, State};
+use crate::model::{HostIx, ServerIx, State};
 
 const TRAIT: &str = "HW_CPU_X86_AVX2";
 
 /// Returns a region of two to seven partly full hosts, with everything that a scheduler checks.
 fn region(seed: u64) -> (State, StdRng) {
-    let mut dice = StdRng::seed_from_u64(seed);
-    let mut settings = settings(dice.random_range(2..8));
+    let mut rng = StdRng::seed_from_u64(seed);
+    let mut settings = settings(rng.random_range(2..8));
     settings.seed = seed;
     let mut state = State::new(settings);
     let hosts: Vec<HostIx> = state.world.hosts.indexes().collect();
     for ix in &hosts {
         let host = &mut state.world.hosts[*ix];
-        host.vcpus = [4, 8, 16][dice.random_range(0..3)];
-        host.ram_mb = 1024 * [16, 24, 32][dice.random_range(0..3)];
-        host.disk_gb = [100, 400][dice.random_range(0..2)];
-        host.disabled = dice.random_bool(0.08);
+        host.vcpus = [4, 8, 16][rng.random_range(0..3)];
+        host.ram_mb = 1024 * [16, 24, 32][rng.random_range(0..3)];
+        host.disk_gb = [100, 400][rng.random_range(0..2)];
+        host.disabled = rng.random_bool(0.08);
         let inventory = &mut host.inventory;
-        inventory.vcpus.ratio = [1.0, 1.5, 4.0, 16.0][dice.random_range(0..4)];
-        inventory.ram.ratio = [1.0, 1.0, 0.9, 1.5][dice.random_range(0..4)];
-        inventory.ram.reserved = [0, 512, 4096][dice.random_range(0..3)];
-        if dice.random_bool(0.15) {
+        inventory.vcpus.ratio = [1.0, 1.5, 4.0, 16.0][rng.random_range(0..4)];
+        inventory.ram.ratio = [1.0, 1.0, 0.9, 1.5][rng.random_range(0..4)];
+        inventory.ram.reserved = [0, 512, 4096][rng.random_range(0..3)];
+        if rng.random_bool(0.15) {
             inventory.ram.max_unit = Some(4096);
         }
-        if dice.random_bool(0.1) {
+        if rng.random_bool(0.1) {
             inventory.ram.step_size = 1024;
         }
-        if dice.random_bool(0.6) {
+        if rng.random_bool(0.6) {
             inventory.traits.insert(TRAIT.into());
         }
     }
-    aggregates(&mut state, &mut dice);
+    aggregates(&mut state, &mut rng);
     let special = [
         ("trait:HW_CPU_X86_AVX2", "required"),
         ("trait:HW_CPU_X86_AVX2", "forbidden"),
         ("ssd", "true"),
     ];
     for (key, value) in special {
-        let mut flavor = state.flavors[dice.random_range(0..3)].clone();
+        let mut flavor = state.flavors[rng.random_range(0..3)].clone();
         flavor.extra_specs.insert(key.into(), value.into());
         state.flavors.push(flavor);
     }
-    fill(&mut state, &mut dice, &hosts);
-    groups(&mut state, &mut dice);
-    (state, dice)
+    fill(&mut state, &mut rng, &hosts);
+    groups(&mut state, &mut rng);
+    (state, rng)
 }
 
-fn aggregates(state: &mut State, dice: &mut StdRng) {
+fn aggregates(state: &mut State, rng: &mut StdRng) {
     let names: Vec<String> = state
         .world
         .hosts
         .iter()
         .map(|(_, host)| host.name.to_string())
         .collect();
-    if dice.random_bool(0.4) {
+    if rng.random_bool(0.4) {
         let id = state.create_aggregate("az2", Some("az2")).unwrap();
-        for name in names.iter().filter(|_| dice.random_bool(0.5)) {
+        for name in names.iter().filter(|_| rng.random_bool(0.5)) {
             state.add_aggregate_host(id, name).unwrap();
         }
     }
@@ -85,18 +85,18 @@ fn aggregates(state: &mut State, dice: &mut StdRng) {
         let id = state.create_aggregate(key, None).unwrap();
         let metadata = BTreeMap::from([(key.to_owned(), Some(value.to_owned()))]);
         state.set_aggregate_metadata(id, metadata).unwrap();
-        let odds = if dice.random_bool(0.4) { odds } else { 0.0 };
-        for name in names.iter().filter(|_| dice.random_bool(odds)) {
+        let odds = if rng.random_bool(0.4) { odds } else { 0.0 };
+        for name in names.iter().filter(|_| rng.random_bool(odds)) {
             state.add_aggregate_host(id, name).unwrap();
         }
     }
 }
 
-fn fill(state: &mut State, dice: &mut StdRng, hosts: &[HostIx]) {
+fn fill(state: &mut State, rng: &mut StdRng, hosts: &[HostIx]) {
     let image = state.images[0].id;
-    for _ in 0..hosts.len() * dice.random_range(1..8) {
-        let ix = hosts[dice.random_range(0..hosts.len())];
-        let flavor = dice.random_range(0..state.flavors.len());
+    for _ in 0..hosts.len() * rng.random_range(1..8) {
+        let ix = hosts[rng.random_range(0..hosts.len())];
+        let flavor = rng.random_range(0..state.flavors.len());
         let kind = &state.flavors[flavor];
         let needs = crate::model::inventory::Amounts {
             vcpus: kind.vcpus,
@@ -109,31 +109,31 @@ fn fill(state: &mut State, dice: &mut StdRng, hosts: &[HostIx]) {
         let zone = state.aggregates.zone_of(ix).to_owned();
         let new = NewServer {
             name: "vm".into(),
-            image: dice.random_bool(0.6).then_some(image),
+            image: rng.random_bool(0.6).then_some(image),
             flavor,
             metadata: BTreeMap::new(),
-            zone: dice.random_bool(0.4).then_some(zone),
+            zone: rng.random_bool(0.4).then_some(zone),
             host: None,
         };
         state.boot_now(ix, "demo-project", "demo-user", VmState::Active, new);
     }
 }
 
-fn groups(state: &mut State, dice: &mut StdRng) {
-    for _ in 0..dice.random_range(0..3) {
-        let policy = match dice.random_range(0..6) {
+fn groups(state: &mut State, rng: &mut StdRng) {
+    for _ in 0..rng.random_range(0..3) {
+        let policy = match rng.random_range(0..6) {
             0 => GroupPolicy::Affinity,
             1 => GroupPolicy::Soft,
             2 => GroupPolicy::AntiAffinity { per_host: 2 },
             _ => GroupPolicy::AntiAffinity { per_host: 1 },
         };
-        let id = state.world.chance.uuid();
-        let members: BTreeSet<ServerNo> = state
+        let id = state.world.rng.uuid();
+        let members: BTreeSet<ServerIx> = state
             .world
             .servers
             .iter()
-            .map(|server| server.no)
-            .filter(|_| dice.random_bool(0.2))
+            .map(|server| server.server_ix)
+            .filter(|_| rng.random_bool(0.2))
             .collect();
         state.server_groups.push(ServerGroup {
             id,
@@ -220,7 +220,10 @@ fn seen(state: &State) -> Cloud {
         {
             metadata.entry(key.clone()).or_default().insert(value.clone());
         }
-        let own = host.servers.iter().filter_map(|no| state.world.servers.get(*no));
+        let own = host
+            .servers
+            .iter()
+            .filter_map(|server_ix| state.world.servers.get(*server_ix));
         let room = HostRoom {
             provider: Some(Arc::new(Provider {
                 has: has.collect(),
@@ -246,7 +249,10 @@ fn seen(state: &State) -> Cloud {
             GroupPolicy::Affinity => None,
             GroupPolicy::AntiAffinity { per_host } => Some(per_host as u64),
         };
-        let members = group.members.iter().filter_map(|no| state.world.servers.get(*no));
+        let members = group
+            .members
+            .iter()
+            .filter_map(|server_ix| state.world.servers.get(*server_ix));
         cloud.bind(Group {
             per_host,
             members: members.map(|server| ServerId(server.id)).collect(),
@@ -256,7 +262,7 @@ fn seen(state: &State) -> Cloud {
 }
 
 /// Kills the hosts, and evacuates their servers in random order. Returns the number of servers without a destination.
-fn kill(state: &mut State, dice: &mut StdRng, lost: usize) -> usize {
+fn kill(state: &mut State, rng: &mut StdRng, lost: usize) -> usize {
     for number in 1..=lost {
         let ix = state.h(number);
         state.world.power_off(ix);
@@ -265,9 +271,9 @@ fn kill(state: &mut State, dice: &mut StdRng, lost: usize) -> usize {
     let mut ids: Vec<uuid::Uuid> = Vec::new();
     for number in 1..=lost {
         let own = state.world.hosts[state.h(number)].servers.iter();
-        ids.extend(own.filter_map(|no| Some(state.world.servers.get(*no)?.id)));
+        ids.extend(own.filter_map(|server_ix| Some(state.world.servers.get(*server_ix)?.id)));
     }
-    ids.shuffle(dice);
+    ids.shuffle(rng);
     for id in &ids {
         state
             .evacuate(&admin(), *id, &EvacuateRequest::default())
@@ -279,36 +285,36 @@ fn kill(state: &mut State, dice: &mut StdRng, lost: usize) -> usize {
 
 #[derive(Debug, Default)]
 struct Score {
-    promised: usize,
+    predicted_fits: usize,
     broken: Vec<u64>,
     /// Number of regions without a promise in which all servers fitted.
-    careful: usize,
+    false_alarms: usize,
     /// Number of regions without a promise in which some servers found no host.
     right: usize,
 }
 
 /// Removes a part of the data of a forecast.
-type Blind = fn(&mut Cloud);
+type Omission = fn(&mut Cloud);
 
-/// Scores forecasts from the data that `blind` leaves visible.
-fn score(seeds: std::ops::Range<u64>, blind: Blind) -> Score {
+/// Scores forecasts from the data that `omit` leaves visible.
+fn score(seeds: std::ops::Range<u64>, omit: Omission) -> Score {
     let mut score = Score::default();
     for seed in seeds {
-        let (mut state, mut dice) = region(seed);
+        let (mut state, mut rng) = region(seed);
         let lost = if seed.is_multiple_of(4) { 2 } else { 1 };
         let mut cloud = seen(&state);
-        blind(&mut cloud);
+        omit(&mut cloud);
         let names: Vec<String> = (1..=lost).map(|number| format!("compute-{number:03}")).collect();
         let method = Method {
             method: RecoveryMethod::Auto,
             reserved: &[],
         };
-        let told = forecast(&cloud, &names.iter().map(String::as_str).collect(), &method);
-        let failed = kill(&mut state, &mut dice, lost);
-        match (told.room, failed) {
-            (Room::Enough, 0) => score.promised += 1,
+        let result = forecast(&cloud, &names.iter().map(String::as_str).collect(), &method);
+        let failed = kill(&mut state, &mut rng, lost);
+        match (result.room, failed) {
+            (Room::Enough, 0) => score.predicted_fits += 1,
             (Room::Enough, _) => score.broken.push(seed),
-            (_, 0) => score.careful += 1,
+            (_, 0) => score.false_alarms += 1,
             (_, _) => score.right += 1,
         }
     }
@@ -324,9 +330,9 @@ fn of_a_thousand_regions_none_breaks_a_promise() {
         "room was promised, and the scheduler found none"
     );
     // A forecast that promises nothing would pass the check above.
-    assert!(score.promised >= 200, "{score:?}");
+    assert!(score.predicted_fits >= 200, "{score:?}");
     assert!(score.right >= 200, "{score:?}");
-    assert!(score.careful <= 200, "{score:?}");
+    assert!(score.false_alarms <= 200, "{score:?}");
 }
 
 /// The check above detects a forecast that ignores one of these.
@@ -338,7 +344,7 @@ fn a_forecast_that_overlooks_anything_breaks_its_word() {
             .flat_map(|provider| Arc::make_mut(provider).has.values_mut())
             .for_each(change);
     }
-    let overlooked: [(&str, Blind); 9] = [
+    let omissions: [(&str, Omission); 9] = [
         ("reserved", |cloud| each(cloud, |one| one.reserved = 0)),
         ("used", |cloud| each(cloud, |one| one.used = 0)),
         ("max_unit", |cloud| each(cloud, |one| one.max_unit = u64::MAX)),
@@ -367,8 +373,8 @@ fn a_forecast_that_overlooks_anything_breaks_its_word() {
                 .for_each(|host| host.metadata.retain(|key, _| key == "ssd"));
         }),
     ];
-    for (what, blind) in overlooked {
-        let score = score(0..1_000, blind);
+    for (what, omit) in omissions {
+        let score = score(0..1_000, omit);
         assert!(!score.broken.is_empty(), "{what} may be overlooked: {score:?}");
     }
 }

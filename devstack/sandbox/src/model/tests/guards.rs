@@ -58,11 +58,11 @@ fn evacuate_preconditions() {
             "never launched",
             |state, id| {
                 state.kill(1);
-                let no = state.no(id);
+                let server_ix = state.server_ix(id);
                 state
                     .world
                     .servers
-                    .edit(no, state.world.now, |server| server.launched = None);
+                    .edit(server_ix, state.world.now, |server| server.launched = None);
             },
             409,
         ),
@@ -71,8 +71,8 @@ fn evacuate_preconditions() {
             |state, id| {
                 state.kill(1);
                 state.lock(&admin(), id, Some("mine".into())).unwrap();
-                let no = state.no(id);
-                state.world.servers.edit(no, state.world.now, |server| {
+                let server_ix = state.server_ix(id);
+                state.world.servers.edit(server_ix, state.world.now, |server| {
                     server.task_state = Some(TaskState::PoweringOn);
                 });
             },
@@ -135,23 +135,23 @@ fn evacuate_targets() {
 
 fn set(state: &mut State, id: Uuid, vm_state: VmState) {
     state.kill(1);
-    let no = state.no(id);
+    let server_ix = state.server_ix(id);
     state
         .world
         .servers
-        .edit(no, state.world.now, |server| server.vm_state = vm_state);
+        .edit(server_ix, state.world.now, |server| server.vm_state = vm_state);
 }
 
 #[test]
 fn who_may_evacuate() {
-    let stranger = Caller {
+    let other_caller = Caller {
         project_id: "other".into(),
         ..owner()
     };
     for (name, caller, expected) in [
         ("admin", admin(), 200),
         ("owner", owner(), 403),
-        ("stranger", stranger, 404),
+        ("stranger", other_caller, 404),
     ] {
         let mut state = region(2);
         let id = state.put(1, VmState::Active);
@@ -191,8 +191,8 @@ fn action_states() {
     ] {
         let mut state = region(1);
         let id = state.put(1, V::Active);
-        let no = state.no(id);
-        state.world.servers.edit(no, state.world.now, |server| {
+        let server_ix = state.server_ix(id);
+        state.world.servers.edit(server_ix, state.world.now, |server| {
             server.vm_state = vm_state;
             server.task_state = task_state;
         });
@@ -308,8 +308,8 @@ fn a_queued_stop_or_start_forbids_a_second() {
 fn reset_state_is_for_admins_and_asks_nothing() {
     let mut state = region(1);
     let id = state.put(1, VmState::Paused);
-    let no = state.no(id);
-    state.world.servers.edit(no, state.world.now, |server| {
+    let server_ix = state.server_ix(id);
+    state.world.servers.edit(server_ix, state.world.now, |server| {
         server.task_state = Some(TaskState::Rebuilding);
     });
     assert_eq!(code(state.reset_state(&owner(), id, true)), 403);

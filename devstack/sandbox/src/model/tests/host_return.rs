@@ -27,9 +27,9 @@ fn moved() -> (State, Uuid) {
 #[test]
 fn a_start_of_nova_compute_destroys_what_was_evacuated_and_completes_the_records() {
     let (mut state, id) = moved();
-    let (source, no) = (state.h(1), state.no(id));
+    let (source, server_ix) = (state.h(1), state.server_ix(id));
     assert!(
-        state.world.hosts[source].guests.contains_key(&no),
+        state.world.hosts[source].guests.contains_key(&server_ix),
         "the disk and definition are still there"
     );
     assert_eq!(
@@ -41,7 +41,7 @@ fn a_start_of_nova_compute_destroys_what_was_evacuated_and_completes_the_records
     assert_eq!(state.records(id), ["done"], "power alone does nothing");
     state.pass(1_000);
     assert_eq!(state.records(id), ["completed"]);
-    assert!(!state.world.hosts[source].guests.contains_key(&no));
+    assert!(!state.world.hosts[source].guests.contains_key(&server_ix));
     assert_eq!(state.world.hosts[source].inventory.used().vcpus, 0);
     assert_eq!(state.world.hosts.ledger.runs_on(id), ["compute-002"]);
     assert_eq!(state.world.hosts.ledger.double_runs(), 0);
@@ -98,9 +98,9 @@ fn a_source_that_returns_during_the_rebuild_destroys_its_copy_even_if_the_rebuil
         assert_eq!(state.records(id), [record]);
         state.world.hosts[source].power = true;
         state.world.start_agent(source);
-        let no = state.no(id);
+        let server_ix = state.server_ix(id);
         assert!(
-            !state.world.hosts[source].guests.contains_key(&no),
+            !state.world.hosts[source].guests.contains_key(&server_ix),
             "while {record}"
         );
         state.pass(5_000);
@@ -117,19 +117,22 @@ fn a_source_that_returns_during_the_rebuild_destroys_its_copy_even_if_the_rebuil
 fn of_two_done_records_of_one_instance_a_start_completes_the_last() {
     let mut state = region(3);
     let id = state.put(1, VmState::Active);
-    let no = state.no(id);
+    let server_ix = state.server_ix(id);
     state.kill(1);
     evacuate(&mut state, id);
     state.pass(3_000);
     // Back on the first host by an operator's change of the record, and evacuated again.
-    let (source, dest) = (state.h(1), state.world.servers.get(no).unwrap().host.unwrap());
-    state.world.hosts.destroy_guest(dest, no, state.world.now);
-    state.world.hosts[dest].servers.remove(&no);
-    state.world.hosts[source].servers.insert(no);
+    let (source, dest) = (
+        state.h(1),
+        state.world.servers.get(server_ix).unwrap().host.unwrap(),
+    );
+    state.world.hosts.destroy_guest(dest, server_ix, state.world.now);
+    state.world.hosts[dest].servers.remove(&server_ix);
+    state.world.hosts[source].servers.insert(server_ix);
     state
         .world
         .servers
-        .edit(no, state.world.now, |server| server.host = Some(source));
+        .edit(server_ix, state.world.now, |server| server.host = Some(source));
     evacuate(&mut state, id);
     state.pass(3_000);
     assert_eq!(state.records(id), ["done", "done"]);
@@ -175,7 +178,7 @@ fn nova_notices_later_that_a_guest_is_shut_down() {
 fn a_server_deleted_while_its_host_was_away_leaves_no_record_and_later_no_guest() {
     let (mut state, id) = moved();
     let other = state.put(1, VmState::Active);
-    let (source, other_no) = (state.h(1), state.no(other));
+    let (source, other_ix) = (state.h(1), state.server_ix(other));
     for server in [id, other] {
         state.delete_server(&admin(), server).unwrap();
     }
@@ -186,18 +189,18 @@ fn a_server_deleted_while_its_host_was_away_leaves_no_record_and_later_no_guest(
         0,
         "nova hides the records of deleted instances"
     );
-    assert!(state.world.hosts[source].guests.contains_key(&other_no));
+    assert!(state.world.hosts[source].guests.contains_key(&other_ix));
     state.world.power_on(source);
     state.pass(1_000);
-    assert!(!state.world.hosts[source].guests.contains_key(&other_no));
+    assert!(!state.world.hosts[source].guests.contains_key(&other_ix));
 }
 
 #[test]
 fn a_rebuild_that_its_own_host_lost_is_an_error_after_the_restart() {
     let mut state = region(2);
     let id = state.put(1, VmState::Active);
-    let no = state.no(id);
-    state.world.servers.edit(no, state.world.now, |server| {
+    let server_ix = state.server_ix(id);
+    state.world.servers.edit(server_ix, state.world.now, |server| {
         server.task_state = Some(crate::TaskState::Rebuilding);
     });
     let ix = state.h(1);

@@ -172,8 +172,8 @@ fn only_a_change_that_changes_something_moves_updated_at() {
 
 #[test]
 fn each_way_to_die_stops_the_heartbeat() {
-    type Death = fn(&mut crate::model::State, crate::model::HostIx);
-    let ways: [(&str, Death); 3] = [
+    type HostFailure = fn(&mut crate::model::State, crate::model::HostIx);
+    let ways: [(&str, HostFailure); 3] = [
         ("power", |state, ix| state.world.power_off(ix)),
         ("link", |state, ix| state.world.set_link(ix, false)),
         ("nova-compute", |state, ix| state.world.end_agent(ix)),

@@ -33,7 +33,7 @@ impl LogFolder {
             key_file: key.then(|| self.key()),
             second,
         };
-        AuditLog::start(options, Arc::<HandClock>::default()).unwrap()
+        AuditLog::start(options, Arc::<ManualClock>::default()).unwrap()
     }
 
     async fn fill(&self, key: bool, hosts: &[&str]) {

@@ -293,8 +293,8 @@ fn heartbeats_that_stopped_within_one_interval_of_this_hosts_are_a_cliff() {
     }
     nova(&mut region).services.insert(name(9), None);
     let facts = facts(&region).nova.unwrap();
-    assert_eq!((facts.services, facts.stale, facts.vanished), (9, 5, 3));
-    assert_eq!((facts.heard, facts.targets, facts.segment_targets), (4, 4, 0));
+    assert_eq!((facts.services, facts.stale, facts.stopped_together), (9, 5, 3));
+    assert_eq!((facts.hosts_up, facts.targets, facts.segment_targets), (4, 4, 0));
 }
 
 /// Covers R24.
@@ -359,7 +359,7 @@ fn targets_are_other_hosts_that_are_enabled_and_up() {
         nova(&mut region).services.insert(name(number), Some(one));
     }
     let facts = facts(&region).nova.unwrap();
-    assert_eq!((facts.heard, facts.targets, facts.segment_targets), (7, 6, 0));
+    assert_eq!((facts.hosts_up, facts.targets, facts.segment_targets), (7, 6, 0));
 }
 
 fn aggregate(id: u64, key: &str, value: &str, hosts: &[usize]) -> Aggregate {
@@ -628,13 +628,13 @@ fn rare_heartbeats_may_also_form_a_cliff() {
             .insert(name(number), Some(service(number, age)));
     }
     let mut rules = Policy::default();
-    let vanished = |rules: &Policy| {
+    let stopped_together = |rules: &Policy| {
         let facts = region.facts(id(0), &name(0), recovery(1), HostFacts::default(), rules);
-        facts.nova.unwrap().vanished
+        facts.nova.unwrap().stopped_together
     };
-    assert_eq!(vanished(&rules), 4);
+    assert_eq!(stopped_together(&rules), 4);
     rules.heartbeat_age_usual = Duration::from_secs(30);
-    assert_eq!(vanished(&rules), 10);
+    assert_eq!(stopped_together(&rules), 10);
 }
 
 /// Covers T2.

@@ -193,10 +193,10 @@ fn an_address_is_read_with_its_options() {
 #[test]
 fn only_three_schemes_are_hooks() {
     for entry in ["exec:/x", "http://h", "https://h"] {
-        assert!(Hook::is_one(entry), "{entry}");
+        assert!(Hook::is_hook(entry), "{entry}");
     }
     for entry in ["no_op", "ftp://h", "file:/x", "EXEC:/x", "", "python:x"] {
-        assert!(!Hook::is_one(entry), "{entry}");
+        assert!(!Hook::is_hook(entry), "{entry}");
     }
 }
 

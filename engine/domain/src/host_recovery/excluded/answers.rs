@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 
 use super::super::decision_context::{DecisionContext, Moves};
 use super::super::{Move, StartEnd};
-use super::{CALL_AGAIN, FIRST_LOOK, LOOK, StartTrack, is_settled};
+use super::{CALL_RETRY_DELAY, CHECK_INTERVAL, FIRST_CHECK_DELAY, StartTrack, is_settled};
 use crate::fault::{Fault, FaultClass};
 use crate::id::ServerId;
 use crate::nova::{Server, ServerAction, StopReason, VmState};
 use crate::recovery::{DecisionTime, Record};
 
 /// The end of the start of an instance that does not exist any more.
-const DELETED: &str = "not started: it was deleted meanwhile";
+const DELETED_NOTE: &str = "not started: it was deleted meanwhile";
 
 fn pending(moves: &mut Moves, server: ServerId) -> Option<&mut Move> {
     moves.get_mut(&server).filter(|one| one.is_to_be_started())
@@ -39,7 +39,7 @@ impl StartTrack {
             Ok(Some(seen)) => seen,
             Ok(None) => {
                 if readings.server.note_gone(asked, now) {
-                    one.end_start(StartEnd::NotStarted, DELETED, ctx.record);
+                    one.end_start(StartEnd::NotStarted, DELETED_NOTE, ctx.record);
                 }
                 return;
             }
@@ -49,8 +49,8 @@ impl StartTrack {
         readings.server.found();
         let start = one.start.unwrap_or_default();
         readings.server.not_before = now.plus(match start.asked {
-            Some(call) if call.answered => (now.since(call.at) / 2).clamp(FIRST_LOOK, LOOK),
-            Some(_) | None => LOOK,
+            Some(call) if call.answered => (now.since(call.at) / 2).clamp(FIRST_CHECK_DELAY, CHECK_INTERVAL),
+            Some(_) | None => CHECK_INTERVAL,
         });
         if seen.host.as_deref() != Some(ctx.host) {
             let elsewhere = seen.host.as_deref().unwrap_or("no host");
@@ -101,7 +101,7 @@ impl StartTrack {
         };
         let Some(one) = pending(moves, server) else { return };
         let how = match result {
-            Ok(None) if readings.actions.note_gone(asked, ctx.now.elapsed) => DELETED,
+            Ok(None) if readings.actions.note_gone(asked, ctx.now.elapsed) => DELETED_NOTE,
             Ok(None) => return,
             Ok(Some(actions)) => match StopReason::judge_after_death(&actions) {
                 StopReason::Due => {
@@ -139,13 +139,13 @@ impl StartTrack {
                     call.answered = true;
                 }
                 one.fault = None;
-                readings.server.not_before = now.plus(FIRST_LOOK);
+                readings.server.not_before = now.plus(FIRST_CHECK_DELAY);
             }
             // It may take effect until D + Q have passed.
             Err(fault) if fault.maybe_done => one.fault = Some(fault.text),
             Err(fault) => {
                 start.asked = None;
-                readings.not_before = now.plus(CALL_AGAIN);
+                readings.not_before = now.plus(CALL_RETRY_DELAY);
                 let is_gone = fault.is_gone();
                 let text = format!("not started: {}", fault.text);
                 one.fault = Some(fault.text);
@@ -166,7 +166,7 @@ impl StartTrack {
             start.asked = None;
             start.tries = start.tries.saturating_sub(1);
             record.moves.insert(one.server);
-            self.not_before = self.not_before.max(now.elapsed.plus(FIRST_LOOK));
+            self.not_before = self.not_before.max(now.elapsed.plus(FIRST_CHECK_DELAY));
         }
     }
 

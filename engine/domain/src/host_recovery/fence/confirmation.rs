@@ -12,14 +12,14 @@ use super::super::blockers::BlockerKind;
 use super::super::decision_context::{DecisionContext, decision_context};
 use super::super::guard::{GuardTrack, Suspect};
 use super::super::monitor_heartbeats::{HeartbeatJudgement, OffReport};
-use super::super::service::CONTRADICTED_LIMIT;
+use super::super::service::MAX_CONTRADICTED_TIME;
 use super::super::{HostRecovery, Stage};
 use super::Fence;
 use crate::elapsed::Elapsed;
 use crate::guard::GuardPhase;
 use crate::policy::FencingMode;
 use crate::proof::Proof;
-use crate::recovery::{Command, DecisionTime, OperatorWord, Record, StepKind, Task};
+use crate::recovery::{Command, DecisionTime, OperatorRequest, Record, StepKind, Task};
 use crate::timestamp::Timestamp;
 
 /// An operator's confirmation, until it is accepted or contradicted.
@@ -43,15 +43,15 @@ pub struct OffConfirmation {
 }
 
 /// Time for which it counts in any case, by the database's clock.
-const LASTS: Duration = Duration::from_mins(10);
+const CONFIRMATION_LIFETIME: Duration = Duration::from_mins(10);
 
 /// Maximum time that it may wait for anything but devices and silence.
 const CONFIRMATION_TIMEOUT: Duration = Duration::from_mins(2);
 
 impl OffConfirmation {
     /// True if a confirmation given at `said` may still be acted on at `clock`, the database's time.
-    pub fn lasts(given_at: Timestamp, clock: Timestamp) -> bool {
-        clock <= given_at.plus(LASTS)
+    pub fn is_in_time(given_at: Timestamp, clock: Timestamp) -> bool {
+        clock <= given_at.plus(CONFIRMATION_LIFETIME)
     }
 
     /// True if it may still be acted on.
@@ -60,14 +60,17 @@ impl OffConfirmation {
             self.waited += now.since(self.counted);
         }
         self.counted = now;
-        self.waited < CONFIRMATION_TIMEOUT && Self::lasts(self.said, clock)
+        self.waited < CONFIRMATION_TIMEOUT && Self::is_in_time(self.said, clock)
     }
 }
 
 /// Ends a confirmation that the recovery could not act on in time. The operator's observation may be outdated, so a new
 /// one is required.
 pub(in super::super) fn end_confirmation(state: &mut HostRecovery, now: DecisionTime, record: &mut Record) {
-    let clock = state.pulse.as_ref().and_then(|pulse| pulse.clock);
+    let clock = state
+        .operator_state
+        .as_ref()
+        .and_then(|operator_state| operator_state.clock);
     let clock = clock.unwrap_or(now.wall);
     let Some(confirmation) = &mut state.confirmation else {
         return;
@@ -79,7 +82,7 @@ pub(in super::super) fn end_confirmation(state: &mut HostRecovery, now: Decision
     let text = format!("{} confirmed that it is off, but {why}", confirmation.by);
     let mut ctx = decision_context!(state, now, record);
     if *ctx.stage == Stage::Fencing && ctx.hold.is_none() {
-        return gainsaid(&mut state.confirmation, why, &mut state.fence, &mut ctx);
+        return reject_confirmation(&mut state.confirmation, why, &mut state.fence, &mut ctx);
     }
     state.confirmation = None;
     record.head = true;
@@ -89,7 +92,7 @@ pub(in super::super) fn end_confirmation(state: &mut HostRecovery, now: Decision
 /// Handles an operator's confirmation, which has waited for an engine. Returns true if it has to be checked.
 pub(in super::super) fn apply(
     known: &mut Option<OffConfirmation>,
-    (action, waited): (&OperatorWord, Duration),
+    (action, waited): (&OperatorRequest, Duration),
     ctx: &mut DecisionContext<'_>,
 ) -> bool {
     let why_not = match (*ctx.stage, ctx.policy.fencing) {
@@ -129,15 +132,15 @@ pub(super) fn act(
     if let Some(confirmation) = known {
         confirmation.waits_for_silence = true;
     }
-    if !fence.want_levels(now, commands) {
+    if !fence.request_levels(now, commands) {
         return None;
     }
     fence.read_devices(now, commands);
-    if !fence.level_cannot_tell() {
+    if !fence.is_level_unclear() {
         return None;
     }
-    if fence.goes_on_to_next(now.elapsed) {
-        fence.posts.clear();
+    if fence.advance_level(now.elapsed) {
+        fence.device_states.clear();
         ctx.record.head = true;
         fence.read_devices(now, commands);
         return None;
@@ -146,29 +149,29 @@ pub(super) fn act(
     if !suspect.service.is_silent(now.elapsed) {
         let heartbeat = suspect.service.up_evidence(now.elapsed);
         if let Some(heartbeat) =
-            heartbeat.filter(|_| now.elapsed.since(confirmation.heard) >= CONTRADICTED_LIMIT)
+            heartbeat.filter(|_| now.elapsed.since(confirmation.heard) >= MAX_CONTRADICTED_TIME)
         {
-            gainsaid(known, &heartbeat, fence, ctx);
+            reject_confirmation(known, &heartbeat, fence, ctx);
         }
         return None;
     }
-    if let Some(heartbeat) = suspect.said.outlived(confirmation.said) {
-        gainsaid(known, &heartbeat, fence, ctx);
+    if let Some(heartbeat) = suspect.said.heartbeat_after(confirmation.said) {
+        reject_confirmation(known, &heartbeat, fence, ctx);
         return None;
     }
     let claim = OffReport::Word {
         arrived: Some(confirmation.said),
         dated: confirmation.said,
     };
-    let shown = guard.lookout.heartbeats(ctx.host_id);
+    let shown = guard.region_probe.heartbeats(ctx.host_id);
     match guard.heartbeats.judge(&claim, confirmation.heard, shown, ctx) {
-        HeartbeatJudgement::Silent => ctx.troubles.end(BlockerKind::Monitors),
+        HeartbeatJudgement::Silent => ctx.blockers.end(BlockerKind::Monitors),
         HeartbeatJudgement::Undecided(why) => {
-            ctx.troubles.begin(BlockerKind::Monitors, now, || why);
+            ctx.blockers.begin(BlockerKind::Monitors, now, || why);
             return None;
         }
         HeartbeatJudgement::Contradicted(why) => {
-            gainsaid(known, &why, fence, ctx);
+            reject_confirmation(known, &why, fence, ctx);
             return None;
         }
     }
@@ -179,7 +182,7 @@ pub(super) fn act(
     if let Some(confirmation) = known {
         confirmation.waits_for_silence = false;
     }
-    if !guard.are_content(GuardPhase::Proof, suspect, ctx) {
+    if !guard.pass_last_scan(GuardPhase::Proof, suspect, ctx) {
         return None;
     }
     let confirmation = known.as_ref()?;
@@ -191,7 +194,7 @@ pub(super) fn act(
 }
 
 /// Drops the confirmation because something shows that the host is not off. Devices are tried again, as before it.
-pub(super) fn gainsaid(
+pub(super) fn reject_confirmation(
     known: &mut Option<OffConfirmation>,
     why: &str,
     fence: &mut Fence,

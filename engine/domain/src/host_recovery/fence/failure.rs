@@ -1,9 +1,9 @@
 //! The end of a failed level. When all levels have failed, the recovery is on hold, shows the reasons, and retries at intervals.
 
-use super::super::decision_context::{DecisionContext, decision_context, said_no};
-use super::super::guard::{HELD_APART, suspect};
+use super::super::decision_context::{DecisionContext, decision_context, operator_block};
+use super::super::guard::{HOLD_SCAN_INTERVAL, suspect};
 use super::super::monitor_heartbeats::HeartbeatJudgement;
-use super::super::{HoldKind, HostRecovery, RecoveryHold, asks_for_confirmation};
+use super::super::{HoldKind, HostRecovery, RecoveryHold, needs_confirmation};
 use super::{Failure, Fence};
 use crate::policy::FencingMode;
 use crate::recovery::{Command, DecisionTime, Record, StepKind, Task};
@@ -11,7 +11,7 @@ use crate::recovery::{Command, DecisionTime, Record, StepKind, Task};
 impl HostRecovery {
     /// Acts while the recovery is on hold because no level could confirm the host off. The levels are tried again from time to
     /// time, until one succeeds, the host is up in Nova again, or an operator acts.
-    pub(super) fn act_held_fence(
+    pub(super) fn act_on_hold(
         &mut self,
         now: DecisionTime,
         record: &mut Record,
@@ -22,33 +22,38 @@ impl HostRecovery {
             .as_ref()
             .is_some_and(|hold| hold.kind == HoldKind::Fence);
         let trying = self.fence.retrying || self.fence.retry_at.is_some();
-        let forbidden = said_no(self.pulse.as_ref()).is_some() || self.asks.stopped;
+        let is_blocked = operator_block(self.operator_state.as_ref()).is_some() || self.in_flight.stopped;
         if failed && self.is_untouched() {
-            let every = self.guard.lookout.heard.looks_apart(now.elapsed, HELD_APART);
-            self.guard.lookout.want(now, every, commands);
-            if let Some(region) = self.guard.lookout.fresh(now) {
+            let every = self
+                .guard
+                .region_probe
+                .up_track
+                .scan_interval(now.elapsed, HOLD_SCAN_INTERVAL);
+            self.guard.region_probe.request_if_due(now, every, commands);
+            if let Some(region) = self.guard.region_probe.fresh(now) {
                 let suspect = suspect!(self);
                 let mut ctx = decision_context!(self, now, record);
-                if self.guard.is_well_again(&region, &suspect, &mut ctx) {
+                if self.guard.end_if_host_up(&region, &suspect, &mut ctx) {
                     return;
                 }
             }
             if self.policy.fencing == FencingMode::External {
-                if forbidden || asks_for_confirmation(self) {
+                if is_blocked || needs_confirmation(self) {
                     return;
                 }
                 // The host was silent in Nova, but with a heartbeat since the time that the report gives. A later report that
                 // claims it off now releases the hold.
                 let claims = suspect!(self).said;
                 let claim = claims.claim();
-                let younger = claims.outlived_word().is_none();
+                let younger = claims.contradicting_heartbeat().is_none();
                 let ctx = decision_context!(self, now, record);
                 let guard = &mut self.guard;
-                let shown = guard.lookout.heartbeats(ctx.host_id);
+                let shown = guard.region_probe.heartbeats(ctx.host_id);
                 let verdict = claim.map(|claim| guard.heartbeats.judge(&claim, now.elapsed, shown, &ctx));
                 let younger = younger && verdict.is_none_or(|verdict| verdict == HeartbeatJudgement::Silent);
                 if younger {
-                    self.service.want(now, self.policy.heartbeat_poll, commands);
+                    self.service
+                        .request_if_due(now, self.policy.heartbeat_poll, commands);
                 }
                 if younger && self.service.is_silent(now.elapsed) {
                     self.hold = None;
@@ -62,15 +67,18 @@ impl HostRecovery {
                 return;
             }
         }
-        if !failed || !trying || forbidden {
+        if !failed || !trying || is_blocked {
             return;
         }
-        self.service.want(now, self.policy.heartbeat_poll, commands);
+        self.service
+            .request_if_due(now, self.policy.heartbeat_poll, commands);
         let ordered = self.fence.ordered;
-        self.guard.lookout.want_for_order(ordered, now, commands);
+        self.guard
+            .region_probe
+            .request_scan_for_order(ordered, now, commands);
         if let Some(heartbeat) = self.service.up_evidence(now.elapsed) {
             let mut ctx = decision_context!(self, now, record);
-            return self.fence.stays_manual(&heartbeat, &mut ctx);
+            return self.fence.stop_retries(&heartbeat, &mut ctx);
         }
         if self.fence.retry_at.is_some_and(|at| now.elapsed >= at) {
             self.fence.try_again(now.elapsed, &self.policy);
@@ -109,7 +117,7 @@ impl Fence {
         }
         let goes_on = next.is_some();
         self.failures.push(text);
-        self.posts.clear();
+        self.device_states.clear();
         ctx.record.head = true;
         if goes_on {
             self.level += 1;
@@ -141,18 +149,18 @@ impl Fence {
 
     /// Stops the retries because the host is up in Nova again. An earlier order may still switch it off, or may have done so
     /// already; the engine cannot know, so an operator decides.
-    fn stays_manual(&mut self, heartbeat: &str, ctx: &mut DecisionContext<'_>) {
+    fn stop_retries(&mut self, heartbeat: &str, ctx: &mut DecisionContext<'_>) {
         self.retry_at = None;
         self.retrying = false;
         // The operator's decision depends on the answers of the devices.
-        let word = self.last_word.as_deref().unwrap_or("no device has answered");
+        let last_answer = self.last_word.as_deref().unwrap_or("no device has answered");
         let tried = if self.ordered {
             "it could not be switched off"
         } else {
             "it was not switched off"
         };
         let text = format!(
-            "{tried} ({word}), and now {heartbeat}, so the engine does not retry. If the host works, abort the recovery"
+            "{tried} ({last_answer}), and now {heartbeat}, so the engine does not retry. If the host works, abort the recovery"
         );
         let note = format!("host {}: {text}", ctx.host);
         ctx.record.step(Task::Fence, StepKind::Note, 0.3, note);
@@ -160,7 +168,7 @@ impl Fence {
     }
 
     /// Records that the host is confirmed off, perhaps while the recovery was on hold because no level had succeeded.
-    pub(super) fn has_come_true(&mut self, ctx: &mut DecisionContext<'_>) {
+    pub(super) fn record_confirmed_off(&mut self, ctx: &mut DecisionContext<'_>) {
         let now = ctx.now;
         self.record_order(true, now, ctx.record);
         // Guards put it on hold only before a further order, and the order before that has taken effect.

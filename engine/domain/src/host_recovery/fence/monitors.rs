@@ -5,12 +5,12 @@ use std::time::Duration;
 use super::super::decision_context::decision_context;
 use super::super::guard::suspect;
 use super::super::monitor_heartbeats::{HeartbeatJudgement, OffReport};
-use super::super::service::heartbeat::seen_alive;
+use super::super::service::heartbeat::revoke_proof;
 use super::super::{HostRecovery, Stage};
 use crate::recovery::{Command, DecisionTime, Record};
 
 /// Interval between two scans for the monitors' heartbeats.
-const LOOKS_APART: Duration = Duration::from_secs(10);
+const SCAN_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Revokes the proof if a monitor of the host still sends heartbeats, as Nova's heartbeat does.
 pub(in super::super) fn watch(
@@ -24,19 +24,22 @@ pub(in super::super) fn watch(
     if !acts || !watches || recovery.rejected.is_some() {
         return;
     }
-    let word = suspect!(recovery).said.claim();
+    let claim = suspect!(recovery).said.claim();
     let Some(claim) = recovery
         .proof
         .as_ref()
-        .and_then(|proof| OffReport::of(proof, word))
+        .and_then(|proof| OffReport::of(proof, claim))
     else {
         return;
     };
-    recovery.guard.lookout.want(now, LOOKS_APART, commands);
+    recovery
+        .guard
+        .region_probe
+        .request_if_due(now, SCAN_INTERVAL, commands);
     let mut ctx = decision_context!(recovery, now, record);
     let guard = &mut recovery.guard;
-    let shown = guard.lookout.heartbeats(ctx.host_id);
+    let shown = guard.region_probe.heartbeats(ctx.host_id);
     if let HeartbeatJudgement::Contradicted(why) = guard.heartbeats.judge(&claim, now.elapsed, shown, &ctx) {
-        seen_alive(&mut recovery.proof, &recovery.moves, &why, &mut ctx);
+        revoke_proof(&mut recovery.proof, &recovery.moves, &why, &mut ctx);
     }
 }

@@ -6,10 +6,10 @@ use super::super::blockers::BlockerKind;
 use super::super::decision_context::{DecisionContext, Moves, decision_context};
 use super::super::guard::{GuardTrack, Suspect, suspect};
 use super::super::monitor_heartbeats::{HeartbeatJudgement, OffReport};
-use super::super::service::heartbeat::{renew_proof, seen_alive};
-use super::super::silence::UNSEEN;
+use super::super::service::heartbeat::{renew_proof, revoke_proof};
+use super::super::silence::MAX_OBSERVATION_GAP;
 use super::super::{HostRecovery, Stage};
-use super::confirmation::gainsaid;
+use super::confirmation::reject_confirmation;
 use super::{Failure, Fence, Order};
 use crate::elapsed::Elapsed;
 use crate::fault::Fault;
@@ -22,22 +22,22 @@ use crate::question::backoff;
 use crate::recovery::{Command, DecisionTime, Record, StepKind, Task};
 
 /// Minimum interval between queries of a device that reads "off" while the host is up in Nova.
-const LISTEN: Duration = Duration::from_secs(1);
+const OFF_DEVICE_POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Interval between queries of a device while the guards wait for a scan.
-const LOOKED: Duration = Duration::from_millis(300);
+const GUARDED_DEVICE_POLL_INTERVAL: Duration = Duration::from_millis(300);
 
 impl Fence {
     /// Keeps the proof current while there is something left to request.
-    pub(in super::super) fn want_proof(
+    pub(in super::super) fn keep_proof_fresh(
         &mut self,
         proof: Option<&Proof>,
         policy: &Policy,
         now: DecisionTime,
         commands: &mut Vec<Command>,
     ) {
-        let due = proof.is_some_and(|proof| proof.wants_renewal(now.elapsed, policy.proof_age));
-        if policy.fencing.asks_devices() && due && self.want_levels(now, commands) {
+        let due = proof.is_some_and(|proof| proof.needs_renewal(now.elapsed, policy.proof_age));
+        if policy.fencing.queries_devices() && due && self.request_levels(now, commands) {
             self.read_devices(now, commands);
         }
     }
@@ -60,7 +60,7 @@ impl HostRecovery {
         let Some(index) = fence.index_of(target) else {
             return late_reading(started, result, proof, moves, &mut ctx);
         };
-        fence.post(index).reading = false;
+        fence.device_state(index).reading = false;
         if started < self.freeze.restarted_at {
             return;
         }
@@ -82,7 +82,7 @@ impl HostRecovery {
             .is_some_and(|confirmation| started >= confirmation.heard);
         if after && dated.reading.power == Power::On {
             let how = format!("{} reads {:?}", dated.reading.device, dated.reading.raw);
-            return gainsaid(&mut self.confirmation, &how, fence, &mut ctx);
+            return reject_confirmation(&mut self.confirmation, &how, fence, &mut ctx);
         }
         if let Some(proof) = fence.read_before_proof(index, dated, &mut self.guard, &suspect, &mut ctx) {
             self.proven(proof, now, record);
@@ -108,7 +108,7 @@ fn late_reading(
             "{} reads {:?} after it was confirmed off",
             reading.device, reading.raw
         );
-        seen_alive(proof, moves, &how, ctx);
+        revoke_proof(proof, moves, &how, ctx);
     }
 }
 
@@ -133,11 +133,11 @@ fn read_after_proof(
                 "{} reads {:?} after it was confirmed off",
                 dated.reading.device, dated.reading.raw
             );
-            seen_alive(proof, moves, &how, ctx);
+            revoke_proof(proof, moves, &how, ctx);
         }
         Power::Unknown => {
             let poll = ctx.now.elapsed.plus(ctx.policy.power_poll);
-            fence.post(index).not_before = poll;
+            fence.device_state(index).not_before = poll;
         }
     }
 }
@@ -153,34 +153,34 @@ impl Fence {
         ctx: &mut DecisionContext<'_>,
     ) -> Option<DatedReading> {
         let now = ctx.now;
-        self.post(index).waited += waited;
+        self.device_state(index).waited += waited;
         let reading = match result {
             Ok(reading) => reading,
             Err(fault) => {
                 self.not_read(index, &fault, deciding, now);
                 let text = || format!("the host's power cannot be read: {}", fault.text);
-                ctx.troubles.begin(BlockerKind::Power, now, text);
+                ctx.blockers.begin(BlockerKind::Power, now, text);
                 return None;
             }
         };
-        let post = self.post(index);
-        post.faults = 0;
+        let device_state = self.device_state(index);
+        device_state.faults = 0;
         if reading.power == Power::Unknown {
-            post.not_clear(now.elapsed);
+            device_state.record_unclear_reading(now.elapsed);
             let device = &reading.device;
-            ctx.troubles.begin(BlockerKind::Power, now, || {
+            ctx.blockers.begin(BlockerKind::Power, now, || {
                 format!(
                     "{device} does not show whether the host is off ({:?})",
                     reading.raw
                 )
             });
         } else {
-            post.unclear_since = None;
-            ctx.troubles.end(BlockerKind::Power);
+            device_state.unclear_since = None;
+            ctx.blockers.end(BlockerKind::Power);
         }
         self.last_word = Some(format!("{} reads {:?}", reading.device, reading.raw));
         if reading.power == Power::Off {
-            self.saw_off(target, started);
+            self.record_off_reading(target, started);
         }
         Some(DatedReading { started, reading })
     }
@@ -203,54 +203,63 @@ impl Fence {
         }
         let poll = device.poll.unwrap_or(policy.power_poll);
         let confirm = policy.power_confirm;
-        let post = self.post(index);
-        post.not_off = dated.reading.power != Power::Off;
-        if post.not_off {
-            post.first_off = None;
-            post.latest_off = None;
-            post.not_before = now.elapsed.plus(poll);
+        let device_state = self.device_state(index);
+        device_state.not_off = dated.reading.power != Power::Off;
+        if device_state.not_off {
+            device_state.first_off = None;
+            device_state.latest_off = None;
+            device_state.not_before = now.elapsed.plus(poll);
             return None;
         }
-        let Some(first) = &post.first_off else {
-            post.not_before = dated.started.plus(confirm);
-            post.first_off = Some(dated);
+        let Some(first) = &device_state.first_off else {
+            device_state.not_before = dated.started.plus(confirm);
+            device_state.first_off = Some(dated);
             return None;
         };
         let enough = first.started.plus(confirm);
         if dated.started < enough || dated.started == first.started {
-            post.not_before = enough;
+            device_state.not_before = enough;
             return None;
         }
-        post.not_before = now.elapsed.plus(poll);
-        post.latest_off = Some(dated);
-        let proof = self.level_is_off(policy, now)?;
-        let named = (0..self.devices().len()).all(|index| self.post(index).names_machine());
-        if !suspect.is_silent_beside(&proof, named, self, guard, ctx) {
-            let soon = suspect.service.silent_in(now.elapsed).unwrap_or(LISTEN);
-            self.post(index).not_before = now.elapsed.plus(soon.clamp(LISTEN, poll.max(LISTEN)));
+        device_state.not_before = now.elapsed.plus(poll);
+        device_state.latest_off = Some(dated);
+        let proof = self.level_proof(policy, now)?;
+        let named = (0..self.devices().len()).all(|index| self.device_state(index).names_machine());
+        if !suspect.is_silent_in_nova(&proof, named, self, guard, ctx) {
+            let soon = suspect
+                .service
+                .silent_in(now.elapsed)
+                .unwrap_or(OFF_DEVICE_POLL_INTERVAL);
+            self.device_state(index).not_before = now
+                .elapsed
+                .plus(soon.clamp(OFF_DEVICE_POLL_INTERVAL, poll.max(OFF_DEVICE_POLL_INTERVAL)));
             return None;
         }
-        let shown = guard.lookout.heartbeats(ctx.host_id);
+        let shown = guard.region_probe.heartbeats(ctx.host_id);
         if let Some(claim) = OffReport::of(&proof, None)
             && let HeartbeatJudgement::Contradicted(why) =
                 guard.heartbeats.judge(&claim, now.elapsed, shown, ctx)
         {
             let evidence = proof.summary();
-            self.post(index).failed = Some(Failure {
+            self.device_state(index).failed = Some(Failure {
                 why: format!("{evidence}, but {why}"),
                 lasting: false,
             });
             return None;
         }
-        let read_before = |moved: Elapsed| self.posts.values().any(|post| post.read_off_before(moved));
+        let read_before = |moved: Elapsed| {
+            self.device_states
+                .values()
+                .any(|device_state| device_state.read_off_before(moved))
+        };
         if suspect.service.moved.is_some_and(read_before) {
-            let posts = self.posts.values_mut();
-            posts.for_each(|post| post.forget_readings(now.elapsed));
+            let device_states = self.device_states.values_mut();
+            device_states.for_each(|device_state| device_state.forget_readings(now.elapsed));
             return None;
         }
         // No order has switched it off. A fresh scan must let the guards decide whether it may be treated as lost.
-        if !self.ordered && !guard.are_content(GuardPhase::Proof, suspect, ctx) {
-            self.post(index).not_before = now.elapsed.plus(LOOKED);
+        if !self.ordered && !guard.pass_last_scan(GuardPhase::Proof, suspect, ctx) {
+            self.device_state(index).not_before = now.elapsed.plus(GUARDED_DEVICE_POLL_INTERVAL);
             return None;
         }
         Some(proof)
@@ -265,7 +274,7 @@ impl Fence {
         let (now, record) = (ctx.now, &mut *ctx.record);
         let index = self.index_of(target);
         if let Some(index) = index {
-            self.post(index).ordering = false;
+            self.device_state(index).ordering = false;
         }
         let waiting = |order: &Order| !order.answered && order.target.as_ref() == Some(target);
         let Some(at) = self.orders.iter().rposition(waiting) else {
@@ -280,7 +289,7 @@ impl Fence {
                 let text = format!("{target} has accepted the power-off; waiting for \"off\"");
                 record.step(Task::Fence, StepKind::Outcome, 0.5, text);
                 if let Some(index) = index {
-                    self.post(index).not_before = now.elapsed;
+                    self.device_state(index).not_before = now.elapsed;
                 }
                 return;
             }
@@ -297,14 +306,14 @@ impl Fence {
         // The order was sent, although the device has refused it.
         self.ordered_before = true;
         let Some(index) = index else { return };
-        let hopeless = self.is_hopeless(index, &fault);
-        let post = self.post(index);
-        post.faults = post.faults.saturating_add(1);
-        post.not_clear(now.elapsed);
-        post.off_not_before = now.elapsed.plus(backoff(post.faults));
+        let hopeless = self.ends_level(index, &fault);
+        let device_state = self.device_state(index);
+        device_state.faults = device_state.faults.saturating_add(1);
+        device_state.record_unclear_reading(now.elapsed);
+        device_state.off_not_before = now.elapsed.plus(backoff(device_state.faults));
         if hopeless {
             // The device can be read, and an operator may switch the host off by hand: a retry soon is worthwhile.
-            post.failed = Some(Failure {
+            device_state.failed = Some(Failure {
                 why: format!("it cannot be powered off: {}", fault.text),
                 lasting: false,
             });
@@ -315,7 +324,7 @@ impl Fence {
 impl Suspect<'_> {
     /// True if Nova is silent too. A controller that is cabled to another machine, or answers under its address, reports the power
     /// of that machine. Therefore the host must be down in Nova as well.
-    fn is_silent_beside(
+    fn is_silent_in_nova(
         &self,
         proof: &Proof,
         named: bool,
@@ -335,11 +344,11 @@ impl Suspect<'_> {
             self.service
                 .question
                 .age(now.elapsed)
-                .is_some_and(|age| age <= UNSEEN)
+                .is_some_and(|age| age <= MAX_OBSERVATION_GAP)
         };
         let was_silent = self.service.was_silent() && (named || was_read());
         if silent || (fence.ordered && was_silent) {
-            ctx.troubles.end(BlockerKind::Heard);
+            ctx.blockers.end(BlockerKind::HostUp);
             return true;
         }
         guard.wait_for_silence(self, ctx);

@@ -12,10 +12,10 @@ use crate::host_recovery::decision_context::DecisionContext;
 use crate::recovery::{StepKind, Task};
 
 /// Time for which an approval still counts after the rate limit has last delayed the recovery.
-const LASTS: Duration = Duration::from_mins(10);
+const APPROVAL_GRACE: Duration = Duration::from_mins(10);
 
 /// Maximum time from an approval to a scan that shows which hosts were out when it was given.
-const PROMPT: Duration = Duration::from_secs(10);
+const MAX_SCAN_DELAY: Duration = Duration::from_secs(10);
 
 /// An approval of a storm, limited to its size at that time.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,7 +33,7 @@ impl GuardTrack {
     /// Lifts the guards that hold the recovery or make it wait, as an operator has approved. All other guards are checked
     /// again. `shown`: the failure domain and the hosts that were counted, as the operator was shown the hold. `waited`: the age of the
     /// approval.
-    pub(in super::super) fn unmute(
+    pub(in super::super) fn lift_guards(
         &mut self,
         guards: impl IntoIterator<Item = Guard>,
         (domain, shown): (Option<&DomainLoss>, &BTreeSet<String>),
@@ -44,10 +44,13 @@ impl GuardTrack {
         self.lifted.extend(lifted);
         self.waiting = None;
         let domain = domain.map(|domain| domain.name.clone());
-        let seen = self.lookout.fresh(ctx.now).filter(|region| region.nova.is_ok());
+        let seen = self
+            .region_probe
+            .fresh(ctx.now)
+            .filter(|region| region.nova.is_ok());
         // A scan long after it was given shows hosts that were not out then: only those that the hold counted are approved.
         let scanned = seen
-            .filter(|_| waited <= PROMPT || shown.is_empty())
+            .filter(|_| waited <= MAX_SCAN_DELAY || shown.is_empty())
             .map(|region| hosts_of(&region, domain.as_deref(), ctx));
         let counted = (!shown.is_empty()).then(|| shown.clone());
         let hosts = scanned.or(counted);
@@ -61,7 +64,7 @@ impl GuardTrack {
     }
 
     /// Ends the approval once more hosts are out than were approved, or long after it was given.
-    pub(super) fn keep_approval(&mut self, region: &Region, ctx: &mut DecisionContext<'_>) {
+    pub(super) fn recheck_approval(&mut self, region: &Region, ctx: &mut DecisionContext<'_>) {
         // Without Nova nothing continues in any case.
         if self.lifted.is_empty() || region.nova.is_err() {
             return;
@@ -83,8 +86,8 @@ impl GuardTrack {
             .find(|host| *host != ctx.host && !hosts.contains(*host));
         if let Some(host) = further {
             self.end_approval(&format!("{host} is also out now"), ctx);
-        } else if now.since(approval.since) >= LASTS {
-            let minutes = LASTS.as_secs() / 60;
+        } else if now.since(approval.since) >= APPROVAL_GRACE {
+            let minutes = APPROVAL_GRACE.as_secs() / 60;
             self.end_approval(&format!("it is {minutes} min old"), ctx);
         }
     }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::super::service::CONTRADICTED_LIMIT;
-use super::{LOOKS_APART, SCAN_LIFETIME};
+use super::super::service::MAX_CONTRADICTED_TIME;
+use super::{SCAN_INTERVAL, SCAN_LIFETIME};
 use crate::elapsed::Elapsed;
 use crate::timestamp::Timestamp;
 
@@ -12,34 +12,38 @@ pub(in super::super) struct UpTrack {
     /// The time since which the host has been seen up in Nova.
     since: Option<Elapsed>,
     /// The heartbeat that the last scan showed, and when that scan was requested.
-    beat: Option<(Elapsed, Timestamp)>,
+    heartbeat: Option<(Elapsed, Timestamp)>,
 }
 
 impl UpTrack {
     /// Handles the heartbeat of a scan that was requested at `asked`. Returns true if it has moved since a scan shortly before; a Nova that
     /// shows no heartbeat counts as moved.
-    pub(in super::super) fn beats_anew(&mut self, asked: Elapsed, beat: Option<Timestamp>) -> bool {
-        let Some(beat) = beat else { return true };
-        let before = self.beat.replace((asked, beat));
-        before.is_some_and(|(at, before)| before != beat && asked.since(at) <= SCAN_LIFETIME)
+    pub(in super::super) fn has_new_heartbeat(
+        &mut self,
+        asked: Elapsed,
+        heartbeat: Option<Timestamp>,
+    ) -> bool {
+        let Some(heartbeat) = heartbeat else { return true };
+        let before = self.heartbeat.replace((asked, heartbeat));
+        before.is_some_and(|(at, before)| before != heartbeat && asked.since(at) <= SCAN_LIFETIME)
     }
 
     /// Returns the time that the host has been up in Nova. The first call starts to count.
-    pub(in super::super) fn lasts(&mut self, now: Elapsed) -> Duration {
+    pub(in super::super) fn up_time(&mut self, now: Elapsed) -> Duration {
         now.since(*self.since.get_or_insert(now))
     }
 
     /// Resets that time: the host is not up in Nova any more, or its heartbeats do not count.
-    pub(in super::super) fn over(&mut self) {
+    pub(in super::super) fn reset(&mut self) {
         self.since = None;
     }
 
     /// Returns the interval between scans. It is short at the end, because the heartbeat after which the suspect is given up must
     /// be seen to arrive.
-    pub(in super::super) fn looks_apart(&self, now: Elapsed, otherwise: Duration) -> Duration {
+    pub(in super::super) fn scan_interval(&self, now: Elapsed, otherwise: Duration) -> Duration {
         let long = self
             .since
-            .is_some_and(|since| now.since(since) >= CONTRADICTED_LIMIT);
-        if long { LOOKS_APART } else { otherwise }
+            .is_some_and(|since| now.since(since) >= MAX_CONTRADICTED_TIME);
+        if long { SCAN_INTERVAL } else { otherwise }
     }
 }

@@ -14,7 +14,7 @@ use crate::recovery::Command;
 
 /// Longest wait. Power controllers of hosts without power take seconds to read "off" twice, and in any case Nova does not choose
 /// a host that has sent no heartbeat for a minute.
-const LONGEST: Duration = Duration::from_secs(12);
+const MAX_NEIGHBOUR_WAIT: Duration = Duration::from_secs(12);
 
 /// The wait for hosts that fail together with this one. Not stored.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -25,9 +25,9 @@ pub(in super::super) struct Neighbours {
 
 impl Neighbours {
     /// True if evacuations wait for other hosts to be confirmed off.
-    pub(in super::super) fn are_dying(
+    pub(in super::super) fn waits_for_neighbours(
         &mut self,
-        lookout: &mut RegionProbe,
+        region_probe: &mut RegionProbe,
         ctx: &mut DecisionContext<'_>,
         commands: &mut Vec<Command>,
     ) -> bool {
@@ -36,19 +36,19 @@ impl Neighbours {
         }
         let now = ctx.now;
         let since = *self.since.get_or_insert(now.elapsed);
-        let late = now.elapsed.since(since) >= LONGEST;
-        if late || !lookout.saw_others(ctx.host_id) {
+        let late = now.elapsed.since(since) >= MAX_NEIGHBOUR_WAIT;
+        if late || !region_probe.has_other_recoveries(ctx.host_id) {
             return self.end(ctx);
         }
-        lookout.want_now(now, commands);
-        let Some(region) = lookout.fresh(now) else {
+        region_probe.request_scan_now(now, commands);
+        let Some(region) = region_probe.fresh(now) else {
             return true;
         };
-        let dying: Vec<&str> = region.doomed(ctx.host_id, ctx.policy).collect();
+        let dying: Vec<&str> = region.schedulable_lost_hosts(ctx.host_id, ctx.policy).collect();
         if dying.is_empty() && region.nova.is_ok() {
             return self.end(ctx);
         }
-        ctx.troubles.begin(BlockerKind::Neighbours, now, || {
+        ctx.blockers.begin(BlockerKind::Neighbours, now, || {
             format!(
                 "Nova may still choose {}, reported dead too: waiting until it is confirmed off",
                 named(&dying)
@@ -59,16 +59,16 @@ impl Neighbours {
 
     fn end(&mut self, ctx: &mut DecisionContext<'_>) -> bool {
         self.over = true;
-        ctx.troubles.end(BlockerKind::Neighbours);
+        ctx.blockers.end(BlockerKind::Neighbours);
         false
     }
 }
 
 /// Names the first few hosts, and counts the rest.
 fn named(hosts: &[&str]) -> String {
-    const NAMED: usize = 3;
-    let first = hosts[..hosts.len().min(NAMED)].join(", ");
-    match hosts.len().saturating_sub(NAMED) {
+    const MAX_LISTED_NAMES: usize = 3;
+    let first = hosts[..hosts.len().min(MAX_LISTED_NAMES)].join(", ");
+    match hosts.len().saturating_sub(MAX_LISTED_NAMES) {
         0 if hosts.is_empty() => "hosts".into(),
         0 => first,
         more => format!("{first} and {more} more"),

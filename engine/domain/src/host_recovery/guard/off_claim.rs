@@ -8,15 +8,15 @@ use crate::timestamp::Timestamp;
 
 /// Maximum difference between the clocks of reporters, clusters and Nova, in seconds. A host that was fenced, has returned and
 /// has gone silent again within that time would be taken for still fenced; no host starts so quickly.
-const CLOCKS_DIFFER: i64 = 60;
+const MAX_CLOCK_SKEW_SECONDS: i64 = 60;
 
 /// True if a heartbeat contradicts a claim of that date.
-pub fn outlives(heartbeat: Timestamp, dated: Timestamp) -> bool {
-    heartbeat.minus_seconds(CLOCKS_DIFFER) > dated
+pub fn contradicts_claim(heartbeat: Timestamp, dated: Timestamp) -> bool {
+    heartbeat.minus_seconds(MAX_CLOCK_SKEW_SECONDS) > dated
 }
 
 /// Merges a claim into the known one, if it adds anything.
-pub(in super::super) fn heard_off_word(known: &mut Option<OffClaim>, claim: &OffClaim, record: &mut Record) {
+pub(in super::super) fn apply_off_claim(known: &mut Option<OffClaim>, claim: &OffClaim, record: &mut Record) {
     let together = match known.clone() {
         Some(known) => known.with(claim.clone()),
         None => claim.clone(),
@@ -25,7 +25,7 @@ pub(in super::super) fn heard_off_word(known: &mut Option<OffClaim>, claim: &Off
         return;
     }
     record.head = true;
-    let evidence = known.as_ref().and_then(|word| word.evidence.as_deref());
+    let evidence = known.as_ref().and_then(|claim| claim.evidence.as_deref());
     if let Some(given) = together.evidence.as_deref()
         && evidence != Some(given)
     {
@@ -69,21 +69,21 @@ impl<'a> OffClaims<'a> {
             off_word,
             confirmed_at,
             reported_at,
-            heartbeat: service.last_sign_of_life(),
+            heartbeat: service.last_own_heartbeat(),
         }
     }
 
     /// Returns the reason why the claims of the reports are outdated, if the host was up in Nova after them. Claims in a recovery
     /// that an older version has started have no date.
-    pub(in super::super) fn outlived_word(&self) -> Option<String> {
-        self.outlived(self.dated()?)
+    pub(in super::super) fn contradicting_heartbeat(&self) -> Option<String> {
+        self.heartbeat_after(self.dated()?)
     }
 
     /// Returns the time that the claims are about.
     fn dated(&self) -> Option<Timestamp> {
         let reported = match self.off_word {
-            Some(word) if word.evidence.is_some() => Some(word.dated),
-            Some(word) => Some(self.reported_at.map_or(word.dated, |at| at.max(word.dated))),
+            Some(claim) if claim.evidence.is_some() => Some(claim.dated),
+            Some(claim) => Some(self.reported_at.map_or(claim.dated, |at| at.max(claim.dated))),
             None => self.reported_at,
         };
         reported.max(self.confirmed_at)
@@ -92,27 +92,27 @@ impl<'a> OffClaims<'a> {
     /// Returns them as one claim. A claim repeated without evidence counts as arrived with the first report: repetition does not
     /// make it more recent.
     pub(in super::super) fn claim(&self) -> Option<OffReport> {
-        let word = self.off_word.filter(|word| word.evidence.is_some());
+        let claim = self.off_word.filter(|claim| claim.evidence.is_some());
         Some(OffReport::Word {
-            arrived: word.and_then(|word| word.arrived),
+            arrived: claim.and_then(|claim| claim.arrived),
             dated: self.dated()?,
         })
     }
 
     /// Returns evidence of fencing that no later heartbeat contradicts; `None` before Nova has shown a heartbeat.
-    pub(in super::super) fn standing_evidence(&self) -> Option<&'a GivenEvidence> {
+    pub(in super::super) fn uncontradicted_evidence(&self) -> Option<&'a GivenEvidence> {
         self.heartbeat?;
         self.evidence()
-            .filter(|given| self.outlived(given.dated()).is_none())
+            .filter(|given| self.heartbeat_after(given.dated()).is_none())
     }
 
     pub(in super::super) fn evidence(&self) -> Option<&'a GivenEvidence> {
         self.off_word?.evidence.as_deref()
     }
 
-    pub(in super::super) fn outlived(&self, dated: Timestamp) -> Option<String> {
+    pub(in super::super) fn heartbeat_after(&self, dated: Timestamp) -> Option<String> {
         let heartbeat = self.heartbeat?;
-        outlives(heartbeat, dated).then(|| {
+        contradicts_claim(heartbeat, dated).then(|| {
             format!(
                 "its heartbeat in Nova at {} is later than {}, the time of the report",
                 time_text(heartbeat),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::host_up::UpTrack;
-use super::{HELD_APART, LOOKS_APART, SCAN_LIFETIME};
+use super::{HOLD_SCAN_INTERVAL, SCAN_INTERVAL, SCAN_LIFETIME};
 use crate::elapsed::Elapsed;
 use crate::guard::Region;
 use crate::id::HostId;
@@ -21,11 +21,11 @@ pub(in super::super) struct RegionProbe {
     /// The last scan, and the time at which it was requested.
     counted: Option<(Elapsed, Arc<Region>)>,
     /// The host's heartbeat while the recovery is on hold.
-    pub(in super::super) heard: UpTrack,
+    pub(in super::super) up_track: UpTrack,
     /// The time since which fewer hosts are out than the guards that hold the recovery need.
-    pub(in super::super) calm_since: Option<Elapsed>,
+    pub(in super::super) below_limit_since: Option<Elapsed>,
     /// True if the host was silent in Nova at some time, so that its report was not made up.
-    pub(in super::super) was_missed: bool,
+    pub(in super::super) was_ever_silent: bool,
 }
 
 impl RegionProbe {
@@ -33,53 +33,62 @@ impl RegionProbe {
         self.question
     }
 
-    pub(in super::super) fn looked_around(&mut self, region: Arc<Region>) {
+    pub(in super::super) fn record_scan(&mut self, region: Arc<Region>) {
         self.counted = Some((self.question.answered().unwrap_or_default(), region));
     }
 
     /// Requests a scan, unless one is in flight or the last one is more recent than `every`.
-    pub(in super::super) fn want(&mut self, now: DecisionTime, every: Duration, commands: &mut Vec<Command>) {
+    pub(in super::super) fn request_if_due(
+        &mut self,
+        now: DecisionTime,
+        every: Duration,
+        commands: &mut Vec<Command>,
+    ) {
         let young = |(asked, _): &(Elapsed, _)| now.elapsed.since(*asked) < every;
         if !self.counted.as_ref().is_some_and(young) && self.question.send(now.elapsed) {
-            commands.push(Command::CountHosts);
+            commands.push(Command::ScanHosts);
         }
     }
 
     /// Requests scans while a host is being fenced: often until it is `ordered` off. A further order requests a scan of its own.
-    pub(in super::super) fn want_for_order(
+    pub(in super::super) fn request_scan_for_order(
         &mut self,
         ordered: bool,
         now: DecisionTime,
         commands: &mut Vec<Command>,
     ) {
-        let every = if ordered { HELD_APART } else { LOOKS_APART };
-        self.want(now, every, commands);
+        let every = if ordered {
+            HOLD_SCAN_INTERVAL
+        } else {
+            SCAN_INTERVAL
+        };
+        self.request_if_due(now, every, commands);
     }
 
     /// Requests a scan, unless one is in flight or was requested within the last second.
-    pub(in super::super) fn want_now(&mut self, now: DecisionTime, commands: &mut Vec<Command>) {
-        self.want(now, LOOKS_APART, commands);
+    pub(in super::super) fn request_scan_now(&mut self, now: DecisionTime, commands: &mut Vec<Command>) {
+        self.request_if_due(now, SCAN_INTERVAL, commands);
     }
 
     /// True if the last scan, however stale, showed another host under recovery.
-    pub(in super::super) fn saw_others(&self, host: HostId) -> bool {
+    pub(in super::super) fn has_other_recoveries(&self, host: HostId) -> bool {
         let counted = self.counted.as_ref();
         counted.is_some_and(|(_, region)| region.recovers_others(host))
     }
 
     /// Requests another scan, even if one is in flight: earlier results do not count any more.
-    pub(in super::super) fn look_anew(&mut self, now: DecisionTime, commands: &mut Vec<Command>) {
+    pub(in super::super) fn rescan(&mut self, now: DecisionTime, commands: &mut Vec<Command>) {
         self.forget();
         self.question.send_at_once(now.elapsed);
-        commands.push(Command::CountHosts);
+        commands.push(Command::ScanHosts);
     }
 
     /// Restarts as if nothing had been scanned yet. The report of the host may have been right at the time, so it is not treated
     /// as made up.
-    pub(in super::super) fn begin_anew(&mut self) {
+    pub(in super::super) fn restart(&mut self) {
         *self = Self {
             question: self.question,
-            was_missed: true,
+            was_ever_silent: true,
             ..Self::default()
         };
     }
@@ -112,14 +121,18 @@ impl RegionProbe {
     }
 
     /// True if the host's heartbeat has moved since a scan shortly before this one.
-    pub(in super::super) fn beats_anew(&mut self, now: DecisionTime, beat: Option<Timestamp>) -> bool {
+    pub(in super::super) fn has_new_heartbeat(
+        &mut self,
+        now: DecisionTime,
+        heartbeat: Option<Timestamp>,
+    ) -> bool {
         let asked = self.counted.as_ref().map_or(now.elapsed, |(asked, _)| *asked);
-        self.heard.beats_anew(asked, beat)
+        self.up_track.has_new_heartbeat(asked, heartbeat)
     }
 
     /// True if more than one reporter has reported `host` as dead.
-    pub(in super::super) fn reported_twice(&self, host: HostId, policy: &Policy) -> bool {
+    pub(in super::super) fn has_two_reporters(&self, host: HostId, policy: &Policy) -> bool {
         let counted = self.counted.as_ref();
-        counted.is_some_and(|(_, region)| region.voices(host, policy) >= 2)
+        counted.is_some_and(|(_, region)| region.independent_reporters(host, policy) >= 2)
     }
 }

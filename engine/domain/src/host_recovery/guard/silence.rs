@@ -28,7 +28,7 @@ fn is_deaf(
 impl GuardTrack {
     /// Updates the track of silence after a scan.
     pub(in super::super) fn note_silence(&mut self, ctx: &mut DecisionContext<'_>) {
-        let Some((asked, region)) = self.lookout.last() else {
+        let Some((asked, region)) = self.region_probe.last() else {
             return;
         };
         let rules = ctx.policy;
@@ -37,7 +37,7 @@ impl GuardTrack {
             let facts = region.facts(ctx.host_id, ctx.host, ctx.id, own, rules);
             is_deaf(&facts, &region, ctx.host, &self.lifted, rules)
         });
-        ctx.record.head |= self.silence.look(asked, is_deaf);
+        ctx.record.head |= self.silence.record_scan(asked, is_deaf);
     }
 
     /// Delays the recovery while the silence of the host in Nova does not count yet.
@@ -58,7 +58,7 @@ impl GuardTrack {
             };
             return self.wait_for(&ruling, ctx.now, ctx.record);
         }
-        self.waits_no_more(ctx.record);
+        self.clear_wait(ctx.record);
         let after = if self.silence.deaf.is_some() {
             rules.silent_after_deafness()
         } else {
@@ -69,13 +69,13 @@ impl GuardTrack {
             "{host} has no current heartbeat in Nova: that counts once it has sent none for {} s",
             after.as_secs()
         );
-        ctx.troubles.set(BlockerKind::Heard, ctx.now, text);
+        ctx.blockers.set(BlockerKind::HostUp, ctx.now, text);
     }
 }
 
 impl Suspect<'_> {
     /// True if the host is down in Nova, has been seen silent for long enough, and others are up.
     pub(in super::super) fn is_surely_silent(&self, now: Elapsed, rules: &Policy) -> bool {
-        self.service.is_silent(now) && self.service.has_stood(&self.silence, rules)
+        self.service.is_silent(now) && self.service.has_stood_still(&self.silence, rules)
     }
 }

@@ -21,7 +21,8 @@ string_enum! {
 impl HostRecovery {
     /// Returns the reason to hold the host's boot, if there is one. `now` is the age of the recovery, and `clock` the database's time.
     pub fn holds_boot(&self, life: Life, now: Elapsed, clock: Timestamp) -> Option<BootHeldFor> {
-        let may_come = self.fence.off.is_some() || !self.fence.is_quiet(now, &self.policy);
+        let may_take_effect =
+            self.fence.off.is_some() || !self.fence.has_no_pending_orders(now, &self.policy);
         match life {
             // An operator has confirmed that it is off, and that is being checked: it must not be switched on meanwhile. Otherwise a
             // recovery that has neither touched the host nor accepted that it is off holds no boot: a host that only seems dead continues.
@@ -29,21 +30,21 @@ impl HostRecovery {
                 if self
                     .confirmation
                     .as_ref()
-                    .is_some_and(|confirmation| OffConfirmation::lasts(confirmation.said, clock)) =>
+                    .is_some_and(|confirmation| OffConfirmation::is_in_time(confirmation.said, clock)) =>
             {
                 Some(BootHeldFor::Recovery)
             }
             Life::Open if self.is_untouched() && self.proof.is_none() => {
-                may_come.then_some(BootHeldFor::PowerOff)
+                may_take_effect.then_some(BootHeldFor::PowerOff)
             }
             Life::Open => Some(BootHeldFor::Recovery),
             // An instance that has come late is being moved.
             Life::Watching if self.stage == Stage::Moving => Some(BootHeldFor::Recovery),
-            Life::Watching if may_come => Some(BootHeldFor::PowerOff),
+            Life::Watching if may_take_effect => Some(BootHeldFor::PowerOff),
             // The host has returned: its queue was emptied.
             Life::Watching if self.stage == Stage::Starting => None,
             Life::Watching => Some(BootHeldFor::Queue),
-            Life::Closed => may_come.then_some(BootHeldFor::PowerOff),
+            Life::Closed => may_take_effect.then_some(BootHeldFor::PowerOff),
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::fault::Fault;
 use crate::nova::Service;
 use crate::recovery::{Command, ServiceUpdate, StepKind, Task};
 
-const CLEARED: &str = "its nova-compute is back and its evacuated instances are cleaned up";
+const CLEARED_REASON: &str = "its nova-compute is back and its evacuated instances are cleaned up";
 
 /// The verdict on a host that is not forced down any more.
 enum EnableDecision {
@@ -37,7 +37,7 @@ impl ServiceTrack {
     pub(in super::super) fn cleared(&mut self, seen: Service, ctx: &mut DecisionContext<'_>) {
         ctx.record.running_again = true;
         let Some(stable) = ctx.policy.enable_after_return else {
-            return ctx.returned(CLEARED);
+            return ctx.returned(CLEARED_REASON);
         };
         let now = ctx.now;
         self.faults = 0;
@@ -47,7 +47,7 @@ impl ServiceTrack {
         self.question.seen = None;
         ctx.record.head = true;
         let text = format!(
-            "forced_down of {} is cleared: {CLEARED}; its service is enabled once it has been up for {} s",
+            "forced_down of {} is cleared: {CLEARED_REASON}; its service is enabled once it has been up for {} s",
             ctx.host,
             stable.as_secs()
         );

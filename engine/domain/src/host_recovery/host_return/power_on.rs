@@ -22,10 +22,10 @@ use crate::proof::{DatedReading, Proof};
 use crate::recovery::{Command, Evacuations, StepKind, Task};
 
 /// Maximum number of orders to power a host on.
-const ORDERS: u32 = 3;
+const MAX_ORDERS: u32 = 3;
 
 /// Maximum age of the reading of Nova's evacuation records.
-const LOOKED: Duration = Duration::from_secs(30);
+const MAX_RECORDS_AGE: Duration = Duration::from_secs(30);
 
 /// The state of powering the host on.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -116,18 +116,18 @@ impl PowerOn {
         }
         // It waits while it is blocked, and while a power-off may still take effect.
         if ctx.rejected.is_some()
-            || ctx.said_no().is_some()
+            || ctx.operator_block().is_some()
             || ctx.frozen_host().is_some()
             || ctx.stopped
-            || !fence.is_quiet(now.elapsed, policy)
+            || !fence.has_no_pending_orders(now.elapsed, policy)
             || self.ordering > 0
         {
             return false;
         }
         // The time between orders: until it has passed, an order may still take effect, and the host may be about to start.
-        let between_orders = policy.settle_time() + policy.power_off_limit;
+        let between_orders = policy.late_effect_window() + policy.power_off_limit;
         let wait = self.at.map(|at| at.plus(between_orders));
-        if !fence.want_levels(now, commands) {
+        if !fence.request_levels(now, commands) {
             return false;
         }
         fence.read_devices(now, commands);
@@ -151,11 +151,11 @@ impl PowerOn {
         if targets.is_empty() || !(0..targets.len()).all(is_off) {
             return false;
         }
-        if self.orders >= ORDERS {
+        if self.orders >= MAX_ORDERS {
             let why = self.last_word.take();
             let why = why.unwrap_or_else(|| "its devices keep reading \"off\"".to_owned());
             let text = format!(
-                "ALARM: host {} could not be powered on after its recovery, ordered {ORDERS} times: {why}; power it on by hand",
+                "ALARM: host {} could not be powered on after its recovery, ordered {MAX_ORDERS} times: {why}; power it on by hand",
                 ctx.host
             );
             ctx.record.step(Task::Return, StepKind::Outcome, 0.3, text);
@@ -164,7 +164,7 @@ impl PowerOn {
             return false;
         }
         match self.looked {
-            Some((at, None)) if young(at, LOOKED) => {}
+            Some((at, None)) if young(at, MAX_RECORDS_AGE) => {}
             Some((at, Some(open))) if young(at, policy.heartbeat_poll) => {
                 if !std::mem::replace(&mut self.recorded, true) {
                     let text = format!(
@@ -228,7 +228,7 @@ impl PowerOn {
         ctx.record.head = true;
         ctx.record.step(Task::Return, StepKind::Outcome, 0.3, text);
         if let Some(index) = fence.index_of(target) {
-            fence.post(index).not_before = ctx.now.elapsed;
+            fence.device_state(index).not_before = ctx.now.elapsed;
         }
     }
 
@@ -244,7 +244,7 @@ impl PowerOn {
         if *ctx.stage != Stage::Returning || !self.is_wanted(fence, moves, ctx.policy) {
             return;
         }
-        fence.post(index).not_before = ctx.now.elapsed.plus(ctx.policy.power_poll);
+        fence.device_state(index).not_before = ctx.now.elapsed.plus(ctx.policy.power_poll);
         match dated.reading.power {
             Power::Off => {
                 self.off.insert(index, dated.started);

@@ -59,14 +59,14 @@ fn only_a_failure_of_the_host_takes_the_other_way() {
         (
             "a broken rebuild, again",
             AutoPriority,
-            RetryElsewhere::Perhaps,
+            RetryElsewhere::MayHelp,
             2,
             NextStep::Again,
         ),
         (
             "a broken rebuild spends no host",
             AutoPriority,
-            RetryElsewhere::Perhaps,
+            RetryElsewhere::MayHelp,
             3,
             NextStep::GiveUp,
         ),
@@ -115,15 +115,15 @@ fn only_a_failure_of_the_host_takes_the_other_way() {
         (
             "broken on the reserved host, then the scheduler",
             RhPriority,
-            RetryElsewhere::Perhaps,
+            RetryElsewhere::MayHelp,
             3,
             NextStep::OtherWay,
         ),
     ];
-    for (name, method, cure, failures, next) in cases {
+    for (name, method, retry_elsewhere, failures, next) in cases {
         let mut route = PlacementPlan::new(method, None);
         assert_eq!(
-            route.after_failure(cure, failed(failures, 0), patience(0)),
+            route.after_failure(retry_elsewhere, failed(failures, 0), patience(0)),
             next,
             "{name}"
         );
@@ -158,7 +158,7 @@ fn a_transient_failure_is_retried_until_its_time_limit() {
         (
             "broken for want of a broker",
             Auto,
-            RetryElsewhere::Perhaps,
+            RetryElsewhere::MayHelp,
             NextStep::Again,
             NextStep::GiveUp,
         ),
@@ -193,7 +193,7 @@ fn a_transient_failure_is_retried_until_its_time_limit() {
         (
             "broken: no host is spent on it",
             AutoPriority,
-            RetryElsewhere::Perhaps,
+            RetryElsewhere::MayHelp,
             NextStep::Again,
             NextStep::GiveUp,
         ),
@@ -212,15 +212,15 @@ fn a_transient_failure_is_retried_until_its_time_limit() {
             NextStep::OtherWay,
         ),
     ];
-    for (name, method, cure, before, after) in cases {
+    for (name, method, retry_elsewhere, before, after) in cases {
         for (seconds, next) in [(179, before), (180, after)] {
             let mut route = PlacementPlan::new(method, None);
-            let got = route.after_failure(cure, failed(7, seconds), patience(180));
+            let got = route.after_failure(retry_elsewhere, failed(7, seconds), patience(180));
             assert_eq!(got, next, "{name} after {seconds} s");
         }
         let mut route = PlacementPlan::new(method, None);
-        let first = route.after_failure(cure, failed(2, 500), patience(180));
-        let turned = (method, cure) == (AutoPriority, RetryElsewhere::NoHost);
+        let first = route.after_failure(retry_elsewhere, failed(2, 500), patience(180));
+        let turned = (method, retry_elsewhere) == (AutoPriority, RetryElsewhere::NoHost);
         assert_eq!(
             first,
             if turned {
@@ -237,7 +237,7 @@ fn a_transient_failure_is_retried_until_its_time_limit() {
 fn no_instance_alternates_forever() {
     for method in [RecoveryMethod::AutoPriority, RecoveryMethod::RhPriority] {
         let mut route = PlacementPlan::new(method, None);
-        assert_eq!(route.ctx(), NextStep::OtherWay);
-        assert_eq!(route.ctx(), NextStep::GiveUp, "{method}");
+        assert_eq!(route.switch_target(), NextStep::OtherWay);
+        assert_eq!(route.switch_target(), NextStep::GiveUp, "{method}");
     }
 }

@@ -38,19 +38,19 @@ impl Move {
     }
 
     /// Returns the hosts on which it may run now, without those that are confirmed off.
-    pub(in super::super) fn doubts(&self) -> impl Iterator<Item = &String> {
+    pub(in super::super) fn possible_hosts(&self) -> impl Iterator<Item = &String> {
         self.may_run.difference(&self.counted_off)
     }
 
     /// True if there is no host on which it may run now.
-    pub(in super::super) fn has_no_doubt(&self) -> bool {
-        self.doubts().next().is_none()
+    pub(in super::super) fn has_no_possible_host(&self) -> bool {
+        self.possible_hosts().next().is_none()
     }
 
     /// Counts the `dead` hosts, which have proofs of their own, as hosts on which it does not run. A proof can be revoked: then it may
     /// run there again, until it has been confirmed elsewhere. Once monitors show by its boot id that a host has started again
     /// since, and its guests do not start at boot, that host belongs to the dead hosts too.
-    pub(in super::super) fn count_off(&mut self, dead: &BTreeSet<String>, record: &mut Record) {
+    pub(in super::super) fn exclude_dead_hosts(&mut self, dead: &BTreeSet<String>, record: &mut Record) {
         let off: BTreeSet<String> = self.may_run.intersection(dead).cloned().collect();
         if off == self.counted_off {
             return;
@@ -70,12 +70,12 @@ impl Move {
         for text in proven.chain(taken_back) {
             record.server_step(Task::Evacuate, StepKind::Note, self.server, 0.5, text);
         }
-        note_doubts_ended(self);
+        note_released(self);
     }
 
     /// Returns the only host on which it may be requested, if it may run on one; `Err` if it may not be requested on any.
     pub(in super::super) fn bound_to(&self) -> Result<Option<&String>, ()> {
-        let mut hosts = self.doubts();
+        let mut hosts = self.possible_hosts();
         match (hosts.next(), hosts.next()) {
             (only, None) => Ok(only),
             (_, Some(_)) => Err(()),
@@ -91,23 +91,23 @@ impl Move {
         record.moves.insert(self.server);
         let text = format!("{} does not run on {host}, as {by} reported", self.name);
         record.server_step(Task::Evacuate, StepKind::Note, self.server, 0.5, text);
-        note_doubts_ended(self);
+        note_released(self);
     }
 
     /// Puts it on hold: nothing more can be done without knowing whether it runs there.
     pub(in super::super) fn hold_for_absence(&mut self, why: &str, record: &mut Record) {
-        let hosts = self.where_it_may_run();
+        let hosts = self.possible_hosts_text();
         let seen = format!(
             "Nova has recorded its evacuation as failed, but it may still run on {hosts}: check there (virsh domstate {})",
             self.server
         );
-        self.held_until_looked(&seen, record);
+        self.hold_until_checked(&seen, record);
         self.remark(why);
     }
 
     /// Puts it on hold because an operator reports it on `host` while Nova shows it elsewhere. One of them is wrong, and a start that
     /// continues could make two.
-    pub(in super::super) fn hold_for_word(
+    pub(in super::super) fn hold_for_report(
         &mut self,
         host: String,
         by: &str,
@@ -121,11 +121,11 @@ impl Move {
         );
         self.counted_off.remove(&host);
         self.may_run.insert(host);
-        self.held_until_looked(&seen, record);
+        self.hold_until_checked(&seen, record);
     }
 
-    fn held_until_looked(&mut self, seen: &str, record: &mut Record) {
-        let hosts = self.where_it_may_run();
+    fn hold_until_checked(&mut self, seen: &str, record: &mut Record) {
+        let hosts = self.possible_hosts_text();
         self.clear_note();
         self.remark(&format!(
             "on hold: {seen}; then if it runs there, stop it or move it in Nova; if it does not, run tachi instance resolve {} --not-running-on HOST",
@@ -140,8 +140,8 @@ impl Move {
     }
 
     /// Lists the hosts on which it may run, for messages.
-    pub(in super::super) fn where_it_may_run(&self) -> String {
-        let hosts: Vec<&str> = self.doubts().map(String::as_str).collect();
+    pub(in super::super) fn possible_hosts_text(&self) -> String {
+        let hosts: Vec<&str> = self.possible_hosts().map(String::as_str).collect();
         hosts.join(" or ")
     }
 
@@ -153,7 +153,7 @@ impl Move {
         let off = std::mem::take(&mut self.counted_off);
         self.may_run.retain(|host| !off.contains(host));
         if !self.may_run.is_empty() {
-            let hosts = self.where_it_may_run();
+            let hosts = self.possible_hosts_text();
             self.remark(&format!(
                 "an earlier evacuation may have left it running on {hosts} too: check there"
             ));
@@ -161,8 +161,8 @@ impl Move {
     }
 }
 
-fn note_doubts_ended(one: &mut Move) {
-    if one.has_no_doubt() {
+fn note_released(one: &mut Move) {
+    if one.has_no_possible_host() {
         // A failure there shows nothing about other hosts.
         one.failures = 0;
         one.failed_first = None;

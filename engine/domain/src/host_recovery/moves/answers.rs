@@ -7,14 +7,14 @@ use super::super::decision_context::{DecisionContext, Moves};
 use super::super::method::{RetryElsewhere, RetryPolicy};
 use super::super::{Lock, Move, MoveStep, Preparation};
 use super::track::MoveTrack;
-use super::{NOT_LOCKED, call_failed, nova_failed, unlocked};
+use super::{NOT_LOCKED_NOTE, call_failed, nova_failed, unlocked};
 use crate::fault::{Fault, FaultClass};
 use crate::id::ServerId;
 use crate::question::backoff;
 use crate::recovery::{DecisionTime, Record, ServerCall, StepKind, Task};
 
 /// Number of times that Nova may refuse a lock, or its removal, before the move continues without it.
-const REFUSALS: u32 = 3;
+const MAX_REFUSALS: u32 = 3;
 
 impl MoveTrack {
     /// Handles the answer to a call. Returns true if it may have been refused because of the host's service, which is then read again.
@@ -29,13 +29,13 @@ impl MoveTrack {
         if call == ServerCall::Evacuate {
             self.evacuating.remove(&server);
         }
-        let settle = policy.settle_time();
+        let effect_window = policy.late_effect_window();
         let Some(one) = moves.get_mut(&server) else {
             return false;
         };
         let fault = match result {
             Ok(()) => {
-                accepted(one, call, settle, now, record);
+                accepted(one, call, effect_window, now, record);
                 return false;
             }
             Err(fault) => fault,
@@ -71,7 +71,7 @@ impl MoveTrack {
                 }
                 evacuation_refused(one, &fault, RetryPolicy::of(policy), now, record);
             }
-            ServerCall::Unlock => unlock_failed(one, &fault, settle, now, record),
+            ServerCall::Unlock => unlock_failed(one, &fault, effect_window, now, record),
             ServerCall::Restore => {
                 if let MoveStep::Restoring { asked, .. } = &mut one.step
                     && !fault.maybe_done
@@ -90,21 +90,21 @@ impl MoveTrack {
             | ServerCall::LiveMigrate
             | ServerCall::AbortMigration => {}
         }
-        tell_calls(moves, ctx.troubles, now);
+        report_failing_calls(moves, ctx.blockers, now);
         service_in_doubt
     }
 }
 
 /// Shows it when calls about instances keep failing, and at the first evacuation that Nova refuses or fails: a second attempt does
 /// not cure many of these.
-pub(in super::super) fn tell_calls(moves: &Moves, troubles: &mut Blockers, now: DecisionTime) {
+pub(in super::super) fn report_failing_calls(moves: &Moves, blockers: &mut Blockers, now: DecisionTime) {
     let is_refused = |one: &&Move| one.failures > 0 && one.failing_since.is_some();
     let mut open = moves.values().filter(|one| !one.is_finished());
-    let failing = open.find(|one| is_refused(one) || one.faults >= REFUSALS);
+    let failing = open.find(|one| is_refused(one) || one.faults >= MAX_REFUSALS);
     let Some(one) = failing else {
-        return troubles.end(BlockerKind::Calls);
+        return blockers.end(BlockerKind::Calls);
     };
-    troubles.begin(BlockerKind::Calls, now, || {
+    blockers.begin(BlockerKind::Calls, now, || {
         let fault = one.fault.as_deref().unwrap_or_default();
         if is_refused(&one) {
             format!(
@@ -120,7 +120,13 @@ pub(in super::super) fn tell_calls(moves: &Moves, troubles: &mut Blockers, now: 
     });
 }
 
-fn accepted(one: &mut Move, call: ServerCall, settle: Duration, now: DecisionTime, record: &mut Record) {
+fn accepted(
+    one: &mut Move,
+    call: ServerCall,
+    effect_window: Duration,
+    now: DecisionTime,
+    record: &mut Record,
+) {
     one.faults = 0;
     match call {
         ServerCall::Lock => {
@@ -143,7 +149,7 @@ fn accepted(one: &mut Move, call: ServerCall, settle: Duration, now: DecisionTim
                 record.moves.insert(one.server);
             }
         }
-        ServerCall::Unlock => unlocked(one, settle, now, record),
+        ServerCall::Unlock => unlocked(one, effect_window, now, record),
         ServerCall::Restore => {
             if let MoveStep::Restoring {
                 asked: Some(asked), ..
@@ -175,29 +181,35 @@ fn lock_failed(one: &mut Move, fault: &Fault, now: DecisionTime) {
     };
     one.lock = if refused { Lock::None } else { Lock::Wanted };
     if refused && !fault.is_gone() {
-        one.remark(NOT_LOCKED);
+        one.remark(NOT_LOCKED_NOTE);
     }
 }
 
-fn unlock_failed(one: &mut Move, fault: &Fault, settle: Duration, now: DecisionTime, record: &mut Record) {
+fn unlock_failed(
+    one: &mut Move,
+    fault: &Fault,
+    effect_window: Duration,
+    now: DecisionTime,
+    record: &mut Record,
+) {
     if fault.maybe_done {
         one.unanswered_unlock = Some(now.elapsed);
     }
     if fault.is_gone() {
         one.unanswered_lock = None;
         one.unanswered_unlock = None;
-        return unlocked(one, settle, now, record);
+        return unlocked(one, effect_window, now, record);
     }
     one.lock_owner_unknown = true;
     call_failed(one, fault, now);
     let wait = backoff(one.faults.saturating_sub(1));
     let refused = matches!(fault.class, FaultClass::Permanent | FaultClass::Conflict) && !fault.maybe_done;
-    if refused && one.faults >= REFUSALS {
+    if refused && one.faults >= MAX_REFUSALS {
         // Nova has refused more than once: the rest is up to its owner or an administrator.
         one.remark(&format!("it is still locked: {}", fault.text));
         one.unanswered_lock = None;
         one.unanswered_unlock = None;
-        return unlocked(one, settle, now, record);
+        return unlocked(one, effect_window, now, record);
     }
     if let MoveStep::Unlocking {
         asked, not_before, ..
@@ -231,7 +243,7 @@ fn evacuation_refused(
     match fault.class {
         // Nova gives the same answer for a host that it does not know.
         _ if fault.is_gone() => {
-            one.route.cross_out_target();
+            one.route.exclude_target();
             one.fault = Some(fault.text.clone());
             one.step = MoveStep::Waiting {
                 not_before: now.elapsed,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::super::Move;
 use super::super::decision_context::Moves;
 use super::confirmed;
-use super::restoration::needs_a_look;
+use super::restoration::needs_check;
 use crate::elapsed::Elapsed;
 use crate::id::ServerId;
 use crate::recovery::{DecisionTime, Record};
@@ -16,7 +16,7 @@ use crate::timestamp::Timestamp;
 const DEPARTURE_CHECK_BATCH: usize = 12;
 
 /// Time after which it is worthwhile for fewer.
-const COLLECTED: Duration = Duration::from_secs(3);
+const DEPARTURE_CHECK_DELAY: Duration = Duration::from_secs(3);
 
 /// An evacuation that is recorded as done.
 #[derive(Clone, Debug, PartialEq)]
@@ -47,10 +47,14 @@ impl Done {
 
 /// True if a check whether they have left is due. No instance is back sooner for it, so finished evacuations are collected for
 /// a moment, as long as Nova works on more than that.
-pub(super) fn is_worth_a_look(done: &BTreeMap<ServerId, Done>, moves: &Moves, now: DecisionTime) -> bool {
-    let is_old = |it: &Done| now.elapsed.since(it.since) >= COLLECTED;
+pub(super) fn is_departure_check_due(
+    done: &BTreeMap<ServerId, Done>,
+    moves: &Moves,
+    now: DecisionTime,
+) -> bool {
+    let is_old = |it: &Done| now.elapsed.since(it.since) >= DEPARTURE_CHECK_DELAY;
     // An instance that was stopped before runs until it is checked.
-    let runs_for_now = |one: &Move| done.contains_key(&one.server) && needs_a_look(&one.was);
+    let runs_for_now = |one: &Move| done.contains_key(&one.server) && needs_check(&one.was);
     let in_flight = moves.values().filter(|one| one.is_in_flight()).count();
     done.len() >= DEPARTURE_CHECK_BATCH.min(in_flight.div_ceil(2))
         || done.values().any(is_old)

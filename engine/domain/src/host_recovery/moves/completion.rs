@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::restoration::needs_a_look;
+use super::restoration::needs_check;
 use super::{End, Lock, Move, MoveStep};
 use crate::elapsed::Elapsed;
 use crate::recovery::{DecisionTime, Record, StepKind, Task};
@@ -15,8 +15,8 @@ pub(in super::super) fn confirmed(
 ) {
     one.dest = dest.or(one.dest.take());
     one.runs_on(one.dest.clone().as_ref());
-    if needs_a_look(&one.was) {
-        leave_queue(one, record);
+    if needs_check(&one.was) {
+        record_unrequested_end(one, record);
         one.faults = 0;
         one.fault = None;
         one.step = MoveStep::Restoring {
@@ -30,7 +30,7 @@ pub(in super::super) fn confirmed(
 
 /// Writes a move that ends without a request: a new owner that reads the move as waiting would request it, perhaps after it was
 /// unlocked.
-pub(super) fn leave_queue(one: &Move, record: &mut Record) {
+pub(super) fn record_unrequested_end(one: &Move, record: &mut Record) {
     if matches!(one.step, MoveStep::Waiting { .. } | MoveStep::Held) {
         record.moves.insert(one.server);
     }
@@ -38,10 +38,10 @@ pub(super) fn leave_queue(one: &Move, record: &mut Record) {
 
 /// Ends the move. While the recovery's lock is on it, it is not done: nothing is written before the lock is off.
 pub(in super::super) fn finish(one: &mut Move, end: End, now: DecisionTime, record: &mut Record) {
-    leave_queue(one, record);
+    record_unrequested_end(one, record);
     one.over_at = Some(now.wall);
-    if end == End::Person && !one.has_no_doubt() {
-        let hosts = one.where_it_may_run();
+    if end == End::Person && !one.has_no_possible_host() {
+        let hosts = one.possible_hosts_text();
         one.remark(&format!(
             "it may run on {hosts}: check there before starting it anywhere else"
         ));
@@ -68,7 +68,12 @@ fn over(one: &Move, record: &mut Record) {
 /// Records that the lock is off. A lock request without an answer may have taken effect since this unlocking was sent, or may do so
 /// later; its lock is then removed again. An unlocking that may still take effect is waited for, so that it does not remove the
 /// next recovery's lock.
-pub(in super::super) fn unlocked(one: &mut Move, settle: Duration, now: DecisionTime, record: &mut Record) {
+pub(in super::super) fn unlocked(
+    one: &mut Move,
+    effect_window: Duration,
+    now: DecisionTime,
+    record: &mut Record,
+) {
     let MoveStep::Unlocking {
         end,
         asked,
@@ -79,13 +84,15 @@ pub(in super::super) fn unlocked(one: &mut Move, settle: Duration, now: Decision
         return;
     };
     one.over_at.get_or_insert(now.wall);
-    let may_have_come_since = |at: &Elapsed| sent.since(*at) < settle;
+    let may_have_come_since = |at: &Elapsed| sent.since(*at) < effect_window;
     let lock = one.unanswered_lock.filter(may_have_come_since);
-    let unlocking = one.unanswered_unlock.filter(|at| now.elapsed.since(*at) < settle);
+    let unlocking = one
+        .unanswered_unlock
+        .filter(|at| now.elapsed.since(*at) < effect_window);
     if let Some(since) = lock.max(unlocking) {
         one.lock_owner_unknown = true;
         *asked = false;
-        *not_before = since.plus(settle);
+        *not_before = since.plus(effect_window);
         return;
     }
     let end = *end;

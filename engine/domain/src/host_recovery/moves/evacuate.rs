@@ -19,13 +19,13 @@ use crate::recovery::{Command, DecisionTime, Evacuation, Record, StepKind, Task}
 use crate::timestamp::Timestamp;
 
 /// Interval between two checks of instances that wait for something other than Nova.
-const HELD_LOOK: Duration = Duration::from_secs(10);
+const HELD_CHECK_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Maximum age of the lists for a request: other actors may have started something since.
-pub(in super::super) const LISTS_AGE: Duration = Duration::from_secs(30);
+pub(in super::super) const MAX_LISTS_AGE: Duration = Duration::from_secs(30);
 
 /// Maximum age of the reading of which hosts are confirmed off, for a request that relies on it.
-const COUNTED_OFF_AGE: Duration = Duration::from_secs(15);
+const MAX_CONFIRMED_OFF_AGE: Duration = Duration::from_secs(15);
 
 /// Number of lock or unlock calls that may be in flight for instances whose turn is not near, while others wait to be requested: Nova
 /// answers them from the same processors, and no instance is back sooner for them.
@@ -41,45 +41,50 @@ impl HostRecovery {
         record: &mut Record,
         commands: &mut Vec<Command>,
     ) {
-        self.arrivals.want_servers(commands);
+        self.arrivals.request_servers(commands);
         let mut ctx = decision_context!(self, now, record);
-        self.asks.move_track.give_up_rejected(&mut self.moves, &mut ctx);
+        self.in_flight
+            .move_track
+            .give_up_rejected(&mut self.moves, &mut ctx);
         let ready = self
             .hooks
             .before_moves(&mut self.moves, self.proof.as_ref(), &mut ctx, commands);
         local_disk::host_is_back(self.hold.as_ref(), &mut self.moves, &self.policy, now, record);
         let settled = self.follow_moves(now, record, commands);
         let mut ctx = decision_context!(self, now, record);
-        if local_disk::is_all_that_is_left(&self.moves, now.elapsed) {
+        if local_disk::waits_for_disks_only(&self.moves, now.elapsed) {
             // A wait lasts for hours: other recoveries may need these hosts.
             self.reserve.hand_back(&self.moves, &mut ctx, commands);
         } else {
             self.reserve.act(&mut self.moves, &mut ctx, commands);
         }
-        let listing = &mut self.asks.listing;
+        let listing = &mut self.in_flight.listing;
         let seen = listing.question.seen.unwrap_or_default();
-        let looked = now.elapsed.since(seen) < HELD_LOOK;
+        let looked = now.elapsed.since(seen) < HELD_CHECK_INTERVAL;
         if !listing.taken.is_empty() && self.rejected.is_none() {
             if !looked && listing.retaking.is_none() {
-                listing.want(&self.service, now, commands);
+                listing.request_if_due(&self.service, now, commands);
             }
         } else if settled && ready {
-            self.act_last_look(now, record, commands);
+            self.act_last_check(now, record, commands);
             return;
         }
-        self.service.want(now, self.policy.heartbeat_poll, commands);
+        self.service
+            .request_if_due(now, self.policy.heartbeat_poll, commands);
         if !looked && self.moves.values().any(|one| one.step == MoveStep::Held) {
-            self.asks.listing.want(&self.service, now, commands);
+            self.in_flight
+                .listing
+                .request_if_due(&self.service, now, commands);
         }
-        if self.forbidden().is_none() {
+        if self.block_reason().is_none() {
             self.submit(ready, now, record, commands);
         }
     }
 
     /// Checks the host again when every move is done: an instance may have come to it since the list was taken.
-    fn act_last_look(&mut self, now: DecisionTime, record: &mut Record, commands: &mut Vec<Command>) {
+    fn act_last_check(&mut self, now: DecisionTime, record: &mut Record, commands: &mut Vec<Command>) {
         // An empty list counts at once, but only if this owner has seen it.
-        let empty = self.moves.is_empty() && self.asks.listing.question.seen.is_some();
+        let empty = self.moves.is_empty() && self.in_flight.listing.question.seen.is_some();
         // Before the last check, so that instances that it finds may still use the reserved hosts.
         let mut ctx = decision_context!(self, now, record);
         if !self.reserve.hand_back(&self.moves, &mut ctx, commands) {
@@ -89,7 +94,7 @@ impl HostRecovery {
         let unproven = self.arrivals.settled && self.proof.is_none();
         // Nova deletes no service with instances, and lists of a host without a service do not count.
         let unlisted = unproven || self.service.is_gone();
-        if self.asks.listing.last_look || self.rejected.is_some() || empty || unlisted {
+        if self.in_flight.listing.is_last_list_processed || self.rejected.is_some() || empty || unlisted {
             if self
                 .hooks
                 .after_moves(&self.moves, self.proof.as_ref(), &mut ctx, commands)
@@ -97,9 +102,12 @@ impl HostRecovery {
                 self.finish(now, record);
             }
         } else {
-            self.asks.listing.want_last(&self.service, now, commands);
-            if self.asks.listing.question.failures() > 0 {
-                self.service.want(now, self.policy.heartbeat_poll, commands);
+            self.in_flight
+                .listing
+                .request_last_list(&self.service, now, commands);
+            if self.in_flight.listing.question.failures() > 0 {
+                self.service
+                    .request_if_due(now, self.policy.heartbeat_poll, commands);
             }
         }
     }
@@ -112,30 +120,34 @@ impl HostRecovery {
         commands: &mut Vec<Command>,
     ) -> bool {
         let mut ctx = decision_context!(self, now, record);
-        let move_track = &mut self.asks.move_track;
-        let (since, listed) = (self.service.since, self.asks.listing.question.seen);
-        let all_over = move_track.follow(&mut self.moves, since, listed, &mut ctx, commands);
+        let move_track = &mut self.in_flight.move_track;
+        let (since, listed) = (self.service.since, self.in_flight.listing.question.seen);
+        let finish_moves = move_track.follow(&mut self.moves, since, listed, &mut ctx, commands);
         let stuck = move_track.has_stuck(&self.moves, now);
         let every = self.policy.heartbeat_poll;
-        if self.asks.messaging.want(stuck, every, now, commands) {
+        if self
+            .in_flight
+            .messaging
+            .request_if_due(stuck, every, now, commands)
+        {
             // One reading of Nova's services serves both.
-            self.service.want(now, Duration::ZERO, commands);
+            self.service.request_if_due(now, Duration::ZERO, commands);
         }
-        all_over
+        finish_moves
     }
 
     /// Locks and prepares ahead, and requests evacuations in order, up to the number that may be in flight. While a hook is awaited
     /// instances are only locked.
     fn submit(&mut self, ready: bool, now: DecisionTime, record: &mut Record, commands: &mut Vec<Command>) {
         let mut ctx = decision_context!(self, now, record);
-        let move_track = &mut self.asks.move_track;
-        let order = wanting(&self.moves, &ctx);
+        let move_track = &mut self.in_flight.move_track;
+        let order = pending_moves(&self.moves, &ctx);
         if order.is_empty() {
             return;
         }
         let room = move_track.pace.room();
         self.fence
-            .want_proof(self.proof.as_ref(), &self.policy, now, commands);
+            .keep_proof_fresh(self.proof.as_ref(), &self.policy, now, commands);
         let near = if ready {
             usize::try_from(room.evacuations)
                 .unwrap_or(usize::MAX)
@@ -146,21 +158,22 @@ impl HostRecovery {
         lock_in_order(&mut self.moves, &order, (near, room.calls), &ctx, commands);
         if !ready
             || !self.service.is_watched()
-            || move_track.records_age(self.asks.listing.question.seen, now) > LISTS_AGE
+            || move_track.records_age(self.in_flight.listing.question.seen, now) > MAX_LISTS_AGE
         {
             return;
         }
         // Evacuations that are already in flight have not waited either.
         let first = !self.moves.values().any(Move::is_in_flight);
         if first
-            && self
-                .asks
-                .neighbours
-                .are_dying(&mut self.guard.lookout, &mut ctx, commands)
+            && self.in_flight.neighbours.waits_for_neighbours(
+                &mut self.guard.region_probe,
+                &mut ctx,
+                commands,
+            )
         {
             return;
         }
-        let move_track = &mut self.asks.move_track;
+        let move_track = &mut self.in_flight.move_track;
         let leave = EvacuationBudget {
             room,
             proof: self.proof.as_ref(),
@@ -187,7 +200,7 @@ impl MoveTrack {
     /// Gives up the moves of a rejected recovery, unless they are in flight.
     fn give_up_rejected(&self, moves: &mut Moves, ctx: &mut DecisionContext<'_>) {
         let Some(by) = ctx.rejected else { return };
-        self.let_stuck_go(by, moves, ctx);
+        self.give_up_stuck(by, moves, ctx);
         for one in moves.values_mut() {
             if matches!(one.step, MoveStep::Waiting { .. } | MoveStep::Held) {
                 one.remark(&format!("not moved: the recovery was aborted by {by}"));
@@ -201,7 +214,7 @@ impl MoveTrack {
 
     /// Polls migration records while an evacuation is in flight, and before a request that would rely on stale ones. The records decide
     /// which other lists are read.
-    pub(super) fn want_lists(
+    pub(super) fn request_lists(
         &mut self,
         moves: &Moves,
         since: Option<Timestamp>,
@@ -213,19 +226,19 @@ impl MoveTrack {
         let in_flight = moves.values().any(Move::is_in_flight);
         if !in_flight {
             // An evacuation that is to be requested again is not slow any more, and no operator should end it for that.
-            ctx.troubles.end(BlockerKind::Slow);
+            ctx.blockers.end(BlockerKind::Slow);
         }
         let waiting = |one: &Move| matches!(one.step, MoveStep::Waiting { .. });
         let held = |one: &Move| one.step == MoveStep::Held;
-        let stale = self.records_age(listed, now) >= HELD_LOOK && moves.values().any(waiting);
+        let stale = self.records_age(listed, now) >= HELD_CHECK_INTERVAL && moves.values().any(waiting);
         if in_flight || stale {
-            self.want_evacuations(since, now, commands);
+            self.request_records(since, now, commands);
         }
-        let long = |one: &Move| matches!(one.step, MoveStep::Asked { since, .. } if now.elapsed.since(since) >= HELD_LOOK);
+        let long = |one: &Move| matches!(one.step, MoveStep::Asked { since, .. } if now.elapsed.since(since) >= HELD_CHECK_INTERVAL);
         let now_and_then =
-            !self.lists_within(HELD_LOOK, now) && moves.values().any(|one| long(one) || held(one));
+            !self.lists_within(HELD_CHECK_INTERVAL, now) && moves.values().any(|one| long(one) || held(one));
         if !self.lists_due && !now_and_then {
-            return self.want_server_ids(now, commands);
+            return self.request_server_ids(now, commands);
         }
         if self.lists.send(now.elapsed) {
             commands.push(Command::ReadLists { since });
@@ -260,7 +273,7 @@ impl MoveTrack {
                 room.evacuations = room.evacuations.saturating_sub(1);
                 continue;
             }
-            if !one.counted_off.is_empty() && !self.lists_within(COUNTED_OFF_AGE, now) {
+            if !one.counted_off.is_empty() && !self.lists_within(MAX_CONFIRMED_OFF_AGE, now) {
                 self.lists_due = true;
                 continue;
             }
@@ -282,7 +295,7 @@ impl MoveTrack {
                         unanswered: false,
                     };
                     record.intends(server);
-                    one.tell_reset(record);
+                    one.log_task_reset(record);
                     commands.push(Command::Prepare(server));
                     continue;
                 }
@@ -324,7 +337,7 @@ impl MoveTrack {
             named.extend(target.filter(|_| reserved));
             commands.push(Command::Evacuate(evacuation));
             if first {
-                self.look_later(policy.tick, now);
+                self.delay_first_poll(policy.tick, now);
             }
         }
         named
@@ -353,7 +366,7 @@ impl MoveTrack {
 }
 
 /// Returns the instances for which something is to be done, by rank.
-fn wanting(moves: &Moves, ctx: &DecisionContext<'_>) -> Vec<(u32, ServerId)> {
+fn pending_moves(moves: &Moves, ctx: &DecisionContext<'_>) -> Vec<(u32, ServerId)> {
     let wants = |one: &&Move| {
         let under_way = one.is_in_flight() || one.step == MoveStep::Held;
         // Nothing is started for a frozen instance; a request that Nova already has is followed.

@@ -14,7 +14,7 @@ use crate::recovery::{DecisionTime, Record, StepKind, Task};
 pub(in super::super) fn nova_failed(
     one: &mut Move,
     why: &str,
-    cure: RetryElsewhere,
+    retry_elsewhere: RetryElsewhere,
     patience: RetryPolicy,
     now: DecisionTime,
     record: &mut Record,
@@ -40,7 +40,7 @@ pub(in super::super) fn nova_failed(
     };
     let text = format!("Nova failed the evacuation of {} ({attempts}): {why}", one.name);
     record.server_step(Task::Evacuate, StepKind::Outcome, one.server, 0.5, text.clone());
-    if !one.has_no_doubt() {
+    if !one.has_no_possible_host() {
         // It is requested where it may run and on no other host, so no other way is taken and no other host can cure it.
         if failing.times >= patience.attempts && failing.lasts >= patience.retry_for {
             one.hold_for_absence(&text, record);
@@ -51,7 +51,7 @@ pub(in super::super) fn nova_failed(
         }
         return;
     }
-    match one.route.after_failure(cure, failing, patience) {
+    match one.route.after_failure(retry_elsewhere, failing, patience) {
         NextStep::GiveUp => {
             one.remark(&text);
             one.remark_task();

@@ -3,27 +3,27 @@
 
 use super::super::decision_context::{DecisionContext, Moves};
 use super::super::{End, Lock, Move, MoveStep, Preparation, RestorationCall, lock_mark};
-use super::answers::tell_calls;
+use super::answers::report_failing_calls;
 use super::evacuate::MAX_BACKGROUND_LOCKS;
 use super::local_disk::is_due;
 use super::restoration::{Rest, is_stuck, needs_preparation, rest, target};
 use super::track::MoveTrack;
-use super::{call_failed, confirmed, finish, leave_queue, unlocked};
+use super::{call_failed, confirmed, finish, record_unrequested_end, unlocked};
 use crate::elapsed::Elapsed;
 use crate::fault::Fault;
 use crate::id::ServerId;
 use crate::nova::{Server, VmState};
 use crate::policy::Policy;
-use crate::question::{GONE_AGAIN, READS_LAG, backoff};
+use crate::question::{MAX_READ_LAG, NOT_FOUND_CONFIRM_DELAY, backoff};
 use crate::recovery::{Command, DecisionTime, Record, Restoration, StepKind, Task};
 use crate::timestamp::Timestamp;
 use std::time::Duration;
 
 /// Time after which an evacuation that no conductor has picked up is worth a check of Nova's services.
-const PICKED_UP: Duration = Duration::from_secs(10);
+const PICKUP_CHECK_DELAY: Duration = Duration::from_secs(10);
 
 /// Time after which a returned instance is unlocked while others are still down: Nova unlocks with the processors that bring those back.
-const UNLOCKED_AFTER: Duration = Duration::from_secs(10);
+const UNLOCK_DELAY: Duration = Duration::from_secs(10);
 
 impl MoveTrack {
     /// Follows the moves that are not done, by records that are more recent than `since`. True if every move is done. `listed`: when
@@ -40,7 +40,7 @@ impl MoveTrack {
         let calls = self.pace.room().calls;
         let waits = |one: &Move| is_due(one, now.elapsed);
         let (limit, patience) = if moves.values().any(Move::is_in_flight) {
-            (calls.min(MAX_BACKGROUND_LOCKS), UNLOCKED_AFTER)
+            (calls.min(MAX_BACKGROUND_LOCKS), UNLOCK_DELAY)
         } else if moves.values().any(waits) {
             (calls.min(MAX_BACKGROUND_LOCKS), Duration::ZERO)
         } else {
@@ -48,7 +48,7 @@ impl MoveTrack {
         };
         let asked = |one: &&Move| matches!(one.step, MoveStep::Unlocking { asked: true, .. });
         let mut unlocking = moves.values().filter(asked).count();
-        let mut all_over = true;
+        let mut finish_moves = true;
         let mut look = Vec::new();
         let mut doubtful = Vec::new();
         for one in moves.values_mut() {
@@ -88,23 +88,23 @@ impl MoveTrack {
             if self.look.contains(&server) {
                 look.push(server);
             }
-            all_over = false;
+            finish_moves = false;
         }
         for server in look {
-            self.want_server(server, policy.tick, now, commands);
+            self.request_server(server, policy.tick, now, commands);
         }
         for server in doubtful {
-            self.want_lock(server, moves, policy.tick, now, commands);
+            self.request_lock_check(server, moves, policy.tick, now, commands);
         }
-        self.want_lists(moves, since, listed, ctx, commands);
-        all_over
+        self.request_lists(moves, since, listed, ctx, commands);
+        finish_moves
     }
 
     /// True if an evacuation has waited too long for a conductor to pick it up.
     pub(in super::super) fn has_stuck(&self, moves: &Moves, now: DecisionTime) -> bool {
         let picked_up_late = |server: &ServerId| {
             let step = moves.get(server).map(|one| &one.step);
-            matches!(step, Some(MoveStep::Asked { since, .. }) if now.elapsed.since(*since) >= PICKED_UP)
+            matches!(step, Some(MoveStep::Asked { since, .. }) if now.elapsed.since(*since) >= PICKUP_CHECK_DELAY)
         };
         self.unpicked.iter().any(picked_up_late)
     }
@@ -120,7 +120,7 @@ impl MoveTrack {
         self.servers.remove(&server);
         let mark = ctx.mark();
         let (now, policy, record) = (ctx.now, ctx.policy, &mut *ctx.record);
-        let settled = policy.settle_time() + policy.call_deadline;
+        let settled = policy.late_effect_window() + policy.call_deadline;
         let Some(one) = moves.get_mut(&server) else {
             return;
         };
@@ -131,12 +131,12 @@ impl MoveTrack {
                 if let MoveStep::Unlocking { not_before, .. } = &mut one.step {
                     *not_before = now.elapsed.plus(backoff(one.faults.saturating_sub(1)));
                 }
-                return tell_calls(moves, ctx.troubles, now);
+                return report_failing_calls(moves, ctx.blockers, now);
             }
         };
         if seen.is_some() {
             self.gone.remove(&server);
-        } else if !self.is_gone_again(server, now) {
+        } else if !self.is_confirmed_gone(server, now) {
             return;
         }
         self.look.remove(&server);
@@ -145,7 +145,7 @@ impl MoveTrack {
         }
         let done = self.done.remove(&server);
         if let (Some(said_on), Some(seen)) = (self.said_on.remove(&server), &seen)
-            && is_settled_by_word(one, said_on, seen, now, record)
+            && apply_location_report(one, said_on, seen, now, record)
         {
             return;
         }
@@ -179,7 +179,7 @@ impl MoveTrack {
             // has moved it, or one of two evacuations that conflicted and left it marked in error.
             (MoveStep::Asked { .. } | MoveStep::Waiting { .. }, Some(seen)) if elsewhere(&seen) => {
                 if is_stuck(&seen) {
-                    leave_queue(one, record);
+                    record_unrequested_end(one, record);
                     one.remark("found on another host without a finished evacuation, and in error");
                     one.runs_on(seen.host.as_ref());
                     one.dest = seen.host;
@@ -205,7 +205,7 @@ impl MoveTrack {
                 },
                 seen,
             ) if self.locks.remove(&server) => {
-                let seen_after_lock = one.locked_at.map(|at| at.plus(READS_LAG));
+                let seen_after_lock = one.locked_at.map(|at| at.plus(MAX_READ_LAG));
                 let is_unlocked = seen.as_ref().is_some_and(|seen| !seen.locked);
                 if seen.as_ref().is_some_and(|seen| is_our_lock(seen, &mark)) {
                     self.ours.insert(server);
@@ -219,7 +219,7 @@ impl MoveTrack {
                         one.unanswered_unlock = None;
                     }
                     // No lock, or its owner's: there is no lock of the recovery to remove, and one that may come late is checked for later.
-                    unlocked(one, policy.settle_time(), now, record);
+                    unlocked(one, policy.late_effect_window(), now, record);
                 }
             }
             (MoveStep::Held | MoveStep::Unlocking { .. } | MoveStep::Over(_), _) => {}
@@ -272,7 +272,7 @@ impl MoveTrack {
 
 /// Decides whether its state has to be reset before it is requested, and whether an unanswered reset has been done.
 fn prepare(one: &mut Move, seen: &Server, now: DecisionTime, settled: Duration) {
-    let is_kept = one.is_kept_by_a_task(seen, now.elapsed, settled);
+    let is_kept = one.has_stale_task(seen, now.elapsed, settled);
     match one.preparation {
         Preparation::Asked { unanswered: true, .. }
             if seen.vm_state == VmState::Error && seen.task_state.is_none() =>
@@ -298,7 +298,7 @@ fn is_our_lock(seen: &Server, mark: &str) -> bool {
 
 impl MoveTrack {
     /// Reads the instance, unless a read is in flight or was made just now. Returns true if it requests now.
-    fn want_server(
+    fn request_server(
         &mut self,
         server: ServerId,
         tick: Duration,
@@ -306,16 +306,16 @@ impl MoveTrack {
         commands: &mut Vec<Command>,
     ) -> bool {
         let not_before = self.server_not_before.get(&server);
-        let asks = not_before.is_none_or(|at| now.elapsed >= *at) && self.servers.insert(server);
-        if asks {
+        let is_requested = not_before.is_none_or(|at| now.elapsed >= *at) && self.servers.insert(server);
+        if is_requested {
             self.server_not_before.insert(server, now.elapsed.plus(tick));
             commands.push(Command::ReadServer(server));
         }
-        asks
+        is_requested
     }
 
     /// Checks whose lock is on it. A lock that is not this recovery's counts as removed from the time of this check on.
-    fn want_lock(
+    fn request_lock_check(
         &mut self,
         server: ServerId,
         moves: &mut Moves,
@@ -323,7 +323,7 @@ impl MoveTrack {
         now: DecisionTime,
         commands: &mut Vec<Command>,
     ) {
-        if !self.want_server(server, tick, now, commands) {
+        if !self.request_server(server, tick, now, commands) {
             return;
         }
         self.locks.insert(server);
@@ -335,12 +335,13 @@ impl MoveTrack {
     }
 
     /// True if an instance that is not found was not found some time before either: an API server may use a database that lags behind.
-    fn is_gone_again(&mut self, server: ServerId, now: DecisionTime) -> bool {
+    fn is_confirmed_gone(&mut self, server: ServerId, now: DecisionTime) -> bool {
         let first = *self.gone.entry(server).or_insert(now.elapsed);
-        let again = now.elapsed.since(first) >= GONE_AGAIN;
+        let again = now.elapsed.since(first) >= NOT_FOUND_CONFIRM_DELAY;
         if !again {
             self.look.insert(server);
-            self.server_not_before.insert(server, first.plus(GONE_AGAIN));
+            self.server_not_before
+                .insert(server, first.plus(NOT_FOUND_CONFIRM_DELAY));
         }
         again
     }
@@ -356,7 +357,7 @@ fn restore(one: &mut Move, wanted: &Restoration, ctx: &mut DecisionContext<'_>, 
         let wait = if last.answered {
             policy.call_deadline
         } else {
-            policy.settle_time() + policy.call_deadline
+            policy.late_effect_window() + policy.call_deadline
         };
         last.what == wanted.into() && now.elapsed.since(last.at) < wait
     });
@@ -393,7 +394,7 @@ fn verb(restoration: &Restoration) -> &'static str {
 }
 
 /// Applies an operator's report that the instance runs on a host. Returns true if that settles for now what becomes of it.
-fn is_settled_by_word(
+fn apply_location_report(
     one: &mut Move,
     (host, by): (String, String),
     seen: &Server,
@@ -408,7 +409,7 @@ fn is_settled_by_word(
         return true;
     }
     if matches!(one.step, MoveStep::Waiting { .. }) {
-        one.hold_for_word(host, &by, seen.host.as_deref(), record);
+        one.hold_for_report(host, &by, seen.host.as_deref(), record);
         return true;
     }
     let shown = seen.host.as_deref().unwrap_or("no host");

@@ -13,22 +13,22 @@ use crate::recovery::{DecisionTime, Record, StepKind, Task, WrittenOff};
 use crate::timestamp::Timestamp;
 
 /// Multiple of `conductors_up` for which an evacuation that no conductor has picked up may simply be waiting its turn.
-const TURN: u32 = 5;
+const CONDUCTOR_WAIT_FACTOR: u32 = 5;
 
 /// Time without a heartbeat, at the request of an evacuation, after which Nova does not choose a host for it any more.
-const HEARD_BEFORE: Duration = Duration::from_mins(2);
+const MIN_SILENCE_AT_REQUEST: Duration = Duration::from_mins(2);
 
 /// Number of lists in a row that show an instance on the host although its evacuation is recorded as done.
-const LONG_DONE: u8 = 20;
+const MAX_DONE_LISTS: u8 = 20;
 
 /// Maximum time that an evacuation may be recorded as done without the instance leaving the host.
-const DONE_FOR: Duration = Duration::from_mins(10);
+const MAX_DONE_DURATION: Duration = Duration::from_mins(10);
 
 /// The result of a judgement: the lists are enough, or the server has to be read.
 #[derive(PartialEq)]
 pub(super) enum ListStatus {
     Enough,
-    LookAtServer,
+    ReadServer,
 }
 
 /// The facts for judging a pair of lists.
@@ -81,7 +81,7 @@ impl ListPair {
                         record.moves.insert(one.server);
                         ListStatus::Enough
                     }
-                    None if on_host.is_none() => ListStatus::LookAtServer,
+                    None if on_host.is_none() => ListStatus::ReadServer,
                     None => {
                         let known = one.known;
                         if one.note_failed_at(records, |record| record.id > known, &self.dead) {
@@ -94,7 +94,7 @@ impl ListPair {
                 }
             }
             // The inventory decides whether it may continue. Its leaving needs no inventory: Nova may have no service to list by any more.
-            MoveStep::Held if on_host.is_none() => ListStatus::LookAtServer,
+            MoveStep::Held if on_host.is_none() => ListStatus::ReadServer,
             MoveStep::Held | MoveStep::Restoring { .. } | MoveStep::Unlocking { .. } | MoveStep::Over(_) => {
                 ListStatus::Enough
             }
@@ -103,16 +103,16 @@ impl ListPair {
 
     /// True if Nova may be carrying out a move of it that another actor has requested.
     fn is_in_progress(&self, one: &Move, record: &Migration) -> bool {
-        !record.status.is_finished() && !one.has_written_off(record) && !self.goes_to_the_dead(record)
+        !record.status.is_finished() && !one.has_written_off(record) && !self.targets_dead_host(record)
     }
 
-    fn goes_to_the_dead(&self, record: &Migration) -> bool {
+    fn targets_dead_host(&self, record: &Migration) -> bool {
         record.dest.as_ref().is_some_and(|dest| self.dead.contains(dest))
     }
 
     /// Records that its destination may have spawned it. It does not run there for as long as that host is confirmed off.
-    fn may_run_where_it_went(&self, one: &mut Move, record: &Migration) {
-        if let Some(dest) = record.dest.as_ref().filter(|_| self.goes_to_the_dead(record)) {
+    fn note_possible_run(&self, one: &mut Move, record: &Migration) {
+        if let Some(dest) = record.dest.as_ref().filter(|_| self.targets_dead_host(record)) {
             one.note_may_run_on(dest, &self.dead);
         }
     }
@@ -126,11 +126,11 @@ impl ListPair {
         };
         // A request from before messages got through may have been held for as long as that.
         let held = up.since(asked);
-        let wait = (self.conductors_up * TURN).max(self.let_go_within + held);
+        let wait = (self.conductors_up * CONDUCTOR_WAIT_FACTOR).max(self.let_go_within + held);
         let queued = self
             .silent
             .values()
-            .any(|silent| *silent <= self.silent_at.since(asked) + HEARD_BEFORE);
+            .any(|silent| *silent <= self.silent_at.since(asked) + MIN_SILENCE_AT_REQUEST);
         record.is_unpicked() && answered && !queued && self.started.since(up.max(asked)) >= wait
     }
 
@@ -167,7 +167,7 @@ impl ListPair {
             return ListStatus::Enough;
         }
         *gone = 0;
-        ListStatus::LookAtServer
+        ListStatus::ReadServer
     }
 
     fn still_there(
@@ -207,7 +207,7 @@ impl ListPair {
             let at_work = server.is_rebuilding() && !one.busy_before;
             *absent = if late && !at_work { *absent + 1 } else { 0 };
             if *absent >= 2 {
-                ask_again(one, "Nova has no trace of its evacuation", now, record);
+                retry_later(one, "Nova has no trace of its evacuation", now, record);
             }
             return;
         }
@@ -215,7 +215,7 @@ impl ListPair {
             // The list of servers was taken first: the next one will show that it has left. If it never does, the host came
             // back in the middle and its nova-compute has closed the record; a destination may still be rebuilding.
             *absent = absent.saturating_add(1);
-            if *absent >= LONG_DONE && self.started.since(since) >= DONE_FOR {
+            if *absent >= MAX_DONE_LISTS && self.started.since(since) >= MAX_DONE_DURATION {
                 one.remark("its evacuation is recorded as completed, but it has not left the host: check where it runs");
                 one.remark(&format!("it was {} before", one.was.vm_state));
                 finish(one, End::Person, now, record);
@@ -244,19 +244,19 @@ impl ListPair {
                 )
             });
             one.busy_before = server.is_rebuilding();
-            let cure = cure_of(status.map(|record| &record.status), server);
-            nova_failed(one, &why, cure, self.patience, now, record);
+            let retry_elsewhere = retry_elsewhere_of(status.map(|record| &record.status), server);
+            nova_failed(one, &why, retry_elsewhere, self.patience, now, record);
             return;
         }
         one.dest = open.iter().rev().find_map(|record| record.dest.clone());
         let over_with =
-            |record: &&Migration| self.goes_to_the_dead(record) || self.is_lost(record, since, answered);
+            |record: &&Migration| self.targets_dead_host(record) || self.is_lost(record, since, answered);
         if !open.iter().all(over_with) {
             // An evacuation to a dead host is finished whatever becomes of the others, and that host may be back before they end.
-            for dead in open.into_iter().filter(|record| self.goes_to_the_dead(record)) {
+            for dead in open.into_iter().filter(|record| self.targets_dead_host(record)) {
                 one.written_off.retain(|off| off.id != dead.id);
                 one.written_off.push(WrittenOff::of(dead));
-                self.may_run_where_it_went(one, dead);
+                self.note_possible_run(one, dead);
                 record.moves.insert(one.server);
             }
             return;
@@ -269,32 +269,32 @@ impl ListPair {
         one.known = known;
         one.busy_before = server.is_rebuilding();
         // The reserved host that was named has died before it picked the instance up, or after: it is not named again.
-        one.route.cross_out_target();
+        one.route.exclude_target();
         one.dest = None;
         one.written_off
             .retain(|off| !effects.iter().any(|record| record.id == off.id));
         for record in &open {
-            self.may_run_where_it_went(one, record);
+            self.note_possible_run(one, record);
         }
         one.written_off.extend(open.into_iter().map(WrittenOff::of));
         // A conductor has picked up an older record in the place of this one, and failed it: that was an attempt.
         let failed = effects.iter().rev().find(|record| record.status.is_failed());
         if let Some(failed) = failed {
-            let cure = cure_of(Some(&failed.status), server);
-            nova_failed(one, &why, cure, self.patience, now, record);
+            let retry_elsewhere = retry_elsewhere_of(Some(&failed.status), server);
+            nova_failed(one, &why, retry_elsewhere, self.patience, now, record);
         } else {
-            ask_again(one, &why, now, record);
+            retry_later(one, &why, now, record);
         }
     }
 }
 
 /// Derives the cure from what Nova leaves behind. The conductor ends a record with `error`, a compute host with `failed`. The
 /// latter marks an instance in error only if it had started to build it.
-fn cure_of(status: Option<&MigrationStatus>, server: &Server) -> RetryElsewhere {
+fn retry_elsewhere_of(status: Option<&MigrationStatus>, server: &Server) -> RetryElsewhere {
     match status {
         Some(MigrationStatus::Error) => RetryElsewhere::NoHost,
         Some(MigrationStatus::Failed) if server.vm_state != VmState::Error => RetryElsewhere::OtherHost,
-        _ => RetryElsewhere::Perhaps,
+        _ => RetryElsewhere::MayHelp,
     }
 }
 
@@ -306,7 +306,7 @@ fn highest(one: &Move, records: &[&Migration]) -> MigrationId {
         .map_or(one.known, |id| id.max(one.known))
 }
 
-fn ask_again(one: &mut Move, why: &str, now: DecisionTime, record: &mut Record) {
+fn retry_later(one: &mut Move, why: &str, now: DecisionTime, record: &mut Record) {
     one.step = MoveStep::Waiting {
         not_before: now.elapsed,
     };

@@ -33,7 +33,7 @@ impl DiskWait {
 }
 
 /// The note on an instance that has stayed where its disk is.
-const BACK: &str = "its host is running again: it stays there, with its disk";
+const STAYED_NOTE: &str = "its host is running again: it stays there, with its disk";
 
 /// Ends the moves that wait for their host once it is seen running: their disks are there. Nothing was requested for them, so
 /// they are started when the host has returned to service.
@@ -51,7 +51,7 @@ pub(in super::super) fn host_is_back(
         if one.disk_wait.is_some() && matches!(one.step, MoveStep::Waiting { .. }) {
             one.disk_wait = None;
             one.clear_note();
-            one.remark(BACK);
+            one.remark(STAYED_NOTE);
             excluded::plan_after_wait(one, policy);
             record.moves.insert(one.server);
             finish(one, End::Left, now, record);
@@ -77,7 +77,7 @@ pub(in super::super) fn has_waited(one: &Move, limit: Duration, now: DecisionTim
 }
 
 /// True if every unfinished move waits for the host, so that nothing else is left to do.
-pub(in super::super) fn is_all_that_is_left(moves: &Moves, now: Elapsed) -> bool {
+pub(in super::super) fn waits_for_disks_only(moves: &Moves, now: Elapsed) -> bool {
     let mut open = moves.values().filter(|one| !one.is_finished()).peekable();
     open.peek().is_some() && open.all(|one| waits(one, now))
 }

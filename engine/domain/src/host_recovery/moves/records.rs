@@ -11,8 +11,8 @@ use std::collections::BTreeMap;
 use super::super::blockers::BlockerKind;
 use super::super::decision_context::{DecisionContext, Moves};
 use super::super::{Move, MoveStep};
-use super::completed::{Done, is_worth_a_look};
-use super::listing::not_followed;
+use super::completed::{Done, is_departure_check_due};
+use super::lists::not_followed;
 use super::track::MoveTrack;
 use crate::fault::Fault;
 use crate::id::{MigrationId, ServerId};
@@ -22,7 +22,7 @@ use crate::timestamp::Timestamp;
 
 impl MoveTrack {
     /// Requests the records, if that is due.
-    pub(in super::super) fn want_evacuations(
+    pub(in super::super) fn request_records(
         &mut self,
         since: Option<Timestamp>,
         now: DecisionTime,
@@ -34,7 +34,7 @@ impl MoveTrack {
     }
 
     /// Asks which instances are still on the host, if their evacuations are recorded as done and the request is due.
-    pub(in super::super) fn want_server_ids(&mut self, now: DecisionTime, commands: &mut Vec<Command>) {
+    pub(in super::super) fn request_server_ids(&mut self, now: DecisionTime, commands: &mut Vec<Command>) {
         if self.server_ids_due && self.server_ids.send(now.elapsed) {
             commands.push(Command::ReadServerIds);
         }
@@ -55,9 +55,9 @@ impl MoveTrack {
                 return;
             }
         };
-        ctx.troubles.end(BlockerKind::Lists);
+        ctx.blockers.end(BlockerKind::Lists);
         let pause = self.records_cost.pause_after(now.elapsed.since(read.started));
-        self.evacuations.not_before = self.next_look(pause, tick, now);
+        self.evacuations.not_before = self.next_poll(pause, tick, now);
         let looked_before = self.evacuations.seen;
         self.evacuations.seen = looked_before.max(Some(read.started));
         self.pace.looked = true;
@@ -75,9 +75,9 @@ impl MoveTrack {
             let queued = one.queued_since();
             self.lists_due |= match one.step {
                 MoveStep::Asked { since, floor, .. } if read.started >= since => {
-                    match take_up(one, floor, records) {
+                    match record_pickup(one, floor, records) {
                         RecordOutcome::Nothing => false,
-                        RecordOutcome::Strange => true,
+                        RecordOutcome::Unexpected => true,
                         RecordOutcome::Done(dest) => {
                             one.dest = dest.clone().or(one.dest.take());
                             if !self.stays.contains(&one.server) {
@@ -91,7 +91,7 @@ impl MoveTrack {
                     }
                 }
                 MoveStep::Waiting { .. } => {
-                    let others = somebody_is_at_it(one, records);
+                    let others = is_requested_by_another(one, records);
                     if others {
                         self.others.insert(one.server, now.elapsed);
                     }
@@ -105,7 +105,7 @@ impl MoveTrack {
             };
             self.pace.note_taken_up(queued, one, looked_before, now);
         }
-        let due = is_worth_a_look(&done, moves, now);
+        let due = is_departure_check_due(&done, moves, now);
         // Reading one instance is one request, and so is reading the ids of all.
         if let Some(only) = done.keys().next().filter(|_| due && done.len() == 1) {
             self.look.insert(*only);
@@ -136,9 +136,9 @@ impl MoveTrack {
                 return;
             }
         };
-        ctx.troubles.end(BlockerKind::Lists);
+        ctx.blockers.end(BlockerKind::Lists);
         let pause = self.ids_cost.pause_after(now.elapsed.since(read.started));
-        self.server_ids.not_before = self.next_look(pause, tick, now);
+        self.server_ids.not_before = self.next_poll(pause, tick, now);
         self.server_ids_due = false;
         for (server, done) in std::mem::take(&mut self.done) {
             let Some(one) = moves.get_mut(&server) else {
@@ -162,24 +162,24 @@ enum RecordOutcome {
     /// The evacuation is done, if the instance has left. Contains its destination.
     Done(Option<String>),
     /// The records show something that only the whole lists can explain.
-    Strange,
+    Unexpected,
 }
 
 /// Records which host has picked it up, and returns its state by the records.
-fn take_up(one: &mut Move, floor: MigrationId, records: &[&Migration]) -> RecordOutcome {
+fn record_pickup(one: &mut Move, floor: MigrationId, records: &[&Migration]) -> RecordOutcome {
     let given_up = |record: &Migration| one.written_off.iter().any(|off| off.id == record.id);
     let changed = records
         .iter()
         .any(|record| given_up(record) && !one.has_written_off(record));
     let effects = || records.iter().filter(|record| record.id > floor);
     if changed {
-        return RecordOutcome::Strange;
+        return RecordOutcome::Unexpected;
     }
     if let Some(done) = effects().find(|record| record.status.is_done()) {
         return RecordOutcome::Done(done.dest.clone());
     }
     if effects().any(|record| record.status.is_finished()) {
-        return RecordOutcome::Strange;
+        return RecordOutcome::Unexpected;
     }
     if let Some(dest) = effects().find_map(|record| record.dest.clone()) {
         one.dest = Some(dest);
@@ -189,7 +189,7 @@ fn take_up(one: &mut Move, floor: MigrationId, records: &[&Migration]) -> Record
 
 /// True if another actor may have requested its evacuation, or have moved it already. Otherwise every record is finished, and older
 /// than this recovery's own request.
-fn somebody_is_at_it(one: &mut Move, records: &[&Migration]) -> bool {
+fn is_requested_by_another(one: &mut Move, records: &[&Migration]) -> bool {
     let moved = |record: &Migration| record.status.is_done() && record.id > one.known;
     if records
         .iter()

@@ -10,7 +10,7 @@ use crate::nova::Migration;
 use crate::recovery::{DecisionTime, InstanceResolution, Record, ResolutionKind, StepKind, Task, WrittenOff};
 
 /// Time without progress after which an operator may give a move up.
-const GIVE_UP_AFTER: Duration = Duration::from_mins(1);
+const NO_PROGRESS_PERIOD: Duration = Duration::from_mins(1);
 
 impl Move {
     /// Checks whether the action applies to the move as it is. Nova's view is checked when the action is taken.
@@ -40,11 +40,13 @@ impl Move {
                 "Nova may still be working on {}: use --not-running-on with the host it went to, once it is certain that nothing runs there",
                 self.name
             )),
-            ResolutionKind::Retry if self.step == MoveStep::Held && self.has_no_doubt() => Err(format!(
-                "{} may run elsewhere: {}",
-                self.name,
-                self.note.as_deref().unwrap_or_default()
-            )),
+            ResolutionKind::Retry if self.step == MoveStep::Held && self.has_no_possible_host() => {
+                Err(format!(
+                    "{} may run elsewhere: {}",
+                    self.name,
+                    self.note.as_deref().unwrap_or_default()
+                ))
+            }
             ResolutionKind::Failure if self.step == MoveStep::Held && on.is_none() => Err(format!(
                 "name the host that {} does not run on: --not-running-on HOST; {}",
                 self.name,
@@ -52,7 +54,7 @@ impl Move {
             )),
             ResolutionKind::Failure
                 if self.step == MoveStep::Held
-                    && self.has_no_doubt()
+                    && self.has_no_possible_host()
                     && on.is_some_and(|host| !self.elsewhere.contains(host)) =>
             {
                 let hosts: Vec<&str> = self
@@ -63,7 +65,7 @@ impl Move {
                 Err(format!("it may run on {}: name that host", hosts.join(" or ")))
             }
             ResolutionKind::Failure
-                if matches!(self.step, MoveStep::Waiting { .. }) && self.has_no_doubt() =>
+                if matches!(self.step, MoveStep::Waiting { .. }) && self.has_no_possible_host() =>
             {
                 Err(format!("{} is about to be requested anyway", self.name))
             }
@@ -75,11 +77,12 @@ impl Move {
                 ))
             }
             ResolutionKind::Failure
-                if !self.has_no_doubt() && on.is_none_or(|host| !self.is_asked_of(host, in_flight)) =>
+                if !self.has_no_possible_host()
+                    && on.is_none_or(|host| !self.adds_information(host, in_flight)) =>
             {
                 Err(format!(
                     "it may run on {}: name that host",
-                    self.where_it_may_run()
+                    self.possible_hosts_text()
                 ))
             }
             ResolutionKind::Success
@@ -90,12 +93,12 @@ impl Move {
     }
 
     /// True if it is new information that it does not run on `host`. For a host that is confirmed off that is known.
-    fn is_asked_of(&self, host: &str, in_flight: bool) -> bool {
-        self.doubts().any(|doubt| doubt == host) || (in_flight && self.may_run.contains(host))
+    fn adds_information(&self, host: &str, in_flight: bool) -> bool {
+        self.possible_hosts().any(|doubt| doubt == host) || (in_flight && self.may_run.contains(host))
     }
 
     /// Gives the move up, and keeps the host on which Nova may still start it.
-    fn let_go(&mut self, why: &str, end: End, now: DecisionTime, record: &mut Record) {
+    fn give_up(&mut self, why: &str, end: End, now: DecisionTime, record: &mut Record) {
         if self.is_in_flight()
             && let Some(dest) = self.dest.clone()
         {
@@ -111,7 +114,7 @@ impl Move {
 
 impl MoveTrack {
     /// Processes the operator actions on instances. `heard`: the number of the last one processed. True if the instances are to be listed again.
-    pub(in super::super) fn heard_words(
+    pub(in super::super) fn apply_resolutions(
         &mut self,
         words: &[InstanceResolution],
         last_applied: &mut u64,
@@ -131,12 +134,12 @@ impl MoveTrack {
                 resolution.server
             );
             ctx.record.applied(word, &resolution.by);
-            lists_anew |= self.heard_word(resolution, moves, ctx);
+            lists_anew |= self.apply_resolution(resolution, moves, ctx);
         }
         lists_anew
     }
 
-    fn heard_word(
+    fn apply_resolution(
         &mut self,
         resolution: &InstanceResolution,
         moves: &mut Moves,
@@ -152,12 +155,12 @@ impl MoveTrack {
         let place = on.map(|host| format!(" on {host}")).unwrap_or_default();
         let admitted = one
             .accepts(resolution.word, on)
-            .and_then(|()| self.is_stuck_for(one, resolution.word, now));
+            .and_then(|()| self.check_stuck(one, resolution.word, now));
         // The next list releases a move on hold, if nothing else holds it.
         let lists_anew = admitted.is_ok() && resolution.word == ResolutionKind::Failure;
         let text = match admitted {
             Ok(()) => {
-                self.obey(one, resolution, now, record);
+                self.apply_to_move(one, resolution, now, record);
                 format!(
                     "{}{place} requested for {} by {}",
                     resolution.word, one.name, resolution.by
@@ -174,19 +177,19 @@ impl MoveTrack {
     }
 
     /// Refuses an action on a move that makes progress, because it needs none.
-    fn is_stuck_for(&self, one: &Move, word: ResolutionKind, now: DecisionTime) -> Result<(), String> {
+    fn check_stuck(&self, one: &Move, word: ResolutionKind, now: DecisionTime) -> Result<(), String> {
         if word != ResolutionKind::Failure || !one.is_in_flight() {
             return Ok(());
         }
         let progress = self.progress.get(&one.server);
         match progress.map(|seen| now.elapsed.since(seen.1)) {
-            Some(still) if still >= GIVE_UP_AFTER => Ok(()),
+            Some(still) if still >= NO_PROGRESS_PERIOD => Ok(()),
             Some(still) => Err(format!("it has made progress {} s ago", still.as_secs())),
             None => Err("this engine has not seen its evacuation yet: repeat the action in a moment".into()),
         }
     }
 
-    fn obey(
+    fn apply_to_move(
         &mut self,
         one: &mut Move,
         resolution: &InstanceResolution,
@@ -210,10 +213,10 @@ impl MoveTrack {
                 }
                 if one.is_in_flight() {
                     one.give_up_records(self.open_records.get(&one.server));
-                    one.ask_anew(now);
+                    one.poll_again(now);
                 }
             }
-            ResolutionKind::Retry => one.ask_anew(now),
+            ResolutionKind::Retry => one.poll_again(now),
             ResolutionKind::Ignore => {
                 let why = format!("left as it is by {}", resolution.by);
                 let end = if one.is_in_flight() {
@@ -221,13 +224,13 @@ impl MoveTrack {
                 } else {
                     End::Left
                 };
-                one.let_go(&why, end, now, record);
+                one.give_up(&why, end, now, record);
             }
         }
     }
 
     /// Gives up moves that an operator has rejected, and that Nova does not end.
-    pub(super) fn let_stuck_go(&self, by: &str, moves: &mut Moves, ctx: &mut DecisionContext<'_>) {
+    pub(super) fn give_up_stuck(&self, by: &str, moves: &mut Moves, ctx: &mut DecisionContext<'_>) {
         let (now, limit) = (ctx.now, ctx.policy.slow_after);
         for one in moves.values_mut() {
             let MoveStep::Asked { since, .. } = one.step else {
@@ -244,14 +247,14 @@ impl MoveTrack {
                 let why = format!(
                     "aborted by {by} while Nova may still be working on it{place}: check where it runs before you start it again"
                 );
-                one.let_go(&why, End::Person, now, ctx.record);
+                one.give_up(&why, End::Person, now, ctx.record);
             }
         }
     }
 }
 
 impl Move {
-    fn ask_anew(&mut self, now: DecisionTime) {
+    fn poll_again(&mut self, now: DecisionTime) {
         self.failures = 0;
         self.failed_first = None;
         self.clear_note();

@@ -36,7 +36,7 @@ pub(in super::super) fn needs_preparation(state: &VmState) -> bool {
 }
 
 /// True if it has to be checked after the move at all.
-pub(in super::super) fn needs_a_look(was: &OriginalState) -> bool {
+pub(in super::super) fn needs_check(was: &OriginalState) -> bool {
     !(was.vm_state == VmState::Active
         || (was.vm_state == VmState::Resized && was.power_state != PowerState::Shutdown))
 }
@@ -56,7 +56,7 @@ pub(in super::super) fn rest(was: &OriginalState, now: &Server) -> Rest {
     if now.task_state.is_some() {
         return Rest::Wait;
     }
-    if now.vm_state == wanted || !needs_a_look(was) {
+    if now.vm_state == wanted || !needs_check(was) {
         return Rest::Done;
     }
     let running = now.vm_state == VmState::Active;

@@ -8,7 +8,7 @@ use super::completed::Done;
 use crate::elapsed::Elapsed;
 use crate::id::ServerId;
 use crate::nova::Migration;
-use crate::pace::LookCost;
+use crate::pace::PollCost;
 use crate::question::Question;
 use crate::recovery::{DecisionTime, Restoration};
 
@@ -21,9 +21,9 @@ pub(in super::super) struct MoveTrack {
     pub(in super::super) evacuations: Question,
     /// The request for the instances that are still on the host.
     pub(in super::super) server_ids: Question,
-    pub(super) lists_cost: LookCost,
-    pub(super) records_cost: LookCost,
-    pub(super) ids_cost: LookCost,
+    pub(super) lists_cost: PollCost,
+    pub(super) records_cost: PollCost,
+    pub(super) ids_cost: PollCost,
     pub(in super::super) servers: BTreeSet<ServerId>,
     /// Evacuations whose call has not been answered.
     pub(super) evacuating: BTreeSet<ServerId>,
@@ -74,7 +74,7 @@ impl MoveTrack {
     }
 
     /// Delays the first poll after a request to the time of the one after it, because nothing of the request can be seen before.
-    pub(super) fn look_later(&mut self, tick: Duration, now: DecisionTime) {
+    pub(super) fn delay_first_poll(&mut self, tick: Duration, now: DecisionTime) {
         let first = now.elapsed.plus(self.pace.pause(tick));
         self.evacuations.not_before = self.evacuations.not_before.max(first);
     }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::decision_context::{DecisionContext, Moves};
-use super::super::moves::{ERROR_OF_OURS, UNKNOWN_STATE};
+use super::super::moves::{OWN_ERROR_NOTE, UNKNOWN_STATE_NOTE};
 use super::super::{Lock, Move, MoveStep, lock_mark};
 use super::{HostInstance, plan_if, plan_one};
 use crate::count;
@@ -13,7 +13,7 @@ use crate::recovery::{Inventory, StepKind, Task};
 use crate::timestamp::Timestamp;
 
 /// Maximum difference between the clocks of monitors and Nova.
-const CLOCK_TOLERANCE_SECONDS: i64 = 60;
+const MAX_CLOCK_SKEW_SECONDS: i64 = 60;
 
 /// Follows every evacuation from the host since it was reported, and notes every host on which one of them may have failed late.
 /// `known`: the instances whose original state is known.
@@ -30,9 +30,9 @@ pub(in super::super) fn adopt_lost(
         if one.was.power_state == PowerState::Running {
             one.was.vm_state = VmState::Active;
         }
-        one.remark(ERROR_OF_OURS);
+        one.remark(OWN_ERROR_NOTE);
     }
-    let reported = reported_at.map(|at| at.minus_seconds(CLOCK_TOLERANCE_SECONDS));
+    let reported = reported_at.map(|at| at.minus_seconds(MAX_CLOCK_SKEW_SECONDS));
     let Some(from) = [*since, reported].into_iter().flatten().min() else {
         return;
     };
@@ -71,13 +71,13 @@ pub(in super::super) fn adopt_lost(
         else {
             continue;
         };
-        let nowhere = shown_nowhere(*server);
+        let nowhere = unknown_server(*server);
         let shown = HostInstance::new(&nowhere, None, ctx);
         let mut one = plan_one(shown, next + adopted, &[], &[], since, ctx);
         one.adopt(first, ctx.now);
         one.over_at = None;
         one.note = None;
-        one.remark(UNKNOWN_STATE);
+        one.remark(UNKNOWN_STATE_NOTE);
         // The lock on it is read before it is removed, because it may not be this recovery's.
         one.lock = Lock::Wanted;
         one.unanswered_lock = Some(ctx.now.elapsed);
@@ -140,7 +140,7 @@ pub(in super::super) fn note_unknown_locks(ctx: &mut DecisionContext<'_>) {
 }
 
 /// Returns a server of which only the id is known.
-fn shown_nowhere(id: ServerId) -> Server {
+fn unknown_server(id: ServerId) -> Server {
     Server {
         id,
         name: id.to_string(),

@@ -25,17 +25,17 @@ pub fn in_order(policy: &Policy, servers: &mut [&Server]) {
         return;
     }
     let mut next: BTreeMap<(bool, &str), u32> = BTreeMap::new();
-    let turns: BTreeMap<ServerId, u32> = servers
+    let rounds: BTreeMap<ServerId, u32> = servers
         .iter()
         .map(|server| {
-            let ctx = next
+            let round = next
                 .entry((policy.marks(server), &server.about.project))
                 .or_default();
-            *ctx += 1;
-            (server.id, *ctx)
+            *round += 1;
+            (server.id, *round)
         })
         .collect();
-    servers.sort_by_key(|server| (!policy.marks(server), turns.get(&server.id), age(server)));
+    servers.sort_by_key(|server| (!policy.marks(server), rounds.get(&server.id), age(server)));
 }
 
 /// Returns the priority that its owner has set; anything but a whole number of acceptable size counts as 0.

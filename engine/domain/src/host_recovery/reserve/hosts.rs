@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::super::blockers::BlockerKind;
 use super::super::{End, Move, MoveStep};
-use super::{DecisionContext, Moves, REFUSALS, Reservation, ReservationEnd, ReservationStep, Reserve};
+use super::{DecisionContext, MAX_REFUSALS, Moves, Reservation, ReservationEnd, ReservationStep, Reserve};
 use crate::count;
 use crate::fault::{Fault, FaultClass};
 use crate::question::backoff;
@@ -13,7 +13,7 @@ use crate::recovery::{
 };
 
 /// Interval between two checks of a host that is to come up.
-const LOOK: Duration = Duration::from_secs(1);
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The result of a check of a host that is being made ready.
 enum Readiness {
@@ -34,7 +34,7 @@ impl Reserve {
         for at in 0..self.hosts.len() {
             let step = self.hosts[at].step;
             match step {
-                ReservationStep::Preparing if ctx.forbidden().is_none() => self.prepare(at, ctx, commands),
+                ReservationStep::Preparing if ctx.block_reason().is_none() => self.prepare(at, ctx, commands),
                 ReservationStep::Returning => self.give_back(at, moves, ctx, commands),
                 ReservationStep::Preparing | ReservationStep::Ready | ReservationStep::Over(_) => {}
             }
@@ -57,7 +57,7 @@ impl Reserve {
         self.drive(moves, ctx, commands);
         let settled = self.is_settled();
         if settled {
-            ctx.troubles.end(BlockerKind::Reserve);
+            ctx.blockers.end(BlockerKind::Reserve);
         }
         settled
     }
@@ -82,7 +82,7 @@ impl Reserve {
         }
         if taken.seen.is_none() {
             taken.asked = true;
-            commands.push(Command::Reserve(ReserveCall::Look {
+            commands.push(Command::Reserve(ReserveCall::ReadHost {
                 host: taken.name.clone(),
                 servers: false,
             }));
@@ -94,7 +94,7 @@ impl Reserve {
                 ctx.record.head = true;
                 let text = format!("reserved host {} is enabled and up", taken.name);
                 ctx.record.step(Task::Reserve, StepKind::Outcome, 1.0, text);
-                ctx.troubles.end(BlockerKind::Reserve);
+                ctx.blockers.end(BlockerKind::Reserve);
             }
             Readiness::Enable => {
                 taken.enabled += 1;
@@ -102,9 +102,9 @@ impl Reserve {
             }
             Readiness::Wait => {
                 taken.seen = None;
-                taken.not_before = now.elapsed.plus(LOOK);
+                taken.not_before = now.elapsed.plus(CHECK_INTERVAL);
                 let name = taken.name.clone();
-                ctx.troubles.begin(BlockerKind::Reserve, now, || {
+                ctx.blockers.begin(BlockerKind::Reserve, now, || {
                     format!("waiting until Nova shows reserved host {name} up")
                 });
             }
@@ -129,7 +129,7 @@ impl Reserve {
         ctx: &mut DecisionContext<'_>,
         commands: &mut Vec<Command>,
     ) {
-        let (now, settle) = (ctx.now, ctx.policy.settle_time());
+        let (now, effect_window) = (ctx.now, ctx.policy.late_effect_window());
         let taken = &self.hosts[at];
         let name = &taken.name;
         let target = |one: &&Move| one.route.target.as_ref() == Some(name);
@@ -157,7 +157,7 @@ impl Reserve {
         }
         if let Some(since) = taken.unanswered_since {
             // It may yet be enabled, or put into an aggregate, by a call that has no answer.
-            if now.elapsed.since(since) < settle {
+            if now.elapsed.since(since) < effect_window {
                 return;
             }
             taken.unanswered_since = None;
@@ -165,7 +165,7 @@ impl Reserve {
         }
         let Some(view) = &taken.seen else {
             taken.asked = true;
-            commands.push(Command::Reserve(ReserveCall::Look {
+            commands.push(Command::Reserve(ReserveCall::ReadHost {
                 host: taken.name.clone(),
                 servers: true,
             }));
@@ -236,7 +236,7 @@ impl Reserve {
     ) {
         let (host, result) = match answer {
             ReserveAnswer::Survey(result) => return self.surveyed(result, moves, ctx),
-            ReserveAnswer::Look { host, result } => {
+            ReserveAnswer::ReadHost { host, result } => {
                 let Some(taken) = self.by_name(&host) else {
                     return;
                 };
@@ -323,7 +323,7 @@ impl Reserve {
             taken.faults = 0;
             if write {
                 taken.call_answered();
-                ctx.troubles.end(BlockerKind::Reserve);
+                ctx.blockers.end(BlockerKind::Reserve);
             }
             return;
         };
@@ -339,14 +339,14 @@ impl Reserve {
         let refused = match fault.class {
             FaultClass::Transient => false,
             FaultClass::Conflict => write && !fault.maybe_done,
-            FaultClass::Permanent | FaultClass::Fatal => taken.faults >= REFUSALS,
+            FaultClass::Permanent | FaultClass::Fatal => taken.faults >= MAX_REFUSALS,
         };
         match taken.step {
             ReservationStep::Preparing if refused => {
                 let why = format!("cannot be made ready: {}", fault.text);
                 self.of_no_use(at, why, ctx.record);
             }
-            ReservationStep::Returning if refused && taken.faults >= REFUSALS => {
+            ReservationStep::Returning if refused && taken.faults >= MAX_REFUSALS => {
                 let text = format!(
                     "reserved host {host} is in reserve again, but could not be put back as it was: {}",
                     fault.text
@@ -357,7 +357,7 @@ impl Reserve {
             }
             ReservationStep::Preparing | ReservationStep::Returning => {
                 let name = host.to_owned();
-                ctx.troubles.begin(BlockerKind::Reserve, now, || {
+                ctx.blockers.begin(BlockerKind::Reserve, now, || {
                     format!(
                         "calls about reserved host {name} fail and are repeated: {}",
                         fault.text
@@ -372,10 +372,10 @@ impl Reserve {
     pub(in super::super) fn not_sent(&mut self, call: &ReserveCall) {
         let host = match call {
             ReserveCall::Survey => {
-                self.asks.survey.not_sent();
+                self.in_flight.survey.not_sent();
                 return;
             }
-            ReserveCall::Look { host, .. }
+            ReserveCall::ReadHost { host, .. }
             | ReserveCall::SetStatus { host, .. }
             | ReserveCall::Join { host, .. }
             | ReserveCall::Leave { host, .. } => host,
@@ -399,7 +399,7 @@ fn verdict(taken: &mut Reservation, now: DecisionTime, limit: Duration) -> Readi
     }
     if !service.enabled {
         // It is enabled whatever the reason, but only until another actor has disabled it repeatedly.
-        return if taken.enabled >= REFUSALS {
+        return if taken.enabled >= MAX_REFUSALS {
             Readiness::Unfit("is disabled by others again and again".into())
         } else {
             Readiness::Enable

@@ -18,22 +18,22 @@ use crate::recovery::{Command, Record, ReserveCall, StepKind, Task};
 use crate::reserved::{Resources, Survey};
 
 /// Maximum number of reserved hosts that may refuse one instance: a problem of the instance must not use up the whole reserve.
-const MOST_HOSTS: usize = 2;
+const MAX_REFUSING_HOSTS: usize = 2;
 
 /// Number of instances that a host could not take, after which it is not requested any more.
-const FULL: usize = 3;
+const MAX_REFUSED_INSTANCES: usize = 3;
 
 /// Interval between two surveys while a host that others hold is awaited.
-const LOOK_AGAIN: Duration = Duration::from_secs(2);
+const SURVEY_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Number of refused surveys after which there is no reserve.
-const SURVEYS: u32 = 3;
+const MAX_REFUSED_SURVEYS: u32 = 3;
 
 impl Move {
     /// True if it needs a place now. While it waits for its host, none is reserved for it.
     fn waits_for_reserve(&self, now: Elapsed) -> bool {
         let waits = matches!(self.step, MoveStep::Waiting { .. }) && !local_disk::waits(self, now);
-        self.route.way == PlacementTarget::Reserved && waits && self.has_no_doubt()
+        self.route.way == PlacementTarget::Reserved && waits && self.has_no_possible_host()
     }
 
     /// True if it takes resources on `host`, or is about to.
@@ -63,7 +63,7 @@ impl Reserve {
         commands: &mut Vec<Command>,
     ) {
         self.drive(moves, ctx, commands);
-        if ctx.forbidden().is_some() || ctx.rejected.is_some() {
+        if ctx.block_reason().is_some() || ctx.rejected.is_some() {
             return;
         }
         let now = ctx.now;
@@ -71,22 +71,22 @@ impl Reserve {
         let (unplaced, hopeless): (Vec<_>, Vec<_>) = unplaced.into_iter().partition(|server| {
             moves
                 .get(server)
-                .is_some_and(|one| one.route.tried.len() < MOST_HOSTS)
+                .is_some_and(|one| one.route.tried.len() < MAX_REFUSING_HOSTS)
         });
         for server in hopeless {
-            let why = format!("{MOST_HOSTS} of them could not take it");
+            let why = format!("{MAX_REFUSING_HOSTS} of them could not take it");
             self.no_place(server, &why, moves, ctx);
         }
         if unplaced.is_empty() {
-            self.asks.waiting = None;
-            ctx.troubles.end(BlockerKind::Reserve);
+            self.in_flight.waiting = None;
+            ctx.blockers.end(BlockerKind::Reserve);
             return;
         }
         if let Some(survey) = self.survey(now.elapsed) {
-            self.look_for_room(&survey, &unplaced, moves, ctx);
+            self.find_room(&survey, &unplaced, moves, ctx);
             // A host that was just reserved gets its first request at once, right after the same transaction.
             self.drive(moves, ctx, commands);
-        } else if self.asks.survey.send(now.elapsed) {
+        } else if self.in_flight.survey.send(now.elapsed) {
             commands.push(Command::Reserve(ReserveCall::Survey));
         }
     }
@@ -128,7 +128,7 @@ impl Reserve {
         (placed, unplaced)
     }
 
-    fn look_for_room(
+    fn find_room(
         &mut self,
         survey: &Survey,
         unplaced: &[ServerId],
@@ -153,12 +153,12 @@ impl Reserve {
             unfit: &|name| self.unfit.get(name).cloned(),
         };
         let choice = choose(survey, &wanted);
-        self.asks.seen = None;
+        self.in_flight.seen = None;
         if !choice.picks.is_empty() {
-            self.asks.waiting = None;
-            ctx.troubles.end(BlockerKind::Reserve);
+            self.in_flight.waiting = None;
+            ctx.blockers.end(BlockerKind::Reserve);
             for pick in choice.picks {
-                self.take(pick, survey.blind.as_deref(), ctx.record);
+                self.take(pick, survey.placement_error.as_deref(), ctx.record);
             }
             return;
         }
@@ -167,7 +167,7 @@ impl Reserve {
         } else {
             choice.reasons.join(", ")
         };
-        let since = *self.asks.waiting.get_or_insert(now.elapsed);
+        let since = *self.in_flight.waiting.get_or_insert(now.elapsed);
         let may_wait = choice.busy && now.elapsed.since(since) < ctx.policy.reserved_wait;
         if choice.busy && !may_wait {
             why.push_str(", and the time limit of the wait has passed");
@@ -178,16 +178,16 @@ impl Reserve {
                 self.no_place(*server, &why, moves, ctx);
             }
         }
-        self.asks.survey.not_before = now.elapsed.plus(LOOK_AGAIN);
+        self.in_flight.survey.not_before = now.elapsed.plus(SURVEY_INTERVAL);
         if may_wait {
-            ctx.troubles.begin(BlockerKind::Reserve, now, || {
+            ctx.blockers.begin(BlockerKind::Reserve, now, || {
                 format!("waiting for a reserved host: {why}")
             });
         }
     }
 
     /// Reserves a host. The journal gives it to one recovery only, or refuses the whole transaction.
-    fn take(&mut self, pick: Pick, blind: Option<&str>, record: &mut Record) {
+    fn take(&mut self, pick: Pick, placement_error: Option<&str>, record: &mut Record) {
         let Pick {
             host,
             joins,
@@ -196,7 +196,7 @@ impl Reserve {
         let Some(service) = host.service else { return };
         let names: Vec<&str> = joins.iter().map(|one| one.name.as_str()).collect();
         let room = if host.room.is_none() {
-            let why = blind.unwrap_or("Placement does not show its capacity");
+            let why = placement_error.unwrap_or("Placement does not show its capacity");
             format!("; Nova's scheduler decides if they fit ({why})")
         } else {
             String::new()
@@ -256,7 +256,7 @@ impl Reserve {
             return;
         };
         record.moves.insert(server);
-        if one.route.ctx() == NextStep::OtherWay {
+        if one.route.switch_target() == NextStep::OtherWay {
             one.failures = 0;
             one.step = MoveStep::Waiting {
                 not_before: now.elapsed,
@@ -294,25 +294,25 @@ impl Reserve {
         ctx: &mut DecisionContext<'_>,
     ) {
         let now = ctx.now;
-        self.asks.survey.answered();
-        let asks = &mut self.asks;
+        self.in_flight.survey.answered();
+        let in_flight = &mut self.in_flight;
         match result {
             Ok(survey) => {
-                asks.survey.succeeded();
-                asks.seen = Some((now.elapsed, survey));
+                in_flight.survey.succeeded();
+                in_flight.seen = Some((now.elapsed, survey));
             }
             Err(fault) => {
-                asks.survey.failed(now.elapsed);
+                in_flight.survey.failed(now.elapsed);
                 let for_good = matches!(fault.class, FaultClass::Permanent | FaultClass::Fatal);
-                if for_good && asks.survey.failures() >= SURVEYS {
-                    asks.survey.succeeded();
+                if for_good && in_flight.survey.failures() >= MAX_REFUSED_SURVEYS {
+                    in_flight.survey.succeeded();
                     let (_, unplaced) = self.allot(moves, now.elapsed);
                     for server in unplaced {
                         self.no_place(server, &fault.text, moves, ctx);
                     }
                     return;
                 }
-                ctx.troubles.begin(BlockerKind::Reserve, now, || {
+                ctx.blockers.begin(BlockerKind::Reserve, now, || {
                     format!("the reserved hosts cannot be read yet: {}", fault.text)
                 });
             }
@@ -323,7 +323,7 @@ impl Reserve {
 /// True if it could not take several instances: it is not requested any more, whatever Placement has shown.
 fn is_full(taken: &Reservation, moves: &Moves) -> bool {
     let refused = |one: &&Move| one.route.tried.contains(&taken.name);
-    moves.values().filter(refused).count() >= FULL
+    moves.values().filter(refused).count() >= MAX_REFUSED_INSTANCES
 }
 
 fn room_left(taken: &Reservation, moves: &Moves) -> Option<Resources> {

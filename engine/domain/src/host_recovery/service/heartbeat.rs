@@ -7,7 +7,7 @@ use super::super::deadlines::refusals_explained;
 use super::super::decision_context::{DecisionContext, Moves};
 use super::super::silence::SilenceTrack;
 use super::super::{HoldKind, Move, MoveStep, Stage};
-use super::{CONTRADICTED_LIMIT, ServiceTrack, reason_of};
+use super::{MAX_CONTRADICTED_TIME, ServiceTrack, reason_of};
 use crate::cadence::StandingHeartbeat;
 use crate::elapsed::Elapsed;
 use crate::entity::notification::NotificationStatus;
@@ -20,26 +20,26 @@ use crate::timestamp::Timestamp;
 
 /// Maximum difference between Nova's clocks, in seconds: records made this long before the first reading still count as made
 /// after it. A record taken for missing would be made a second time; one too many only costs a line.
-const CLOCKS_DIFFER: i64 = 300;
+const MAX_CLOCK_SKEW_SECONDS: i64 = 300;
 
 /// Time within which the next heartbeat must follow: two changes of the record by others within an hour are not two heartbeats.
 /// A host with rarer heartbeats has twice as long as it takes to be silent.
-const BEATS_WITHIN: Duration = Duration::from_secs(60);
-const BEATS_WITHIN_AT_MOST: Duration = Duration::from_mins(5);
+const NEXT_HEARTBEAT_LIMIT: Duration = Duration::from_secs(60);
+const MAX_NEXT_HEARTBEAT_LIMIT: Duration = Duration::from_mins(5);
 
 /// Time after the request of this recovery's own change within which the first reading shows that change, and not a heartbeat that
 /// came meanwhile. A process that was stopped in between makes a late reading, even if it takes the answer to the change just
 /// before.
-const NOTED_WITHIN: Duration = Duration::from_secs(8);
+const OWN_CHANGE_WINDOW: Duration = Duration::from_secs(8);
 
 /// Time after which a copy of Nova's database that lags behind is read again.
-const OUTDATED: Duration = Duration::from_secs(1);
+const LAGGING_READ_RETRY_DELAY: Duration = Duration::from_secs(1);
 
 /// Maximum age of a reading of the record that shows that the host's cell is available.
-const JUST_NOW: Duration = Duration::from_secs(2);
+const MAX_CELL_READING_AGE: Duration = Duration::from_secs(2);
 
 /// Number of answers in a row, five seconds apart, that have to show no service before it counts as missing.
-const MISSING: u32 = 3;
+const MIN_MISSING_ANSWERS: u32 = 3;
 
 impl ServiceTrack {
     /// Starts again, because the heartbeats so far show nothing about what comes now. The heartbeat is noted again, and readings
@@ -56,7 +56,7 @@ impl ServiceTrack {
     /// Returns the record, if it was read just now: no longer ago than it takes until the next reading is requested and answered. A host
     /// that was seen silent before a recovery was put on hold, or before Nova was away, may be back since.
     fn seen_now(&self, now: Elapsed) -> Option<&Service> {
-        let just_now = now.since(self.looked) <= self.look_counts_for;
+        let just_now = now.since(self.looked) <= self.reading_lifetime;
         self.seen.as_ref().filter(|_| just_now)
     }
 
@@ -67,7 +67,7 @@ impl ServiceTrack {
 
     /// True if Nova has known of no service on the host in several readings.
     pub(in super::super) fn is_gone(&self) -> bool {
-        self.missing >= MISSING
+        self.missing >= MIN_MISSING_ANSWERS
     }
 
     /// True if an advance of the host's heartbeat would be seen: it was noted after `forced_down`, and Nova still shows the record.
@@ -77,7 +77,9 @@ impl ServiceTrack {
 
     /// True if the record was seen so recently that a request now needs no reading of it before.
     pub(in super::super) fn was_shown_just_now(&self, now: Elapsed) -> bool {
-        self.question.age(now).is_some_and(|age| age <= JUST_NOW)
+        self.question
+            .age(now)
+            .is_some_and(|age| age <= MAX_CELL_READING_AGE)
     }
 
     /// True if the host is silent in Nova: Nova shows it down, or its heartbeat is stale. `forced_down` hides the first,
@@ -128,17 +130,17 @@ impl ServiceTrack {
     /// True if the record comes from a copy of Nova's database that lags behind: it shows the state before this recovery's change. An
     /// actor who clears `forced_down` also changes the time of the record.
     fn is_outdated(&self, seen: &Service, mark: &str) -> bool {
-        let told_apart = |before: &Timestamp| self.mark.is_none_or(|mark| mark != *before);
-        let before = self.before.filter(told_apart);
+        let is_not_own_mark = |before: &Timestamp| self.mark.is_none_or(|mark| mark != *before);
+        let before = self.before.filter(is_not_own_mark);
         // The mark of an earlier recovery, which this one's has replaced.
         let unmarked = self.marked && !reason_of(seen).contains(mark);
-        let is_before = before.is_some_and(|before| before == seen.beat());
+        let is_before = before.is_some_and(|before| before == seen.heartbeat());
         self.in_force && (!seen.forced_down || unmarked) && is_before
     }
 
     /// Records a heartbeat. True if it has moved. A reading is made between its request and its answer. The heartbeat stands still from
     /// the answer to the first reading that showed it until the request of the last one.
-    fn looked_at(&mut self, heartbeat: Timestamp, asked: Elapsed, answered: Elapsed) -> bool {
+    fn record_heartbeat(&mut self, heartbeat: Timestamp, asked: Elapsed, answered: Elapsed) -> bool {
         self.looked = asked;
         let moved = self.still.is_none_or(|(seen, _)| seen != heartbeat);
         if moved {
@@ -152,9 +154,9 @@ impl ServiceTrack {
 
     /// True if it has been seen to stand still for as long as silence takes, while others were up in Nova. No lag in Nova's data
     /// makes a moving heartbeat look like that, as the age in one answer could.
-    pub(in super::super) fn has_stood(&self, silence: &SilenceTrack, rules: &Policy) -> bool {
+    pub(in super::super) fn has_stood_still(&self, silence: &SilenceTrack, rules: &Policy) -> bool {
         let lasts = |stood: Duration| stood >= rules.silent_after();
-        let heard_others =
+        let others_up =
             |deaf_ago: Option<Duration>| deaf_ago.is_none_or(|ago| ago >= rules.silent_after_deafness());
         let since = |from: Elapsed| self.looked.since(from);
         let own = |(_, from): (Timestamp, Elapsed)| {
@@ -163,9 +165,9 @@ impl ServiceTrack {
         let before = |watched: StandingHeartbeat| {
             let unbroken = silence.again.is_none_or(|again| again <= self.watched_until);
             let until = since(self.watched_until);
-            unbroken && lasts(watched.stood + until) && heard_others(watched.deaf_ago.map(|ago| ago + until))
+            unbroken && lasts(watched.stood + until) && others_up(watched.deaf_ago.map(|ago| ago + until))
         };
-        heard_others(silence.deaf_ago(self.looked))
+        others_up(silence.deaf_ago(self.looked))
             && (self.still.is_some_and(own) || self.watched.is_some_and(before))
     }
 
@@ -173,7 +175,7 @@ impl ServiceTrack {
     /// timestamp; a host that sends heartbeats moves it again.
     fn has_advanced(&mut self, heartbeat: Timestamp, asked: Elapsed) {
         let (first, since, again) = self.advanced.unwrap_or((heartbeat, asked, false));
-        let within = (self.stale_after * 2).clamp(BEATS_WITHIN, BEATS_WITHIN_AT_MOST);
+        let within = (self.stale_after * 2).clamp(NEXT_HEARTBEAT_LIMIT, MAX_NEXT_HEARTBEAT_LIMIT);
         let soon = asked.since(since) <= within;
         // Different, not later: API servers and conductors date the record by their own clocks.
         self.advanced = Some(if again || (heartbeat != first && soon) {
@@ -187,11 +189,11 @@ impl ServiceTrack {
 
     /// Returns the heartbeat that Nova shows; one that was never sent stands still at the beginning of time.
     pub(in super::super) fn last_heartbeat(&self) -> Option<Timestamp> {
-        self.seen.as_ref().map(Service::beat)
+        self.seen.as_ref().map(Service::heartbeat)
     }
 
     /// Returns the last heartbeat that the host itself has sent: a change by the recovery that failed before is none.
-    pub(in super::super) fn last_sign_of_life(&self) -> Option<Timestamp> {
+    pub(in super::super) fn last_own_heartbeat(&self) -> Option<Timestamp> {
         let shown = self.last_heartbeat()?;
         let own = self.own_stamp.filter(|own| own.made == shown);
         Some(own.map_or(shown, |own| own.before))
@@ -251,7 +253,7 @@ impl ServiceTrack {
             Ok(None) => self.not_shown(untouched, moves, ctx),
             Err(fault) => {
                 self.question.not_before = now.elapsed.plus(Duration::from_secs(1));
-                ctx.troubles.begin(BlockerKind::Service, now, || {
+                ctx.blockers.begin(BlockerKind::Service, now, || {
                     format!("waiting for Nova: {}", fault.text)
                 });
             }
@@ -285,9 +287,9 @@ impl ServiceTrack {
         let (now, policy) = (ctx.now, ctx.policy);
         self.question.seen = Some(asked);
         self.missing = 0;
-        ctx.troubles.end(BlockerKind::Service);
+        ctx.blockers.end(BlockerKind::Service);
         self.stale_after = policy.silent_after();
-        self.look_counts_for = policy.heartbeat_poll + policy.call_deadline;
+        self.reading_lifetime = policy.heartbeat_poll + policy.call_deadline;
         if self.id != Some(seen.id) {
             // This record may accept what the last one has refused.
             self.faults = 0;
@@ -296,16 +298,16 @@ impl ServiceTrack {
             ctx.record.head = true;
         }
         if self.since.is_none() && !matches!(*ctx.stage, Stage::Returning | Stage::Starting) {
-            self.since = seen.nova_now.map(|at| at.minus_seconds(CLOCKS_DIFFER));
+            self.since = seen.nova_now.map(|at| at.minus_seconds(MAX_CLOCK_SKEW_SECONDS));
             ctx.record.head = true;
         }
         if self.is_outdated(&seen, &ctx.mark()) {
-            self.question.not_before = now.elapsed.plus(OUTDATED);
+            self.question.not_before = now.elapsed.plus(LAGGING_READ_RETRY_DELAY);
             return;
         }
         let gone = !seen.forced_down;
-        let heartbeat = seen.beat();
-        let fresh_reading = self.looked_at(heartbeat, asked, now.elapsed);
+        let heartbeat = seen.heartbeat();
+        let fresh_reading = self.record_heartbeat(heartbeat, asked, now.elapsed);
         ctx.record.head |= fresh_reading && *ctx.stage == Stage::Fencing;
         self.adopt_lost_change(&seen, ctx);
         self.seen = Some(seen);
@@ -319,7 +321,7 @@ impl ServiceTrack {
             refusals_explained(moves, asked, ctx.record);
         }
         if gone && counted_on && proof.is_some() && (ctx.settled || !self.sets_again(ctx)) {
-            seen_alive(proof, moves, "others clear its forced_down again and again", ctx);
+            revoke_proof(proof, moves, "others clear its forced_down again and again", ctx);
         }
     }
 
@@ -327,10 +329,10 @@ impl ServiceTrack {
         let (now, host) = (ctx.now, ctx.host);
         self.question.not_before = now.elapsed.plus(Duration::from_secs(5));
         self.missing = self.missing.saturating_add(1);
-        ctx.troubles.begin(BlockerKind::Service, now, || {
+        ctx.blockers.begin(BlockerKind::Service, now, || {
             format!("Nova knows no nova-compute service on host {host}")
         });
-        if self.missing < MISSING {
+        if self.missing < MIN_MISSING_ANSWERS {
             return;
         }
         match *ctx.stage {
@@ -394,26 +396,27 @@ impl ServiceTrack {
         ctx: &mut DecisionContext<'_>,
     ) {
         let now = ctx.now;
-        let word = proof.as_ref().is_some_and(Proof::is_word);
+        let is_claim = proof.as_ref().is_some_and(Proof::is_claim);
         let sent = self.put.map_or(self.changed, |put| put.at);
         // It is unknown when Nova read the record, only that it was not after its answer arrived. A process that was stopped before
         // it sent its question gets a late reading.
-        let late = self.changed_by_another || now.elapsed.since(sent) > NOTED_WITHIN;
+        let late = self.changed_by_another || now.elapsed.since(sent) > OWN_CHANGE_WINDOW;
         match (self.mark, *ctx.stage) {
             (_, Stage::Begin | Stage::Fencing | Stage::Starting | Stage::Over) => {}
             (Some(mark), _) if heartbeat != mark => {
                 // This recovery's own late change would look like a heartbeat: a heartbeat seen before that is ruled out is an
                 // alarm, and no return.
-                if !self.may_yet_be_set(asked, ctx.policy.settle_time()) && !self.may_show_own_changes(asked)
+                if !self.may_yet_be_set(asked, ctx.policy.late_effect_window())
+                    && !self.may_show_own_changes(asked)
                 {
                     self.has_advanced(heartbeat, asked);
                 }
-                seen_alive(proof, moves, "its nova-compute sends heartbeats again", ctx);
+                revoke_proof(proof, moves, "its nova-compute sends heartbeats again", ctx);
             }
             (Some(_), _) => {
                 renew_proof(proof, ctx.record, |proof| proof.renew_by_stillness(asked));
             }
-            (None, Stage::Disabling) if !word => {}
+            (None, Stage::Disabling) if !is_claim => {}
             // Long after this recovery's change a fresh heartbeat may be the host's own: it must become stale once more.
             (None, Stage::Disabling | Stage::Listing | Stage::Moving)
                 if !self.is_silent(now.elapsed) && (*ctx.stage == Stage::Disabling || late) =>
@@ -421,16 +424,16 @@ impl ServiceTrack {
                 // Nova shows the time of this recovery's own unanswered change as a heartbeat: it must become stale once more.
                 let since = *self.waiting.get_or_insert(now.elapsed);
                 let host = ctx.host;
-                ctx.troubles.begin(BlockerKind::Heard, now, || {
+                ctx.blockers.begin(BlockerKind::HostUp, now, || {
                     format!("waiting until host {host} has sent no heartbeat to Nova for a while")
                 });
-                if now.elapsed.since(since) >= CONTRADICTED_LIMIT {
-                    seen_alive(proof, moves, "its nova-compute sends heartbeats", ctx);
+                if now.elapsed.since(since) >= MAX_CONTRADICTED_TIME {
+                    revoke_proof(proof, moves, "its nova-compute sends heartbeats", ctx);
                 }
             }
             (None, _) => {
                 self.waiting = None;
-                ctx.troubles.end(BlockerKind::Heard);
+                ctx.blockers.end(BlockerKind::HostUp);
                 self.mark = Some(heartbeat);
                 ctx.record.head = true;
                 renew_proof(proof, ctx.record, |proof| proof.renew_by_stillness(asked));
@@ -441,7 +444,7 @@ impl ServiceTrack {
 
 /// Revokes the proof because the host is seen running, and ends all further submits of this episode for good; moves in
 /// flight are followed to their end.
-pub(in super::super) fn seen_alive(
+pub(in super::super) fn revoke_proof(
     proof: &mut Option<Proof>,
     moves: &Moves,
     how: &str,
@@ -459,7 +462,7 @@ pub(in super::super) fn seen_alive(
     {
         return;
     }
-    ctx.troubles.end(BlockerKind::Heard);
+    ctx.blockers.end(BlockerKind::HostUp);
     let under_way = moves.values().filter(|one| one.is_in_flight()).count();
     let waiting = |one: &&Move| matches!(one.step, MoveStep::Waiting { .. } | MoveStep::Held);
     let left = moves.values().filter(waiting).count();

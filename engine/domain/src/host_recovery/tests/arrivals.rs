@@ -410,7 +410,7 @@ fn a_takeover_continues_watching_and_a_rejection_ends_it() {
     assert!(lists(&bed), "{:?}", bed.commands);
     assert!(bed.state.arrivals.expected.contains_key(&id(77)));
     let mut bed = Harness::engine().proven();
-    bed.forced_down().pulse(false, false);
+    bed.forced_down().operator_state(false, false);
     bed.inventory(vec![server(1)], vec![record])
         .command(OperatorCommand::Reject);
     assert_eq!(bed.state.stage, Stage::Returning);

@@ -20,7 +20,7 @@ use crate::power::{Power, PowerReading};
 use crate::recovery::OffClaim;
 use crate::recovery::{
     Command, DecisionTime, Evacuations, InCell, InstanceResolution, Inventory, Lists, Messaging, Observation,
-    OperatorCommand, OperatorState, OperatorWord, Record, ReserveAnswer, ReserveCall, ResolutionKind,
+    OperatorCommand, OperatorRequest, OperatorState, Record, ReserveAnswer, ReserveCall, ResolutionKind,
     ServerCall, ServiceUpdate, mark,
 };
 use crate::{
@@ -37,8 +37,8 @@ pub(super) const HOST: &str = "compute-1";
 pub(super) fn messages(conductors_up: bool) -> Messaging {
     Messaging {
         conductors_up,
-        youngest_beat: Some(Duration::from_secs(3)),
-        latest_beat: None,
+        latest_heartbeat_age: Some(Duration::from_secs(3)),
+        latest_heartbeat: None,
         silent: BTreeMap::new(),
     }
 }
@@ -59,7 +59,7 @@ pub(super) struct Harness {
     pub(super) status: NotificationStatus,
     pub(super) message: Option<String>,
     pub(super) said: u32,
-    pub(super) pulse: OperatorState,
+    pub(super) operator_state: OperatorState,
     words: u64,
     /// The host's service in Nova.
     pub(super) service: Service,
@@ -130,7 +130,7 @@ pub(super) fn heard(host: &str) -> Service {
 fn answers(answer: &ReserveAnswer, call: &ReserveCall) -> bool {
     match (answer, call) {
         (ReserveAnswer::Survey(_), ReserveCall::Survey) => true,
-        (ReserveAnswer::Look { host, .. }, ReserveCall::Look { host: other, .. })
+        (ReserveAnswer::ReadHost { host, .. }, ReserveCall::ReadHost { host: other, .. })
         | (ReserveAnswer::StatusSet { host, .. }, ReserveCall::SetStatus { host: other, .. })
         | (ReserveAnswer::Joined { host, .. }, ReserveCall::Join { host: other, .. })
         | (ReserveAnswer::Left { host, .. }, ReserveCall::Leave { host: other, .. }) => host == other,
@@ -214,7 +214,7 @@ impl Harness {
             status: NotificationStatus::Running,
             message: None,
             said: 0,
-            pulse: OperatorState::CALM,
+            operator_state: OperatorState::DEFAULT,
             words: 0,
             service: Service {
                 id: ServiceId(Uuid::from_u128(5)),
@@ -264,7 +264,7 @@ impl Harness {
             observations.push(leave);
         }
         self.decide(observations);
-        let learns = |command: &Command| *command == Command::LearnLevels;
+        let learns = |command: &Command| *command == Command::ReadLevels;
         if let Some(asked) = self.commands.iter().position(learns) {
             self.commands.remove(asked);
             self.decide_too(Observation::Levels(self.levels.clone()));
@@ -274,7 +274,7 @@ impl Harness {
             && self.looks_around()
             && let Some(around) = self.around.clone()
         {
-            self.commands.retain(|command| *command != Command::CountHosts);
+            self.commands.retain(|command| *command != Command::ScanHosts);
             self.decide_too(Observation::Region(around));
         }
         while let Some(leave) = self.leave() {
@@ -368,7 +368,7 @@ impl Harness {
     }
 
     pub(super) fn claim(&mut self) -> &mut Self {
-        self.see(Observation::Claimed(self.pulse.clone()))
+        self.see(Observation::Claimed(self.operator_state.clone()))
     }
 
     /// Asserts the content of the journal.
@@ -386,44 +386,44 @@ impl Harness {
         self.claim()
     }
 
-    pub(super) fn pulse(&mut self, enabled: bool, maintenance: bool) -> &mut Self {
-        self.pulse.segment_enabled = enabled;
-        self.pulse.operator_maintenance = maintenance;
-        self.see(Observation::Pulse(self.pulse.clone()))
+    pub(super) fn operator_state(&mut self, enabled: bool, maintenance: bool) -> &mut Self {
+        self.operator_state.segment_enabled = enabled;
+        self.operator_state.operator_maintenance = maintenance;
+        self.see(Observation::OperatorState(self.operator_state.clone()))
     }
 
     /// Adds a joined report with NORMAL to the next pulse.
     pub(super) fn join_normal(&mut self) -> &mut Self {
-        self.pulse.joined_normal = true;
+        self.operator_state.joined_normal = true;
         self
     }
 
-    pub(super) fn hears(&mut self, word: OffClaim) -> &mut Self {
-        self.pulse.off_word = Some(word);
-        self.see(Observation::Pulse(self.pulse.clone()))
+    pub(super) fn join_claim(&mut self, word: OffClaim) -> &mut Self {
+        self.operator_state.off_word = Some(word);
+        self.see(Observation::OperatorState(self.operator_state.clone()))
     }
 
     pub(super) fn command(&mut self, word: OperatorCommand) -> &mut Self {
         self.words += 1;
-        self.pulse.word = Some(OperatorWord {
+        self.operator_state.word = Some(OperatorRequest {
             number: self.words,
             word,
             by: "ada".into(),
             at: nova_time(self.at + 100_000),
         });
-        self.see(Observation::Pulse(self.pulse.clone()))
+        self.see(Observation::OperatorState(self.operator_state.clone()))
     }
 
     pub(super) fn resolve(&mut self, number: u128, word: ResolutionKind, on: Option<&str>) -> &mut Self {
         let said = InstanceResolution {
-            number: u64::try_from(self.pulse.move_words.len()).unwrap() + 1,
+            number: u64::try_from(self.operator_state.move_words.len()).unwrap() + 1,
             server: id(number),
             word,
             on: on.map(Into::into),
             by: "ada (looked)".into(),
         };
-        self.pulse.move_words.push(said);
-        self.see(Observation::Pulse(self.pulse.clone()))
+        self.operator_state.move_words.push(said);
+        self.see(Observation::OperatorState(self.operator_state.clone()))
     }
 
     pub(super) fn wants(&self, wanted: impl Fn(&Command) -> bool) -> bool {
@@ -481,7 +481,7 @@ impl Harness {
     // --- answers of Nova and the devices
 
     pub(super) fn looks_around(&self) -> bool {
-        self.wants(|command| *command == Command::CountHosts)
+        self.wants(|command| *command == Command::ScanHosts)
     }
 
     /// Sets the number of hosts under recovery, including this one.

@@ -30,7 +30,7 @@ fn heard(count: usize) -> Region {
 }
 
 /// Sets the age of the last heartbeat.
-fn beat(bed: &mut Harness, seconds_ago: u64) {
+fn heartbeat(bed: &mut Harness, seconds_ago: u64) {
     bed.heartbeat_age(seconds_ago * 1_000);
 }
 
@@ -64,7 +64,7 @@ fn dead_device(bed: &mut Harness) {
 fn a_host_that_reads_on_is_powered_off_once_its_heartbeat_has_stopped() {
     let mut bed = unwatched(Harness::engine());
     // Nova shows the heartbeat as stale at once, but the engine must see that it does not change.
-    beat(&mut bed, 60);
+    heartbeat(&mut bed, 60);
     let ordered = first(60, |_| second(&mut bed, Power::On));
     assert!(matches!(ordered, Some(15..=18)), "{ordered:?}");
 }
@@ -73,7 +73,7 @@ fn a_host_that_reads_on_is_powered_off_once_its_heartbeat_has_stopped() {
 #[test]
 fn what_its_engine_has_watched_before_counts() {
     let mut bed = unwatched(Harness::engine());
-    beat(&mut bed, 60);
+    heartbeat(&mut bed, 60);
     bed.watched = true;
     let ordered = first(60, |_| second(&mut bed, Power::On));
     assert!(matches!(ordered, Some(1..=2)), "{ordered:?}");
@@ -99,7 +99,7 @@ fn silence_counts_only_a_minute_after_an_outage_of_nova() {
     for (others, guard) in [(0, Guard::Observer), (3, Guard::AllStale)] {
         let mut bed = unwatched(Harness::engine());
         bed.around_later(heard(others));
-        beat(&mut bed, 60);
+        heartbeat(&mut bed, 60);
         for _ in 0..40 {
             assert!(!second(&mut bed, Power::On));
         }
@@ -118,7 +118,7 @@ fn silence_counts_only_a_minute_after_an_outage_of_nova() {
 fn an_operator_who_approves_past_g2_overrides_an_outage_of_nova() {
     let mut bed = unwatched(Harness::engine());
     bed.around_later(heard(3));
-    beat(&mut bed, 60);
+    heartbeat(&mut bed, 60);
     for _ in 0..100 {
         assert!(!second(&mut bed, Power::On));
     }
@@ -135,7 +135,7 @@ fn an_operator_who_approves_past_g2_overrides_an_outage_of_nova() {
 #[test]
 fn an_operators_confirmation_does_not_count_right_after_an_outage_of_nova() {
     let mut bed = unwatched(Harness::engine());
-    beat(&mut bed, 20);
+    heartbeat(&mut bed, 20);
     for _ in 0..20 {
         bed.at += 1_000;
         bed.service();
@@ -171,7 +171,7 @@ fn an_operators_confirmation_does_not_count_right_after_an_outage_of_nova() {
 #[test]
 fn an_off_claim_of_a_report_does_not_count_right_after_an_outage_of_nova() {
     let mut bed = unwatched(Harness::external());
-    beat(&mut bed, 20);
+    heartbeat(&mut bed, 20);
     bed.around_later(heard(3));
     for _ in 0..40 {
         second(&mut bed, Power::Unknown);
@@ -206,7 +206,7 @@ fn off(bed: &mut Harness, machine: Option<&str>) {
 fn a_device_with_an_identity_needs_one_scan_and_others_need_lasting_silence() {
     for (machine, from, to) in [(Some("guid=a"), 3, 5), (None, 15, 18)] {
         let mut bed = unwatched(Harness::engine());
-        beat(&mut bed, 60);
+        heartbeat(&mut bed, 60);
         let proven = first(60, |_| {
             bed.at += 1_000;
             bed.service().tick(0);
@@ -224,11 +224,11 @@ fn a_device_with_an_identity_needs_one_scan_and_others_need_lasting_silence() {
 #[test]
 fn a_heartbeat_that_moves_after_the_first_reading_voids_both() {
     let mut bed = Harness::engine().begun();
-    beat(&mut bed, 60);
+    heartbeat(&mut bed, 60);
     bed.service().power(Power::Off);
     // A lagging replica: the heartbeat is old, and it has changed.
     bed.tick(2_000);
-    beat(&mut bed, 50);
+    heartbeat(&mut bed, 50);
     bed.service().tick(1_000).power(Power::Off);
     assert!(bed.state.proof.is_none(), "both begin again");
     bed.service().power(Power::Off).tick(3_000).power(Power::Off);
@@ -239,7 +239,7 @@ fn a_heartbeat_that_moves_after_the_first_reading_voids_both() {
 #[test]
 fn a_confirmation_blocked_for_two_minutes_by_anything_but_silence_is_requested_again() {
     let mut bed = Harness::engine().begun();
-    beat(&mut bed, 60);
+    heartbeat(&mut bed, 60);
     bed.service().command(OperatorCommand::HostIsOff);
     bed.see(Observation::FencingStopped(true));
     for _ in 0..118 {
@@ -260,27 +260,27 @@ fn a_confirmation_blocked_for_two_minutes_by_anything_but_silence_is_requested_a
 #[test]
 fn a_confirmation_expires_ten_minutes_after_it_was_given_by_the_databases_clock() {
     let mut bed = Harness::engine().begun();
-    beat(&mut bed, 60);
+    heartbeat(&mut bed, 60);
     bed.service().command(OperatorCommand::HostIsOff);
     // The device's own delay does not count.
     for _ in 0..300 {
         bed.tick(1_000);
         assert!(bed.state.confirmation.is_some(), "at {}", bed.at);
     }
-    bed.pulse.clock = Some(nova_time(bed.at + 100_000 + 301_000));
-    let pulse = bed.pulse.clone();
-    bed.see(Observation::Pulse(pulse));
+    bed.operator_state.clock = Some(nova_time(bed.at + 100_000 + 301_000));
+    let operator_state = bed.operator_state.clone();
+    bed.see(Observation::OperatorState(operator_state));
     assert!(bed.state.confirmation.is_none());
     // A confirmation that arrives after its expiry never counts.
     bed.command(OperatorCommand::HostIsOff);
-    let mut late = bed.pulse.clone();
-    late.word = late.word.map(|word| crate::recovery::OperatorWord {
+    let mut late = bed.operator_state.clone();
+    late.word = late.word.map(|word| crate::recovery::OperatorRequest {
         number: word.number + 1,
         at: nova_time(bed.at),
         ..word
     });
     late.clock = Some(nova_time(bed.at + 601_000));
-    bed.see(Observation::Pulse(late));
+    bed.see(Observation::OperatorState(late));
     assert!(bed.state.confirmation.is_none());
     assert_eq!(
         bed.state.hold.as_ref().map(|hold| hold.kind),
@@ -292,7 +292,7 @@ fn a_confirmation_expires_ten_minutes_after_it_was_given_by_the_databases_clock(
 #[test]
 fn a_new_owner_counts_only_its_own_observations() {
     let mut bed = unwatched(Harness::engine());
-    beat(&mut bed, 60);
+    heartbeat(&mut bed, 60);
     for _ in 0..10 {
         assert!(!second(&mut bed, Power::On));
     }
@@ -349,9 +349,9 @@ fn an_expired_confirmation_makes_the_report_no_younger() {
 fn a_confirmation_that_is_heard_late_is_requested_again() {
     for (waited, counts) in [(60_000, true), (121_000, false)] {
         let mut bed = Harness::engine().begun();
-        beat(&mut bed, 60);
+        heartbeat(&mut bed, 60);
         bed.service();
-        bed.pulse.clock = Some(nova_time(bed.at + 100_000 + waited));
+        bed.operator_state.clock = Some(nova_time(bed.at + 100_000 + waited));
         bed.command(OperatorCommand::HostIsOff);
         assert_eq!(bed.state.confirmation.is_some(), counts, "{waited}");
         let asks = |bed: &Harness| {

@@ -265,10 +265,10 @@ fn one_that_has_moved_or_is_deleted_or_is_in_a_state_of_its_owners_is_left() {
 fn nothing_is_started_on_a_host_that_is_down_or_frozen_or_in_an_operators_maintenance() {
     let block: [fn(&mut Harness); 4] = [
         |bed| {
-            bed.pulse(true, true);
+            bed.operator_state(true, true);
         },
         |bed| {
-            bed.pulse(false, false);
+            bed.operator_state(false, false);
         },
         |bed| bed.service.forced_down = true,
         |bed| {
@@ -281,9 +281,9 @@ fn nothing_is_started_on_a_host_that_is_down_or_frozen_or_in_an_operators_mainte
                 reason: "firmware".into(),
                 unless_worse: false,
             };
-            bed.pulse.frozen.over.push(freeze);
-            let pulse = bed.pulse.clone();
-            bed.see(Observation::Pulse(pulse));
+            bed.operator_state.frozen.over.push(freeze);
+            let operator_state = bed.operator_state.clone();
+            bed.see(Observation::OperatorState(operator_state));
         },
     ];
     for (case, block) in block.into_iter().enumerate() {

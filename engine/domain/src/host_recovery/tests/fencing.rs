@@ -32,7 +32,7 @@ fn gates_end_a_recovery_before_anything_is_touched() {
     for (name, _, event, enabled, maintenance, wanted) in cases {
         let mut bed = Harness::engine();
         bed.state.event = event.into();
-        bed.pulse(enabled, maintenance);
+        bed.operator_state(enabled, maintenance);
         assert_eq!(bed.status, wanted, "{name}");
         assert_eq!(bed.record.life, Some(Life::Closed), "{name}");
         assert!(bed.commands.is_empty(), "{name}");
@@ -105,7 +105,7 @@ fn an_operator_action_applies_once() {
     bed.heartbeat_age(20_000).service().power(Power::On);
     bed.powered_off(Err(fault(Some(403), FaultClass::Permanent, false)));
     assert_eq!(bed.state.hold.as_ref().unwrap().kind, HoldKind::Fence);
-    bed.pulse(true, false);
+    bed.operator_state(true, false);
     assert!(bed.state.hold.is_some(), "the old approval covers nothing new");
     bed.command(OperatorCommand::Approve);
     assert!(bed.state.hold.is_none());
@@ -407,10 +407,10 @@ fn a_claim_is_bound_to_the_heartbeat_from_the_start() {
     assert!(bed.updates().is_some());
     bed.see(Observation::ServiceUpdated(Err(unavailable())));
     // The recovery was on hold for an hour; the host returned and failed again.
-    bed.pulse(true, true);
+    bed.operator_state(true, true);
     bed.at += 3_600_000;
     bed.heartbeat_age(20_000);
-    bed.pulse(true, false).service();
+    bed.operator_state(true, false).service();
     assert_eq!(bed.state.hold.as_ref().unwrap().kind, HoldKind::Alive);
     assert!(bed.state.proof.is_none());
 }
@@ -420,9 +420,9 @@ fn a_delayed_claim_is_renewed_while_no_heartbeat_comes() {
     let mut bed = Harness::external().begun();
     bed.heartbeat_age(16_000).service();
     bed.see(Observation::ServiceUpdated(Err(unavailable())));
-    bed.pulse(true, true);
+    bed.operator_state(true, true);
     bed.at += 3_600_000;
-    bed.pulse(true, false);
+    bed.operator_state(true, false);
     assert!(bed.updates().is_none(), "one hour old");
     bed.service();
     assert!(bed.updates().is_some());
@@ -442,13 +442,13 @@ fn a_host_unknown_to_nova_counts_after_three_answers() {
 #[test]
 fn a_segment_disabled_before_the_order_ends_it_and_after_the_order_it_waits() {
     let mut bed = Harness::engine().begun();
-    bed.pulse(false, false);
+    bed.operator_state(false, false);
     assert_eq!(bed.status, NotificationStatus::Ignored);
 
     let mut bed = Harness::engine().begun();
     bed.heartbeat_age(20_000).service().power(Power::On);
     assert!(bed.orders_off());
-    bed.pulse(false, false).powered_off(Ok(()));
+    bed.operator_state(false, false).powered_off(Ok(()));
     bed.tick(5_000);
     assert_eq!(
         bed.status,
@@ -456,7 +456,7 @@ fn a_segment_disabled_before_the_order_ends_it_and_after_the_order_it_waits() {
         "the host is off by our order"
     );
     assert!(bed.message.as_deref().unwrap().contains("disabled"));
-    bed.pulse(true, false)
+    bed.operator_state(true, false)
         .power(Power::Off)
         .tick(3_000)
         .power(Power::Off);

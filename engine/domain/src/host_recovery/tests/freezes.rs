@@ -31,29 +31,29 @@ fn freeze(scope: FreezeScope, number: i64) -> Freeze {
 
 impl Harness {
     fn frozen(&mut self, frozen: FreezeStatus) -> &mut Self {
-        self.pulse.frozen = frozen;
-        let pulse = self.pulse.clone();
-        self.see(Observation::Pulse(pulse))
+        self.operator_state.frozen = frozen;
+        let operator_state = self.operator_state.clone();
+        self.see(Observation::OperatorState(operator_state))
     }
 
     fn freeze_host(&mut self) -> &mut Self {
         self.frozen(FreezeStatus {
             over: vec![freeze(FreezeScope::Host, 1)],
-            ..FreezeStatus::NOTHING
+            ..FreezeStatus::NONE
         })
     }
 
     fn freeze_instance(&mut self, number: u128) -> &mut Self {
         self.frozen(FreezeStatus {
             instances: [(id(number), freeze(FreezeScope::Instance, 1))].into(),
-            ..FreezeStatus::NOTHING
+            ..FreezeStatus::NONE
         })
     }
 
     fn thaw(&mut self) -> &mut Self {
         self.frozen(FreezeStatus {
             thawed: 1,
-            ..FreezeStatus::NOTHING
+            ..FreezeStatus::NONE
         })
     }
 
@@ -184,8 +184,8 @@ fn a_freeze_before_the_first_order_or_change_discards_the_claims() {
         // The journal refused the action.
         let refused = bed.commands.iter().filter(|one| one.is_write()).cloned();
         let mut news: Vec<Observation> = refused.map(Observation::NotSent).collect();
-        bed.pulse.frozen.over = vec![freeze(FreezeScope::Host, 1)];
-        news.push(Observation::Pulse(bed.pulse.clone()));
+        bed.operator_state.frozen.over = vec![freeze(FreezeScope::Host, 1)];
+        news.push(Observation::OperatorState(bed.operator_state.clone()));
         bed.see_all(news);
         assert_eq!(bed.state.stage, Stage::Begin);
         assert!(bed.state.proof.is_none() && bed.state.hold.is_none() && !bed.acts());
@@ -208,9 +208,12 @@ fn an_order_that_the_journal_refuses_has_never_been_given() {
     bed.found_on();
     let order = bed.commands.iter().find(|one| one.is_write()).cloned().unwrap();
     assert!(matches!(order, Command::PowerOff { .. }) && bed.record.unless_frozen.own);
-    bed.pulse.frozen.over = vec![freeze(FreezeScope::Region, 1)];
-    let pulse = bed.pulse.clone();
-    bed.see_all(vec![Observation::NotSent(order), Observation::Pulse(pulse)]);
+    bed.operator_state.frozen.over = vec![freeze(FreezeScope::Region, 1)];
+    let operator_state = bed.operator_state.clone();
+    bed.see_all(vec![
+        Observation::NotSent(order),
+        Observation::OperatorState(operator_state),
+    ]);
     assert!(!bed.state.fence.ordered && bed.state.fence.orders.is_empty());
     assert_eq!(bed.state.stage, Stage::Begin);
     for _ in 0..10 {
@@ -234,9 +237,12 @@ fn a_refused_order_during_the_moves_is_counted_when_it_is_given() {
     bed.command(OperatorCommand::Approve).found_on();
     let order = bed.commands.iter().find(|one| one.is_write()).cloned().unwrap();
     assert!(matches!(order, Command::PowerOff { .. }) && bed.record.order.is_some());
-    bed.pulse.frozen.over = vec![freeze(FreezeScope::Host, 1)];
-    let pulse = bed.pulse.clone();
-    bed.see_all(vec![Observation::NotSent(order), Observation::Pulse(pulse)]);
+    bed.operator_state.frozen.over = vec![freeze(FreezeScope::Host, 1)];
+    let operator_state = bed.operator_state.clone();
+    bed.see_all(vec![
+        Observation::NotSent(order),
+        Observation::OperatorState(operator_state),
+    ]);
     bed.tick(1_000).power(Power::On).heartbeat_age(90_000).service();
     assert!(!bed.orders_off(), "{:?}", bed.commands);
     bed.around_later(region(1, 10)).thaw();
@@ -361,7 +367,7 @@ fn an_approval_does_not_end_a_freeze_and_does_not_count_after_it() {
 #[test]
 fn a_freeze_that_no_engine_has_seen_counts_too() {
     let mut bed = Harness::engine();
-    bed.pulse.frozen.thawed = 7;
+    bed.operator_state.frozen.thawed = 7;
     bed.around_later(doubly_reported()).claim().tick(1_000);
     for _ in 0..30 {
         bed.tick(5_000)
@@ -379,16 +385,17 @@ fn a_new_owner_waits_for_the_freeze_and_handles_its_end_once() {
     bed.freeze_host().claim().tick(1_000).take_over().tick(1_000);
     assert!(bed.commands.is_empty(), "{:?}", bed.commands);
     bed.around_later(region(1, 10));
-    bed.pulse.frozen = FreezeStatus {
+    bed.operator_state.frozen = FreezeStatus {
         thawed: 1,
-        ..FreezeStatus::NOTHING
+        ..FreezeStatus::NONE
     };
     bed.take_over().tick(1_000);
     bed.found_on();
     assert!(bed.orders_off(), "{:?}", bed.commands);
     // The same thaw, seen again, revokes nothing.
-    let pulse = bed.pulse.clone();
-    bed.powered_off(Ok(())).see(Observation::Pulse(pulse));
+    let operator_state = bed.operator_state.clone();
+    bed.powered_off(Ok(()))
+        .see(Observation::OperatorState(operator_state));
     assert_eq!(bed.state.stage, Stage::Fencing);
     assert!(bed.state.fence.ordered);
 }
@@ -410,7 +417,7 @@ fn an_unless_worse_freeze_ends_when_a_second_host_is_out() {
         };
         bed.frozen(FreezeStatus {
             over: vec![one],
-            ..FreezeStatus::NOTHING
+            ..FreezeStatus::NONE
         });
         let mut around = region(out, 10);
         // Nova receives no heartbeat from the reported hosts.
@@ -459,27 +466,27 @@ proptest! {
         let mut thaws = 0;
         for cold in script {
             let before = bed.state.clone();
-            let was_frozen = !bed.pulse.frozen.over.is_empty();
+            let was_frozen = !bed.operator_state.frozen.over.is_empty();
             match cold {
                 Cold::Act(Act::TakeOver) if opening == 0 => continue,
                 Cold::Act(act) => apply(&mut bed, act),
                 Cold::Freeze(host) => {
                     if host { bed.freeze_host(); } else { bed.freeze_instance(1); }
-                    bed.pulse.frozen.thawed = thaws;
+                    bed.operator_state.frozen.thawed = thaws;
                 }
                 Cold::Thaw => {
                     thaws += 1;
-                    bed.frozen(FreezeStatus { thawed: thaws, ..FreezeStatus::NOTHING });
+                    bed.frozen(FreezeStatus { thawed: thaws, ..FreezeStatus::NONE });
                 }
             }
             check(&bed, &before);
-            let frozen = was_frozen && !bed.pulse.frozen.over.is_empty();
+            let frozen = was_frozen && !bed.operator_state.frozen.over.is_empty();
             let untouched = before.moves.is_empty() && before.service.put.is_none() && !before.fence.ordered;
             if frozen {
                 prop_assert!(!bed.orders_off(), "{:?}", bed.commands);
                 prop_assert!(!untouched || bed.updates().is_none(), "{:?}", bed.commands);
             }
-            if bed.pulse.frozen.instances.contains_key(&id(1)) {
+            if bed.operator_state.frozen.instances.contains_key(&id(1)) {
                 prop_assert!(!bed.evacuates(1), "{:?}", bed.commands);
             }
         }

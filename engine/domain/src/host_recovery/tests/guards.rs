@@ -234,7 +234,7 @@ fn the_journal_enforces_the_rate_and_drops_a_refused_order() {
     assert!(bed.state.fence.orders.is_empty());
     assert_eq!(waits_for(&bed), [Guard::Rate]);
     // The host is still only suspected, so an abort ends the recovery.
-    bed.pulse(true, true);
+    bed.operator_state(true, true);
     assert_eq!(bed.status, NotificationStatus::Ignored);
     assert_eq!(bed.record.life, Some(Life::Closed));
 }
@@ -286,14 +286,14 @@ fn a_storm_that_comes_after_the_order_leaves_it_alone() {
 fn maintenance_before_the_order_ends_the_fencing_and_after_the_order_it_continues() {
     let mut bed = Harness::engine().begun();
     bed.heartbeat_age(20_000).service();
-    bed.pulse(true, true);
+    bed.operator_state(true, true);
     assert_eq!(bed.status, NotificationStatus::Ignored);
     assert_eq!(bed.state.stage, Stage::Over);
 
     let mut bed = Harness::engine().begun();
     silent_and_on(&mut bed);
     assert!(bed.orders_off());
-    bed.pulse(true, true);
+    bed.operator_state(true, true);
     assert_eq!(bed.status, NotificationStatus::Running, "it is not cancelled");
     bed.powered_off(Ok(()));
     assert!(bed.reads_power(), "the fence is followed");
@@ -303,7 +303,7 @@ fn maintenance_before_the_order_ends_the_fencing_and_after_the_order_it_continue
         bed.tick(1_000);
         assert!(bed.updates().is_none(), "no further action starts (R20)");
     }
-    bed.pulse(true, false);
+    bed.operator_state(true, false);
     let mut disabled = bed.updates().is_some();
     for _ in 0..5 {
         disabled |= bed.heartbeat_age(30_000).service().updates().is_some();
@@ -324,8 +324,8 @@ fn with_rack(mut region: Region, hosts: usize, silent: usize) -> Region {
     for number in 1..=silent {
         let name = format!("compute-{number}");
         let mut service = heard(&name);
-        let beat = 70_000 + u64::try_from(number).unwrap() * 1_000;
-        service.last_heartbeat = Some(nova_time(beat));
+        let heartbeat = 70_000 + u64::try_from(number).unwrap() * 1_000;
+        service.last_heartbeat = Some(nova_time(heartbeat));
         nova.services.insert(name, Some(service));
     }
     region
@@ -384,7 +384,7 @@ fn a_cliff_is_waited_out_for_three_intervals_of_elapsed_time() {
         for service in nova.services.values_mut().flatten() {
             service.nova_now = service
                 .last_heartbeat
-                .map(|beat| crate::Timestamp::from_micros(beat.micros() + 400_000_000));
+                .map(|heartbeat| crate::Timestamp::from_micros(heartbeat.micros() + 400_000_000));
         }
         for number in 61..=100 {
             let name = format!("compute-{number}");

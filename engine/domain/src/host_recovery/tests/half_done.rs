@@ -29,7 +29,7 @@ pub(super) fn in_error(number: u128) -> Server {
 }
 
 /// Runs ticks of 500 ms with a recent proof and these lists. Returns the targets of the evacuations of vm-1.
-pub(super) fn look(
+pub(super) fn poll(
     bed: &mut Harness,
     millis: u64,
     servers: &[Server],
@@ -86,7 +86,7 @@ fn an_evacuation_failed_at_a_destination_is_repeated_only_there() {
     let mut bed = failed_at_b();
     assert_eq!(bed.one(1).may_run, BTreeSet::from(["b".to_owned()]));
     let records = vec![evacuation(1, 1, "failed", Some("b"))];
-    let asked = look(&mut bed, 5_000, &[in_error(1)], &records, &[], &messages(true));
+    let asked = poll(&mut bed, 5_000, &[in_error(1)], &records, &[], &messages(true));
     assert_eq!(asked, [Some("b".to_owned())]);
 }
 
@@ -96,7 +96,7 @@ fn a_permanent_failure_there_is_held_for_an_operator() {
     let mut bed = failed_at_b();
     let mut records = vec![evacuation(1, 1, "failed", Some("b"))];
     for record in 2..10 {
-        let asked = look(&mut bed, 20_000, &[in_error(1)], &records, &[], &messages(true));
+        let asked = poll(&mut bed, 20_000, &[in_error(1)], &records, &[], &messages(true));
         assert!(asked.iter().all(|to| to.as_deref() == Some("b")), "{asked:?}");
         bed.answer(1, ServerCall::Evacuate, Ok(())).tick(1);
         records.push(evacuation(record, 1, "failed", Some("b")));
@@ -107,7 +107,7 @@ fn a_permanent_failure_there_is_held_for_an_operator() {
     for word in ["may still run on b", "--not-running-on HOST", "virsh domstate"] {
         assert!(note.contains(word), "{word}: {note}");
     }
-    let asked = look(&mut bed, 200_000, &[in_error(1)], &records, &[], &messages(true));
+    let asked = poll(&mut bed, 200_000, &[in_error(1)], &records, &[], &messages(true));
     assert_eq!(asked, [], "not forgotten");
 }
 
@@ -117,11 +117,11 @@ fn a_destination_confirmed_off_runs_nothing_and_releases_the_instance() {
     let mut bed = failed_at_b();
     let records = vec![evacuation(1, 1, "failed", Some("b"))];
     // While it may run at "b", it is evacuated to "b".
-    look(&mut bed, 9_000, &[in_error(1)], &records, &["b"], &messages(true));
+    poll(&mut bed, 9_000, &[in_error(1)], &records, &["b"], &messages(true));
     bed.answer(1, ServerCall::Evacuate, Ok(()));
     let mut records = records;
     records.push(evacuation(2, 1, "accepted", Some("b")));
-    let asked = look(
+    let asked = poll(
         &mut bed,
         20_000,
         &[in_error(1)],
@@ -130,7 +130,7 @@ fn a_destination_confirmed_off_runs_nothing_and_releases_the_instance() {
         &messages(true),
     );
     assert_eq!(asked, [None], "{:?}", bed.one(1));
-    assert_eq!(bed.one(1).doubts().count(), 0);
+    assert_eq!(bed.one(1).possible_hosts().count(), 0);
 }
 
 /// Returns the targets of the current evacuation commands.
@@ -145,10 +145,10 @@ fn targets(bed: &Harness) -> Vec<Option<String>> {
 /// Returns a recovery that may start nothing while "b" is confirmed off.
 fn held_back_while_b_is_off(records: &[Migration]) -> Harness {
     let mut bed = failed_at_b();
-    bed.pulse(false, false);
-    let asked = look(&mut bed, 12_000, &[in_error(1)], records, &["b"], &messages(true));
+    bed.operator_state(false, false);
+    let asked = poll(&mut bed, 12_000, &[in_error(1)], records, &["b"], &messages(true));
     assert_eq!(asked, []);
-    assert_eq!(bed.one(1).doubts().count(), 0);
+    assert_eq!(bed.one(1).possible_hosts().count(), 0);
     bed
 }
 
@@ -158,9 +158,9 @@ fn absence_is_revoked_with_its_proof() {
     let records = vec![evacuation(1, 1, "failed", Some("b"))];
     let mut bed = held_back_while_b_is_off(&records);
     // A heartbeat of "b" arrives before the evacuation.
-    look(&mut bed, 1_000, &[in_error(1)], &records, &[], &messages(true));
-    assert!(bed.one(1).doubts().eq(["b"]), "{:?}", bed.one(1));
-    bed.pulse(true, false);
+    poll(&mut bed, 1_000, &[in_error(1)], &records, &[], &messages(true));
+    assert!(bed.one(1).possible_hosts().eq(["b"]), "{:?}", bed.one(1));
+    bed.operator_state(true, false);
     assert_eq!(targets(&bed), [Some("b".to_owned())]);
 }
 
@@ -171,7 +171,7 @@ fn a_request_elsewhere_needs_a_recent_check_of_the_absence() {
     let mut bed = held_back_while_b_is_off(&records);
     bed.at += 16_000;
     bed.service().power(Power::Off).records(records);
-    bed.pulse(true, false);
+    bed.operator_state(true, false);
     assert!(!bed.evacuates(1), "{:?}", bed.commands);
     bed.tick(500);
     assert!(bed.wants(|command| matches!(command, Command::ReadLists { .. })));
@@ -182,14 +182,14 @@ fn a_request_elsewhere_needs_a_recent_check_of_the_absence() {
 fn a_request_elsewhere_is_followed_and_names_the_returned_host() {
     let records = vec![evacuation(1, 1, "failed", Some("b"))];
     let mut bed = held_back_while_b_is_off(&records);
-    bed.pulse(true, false);
+    bed.operator_state(true, false);
     assert_eq!(targets(&bed), [None]);
     bed.answer(1, ServerCall::Evacuate, Ok(())).tick(1_000);
     let under_way = evacuation(2, 1, "pre-migrating", Some("c"));
     let records = vec![records[0].clone(), under_way];
     bed.lists(vec![rebuilding(1)], records.clone());
     assert!(bed.is_asked(1));
-    assert!(bed.one(1).doubts().eq(["b"]));
+    assert!(bed.one(1).possible_hosts().eq(["b"]));
     bed.tick(1_000).lists(
         vec![],
         vec![records[0].clone(), evacuation(2, 1, "done", Some("c"))],
@@ -203,8 +203,8 @@ fn a_request_elsewhere_is_followed_and_names_the_returned_host() {
 fn a_destination_that_failed_during_the_rebuild_and_is_back_may_run_it() {
     let mut bed = Harness::engine().asked();
     let records = vec![evacuation(1, 1, "pre-migrating", Some("b"))];
-    bed.pulse(false, false);
-    look(
+    bed.operator_state(false, false);
+    poll(
         &mut bed,
         12_000,
         &[rebuilding(1)],
@@ -213,8 +213,8 @@ fn a_destination_that_failed_during_the_rebuild_and_is_back_may_run_it() {
         &messages(true),
     );
     assert!(bed.is_waiting(1), "{:?}", bed.step(1));
-    look(&mut bed, 1_000, &[rebuilding(1)], &records, &[], &messages(true));
-    assert!(bed.one(1).doubts().eq(["b"]), "{:?}", bed.one(1));
+    poll(&mut bed, 1_000, &[rebuilding(1)], &records, &[], &messages(true));
+    assert!(bed.one(1).possible_hosts().eq(["b"]), "{:?}", bed.one(1));
 }
 
 /// Covers C1.
@@ -261,7 +261,7 @@ fn an_instance_that_may_run_on_two_hosts_is_not_requested() {
         evacuation(1, 1, "failed", Some("b")),
         evacuation(2, 1, "failed", Some("c")),
     ];
-    let asked = look(&mut bed, 30_000, &[in_error(1)], &records, &[], &messages(true));
+    let asked = poll(&mut bed, 30_000, &[in_error(1)], &records, &[], &messages(true));
     assert_eq!(asked, []);
     assert_eq!(bed.step(1), &MoveStep::Held);
     assert!(bed.one(1).note.as_deref().unwrap().contains("b or c"));
@@ -272,7 +272,7 @@ fn an_instance_that_may_run_on_two_hosts_is_not_requested() {
 fn a_failure_that_named_no_destination_has_spawned_nothing() {
     let mut bed = Harness::engine().asked();
     let record = evacuation(1, 1, "failed", None);
-    let asked = look(&mut bed, 5_000, &[server(1)], &[record], &[], &messages(true));
+    let asked = poll(&mut bed, 5_000, &[server(1)], &[record], &[], &messages(true));
     assert_eq!(asked, [None]);
 }
 
@@ -285,10 +285,10 @@ fn an_accepted_record_is_not_lost_because_a_newer_one_was_picked_up_first() {
         evacuation(2, 2, "pre-migrating", Some("c")),
     ];
     assert_eq!(
-        look(&mut bed, 250_000, &[rebuilding(1)], &both, &[], &messages(true)),
+        poll(&mut bed, 250_000, &[rebuilding(1)], &both, &[], &messages(true)),
         []
     );
-    let asked = look(&mut bed, 100_000, &[rebuilding(1)], &both, &[], &messages(true));
+    let asked = poll(&mut bed, 100_000, &[rebuilding(1)], &both, &[], &messages(true));
     assert_eq!(asked, [None], "by any measure");
 }
 
@@ -298,16 +298,16 @@ fn time_without_a_broker_does_not_count_and_is_added() {
     let mut bed = Harness::engine().asked();
     let records = vec![evacuation(1, 1, "accepted", None)];
     let away = Messaging {
-        youngest_beat: Some(Duration::from_secs(40)),
+        latest_heartbeat_age: Some(Duration::from_secs(40)),
         ..messages(true)
     };
     // Conductors are always up here: their heartbeats do not use the broker.
     assert_eq!(
-        look(&mut bed, 400_000, &[rebuilding(1)], &records, &[], &away),
+        poll(&mut bed, 400_000, &[rebuilding(1)], &records, &[], &away),
         []
     );
     assert_eq!(
-        look(
+        poll(
             &mut bed,
             470_000,
             &[rebuilding(1)],
@@ -318,7 +318,7 @@ fn time_without_a_broker_does_not_count_and_is_added() {
         [],
         "as long again as it was away, and what Nova needs besides"
     );
-    let asked = look(&mut bed, 40_000, &[rebuilding(1)], &records, &[], &messages(true));
+    let asked = poll(&mut bed, 40_000, &[rebuilding(1)], &records, &[], &messages(true));
     assert_eq!(asked, [None]);
 }
 
@@ -327,24 +327,24 @@ fn time_without_a_broker_does_not_count_and_is_added() {
 fn where_nova_shows_no_date_continued_heartbeats_show_that_messages_get_through() {
     let mut bed = Harness::engine().asked();
     let records = vec![evacuation(1, 1, "accepted", None)];
-    let beat = |at: u64| Messaging {
-        youngest_beat: None,
-        latest_beat: Some(nova_time(at)),
+    let heartbeat = |at: u64| Messaging {
+        latest_heartbeat_age: None,
+        latest_heartbeat: Some(nova_time(at)),
         ..messages(true)
     };
-    let asked = look(&mut bed, 600_000, &[rebuilding(1)], &records, &[], &beat(0));
+    let asked = poll(&mut bed, 600_000, &[rebuilding(1)], &records, &[], &heartbeat(0));
     assert_eq!(asked, [], "they stand still: the broker is away");
     let mut asked = Vec::new();
-    for ctx in 1..=80 {
-        asked.extend(look(
+    for round in 1..=80 {
+        asked.extend(poll(
             &mut bed,
             10_000,
             &[rebuilding(1)],
             &records,
             &[],
-            &beat(ctx * 10_000),
+            &heartbeat(round * 10_000),
         ));
-        assert!(asked.is_empty() || ctx > 60, "{ctx}");
+        assert!(asked.is_empty() || round > 60, "{round}");
     }
     assert_eq!(asked, [None]);
 }
@@ -356,7 +356,7 @@ fn an_unanswered_call_may_be_held_by_novas_api_forever() {
     let timeout = fault(None, FaultClass::Transient, true);
     bed.answer(1, ServerCall::Evacuate, Err(timeout)).tick(1);
     let records = vec![evacuation(1, 1, "accepted", None)];
-    let asked = look(
+    let asked = poll(
         &mut bed,
         4_000_000,
         &[rebuilding(1)],
@@ -380,11 +380,11 @@ fn an_evacuation_may_wait_in_the_queue_of_a_host_that_failed_since() {
         ..messages(true)
     };
     assert_eq!(
-        look(&mut bed, 500_000, &[rebuilding(1)], &records, &[], &silent(100)),
+        poll(&mut bed, 500_000, &[rebuilding(1)], &records, &[], &silent(100)),
         []
     );
     let long_dead = silent(10_000);
-    let asked = look(&mut bed, 10_000, &[rebuilding(1)], &records, &[], &long_dead);
+    let asked = poll(&mut bed, 10_000, &[rebuilding(1)], &records, &[], &long_dead);
     assert_eq!(asked, [None], "it was dead long before");
 }
 
@@ -403,7 +403,7 @@ fn a_single_not_found_ends_no_move() {
     }
     assert!(
         bed.wants(|command| matches!(command, Command::ReadServer(_)))
-            || !bed.state.asks.move_track.servers.is_empty()
+            || !bed.state.in_flight.move_track.servers.is_empty()
     );
     for number in 1..=3 {
         bed.reads(number, Some(server(number)));
@@ -567,7 +567,7 @@ fn stuck() -> Vec<Migration> {
 #[test]
 fn a_stuck_move_is_in_the_journal_with_its_destination() {
     let mut bed = Harness::engine().asked();
-    look(
+    poll(
         &mut bed,
         500_000,
         &[rebuilding(1)],
@@ -576,7 +576,7 @@ fn a_stuck_move_is_in_the_journal_with_its_destination() {
         &messages(true),
     );
     assert!(!bed.one(1).waits_for().needs_person());
-    look(
+    poll(
         &mut bed,
         200_000,
         &[rebuilding(1)],
@@ -594,9 +594,9 @@ fn a_stuck_move_is_in_the_journal_with_its_destination() {
 #[test]
 fn reject_ends_a_recovery_that_waits_for_a_record_that_nova_never_ends() {
     let mut bed = Harness::engine().asked();
-    look(&mut bed, 60_000, &[rebuilding(1)], &stuck(), &[], &messages(true));
+    poll(&mut bed, 60_000, &[rebuilding(1)], &stuck(), &[], &messages(true));
     bed.command(OperatorCommand::Reject);
-    look(
+    poll(
         &mut bed,
         300_000,
         &[rebuilding(1)],
@@ -605,7 +605,7 @@ fn reject_ends_a_recovery_that_waits_for_a_record_that_nova_never_ends() {
         &messages(true),
     );
     assert!(bed.is_asked(1), "it may yet be done");
-    look(
+    poll(
         &mut bed,
         300_000,
         &[rebuilding(1)],
@@ -623,17 +623,17 @@ fn reject_ends_a_recovery_that_waits_for_a_record_that_nova_never_ends() {
 #[test]
 fn a_failure_declared_by_an_operator_ends_a_stuck_move_and_names_the_host() {
     let mut bed = Harness::engine().asked();
-    look(&mut bed, 20_000, &[rebuilding(1)], &stuck(), &[], &messages(true));
+    poll(&mut bed, 20_000, &[rebuilding(1)], &stuck(), &[], &messages(true));
     bed.resolve(1, ResolutionKind::Failure, Some("b"));
     assert!(bed.is_asked(1), "it has made progress just now");
-    look(&mut bed, 60_000, &[rebuilding(1)], &stuck(), &[], &messages(true));
+    poll(&mut bed, 60_000, &[rebuilding(1)], &stuck(), &[], &messages(true));
     bed.resolve(1, ResolutionKind::Failure, None);
     assert!(bed.is_asked(1), "of which host?");
     bed.resolve(1, ResolutionKind::Failure, Some("c"));
     assert!(bed.is_asked(1), "another one");
     bed.resolve(1, ResolutionKind::Failure, Some("b"));
     let asked = bed.evacuates(1);
-    let later = look(&mut bed, 5_000, &[rebuilding(1)], &stuck(), &[], &messages(true));
+    let later = poll(&mut bed, 5_000, &[rebuilding(1)], &stuck(), &[], &messages(true));
     assert!(asked || later == [None], "{:?}", bed.one(1));
 }
 
@@ -661,7 +661,7 @@ fn ignore_ends_a_held_or_stuck_move_and_keeps_its_possible_hosts() {
     );
     assert!(bed.one(1).may_run.contains("b"));
     let mut bed = Harness::engine().asked();
-    look(&mut bed, 5_000, &[rebuilding(1)], &stuck(), &[], &messages(true));
+    poll(&mut bed, 5_000, &[rebuilding(1)], &stuck(), &[], &messages(true));
     bed.resolve(1, ResolutionKind::Ignore, None);
     assert!(
         matches!(bed.step(1), MoveStep::Unlocking { end: End::Person, .. }),
@@ -680,7 +680,7 @@ fn success_counts_when_nova_shows_it_there() {
     };
     for (host, believed) in [(HOST, false), ("c", false), ("b", true)] {
         let mut bed = Harness::engine().asked();
-        look(&mut bed, 5_000, &[rebuilding(1)], &stuck(), &[], &messages(true));
+        poll(&mut bed, 5_000, &[rebuilding(1)], &stuck(), &[], &messages(true));
         bed.resolve(1, ResolutionKind::Success, Some("b"));
         bed.reads(
             1,

@@ -52,7 +52,7 @@ fn serve(bed: &mut Harness, here: &[Server]) -> Vec<Command> {
     while let Some(command) = bed.commands.pop() {
         let mut more = std::mem::take(&mut bed.commands);
         match &command {
-            Command::CountHosts => {
+            Command::ScanHosts => {
                 bed.see(Observation::Region(Arc::new(region(1, 10))));
             }
             Command::ReadService => {
@@ -121,7 +121,7 @@ fn the_fence_waits_for_its_hook() {
     assert_eq!(bed.state.stage, Stage::Begin);
     assert_eq!(
         bed.commands,
-        [Command::CountHosts],
+        [Command::ScanHosts],
         "other hosts may have failed meanwhile"
     );
     bed.storm(1, 10);
@@ -197,7 +197,7 @@ fn a_tolerated_hook_failure_is_in_the_last_message() {
 fn a_segment_disabled_while_a_hook_runs_ends_the_recovery() {
     let mut bed = with(Phase::Pre, "exec:/x").begun();
     let call = call(&bed).unwrap();
-    bed.pulse(false, false);
+    bed.operator_state(false, false);
     assert_eq!(bed.status, Ignored);
     says(&mut bed, &call, HookVerdict::GoOn);
     assert!(bed.commands.is_empty() && bed.record.is_empty());
@@ -260,13 +260,13 @@ fn a_host_seen_alive_while_a_hook_runs_is_not_evacuated() {
 fn no_hook_before_the_moves_starts_while_the_segment_is_disabled() {
     let mut bed = with(Phase::Main, "exec:/x").proven();
     bed.forced_down()
-        .pulse(false, false)
+        .operator_state(false, false)
         .inventory(vec![server(1)], Vec::new());
     for _ in 0..10 {
         bed.tick(1_000);
         assert!(call(&bed).is_none() && !touches(&bed), "{:?}", bed.commands);
     }
-    bed.pulse(true, false);
+    bed.operator_state(true, false);
     assert!(call(&bed).is_some());
 }
 
@@ -381,7 +381,7 @@ fn a_hook_that_fails_after_the_moves_undoes_nothing() {
 #[test]
 fn a_segment_disabled_at_the_end_does_not_keep_the_last_hook_from_running() {
     let mut bed = with(Phase::Post, "exec:/x").asked();
-    bed.pulse(false, false);
+    bed.operator_state(false, false);
     bed.lists(Vec::new(), vec![evacuation(1, 1, "done", Some("b"))]);
     bed.over(Vec::new());
     assert!(call(&bed).is_some());

@@ -494,7 +494,7 @@ fn a_host_that_flaps_is_not_enabled() {
 #[test]
 fn a_frozen_host_is_enabled_after_the_freeze() {
     let mut bed = back_home(None);
-    bed.pulse.frozen.over = vec![Freeze {
+    bed.operator_state.frozen.over = vec![Freeze {
         number: 1,
         scope: FreezeScope::Host,
         name: bed.state.host.clone(),
@@ -503,18 +503,18 @@ fn a_frozen_host_is_enabled_after_the_freeze() {
         reason: "firmware".into(),
         unless_worse: false,
     }];
-    let pulse = bed.pulse.clone();
-    bed.see(Observation::Pulse(pulse));
+    let operator_state = bed.operator_state.clone();
+    bed.see(Observation::OperatorState(operator_state));
     for _ in 0..40 {
         assert!(!enables_within_a_heartbeat(&mut bed));
     }
     assert_eq!(bed.state.stage, Stage::Returning);
-    bed.pulse.frozen = FreezeStatus {
+    bed.operator_state.frozen = FreezeStatus {
         thawed: 1,
-        ..FreezeStatus::NOTHING
+        ..FreezeStatus::NONE
     };
-    let pulse = bed.pulse.clone();
-    bed.see(Observation::Pulse(pulse));
+    let operator_state = bed.operator_state.clone();
+    bed.see(Observation::OperatorState(operator_state));
     assert!(enables(&bed) || (0..20).any(|_| enables_within_a_heartbeat(&mut bed)));
     assert!(bed.record.unless_frozen.own, "unless it is frozen again just now");
 }

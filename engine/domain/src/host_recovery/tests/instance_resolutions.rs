@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use super::bed::{Harness, evacuation, fault, id, messages, server, unavailable};
-use super::half_done::{failed_at_b, in_error, look, rebuilding};
+use super::half_done::{failed_at_b, in_error, poll, rebuilding};
 use crate::fault::FaultClass;
 use crate::host_recovery::{End, MoveStep};
 use crate::nova::{Migration, MigrationType, Server, VmState};
@@ -44,7 +44,7 @@ fn live() -> Migration {
 
 fn in_flight(servers: &[Server], records: &[Migration], millis: u64) -> Harness {
     let mut bed = Harness::engine().asked();
-    look(&mut bed, millis, servers, records, &[], &messages(true));
+    poll(&mut bed, millis, servers, records, &[], &messages(true));
     assert!(bed.is_asked(1), "{:?}", bed.step(1));
     bed
 }
@@ -67,7 +67,7 @@ fn held_at_b() -> (Harness, Vec<Migration>) {
     let mut bed = failed_at_b();
     let mut records = vec![evacuation(1, 1, "failed", Some("b"))];
     for record in 2..10 {
-        look(&mut bed, 20_000, &[in_error(1)], &records, &[], &messages(true));
+        poll(&mut bed, 20_000, &[in_error(1)], &records, &[], &messages(true));
         bed.answer(1, ServerCall::Evacuate, Ok(())).tick(1);
         records.push(evacuation(record, 1, "failed", Some("b")));
     }
@@ -224,7 +224,7 @@ fn asked_for(state: &mut State) -> Vec<Option<String>> {
         all.extend(asked(bed));
     }
     let (servers, records) = (&state.servers, &state.records);
-    all.extend(look(bed, 150_000, servers, records, &[], &messages(true)));
+    all.extend(poll(bed, 150_000, servers, records, &[], &messages(true)));
     all
 }
 

@@ -19,7 +19,7 @@ fn a_normal_report_applies_to_a_recovery_that_started_with_unknown() {
     bed.join_normal().claim();
     assert_eq!(bed.state.stage, Stage::Begin);
     assert_eq!(bed.status, NotificationStatus::Running);
-    assert!(bed.wants(|command| *command == Command::CountHosts));
+    assert!(bed.wants(|command| *command == Command::ScanHosts));
     assert!(bed.record.head, "it must survive");
     assert!(
         bed.record
@@ -52,7 +52,7 @@ fn a_joined_report_retries_a_given_up_fence() {
     let refused = fault(Some(403), FaultClass::Permanent, false);
     bed.powered_off(Err(refused));
     assert_eq!(bed.state.hold.as_ref().unwrap().kind, HoldKind::Fence);
-    bed.join_normal().pulse(true, false);
+    bed.join_normal().operator_state(true, false);
     assert!(bed.state.hold.is_none());
     assert!(bed.reads_power(), "{:?}", bed.commands);
 }

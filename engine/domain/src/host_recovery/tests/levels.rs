@@ -556,7 +556,7 @@ fn after_a_power_command_the_fence_is_followed_to_its_end() {
     // The host returns, the segment is disabled, and so on.
     for round in 0..300 {
         bed.tick(1_000).heartbeat_age(500).service();
-        bed.pulse(round % 2 == 0, false);
+        bed.operator_state(round % 2 == 0, false);
         bed.device("pdu", Power::On);
         assert_eq!(bed.status, NotificationStatus::Running, "at {}", bed.at);
     }
@@ -607,7 +607,7 @@ fn a_late_power_off_of_a_level_that_was_left_is_waited_for_before_the_host_is_ha
         let quiet = |bed: &Harness, at: u64| {
             bed.state
                 .fence
-                .is_quiet(Elapsed::from_millis(at), &bed.state.policy)
+                .has_no_pending_orders(Elapsed::from_millis(at), &bed.state.policy)
         };
         assert!(!quiet(&bed, ordered + quiet_after - 1), "{name}");
         assert!(quiet(&bed, ordered + quiet_after), "{name}");
@@ -623,7 +623,7 @@ fn an_order_is_done_once_its_device_reads_off() {
     assert!(
         bed.state
             .fence
-            .is_quiet(Elapsed::from_millis(bed.at), &bed.state.policy)
+            .has_no_pending_orders(Elapsed::from_millis(bed.at), &bed.state.policy)
     );
 }
 
@@ -750,7 +750,7 @@ fn a_state_of_a_version_with_one_device_is_continued() {
     assert!(
         !bed.state
             .fence
-            .is_quiet(Elapsed::from_millis(bed.at), &bed.state.policy)
+            .has_no_pending_orders(Elapsed::from_millis(bed.at), &bed.state.policy)
     );
     while bed.at < 85_000 {
         bed.at += 5_000;

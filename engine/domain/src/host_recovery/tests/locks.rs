@@ -150,11 +150,11 @@ fn a_nova_that_shows_no_reasons_is_unlocked_as_before() {
 #[test]
 fn an_owners_lock_that_is_set_after_the_plan_is_kept() {
     let mut bed = Harness::engine().proven();
-    bed.forced_down().pulse(false, false);
+    bed.forced_down().operator_state(false, false);
     bed.inventory(vec![server(1)], vec![]);
     assert!(!locks(&bed), "nothing starts in a disabled segment");
     bed.tick(1_000).lists(vec![locked("mine")], vec![]);
-    bed.pulse(true, false);
+    bed.operator_state(true, false);
     assert!(!locks(&bed), "{:?}", bed.commands);
     assert_eq!(bed.one(1).lock, Lock::Owners);
 }

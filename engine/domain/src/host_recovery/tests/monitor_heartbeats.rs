@@ -90,7 +90,7 @@ fn continued_monitor_heartbeats_contradict_a_bare_normal() {
         assert!(bed.updates().is_none() && bed.state.proof.is_none());
         // Repeated reports do not change that.
         for again in 1..10 {
-            bed.hears(OffClaim {
+            bed.join_claim(OffClaim {
                 dated: nova_time(bed.at + 100_000),
                 arrived: Some(nova_time(bed.at + 100_000)),
                 evidence: None,
@@ -103,7 +103,7 @@ fn continued_monitor_heartbeats_contradict_a_bare_normal() {
         // The monitors stop, and the report is repeated.
         let last = bed.at / 1_000;
         bed.tick(61_000);
-        bed.hears(OffClaim {
+        bed.join_claim(OffClaim {
             dated: nova_time(bed.at + 100_000),
             arrived: Some(nova_time(bed.at + 100_000)),
             evidence: None,

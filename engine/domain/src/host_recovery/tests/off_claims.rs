@@ -71,7 +71,7 @@ fn a_bare_normal_releases_no_instance_of_another_recovery() {
         "it is evacuated, and shows nothing to others"
     );
     let mut bed = external();
-    bed.hears(fenced(nova_time(100_000)));
+    bed.join_claim(fenced(nova_time(100_000)));
     assert!(silent_after(&mut bed, 10_000));
     assert!(bed.state.is_proven_off());
 }
@@ -111,7 +111,7 @@ fn one_heartbeat_after_the_report_does_not_end_the_recovery_of_a_silent_host() {
     };
     // A newer report ends the hold.
     let mut bed = held();
-    bed.hears(fenced(nova_time(bed.at + 100_000)));
+    bed.join_claim(fenced(nova_time(bed.at + 100_000)));
     for _ in 0..5 {
         bed.service().tick(1_000);
     }
@@ -119,7 +119,7 @@ fn one_heartbeat_after_the_report_does_not_end_the_recovery_of_a_silent_host() {
     // But not while fencing is stopped.
     let mut bed = held();
     bed.see(Observation::FencingStopped(true));
-    bed.hears(fenced(nova_time(bed.at + 100_000)));
+    bed.join_claim(fenced(nova_time(bed.at + 100_000)));
     for stopped in [true, false] {
         bed.see(Observation::FencingStopped(stopped));
         for _ in 0..5 {
@@ -170,7 +170,7 @@ fn a_later_report_that_joins_counts_as_of_its_own_time() {
     assert!(!silent_after(&mut bed, 90_000));
     // Dated at Nova's last heartbeat of it.
     let heard = nova_time(bed.at + 80_000);
-    bed.hears(said(heard));
+    bed.join_claim(said(heard));
     assert!(silent_after(&mut bed, 0));
 }
 
@@ -179,7 +179,7 @@ fn a_later_report_that_joins_counts_as_of_its_own_time() {
 fn evidence_is_dated_by_the_fence_and_not_by_its_report() {
     for (fence, proven) in [(90_000, true), (1_000, false)] {
         let mut bed = external();
-        bed.hears(fenced(nova_time(fence)));
+        bed.join_claim(fenced(nova_time(fence)));
         assert_eq!(
             silent_after(&mut bed, 10_000),
             proven,
@@ -208,7 +208,7 @@ fn with_evidence_one_report_is_enough_to_power_off_a_host_that_is_up_in_nova() {
     for (fence, ordered) in [(None, false), (Some(95_000), true), (Some(1_000), false)] {
         let mut bed = Harness::with("NORMAL", |policy| policy.fencing = FencingMode::Engine).begun();
         if let Some(fence) = fence {
-            bed.hears(fenced(nova_time(fence)));
+            bed.join_claim(fenced(nova_time(fence)));
         }
         let mut orders = 0;
         for _ in 0..10 {
@@ -245,7 +245,7 @@ fn suspect_that_beats_until(last: u64, report: Option<&OffClaim>) -> Harness {
             bed.heartbeat_age(0);
         }
         if let Some(word) = report.filter(|_| second == 115) {
-            bed.hears(word.clone());
+            bed.join_claim(word.clone());
         }
         let mut region = heard_lately(&bed);
         let others = region.hosts.iter_mut().skip(1).take(4);
@@ -372,7 +372,7 @@ fn a_later_report_with_evidence_ends_the_hold_of_another_attempt() {
     let mut bed = retried();
     silent_after(&mut bed, 30_000);
     assert!(is_held(&bed));
-    bed.hears(fenced(nova_time(400_000))).join_normal();
+    bed.join_claim(fenced(nova_time(400_000))).join_normal();
     for _ in 0..4 {
         silent_after(&mut bed, 30_000);
     }
@@ -391,7 +391,7 @@ fn a_stamp_of_our_own_change_does_not_outlive_the_evidence() {
             payload.push(("retry_own_stamp", stamp.as_str()));
         }
         let mut bed = Harness::with_payload(&payload, |policy| policy.fencing = FencingMode::External);
-        bed.pulse.off_word = Some(fenced(nova_time(100_000)));
+        bed.operator_state.off_word = Some(fenced(nova_time(100_000)));
         let mut bed = bed.begun();
         bed.service = Service {
             last_heartbeat: Some(later),

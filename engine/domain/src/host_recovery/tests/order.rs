@@ -24,21 +24,21 @@ fn frozen(bed: &mut Harness, number: i64) {
         reason: "firmware".into(),
         unless_worse: false,
     };
-    bed.pulse.frozen = FreezeStatus {
+    bed.operator_state.frozen = FreezeStatus {
         over: vec![freeze],
-        ..FreezeStatus::NOTHING
+        ..FreezeStatus::NONE
     };
-    let pulse = bed.pulse.clone();
-    bed.see(Observation::Pulse(pulse));
+    let operator_state = bed.operator_state.clone();
+    bed.see(Observation::OperatorState(operator_state));
 }
 
 fn thawed(bed: &mut Harness, number: i64) {
-    bed.pulse.frozen = FreezeStatus {
+    bed.operator_state.frozen = FreezeStatus {
         thawed: number,
-        ..FreezeStatus::NOTHING
+        ..FreezeStatus::NONE
     };
-    let pulse = bed.pulse.clone();
-    bed.see(Observation::Pulse(pulse));
+    let operator_state = bed.operator_state.clone();
+    bed.see(Observation::OperatorState(operator_state));
 }
 
 /// Runs a check with a silent host and a current scan, and with "on" from this device. Returns the orders that
@@ -301,7 +301,7 @@ fn an_approval_that_is_heard_late_covers_the_hosts_that_the_hold_counted() {
         bed.claim().around(region(5, 10));
         bed.around_later(region(6, 10)).take_over();
         bed.tick(4_000).tick(0);
-        bed.pulse.clock = Some(nova_time(bed.at + 100_000 + waited));
+        bed.operator_state.clock = Some(nova_time(bed.at + 100_000 + waited));
         bed.command(OperatorCommand::Approve).tick(0).tick(0);
         let held = bed.state.hold.is_some();
         assert_eq!(held, !further, "{waited}: {:?}", bed.message);

@@ -35,7 +35,7 @@ fn refused_for(bed: &mut Harness, millis: u64, refusal: &Fault) -> u32 {
     let mut asked = 0;
     while bed.at < until && bed.state.stage == Stage::Moving {
         let mut now = round(bed, vec![server(1)], vec![]);
-        if bed.state.asks.move_track.servers.contains(&id(1)) {
+        if bed.state.in_flight.move_track.servers.contains(&id(1)) {
             bed.reads(1, Some(server(1)));
             now |= bed.evacuates(1);
         }
@@ -133,7 +133,7 @@ fn a_rebuild_that_makes_progress_is_not_called_slow() {
 #[test]
 fn a_segment_disabled_between_two_attempts_gets_no_second_one() {
     let mut bed = Harness::engine().asked();
-    bed.pulse(false, false);
+    bed.operator_state(false, false);
     bed.tick(10_000).service().power(Power::Off);
     bed.lists(vec![server(1)], vec![evacuation(1, 1, "failed", Some("b"))]);
     assert_eq!(bed.one(1).failures, 1);
@@ -143,7 +143,7 @@ fn a_segment_disabled_between_two_attempts_gets_no_second_one() {
         assert!(writes.is_empty(), "{writes:?}");
     }
     assert!(bed.message.as_deref().unwrap().contains("segment is disabled"));
-    bed.pulse(true, false);
+    bed.operator_state(true, false);
     let asked = bed.evacuates(1) | round(&mut bed, vec![server(1)], vec![]);
     assert!(asked, "enabled again: {:?}", bed.commands);
 }
@@ -152,7 +152,7 @@ fn a_segment_disabled_between_two_attempts_gets_no_second_one() {
 #[test]
 fn a_host_put_in_maintenance_between_two_attempts_gets_no_second_one() {
     let mut bed = Harness::engine().asked();
-    bed.pulse(true, true);
+    bed.operator_state(true, true);
     bed.tick(10_000).service().power(Power::Off);
     bed.lists(vec![server(1)], vec![evacuation(1, 1, "failed", Some("b"))]);
     for _ in 0..30 {
@@ -216,11 +216,11 @@ fn time_an_operator_takes_counts_towards_no_deadline() {
     let mut bed = Harness::with("UNKNOWN", change).planned(vec![server(1)]);
     bed.answer(1, ServerCall::Evacuate, Err(away.clone()));
     refused_for(&mut bed, 300_000, &away);
-    bed.pulse(false, false);
+    bed.operator_state(false, false);
     for _ in 0..360 {
         bed.tick(10_000);
     }
-    bed.pulse(true, false);
+    bed.operator_state(true, false);
     assert!(bed.is_waiting(1), "an hour disabled");
     refused_for(&mut bed, 500_000, &away);
     assert!(bed.is_waiting(1), "its limit starts again");

@@ -43,12 +43,12 @@ impl Harness {
         self.see(Observation::ServerIds(Ok(ServerIds { started, ids })))
     }
 
-    fn next_look(&self) -> u128 {
+    fn next_poll(&self) -> u128 {
         let now = DecisionTime {
             elapsed: Elapsed::from_millis(self.at),
             wall: wall(self.at),
         };
-        self.state.next_look(now).as_millis()
+        self.state.next_poll(now).as_millis()
     }
 }
 
@@ -123,7 +123,7 @@ fn nothing_is_ready_while_the_host_is_not_proven_off_just_now() {
     );
     bed.power(crate::power::Power::Off);
     assert_eq!(bed.state.demand().ready, [(Urgency::default(), 2)]);
-    bed.pulse(false, false);
+    bed.operator_state(false, false);
     assert_eq!(bed.state.demand().ready, [], "nor while the segment is disabled");
 }
 
@@ -466,25 +466,25 @@ fn a_record_from_before_our_request_is_not_its_effect() {
 fn the_next_decision_is_when_something_is_due_within_a_second() {
     let mut bed = Harness::engine().asked();
     bed.records(vec![]);
-    assert_eq!(bed.next_look(), 500, "the records");
+    assert_eq!(bed.next_poll(), 500, "the records");
     bed.tick(500);
     assert!(bed.wants_records());
     assert_eq!(
-        bed.next_look(),
+        bed.next_poll(),
         1_000,
         "an answer is awaited, and nothing else is due"
     );
     bed.records(vec![]).at += 499;
     assert_eq!(
-        bed.next_look(),
+        bed.next_poll(),
         5,
         "not again and again for the sake of a millisecond"
     );
     let refused = fault(Some(429), FaultClass::Transient, false);
     bed.see(Observation::Evacuations(Err(refused)));
-    assert_eq!(bed.next_look(), 1_000);
+    assert_eq!(bed.next_poll(), 1_000);
     assert_eq!(
-        Harness::engine().begun().next_look(),
+        Harness::engine().begun().next_poll(),
         100,
         "the proof takes few steps"
     );

@@ -6,7 +6,7 @@ use crate::entity::vmove::VmoveStatus;
 use crate::host_recovery::{End, MoveStep};
 use crate::nova::{InstanceTraits, Server};
 use crate::pace::{Permits, Urgency};
-use crate::policy::{LeaveRules, Policy};
+use crate::policy::{ExclusionRules, Policy};
 use crate::recovery::{Command, Observation};
 
 fn order(bed: &Harness) -> Vec<u128> {
@@ -160,7 +160,7 @@ fn a_late_instance_comes_after_the_planned_ones() {
 }
 
 /// Returns a plan under these rules, with each instance marked by its owner.
-fn left_by(rules: LeaveRules, one: Server) -> Harness {
+fn left_by(rules: ExclusionRules, one: Server) -> Harness {
     Harness::with("UNKNOWN", |policy| policy.leave = rules).planned(vec![one])
 }
 
@@ -187,11 +187,11 @@ fn an_excluded_instance_names_its_rule() {
     let flavor = |one: &mut InstanceTraits| {
         one.flavor_properties.insert("hw:pci".into(), "1".into());
     };
-    let none = LeaveRules::default;
+    let none = ExclusionRules::default;
     let cases = [
         (
             "metadata",
-            LeaveRules {
+            ExclusionRules {
                 metadata: pairs("ha=no"),
                 ..none()
             },
@@ -201,7 +201,7 @@ fn an_excluded_instance_names_its_rule() {
         ),
         (
             "metadata, any value",
-            LeaveRules {
+            ExclusionRules {
                 metadata: pairs("canary"),
                 ..none()
             },
@@ -211,7 +211,7 @@ fn an_excluded_instance_names_its_rule() {
         ),
         (
             "project",
-            LeaveRules {
+            ExclusionRules {
                 projects: vec!["p1".into()],
                 ..none()
             },
@@ -221,7 +221,7 @@ fn an_excluded_instance_names_its_rule() {
         ),
         (
             "image",
-            LeaveRules {
+            ExclusionRules {
                 images: vec!["i1".into()],
                 ..none()
             },
@@ -231,7 +231,7 @@ fn an_excluded_instance_names_its_rule() {
         ),
         (
             "image property",
-            LeaveRules {
+            ExclusionRules {
                 image_properties: pairs("os_distro=cirros"),
                 ..none()
             },
@@ -241,7 +241,7 @@ fn an_excluded_instance_names_its_rule() {
         ),
         (
             "flavor property",
-            LeaveRules {
+            ExclusionRules {
                 flavor_properties: pairs("hw:pci"),
                 ..none()
             },

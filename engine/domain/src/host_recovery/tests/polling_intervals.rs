@@ -540,8 +540,8 @@ fn the_hosts_service_is_read_together_with_the_conductors() {
     let mut bed = Harness::engine().asked();
     let records = vec![evacuation(1, 1, "accepted", None)];
     let (mut conductors, mut alone) = (0, 0);
-    for ctx in 0..240 {
-        if ctx % 2 == 0 {
+    for round in 0..240 {
+        if round % 2 == 0 {
             bed.at += 500;
             bed.power(Power::Off);
         } else {

@@ -474,10 +474,10 @@ fn no_instance_is_requested_while_that_is_blocked() {
     type Forbid = fn(&mut Harness);
     let cases: [(&str, Forbid); 3] = [
         ("segment disabled", |bed| {
-            bed.pulse(false, false);
+            bed.operator_state(false, false);
         }),
         ("operator's maintenance", |bed| {
-            bed.pulse(true, true);
+            bed.operator_state(true, true);
         }),
         ("host seen on", |bed| {
             bed.power(Power::On);

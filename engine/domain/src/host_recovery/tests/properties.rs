@@ -16,7 +16,7 @@ pub(super) enum Act {
     Tick(u64),
     Claim,
     TakeOver,
-    Pulse(bool, bool),
+    OperatorState(bool, bool),
     Say(bool),
     Storm(usize),
     Service { age: u64, up: bool, forced: bool },
@@ -56,7 +56,7 @@ pub(super) fn acts() -> impl Strategy<Value = Act> {
         4 => (0_u64..120_000).prop_map(Act::Tick),
         2 => Just(Act::Claim),
         2 => Just(Act::TakeOver),
-        1 => (any::<bool>(), any::<bool>()).prop_map(|(one, two)| Act::Pulse(one, two)),
+        1 => (any::<bool>(), any::<bool>()).prop_map(|(one, two)| Act::OperatorState(one, two)),
         1 => any::<bool>().prop_map(Act::Say),
         2 => (1_usize..6).prop_map(Act::Storm),
         4 => (0_u64..90_000, any::<bool>(), any::<bool>())
@@ -130,7 +130,7 @@ pub(super) fn apply(bed: &mut Harness, act: Act) {
         Act::Tick(millis) => bed.tick(millis),
         Act::Claim => bed.claim(),
         Act::TakeOver => bed.take_over(),
-        Act::Pulse(enabled, maintenance) => bed.pulse(enabled, maintenance),
+        Act::OperatorState(enabled, maintenance) => bed.operator_state(enabled, maintenance),
         Act::Say(approve) => bed.command(if approve {
             OperatorCommand::Approve
         } else {

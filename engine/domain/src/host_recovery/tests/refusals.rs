@@ -107,7 +107,7 @@ fn a_task_that_the_dead_host_has_left_is_reset_and_journalled() {
             bed.lists(vec![busy("powering-off")], vec![]);
         },
         |bed| {
-            if bed.state.asks.move_track.servers.contains(&id(1)) {
+            if bed.state.in_flight.move_track.servers.contains(&id(1)) {
                 bed.reads(1, Some(busy("powering-off")));
             }
         },

@@ -86,12 +86,12 @@ impl Harness {
         self.pending.clone()
     }
 
-    fn asks(&self, call: &ReserveCall) -> bool {
+    fn in_flight(&self, call: &ReserveCall) -> bool {
         self.reserve_calls().contains(call)
     }
 
     fn awaits_survey(&self) -> bool {
-        self.state.reserve.asks.survey.sent().is_some()
+        self.state.reserve.in_flight.survey.sent().is_some()
     }
 
     fn surveyed(&mut self, hosts: Vec<ReservedHost>) -> &mut Self {
@@ -103,7 +103,7 @@ impl Harness {
         self.see(Observation::Reserve(ReserveAnswer::Survey(Ok(Survey {
             hosts,
             aggregates,
-            blind: None,
+            placement_error: None,
         }))))
     }
 
@@ -115,7 +115,7 @@ impl Harness {
         let host = service.host.clone();
         let service = Some(service);
         let result = Ok(ReservedHostView { service, servers });
-        self.see(Observation::Reserve(ReserveAnswer::Look { host, result }))
+        self.see(Observation::Reserve(ReserveAnswer::ReadHost { host, result }))
     }
 
     fn status_set(&mut self, number: u128, result: Result<bool, Fault>) -> &mut Self {
@@ -130,7 +130,7 @@ impl Harness {
             let at = |host: &str| host.trim_start_matches("rh-").parse::<u128>().unwrap();
             match call {
                 ReserveCall::Survey => return self,
-                ReserveCall::Look { host, servers } => {
+                ReserveCall::ReadHost { host, servers } => {
                     let number = at(&host);
                     let on = enabled[usize::try_from(number).unwrap()];
                     self.looked(number, on, servers.then_some(0));
@@ -204,7 +204,7 @@ fn a_reserved_host_is_taken_enabled_and_waited_for_before_it_is_named() {
         service: service(1, false).id,
         status: ServiceStatus::Enabled,
     };
-    assert!(bed.asks(&enable), "whatever its disable reason");
+    assert!(bed.in_flight(&enable), "whatever its disable reason");
     assert!(bed.record.head, "the intent is journalled");
     let mut down = service(1, true);
     down.up = false;
@@ -321,14 +321,14 @@ fn a_returned_reserved_host_is_disabled_with_its_former_reason() {
     bed.command(OperatorCommand::Reject);
     bed.pass(1_000);
     bed.over(vec![server(1)]);
-    let look = ReserveCall::Look {
+    let look = ReserveCall::ReadHost {
         host: name(1),
         servers: true,
     };
-    if !bed.asks(&look) {
+    if !bed.in_flight(&look) {
         bed.pass(1_000);
     }
-    assert!(bed.asks(&look), "{:?}", bed.commands);
+    assert!(bed.in_flight(&look), "{:?}", bed.commands);
     assert_ne!(
         bed.status,
         NotificationStatus::Failed,
@@ -342,7 +342,7 @@ fn a_returned_reserved_host_is_disabled_with_its_former_reason() {
             reason: Some(REASON.into()),
         },
     };
-    assert!(bed.asks(&restore));
+    assert!(bed.in_flight(&restore));
     bed.status_set(1, Ok(false));
     assert_eq!(bed.taken(1), Some(Step::Over(Outcome::GivenBack)));
     assert!(bed.record.reservations.contains(&host_id(1)));
@@ -546,7 +546,7 @@ fn a_zone_conflict_excludes_the_host_and_the_next_is_taken() {
         host: name(number),
         aggregate: 7,
     };
-    assert!(bed.asks(&join(1)));
+    assert!(bed.in_flight(&join(1)));
     assert!(bed.record.head, "journalled, so that it can be undone");
     bed.see(Observation::Reserve(ReserveAnswer::Joined {
         host: name(1),
@@ -557,7 +557,7 @@ fn a_zone_conflict_excludes_the_host_and_the_next_is_taken() {
     assert!(bed.awaits_survey(), "{:?}", bed.commands);
     let mut enabled = [false; 5];
     bed.surveyed_with(vec![spare(1, Some(8)), spare(2, Some(64))], aggregates());
-    assert!(bed.asks(&join(2)), "{:?}", bed.commands);
+    assert!(bed.in_flight(&join(2)), "{:?}", bed.commands);
     bed.nova_does_it(&mut enabled);
     bed.pass(1_000).nova_does_it(&mut enabled);
     assert!(bed.is_asked(1));
@@ -595,7 +595,7 @@ fn an_aggregate_membership_by_others_is_kept() {
                 .iter()
                 .any(|call| matches!(call, ReserveCall::Leave { .. }));
             match bed.reserve_calls().first() {
-                Some(ReserveCall::Look { .. }) => {
+                Some(ReserveCall::ReadHost { .. }) => {
                     bed.looked(1, false, Some(0));
                 }
                 Some(ReserveCall::Leave { .. }) => {
@@ -638,7 +638,7 @@ fn a_reserved_host_without_nova_compute_is_named_in_the_message() {
 #[test]
 fn no_reserved_host_is_prepared_while_the_segment_is_disabled() {
     let mut bed = planned(RecoveryMethod::ReservedHost, vec![server(1)]);
-    bed.pulse(false, false);
+    bed.operator_state(false, false);
     let hosts = vec![spare(1, Some(8))];
     let survey = Survey {
         hosts,
@@ -668,9 +668,9 @@ fn a_host_that_does_not_come_up_is_given_back_and_another_taken() {
         if bed
             .reserve_calls()
             .iter()
-            .any(|call| matches!(call, ReserveCall::Look { servers: false, .. }))
+            .any(|call| matches!(call, ReserveCall::ReadHost { servers: false, .. }))
         {
-            bed.see(Observation::Reserve(ReserveAnswer::Look {
+            bed.see(Observation::Reserve(ReserveAnswer::ReadHost {
                 host: name(1),
                 result: Ok(ReservedHostView {
                     service: Some(down(true)),

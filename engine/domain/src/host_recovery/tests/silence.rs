@@ -375,7 +375,7 @@ fn an_order_without_an_answer_may_come_as_long_as_its_device_was_given() {
             let policy = &bed.state.policy;
             bed.state
                 .fence
-                .is_quiet(Elapsed::from_millis(ordered + millis), policy)
+                .has_no_pending_orders(Elapsed::from_millis(ordered + millis), policy)
         };
         assert!(!quiet(quiet_after - 1), "{call:?}");
         assert!(quiet(quiet_after), "{call:?}");

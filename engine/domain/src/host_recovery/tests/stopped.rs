@@ -69,11 +69,11 @@ fn a_first_look_that_was_decided_at_once_and_sent_late_needs_silence_first() {
 #[test]
 fn a_late_request_shows_no_silence_before_its_answer() {
     let mut bed = Harness::engine().begun();
-    let beat = bed.service.clone();
+    let heartbeat = bed.service.clone();
     let seen = || {
         Observation::Service(Ok(Some(Service {
             nova_now: None,
-            ..beat.clone()
+            ..heartbeat.clone()
         })))
     };
     bed.at += 60_000;

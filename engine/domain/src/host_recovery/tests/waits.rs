@@ -56,11 +56,11 @@ fn a_block_by_settings_counts_as_held() {
     bed.see(Observation::FencingStopped(false));
     assert!(!waits(&bed).0.is_held(), "{:?}", waits(&bed));
     let mut bed = Harness::engine().planned(vec![server(1)]);
-    bed.pulse(false, false).tick(1);
+    bed.operator_state(false, false).tick(1);
     assert_eq!(waits(&bed), bare(WaitsFor::SegmentDisabled));
-    bed.pulse(true, true).tick(1);
+    bed.operator_state(true, true).tick(1);
     assert_eq!(waits(&bed), bare(WaitsFor::Maintenance));
-    bed.pulse(true, false).tick(1);
+    bed.operator_state(true, false).tick(1);
     assert!(!waits(&bed).0.is_held(), "{:?}", waits(&bed));
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::nova::{Kind, Nova};
-use crate::pace::{Aimd, Bounds, LookCost, LookResult, Model, NovaFeedback, StartSample, pause};
+use crate::pace::{Aimd, Bounds, Model, NovaFeedback, PollCost, PollResult, StartSample, pause};
 
 const TICK: Duration = Duration::from_millis(500);
 
@@ -55,9 +55,9 @@ struct Host {
     asked: Vec<(usize, f64, bool, bool)>,
     look_at: f64,
     /// The start and the end of a poll in progress.
-    look: Option<(f64, f64)>,
+    poll: Option<(f64, f64)>,
     looked: Option<f64>,
-    cost: LookCost,
+    cost: PollCost,
 }
 
 impl Host {
@@ -82,7 +82,7 @@ pub(super) struct Trajectory {
     /// The times at which the instances were back, in the order of their requests.
     pub(super) back: Vec<f64>,
     /// The number of poll requests: one for the records, and one for the ids if an evacuation is done.
-    pub(super) looks: usize,
+    pub(super) polls: usize,
     /// The windows of all engines together, the queue in front of Nova, and the number of instances that are back, by time.
     pub(super) trace: Vec<(f64, u32, usize, usize)>,
 }
@@ -112,9 +112,9 @@ impl Trial {
             asked: Vec::new(),
             // The hosts are not all polled at the same moment.
             look_at: f64::from(small(at)) * 0.037,
-            look: None,
+            poll: None,
             looked: None,
-            cost: LookCost::default(),
+            cost: PollCost::default(),
         };
         let mut engines: Vec<Engine> = (0..self.engines)
             .map(|engine| Engine {
@@ -164,14 +164,14 @@ impl Engine {
         }
         self.ask(nova);
         for at in 0..self.hosts.len() {
-            if let Some((since, until)) = self.hosts[at].look {
+            if let Some((since, until)) = self.hosts[at].poll {
                 if nova.now >= until {
                     self.seen(at, since, nova, course);
                     self.ask(nova);
                 }
             } else if nova.now >= self.hosts[at].look_at && self.hosts[at].in_flight() > 0 {
-                course.looks += 1;
-                self.hosts[at].look = Some((nova.now, nova.now + nova.look_takes()));
+                course.polls += 1;
+                self.hosts[at].poll = Some((nova.now, nova.now + nova.poll_duration()));
             }
         }
     }
@@ -232,7 +232,7 @@ impl Engine {
         let before_it = self.total(Host::queued);
         let host = &mut self.hosts[at];
         let before = host.looked.replace(since);
-        host.look = None;
+        host.poll = None;
         let took = duration(nova.now - since);
         let pause = match self.pace {
             Pace::Model { .. } => host.cost.pause_after(took),
@@ -259,8 +259,8 @@ impl Engine {
                 any_done = true;
             }
         }
-        course.looks += usize::from(any_done);
-        let dry = host.queued() == 0;
+        course.polls += usize::from(any_done);
+        let is_queue_empty = host.queued() == 0;
         let now = duration(nova.now);
         match &mut self.pace {
             Pace::Guess { queued, in_flight } => {
@@ -270,9 +270,9 @@ impl Engine {
                 }
             }
             Pace::Model { queued, in_flight } => {
-                let seen = LookResult {
+                let seen = PollResult {
                     taken: &taken,
-                    dry,
+                    is_queue_empty,
                     full,
                     busy: before_it,
                     pause: duration(floor),

@@ -20,7 +20,7 @@ pub(super) struct Kind {
     /// The relative spread of each wait and each piece of work: 0 for none, 0.6 for 0.4 to 1.6 times.
     pub(super) spread: f64,
     /// The processor time of a poll.
-    pub(super) look: f64,
+    pub(super) poll: f64,
     /// The time from which everything takes longer, and the factor.
     pub(super) slows: Option<(f64, f64)>,
 }
@@ -103,8 +103,8 @@ impl Nova {
     }
 
     /// Returns the current time for the answer to a poll.
-    pub(super) fn look_takes(&self) -> f64 {
-        self.kind.look * self.slowness() * ((self.working() + 1.0) / self.kind.processors).max(1.0)
+    pub(super) fn poll_duration(&self) -> f64 {
+        self.kind.poll * self.slowness() * ((self.working() + 1.0) / self.kind.processors).max(1.0)
     }
 
     pub(super) fn step(&mut self) {

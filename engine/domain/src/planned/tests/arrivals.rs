@@ -81,7 +81,7 @@ fn a_resize_that_is_taken_back_brings_its_instance_to_the_host() {
     let mut bench = Bench::drain(vec![server(1, HOST), shown]);
     bench.migrations.push(coming);
     // The age of the resize does not matter.
-    let later = i64::try_from(LONGEST_LIMIT.as_micros()).unwrap() * 30;
+    let later = i64::try_from(MAX_MOVE_LIMIT.as_micros()).unwrap() * 30;
     bench.service.nova_now = Some(Timestamp::from_micros(later));
     bench.run(60_000);
     assert!(!bench.froze(), "it is arriving: {:?}", bench.state().message);
@@ -156,7 +156,7 @@ fn an_abandoned_record_does_not_prevent_the_freeze() {
     coming.created_at = Some(Timestamp::from_micros(0));
     let mut bench = Bench::drain(vec![server(1, HOST), shown]);
     bench.migrations.push(coming);
-    let day = i64::try_from(LONGEST_LIMIT.as_micros()).unwrap();
+    let day = i64::try_from(MAX_MOVE_LIMIT.as_micros()).unwrap();
     bench.service.nova_now = Some(Timestamp::from_micros(day));
     let (status, text) = bench.end();
     assert_eq!(status, NotificationStatus::Finished, "{text}");

@@ -15,21 +15,21 @@ fn frozen() -> FreezeStatus {
     };
     FreezeStatus {
         over: vec![freeze],
-        ..FreezeStatus::NOTHING
+        ..FreezeStatus::NONE
     }
 }
 
 fn told(frozen: FreezeStatus) -> Observation {
-    Observation::Pulse(OperatorState {
+    Observation::OperatorState(OperatorState {
         frozen,
-        ..OperatorState::CALM
+        ..OperatorState::DEFAULT
     })
 }
 
 fn thawed() -> Observation {
     told(FreezeStatus {
         thawed: 1,
-        ..FreezeStatus::NOTHING
+        ..FreezeStatus::NONE
     })
 }
 
@@ -46,7 +46,7 @@ fn a_frozen_hosts_service_is_disabled_afterwards_if_it_is_not_up_in_nova() {
         let mut run = Run::new("STOPPED", "nova-compute");
         run.tell(Observation::Claimed(OperatorState {
             frozen: frozen(),
-            ..OperatorState::CALM
+            ..OperatorState::DEFAULT
         }));
         for _ in 0..50 {
             run.at += 30_000;
@@ -76,10 +76,10 @@ fn a_frozen_hosts_service_is_disabled_afterwards_if_it_is_not_up_in_nova() {
 #[test]
 fn a_call_that_the_journal_refuses_was_never_made() {
     let mut run = Run::new("STOPPED", "nova-compute");
-    run.tell(Observation::Claimed(OperatorState::CALM));
+    run.tell(Observation::Claimed(OperatorState::DEFAULT));
     run.tell(heard(false));
     let call = run.commands.iter().find(|one| one.is_write()).cloned().unwrap();
-    assert!(run.record.unless_frozen.forbidden_by(&frozen()));
+    assert!(run.record.unless_frozen.is_blocked_by(&frozen()));
     run.tell(Observation::NotSent(call));
     run.tell(told(frozen()));
     run.at += 600_000;

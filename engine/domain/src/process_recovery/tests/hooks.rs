@@ -36,7 +36,7 @@ impl Bench {
             shown: None,
             enabled: true,
         };
-        bench.tell(Observation::Claimed(OperatorState::CALM));
+        bench.tell(Observation::Claimed(OperatorState::DEFAULT));
         bench
     }
 
@@ -69,7 +69,7 @@ impl Bench {
                 match command {
                     Command::RunHook(call) => return Some(*call),
                     Command::ReadService => self.tell(shown(self.enabled)),
-                    Command::CountHosts => self.tell(Observation::Region(Arc::new(super::region()))),
+                    Command::ScanHosts => self.tell(Observation::Region(Arc::new(super::region()))),
                     Command::UpdateService { .. } => {
                         self.enabled = false;
                         self.tell(accepted());
@@ -165,7 +165,7 @@ fn an_owner_that_dies_in_a_hook_leaves_one_that_does_not_run_it_again() {
         bench.until_hook(10_000).unwrap();
         bench.state = ProcessRecovery::restore(&bench.state.head().unwrap()).unwrap();
         bench.commands.clear();
-        bench.tell(Observation::Claimed(OperatorState::CALM));
+        bench.tell(Observation::Claimed(OperatorState::DEFAULT));
         assert_eq!(bench.until_hook(120_000), None, "{phase:?}");
         let (status, message) = bench.end();
         assert_eq!(status, NotificationStatus::Finished, "{phase:?}");

@@ -13,13 +13,13 @@ fn judging(host: &str, seconds: i64, watches: &[&str], lost: &[(&str, &[&str])])
         each.collect::<BTreeMap<_, _>>()
     };
     let lost = lost.iter().map(|(host, of)| ((*host).to_owned(), planes(of)));
-    one.said.planes = Some(lost.collect());
+    one.heartbeat.planes = Some(lost.collect());
     one
 }
 
 fn not_restarted(host: &str, process: &str) -> Monitor {
     let mut one = monitor(host, MonitorKind::Process, 5, &[]);
-    one.said.processes_down.insert(process.into(), ago(60));
+    one.heartbeat.processes_down.insert(process.into(), ago(60));
     one
 }
 
@@ -166,7 +166,7 @@ pub(in super::super) fn cases() -> Vec<Case> {
             |facts| {
                 watched(facts);
                 let mut one = monitor("a", MonitorKind::Process, 600, &[]);
-                one.said.processes_down.insert("libvirtd".into(), ago(900));
+                one.heartbeat.processes_down.insert("libvirtd".into(), ago(900));
                 facts.monitors.push(one);
             },
             &[(FindingCode::MonitorSilent, "a", "")],

@@ -3,11 +3,11 @@ use std::collections::BTreeMap;
 use super::super::tests::{ALL_WELL, Case, NONE, NOW, ago, computes, fine};
 use super::super::{Aspect, assess};
 use super::*;
-use crate::monitor::{Guests, HeartbeatUse, Resume, Signature};
+use crate::monitor::{Guests, HeartbeatUse, MonitorHeartbeat, Resume};
 
 pub(in super::super) fn monitor(host: &str, kind: MonitorKind, seconds: i64, watches: &[&str]) -> Monitor {
     Monitor {
-        said: Signature {
+        heartbeat: MonitorHeartbeat {
             host: host.into(),
             kind,
             version: "0.9.0".into(),
@@ -28,7 +28,7 @@ pub(in super::super) fn monitor(host: &str, kind: MonitorKind, seconds: i64, wat
 
 fn saying(host: &str, kind: MonitorKind, seconds: i64, resume: Resume) -> Monitor {
     let mut one = monitor(host, kind, seconds, &[]);
-    one.said.guests = Some(Guests {
+    one.heartbeat.guests = Some(Guests {
         resume,
         by: "nova.conf:2".into(),
     });
@@ -117,7 +117,7 @@ pub(in super::super) fn cases() -> Vec<Case> {
             "it signs, and does not reach the cluster",
             |facts| {
                 let mut blind = monitor("z", MonitorKind::Host, 5, &["a", "b", "c"]);
-                blind.said.watching = false;
+                blind.heartbeat.watching = false;
                 facts.monitors.push(blind);
             },
             &[(
@@ -145,7 +145,7 @@ pub(in super::super) fn cases() -> Vec<Case> {
             |facts| {
                 facts.monitors.push(monitor("a", MonitorKind::Instance, 400, &[]));
                 let mut ill = monitor("b", MonitorKind::Instance, 4, &[]);
-                ill.said.troubles.insert("libvirt".into(), "refused".into());
+                ill.heartbeat.troubles.insert("libvirt".into(), "refused".into());
                 facts.monitors.push(ill);
             },
             &[

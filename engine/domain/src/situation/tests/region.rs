@@ -11,12 +11,12 @@ pub(in super::super) fn engine(name: &str, seconds: i64, parts: &[(&str, bool, &
         name: name.into(),
         started_at: ago(3_600),
         seen_at: ago(seconds),
-        keeps_freezes: true,
+        supports_freezes: true,
         parts: parts
             .iter()
-            .map(|(part, well, text)| {
+            .map(|(part, is_working, text)| {
                 let part_of = EnginePart {
-                    well: *well,
+                    is_working: *is_working,
                     text: (*text).into(),
                 };
                 ((*part).to_owned(), part_of)
@@ -142,7 +142,7 @@ pub(in super::super) fn fine() -> Facts {
         }],
         recoveries: Vec::new(),
         waiting: Vec::new(),
-        away: BTreeSet::new(),
+        displaced_instances: BTreeSet::new(),
         failed: BTreeMap::new(),
         muted_reporters: Vec::new(),
         freezes: Vec::new(),

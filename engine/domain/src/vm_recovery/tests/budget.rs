@@ -10,7 +10,7 @@ fn after(ages: &[u64]) -> Run {
     let mut run = Run::new("LIFECYCLE", "STOPPED_FAILED", Some(&id), restart_only());
     let ages: Vec<Duration> = ages.iter().map(|age| Duration::from_secs(*age)).collect();
     run.state = run.state.after(&ages);
-    run.tell(Observation::Claimed(OperatorState::CALM));
+    run.tell(Observation::Claimed(OperatorState::DEFAULT));
     run
 }
 
@@ -116,7 +116,7 @@ fn no_limit_is_no_limit_but_the_pauses_stay() {
     let mut run = Run::new("LIFECYCLE", "STOPPED_FAILED", Some(&id), policy);
     let ages: Vec<Duration> = ages.into_iter().map(Duration::from_secs).collect();
     run.state = run.state.after(&ages);
-    run.tell(Observation::Claimed(OperatorState::CALM));
+    run.tell(Observation::Claimed(OperatorState::DEFAULT));
     run.tell(is(VmState::Active));
     run.goes_on(599_000, &is(VmState::Active));
     assert!(run.calls.is_empty());

@@ -47,8 +47,8 @@ impl Dice {
         match self.roll(21) {
             20 if self.roll(2) == 0 => actions(Err(self.fault())),
             20 => actions(Ok(Some(Vec::new()))),
-            0 => Observation::Pulse(pulse(self.roll(2) == 0, self.roll(2) == 0)),
-            1 => Observation::Pulse(OperatorState::CALM),
+            0 => Observation::OperatorState(operator_state(self.roll(2) == 0, self.roll(2) == 0)),
+            1 => Observation::OperatorState(OperatorState::DEFAULT),
             2 => silent(),
             3..8 => {
                 let task = (self.roll(4) == 0).then_some("powering-off");
@@ -96,8 +96,8 @@ struct Facts {
 impl Facts {
     fn learn(&mut self, observation: &Observation) {
         match observation {
-            Observation::Claimed(pulse) | Observation::Pulse(pulse) => {
-                self.forbidden = !pulse.segment_enabled || pulse.operator_maintenance;
+            Observation::Claimed(operator_state) | Observation::OperatorState(operator_state) => {
+                self.forbidden = !operator_state.segment_enabled || operator_state.operator_maintenance;
             }
             Observation::Service(result) => {
                 self.up = Some(matches!(result, Ok(Some(service)) if service.up && !service.forced_down));
@@ -166,7 +166,7 @@ fn weather(sequence: &[(u64, u64)]) -> (NotificationStatus, usize) {
         let observation = if dice.roll(30) == 0 {
             run.state = VmRecovery::restore(&run.state.head().unwrap()).unwrap();
             facts.up = None;
-            Observation::Claimed(pulse(!facts.forbidden, false))
+            Observation::Claimed(operator_state(!facts.forbidden, false))
         } else {
             dice.observation(&run.commands)
         };
@@ -183,7 +183,7 @@ fn weather(sequence: &[(u64, u64)]) -> (NotificationStatus, usize) {
     }
     // Without faults: everything is permitted and answered, and Nova executes all calls.
     run.actions = Some(Vec::new());
-    run.tell(Observation::Pulse(OperatorState::CALM));
+    run.tell(Observation::OperatorState(OperatorState::DEFAULT));
     let (mut vm_state, mut host) = (VmState::Active, HOST);
     while run.state.stage != Stage::Over && run.at < 10_000_000 {
         run.at += 500;

@@ -17,9 +17,9 @@ fn freeze() -> Freeze {
 }
 
 fn told(frozen: FreezeStatus) -> Observation {
-    Observation::Pulse(OperatorState {
+    Observation::OperatorState(OperatorState {
         frozen,
-        ..OperatorState::CALM
+        ..OperatorState::DEFAULT
     })
 }
 
@@ -28,15 +28,15 @@ pub(super) fn freezes() -> [FreezeStatus; 3] {
     [
         FreezeStatus {
             over: vec![freeze()],
-            ..FreezeStatus::NOTHING
+            ..FreezeStatus::NONE
         },
         FreezeStatus {
             instances: [(server_id(), freeze())].into(),
-            ..FreezeStatus::NOTHING
+            ..FreezeStatus::NONE
         },
         FreezeStatus {
             hosts: [(HOST.to_owned(), freeze())].into(),
-            ..FreezeStatus::NOTHING
+            ..FreezeStatus::NONE
         },
     ]
 }
@@ -56,7 +56,7 @@ fn a_frozen_instance_waits_and_is_restarted_afterwards_if_it_does_not_run() {
             // A takeover after the freeze keeps the wait in the record.
             run.tell(told(FreezeStatus {
                 thawed,
-                ..FreezeStatus::NOTHING
+                ..FreezeStatus::NONE
             }));
             run.goes_on(3_610_000, &is(VmState::Stopped));
             let starts = |(_, call): &(u64, Command)| matches!(call, Command::Start(_));
@@ -70,7 +70,7 @@ fn what_runs_when_it_thaws_is_not_restarted_on_an_old_report() {
     for frozen in freezes() {
         let mut run = Run::begun();
         run.at(10, told(frozen));
-        run.at(600_000, told(FreezeStatus::NOTHING));
+        run.at(600_000, told(FreezeStatus::NONE));
         run.goes_on(700_000, &is(VmState::Active));
         assert_eq!(run.calls, []);
         run.assert_end("runs", NotificationStatus::Ignored, "running now");
@@ -117,7 +117,7 @@ fn a_call_that_the_journal_refuses_was_never_made() {
         for frozen in freezes() {
             let mut run = Run::asked(stage);
             let check = run.record.unless_frozen.clone();
-            assert_eq!(check.forbidden_by(&frozen), holds, "{stage:?}");
+            assert_eq!(check.is_blocked_by(&frozen), holds, "{stage:?}");
             if !holds {
                 continue;
             }
@@ -128,7 +128,7 @@ fn a_call_that_the_journal_refuses_was_never_made() {
             run.tell(told(frozen));
             run.goes_on(600_000, &is(VmState::Stopped));
             assert_eq!(run.calls, [], "{stage:?}");
-            run.tell(told(FreezeStatus::NOTHING));
+            run.tell(told(FreezeStatus::NONE));
             run.goes_on(610_000, &is(VmState::Stopped));
             assert_eq!(run.calls.len(), 1, "{stage:?}: {:?}", run.calls);
         }

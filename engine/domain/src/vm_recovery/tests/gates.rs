@@ -12,7 +12,7 @@ fn gates_that_need_nothing_but_the_notification() {
             "a shutdown",
             "LIFECYCLE",
             "STOPPED_DESTROYED",
-            OperatorState::CALM,
+            OperatorState::DEFAULT,
             id,
             "not a failure",
         ),
@@ -20,7 +20,7 @@ fn gates_that_need_nothing_but_the_notification() {
             "a reboot",
             "REBOOT",
             "UNKNOWN",
-            OperatorState::CALM,
+            OperatorState::DEFAULT,
             id,
             "not a failure",
         ),
@@ -28,16 +28,16 @@ fn gates_that_need_nothing_but_the_notification() {
             "a mixed pair",
             "IO_ERROR",
             "STOPPED_FAILED",
-            OperatorState::CALM,
+            OperatorState::DEFAULT,
             id,
             "not a failure",
         ),
-        ("no event", "", "", OperatorState::CALM, id, "not a failure"),
+        ("no event", "", "", OperatorState::DEFAULT, id, "not a failure"),
         (
             "noise in a disabled segment",
             "REBOOT",
             "X",
-            pulse(false, false),
+            operator_state(false, false),
             id,
             "not a failure",
         ),
@@ -45,7 +45,7 @@ fn gates_that_need_nothing_but_the_notification() {
             "a disabled segment",
             "LIFECYCLE",
             "STOPPED_FAILED",
-            pulse(false, false),
+            operator_state(false, false),
             id,
             "segment HA is disabled",
         ),
@@ -53,7 +53,7 @@ fn gates_that_need_nothing_but_the_notification() {
             "a host in maintenance",
             "LIFECYCLE",
             "STOPPED_FAILED",
-            pulse(true, true),
+            operator_state(true, true),
             id,
             "maintenance",
         ),
@@ -61,7 +61,7 @@ fn gates_that_need_nothing_but_the_notification() {
             "no instance",
             "LIFECYCLE",
             "STOPPED_FAILED",
-            OperatorState::CALM,
+            OperatorState::DEFAULT,
             None,
             "names no instance",
         ),
@@ -69,14 +69,14 @@ fn gates_that_need_nothing_but_the_notification() {
             "no id",
             "LIFECYCLE",
             "STOPPED_FAILED",
-            OperatorState::CALM,
+            OperatorState::DEFAULT,
             Some("web-1"),
             "names no instance",
         ),
     ];
-    for (case, event, detail, pulse, instance, part) in cases {
+    for (case, event, detail, operator_state, instance, part) in cases {
         let mut run = Run::new(event, detail, instance, Policy::default());
-        run.tell(Observation::Claimed(pulse));
+        run.tell(Observation::Claimed(operator_state));
         assert!(run.commands.is_empty(), "{case}: {:?}", run.commands);
         run.assert_end(case, Ignored, part);
     }
@@ -94,7 +94,7 @@ fn the_three_pairs_that_are_failures_in_any_case() {
         let mut run = Run::new(event, detail, Some(&id), Policy::default());
         run.tell(Observation::Tick);
         assert!(run.commands.is_empty(), "nothing before the first pulse");
-        run.tell(Observation::Claimed(OperatorState::CALM));
+        run.tell(Observation::Claimed(OperatorState::DEFAULT));
         assert_eq!(
             run.commands,
             [Command::ReadServer(server_id())],
@@ -154,7 +154,7 @@ fn gates_that_need_the_instance() {
         ..Policy::default()
     };
     let mut run = Run::new("LIFECYCLE", "STOPPED_FAILED", Some(&id), policy);
-    run.tell(Observation::Claimed(OperatorState::CALM));
+    run.tell(Observation::Claimed(OperatorState::DEFAULT));
     run.tell(shown(with(BTreeMap::new(), Some(HOST))));
     assert_eq!(
         run.state.stage,
@@ -183,7 +183,7 @@ fn an_instance_counts_wherever_nova_shows_it_and_a_bound_reporter_for_its_own_ho
             })
         });
         let mut run = Run::of(&notification, Policy::default());
-        run.tell(Observation::Claimed(OperatorState::CALM));
+        run.tell(Observation::Claimed(OperatorState::DEFAULT));
         run.tell(shown(elsewhere()));
         if let Some(part) = wanted {
             assert_eq!(

@@ -43,7 +43,7 @@ impl Bench {
             shown: None,
             vm_state: VmState::Active,
         };
-        bench.tell(Observation::Claimed(OperatorState::CALM));
+        bench.tell(Observation::Claimed(OperatorState::DEFAULT));
         bench
     }
 
@@ -233,7 +233,7 @@ fn an_owner_that_dies_in_a_hook_leaves_one_that_does_not_run_it_again() {
         bench.state = VmRecovery::restore(&bench.state.head().unwrap()).unwrap();
         bench.commands.clear();
         let began = bench.at;
-        bench.tell(Observation::Claimed(OperatorState::CALM));
+        bench.tell(Observation::Claimed(OperatorState::DEFAULT));
         assert_eq!(bench.until_hook(120_000), None, "{phase:?}");
         let (status, message) = bench.end();
         assert_eq!(status, NotificationStatus::Finished, "{phase:?}");
@@ -257,8 +257,8 @@ fn no_hook_between_stop_and_start_is_begun_while_the_segment_is_disabled() {
     while bench.done.is_empty() {
         assert_eq!(bench.until_hook(500), None);
     }
-    bench.tell(Observation::Pulse(pulse(false, false)));
+    bench.tell(Observation::OperatorState(operator_state(false, false)));
     assert_eq!(bench.until_hook(30_000), None);
-    bench.tell(Observation::Pulse(OperatorState::CALM));
+    bench.tell(Observation::OperatorState(OperatorState::DEFAULT));
     assert!(bench.until_hook(2_000).is_some());
 }

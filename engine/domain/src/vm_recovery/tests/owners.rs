@@ -22,7 +22,7 @@ fn an_owners_task_is_waited_for_before_a_running_instance_is_restarted() {
     let id = server_id().to_string();
     let begun = |event: &str, detail: &str| {
         let mut run = Run::new(event, detail, Some(&id), Policy::default());
-        run.tell(Observation::Claimed(OperatorState::CALM));
+        run.tell(Observation::Claimed(OperatorState::DEFAULT));
         run
     };
     let busy = |task: &str| shown(server(VmState::Active, Some(task)));
@@ -71,7 +71,7 @@ fn an_instance_that_a_lost_call_may_have_stopped_is_started() {
     let id = server_id().to_string();
     let mut run = Run::new("IO_ERROR", "IO_ERROR_REPORT", Some(&id), Policy::default());
     run.tell(Observation::Rewound);
-    run.tell(Observation::Claimed(OperatorState::CALM));
+    run.tell(Observation::Claimed(OperatorState::DEFAULT));
     run.tell(is(VmState::Stopped));
     assert_eq!(run.state.stage, Stage::Starting);
 }

@@ -16,7 +16,7 @@ fn on(host: &str, vm_state: VmState, task: Option<&str>) -> Observation {
 fn not_started() -> Run {
     let id = server_id().to_string();
     let mut run = Run::new("LIFECYCLE", "STOPPED_FAILED", Some(&id), Policy::default());
-    run.tell(Observation::Claimed(OperatorState::CALM));
+    run.tell(Observation::Claimed(OperatorState::DEFAULT));
     run.tell(is(VmState::Stopped));
     run.tell(up());
     run.tell(answer(ServerCall::Start, Ok(())));
@@ -53,7 +53,7 @@ fn an_instance_that_does_not_start_is_moved_confirmed_and_started_on_the_other_h
     };
     assert_eq!(run.record.move_order, Some(order), "the journal counts it");
     assert!(
-        run.record.unless_frozen.asks(),
+        run.record.unless_frozen.is_conditional(),
         "and refuses it for a frozen host"
     );
     run.tell(answer(ServerCall::Migrate, Ok(())));
@@ -240,14 +240,14 @@ fn a_move_that_the_journal_refuses_for_a_freeze_is_requested_after_it() {
     let mut run = migrating();
     // As the driver does after a write that the journal refused.
     run.tell(Observation::NotSent(Command::Migrate(server_id())));
-    run.tell(Observation::Pulse(OperatorState {
+    run.tell(Observation::OperatorState(OperatorState {
         frozen,
-        ..OperatorState::CALM
+        ..OperatorState::DEFAULT
     }));
     run.goes_on(run.at + 2 * MOVE_LIMIT, &is(VmState::Stopped));
     assert_eq!((run.state.stage, run.calls.len()), (Stage::Migrating, 2));
     assert_eq!(run.state.wait().unwrap().what, WaitsFor::Frozen);
-    run.tell(Observation::Pulse(OperatorState::CALM));
+    run.tell(Observation::OperatorState(OperatorState::DEFAULT));
     run.tell(up());
     run.goes_on(run.at + 1_000, &is(VmState::Stopped));
     assert_eq!(run.calls.len(), 3, "{:?}", run.calls);
@@ -323,15 +323,15 @@ fn nothing_is_moved_while_the_instance_is_frozen_or_where_the_limit_is_reached()
     let [frozen, ..] = super::freezes::freezes();
     let frozen = OperatorState {
         frozen,
-        ..OperatorState::CALM
+        ..OperatorState::DEFAULT
     };
-    run.at(START_LIMIT - 400, Observation::Pulse(frozen));
+    run.at(START_LIMIT - 400, Observation::OperatorState(frozen));
     run.at = START_LIMIT + 500;
     run.tell(is(VmState::Stopped));
     run.goes_on(START_LIMIT + MOVE_LIMIT + 60_000, &is(VmState::Stopped));
     assert_eq!((run.state.stage, run.calls.len()), (Stage::Migrating, 1));
     assert_eq!(run.state.wait().unwrap().what, WaitsFor::Frozen);
-    run.tell(Observation::Pulse(OperatorState::CALM));
+    run.tell(Observation::OperatorState(OperatorState::DEFAULT));
     run.tell(up());
     run.goes_on(run.at + 1_000, &is(VmState::Stopped));
     assert_eq!(
@@ -365,7 +365,7 @@ fn an_instance_that_was_restarted_as_often_as_allowed_is_moved_once() {
         let mut run = Run::new("LIFECYCLE", "STOPPED_FAILED", Some(&id), Policy::default());
         let ages: Vec<Duration> = ages.iter().map(|age| Duration::from_secs(*age)).collect();
         run.state = run.state.after(&ages);
-        run.tell(Observation::Claimed(OperatorState::CALM));
+        run.tell(Observation::Claimed(OperatorState::DEFAULT));
         run.tell(is(VmState::Stopped));
         run
     };
@@ -468,7 +468,7 @@ fn a_start_waits_for_the_actions_unless_nova_never_shows_them() {
         let id = server_id().to_string();
         let mut run = Run::new("LIFECYCLE", "STOPPED_FAILED", Some(&id), Policy::default());
         run.actions = None;
-        run.tell(Observation::Claimed(OperatorState::CALM));
+        run.tell(Observation::Claimed(OperatorState::DEFAULT));
         run.tell(is(VmState::Stopped));
         assert!(
             run.commands.contains(&Command::ReadActions(server_id())),

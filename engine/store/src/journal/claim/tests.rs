@@ -40,7 +40,7 @@ async fn claimed(bench: &Bench, seen: &PeerClaims, owner: &str) -> Vec<Option<Cl
 
 /// Covers R1.
 #[tokio::test]
-async fn of_claims_in_one_transaction_a_lost_one_writes_nothing_and_the_others_are_made() {
+async fn a_lost_claim_in_a_batch_writes_nothing_and_the_others_succeed() {
     let bench = Bench::new().await;
     let all = reported(&bench, 5).await;
     let journal = bench.store.journal();
@@ -94,7 +94,7 @@ async fn of_claims_in_one_transaction_a_lost_one_writes_nothing_and_the_others_a
 #[tokio::test]
 async fn claims_in_one_transaction_get_the_answers_that_each_would_get() {
     let bench = Bench::new().await;
-    let held = bench.troubled().await;
+    let held = bench.varied_recoveries().await;
     for (number, one) in held.iter().enumerate().skip(4) {
         let moves = [2, 1].map(|rank| {
             let server = tachi_domain::ServerId(uuid::Uuid::from_u128((number * 10 + rank) as u128));
@@ -121,7 +121,7 @@ async fn claims_in_one_transaction_get_the_answers_that_each_would_get() {
             ..alone.unwrap()
         };
         let without_clock = |mut claimed: ClaimedRecovery| {
-            claimed.pulse.clock = None;
+            claimed.operator_state.clock = None;
             format!("{claimed:#?}")
         };
         if one.state.is_some() {
@@ -132,7 +132,7 @@ async fn claims_in_one_transaction_get_the_answers_that_each_would_get() {
 }
 
 #[tokio::test]
-async fn one_that_cannot_be_read_keeps_no_other_from_being_claimed() {
+async fn an_unreadable_recovery_blocks_no_other_claim() {
     let bench = Bench::new().await;
     let all = reported(&bench, 3).await;
     sql(
@@ -177,7 +177,7 @@ async fn a_claim_of_the_same_owner_that_was_not_seen_is_not_taken_for_one_that_w
 /// sweep.
 /// Covers R1.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn of_engines_that_claim_many_at_once_each_recovery_is_won_by_one() {
+async fn concurrent_batches_of_claims_give_each_recovery_one_owner() {
     const ENGINES: usize = 4;
     let bench = Bench::new().await;
     let all = reported(&bench, 24).await;

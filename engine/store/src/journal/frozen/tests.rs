@@ -31,9 +31,9 @@ async fn a_host_that_is_registered_again_under_its_name_stays_frozen() {
     assert_ne!(again.id, before.id);
     bench.stopped(&again).await;
     let claimed = bench.claim_newest("engine").await;
-    assert_eq!(claimed.pulse.frozen.over.len(), 1);
+    assert_eq!(claimed.operator_state.frozen.over.len(), 1);
     let other = bench.host(&segment, "cmp2").await;
     bench.stopped(&other).await;
     let claimed = bench.claim_newest("engine").await;
-    assert_eq!(claimed.pulse.frozen.over.len(), 0);
+    assert_eq!(claimed.operator_state.frozen.over.len(), 0);
 }

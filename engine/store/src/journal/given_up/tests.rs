@@ -75,11 +75,11 @@ async fn an_instance_that_may_run_elsewhere_is_not_restarted_until_an_operator_a
     assert_eq!(restarts(&ours, left).await, refused);
     let said = bench
         .store
-        .desk()
+        .operator_journal()
         .acknowledge(claimed.id, left, "alice")
         .await
         .unwrap();
-    assert_eq!(said, ActionOutcome::Heard);
+    assert_eq!(said, ActionOutcome::Submitted);
     assert!(matches!(restarts(&ours, left).await, WriteOutcome::Written(_)));
 }
 

@@ -49,7 +49,7 @@ async fn down(count: usize) -> (Bench, Vec<ClaimedRecovery>) {
 
 /// Covers R24.
 #[tokio::test]
-async fn the_first_start_is_set_down_once_for_all_engines_and_restarts() {
+async fn the_first_start_is_recorded_once_for_all_engines_and_restarts() {
     let bench = Bench::new().await;
     let ago = Duration::from_secs;
     assert_eq!(bench.store.journal().first_start().await.unwrap(), ago(0));
@@ -188,7 +188,7 @@ async fn orders_are_counted_with_the_transaction_that_gives_them() {
 
 /// Covers R24.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn of_many_who_order_at_once_no_more_than_the_limit_succeed() {
+async fn concurrent_orders_succeed_up_to_the_limit() {
     let (bench, all) = down(8).await;
     let stores = [bench.store.clone(), bench.another().await];
     let mut tasks = tokio::task::JoinSet::new();

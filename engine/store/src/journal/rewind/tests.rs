@@ -43,7 +43,15 @@ async fn a_write_on_a_row_that_lost_one_leaves_nothing_but_the_mark() {
     let journal = bench.store.journal();
     let rewound = journal.commit(&past(&claims[0]), &told()).await.unwrap();
     assert_eq!(rewound, WriteOutcome::Rewound);
-    assert!(bench.store.desk().steps(claims[0].id).await.unwrap().is_empty());
+    assert!(
+        bench
+            .store
+            .operator_journal()
+            .steps(claims[0].id)
+            .await
+            .unwrap()
+            .is_empty()
+    );
     let marked = views(&bench).await;
     assert_eq!((marked[0].epoch, marked[0].owner.as_deref()), (2, None));
     let next = journal.claim(&marked[0], "other").await.unwrap().unwrap();
@@ -60,7 +68,7 @@ async fn a_write_on_a_row_that_lost_one_leaves_nothing_but_the_mark() {
 
 /// Covers R33.
 #[tokio::test]
-async fn who_lets_go_of_a_row_that_lost_a_write_marks_it() {
+async fn releasing_a_row_that_lost_a_write_marks_it() {
     let (bench, claims) = lost(1).await;
     bench.store.journal().release(&past(&claims[0])).await.unwrap();
     assert!(bench.claim_newest("other").await.rewound);
@@ -69,7 +77,7 @@ async fn who_lets_go_of_a_row_that_lost_a_write_marks_it() {
 /// Lease renewals and small writes share a transaction: the mark of one row is stored with the writes of the others.
 /// Covers R33.
 #[tokio::test]
-async fn of_many_in_one_transaction_the_one_that_lost_a_write_is_marked_and_the_others_are_written() {
+async fn a_row_of_a_group_that_lost_a_write_is_marked_and_the_others_are_written() {
     let (bench, claims) = lost(4).await;
     let journal = bench.store.journal();
     let known: Vec<Claim> = claims

@@ -13,7 +13,7 @@ async fn a_claim_finds_what_the_last_owner_left() {
     assert_eq!(first.state, None);
     assert_eq!(first.moves, Vec::<String>::new());
     assert_eq!(first.opened_at, bench.clock_wall());
-    assert_eq!(unclocked(first.pulse.clone()), OperatorState::CALM);
+    assert_eq!(unclocked(first.operator_state.clone()), OperatorState::DEFAULT);
     assert_eq!(first.host.as_ref().map(|host| host.name.as_str()), Some("cmp1"));
     assert_eq!(first.notification.status, NotificationStatus::Running);
     assert!(first.notification.stamps.updated_at.is_some());
@@ -98,7 +98,7 @@ async fn a_claim_needs_the_epoch_that_is_there_and_a_recovery_that_is_not_closed
 
 /// Covers R1.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn of_many_claims_at_once_one_wins() {
+async fn one_of_many_concurrent_claims_succeeds() {
     let (bench, _) = one_down().await;
     let id = bench.newest().await;
     let stores = [bench.store.clone(), bench.another().await];
@@ -201,7 +201,7 @@ async fn a_commit_and_a_renewal_raise_the_beat_and_keep_the_elapsed_time() {
 
 /// Covers R1.
 #[tokio::test]
-async fn of_lease_renewals_in_one_transaction_a_lost_claim_writes_nothing_and_the_others_are_held() {
+async fn a_lost_claim_in_a_batch_of_renewals_writes_nothing_and_the_others_are_held() {
     let bench = Bench::new().await;
     let segment = bench.segment("s1").await;
     let mut claims = Vec::new();
@@ -225,7 +225,7 @@ async fn of_lease_renewals_in_one_transaction_a_lost_claim_writes_nothing_and_th
             elapsed: Elapsed::from_millis(77),
         })
         .collect();
-    let outcomes = bench.store.journal().beat_all(&beats).await;
+    let outcomes = bench.store.journal().renew_all(&beats).await;
     let outcomes: Vec<WriteOutcome> = outcomes.into_iter().map(Result::unwrap).collect();
     assert_eq!(outcomes[1], WriteOutcome::Lost);
     let calm: Vec<bool> = outcomes.into_iter().map(is_calm).collect();

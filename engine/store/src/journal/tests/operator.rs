@@ -17,12 +17,12 @@ async fn an_operators_change_is_in_the_next_pulse() {
         .update_segment(host.segment.id, &disable)
         .await
         .unwrap();
-    let pulse = written(&bench, &claimed, &Write::default()).await;
+    let operator_state = written(&bench, &claimed, &Write::default()).await;
     assert_eq!(
-        pulse,
+        operator_state,
         OperatorState {
             segment_enabled: false,
-            ..OperatorState::CALM
+            ..OperatorState::DEFAULT
         }
     );
 
@@ -39,7 +39,7 @@ async fn an_operators_change_is_in_the_next_pulse() {
     assert_eq!(
         bench
             .store
-            .desk()
+            .operator_journal()
             .submit(
                 claimed.id,
                 OperatorCommand::Approve,
@@ -48,13 +48,13 @@ async fn an_operators_change_is_in_the_next_pulse() {
             )
             .await
             .unwrap(),
-        ActionOutcome::Heard
+        ActionOutcome::Submitted
     );
     bench.clock.set_wall_on(3);
     assert_eq!(
         bench
             .store
-            .desk()
+            .operator_journal()
             .submit(
                 claimed.id,
                 OperatorCommand::Reject,
@@ -63,7 +63,7 @@ async fn an_operators_change_is_in_the_next_pulse() {
             )
             .await
             .unwrap(),
-        ActionOutcome::Heard
+        ActionOutcome::Submitted
     );
     let beaten = bench
         .store
@@ -71,11 +71,11 @@ async fn an_operators_change_is_in_the_next_pulse() {
         .beat_at(claimed.id, claimed.epoch, Elapsed::ZERO)
         .await
         .unwrap();
-    let WriteOutcome::Written(pulse) = beaten else {
+    let WriteOutcome::Written(operator_state) = beaten else {
         panic!("{beaten:?}");
     };
-    assert!(pulse.operator_maintenance);
-    let word = pulse.word.unwrap();
+    assert!(operator_state.operator_maintenance);
+    let word = operator_state.word.unwrap();
     assert_eq!(
         (word.number, word.word, word.by.as_str()),
         (2, OperatorCommand::Reject, "bob")
@@ -105,9 +105,9 @@ async fn writes_of_a_recovery_never_undo_an_operator_action() {
                 host: Some(HostWrite { host: host.id, why }),
                 ..Write::default()
             };
-            let pulse = written(&bench, &claimed, &write).await;
+            let operator_state = written(&bench, &claimed, &write).await;
             assert_eq!(
-                pulse.operator_maintenance,
+                operator_state.operator_maintenance,
                 why == Operator || before == Some(Operator)
             );
         }
@@ -146,7 +146,7 @@ async fn a_deleted_segment_counts_as_disabled_and_a_deleted_host_is_still_read()
         .await
         .unwrap();
     let again = bench.claim_newest("engine2").await;
-    assert!(!again.pulse.segment_enabled);
+    assert!(!again.operator_state.segment_enabled);
     assert_eq!(again.life, Life::Watching);
     assert_eq!(again.host.map(|host| host.name).as_deref(), Some("cmp1"));
 }

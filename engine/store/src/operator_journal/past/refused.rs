@@ -11,7 +11,7 @@ use tachi_domain::Timestamp;
 use tachi_domain::entity::notification::NotificationType;
 use tachi_domain::refusal::RefusalReason;
 use tachi_engine::ports::past::{MAX_ITEMS, PastRefusals, RefusedReports, Span};
-use tachi_engine::ports::refusals::SLOT;
+use tachi_engine::ports::refusals::SLOT_LENGTH;
 
 use crate::convert::Cell;
 use crate::database::Database;
@@ -19,7 +19,7 @@ use crate::entity::refusal::{Column, Entity, Model};
 use crate::error::{Failure, Stop};
 
 /// The migration that created the table.
-const MADE_BY: &str = "m20261124_0010_refusals";
+const TABLE_MIGRATION: &str = "m20261124_0010_refusals";
 
 /// Limit of rows to read. Equal rejections are merged, but each process counts them separately for each ten minutes.
 const MAX_ROWS: u64 = 10 * MAX_ITEMS;
@@ -48,7 +48,7 @@ pub(super) async fn refused(
 
 async fn rows(db: &Database, host: &str, span: Span) -> Result<(Vec<Model>, u64), Stop> {
     use Column::{FirstAt, Host, LastAt, Number, Slot, Writer};
-    let slot = i64::try_from(SLOT.as_micros()).unwrap_or(i64::MAX);
+    let slot = i64::try_from(SLOT_LENGTH.as_micros()).unwrap_or(i64::MAX);
     let then = Entity::find()
         .filter(Slot.between(span.from.micros().saturating_sub(slot), span.to.micros()))
         .filter(LastAt.gte(span.from.micros()))
@@ -87,8 +87,8 @@ fn together(rows: Vec<Model>) -> Result<(Vec<PastRefusals>, bool), Failure> {
             row: &row.writer,
             column,
         };
-        let kind = cell("kind").word(&row.kind, NotificationType::from_word)?;
-        let reason = cell("reason").word(&row.reason, RefusalReason::from_word)?;
+        let kind = cell("kind").word(&row.kind, NotificationType::from_value)?;
+        let reason = cell("reason").word(&row.reason, RefusalReason::from_value)?;
         let times = cell("times").count(row.times)?;
         let (first_at, last_at) = (
             Timestamp::from_micros(row.first_at),
@@ -124,7 +124,7 @@ async fn counted_since(db: &Database) -> Result<Option<Timestamp>, Stop> {
     let query = Query::select()
         .column(Alias::new("applied_at"))
         .from(Alias::new(tachi_migrations::TABLE))
-        .and_where(Expr::col(Alias::new("version")).eq(MADE_BY))
+        .and_where(Expr::col(Alias::new("version")).eq(TABLE_MIGRATION))
         .to_owned();
     let row = db.reader().query_one(&query).await?;
     let seconds: Option<i64> = row.map(|row| row.try_get("", "applied_at")).transpose()?;

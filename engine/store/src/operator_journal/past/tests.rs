@@ -21,7 +21,12 @@ fn around(at: i64) -> Span {
 }
 
 async fn told(bench: &Bench, host: &str, at: i64) -> Past {
-    let past = bench.store.desk().past(host, around(at)).await.unwrap();
+    let past = bench
+        .store
+        .operator_journal()
+        .past(host, around(at))
+        .await
+        .unwrap();
     past.unwrap()
 }
 
@@ -50,7 +55,7 @@ async fn two(bench: &Bench) -> (Host, Host) {
 }
 
 #[tokio::test]
-async fn what_was_at_work_then_is_told_of_this_host_and_of_no_other() {
+async fn recoveries_of_the_period_are_listed_for_this_host_only() {
     let bench = Bench::new().await;
     let (a, b) = two(&bench).await;
     bench.stopped(&b).await;
@@ -59,7 +64,7 @@ async fn what_was_at_work_then_is_told_of_this_host_and_of_no_other() {
     bench.clock.set_wall_on(3_600);
     bench
         .store
-        .desk()
+        .operator_journal()
         .submit(
             bench.newest().await,
             OperatorCommand::Reject,
@@ -103,11 +108,14 @@ async fn what_was_at_work_then_is_told_of_this_host_and_of_no_other() {
     );
     let oldest = told(&bench, "b", -7_200).await.oldest.unwrap();
     assert_eq!(oldest.micros() / 1_000_000, START / 1_000_000);
-    assert_eq!(bench.store.desk().past("c", around(0)).await.unwrap(), None);
+    assert_eq!(
+        bench.store.operator_journal().past("c", around(0)).await.unwrap(),
+        None
+    );
 }
 
 #[tokio::test]
-async fn freezes_of_then_are_told_and_why_the_host_is_out_now() {
+async fn freezes_of_the_period_and_the_current_maintenance_are_listed() {
     let bench = Bench::new().await;
     let (a, b) = two(&bench).await;
     let freeze = |scope, target: String, minutes| NewFreeze {
@@ -206,7 +214,13 @@ async fn a_hundred_thousand_reports_are_looked_through_in_less_than_a_second() {
         from: Timestamp::from_micros(0),
         to: Timestamp::from_micros(2 * START),
     };
-    let all = bench.store.desk().past("a", all).await.unwrap().unwrap();
+    let all = bench
+        .store
+        .operator_journal()
+        .past("a", all)
+        .await
+        .unwrap()
+        .unwrap();
     assert!(all.more);
     assert_eq!((all.reports.len(), all.recoveries.len()), (100, 100));
 }

@@ -142,7 +142,7 @@ impl AcceptContext<'_> {
         let key = repeat_key(self.accept.new, &self.host.uuid);
         // A quarantined reporter's report can repeat only its own, and no other reporter's report repeats it.
         self.accept
-            .unheard
+            .muted
             .map_or(key, |voice| number(&[&key.to_string(), voice]))
     }
 
@@ -153,7 +153,7 @@ impl AcceptContext<'_> {
 
     /// Returns the opposite report about a process.
     fn opposite(&self) -> Option<NewNotification> {
-        if self.kind != RecoveryKind::Process || self.accept.unheard.is_some() {
+        if self.kind != RecoveryKind::Process || self.accept.muted.is_some() {
             return None;
         }
         let event = match self.accept.new.payload.get("event")?.as_str() {
@@ -223,7 +223,7 @@ impl AcceptContext<'_> {
             row: &row.notification_uuid,
             column,
         };
-        let status = cell("status").word(&row.status, NotificationStatus::from_word)?;
+        let status = cell("status").word(&row.status, NotificationStatus::from_value)?;
         if status.is_open() {
             return Ok(false);
         }
@@ -276,7 +276,7 @@ impl AcceptContext<'_> {
             .map(|text| cell.reporter(text))
             .transpose()?;
         let both = new.reporter.as_deref().zip(then);
-        Ok(both.is_some_and(|(now, then)| !now.is_one_with(&then)))
+        Ok(both.is_some_and(|(now, then)| !now.is_same_identity(&then)))
     }
 }
 

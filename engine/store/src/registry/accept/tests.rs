@@ -64,7 +64,7 @@ async fn a_notification_becomes_a_row_and_a_recovery() {
     assert_eq!(accepted.generated_time, bench.clock_wall());
     assert_eq!(accepted.stamps.created_at, bench.clock_wall().whole_seconds());
     assert_eq!(accepted.payload["event"], "STOPPED");
-    let recoveries = bench.store.desk().recoveries(false).await.unwrap();
+    let recoveries = bench.store.operator_journal().recoveries(false).await.unwrap();
     assert_eq!(recoveries.len(), 1);
     assert_eq!(recoveries[0].notification, accepted.id);
     assert_eq!(recoveries[0].kind, RecoveryKind::Host);
@@ -101,7 +101,7 @@ async fn an_unknown_host_is_refused_and_leaves_nothing() {
         bench.store.registry().list_notifications(&all()).await.unwrap(),
         []
     );
-    assert_eq!(bench.store.desk().recoveries(true).await.unwrap(), []);
+    assert_eq!(bench.store.operator_journal().recoveries(true).await.unwrap(), []);
 }
 
 /// Covers T3, R19.
@@ -203,7 +203,7 @@ async fn a_host_under_recovery_is_a_duplicate_however_late() {
 
 /// Covers R19.
 #[tokio::test]
-async fn what_came_of_the_last_attempt_decides() {
+async fn the_result_of_the_last_attempt_decides() {
     use NotificationStatus::{Failed, Finished, Ignored};
     // The first one's result, the seconds until it is repeated, and true if the repetition is accepted.
     let cases = [
@@ -299,7 +299,16 @@ async fn one_open_recovery_per_instance_and_none_shared_by_started_hosts() {
         |name: &str| notification(NotificationType::Process, "cmp1", now, &[("process_name", name)]);
     bench.accept(&process("libvirtd")).await.unwrap();
     bench.accept(&process("nova-compute")).await.unwrap();
-    assert_eq!(bench.store.desk().recoveries(false).await.unwrap().len(), 8);
+    assert_eq!(
+        bench
+            .store
+            .operator_journal()
+            .recoveries(false)
+            .await
+            .unwrap()
+            .len(),
+        8
+    );
 }
 
 #[tokio::test]
@@ -405,7 +414,16 @@ async fn fifty_equal_posts_make_one_notification() {
             .len(),
         1
     );
-    assert_eq!(bench.store.desk().recoveries(true).await.unwrap().len(), 1);
+    assert_eq!(
+        bench
+            .store
+            .operator_journal()
+            .recoveries(true)
+            .await
+            .unwrap()
+            .len(),
+        1
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

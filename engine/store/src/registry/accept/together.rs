@@ -40,10 +40,10 @@ use crate::transaction::{Transaction, Tx, TxOutcome};
 use known::NameCache;
 
 /// Limit of concurrent transactions of this kind: one is prepared while another waits for the disk.
-const WORKERS: usize = 2;
+const USUAL_WORKERS: usize = 2;
 
 /// Limit while those are blocked; see [`EXTRA_WORKER_DELAY`].
-const MORE_WORKERS: usize = 8;
+const MAX_WORKERS: usize = 8;
 
 /// Time without a response after which a caller starts another worker, because the running one may be blocked by a
 /// lock.
@@ -69,7 +69,7 @@ struct Entry {
     window_seconds: u32,
     now: Timestamp,
     /// The identity of the reporter, if it is quarantined.
-    unheard: Option<String>,
+    muted: Option<String>,
     answer: oneshot::Sender<Result<Notification, RegistryError>>,
 }
 
@@ -116,17 +116,17 @@ pub(crate) async fn accept(
     window_seconds: u32,
     now: Timestamp,
 ) -> Result<Notification, RegistryError> {
-    let unheard = reporters::muted_identity(&registry.db, &registry.set_aside, new).await;
-    let unheard = unheard.map_err(|stop| stop.registry(OPERATION))?;
+    let muted = reporters::muted_identity(&registry.db, &registry.muted_reporters, new).await;
+    let muted = muted.map_err(|stop| stop.registry(OPERATION))?;
     let (answer, mut answered) = oneshot::channel();
     registry.waiting.join(Entry {
         new: new.clone(),
         window_seconds,
         now,
-        unheard,
+        muted,
         answer,
     });
-    let mut most = WORKERS;
+    let mut most = USUAL_WORKERS;
     loop {
         if registry.waiting.another(most) {
             tokio::spawn(work(registry.clone()));
@@ -139,7 +139,7 @@ pub(crate) async fn accept(
                     source: Box::new(gone),
                 });
             }
-            Err(_) => most = MORE_WORKERS,
+            Err(_) => most = MAX_WORKERS,
         }
     }
 }
@@ -169,7 +169,7 @@ async fn work(registry: RegistryTables) {
 }
 
 async fn at_once(registry: &RegistryTables, batch: Vec<Entry>) {
-    let together = Together {
+    let together = AcceptBatch {
         entries: &batch,
         known: &registry.waiting.known,
     };
@@ -214,7 +214,7 @@ async fn each_alone(registry: &RegistryTables, entries: Vec<Entry>) {
             new: &entry.new,
             window_seconds: entry.window_seconds,
             now: entry.now,
-            unheard: entry.unheard.as_deref(),
+            muted: entry.muted.as_deref(),
         };
         let accepted = registry.db.write(&accept).await;
         let accepted =
@@ -230,13 +230,13 @@ async fn each_alone(registry: &RegistryTables, entries: Vec<Entry>) {
 }
 
 /// Accepts the notifications that clearly are to be accepted; `None` for the others.
-struct Together<'a> {
+struct AcceptBatch<'a> {
     entries: &'a [Entry],
     known: &'a NameCache,
 }
 
 #[async_trait]
-impl Transaction for Together<'_> {
+impl Transaction for AcceptBatch<'_> {
     type Output = Vec<Option<Notification>>;
 
     async fn run(&self, tx: &Tx) -> Result<TxOutcome<Self::Output>, Stop> {
@@ -249,11 +249,11 @@ impl Transaction for Together<'_> {
                     new: &entry.new,
                     window_seconds: entry.window_seconds,
                     now: entry.now,
-                    unheard: None,
+                    muted: None,
                 };
                 let host = hosts.get(&entry.new.hostname)?;
                 // A report of a quarantined reporter is handled alone.
-                if host.on_maintenance.unwrap_or(false) || entry.unheard.is_some() {
+                if host.on_maintenance.unwrap_or(false) || entry.muted.is_some() {
                     return None;
                 }
                 let id: HostId = host.uuid.parse().ok()?;
@@ -324,7 +324,7 @@ impl Transaction for Together<'_> {
     }
 }
 
-impl Together<'_> {
+impl AcceptBatch<'_> {
     /// Returns the hosts by name, with their locks taken.
     ///
     /// A notification is left to be handled alone if only the database considers its name equal to the host's. The same

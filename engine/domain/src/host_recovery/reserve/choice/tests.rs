@@ -61,7 +61,7 @@ fn chosen(hosts: Vec<ReservedHost>, aggregates: Vec<Aggregate>, join: bool, need
     let survey = Survey {
         hosts,
         aggregates,
-        blind: None,
+        placement_error: None,
     };
     let needs: Vec<Option<Resources>> = needs.iter().map(|need| Some(gib(*need))).collect();
     choose(

@@ -124,7 +124,7 @@ impl Harness {
         self.state.guard.silence = SilenceTrack::default();
         self.state.service.watched_until = Elapsed::ZERO;
         self.state.service.watched = Some(StandingHeartbeat {
-            stamp: seen.beat(),
+            stamp: seen.heartbeat(),
             stood: Duration::from_micros(u64::try_from(age).unwrap_or_default()),
             deaf_ago: None,
         });

@@ -48,9 +48,9 @@ fn a_crash_between_any_two_steps_leaves_no_host_behind() {
                         hosts: [HOST.to_owned()].into(),
                         metadata: std::collections::BTreeMap::new(),
                     }],
-                    blind: None,
+                    placement_error: None,
                 })),
-                ReserveCall::Look { host, servers } => ReserveAnswer::Look {
+                ReserveCall::ReadHost { host, servers } => ReserveAnswer::ReadHost {
                     host,
                     result: Ok(ReservedHostView {
                         service: Some(service(1, enabled)),

@@ -16,7 +16,7 @@ fn entry(hostname: &str, at: Timestamp) -> Entry {
         new: stopped(hostname, at),
         window_seconds: 180,
         now: at,
-        unheard: None,
+        muted: None,
         answer: oneshot::channel().0,
     }
 }
@@ -67,7 +67,7 @@ fn crash(host: &str, instance: u32, event: &str, at: Timestamp) -> NewNotificati
 }
 
 #[test]
-fn what_one_host_says_differently_goes_together_and_a_repetition_waits() {
+fn different_reports_of_a_host_share_a_batch_and_a_repetition_waits() {
     let waiting = AcceptQueue::default();
     let at = Timestamp::from_micros(1_000_000);
     let join = |new: NewNotification| {
@@ -138,7 +138,7 @@ async fn each_of_one_host_is_accepted_once_and_costs_as_little_as_of_many() {
         assert_eq!(refused.count(), 1, "{pair:?}");
         assert_eq!(pair.iter().filter(|answer| answer.is_ok()).count(), 1, "{pair:?}");
     }
-    let recoveries = bench.store.desk().recoveries(false).await.unwrap();
+    let recoveries = bench.store.operator_journal().recoveries(false).await.unwrap();
     assert_eq!(recoveries.len(), 1 + 16 + 16, "one of each instance");
 }
 
@@ -161,7 +161,7 @@ async fn each_gets_its_own_answer_whatever_the_others_are() {
 }
 
 #[tokio::test]
-async fn one_that_fails_spoils_no_other() {
+async fn a_failed_notification_affects_no_other() {
     each_gets_its_own_answer(true).await;
 }
 
@@ -239,7 +239,7 @@ async fn each_gets_its_own_answer(one_fails: bool) {
         };
         assert!(as_expected, "{name}: {answer:?}");
     }
-    let recoveries = bench.store.desk().recoveries(false).await.unwrap();
+    let recoveries = bench.store.operator_journal().recoveries(false).await.unwrap();
     assert_eq!(
         recoveries.len(),
         good.len() + 2,
@@ -318,7 +318,7 @@ async fn fifty_equal_and_fifty_different_posts_at_once() {
 }
 
 #[tokio::test]
-async fn who_does_not_wait_for_the_answer_is_served_all_the_same() {
+async fn a_dropped_caller_is_served() {
     let bench = Bench::new().await;
     let segment = bench.segment("s1").await;
     bench.host(&segment, "cmp1").await;

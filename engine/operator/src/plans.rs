@@ -1,0 +1,422 @@
+//! Plans for a running host, on a controller or over the API: draining it, and giving instances back to it. A request is checked first,
+//! then recorded in the audit log, then written. An engine carries out the plan, and reads Nova again before each step.
+
+mod away_instances;
+mod view;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tachi_domain::planned::{MAX_FREEZE_DURATION, MAX_MOVE_LIMIT, MIN_MOVE_LIMIT, PlannedOrder};
+use tachi_domain::recovery::{Life, RecoveryKind};
+use tachi_domain::situation::TimedFact;
+use tachi_domain::{RecoveryId, ServerId, Timestamp, count};
+use tachi_engine::ports::audit::{AuditAction, AuditPhase, AuditResult};
+use tachi_engine::ports::operator::{HostView, RecoveryFilter};
+use tachi_engine::ports::plans::{NewPlan, PLANS_FACT, PlanOutcome};
+use tachi_engine::ports::{AuditEntry, AuditSink, FreezeLine, JournalError, OperatorJournal, Plans};
+
+use crate::actions::ActionError;
+use crate::plain::{check_reason, plain};
+use crate::report_host::freezes_host;
+use crate::snapshot::{RegionSnapshot, is_alive};
+use crate::when::{ago, duration_text};
+
+pub use away_instances::{AwayInstance, MAX_RETURNED, instances_to_return, list_away};
+pub use view::{AwayView, GivebackView, PlannedView};
+
+/// The shortest freeze of a host after its drain.
+pub const MIN_FREEZE: Duration = Duration::from_mins(1);
+
+/// The maximum length of the reason in bytes: Nova's disable reason contains it beside other text.
+pub const MAX_REASON_BYTES: usize = 100;
+
+/// The window in seconds in which an identical request counts as a retry after a lost answer.
+const REPEAT_WINDOW_SECONDS: u64 = 60;
+
+/// The number of the host's latest recoveries that are searched for an identical request.
+const MAX_RECENT_RECOVERIES: u64 = 5;
+
+/// A request for a plan, without its operator.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlanRequest {
+    /// `Drain` or `Giveback`.
+    pub kind: RecoveryKind,
+    /// The reason for a drain.
+    pub reason: String,
+    /// The duration of the freeze after a drain.
+    pub lasts: Duration,
+    /// The maximum number of concurrent live migrations.
+    pub at_once: u32,
+    /// The timeout of one live migration.
+    pub limit: Duration,
+    /// True if instances that their owners have locked are moved too.
+    pub with_locked: bool,
+}
+
+/// The invalid part of a request, with a message for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum InvalidPlan {
+    /// The duration of the freeze.
+    Lasts(String),
+    /// The timeout of a live migration.
+    Limit(String),
+    Reason(String),
+}
+
+impl PlanRequest {
+    /// Validates the request and returns it with the reason trimmed, as it is stored.
+    ///
+    /// # Errors
+    ///
+    /// A duration is out of bounds, or the reason is empty, too long or not one line.
+    pub fn validate(self) -> Result<Self, InvalidPlan> {
+        let between = |time: Duration, least: Duration, most: Duration, name: &str| {
+            if (least..=most).contains(&time) {
+                Ok(())
+            } else {
+                Err(format!("{} is not between {name}", duration_text(time)))
+            }
+        };
+        between(self.limit, MIN_MOVE_LIMIT, MAX_MOVE_LIMIT, "10s and 24h").map_err(InvalidPlan::Limit)?;
+        if self.kind != RecoveryKind::Drain {
+            return Ok(self);
+        }
+        let reason = self.reason.trim();
+        if reason.is_empty() {
+            return Err(InvalidPlan::Reason("write why, in one line".to_owned()));
+        }
+        check_reason(reason, MAX_REASON_BYTES).map_err(InvalidPlan::Reason)?;
+        between(self.lasts, MIN_FREEZE, MAX_FREEZE_DURATION, "1m and 24h").map_err(InvalidPlan::Lasts)?;
+        let reason = reason.to_owned();
+        Ok(Self { reason, ..self })
+    }
+
+    /// Returns the order as it is stored. For a giveback, `instances` are those that go back, each with the host that it was moved to.
+    pub fn order(&self, by: &str, instances: BTreeMap<ServerId, String>) -> PlannedOrder {
+        PlannedOrder {
+            by: by.to_owned(),
+            reason: self.reason.clone(),
+            lasts: self.lasts,
+            at_once: self.at_once,
+            limit: self.limit,
+            with_locked: self.with_locked,
+            instances,
+        }
+    }
+}
+
+/// A host's compute service in Nova.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostService {
+    /// True if Nova shows the service up and it is not forced down.
+    pub up: bool,
+    /// True if Nova schedules instances to the host.
+    pub enabled: bool,
+    /// The reason why it is disabled, if known.
+    pub why: Option<String>,
+    /// The number of instances on the host.
+    pub instances: usize,
+    /// The age of this data in words; empty if Nova was asked just now.
+    pub when: String,
+}
+
+/// Returns the host's service as an engine last read it from Nova; `None` if Nova has no such service.
+///
+/// # Errors
+///
+/// The data is stale, or the host's cell is down; for people.
+pub fn service_in(snapshot: &RegionSnapshot, host: &str) -> Result<Option<HostService>, String> {
+    let unknown = || {
+        "no engine has read Nova within the last 45 s, so the host's state is unknown: see `tachi status`, or run the command on a \
+         controller, where it calls Nova"
+            .to_owned()
+    };
+    let fresh = |as_of: Timestamp| TimedFact { as_of, value: () }.is_fresh(snapshot.now);
+    let computes = snapshot
+        .facts
+        .computes
+        .as_ref()
+        .filter(|known| fresh(known.as_of));
+    let instances = snapshot
+        .facts
+        .instances
+        .as_ref()
+        .filter(|known| fresh(known.as_of));
+    let (Some(computes), Some(instances)) = (computes, instances) else {
+        return Err(unknown());
+    };
+    let Some(service) = computes.value.iter().find(|one| one.host == host) else {
+        return Ok(None);
+    };
+    if service.cell_down {
+        return Err(format!(
+            "the cell of {host} does not answer Nova, so the host's state is unknown"
+        ));
+    }
+    Ok(Some(HostService {
+        up: service.up,
+        enabled: service.enabled,
+        why: None,
+        instances: instances.value.on.get(host).map_or(0, |all| all.len()),
+        when: ago(computes.as_of, snapshot.now),
+    }))
+}
+
+/// Returns the reason that blocks a plan for the host now, for people.
+pub fn preconditions(
+    kind: RecoveryKind,
+    view: &HostView,
+    freezes: &[FreezeLine],
+    snapshot: &RegionSnapshot,
+    service: Option<&HostService>,
+) -> Option<String> {
+    let host = &view.host.name;
+    if let Some((id, life)) = view.recovery {
+        return Some(if life == Life::Watching {
+            format!("{host}: recovery {id} waits for its return: `tachi host return {host}` shows the steps")
+        } else {
+            format!("{host}: recovery {id} is running: `tachi recovery show {host} --follow`")
+        });
+    }
+    if let Some(line) = freezes.iter().find(|line| freezes_host(line, view)) {
+        return Some(format!(
+            "{}, so its instances are not moved; `{}` ends that",
+            line.freeze.sentence(),
+            line.freeze.thaw()
+        ));
+    }
+    let engines = snapshot.tables.engines.iter();
+    let too_old: Vec<String> = engines
+        .filter(|line| is_alive(line, snapshot.now) && !line.heartbeat.facts.contains_key(PLANS_FACT))
+        .map(|line| format!("{} (version {})", line.heartbeat.name, line.heartbeat.version))
+        .collect();
+    if !too_old.is_empty() {
+        return Some(format!(
+            "{} could not read it, because it is older than this program; upgrade every engine first",
+            too_old.join(", ")
+        ));
+    }
+    let Some(service) = service else {
+        return Some(format!("Nova has no nova-compute on {host}"));
+    };
+    if !service.up {
+        return Some(format!(
+            "{} down{}, and a live migration needs a running host; `tachi host report-down {host}` reports it as down",
+            state_in_nova(service, host),
+            if_changed(service)
+        ));
+    }
+    if kind == RecoveryKind::Giveback && !service.enabled {
+        return Some(format!(
+            "{} disabled{}{}: `tachi host return {host}` shows how to return it to service",
+            state_in_nova(service, host),
+            disabled_why(service),
+            if_changed(service)
+        ));
+    }
+    None
+}
+
+fn state_in_nova(service: &HostService, host: &str) -> String {
+    match service.when.as_str() {
+        "" => format!("Nova shows {host}"),
+        when => format!("{when} Nova showed {host}"),
+    }
+}
+
+/// Returns when a change since the last reading of Nova is seen; nothing if Nova was asked just now.
+fn if_changed(service: &HostService) -> &'static str {
+    if service.when.is_empty() {
+        ""
+    } else {
+        " (an engine reads a later change within 15 s: repeat the command)"
+    }
+}
+
+fn disabled_why(service: &HostService) -> String {
+    let why = service.why.as_deref();
+    why.map_or_else(String::new, |why| format!(" ({})", plain(why)))
+}
+
+/// Describes the consequences of a drain, one sentence each.
+pub fn drain_consequences(host: &str, service: &HostService) -> Vec<String> {
+    let mut lines = Vec::new();
+    if !service.enabled {
+        lines.push(format!(
+            "{host} is disabled in Nova already{}, which stays",
+            disabled_why(service)
+        ));
+    }
+    let there = match service.when.as_str() {
+        "" => format!(
+            "{} on {host}",
+            count(service.instances, "instance is", "instances are")
+        ),
+        when => format!(
+            "{} on {host} {when}",
+            count(service.instances, "instance was", "instances were")
+        ),
+    };
+    lines.push(format!(
+        "{there}. It is disabled in Nova, and its instances are live-migrated away. Once it is empty of running instances, {host} is \
+         frozen."
+    ));
+    lines
+}
+
+/// An operator who requests a plan, and the ports for it.
+pub struct Planner<'a> {
+    pub operator_journal: &'a dyn OperatorJournal,
+    pub plans: &'a dyn Plans,
+    /// The audit log, which is written before the plan is.
+    pub audit: &'a dyn AuditSink,
+    pub by: String,
+    /// The id of the API request, if there is one.
+    pub request: Option<String>,
+}
+
+/// The result of a request.
+#[derive(Debug)]
+pub struct BegunPlan {
+    pub view: PlannedView,
+    /// The reason why the audit log lacks the result, if it does.
+    pub unaudited: Option<String>,
+}
+
+impl Planner<'_> {
+    fn planned(&self, kind: RecoveryKind, host: &str, recovery: RecoveryId, already: bool) -> BegunPlan {
+        BegunPlan {
+            view: PlannedView {
+                host: host.to_owned(),
+                kind,
+                recovery,
+                by: self.by.clone(),
+                already,
+            },
+            unaudited: None,
+        }
+    }
+
+    /// Returns the plan that the same operator has just requested with the same values. The instances of a giveback are not compared: one
+    /// that is on its way is no longer on the host that it was moved to.
+    ///
+    /// # Errors
+    ///
+    /// The database failed.
+    pub async fn already(
+        &self,
+        view: &HostView,
+        plan_request: &PlanRequest,
+        now: Timestamp,
+    ) -> Result<Option<BegunPlan>, JournalError> {
+        let host = &view.host.name;
+        let filter = RecoveryFilter {
+            closed: true,
+            host: Some(host.clone()),
+            limit: Some(MAX_RECENT_RECOVERIES),
+            ..RecoveryFilter::default()
+        };
+        let wanted = plan_request.order(&self.by, BTreeMap::new());
+        for row in self.operator_journal.find_recoveries(&filter).await? {
+            let age = now.micros_since(row.opened_at).unsigned_abs() / 1_000_000;
+            if row.kind != plan_request.kind || age >= REPEAT_WINDOW_SECONDS {
+                continue;
+            }
+            let history = self.operator_journal.history(row.id).await?;
+            let Some(begun) = history.and_then(|history| history.notification) else {
+                continue;
+            };
+            let mut order = PlannedOrder::read(&begun.payload);
+            order.instances.clear();
+            if order == wanted {
+                return Ok(Some(self.planned(plan_request.kind, host, row.id, true)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Writes the plan. The caller has checked that no known fact blocks it.
+    ///
+    /// # Errors
+    ///
+    /// The host is busy or no longer registered, the audit log cannot be written, or the database failed.
+    pub async fn plan(
+        &self,
+        view: &HostView,
+        plan_request: &PlanRequest,
+        instances: BTreeMap<ServerId, String>,
+    ) -> Result<BegunPlan, ActionError> {
+        let (host, kind) = (&view.host.name, plan_request.kind);
+        let entry = |phase, text: String| {
+            let mut entry = AuditEntry::new(AuditAction::Word, phase, host);
+            entry.operator = Some(self.by.clone());
+            entry.text = text;
+            entry
+        };
+        let mut wanted = match kind {
+            RecoveryKind::Drain => format!(
+                "drain for {}: {}",
+                duration_text(plan_request.lasts),
+                plan_request.reason
+            ),
+            RecoveryKind::Giveback | RecoveryKind::Host | RecoveryKind::Vm | RecoveryKind::Process => {
+                format!("{kind}; instances: {}", instances.len())
+            }
+        };
+        if let Some(request) = &self.request {
+            wanted = format!("{wanted} ({request})");
+        }
+        let intent = self.audit.write(entry(AuditPhase::Intent, wanted)).await;
+        intent.map_err(|source| ActionError::Unaudited {
+            not_done: "nothing was started",
+            source,
+        })?;
+        let new = NewPlan {
+            kind,
+            host: view.host.id,
+            payload: plan_request.order(&self.by, instances).payload(kind),
+        };
+        let planned = self.plans.plan(&new).await;
+        let mut outcome = entry(AuditPhase::Outcome, String::new());
+        (outcome.result, outcome.text) = match &planned {
+            Ok(PlanOutcome::Started { recovery, .. }) => {
+                (Some(AuditResult::Ok), format!("recovery {recovery}"))
+            }
+            Ok(PlanOutcome::Busy(id, _) | PlanOutcome::Held(id)) => {
+                (Some(AuditResult::Permanent), format!("recovery {id} is running"))
+            }
+            Ok(PlanOutcome::Unknown) => (
+                Some(AuditResult::Permanent),
+                "the host is no longer registered".to_owned(),
+            ),
+            Err(error) => (Some(AuditResult::Transient), format!("{error}: {}", error.source)),
+        };
+        let unaudited = self
+            .audit
+            .write(outcome)
+            .await
+            .err()
+            .map(|error| format!("its outcome is not in the audit log: {error}: {}", error.source));
+        match planned? {
+            PlanOutcome::Started { recovery, .. } => Ok(BegunPlan {
+                unaudited,
+                ..self.planned(kind, host, recovery, false)
+            }),
+            PlanOutcome::Busy(id, of) => Err(refused(&format!(
+                "recovery {id} (kind {of}) of {host} is not finished: `tachi recovery show {host} --follow`"
+            ))),
+            PlanOutcome::Held(id) => Err(refused(&format!(
+                "recovery {id} uses {host} as its reserved host and has not ended: `tachi recovery show {id} --follow`"
+            ))),
+            PlanOutcome::Unknown => Err(refused(&format!(
+                "{host} has been removed from its segment meanwhile"
+            ))),
+        }
+    }
+}
+
+/// Returns the error that nothing was started, with the reason.
+pub fn refused(why: &str) -> ActionError {
+    ActionError::Refused(format!("nothing was started: {why}"))
+}

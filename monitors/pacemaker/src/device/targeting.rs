@@ -1,0 +1,115 @@
+//! The check that the machine that a device turned off is the node's.
+
+use tachi_agents::{Targeting, is_set, is_set_by_no, targeting};
+
+use super::covers::{aliases, mapped_to, names};
+use super::same_node;
+use crate::cib::Device;
+use crate::names::same_machine;
+
+/// Agents that write a message for a node's own watchdog into a slot of a shared disk.
+const SLOTS: [&str; 2] = ["external/sbd", "fence_sbd"];
+
+/// Returns the reason why the machine may have been another one. `alone` is true if the device is configured for this
+/// node only.
+pub(super) fn doubt(device: &Device, node: &str, alone: bool) -> Option<String> {
+    let parameter = |name: &str| {
+        let value = device.parameters.get(name).map(|value| value.trim());
+        value.filter(|value| !value.is_empty() && !value.eq_ignore_ascii_case("dynamic"))
+    };
+    // cluster-glue's interface has one argument, the node's name.
+    let argument = parameter("pcmk_host_argument").filter(|_| device.agent.starts_with("fence_"));
+    if SLOTS.contains(&device.agent.as_str()) {
+        let plug = ["plug", "port"].iter().find_map(|name| parameter(name));
+        let plug = plug.filter(|_| device.agent.starts_with("fence_"));
+        return slot(device, node, argument, plug);
+    }
+    // An operator's declaration for the agent covers this too.
+    let targeting = targeting(&device.agent, &device.parameters)?;
+    let address = |name: &str| ["ip", "ipaddr"].contains(&name);
+    let known = match (targeting, argument) {
+        (Targeting::List, _) => return None,
+        (Targeting::Plug | Targeting::Machine, None | Some("plug" | "port")) => true,
+        (Targeting::Plug, Some(name)) => name == "uuid",
+        (Targeting::Machine, Some(name)) => name.eq_ignore_ascii_case("none") || address(name),
+    };
+    if let Some(name) = argument.filter(|_| !known) {
+        return Some(format!(
+            "which gets the host by pcmk_host_argument={name}: the machine that it turns off is not known"
+        ));
+    }
+    if targeting == Targeting::Machine && is_set_by_no(&device.parameters, "port_as_ip") {
+        return Some(
+            "which takes the address from the plug, although port_as_ip is no: remove the parameter, or set it to 1"
+                .to_owned(),
+        );
+    }
+    // Agents that have a `uuid` prefer it to the plug.
+    let plug = ["plug", "port", "uuid"]
+        .iter()
+        .any(|name| parameter(name).is_some());
+    let by_name = match targeting {
+        Targeting::Plug | Targeting::List => !plug,
+        Targeting::Machine => {
+            let fixed = parameter("ip").or(parameter("ipaddr")).is_some();
+            (is_set(&device.parameters, "port_as_ip") && !plug) || (argument.is_some_and(address) && !fixed)
+        }
+    };
+    if by_name {
+        return shared(device, node);
+    }
+    let names = names(device);
+    if names.is_empty() {
+        return (!alone).then(|| "which turns off one machine, and its host is unknown".to_owned());
+    }
+    let others: Vec<_> = names
+        .into_iter()
+        .filter(|name| !same_machine(name, node))
+        .collect();
+    (!others.is_empty()).then(|| {
+        format!(
+            "which turns off one machine, and is for other hosts too: {}",
+            others.join(", ")
+        )
+    })
+}
+
+/// Returns the reason why the message was in another node's slot: each node's watchdog reads the one of its own name.
+fn slot(device: &Device, node: &str, argument: Option<&str>, plug: Option<&str>) -> Option<String> {
+    let told = argument.is_none_or(|name| ["plug", "port"].contains(&name));
+    let slot = match plug {
+        Some(plug) => Some(plug),
+        None if told => Some(mapped_to(device, node).unwrap_or(node)),
+        None => None,
+    };
+    match slot {
+        Some(slot) if same_machine(slot, node) => None,
+        Some(slot) => Some(format!("which writes to the slot of {slot}, not of this node")),
+        None => {
+            Some("which does not get the node's name, so the slot that it writes to is not known".to_owned())
+        }
+    }
+}
+
+/// Returns the reason if the device has the node's name at it, or one of its outlets, for another machine too.
+fn shared(device: &Device, node: &str) -> Option<String> {
+    let same = |name: &str| same_machine(name, node);
+    let ports = |port: &str| -> Vec<String> {
+        port.split(',')
+            .map(|port| port.trim().to_ascii_lowercase())
+            .collect()
+    };
+    let mapped = |name: &str| aliases(device).any(|(node, _)| same_node(node, name));
+    let plain = names(device).into_iter().filter(|name| !mapped(name));
+    let all: Vec<_> = aliases(device).chain(plain.map(|name| (name, name))).collect();
+    let own = all.iter().filter(|(name, _)| same(name));
+    let mut own: Vec<_> = own.flat_map(|(_, port)| ports(port)).collect();
+    if own.is_empty() {
+        own = ports(node);
+    }
+    let (name, port) = all
+        .iter()
+        .filter(|(name, _)| !same(name))
+        .find(|(_, port)| ports(port).iter().any(|port| own.contains(port)))?;
+    Some(format!("which turns off {port} for {name} too"))
+}
