@@ -220,9 +220,10 @@ pub(crate) fn credentials(layers: &Layers<'_>, kind: Kind) -> Result<Credentials
 
 /// Reads the scope of the token.
 fn scope(layers: &Layers<'_>, project: Option<ResourceRef>, of_project: bool) -> Result<Scope, String> {
-    let domain = match of_project {
-        true => None,
-        false => layers.domain(["domain_id", "domain_name"], &[])?,
+    let domain = if of_project {
+        None
+    } else {
+        layers.domain(["domain_id", "domain_name"], &[])?
     };
     let trust = layers.get(&["trust_id"])?.map(str::to_owned);
     Scope::only(project, domain, trust, layers.get(&["system_scope"])?).map_err(|error| error.to_string())

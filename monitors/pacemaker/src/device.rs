@@ -160,14 +160,13 @@ impl Fencing<'_> {
                 } else {
                     None
                 };
-                match unfit {
-                    Some(why) => doubts.push(format!("{} ({}), {why}", device.id, device.agent)),
-                    None => {
-                        let alone = self.is_leveled_alone(device);
-                        let mut each = many.iter();
-                        doubts.push(each.find_map(|many| self.device(device, *many, alone))?);
-                    }
+                if let Some(why) = unfit {
+                    doubts.push(format!("{} ({}), {why}", device.id, device.agent));
+                    continue;
                 }
+                let alone = self.is_leveled_alone(device);
+                let mut each = many.iter();
+                doubts.push(each.find_map(|many| self.device(device, *many, alone))?);
             }
         }
         Some(format!(

@@ -94,8 +94,11 @@ fn slot(device: &Device, node: &str, argument: Option<&str>, plug: Option<&str>)
 /// Returns the reason if the device has the node's name at it, or one of its outlets, for another machine too.
 fn shared(device: &Device, node: &str) -> Option<String> {
     let same = |name: &str| same_machine(name, node);
+    let separators = ["plug_separator", "plug-separator"];
+    let separator = separators.iter().find_map(|name| device.parameters.get(*name));
+    let separator = separator.map(|text| text.trim()).filter(|text| !text.is_empty());
     let ports = |port: &str| -> Vec<String> {
-        port.split(',')
+        port.split(separator.unwrap_or(","))
             .map(|port| port.trim().to_ascii_lowercase())
             .collect()
     };

@@ -400,6 +400,12 @@ fn the_machine_that_was_turned_off_is_the_hosts() {
             false,
         ),
         (
+            "one of two outlets for another host too, by another separator",
+            "fence_apc",
+            &[("pcmk_host_map", "cmp1:1+3;cmp2:3"), ("plug_separator", "+")],
+            false,
+        ),
+        (
             "one outlet for both names of a host",
             "fence_apc",
             &[("pcmk_host_map", "cmp1:3;cmp1.example:3;cmp2:4")],
