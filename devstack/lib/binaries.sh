@@ -129,7 +129,7 @@ function unpack_tachi_archive {
     [[ -r "$archive" ]] || die $LINENO "TACHI_BINARIES=$TACHI_BINARIES cannot be read"
     if [[ -n "$TACHI_BINARIES_SHA256" ]]; then
         echo "$TACHI_BINARIES_SHA256  $archive" | sha256sum --check --status ||
-            die $LINENO "$archive is not what TACHI_BINARIES_SHA256 says; remove it if it is left from before"
+            die $LINENO "$archive does not match TACHI_BINARIES_SHA256; remove it if it is from an earlier run"
     fi
     tar -xzf "$archive" -C "$folder" || die $LINENO "$archive could not be unpacked"
     local found

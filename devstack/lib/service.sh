@@ -72,7 +72,7 @@ function configure_tachi {
         >"$MASAKARI_CONF_DIR/policy.d/10-monitor.yaml"
 
     "$TACHI_BIN_DIR/tachi" config show --config-file "$MASAKARI_CONF" >/dev/null ||
-        die $LINENO "the configuration in $MASAKARI_CONF is refused; what is said above comes from local.conf or from this plug-in"
+        die $LINENO "the configuration in $MASAKARI_CONF is refused; the options named above come from local.conf or from this plug-in"
 }
 
 # init_tachi() - An empty database with our tables

@@ -27,18 +27,20 @@ pub(crate) enum Command {
     Instance(ConfigArgs),
     /// Query the guest agents of the instances of this host
     Introspective(ConfigArgs),
-    /// Hold nova-compute of this host until it may start (for systemd)
+    /// Hold nova-compute until it may start (for systemd)
     ///
     /// Exits with 0 when nova-compute may start: by the API's answer, by an operator's signal, or after 120 s without an answer if the last
     /// answer did not hold this host. Exits with 1 if it was stopped before that, and with 1 or 2 if it cannot be set up and the last
     /// answer held the host. SIGUSR1 confirms that the host's queue is empty, SIGUSR2 starts nova-compute regardless of the API's answer.
     BootGuard(ConfigArgs),
-    /// Check whether failures would be noticed and reported, and how soon
+    /// Check if and how soon failures would be reported
     Check(CheckArgs),
     /// Print files that monitors on this host need
     #[command(subcommand)]
     Init(InitCommand),
-    /// Print a configuration file with every option, what it does, its limits and its default, all commented out
+    /// Print a configuration file with every option
+    ///
+    /// With what each does, its limits and its default, all commented out.
     Sample,
     /// Print a shell completion script
     Completions {
@@ -81,16 +83,16 @@ pub(crate) struct HostArgs {
 /// A command to run instead of watching.
 #[derive(Debug, Subcommand)]
 pub(crate) enum HostCommand {
-    /// Print the verdict on each node of a saved `crm_mon` output, and why
+    /// Print the verdict on each node of a saved crm_mon output
     Explain(ExplainArgs),
-    /// Run as Pacemaker's alert agent: wake this machine's host monitor
+    /// Run as Pacemaker's alert agent
     Alert,
 }
 
 /// Subcommands of `tachi-monitor init`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum InitCommand {
-    /// Print the polkit rule that lets the process monitor start and restart the units of its list
+    /// Print the polkit rule for the process monitor
     ///
     /// Redirect it into the file that its first lines name. `--form pkla` is for polkit before 0.106 (Ubuntu 22.04), which cannot name
     /// units:

@@ -144,7 +144,7 @@ pub(crate) async fn run(args: AckArgs) -> Result<u8, Failure> {
     outcome.result = Some(AuditResult::Ok);
     if let Err(error) = &written {
         outcome.result = Some(AuditResult::Transient);
-        outcome.text = format!("{what}: not known to be written: {error}");
+        outcome.text = format!("{what}: it is unknown if it was written: {error}");
     }
     after(&audit, outcome).await;
     written.map_err(|error| {

@@ -169,7 +169,10 @@ async fn paper(args: &DrillArgs, controller: &dyn Controller) -> Result<u8, Fail
         now,
         || object,
         |_| {
-            let mut lines = vec![format!("paper drill of {}: no service is called", args.host)];
+            let mut lines = vec![format!(
+                "simulated failure of {}: no service is called",
+                args.host
+            )];
             lines.extend(host.iter().flat_map(|one| explain::lines(one, now)));
             lines.extend(host.iter().flat_map(|one| &one.levels).map(|level| {
                 let fault = level.fault.as_deref().unwrap_or("works");

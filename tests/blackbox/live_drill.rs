@@ -220,7 +220,7 @@ async fn operator_a_live_drill_ends_when_somebody_comes_while_its_canaries_are_b
     let (code, printed, note) = ended(drill).await;
     assert_eq!(code, 1, "{printed}{note}");
     assert!(
-        note.contains("was not switched off: instance") && note.contains("its service is as it was"),
+        note.contains("was not powered off: instance") && note.contains("its service is as it was"),
         "{note}"
     );
     assert_eq!(orders(&harness), 0);

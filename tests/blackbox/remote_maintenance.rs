@@ -197,7 +197,7 @@ async fn operator_api_a_failed_recovery_is_tried_again_once_from_a_laptop() {
     .await;
     let printed = assert_same_output(&harness, &["drill", "compute-002", "--paper"]);
     assert!(
-        printed.starts_with("paper drill of compute-002: no service is called"),
+        printed.starts_with("simulated failure of compute-002: no service is called"),
         "{printed}"
     );
 }

@@ -467,7 +467,7 @@ impl Harness {
         Api { http, base, token }
     }
 
-    /// Executes an action on a server, as an administrator who is not the service's user.
+    /// Executes an action on a server as an administrator other than the service's user.
     pub(crate) async fn act(&self, server: Uuid, action: &Value) -> u16 {
         let login = self.sandbox.credentials();
         let http = reqwest::Client::builder()
@@ -557,15 +557,15 @@ impl Process {
         self.child.id()
     }
 
-    pub(crate) fn signal(&self, signal: rustix::process::Signal) {
+    pub(crate) fn signal(&self, signal: rustix::process::Signal) -> rustix::process::Pid {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, signal).unwrap();
+        pid
     }
 
     /// Stops all of its threads, and returns when they stand still.
     pub(crate) fn stop(&self) {
-        self.signal(rustix::process::Signal::STOP);
-        let pid = rustix::process::Pid::from_child(&self.child);
+        let pid = self.signal(rustix::process::Signal::STOP);
         rustix::process::waitpid(Some(pid), rustix::process::WaitOptions::UNTRACED).unwrap();
     }
 
@@ -606,7 +606,6 @@ pub(crate) struct Api {
 }
 
 impl Api {
-    /// Returns the answer at a complete path.
     pub(crate) async fn ask(&self, path: &str) -> (u16, Value) {
         let asked = self.http.get(format!("{}{path}", self.base));
         let answer = asked.header("X-Auth-Token", &self.token).send().await.unwrap();
@@ -626,7 +625,6 @@ impl Api {
         answer.json().await.unwrap()
     }
 
-    /// Returns a client of the same user at another replica.
     pub(crate) fn at_port(&self, port: u16) -> Self {
         Self {
             http: self.http.clone(),
@@ -635,7 +633,6 @@ impl Api {
         }
     }
 
-    /// Opens the stream of changes.
     pub(crate) async fn listen(&self) -> reqwest::Response {
         let asked = self.http.get(format!("{}/operator/v1/events", self.base));
         let answer = asked.header("X-Auth-Token", &self.token).send().await.unwrap();
@@ -661,7 +658,6 @@ impl Api {
         (answer.status().as_u16(), answer.json().await.unwrap())
     }
 
-    /// Sends a monitor's heartbeat.
     pub(crate) async fn send_heartbeat(&self, host: &str, kind: &str, watches: &[&str]) -> u16 {
         let says = json!({"version": "test", "troubles": {}, "watches": watches, "watching": true});
         self.send_heartbeat_with(host, kind, says).await

@@ -153,7 +153,7 @@ class Board(Scene):
         self.picture(page, "history-light")
         self.go(page, "#/recovery/" + told["recovery"], "Event log")
         text = self.text(page)
-        self.check.that("a recovery shows the readings of the devices", 'level 1 read "off"' in text and "twice in a row, last read" in text, text)
+        self.check.that("a recovery shows the readings of the devices", 'level 1 read "off"' in text and "twice, confirmed" in text, text)
         self.check.that("the attempts in Nova and the downtime of each instance", "attempts" in text and " s" in page.inner_text("tr:has-text('ha-1') td[data-head=downtime], td[data-head=downtime]"), text)
         moved = self.api("GET", "/operator/v1/recoveries/" + told["recovery"])["recovery"]["instances"][0]
         self.go(page, "#/instance/" + moved["id"], "Moves")

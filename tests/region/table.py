@@ -3,7 +3,7 @@ import datetime
 import os
 import re
 
-HEAD = """# What is certain, and by what
+HEAD = """# What is certain, and how it was measured
 
 Real guests, on real hypervisors that failed; Tachi recovered them. `tests/run --region` writes this table, and takes every number from the
 disks of the guests: each guest appends a record to its disk every 100 ms and waits until the disk has it. The

@@ -362,7 +362,7 @@ impl World {
             && state
                 .message
                 .as_deref()
-                .is_some_and(|text| text.contains("is reported down, but"));
+                .is_some_and(|text| text.contains("is reported down;"));
         self.stats.guards[Guard::Corroboration as usize] += u64::from(alone);
         let named = state.hold.as_ref().is_some_and(|hold| hold.domain.is_some());
         self.stats.domains += u64::from(named && told);

@@ -300,15 +300,15 @@ fn holds(one: &ExplanationView, need: &NeedView) -> Fragment {
     match (grade, need.holds) {
         (Some(Severity::Info), _) if need.need == Need::Meant => mark("info", "excluded"),
         (Some(Severity::Info), _) => mark("info", "not assessed"),
-        (_, None) => mark("unknown", "not known"),
-        (_, Some(true)) => mark("ok", "holds"),
+        (_, None) => mark("unknown", "unknown"),
+        (_, Some(true)) => mark("ok", "pass"),
         // Findings are sorted by severity, the worst first.
         (_, Some(false)) => {
             let worst = need
                 .findings
                 .first()
                 .map_or(Severity::Err, |finding| finding.grade);
-            mark(worst.as_str(), "does not hold")
+            mark(worst.as_str(), "fails")
         }
     }
 }

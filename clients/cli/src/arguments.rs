@@ -168,7 +168,7 @@ pub enum Command {
     #[command(subcommand, hide = true)]
     Upgrade(UpgradeCommand),
     /// Show what to type, from an alarm at night to all green
-    #[command(name = "3am", hide = true, long_about = runbook::WAY)]
+    #[command(name = "3am", hide = true, long_about = runbook::WAY, disable_help_flag = true, override_usage = "tachi help 3am", help_template = "{about}")]
     Night,
     /// `tachi` alone.
     #[command(skip)]
@@ -301,11 +301,15 @@ pub struct ServeArgs {
 pub enum DbCommand {
     /// Create the schema or bring it up to date
     Sync(DbArgs),
-    /// Print our version of the schema, Masakari's, and what `sync` would apply
+    /// Print the versions of the schema, and what sync would do
     Version(DbVersionArgs),
-    /// Remove old rows permanently: deleted objects and finished notifications, with everything that belongs to them
+    /// Remove old rows permanently
+    ///
+    /// Deleted objects and finished notifications, with everything that belongs to them.
     Purge(PurgeArgs),
-    /// Print the grants that the database users of API, engine and readers need, table by table; --execute applies them
+    /// Print the grants of the database users, or apply them
+    ///
+    /// Shows what the database users of API, engine and readers need, table by table. --execute applies it.
     Grants(GrantsArgs),
 }
 
@@ -395,7 +399,7 @@ pub enum OpenapiFormat {
 /// `tachi policy`.
 #[derive(Debug, Subcommand)]
 pub enum PolicyCommand {
-    /// Print a policy.yaml with every rule and its default, commented out
+    /// Print a policy.yaml with every rule, commented out
     Sample,
     /// List the rules in force and where each comes from
     List {
@@ -404,7 +408,9 @@ pub enum PolicyCommand {
         #[command(flatten)]
         shape: ShapeArgs,
     },
-    /// Show what a user with these roles may do; with --rule the exit code is 0 if allowed, 1 if denied
+    /// Show what a user with these roles may do
+    ///
+    /// With --rule the exit code is 0 if allowed, 1 if denied.
     Check(PolicyCheckArgs),
 }
 
@@ -447,9 +453,13 @@ pub struct PolicyCheckArgs {
 /// `tachi config`.
 #[derive(Debug, Subcommand)]
 pub enum ConfigCommand {
-    /// Print every option in effect and where it comes from; secrets are masked
+    /// Print the options in effect and their sources
+    ///
+    /// Secrets are masked.
     Show(ConfigShowArgs),
-    /// Print a configuration file with every option, what it does, its limits and its default, all commented out
+    /// Print a configuration file with every option
+    ///
+    /// With what each does, its limits and its default, all commented out.
     Sample,
 }
 

@@ -68,7 +68,7 @@ async fn of_recovery(source: &dyn Source, args: &ShowArgs) -> Result<u8, Failure
 }
 
 fn head(one: &ExplanationView) -> String {
-    let word = one.protection.as_str().to_ascii_uppercase();
+    let word = one.protection.label().to_ascii_uppercase();
     if let Some(id) = &one.id {
         let host = one.host.as_deref().unwrap_or_default();
         return format!("instance {} ({id}) on {host}: {word}", one.name);
@@ -237,7 +237,7 @@ mod tests {
             "      -> openstack segment host update --on_maintenance False all a",
             "  ✓ host       Nova shows its host up",
             "  ✓ fencing    nothing blocks confirming its host off",
-            "  ! capacity   FEW_HOSTS: only one of its hosts works, so its instances may have nowhere to go",
+            "  ! capacity   FEW_HOSTS: only one of its hosts is in service, so its instances may have nowhere to go",
             "  ✓ evacuation nothing blocks its evacuation",
             "  · monitoring no reporter is muted; running monitors are not assessed",
             "  ✓ engine     an engine is running",

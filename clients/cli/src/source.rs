@@ -121,7 +121,7 @@ pub trait Source: Send + Sync {
 /// Prints a notice while engines have not read a freeze yet.
 pub fn waits_for_engines(recoveries: &[String]) {
     out::note(format!(
-        "tachi: the freeze is stored; waiting until the engines of these recoveries have read it: {}",
+        "tachi: the freeze is stored; waiting until the engines of these recoveries have applied it: {}",
         recoveries.join(", ")
     ));
 }

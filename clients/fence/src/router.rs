@@ -224,7 +224,7 @@ impl File {
             .map_err(|why| CallError::refused(format!("device {target}: {why}")))?;
         let Some(device) = built else {
             return Err(CallError::refused(format!(
-                "device {target} is manual: an operator must switch the host off so that another device reads it off, \
+                "device {target} is manual: an operator must power the host off so that another device reads it off, \
                  or abort the recovery"
             )));
         };

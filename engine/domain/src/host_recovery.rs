@@ -401,7 +401,7 @@ impl HostRecovery {
         }
         if self.in_flight.stopped && matches!(self.stage, Stage::Begin | Stage::Fencing) {
             return Some(
-                "on hold: fencing is stopped ([fencing] enabled = false), so nothing is switched off and nothing evacuated; it \
+                "on hold: fencing is stopped ([fencing] enabled = false), so no host is powered off and no instance evacuated; it \
                  continues when fencing is enabled again"
                     .into(),
             );

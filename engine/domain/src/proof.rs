@@ -245,7 +245,7 @@ impl Proof {
                     String::new()
                 };
                 format!(
-                    "{host} is off{by}: {} twice in a row, last read {} after the recovery started",
+                    "{host} is off{by}: {} twice, confirmed {} after the recovery started",
                     evidence,
                     seconds(latest.started),
                 )

@@ -94,6 +94,18 @@ string_enum! {
     }
 }
 
+impl Protection {
+    /// Returns the word for people.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::NotMeant => "excluded",
+            Self::Protected | Self::Degraded | Self::Unknown | Self::Unprotected | Self::Down => {
+                self.as_str()
+            }
+        }
+    }
+}
+
 string_enum! {
     /// A part of an assessment that is left out while no data for it is gathered.
     Aspect {

@@ -115,7 +115,7 @@ impl WaitsFor {
             Self::Proof => "waits for a proof that the host is off",
             Self::ForcedDown => "waits for Nova to show the host disabled and forced down",
             Self::Return => "waits for the host's nova-compute to be back",
-            Self::Start => "the host is back; its excluded instances are started",
+            Self::Start => "the host is back; its excluded instances are being started",
             Self::Approval => "a guard requires an operator's approval",
             Self::Fence => "the host could not be confirmed off",
             Self::Alive => "the host was seen alive after its proof",
@@ -125,10 +125,10 @@ impl WaitsFor {
             Self::Maintenance => "the host is in maintenance, set by an operator",
             Self::Moves => "some of its instances wait for an operator",
             Self::NewerVersion => "its state was written by another version of Tachi",
-            Self::Absence => "it may run there: check, and record the result",
+            Self::Absence => "it may run on another host: check there, and record the result",
             Self::LocalDisk => "waits for the return of the host, because of a local disk",
             Self::Record => {
-                "it may still be running there after an interrupted migration: check, and record the result"
+                "it may still be running on another host after an interrupted migration: check there, and record the result"
             }
             Self::Progress => "its evacuation makes no progress in Nova",
             Self::GivenUp => "it was given up",

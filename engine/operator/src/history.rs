@@ -120,28 +120,28 @@ fn waits_for(history: &RecoveryHistory) -> String {
     let summary = &history.summary;
     let head = head(history);
     if let (Life::Closed, Some(later)) = (summary.life, history.later) {
-        return format!("nothing: it has ended, and `tachi recovery show {later}` is a later attempt");
+        return format!("nothing: it is closed, and `tachi recovery show {later}` is a later attempt");
     }
     match summary.life {
         Life::Closed if summary.status == "failed" && summary.kind.is_planned() => {
             return format!(
-                "nothing: it has ended; `tachi host {} {} ...` starts another",
+                "nothing: it is closed; `tachi host {} {} ...` starts another",
                 summary.kind, summary.host
             );
         }
         Life::Closed if summary.status == DISMISSED && summary.kind == RecoveryKind::Host => {
             return format!(
-                "nothing: it has ended; if {host} is down after all, power it off and `tachi recovery retry {host}`",
+                "nothing: it is closed; if {host} is down after all, power it off and `tachi recovery retry {host}`",
                 host = summary.host
             );
         }
         Life::Closed if summary.status == "failed" => {
             return format!(
-                "nothing: it has ended; `tachi recovery retry {}` tries again",
+                "nothing: it is closed; `tachi recovery retry {}` tries again",
                 summary.id
             );
         }
-        Life::Closed => return "nothing: it has ended".into(),
+        Life::Closed => return "nothing: it is closed".into(),
         Life::Watching
             if !summary
                 .life
@@ -182,8 +182,8 @@ fn waits_for(history: &RecoveryHistory) -> String {
         (RecoveryKind::Host | RecoveryKind::Drain | RecoveryKind::Giveback, Some("moving")) => {
             to_be_moved(summary.moves)
         }
-        (_, Some(stage)) => format!("the end of what is under way: {}", stage.replace('_', " ")),
-        (_, None) => "the end of what is under way".into(),
+        (_, Some(stage)) => format!("operations in progress: {}", stage.replace('_', " ")),
+        (_, None) => "operations in progress".into(),
     }
 }
 

@@ -33,7 +33,7 @@ pub struct ReporterView {
     /// The host that the reporter's credentials are bound to; null if they are bound to none.
     #[schema(required)]
     pub host: Option<String>,
-    /// True if the reporter is quarantined: its reports start nothing. False if too many reporters are quarantined already.
+    /// True if the reporter is muted: its reports start nothing. False if too many reporters are muted already.
     pub set_aside: bool,
     /// When Nova contradicted it.
     pub since: Time,
@@ -57,11 +57,11 @@ impl From<&MutedReporter> for ReporterView {
     }
 }
 
-/// A reporter that was released from quarantine.
+/// A reporter that was unmuted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = LiftedReporter)]
 pub struct LiftedView {
-    /// The reporter as it was in quarantine.
+    /// The reporter as it was while muted.
     pub lifted: ReporterView,
     /// The operator who released it.
     pub by: String,

@@ -56,7 +56,7 @@ pub struct FailedView {
     pub by: String,
     /// True if the same operator had made the same report and its recovery is known, so that nothing was written.
     pub already: bool,
-    /// True if the report starts nothing, because its reporter is quarantined: Nova has contradicted it too often.
+    /// True if the report starts nothing, because its reporter is muted: Nova has contradicted it too often.
     pub set_aside: bool,
 }
 

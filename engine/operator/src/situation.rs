@@ -42,7 +42,7 @@ pub struct SituationView {
     pub database: String,
     /// The engines in the registry, except dead ones that a newer engine has replaced.
     pub engines: Vec<EngineView>,
-    /// Reporters that Nova has contradicted: they are quarantined, unless too many are already.
+    /// Reporters that Nova has contradicted: they are muted, unless too many are already.
     pub reporters_set_aside: Vec<MutedReporterView>,
     /// The notifications that no engine has started on.
     pub queue: QueueView,
@@ -100,7 +100,7 @@ pub struct MutedReporterView {
     pub number: i64,
     /// The reporter, for people.
     pub reporter: String,
-    /// True if the reporter is quarantined: its reports start nothing. False if too many reporters are quarantined already.
+    /// True if the reporter is muted: its reports start nothing. False if too many reporters are muted already.
     pub set_aside: bool,
     /// When Nova contradicted it.
     pub since: Time,

@@ -120,7 +120,7 @@ pub(super) fn host(r: &mut Reader<'_>) -> HostSettings {
         samples: Number {
             section: G,
             option: "monitoring_samples",
-            unit: "looks",
+            unit: "polls",
             help: "number of equal polls before a report without proof: a fencing by Pacemaker needs one, Consul and Kubernetes always \
                 need all",
         }

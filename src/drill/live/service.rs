@@ -159,12 +159,12 @@ impl Drill<'_> {
     pub(super) async fn undo(&self, why: Failure, made: &Made, before: &BTreeSet<RecoveryId>) -> Failure {
         let host = plain(&self.host.name);
         tachi_cli::out::note(format!(
-            "nothing was switched off: {}; undoing the drill",
+            "the host was not powered off: {}; undoing the drill",
             why.chain()
         ));
         let canaries = self.delete_own().await;
         let service = self.put_back(made, before).await;
-        let text = format!("{host} was not switched off: {}", why.chain());
+        let text = format!("{host} was not powered off: {}", why.chain());
         let canaries = match canaries {
             Ok(()) => "the canaries are deleted".to_owned(),
             Err(error) => format!(

@@ -9,11 +9,15 @@ use super::{ConfigArgs, ShapeArgs, SourceArgs};
 /// A command on the audit log.
 #[derive(Debug, Subcommand)]
 pub enum AuditCommand {
-    /// Check the log for changes; prints the first line that was changed, and exits 1
+    /// Check the audit log for changes
+    ///
+    /// Prints the first line that was changed, and exits 1.
     Verify(AuditVerifyArgs),
-    /// Add a new key at the top of the key file; creates the file if it is missing
+    /// Add a new key to the key file, or create the file
+    ///
+    /// The new key is the first of the file.
     NewKey(AuditNewKeyArgs),
-    /// Show who ordered which power command, and what confirmed hosts off
+    /// Show power commands and proofs, and who ordered them
     Show(AuditShowArgs),
 }
 

@@ -154,6 +154,8 @@ pub enum ManageDb {
     /// Print Masakari's revision of the schema
     Version,
     /// Remove old rows permanently
+    ///
+    /// Deleted objects and finished notifications, with everything that belongs to them.
     #[command(infer_long_args = true)]
     Purge {
         /// Purge deleted rows older than age in days

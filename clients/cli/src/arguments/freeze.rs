@@ -66,7 +66,9 @@ pub struct FreezeListArgs {
 /// `tachi thaw`.
 #[derive(Debug, Subcommand)]
 pub enum ThawCommand {
-    /// End the freeze of the region; objects with a freeze of their own stay frozen
+    /// End the freeze of the region, and no other freeze
+    ///
+    /// Objects with a freeze of their own stay frozen.
     Region(ThawArgs),
     /// End the freeze of a segment
     Segment(ThawNamedArgs),

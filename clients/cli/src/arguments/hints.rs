@@ -18,7 +18,7 @@ const MEANT: &[(&str, &str)] = &[
     ("history", "events"),
     ("hosts", "host list"),
     ("instances", "instance list"),
-    ("kill", "host report-down"),
+    ("kill", "demo kill"),
     ("list", "host list"),
     ("log", "events"),
     ("logs", "events"),
@@ -126,7 +126,7 @@ mod tests {
             ("log", "tachi events"),
             ("silence", "tachi ack"),
             ("mute", "tachi ack"),
-            ("kill", "tachi host report-down"),
+            ("kill", "tachi demo kill"),
         ] {
             let said = said(&[typed]);
             assert!(said.contains(meant), "{said}");

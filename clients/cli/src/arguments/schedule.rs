@@ -10,7 +10,9 @@ use super::{ConfigArgs, ShapeArgs, SourceArgs};
 pub enum ScheduleCommand {
     /// List scheduled jobs: the last run, its result, the next run
     List(ScheduleListArgs),
-    /// Run a job here and now; its result is kept as if an engine had run it
+    /// Run a job now, on this machine
+    ///
+    /// The result is stored as if an engine had run it.
     Run(ScheduleRunArgs),
 }
 

@@ -54,7 +54,7 @@ pub struct ShowArgs {
     /// and how long earlier recoveries took
     #[arg(long, alias = "if-dies", conflicts_with = "at")]
     pub if_fails: bool,
-    /// Show what happened to the host at this time: `03:05`, the last time that the clock showed it, or a time such as `2026-11-22 03:05`
+    /// Show what happened to the host at this time: `03:05` (the last one), or `2026-11-22 03:05`
     #[arg(long, value_name = "TIME")]
     pub at: Option<String>,
     /// Time span before and after it

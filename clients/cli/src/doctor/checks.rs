@@ -443,7 +443,7 @@ mod tests {
     #[test]
     fn the_page_lists_every_check_and_no_other_in_the_same_order() {
         let page = include_str!("../../../../docs/reference/doctor.md");
-        let (_, page) = page.split_once("## Files and what they say").unwrap();
+        let (_, page) = page.split_once("## Configuration files").unwrap();
         let rows: Vec<Vec<&str>> = page
             .lines()
             .filter(|line| line.starts_with("| `") || line.starts_with("| [`"))

@@ -76,9 +76,9 @@ fn line(scope: &str, hosts: u64, percent: u32, out: &str, held: &str) -> String 
     let of = count(hosts, "host", "hosts");
     match first_held(hosts, percent) {
         Some(first) => {
-            format!("{scope}: {percent} % of {of}: host {first} that is {out} puts {held} on hold")
+            format!("{scope}: {percent} % of {of}: {held} on hold from {first} hosts {out}")
         }
-        None => format!("{scope}: {percent} % of {of}: {held} are never on hold for it"),
+        None => format!("{scope}: {percent} % of {of}: {held} never on hold"),
     }
 }
 
@@ -100,8 +100,8 @@ mod tests {
                 34,
                 "s: 34 % of 5 hosts: host 2 that is out puts recoveries on hold",
             ),
-            (1, 34, "s: 34 % of 1 host: recoveries are never on hold for it"),
-            (4, 100, "s: 100 % of 4 hosts: recoveries are never on hold for it"),
+            (1, 34, "s: 34 % of 1 host: recoveries never on hold"),
+            (4, 100, "s: 100 % of 4 hosts: recoveries never on hold"),
         ] {
             assert_eq!(line("s", hosts, percent, "out", "recoveries"), shown);
         }

@@ -202,7 +202,7 @@ impl IfDies {
             let reasons: Vec<&str> = hosted.reasons.iter().map(|code| code.as_str()).collect();
             let why = match &hosted.left {
                 Some(left) => left.clone(),
-                None if reasons.is_empty() => format!("{}, as its host is", hosted.protection),
+                None if reasons.is_empty() => format!("host state {}", hosted.protection),
                 None => format!("{}: {}", hosted.protection, reasons.join(", ")),
             };
             left.push(Left { id, name, why });
@@ -257,10 +257,10 @@ impl IfDies {
             self.left
                 .iter()
                 .take(NAMED)
-                .map(|one| format!("  stays      {}: {}", one_line(&one.name), one.why)),
+                .map(|one| format!("  not moved  {}: {}", one_line(&one.name), one.why)),
         );
         if self.left.len() > NAMED {
-            lines.push(format!("  stays      and {} more", self.left.len() - NAMED));
+            lines.push(format!("  not moved  and {} more", self.left.len() - NAMED));
         }
         if matches!(self.fate, Fate::Lost | Fate::Unknown) {
             return lines;
@@ -274,9 +274,9 @@ impl IfDies {
             lines.push(format!("  room       {}{seen}", outcome(room)));
         }
         lines.push(match (self.fate, &self.predicted) {
-            (Fate::OnHold, _) => "  takes      unknown: until an operator approves it".to_owned(),
-            (_, Some(predicted)) => format!("  takes      {}", predicted.sentence()),
-            (_, None) => "  takes      unknown: no host has been recovered yet".to_owned(),
+            (Fate::OnHold, _) => "  duration   unknown: until an operator approves it".to_owned(),
+            (_, Some(predicted)) => format!("  duration   {}", predicted.sentence()),
+            (_, None) => "  duration   unknown (no previous recovery)".to_owned(),
         });
         lines
     }
@@ -305,7 +305,7 @@ impl IfDies {
             };
             return format!("if {} failed now, {then}", self.name);
         }
-        let word = self.protection.as_str().to_ascii_uppercase();
+        let word = self.protection.label().to_ascii_uppercase();
         let then = match (self.protection, &self.predicted) {
             (Protection::Protected | Protection::Degraded, _) if self.fate == Fate::OnHold => {
                 "if that failed now it would wait for an operator".to_owned()
@@ -549,7 +549,7 @@ mod tests {
             all.lines(seen.now).join("\n")
         };
         assert!(
-            told(&view).contains("  takes      the last 2 recoveries"),
+            told(&view).contains("  duration   the last 2 recoveries"),
             "{}",
             told(&view)
         );
@@ -580,7 +580,7 @@ mod tests {
             ),
             (
                 Protection::NotMeant,
-                "a is NOT-MEANT on b; if that failed now it would stay down: policy excludes it",
+                "a is EXCLUDED on b; if that failed now it would stay down: policy excludes it",
             ),
             (
                 Protection::Down,

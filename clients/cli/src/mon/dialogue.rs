@@ -133,7 +133,7 @@ impl Dialogue {
     pub(super) fn line(read_only: bool, source: &[String]) -> Self {
         let reach = if read_only { Reach::Read } else { Reach::Change };
         let what = format!(
-            "A tachi command, as in a shell. It cannot ask back: commands that ask for a name need --yes. Here: {}.",
+            "Run a tachi command. It cannot prompt here: add --yes where it asks for a name. Available: {}.",
             line::names(reach)
         );
         Self::new(
@@ -178,7 +178,7 @@ impl Dialogue {
     pub(super) fn confirm_off(host: &str) -> Self {
         let command = ["recovery", "confirm-off", host, "--reason", "..."];
         let what = format!(
-            "You confirm that {host} has no power, because no device can. Type this on a controller:"
+            "This confirms by hand that {host} has no power. Do it only after you have seen that: if it has power, its instances run twice and their disks are destroyed. Type on a controller:"
         );
         Self::new(
             DialogueSubject::Shown(command.map(str::to_owned).to_vec()),
@@ -297,8 +297,8 @@ impl Dialogue {
             .find(|(_, field)| !field.is_filled())
         {
             self.fault = Some(match &field.wanted {
-                Some(wanted) => format!("{}: this is not {wanted}", field.label),
-                None => format!("{}: write something", field.label),
+                Some(wanted) => format!("{}: does not match {wanted}", field.label),
+                None => format!("{}: required", field.label),
             });
             self.at = place;
             return DialogueStep::Stay;

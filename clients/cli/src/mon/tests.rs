@@ -292,7 +292,7 @@ fn an_action_shows_its_command_and_runs_just_that() {
     );
     // A reason has to be written, and nothing runs before.
     assert_eq!(press(&mut mon, "\n\n"), None);
-    assert!(frame(&mut mon, 120, 40).contains("✗ reason: write something"));
+    assert!(frame(&mut mon, 120, 40).contains("✗ reason: required"));
     let deed = press(&mut mon, "new firmware\n");
     let wanted = [
         "freeze",

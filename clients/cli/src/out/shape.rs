@@ -29,7 +29,7 @@ pub struct ShapeArgs {
     /// Maximum width of a table; 0: no limit. Default: the terminal's width, and no limit elsewhere
     #[arg(long, value_name = "N")]
     pub max_width: Option<u16>,
-    /// Times of a table in UTC instead of this machine's time zone; json, yaml, csv and value always are
+    /// Times of a table in UTC instead of this machine's time zone. The other formats always use UTC
     #[arg(long)]
     pub utc: bool,
 }

@@ -177,9 +177,9 @@ impl Remote {
                 "{self}: this user may not do this, nothing was written: {text}. Administrators may; `tachi policy check` on a controller \
                  shows who else"
             ),
-            (Some(404 | 409 | 400), Act::Say) => format!("{self} refuses it: {text}"),
+            (Some(404 | 409 | 400), Act::Say) => format!("{self} refused the request: {text}"),
             (Some(503), Act::Say) => format!(
-                "{self} cannot store it now: {text}. On a controller, without --os-cloud and OS_CLOUD, the command uses the database"
+                "{self} cannot store the request now: {text}. On a controller, without --os-cloud and OS_CLOUD, the command uses the database"
             ),
             (None, Act::Say) if failed.class == Class::Away => format!(
                 "{self} did not answer: {text}. The request may be stored: repeat it, which does no harm"

@@ -1,3 +1,4 @@
+mod machine;
 mod plug;
 
 use std::collections::BTreeMap;
@@ -772,39 +773,4 @@ fn options_that_could_do_harm_are_refused() {
         make("https://b", |options| options.password = "".into()),
         Err(RedfishError::Login)
     ));
-}
-
-/// Covers T9.
-#[tokio::test]
-async fn a_system_names_its_machine() {
-    const UUID: &str = "92384634-2938-2342-8820-489239905423";
-    for (uuid, serial, want) in [
-        (
-            json!(UUID.to_uppercase()),
-            json!("SN1"),
-            Some(format!("uuid={UUID} serial=SN1")),
-        ),
-        (json!(UUID), json!(null), Some(format!("uuid={UUID}"))),
-        (json!(""), json!("SN1"), Some("serial=SN1".to_owned())),
-        (
-            json!("00000000-0000-0000-0000-000000000000"),
-            json!("Default string"),
-            None,
-        ),
-    ] {
-        let (uuid_now, serial_now) = (uuid.clone(), serial.clone());
-        let fake = Fake::start(move |recorded| {
-            let mut system = system("1", "Off");
-            system["UUID"] = uuid_now.clone();
-            system["SerialNumber"] = serial_now.clone();
-            (recorded.line == SHOW).then(|| Reply::Json(200, system))
-        })
-        .await;
-        let device = fake.redfish();
-        let reading = device.read_power(&plug(None)).await.unwrap();
-        let machine = reading.machine.map(|machine| machine.to_string());
-        assert_eq!(machine, want, "{uuid} {serial}");
-        let asked = device.machine(&plug(None)).await.unwrap();
-        assert_eq!(asked.map(|machine| machine.to_string()), want);
-    }
 }

@@ -168,7 +168,7 @@ impl Fencers {
                         None => wanted.push(Report::of(host, *level, None).at(target)),
                         Some(other) => {
                             let why = format!(
-                                "host {other} has the same device and plug, so fencing one would switch off the other"
+                                "host {other} has the same device and plug, so fencing one would power off the other"
                             );
                             wrong.push(Report::of(host, *level, Some(why)).at(target));
                         }

@@ -210,7 +210,7 @@ fn map(
         if !seen.insert(value.clone()) {
             found.add(
                 at,
-                format!("{device}: {what} {value:?} is assigned to two hosts, so fencing one would switch off the other"),
+                format!("{device}: {what} {value:?} is assigned to two hosts, so fencing one would power off the other"),
             );
         }
         map.insert(host, value);

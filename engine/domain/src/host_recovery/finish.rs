@@ -120,7 +120,7 @@ pub(super) fn power_off_warning(host: &str, fence: &Fence, moves: &Moves) -> Str
     if !fence.ordered || !moves.is_empty() {
         return String::new();
     }
-    format!("; {host} was ordered off before its instances were listed: switch it on, or retry the recovery")
+    format!("; {host} was ordered off before its instances were listed: power it on, or retry the recovery")
 }
 
 /// Names the instances that need an operator.

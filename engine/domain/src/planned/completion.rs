@@ -139,7 +139,7 @@ impl PlannedState {
                 left: left.iter().map(|server| server.id).collect(),
             });
             format!(
-                "; frozen for {} min after that, `tachi thaw host {}` ends it",
+                "; frozen for {} min. When the work is done: tachi host undrain {} --reason TEXT",
                 self.order.lasts.as_secs().div_ceil(60),
                 self.host
             )

@@ -298,7 +298,7 @@ fn verdict(state: &mut PlannedState, id: ServerId, seen: &ServerReading, now: De
             return MoveObstacle::WaitForUnlock;
         }
         return MoveObstacle::Stays(format!(
-            "a recovery has locked it and was not done with it within {} s",
+            "a recovery has locked it and did not unlock it within {} s",
             limit.as_secs()
         ));
     }

@@ -110,7 +110,7 @@ fn nova(alive: &[&Engine], all: &mut ProtectionState, found: &mut Findings) {
     let without = |engine: &&&Engine| engine.parts.get(NOVA).is_some_and(|part| !part.is_working);
     let away = alive.iter().filter(without).count() == alive.len();
     if away && let Some(part) = alive.first().and_then(|engine| engine.parts.get(NOVA)) {
-        let text = format!("Nova answers no engine: {}", part.text);
+        let text = format!("Nova does not answer any engine: {}", part.text);
         found.note(Finding::new(FindingCode::NovaAway, text).fix("openstack compute service list"));
         all.worsen(Protection::Unprotected, FindingCode::NovaAway);
     }

@@ -47,7 +47,7 @@ impl Monitor {
 
     fn situation(&self, now: Timestamp) -> MonitorSituation {
         let (grade, trouble) = if !self.is_alive(now) {
-            (Severity::Err, "it has sent no heartbeat for a while".to_owned())
+            (Severity::Err, "no heartbeat".to_owned())
         } else if self.heartbeat.troubles.is_empty() {
             (Severity::Ok, String::new())
         } else {
@@ -178,7 +178,7 @@ pub(super) fn assess_host(
     for one in ctx.facts.monitors.iter().filter(|one| one.heartbeat.host == name) {
         let kind = one.heartbeat.kind;
         if !one.is_alive(ctx.now) {
-            let text = format!("its {kind} monitor has sent no heartbeat for a while");
+            let text = format!("its {kind} monitor sends no heartbeat");
             let fix = format!("systemctl status {}", unit(kind));
             found.note(
                 Finding::new(FindingCode::MonitorSilent, text)

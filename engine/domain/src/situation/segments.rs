@@ -81,8 +81,8 @@ pub(super) fn assess(segment: &Segment, ctx: &AssessContext<'_>, found: &mut Fin
         }
         RecoveryMethod::Auto if working.len() < 2 && !segment.hosts.is_empty() => {
             let text = match working.len() {
-                0 => "none of its hosts works, so its instances may have nowhere to go",
-                _ => "only one of its hosts works, so its instances may have nowhere to go",
+                0 => "none of its hosts is in service, so its instances may have nowhere to go",
+                _ => "only one of its hosts is in service, so its instances may have nowhere to go",
             };
             found.note(Finding::new(FindingCode::FewHosts, text).about(subject, instances));
             protection_state.worsen(Protection::Degraded, FindingCode::FewHosts);

@@ -78,7 +78,7 @@ fn cases() -> Vec<Case> {
             &[(
                 FindingCode::MoveNeedsPerson,
                 "vm-1",
-                "it may run there: check, and record the result (b)",
+                "it may run on another host: check there, and record the result (b)",
             )],
             [5, 0, 0, 0, 1, 0],
         ),

@@ -25,7 +25,7 @@ pub(super) fn not_found(state: &mut VmRecovery, asked: Elapsed, now: DecisionTim
     state.seen = None;
     state.blocker(
         BlockerKind::Instance,
-        "Nova does not know the instance: reading it once more".to_owned(),
+        "Nova does not know the instance: reading it again".to_owned(),
         now,
     );
 }

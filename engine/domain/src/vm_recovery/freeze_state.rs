@@ -119,7 +119,7 @@ pub(super) fn runs_since_thaw(state: &mut VmRecovery, seen: &Server, record: &mu
     if !state.freeze.seen_only || !runs {
         return false;
     }
-    let text = "reported before a freeze was over, and Nova shows it running now: it is not restarted; report it again if it fails";
+    let text = "reported before a freeze ended, and Nova shows it running now: it is not restarted; report it again if it fails";
     record.dismissed = true;
     // What is reported from now on is another failure, even within the window for duplicates.
     record.running_again = true;

@@ -143,10 +143,10 @@ impl WaitResult {
         for row in &self.recoveries {
             let (id, host, kind) = (row.id, &row.host, row.kind);
             lines.push(match row.life {
-                Life::Open if waits(row) => format!("recovery {id} ({kind}) of {host} waits for the end"),
+                Life::Open if waits(row) => format!("recovery {id} ({kind}) of {host} waits until the freeze ends"),
                 // The engine that claims it reads the freeze first.
                 Life::Open if row.owner.is_none() => {
-                    format!("no engine has started recovery {id} ({kind}) of {host} yet, and it will wait")
+                    format!("no engine has started recovery {id} ({kind}) of {host} yet; it waits until the freeze ends")
                 }
                 Life::Open => format!(
                     "BUT recovery {id} ({kind}) of {host} had started before: it continues to its end, without further power commands; \
@@ -244,7 +244,10 @@ mod tests {
             ..WaitResult::default()
         };
         let lines = heard.lines();
-        assert!(lines[0].ends_with("of cmp1 waits for the end"), "{lines:?}");
+        assert!(
+            lines[0].ends_with("of cmp1 waits until the freeze ends"),
+            "{lines:?}"
+        );
         assert!(
             lines[1].starts_with("BUT recovery") && lines[1].contains("had started before"),
             "{lines:?}"

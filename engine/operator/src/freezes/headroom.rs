@@ -19,11 +19,11 @@ pub(super) fn headroom_note(what: &FreezeTarget, snapshot: &RegionSnapshot) -> O
     let at_least = if headroom.exact { "" } else { " at least" };
     Some(match headroom.hosts.checked_sub(1) {
         Some(left) => format!(
-            "without {name}, segment {segment} tolerates N+{left}{at_least} (now N+{}{at_least})",
+            "without {name}, segment {segment} tolerates {left}{at_least} more host failures (now {}{at_least})",
             headroom.hosts
         ),
         None => format!(
-            "segment {segment} has N+0{at_least}: while {name} is off, there may be no room for the instances of another failed host"
+            "segment {segment} tolerates no further host failure: while {name} is off, there may be no room for the instances of another failed host"
         ),
     })
 }

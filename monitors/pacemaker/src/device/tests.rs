@@ -1,3 +1,5 @@
+mod values;
+
 use super::*;
 
 fn device(id: &str, agent: &str, parameters: &[(&str, &str)]) -> Device {
@@ -783,19 +785,5 @@ fn the_watchdog_of_a_node_can_have_done_it() {
     ] {
         let doubt = proof_gap(&cib, "cmp1", "off", &rules());
         assert_eq!(doubt.is_none(), proves, "{name}: {doubt:?}");
-    }
-}
-
-/// Covers F3.
-#[test]
-fn an_unknown_agent_is_named() {
-    let reason = doubt(vec![device("st-ours", "fence_ours", &[])], vec![], "off").unwrap();
-    for part in ["st-ours", "fence_ours", "not known", "power_fence_agents"] {
-        assert!(reason.contains(part), "{part}: {reason}");
-    }
-    for (action, declare) in [("off", true), ("reboot", false)] {
-        let reason = doubt(vec![device("st", "external/rackpdu", &[])], vec![], action).unwrap();
-        assert!(reason.contains("accepted"), "{reason}");
-        assert_eq!(reason.contains("power_fence_agents"), declare, "{reason}");
     }
 }

@@ -112,7 +112,7 @@ impl StartTrack {
                 }
                 StopReason::Meant => "not started: a user has stopped it",
                 StopReason::Unclear | StopReason::Unasked => {
-                    "not started: Nova's records do not show that it is meant to run"
+                    "not started: Nova's records do not show that it should run"
                 }
             },
             Err(_) => return readings.actions.failed(ctx.now.elapsed),

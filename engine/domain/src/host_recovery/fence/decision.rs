@@ -314,7 +314,7 @@ impl Fence {
             record.head = true;
             let text = if again {
                 format!(
-                    "after half of its time {word}: sending the power-off through {} to {host} again",
+                    "{word} after half of the timeoutafter half of the timeout: sending the power-off through {} to {host} again",
                     device.target
                 )
             } else {
@@ -350,7 +350,7 @@ impl Suspect<'_> {
         let doubted = now.elapsed.since(began);
         if doubted >= MAX_CONTRADICTED_TIME && self.service.is_given_up_after(doubted, now.elapsed) {
             let message = format!(
-                "host {host} is reported down, but {heartbeat} and it is not confirmed off: nothing was done"
+                "host {host} is reported down; {heartbeat} and it is not confirmed off: nothing was done"
             );
             if self.service.was_silent() {
                 // Nova has shown it silent. A change of its service's record looks like a heartbeat, so an operator has to decide.
@@ -363,7 +363,8 @@ impl Suspect<'_> {
                 ctx.hold_fence(&message);
             }
         } else {
-            let text = format!("host {host} is reported down, but {heartbeat}: waiting");
+            let text =
+                format!("host {host} is reported down; {heartbeat}: waiting for the heartbeat to stop");
             ctx.blockers.set(BlockerKind::HostUp, now, text);
         }
     }

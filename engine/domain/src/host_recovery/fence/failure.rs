@@ -155,9 +155,9 @@ impl Fence {
         // The operator's decision depends on the answers of the devices.
         let last_answer = self.last_word.as_deref().unwrap_or("no device has answered");
         let tried = if self.ordered {
-            "it could not be switched off"
+            "it could not be powered off"
         } else {
-            "it was not switched off"
+            "it was not powered off"
         };
         let text = format!(
             "{tried} ({last_answer}), and now {heartbeat}, so the engine does not retry. If the host works, abort the recovery"
@@ -188,7 +188,7 @@ impl DecisionContext<'_> {
     /// Puts the recovery on hold because the host is not confirmed off, with the reason for the operator.
     pub(in super::super) fn hold_fence(&mut self, why: &str) {
         let reason = format!(
-            "host {} is not confirmed off, so nothing is evacuated: {why}. Repair the power controller or switch the host off, \
+            "host {} is not confirmed off, so nothing is evacuated: {why}. Repair the power controller or power the host off, \
              then approve the recovery; or confirm that it is off",
             self.host
         );

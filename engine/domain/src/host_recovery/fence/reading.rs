@@ -356,11 +356,11 @@ impl Suspect<'_> {
             let evidence = proof.summary();
             // In every failure the power device answers "off" before Nova's heartbeat is stale.
             let doubt = if now.elapsed.since(fence.began) < ctx.policy.heartbeat_stale {
-                " (Nova may still show a heartbeat from before the failure)"
+                " (normal until the Nova heartbeat is stale)"
             } else {
                 " (of another machine? see `tachi fence test`)"
             };
-            let heartbeat = format!("{heartbeat} while {evidence}{doubt}");
+            let heartbeat = format!("{heartbeat}; {evidence}{doubt}");
             self.contradicted(&heartbeat, fence.began, guard, ctx);
         }
         false

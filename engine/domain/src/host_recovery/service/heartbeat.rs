@@ -467,7 +467,7 @@ pub(in super::super) fn revoke_proof(
     let waiting = |one: &&Move| matches!(one.step, MoveStep::Waiting { .. } | MoveStep::Held);
     let left = moves.values().filter(waiting).count();
     let reason = format!(
-        "ALARM: host {} is alive: {how}. No further instance is evacuated ({left} are left); {under_way} requested before are followed to their end. Switch the host off and approve, or abort the recovery",
+        "ALARM: host {} is alive: {how}. No further instance is evacuated ({left} are left); {under_way} requested before are followed to their end. Power the host off and approve the recovery, or abort it",
         ctx.host
     );
     ctx.record.failed(Task::Evacuate, reason.clone());

@@ -387,7 +387,7 @@ fn a_host_that_returns_after_all_levels_have_failed_stays_manual() {
     let (kind, why) = held(&bed).unwrap();
     assert_eq!(kind, HoldKind::Fence);
     assert!(
-        why.contains("Nova shows it up") && why.contains("it could not be switched off"),
+        why.contains("Nova shows it up") && why.contains("it could not be powered off"),
         "{why}"
     );
     let mut acted = 0;

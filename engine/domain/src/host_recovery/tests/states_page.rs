@@ -80,7 +80,7 @@ fn rows(name: &str, vm_state: &VmState) -> Vec<String> {
 fn the_page_about_instances_shows_what_becomes_of_each_state() {
     use VmState::{Active, Error, Paused, Rescued, Resized, Shelved, Stopped, Suspended};
     let mut table = vec![
-        "| `vm_state` | power state | set to `error` first | asked of Nova where it comes up running | ends as | its owner is told |"
+        "| `vm_state` | power state | set to `error` first | call to Nova if it comes up running | ends as | message of the vmove |"
             .to_owned(),
         "|---|---|---|---|---|---|".to_owned(),
     ];
