@@ -83,7 +83,7 @@ pub(crate) struct HostArgs {
 /// A command to run instead of watching.
 #[derive(Debug, Subcommand)]
 pub(crate) enum HostCommand {
-    /// Print the verdict on each node of a saved crm_mon output
+    /// Print the verdict on each node of a saved `crm_mon` output
     Explain(ExplainArgs),
     /// Run as Pacemaker's alert agent
     Alert,

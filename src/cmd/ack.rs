@@ -82,9 +82,7 @@ pub(crate) async fn run(args: AckArgs) -> Result<u8, Failure> {
         return Ok(crate::DONE);
     };
     answer::accepts(&shape, ONE)?;
-    let subject = name
-        .as_deref()
-        .map(|name| name_in_command(name.trim()).to_owned());
+    let subject = name.map(|name| name_in_command(name.trim()).to_owned());
     let is_same = |one: &Acknowledgement| one.code == code && one.subject == subject;
     let what = key(code, subject.as_deref());
     // Each change also removes the acknowledgements that have ended.

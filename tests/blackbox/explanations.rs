@@ -50,7 +50,7 @@ async fn slow_operator_explain_if_dies_tells_what_would_come_of_a_host_and_of_an
         "  first      zeta (marked): 3 of 3 hosts have room: compute-002, compute-003, compute-004\n",
         "  then       plain: 3 of 3 hosts have room",
         "  room       all 2 instances fit (an estimate; Placement seen ",
-        "  takes      unknown: no host has been recovered yet",
+        "  duration   unknown (no previous recovery)",
     ] {
         assert!(printed.contains(line), "{line:?} is not in {printed}");
     }
@@ -97,7 +97,7 @@ async fn slow_operator_explain_if_dies_tells_what_would_come_of_a_host_and_of_an
     .await;
     let (_, late, _) = run(&harness, &["show", "late", "--if-fails"]);
     assert!(
-        late.contains("  takes      the last recovery of a host had half of its instances back"),
+        late.contains("  duration   the last recovery of a host had half of its instances back"),
         "{late}"
     );
 

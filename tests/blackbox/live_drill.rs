@@ -311,7 +311,7 @@ async fn a_drill_whose_host_fails_by_itself_leaves_its_service_to_the_recovery()
     let (code, printed, note) = ended(drill).await;
     assert_eq!(code, 1, "{printed}{note}");
     assert!(
-        note.contains("was not switched off") && note.contains("its service is LEFT AS IT IS: its recovery "),
+        note.contains("was not powered off") && note.contains("its service is LEFT AS IT IS: its recovery "),
         "{note}"
     );
     assert_eq!(orders(&harness), 0);

@@ -202,7 +202,7 @@ class Walk:
         self.terminal.press("Enter")
         self.terminal.type("seen without power")
         self.terminal.press("Enter")
-        self.shows("and wants the name of the host", r"this is not compute-004")
+        self.shows("and wants the name of the host", r"does not match compute-004")
         self.terminal.press(*["BSpace"] * 11)
         self.terminal.type("compute-004")
         self.terminal.press("Enter", "Enter")

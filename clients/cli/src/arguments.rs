@@ -456,7 +456,7 @@ pub enum ConfigCommand {
     /// Print the options in effect and their sources
     ///
     /// Secrets are masked.
-    Show(ConfigShowArgs),
+    Show(Box<ConfigShowArgs>),
     /// Print a configuration file with every option
     ///
     /// With what each does, its limits and its default, all commented out.

@@ -71,7 +71,7 @@ impl ProcessEnvironment {
     }
 
     /// Returns the cloud that the `OS_*` variables define, if any.
-    fn from_variables(&self) -> Option<Map> {
+    fn variables(&self) -> Option<Map> {
         // Two underscores occur in oslo.config's variables, which are a service's options.
         let is_setting = |name: &str| {
             name.starts_with("OS_")
@@ -88,7 +88,7 @@ impl ProcessEnvironment {
     }
 
     pub(crate) fn makes_cloud(&self) -> bool {
-        self.from_variables().is_some()
+        self.variables().is_some()
     }
 
     fn listing(&self) -> String {
@@ -152,7 +152,7 @@ pub(crate) fn find(name: &str, environment: &ProcessEnvironment) -> Result<Found
         (Some(Node::Map(own)), false) => own,
         (Some(_), false) => return Err(at("it is not a mapping")),
         (None, true) => environment
-            .from_variables()
+            .variables()
             .ok_or_else(|| at("none of them is set; source an openrc file first"))?,
         (None, false) => {
             let names: Vec<&str> = clouds.keys().map(String::as_str).collect();

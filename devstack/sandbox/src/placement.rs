@@ -99,8 +99,8 @@ async fn usages(State(app): State<SandboxState>, Path(id): Path<String>) -> Foun
 async fn allocations(State(app): State<SandboxState>, Path(id): Path<String>) -> Found {
     app.region.read(|state| {
         let inventory = &state.world.hosts[provider(state, &id)?].inventory;
-        let of = |(server_ix, taken): (ServerIx, Amounts)| {
-            let server = state.world.servers.get(server_ix)?;
+        let of = |(index, taken): (ServerIx, Amounts)| {
+            let server = state.world.servers.get(index)?;
             let resources = json!({"VCPU": taken.vcpus, "MEMORY_MB": taken.ram_mb, "DISK_GB": taken.disk_gb});
             Some((server.id.to_string(), json!({ "resources": resources })))
         };

@@ -200,11 +200,11 @@ impl Region {
             })
     }
 
-    fn server_ix_of(state: &State, id: Uuid) -> Result<ServerIx, SandboxError> {
+    fn index_of(state: &State, id: Uuid) -> Result<ServerIx, SandboxError> {
         state
             .world
             .servers
-            .server_ix(id)
+            .index(id)
             .ok_or(SandboxError::NoSuchServer { id })
     }
 

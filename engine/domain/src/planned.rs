@@ -240,7 +240,7 @@ impl PlannedState {
                 record.head = true;
             }
             Observation::Claimed(operator_state) | Observation::OperatorState(operator_state) => {
-                self.apply_operator_state(operator_state, record)
+                self.apply_operator_state(operator_state, record);
             }
             Observation::Service(result) => self.apply_service(result, now),
             Observation::ServiceUpdated(result) => self.apply_service_update(result, now, record),

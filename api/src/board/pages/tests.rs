@@ -335,11 +335,11 @@ fn board_shows_each_check_and_none_as_good_against_a_finding() {
         None,
     );
     let expected = [
-        ("● holds", "it is included in HA"),
-        ("? not known", "unknown if Nova shows its host up"),
-        ("✗ does not hold", "its host is not up in Nova"),
+        ("● pass", "it is included in HA"),
+        ("? unknown", "unknown if Nova shows its host up"),
+        ("✗ fails", "its host is not up in Nova"),
         ("· not assessed", "room on other hosts is not assessed"),
-        ("✗ does not hold", "its reporter is doubted"),
+        ("✗ fails", "its reporter is doubted"),
     ];
     assert_eq!(rows.len(), expected.len());
     for (row, (state, why)) in rows.iter().zip(expected) {
@@ -352,11 +352,7 @@ fn board_shows_each_check_and_none_as_good_against_a_finding() {
         finding["grade"] = json!(grade);
         needs(&json!([of("room", Some(false), true, &[&finding])]), None)
     };
-    for (grade, state) in [
-        ("err", "✗ does not hold"),
-        ("warn", "! does not hold"),
-        ("info", "· does not hold"),
-    ] {
+    for (grade, state) in [("err", "✗ fails"), ("warn", "! fails"), ("info", "· fails")] {
         assert!(
             of_grade(grade)[0].contains(state),
             "{grade}: {}",

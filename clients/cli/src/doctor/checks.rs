@@ -461,7 +461,7 @@ mod tests {
             assert_eq!(cells[2], code.grade().as_str(), "{name}");
         }
         let (fix, _) = include_str!("../../../../docs/reference/doctor.md")
-            .split_once("All others are mended by hand")
+            .split_once("You repair everything else by hand")
             .unwrap();
         let (_, fix) = fix.split_once("| check | what is done |").unwrap();
         let fixed: Vec<&str> = fix

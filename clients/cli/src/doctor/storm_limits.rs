@@ -90,16 +90,8 @@ mod tests {
     #[test]
     fn shares_are_shown_as_numbers_of_hosts() {
         for (hosts, percent, shown) in [
-            (
-                6,
-                34,
-                "s: 34 % of 6 hosts: host 3 that is out puts recoveries on hold",
-            ),
-            (
-                5,
-                34,
-                "s: 34 % of 5 hosts: host 2 that is out puts recoveries on hold",
-            ),
+            (6, 34, "s: 34 % of 6 hosts: recoveries on hold from 3 hosts out"),
+            (5, 34, "s: 34 % of 5 hosts: recoveries on hold from 2 hosts out"),
             (1, 34, "s: 34 % of 1 host: recoveries never on hold"),
             (4, 100, "s: 100 % of 4 hosts: recoveries never on hold"),
         ] {

@@ -323,7 +323,7 @@ fn what_may_cut_power_wants_the_name_of_the_host() {
     press(&mut mon, "↑a");
     insta::assert_snapshot!("approve_80x24", frame(&mut mon, 80, 24));
     assert_eq!(press(&mut mon, "compute-001\nit is off\n"), None);
-    assert!(frame(&mut mon, 80, 24).contains("this is not compute-003"));
+    assert!(frame(&mut mon, 80, 24).contains("does not match compute-003"));
     for _ in 0..11 {
         mon.on(Event::Key(Key::Backspace), at(1));
     }
@@ -359,7 +359,7 @@ fn a_drain_shows_its_command_and_wants_the_name_of_the_host() {
         "{shown}"
     );
     assert_eq!(press(&mut mon, "\nfirmware\ncompute-002\n"), None);
-    assert!(frame(&mut mon, 120, 40).contains("this is not compute-001"));
+    assert!(frame(&mut mon, 120, 40).contains("does not match compute-001"));
     for _ in 0..11 {
         mon.on(Event::Key(Key::Backspace), at(1));
     }

@@ -92,17 +92,13 @@ impl State {
             .servers
             .by_id(id)
             .filter(|server| caller.admin || server.project_id == caller.project_id)
-            .map(|server| server.server_ix)
+            .map(|server| server.index)
             .ok_or_else(|| no_such_server(id))
     }
 
     fn find_unlocked(&self, caller: &Caller, id: Uuid) -> Result<&Server, Refusal> {
-        let server_ix = self.find_server(caller, id)?;
-        let server = self
-            .world
-            .servers
-            .get(server_ix)
-            .ok_or_else(|| no_such_server(id))?;
+        let index = self.find_server(caller, id)?;
+        let server = self.world.servers.get(index).ok_or_else(|| no_such_server(id))?;
         if server.lock.is_some() && !caller.admin {
             return Err(Refusal::conflict(format!("Instance {id} is locked")));
         }
@@ -112,7 +108,7 @@ impl State {
     /// Checks an action and casts it, even to a dead host: the message is queued.
     pub(crate) fn act(&mut self, caller: &Caller, id: Uuid, action: GuestAction) -> Result<(), Refusal> {
         let server = self.find_unlocked(caller, id)?;
-        let server_ix = server.server_ix;
+        let index = server.index;
         let Some(ix) = server.host else {
             return Err(Refusal::conflict(format!("Instance {id} is not ready")));
         };
@@ -128,14 +124,14 @@ impl State {
             let task = server.task_state.map_or("None", TaskState::as_str);
             return Err(wrong_state(action.name(), id, "task_state", task));
         }
-        self.world.servers.edit(server_ix, self.world.now, |server| {
+        self.world.servers.edit(index, self.world.now, |server| {
             server.task_state = Some(action.task());
         });
-        self.log_action(server_ix, caller, action.name());
+        self.log_action(index, caller, action.name());
         self.world.cast(
             ix,
             Cast {
-                server: server_ix,
+                server: index,
                 server_id: id,
                 kind: action.cast(),
             },
@@ -145,8 +141,8 @@ impl State {
 
     /// Locks a server. An owner's second lock changes nothing; an admin's replaces the existing one.
     pub(crate) fn lock(&mut self, caller: &Caller, id: Uuid, reason: Option<String>) -> Result<(), Refusal> {
-        let server_ix = self.find_server(caller, id)?;
-        let Some(server) = self.world.servers.get(server_ix) else {
+        let index = self.find_server(caller, id)?;
+        let Some(server) = self.world.servers.get(index) else {
             return Err(no_such_server(id));
         };
         let by_owner = server.project_id == caller.project_id;
@@ -155,17 +151,17 @@ impl State {
         }
         // Nova keeps an old reason when the new lock brings none.
         let reason = reason.or_else(|| server.lock.as_ref().and_then(|lock| lock.reason.clone()));
-        self.world.servers.edit(server_ix, self.world.now, |server| {
+        self.world.servers.edit(index, self.world.now, |server| {
             server.lock = Some(Lock { by_owner, reason });
         });
-        self.log_action(server_ix, caller, "lock");
+        self.log_action(index, caller, "lock");
         Ok(())
     }
 
     /// Unlocks a server. An owner cannot remove an admin's lock.
     pub(crate) fn unlock(&mut self, caller: &Caller, id: Uuid) -> Result<(), Refusal> {
-        let server_ix = self.find_server(caller, id)?;
-        let Some(server) = self.world.servers.get(server_ix) else {
+        let index = self.find_server(caller, id)?;
+        let Some(server) = self.world.servers.get(index) else {
             return Err(no_such_server(id));
         };
         if server.lock.as_ref().is_some_and(|lock| !lock.by_owner) && !caller.admin {
@@ -175,57 +171,57 @@ impl State {
         }
         self.world
             .servers
-            .edit(server_ix, self.world.now, |server| server.lock = None);
-        self.log_action(server_ix, caller, "unlock");
+            .edit(index, self.world.now, |server| server.lock = None);
+        self.log_action(index, caller, "unlock");
         Ok(())
     }
 
     /// Sets the state and clears the task, without a check.
     pub(crate) fn reset_state(&mut self, caller: &Caller, id: Uuid, error: bool) -> Result<(), Refusal> {
-        let server_ix = self.find_server(caller, id)?;
+        let index = self.find_server(caller, id)?;
         caller.require_admin("os_compute_api:os-admin-actions:reset_state")?;
-        self.world.servers.edit(server_ix, self.world.now, |server| {
+        self.world.servers.edit(index, self.world.now, |server| {
             server.vm_state = if error { VmState::Error } else { VmState::Active };
             server.task_state = None;
         });
-        self.log_action(server_ix, caller, "resetState");
+        self.log_action(index, caller, "resetState");
         Ok(())
     }
 
     /// Deletes a server. On a dead host only the record is removed; the guest is removed when the host returns.
     pub(crate) fn delete_server(&mut self, caller: &Caller, id: Uuid) -> Result<(), Refusal> {
         let server = self.find_unlocked(caller, id)?;
-        let server_ix = server.server_ix;
+        let index = server.index;
         match server.host.filter(|ix| self.service_up(*ix)) {
             Some(ix) => {
-                self.world.servers.edit(server_ix, self.world.now, |server| {
+                self.world.servers.edit(index, self.world.now, |server| {
                     server.task_state = Some(TaskState::Deleting);
                 });
                 self.world.cast(
                     ix,
                     Cast {
-                        server: server_ix,
+                        server: index,
                         server_id: id,
                         kind: CastKind::Terminate,
                     },
                 );
             }
-            None => self.world.forget_server(server_ix),
+            None => self.world.forget_server(index),
         }
         Ok(())
     }
 
-    pub(crate) fn log_action(&mut self, server_ix: ServerIx, caller: &Caller, action: &'static str) {
+    pub(crate) fn log_action(&mut self, index: ServerIx, caller: &Caller, action: &'static str) {
         let by = (caller.user_id.as_str(), caller.project_id.as_str());
-        self.world.log_action(server_ix, Some(by), action);
+        self.world.log_action(index, Some(by), action);
     }
 }
 
 impl World {
     /// Adds an action by a user and project; by `None` if Nova acts by itself.
-    pub(crate) fn log_action(&mut self, server_ix: ServerIx, by: Option<(&str, &str)>, action: &'static str) {
+    pub(crate) fn log_action(&mut self, index: ServerIx, by: Option<(&str, &str)>, action: &'static str) {
         let (at, request_id) = (self.now, format!("req-{}", self.rng.uuid()));
-        if let Some(server) = self.servers.get_mut(server_ix) {
+        if let Some(server) = self.servers.get_mut(index) {
             server.actions.push(ActionEntry {
                 action,
                 at,

@@ -53,9 +53,9 @@ impl World {
             })
             .map(|row| (row.server, row.id))
             .collect();
-        for (server_ix, migration) in &records {
-            self.hosts.destroy_guest(ix, *server_ix, self.now);
-            self.hosts[ix].release(*server_ix);
+        for (index, migration) in &records {
+            self.hosts.destroy_guest(ix, *index, self.now);
+            self.hosts[ix].release(*index);
             self.migrations
                 .set_status(*migration, MigrationStatus::Completed, self.now);
         }
@@ -68,22 +68,22 @@ impl World {
             .guests
             .keys()
             .copied()
-            .filter(|server_ix| self.servers.get(*server_ix).is_none())
+            .filter(|index| self.servers.get(*index).is_none())
             .collect();
-        for server_ix in orphans {
-            self.hosts.destroy_guest(ix, server_ix, self.now);
+        for index in orphans {
+            self.hosts.destroy_guest(ix, index, self.now);
         }
     }
 
     fn init_instances(&mut self, ix: HostIx, evacuated: &BTreeSet<ServerIx>) {
         let own: Vec<ServerIx> = self.hosts[ix].servers.difference(evacuated).copied().collect();
-        for server_ix in own {
-            self.init_instance(ix, server_ix);
+        for index in own {
+            self.init_instance(ix, index);
         }
     }
 
-    fn init_instance(&mut self, ix: HostIx, server_ix: ServerIx) {
-        let Some(server) = self.servers.get(server_ix) else {
+    fn init_instance(&mut self, ix: HostIx, index: ServerIx) {
+        let Some(server) = self.servers.get(index) else {
             return;
         };
         let (id, vm_state, task_state, believed) =
@@ -94,28 +94,27 @@ impl World {
         let lost_rebuild = matches!(vm_state, VmState::Active | VmState::Stopped)
             && task_state.is_some_and(TaskState::is_rebuild);
         if vm_state == VmState::Building || lost_rebuild {
-            self.servers.edit(server_ix, self.now, |server| {
+            self.servers.edit(index, self.now, |server| {
                 server.vm_state = VmState::Error;
                 server.task_state = None;
             });
             return;
         }
         match task_state {
-            Some(TaskState::Deleting) => self.terminate_instance(ix, server_ix),
-            Some(TaskState::PoweringOff) => self.stop_instance(ix, server_ix, id),
-            Some(TaskState::PoweringOn) => self.start_instance(ix, server_ix, id),
-            Some(TaskState::Rebooting) => self.reboot_instance(ix, server_ix, id, false),
-            Some(TaskState::RebootingHard) => self.reboot_instance(ix, server_ix, id, true),
+            Some(TaskState::Deleting) => self.terminate_instance(ix, index),
+            Some(TaskState::PoweringOff) => self.stop_instance(ix, index, id),
+            Some(TaskState::PoweringOn) => self.start_instance(ix, index, id),
+            Some(TaskState::Rebooting) => self.reboot_instance(ix, index, id, false),
+            Some(TaskState::RebootingHard) => self.reboot_instance(ix, index, id, true),
             Some(TaskState::Migrating) => self
                 .servers
-                .edit(server_ix, self.now, |server| server.task_state = None),
+                .edit(index, self.now, |server| server.task_state = None),
             _ => {
                 let off = self.hosts[ix]
-                    .guest(server_ix)
+                    .guest(index)
                     .is_none_or(|power| !power.is_executing());
                 if self.settings.resume_guests && off && believed == GuestPower::Running.power_state() {
-                    self.hosts
-                        .set_guest(ix, server_ix, id, GuestPower::Running, self.now);
+                    self.hosts.set_guest(ix, index, id, GuestPower::Running, self.now);
                 }
             }
         }
@@ -127,20 +126,20 @@ impl World {
             return;
         }
         let own: Vec<ServerIx> = self.hosts[ix].servers.iter().copied().collect();
-        for server_ix in own {
+        for index in own {
             let off = self.hosts[ix]
-                .guest(server_ix)
+                .guest(index)
                 .is_none_or(|power| !power.is_executing());
             let idle_and_active = self
                 .servers
-                .get(server_ix)
+                .get(index)
                 .is_some_and(|server| server.vm_state == VmState::Active && server.task_state.is_none());
             if off && idle_and_active {
-                self.servers.edit(server_ix, self.now, |server| {
+                self.servers.edit(index, self.now, |server| {
                     server.vm_state = VmState::Stopped;
                     server.power_state = GuestPower::Shutoff.power_state();
                 });
-                self.log_action(server_ix, None, "stop");
+                self.log_action(index, None, "stop");
             }
         }
     }

@@ -34,21 +34,21 @@ impl State {
                 "The requested availability zone is not available",
             ));
         }
-        let server_ix = self.insert_server(&caller.project_id, &caller.user_id, new);
-        self.log_action(server_ix, caller, "create");
+        let index = self.insert_server(&caller.project_id, &caller.user_id, new);
+        self.log_action(index, caller, "create");
         let at = self.world.now.after(self.world.settings.build_time);
-        self.world.agenda.plan(at, Event::Build { server: server_ix });
+        self.world.agenda.plan(at, Event::Build { server: index });
         self.world
             .servers
-            .get(server_ix)
+            .get(index)
             .map(|server| server.id)
             .ok_or_else(|| Refusal::not_found("Instance vanished"))
     }
 
     fn insert_server(&mut self, project_id: &str, user_id: &str, new: NewServer) -> ServerIx {
-        let (server_ix, id) = (self.world.servers.next_ix(), self.world.rng.uuid());
+        let (index, id) = (self.world.servers.next_ix(), self.world.rng.uuid());
         self.world.servers.insert(Server {
-            server_ix,
+            index,
             id,
             name: new.name,
             project_id: project_id.to_owned(),
@@ -69,23 +69,23 @@ impl State {
             fault: None,
             actions: Vec::new(),
         });
-        server_ix
+        index
     }
 
     /// Schedules and spawns a server.
-    pub(crate) fn build(&mut self, server_ix: ServerIx) {
-        let Some(server) = self.world.servers.get(server_ix) else {
+    pub(crate) fn build(&mut self, index: ServerIx) {
+        let Some(server) = self.world.servers.get(index) else {
             return;
         };
         let id = server.id;
         let dest = match server.requested_host {
-            Some(ix) => Some(ix).filter(|ix| self.accepts(*ix, server_ix)),
-            None => self.schedule(server_ix, None),
+            Some(ix) => Some(ix).filter(|ix| self.accepts(*ix, index)),
+            None => self.schedule(index, None),
         };
         match dest {
-            Some(ix) => self.finish(ix, server_ix, id, VmState::Active),
+            Some(ix) => self.finish(ix, index, id, VmState::Active),
             None => self.world.fail_server(
-                server_ix,
+                index,
                 "No valid host was found. There are not enough hosts available.",
             ),
         }
@@ -100,13 +100,13 @@ impl State {
         vm_state: VmState,
         new: NewServer,
     ) -> Uuid {
-        let server_ix = self.insert_server(project_id, user_id, new);
+        let index = self.insert_server(project_id, user_id, new);
         let id = self
             .world
             .servers
-            .get(server_ix)
+            .get(index)
             .map_or_else(Uuid::nil, |server| server.id);
-        self.finish(ix, server_ix, id, vm_state);
+        self.finish(ix, index, id, vm_state);
         let actions_before = match vm_state {
             VmState::Stopped => Some("stop"),
             VmState::Paused => Some("pause"),
@@ -116,21 +116,18 @@ impl State {
             VmState::Building | VmState::Active | VmState::Resized | VmState::Error => None,
         };
         for action in ["create"].into_iter().chain(actions_before) {
-            self.world
-                .log_action(server_ix, Some((user_id, project_id)), action);
+            self.world.log_action(index, Some((user_id, project_id)), action);
         }
         id
     }
 
-    fn finish(&mut self, ix: HostIx, server_ix: ServerIx, id: Uuid, vm_state: VmState) {
-        self.allocate(ix, server_ix);
-        self.world.hosts[ix].servers.insert(server_ix);
+    fn finish(&mut self, ix: HostIx, index: ServerIx, id: Uuid, vm_state: VmState) {
+        self.allocate(ix, index);
+        self.world.hosts[ix].servers.insert(index);
         let power = guest_power(vm_state);
-        self.world
-            .hosts
-            .set_guest(ix, server_ix, id, power, self.world.now);
+        self.world.hosts.set_guest(ix, index, id, power, self.world.now);
         let now = self.world.now;
-        self.world.servers.edit(server_ix, self.world.now, |server| {
+        self.world.servers.edit(index, self.world.now, |server| {
             server.host = Some(ix);
             server.vm_state = vm_state;
             server.task_state = None;

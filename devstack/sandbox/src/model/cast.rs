@@ -106,14 +106,14 @@ impl World {
             }
             return;
         }
-        let (server_ix, id) = (cast.server, cast.server_id);
+        let (index, id) = (cast.server, cast.server_id);
         match cast.kind {
-            CastKind::Start => self.start_instance(ix, server_ix, id),
-            CastKind::Stop => self.stop_instance(ix, server_ix, id),
-            CastKind::Reboot { hard } => self.reboot_instance(ix, server_ix, id, hard),
+            CastKind::Start => self.start_instance(ix, index, id),
+            CastKind::Stop => self.stop_instance(ix, index, id),
+            CastKind::Reboot { hard } => self.reboot_instance(ix, index, id, hard),
             CastKind::Pause => self.change_guest(
                 ix,
-                server_ix,
+                index,
                 id,
                 TaskState::Pausing,
                 GuestPower::Paused,
@@ -122,7 +122,7 @@ impl World {
             CastKind::Unpause => {
                 self.change_guest(
                     ix,
-                    server_ix,
+                    index,
                     id,
                     TaskState::Unpausing,
                     GuestPower::Running,
@@ -132,7 +132,7 @@ impl World {
             CastKind::Suspend => {
                 self.change_guest(
                     ix,
-                    server_ix,
+                    index,
                     id,
                     TaskState::Suspending,
                     GuestPower::Suspended,
@@ -142,35 +142,34 @@ impl World {
             CastKind::Resume => {
                 self.change_guest(
                     ix,
-                    server_ix,
+                    index,
                     id,
                     TaskState::Resuming,
                     GuestPower::Running,
                     VmState::Active,
                 );
             }
-            CastKind::Terminate => self.terminate_instance(ix, server_ix),
+            CastKind::Terminate => self.terminate_instance(ix, index),
             CastKind::Rebuild(order) => self.rebuild_instance(ix, id, order),
             CastKind::LiveMigrate(requested) => self.resume_live_migration(ix, requested),
         }
     }
 
     /// Powers on without checking that the instance is still on this host; only the save afterwards may fail.
-    pub(crate) fn start_instance(&mut self, ix: HostIx, server_ix: ServerIx, id: Uuid) {
-        let Some(server) = self.servers.get(server_ix) else {
+    pub(crate) fn start_instance(&mut self, ix: HostIx, index: ServerIx, id: Uuid) {
+        let Some(server) = self.servers.get(index) else {
             return;
         };
         let expected = server.task_state == Some(TaskState::PoweringOn);
         let host = self.hosts[ix].name.to_string();
         if expected && self.faults.at_start(id, &host) {
             self.servers
-                .edit(server_ix, self.now, |server| server.task_state = None);
+                .edit(index, self.now, |server| server.task_state = None);
             return;
         }
-        self.hosts
-            .set_guest(ix, server_ix, id, GuestPower::Running, self.now);
+        self.hosts.set_guest(ix, index, id, GuestPower::Running, self.now);
         if expected {
-            self.servers.edit(server_ix, self.now, |server| {
+            self.servers.edit(index, self.now, |server| {
                 server.power_state = GuestPower::Running.power_state();
                 server.vm_state = VmState::Active;
                 server.task_state = None;
@@ -180,13 +179,12 @@ impl World {
 
     /// Powers the guest off. The save requires the task `powering-off`, or none if the guest was off already. For a guest that the
     /// hypervisor does not know, nothing is saved unless the task is `powering-off`.
-    pub(crate) fn stop_instance(&mut self, ix: HostIx, server_ix: ServerIx, id: Uuid) {
-        let found = self.hosts[ix].guest(server_ix);
+    pub(crate) fn stop_instance(&mut self, ix: HostIx, index: ServerIx, id: Uuid) {
+        let found = self.hosts[ix].guest(index);
         if found.is_some() {
-            self.hosts
-                .set_guest(ix, server_ix, id, GuestPower::Shutoff, self.now);
+            self.hosts.set_guest(ix, index, id, GuestPower::Shutoff, self.now);
         }
-        let Some(server) = self.servers.get(server_ix) else {
+        let Some(server) = self.servers.get(index) else {
             return;
         };
         let expected = match server.task_state {
@@ -194,7 +192,7 @@ impl World {
             None => found.is_some_and(|power| !power.is_executing()),
         };
         if expected {
-            self.servers.edit(server_ix, self.now, |server| {
+            self.servers.edit(index, self.now, |server| {
                 server.power_state = GuestPower::Shutoff.power_state();
                 server.vm_state = VmState::Stopped;
                 server.task_state = None;
@@ -203,19 +201,19 @@ impl World {
     }
 
     /// Unlike a start, a reboot saves its task state first, so it has no effect on an instance that has moved.
-    pub(crate) fn reboot_instance(&mut self, ix: HostIx, server_ix: ServerIx, id: Uuid, hard: bool) {
+    pub(crate) fn reboot_instance(&mut self, ix: HostIx, index: ServerIx, id: Uuid, hard: bool) {
         let wanted = if hard {
             TaskState::RebootingHard
         } else {
             TaskState::Rebooting
         };
-        self.change_guest(ix, server_ix, id, wanted, GuestPower::Running, VmState::Active);
+        self.change_guest(ix, index, id, wanted, GuestPower::Running, VmState::Active);
     }
 
     fn change_guest(
         &mut self,
         ix: HostIx,
-        server_ix: ServerIx,
+        index: ServerIx,
         id: Uuid,
         expected: TaskState,
         power: GuestPower,
@@ -223,35 +221,35 @@ impl World {
     ) {
         if self
             .servers
-            .get(server_ix)
+            .get(index)
             .is_none_or(|server| server.task_state != Some(expected))
         {
             return;
         }
-        self.hosts.set_guest(ix, server_ix, id, power, self.now);
-        self.servers.edit(server_ix, self.now, |server| {
+        self.hosts.set_guest(ix, index, id, power, self.now);
+        self.servers.edit(index, self.now, |server| {
             server.power_state = power.power_state();
             server.vm_state = vm_state;
             server.task_state = None;
         });
     }
 
-    pub(crate) fn terminate_instance(&mut self, ix: HostIx, server_ix: ServerIx) {
-        self.hosts.destroy_guest(ix, server_ix, self.now);
-        self.forget_server(server_ix);
+    pub(crate) fn terminate_instance(&mut self, ix: HostIx, index: ServerIx) {
+        self.hosts.destroy_guest(ix, index, self.now);
+        self.forget_server(index);
     }
 
     /// Removes Nova's record of a server with all dependent records. Guests are not touched.
-    pub(crate) fn forget_server(&mut self, server_ix: ServerIx) {
-        let Some(server) = self.servers.remove(server_ix) else {
+    pub(crate) fn forget_server(&mut self, index: ServerIx) {
+        let Some(server) = self.servers.remove(index) else {
             return;
         };
         self.migrations.forget_server(server.id);
         if let Some(ix) = server.host {
-            self.hosts[ix].servers.remove(&server_ix);
+            self.hosts[ix].servers.remove(&index);
         }
         for ix in self.hosts.indexes() {
-            self.hosts[ix].release(server_ix);
+            self.hosts[ix].release(index);
         }
     }
 }

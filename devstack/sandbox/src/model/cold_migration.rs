@@ -24,9 +24,9 @@ pub(crate) struct ColdMove {
 impl State {
     /// Accepts a cold migration to a host of the scheduler's choice.
     pub(crate) fn migrate(&mut self, caller: &Caller, id: Uuid) -> Result<(), Refusal> {
-        let server_ix = self.find_server(caller, id)?;
+        let index = self.find_server(caller, id)?;
         caller.require_admin("os_compute_api:os-migrate-server:migrate")?;
-        let Some(server) = self.world.servers.get(server_ix) else {
+        let Some(server) = self.world.servers.get(index) else {
             return Err(no_such_server(id));
         };
         if !matches!(server.vm_state, VmState::Active | VmState::Stopped) {
@@ -38,24 +38,24 @@ impl State {
         let Some(source) = server.host else {
             return Err(no_such_server(id));
         };
-        let dest = self.schedule(server_ix, Some(source)).ok_or_else(|| {
+        let dest = self.schedule(index, Some(source)).ok_or_else(|| {
             Refusal::bad_request("No valid host was found. There are not enough hosts available.")
         })?;
-        self.log_action(server_ix, caller, "migrate");
-        self.allocate(dest, server_ix);
+        self.log_action(index, caller, "migrate");
+        self.allocate(dest, index);
         let world = &mut self.world;
         let migration = world.record_move(
-            server_ix,
+            index,
             source,
             dest,
             MigrationKind::Migration,
             MigrationStatus::Migrating,
         );
-        world.servers.edit(server_ix, world.now, |server| {
+        world.servers.edit(index, world.now, |server| {
             server.task_state = Some(TaskState::ResizeMigrating);
         });
         let cold = ColdMove {
-            server: server_ix,
+            server: index,
             server_id: id,
             source,
             source_incarnation: world.hosts[source].incarnation,
@@ -70,8 +70,8 @@ impl State {
 
     /// Confirms a finished migration, and removes the server's remains from the source.
     pub(crate) fn confirm_resize(&mut self, caller: &Caller, id: Uuid) -> Result<(), Refusal> {
-        let server_ix = self.find_server(caller, id)?;
-        let Some(server) = self.world.servers.get(server_ix) else {
+        let index = self.find_server(caller, id)?;
+        let Some(server) = self.world.servers.get(index) else {
             return Err(no_such_server(id));
         };
         if server.vm_state != VmState::Resized || server.task_state.is_some() {
@@ -92,19 +92,19 @@ impl State {
             return Err(Refusal::bad_request("Instance has not been resized or migrated."));
         };
         drop(records);
-        self.log_action(server_ix, caller, "confirmResize");
+        self.log_action(index, caller, "confirmResize");
         let world = &mut self.world;
         if let Some(source) = world.hosts.find(&source) {
-            world.hosts.destroy_guest(source, server_ix, world.now);
-            world.hosts[source].release(server_ix);
+            world.hosts.destroy_guest(source, index, world.now);
+            world.hosts[source].release(index);
         }
         let runs = world.hosts[dest]
-            .guest(server_ix)
+            .guest(index)
             .is_some_and(GuestPower::is_executing);
         world
             .migrations
             .set_status(migration, MigrationStatus::Confirmed, world.now);
-        world.servers.edit(server_ix, world.now, |server| {
+        world.servers.edit(index, world.now, |server| {
             server.vm_state = if runs { VmState::Active } else { VmState::Stopped };
         });
         Ok(())

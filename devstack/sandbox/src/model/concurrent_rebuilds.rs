@@ -28,9 +28,9 @@ struct StartedRebuild {
 
 impl ConcurrentRebuilds {
     /// Records a started rebuild. Later orders for the same server fail when this one ends.
-    pub(crate) fn begin(&mut self, server_ix: ServerIx, at: RegionTime) {
+    pub(crate) fn begin(&mut self, index: ServerIx, at: RegionTime) {
         self.started_rebuilds
-            .entry(server_ix)
+            .entry(index)
             .or_insert_with(|| StartedRebuild {
                 at,
                 behind: Vec::new(),
@@ -39,10 +39,10 @@ impl ConcurrentRebuilds {
     }
 
     /// Adds a later order to a running rebuild of the same server. Returns true if there is one.
-    pub(crate) fn join(&mut self, server_ix: ServerIx, migration: Option<u64>, now: RegionTime) -> bool {
+    pub(crate) fn join(&mut self, index: ServerIx, migration: Option<u64>, now: RegionTime) -> bool {
         let Some(started_rebuilds) = self
             .started_rebuilds
-            .get_mut(&server_ix)
+            .get_mut(&index)
             .filter(|started_rebuilds| started_rebuilds.at == now)
         else {
             return false;
@@ -52,16 +52,16 @@ impl ConcurrentRebuilds {
     }
 
     /// Ends the rebuild that started at `at`, and returns the later orders.
-    fn end(&mut self, server_ix: ServerIx, at: RegionTime) -> Vec<Option<u64>> {
+    fn end(&mut self, index: ServerIx, at: RegionTime) -> Vec<Option<u64>> {
         if self
             .started_rebuilds
-            .get(&server_ix)
+            .get(&index)
             .is_none_or(|started_rebuilds| started_rebuilds.at != at)
         {
             return Vec::new();
         }
         self.started_rebuilds
-            .remove(&server_ix)
+            .remove(&index)
             .map_or_else(Vec::new, |started_rebuilds| started_rebuilds.behind)
     }
 
@@ -73,13 +73,13 @@ impl ConcurrentRebuilds {
 
 impl World {
     /// Fails the later orders of a rebuild that has ended, with or without success.
-    pub(crate) fn end_concurrent_rebuilds(&mut self, dest: HostIx, server_ix: ServerIx, began: RegionTime) {
-        for migration in self.hosts[dest].concurrent_rebuilds.end(server_ix, began) {
+    pub(crate) fn end_concurrent_rebuilds(&mut self, dest: HostIx, index: ServerIx, began: RegionTime) {
+        for migration in self.hosts[dest].concurrent_rebuilds.end(index, began) {
             if let Some(id) = migration {
                 self.migrations.set_status(id, MigrationStatus::Failed, self.now);
             }
             let at = self.now;
-            self.servers.edit(server_ix, self.now, |server| {
+            self.servers.edit(index, self.now, |server| {
                 server.vm_state = VmState::Error;
                 server.task_state = Some(TaskState::RebuildBlockDeviceMapping);
                 server.fault = Some(Fault {

@@ -138,10 +138,10 @@ impl State {
 
 impl World {
     /// Sets a server to `error`, with a fault.
-    pub(crate) fn fail_server(&mut self, server_ix: ServerIx, message: &str) {
+    pub(crate) fn fail_server(&mut self, index: ServerIx, message: &str) {
         let at: RegionTime = self.now;
         let message = message.to_owned();
-        self.servers.edit(server_ix, self.now, |server| {
+        self.servers.edit(index, self.now, |server| {
             server.vm_state = VmState::Error;
             server.task_state = None;
             server.fault = Some(Fault { message, at });

@@ -24,7 +24,7 @@ impl State {
         id: Uuid,
         request: &EvacuateRequest,
     ) -> Result<(), Refusal> {
-        let server_ix = self.find_server(caller, id)?;
+        let index = self.find_server(caller, id)?;
         caller.require_admin("os_compute_api:os-evacuate")?;
         if request.force && request.host.is_none() {
             return Err(Refusal::bad_request("Can't force to a non-provided destination"));
@@ -38,7 +38,7 @@ impl State {
             ),
             None => None,
         };
-        let Some(server) = self.world.servers.get(server_ix) else {
+        let Some(server) = self.world.servers.get(index) else {
             return Err(no_such_server(id));
         };
         // Without a target and without a host, Nova compares `None` with `None`.
@@ -69,7 +69,7 @@ impl State {
         let migration = Migration {
             id: self.world.migrations.next_id(),
             uuid: self.world.rng.uuid(),
-            server: server_ix,
+            server: index,
             server_id: id,
             kind: MigrationKind::Evacuation,
             status: MigrationStatus::Accepted,
@@ -85,12 +85,12 @@ impl State {
             flavor,
         };
         self.world.migrations.insert(migration);
-        self.world.servers.edit(server_ix, self.world.now, |server| {
+        self.world.servers.edit(index, self.world.now, |server| {
             server.task_state = Some(TaskState::Rebuilding);
         });
-        self.log_action(server_ix, caller, "evacuate");
+        self.log_action(index, caller, "evacuate");
         let order = Order {
-            server: server_ix,
+            server: index,
             requested,
             force: request.force,
             leave_stopped: request.leave_stopped,

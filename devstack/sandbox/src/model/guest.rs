@@ -13,7 +13,7 @@ impl Hosts {
     pub(crate) fn set_guest(
         &mut self,
         ix: HostIx,
-        server_ix: ServerIx,
+        index: ServerIx,
         server_id: Uuid,
         power: GuestPower,
         now: RegionTime,
@@ -25,7 +25,7 @@ impl Hosts {
         } else {
             GuestPower::Shutoff
         };
-        host.guests.insert(server_ix, Guest { server_id, power });
+        host.guests.insert(index, Guest { server_id, power });
         let name = Arc::clone(&host.name);
         if power.is_executing() {
             self.ledger.start(server_id, &name, now);
@@ -34,23 +34,23 @@ impl Hosts {
         }
     }
 
-    pub(crate) fn destroy_guest(&mut self, ix: HostIx, server_ix: ServerIx, now: RegionTime) {
+    pub(crate) fn destroy_guest(&mut self, ix: HostIx, index: ServerIx, now: RegionTime) {
         let host = &mut self[ix];
-        if let Some(guest) = host.guests.remove(&server_ix) {
+        if let Some(guest) = host.guests.remove(&index) {
             let name = Arc::clone(&host.name);
             self.ledger.stop(guest.server_id, &name, now);
         }
     }
 
     /// Ends a running guest without a request.
-    pub(crate) fn crash_guest(&mut self, ix: HostIx, server_ix: ServerIx, now: RegionTime) {
+    pub(crate) fn crash_guest(&mut self, ix: HostIx, index: ServerIx, now: RegionTime) {
         let running = self[ix]
             .guests
-            .get(&server_ix)
+            .get(&index)
             .filter(|guest| guest.power.is_executing())
             .copied();
         if let Some(guest) = running {
-            self.set_guest(ix, server_ix, guest.server_id, GuestPower::Shutoff, now);
+            self.set_guest(ix, index, guest.server_id, GuestPower::Shutoff, now);
         }
     }
 }

@@ -203,8 +203,8 @@ impl Host {
     }
 
     /// Returns a guest's state in this machine's hypervisor.
-    pub(crate) fn guest(&self, server_ix: ServerIx) -> Option<GuestPower> {
-        self.guests.get(&server_ix).map(|guest| guest.power)
+    pub(crate) fn guest(&self, index: ServerIx) -> Option<GuestPower> {
+        self.guests.get(&index).map(|guest| guest.power)
     }
 
     /// True if nova-compute consumes messages and can write to Nova's database.

@@ -116,9 +116,7 @@ impl Inventory {
 
     /// Returns the resources of each of its servers.
     pub(crate) fn allocations(&self) -> impl Iterator<Item = (ServerIx, Amounts)> {
-        self.allocations
-            .iter()
-            .map(|(server_ix, taken)| (*server_ix, *taken))
+        self.allocations.iter().map(|(index, taken)| (*index, *taken))
     }
 
     pub(crate) fn holds(&self, server: ServerIx) -> bool {

@@ -31,7 +31,7 @@ impl State {
         id: Uuid,
         migration: u64,
     ) -> Result<(), Refusal> {
-        let server_ix = self.find_server(caller, id)?;
+        let index = self.find_server(caller, id)?;
         caller.require_admin("os_compute_api:servers:migrations:delete")?;
         let row = self
             .world
@@ -54,9 +54,7 @@ impl State {
         world
             .migrations
             .set_status(migration, MigrationStatus::Cancelled, now);
-        world
-            .servers
-            .edit(server_ix, now, |server| server.task_state = None);
+        world.servers.edit(index, now, |server| server.task_state = None);
         Ok(())
     }
 
@@ -67,9 +65,9 @@ impl State {
         id: Uuid,
         host: Option<&str>,
     ) -> Result<(), Refusal> {
-        let server_ix = self.find_server(caller, id)?;
+        let index = self.find_server(caller, id)?;
         caller.require_admin("os_compute_api:os-migrate-server:migrate_live")?;
-        let Some(server) = self.world.servers.get(server_ix) else {
+        let Some(server) = self.world.servers.get(index) else {
             return Err(no_such_server(id));
         };
         if !matches!(server.vm_state, VmState::Active | VmState::Paused) {
@@ -97,9 +95,9 @@ impl State {
                 .world
                 .hosts
                 .find(name)
-                .filter(|ix| *ix != source && self.accepts(*ix, server_ix))
+                .filter(|ix| *ix != source && self.accepts(*ix, index))
                 .ok_or_else(|| Refusal::bad_request(format!("Compute host {name} could not be found.")))?,
-            None => self.schedule(server_ix, Some(source)).ok_or_else(|| {
+            None => self.schedule(index, Some(source)).ok_or_else(|| {
                 Refusal::bad_request("No valid host was found. There are not enough hosts available.")
             })?,
         };
@@ -108,20 +106,20 @@ impl State {
                 "Instance has PCI devices that cannot be migrated: live migration is not possible.",
             ));
         }
-        self.log_action(server_ix, caller, "live-migration");
-        self.allocate(dest, server_ix);
+        self.log_action(index, caller, "live-migration");
+        self.allocate(dest, index);
         let migration = self.world.record_move(
-            server_ix,
+            index,
             source,
             dest,
             MigrationKind::LiveMigration,
             MigrationStatus::Accepted,
         );
-        self.world.servers.edit(server_ix, self.world.now, |server| {
+        self.world.servers.edit(index, self.world.now, |server| {
             server.task_state = Some(TaskState::Migrating);
         });
         let live = Box::new(LiveMove {
-            server: server_ix,
+            server: index,
             server_id: id,
             source,
             source_incarnation: self.world.hosts[source].incarnation,
@@ -165,8 +163,8 @@ impl World {
     /// at the source. No step checks if the server was evacuated meanwhile: it then ends in `error`, with
     /// the destination of the live migration as its host, while the guest runs at the destination of the evacuation.
     pub(crate) fn resume_live_migration(&mut self, ix: HostIx, mut live: Box<LiveMove>) {
-        let (server_ix, source, dest) = (live.server, live.source, live.dest);
-        let Some(server) = self.servers.get(server_ix) else {
+        let (index, source, dest) = (live.server, live.source, live.dest);
+        let Some(server) = self.servers.get(index) else {
             return;
         };
         if ix == dest {
@@ -180,12 +178,12 @@ impl World {
             return;
         }
         if let Some(old) = server.host {
-            self.hosts[old].servers.remove(&server_ix);
+            self.hosts[old].servers.remove(&index);
         }
-        self.hosts[dest].servers.insert(server_ix);
+        self.hosts[dest].servers.insert(index);
         self.servers
-            .edit(server_ix, self.now, |server| server.host = Some(dest));
-        self.fail_server(server_ix, "The live migration found the server elsewhere");
+            .edit(index, self.now, |server| server.host = Some(dest));
+        self.fail_server(index, "The live migration found the server elsewhere");
     }
 
     /// Switches the guest to the destination, after its memory was copied.
@@ -253,42 +251,42 @@ impl World {
     /// that `guest_at_dest` selects.
     pub(crate) fn half_move(
         &mut self,
-        server_ix: ServerIx,
+        index: ServerIx,
         dest: HostIx,
         kind: MigrationKind,
         guest_at_dest: bool,
     ) -> Option<()> {
-        let server = self.servers.get(server_ix)?;
+        let server = self.servers.get(index)?;
         let (id, source) = (server.id, server.host?);
-        self.record_move(server_ix, source, dest, kind, MigrationStatus::Running);
-        self.servers.edit(server_ix, self.now, |server| {
+        self.record_move(index, source, dest, kind, MigrationStatus::Running);
+        self.servers.edit(index, self.now, |server| {
             server.task_state = Some(TaskState::Migrating);
         });
         if guest_at_dest {
             self.hosts
-                .set_guest(source, server_ix, id, GuestPower::Shutoff, self.now);
+                .set_guest(source, index, id, GuestPower::Shutoff, self.now);
             self.hosts
-                .set_guest(dest, server_ix, id, GuestPower::Running, self.now);
+                .set_guest(dest, index, id, GuestPower::Running, self.now);
         }
         Some(())
     }
 
     pub(crate) fn record_move(
         &mut self,
-        server_ix: ServerIx,
+        index: ServerIx,
         source: HostIx,
         dest: HostIx,
         kind: MigrationKind,
         status: MigrationStatus,
     ) -> u64 {
         let (id, uuid) = (self.migrations.next_id(), self.rng.uuid());
-        let Some(server) = self.servers.get(server_ix) else {
+        let Some(server) = self.servers.get(index) else {
             return id;
         };
         self.migrations.insert(Migration {
             id,
             uuid,
-            server: server_ix,
+            server: index,
             server_id: server.id,
             kind,
             status,

@@ -14,11 +14,11 @@ impl World {
             .guests
             .iter()
             .filter(|(_, guest)| guest.power.is_executing())
-            .map(|(server_ix, guest)| (*server_ix, guest.server_id))
+            .map(|(index, guest)| (*index, guest.server_id))
             .collect();
-        for (server_ix, server_id) in running {
+        for (index, server_id) in running {
             self.hosts
-                .set_guest(ix, server_ix, server_id, GuestPower::Shutoff, self.now);
+                .set_guest(ix, index, server_id, GuestPower::Shutoff, self.now);
         }
         self.hosts[ix].power = false;
         self.end_agent(ix);

@@ -42,8 +42,8 @@ impl World {
     }
 
     fn claim(&mut self, dest: HostIx, server_id: Uuid, order: Order) {
-        let server_ix = order.server;
-        let Some(server) = self.servers.get(server_ix) else {
+        let index = order.server;
+        let Some(server) = self.servers.get(index) else {
             return;
         };
         let (vm_state, task_state) = (server.vm_state, server.task_state);
@@ -61,31 +61,31 @@ impl World {
         }
         let fault = self.faults.at_dest(server_id, &name);
         if fault == Some(MoveFault::LateFailure) {
-            self.end_failed(dest, server_ix, order.migration);
+            self.end_failed(dest, index, order.migration);
             // A late claim failure rolls back: the instance keeps its earlier state.
             self.servers
-                .edit(server_ix, self.now, |server| server.task_state = None);
+                .edit(index, self.now, |server| server.task_state = None);
             return;
         }
         if self.hosts[dest]
             .concurrent_rebuilds
-            .join(server_ix, order.migration, self.now)
+            .join(index, order.migration, self.now)
         {
             return;
         }
         // Nova saves here with "expected rebuilding", and refuses a guest that the hypervisor knows already.
         let unexpected = task_state != Some(TaskState::Rebuilding);
-        if unexpected || self.hosts[dest].guests.contains_key(&server_ix) {
-            self.end_failed(dest, server_ix, order.migration);
+        if unexpected || self.hosts[dest].guests.contains_key(&index) {
+            self.end_failed(dest, index, order.migration);
             let reason = if unexpected {
                 "Unexpected task state"
             } else {
                 "Instance already exists"
             };
-            self.fail_server(server_ix, reason);
+            self.fail_server(index, reason);
             return;
         }
-        self.servers.edit(server_ix, self.now, |server| {
+        self.servers.edit(index, self.now, |server| {
             server.task_state = Some(TaskState::RebuildSpawning);
         });
         match fault {
@@ -105,11 +105,11 @@ impl World {
         let spread = self.rng.up_to(self.settings.rebuild_spread);
         let total =
             self.settings.rebuild_time + spread + fault.map_or(std::time::Duration::ZERO, MoveFault::extra);
-        self.hosts[dest].concurrent_rebuilds.begin(server_ix, self.now);
+        self.hosts[dest].concurrent_rebuilds.begin(index, self.now);
         // The guest starts shortly before Nova records its host: late failures happen in that gap.
         let finish_delay = total / 10;
         let rebuild = Box::new(Rebuild {
-            server: server_ix,
+            server: index,
             server_id,
             dest,
             incarnation,
@@ -129,34 +129,34 @@ impl World {
         if !self.hosts[rebuild.dest].works_since(rebuild.incarnation) {
             return;
         }
-        let (server_ix, dest) = (rebuild.server, rebuild.dest);
-        let Some(server) = self.servers.get(server_ix) else {
-            self.end_concurrent_rebuilds(dest, server_ix, rebuild.began);
+        let (index, dest) = (rebuild.server, rebuild.dest);
+        let Some(server) = self.servers.get(index) else {
+            self.end_concurrent_rebuilds(dest, index, rebuild.began);
             self.free_slot(dest);
             return;
         };
         let expected = server.task_state == Some(TaskState::RebuildSpawning);
         if rebuild.fails {
-            self.end_failed(dest, server_ix, rebuild.migration);
+            self.end_failed(dest, index, rebuild.migration);
             self.fail_server(
-                server_ix,
+                index,
                 "Build of instance aborted: the rebuild failed on its destination",
             );
-            self.end_concurrent_rebuilds(dest, server_ix, rebuild.began);
+            self.end_concurrent_rebuilds(dest, index, rebuild.began);
             return;
         }
         self.hosts
-            .set_guest(dest, server_ix, rebuild.server_id, GuestPower::Running, self.now);
+            .set_guest(dest, index, rebuild.server_id, GuestPower::Running, self.now);
         if !expected {
             // The task state was changed meanwhile: Nova gives up, and the started guest runs on.
-            self.end_failed(dest, server_ix, rebuild.migration);
-            self.fail_server(server_ix, "Unexpected task state");
-            self.end_concurrent_rebuilds(dest, server_ix, rebuild.began);
+            self.end_failed(dest, index, rebuild.migration);
+            self.fail_server(index, "Unexpected task state");
+            self.end_concurrent_rebuilds(dest, index, rebuild.began);
             return;
         }
         let now = self.now;
         let stop_after = rebuild.stop_after;
-        self.servers.edit(server_ix, self.now, |server| {
+        self.servers.edit(index, self.now, |server| {
             server.vm_state = VmState::Active;
             server.power_state = GuestPower::Running.power_state();
             server.task_state = stop_after.then_some(TaskState::PoweringOff);
@@ -171,36 +171,36 @@ impl World {
         if !self.hosts[rebuild.dest].works_since(rebuild.incarnation) {
             return;
         }
-        let (server_ix, dest) = (rebuild.server, rebuild.dest);
-        let Some(server) = self.servers.get(server_ix) else {
-            self.hosts.destroy_guest(dest, server_ix, self.now);
-            self.end_concurrent_rebuilds(dest, server_ix, rebuild.began);
+        let (index, dest) = (rebuild.server, rebuild.dest);
+        let Some(server) = self.servers.get(index) else {
+            self.hosts.destroy_guest(dest, index, self.now);
+            self.end_concurrent_rebuilds(dest, index, rebuild.began);
             self.free_slot(dest);
             return;
         };
         if let Some(source) = server.host {
-            self.hosts[source].servers.remove(&server_ix);
+            self.hosts[source].servers.remove(&index);
         }
         if rebuild.stop_after {
-            self.stop_instance(dest, server_ix, rebuild.server_id);
+            self.stop_instance(dest, index, rebuild.server_id);
         }
-        self.hosts[dest].servers.insert(server_ix);
+        self.hosts[dest].servers.insert(index);
         self.servers
-            .edit(server_ix, self.now, |server| server.host = Some(dest));
+            .edit(index, self.now, |server| server.host = Some(dest));
         if let Some(id) = rebuild.migration {
             self.migrations.set_status(id, MigrationStatus::Done, self.now);
         }
-        self.end_concurrent_rebuilds(dest, server_ix, rebuild.began);
+        self.end_concurrent_rebuilds(dest, index, rebuild.began);
         self.free_slot(dest);
     }
 
     /// Fails the record, and releases the destination's allocation and slot.
-    fn end_failed(&mut self, dest: HostIx, server_ix: ServerIx, migration: Option<u64>) {
+    fn end_failed(&mut self, dest: HostIx, index: ServerIx, migration: Option<u64>) {
         if let Some(id) = migration {
             self.migrations.set_status(id, MigrationStatus::Failed, self.now);
         }
-        if !self.hosts[dest].guests.contains_key(&server_ix) {
-            self.hosts[dest].release(server_ix);
+        if !self.hosts[dest].guests.contains_key(&index) {
+            self.hosts[dest].release(index);
         }
         self.free_slot(dest);
     }

@@ -43,11 +43,11 @@ pub(crate) struct ServerGroup {
 
 impl State {
     /// Returns the least loaded host that accepts the server; the seed breaks ties.
-    pub(crate) fn schedule(&mut self, server_ix: ServerIx, exclude: Option<HostIx>) -> Option<HostIx> {
+    pub(crate) fn schedule(&mut self, index: ServerIx, exclude: Option<HostIx>) -> Option<HostIx> {
         let mut best: Vec<HostIx> = Vec::new();
         let mut most_free = 0;
         for (ix, host) in self.world.hosts.iter() {
-            if Some(ix) == exclude || !self.accepts(ix, server_ix) {
+            if Some(ix) == exclude || !self.accepts(ix, index) {
                 continue;
             }
             let free = host.ram_mb.saturating_sub(host.inventory.used().ram_mb);
@@ -69,8 +69,8 @@ impl State {
     }
 
     /// True if the scheduler would place the server on this host.
-    pub(crate) fn accepts(&self, ix: HostIx, server_ix: ServerIx) -> bool {
-        let Some((server, flavor)) = self.with_flavor(server_ix) else {
+    pub(crate) fn accepts(&self, ix: HostIx, index: ServerIx) -> bool {
+        let Some((server, flavor)) = self.with_flavor(index) else {
             return false;
         };
         let host = &self.world.hosts[ix];
@@ -88,21 +88,21 @@ impl State {
                 .traits("forbidden")
                 .any(|name| host.inventory.traits.contains(name))
             && aggregates_admit(self, ix, server, flavor)
-            && groups_admit(self, ix, server_ix)
+            && groups_admit(self, ix, index)
     }
 
-    fn with_flavor(&self, server_ix: ServerIx) -> Option<(&Server, &Flavor)> {
-        let server = self.world.servers.get(server_ix)?;
+    fn with_flavor(&self, index: ServerIx) -> Option<(&Server, &Flavor)> {
+        let server = self.world.servers.get(index)?;
         Some((server, self.flavors.get(server.flavor)?))
     }
 
     /// Records Placement's allocation of the server on a host.
-    pub(crate) fn allocate(&mut self, ix: HostIx, server_ix: ServerIx) {
+    pub(crate) fn allocate(&mut self, ix: HostIx, index: ServerIx) {
         if let Some(amounts) = self
-            .with_flavor(server_ix)
+            .with_flavor(index)
             .map(|(server, flavor)| amounts(server, flavor))
         {
-            self.world.hosts[ix].inventory.allocate(server_ix, amounts);
+            self.world.hosts[ix].inventory.allocate(index, amounts);
         }
     }
 }
@@ -134,13 +134,13 @@ fn aggregates_admit(state: &State, ix: HostIx, server: &Server, flavor: &Flavor)
 }
 
 /// True if the server groups permit the host. An instance in a move counts at its destination, by its allocation.
-fn groups_admit(state: &State, ix: HostIx, server_ix: ServerIx) -> bool {
+fn groups_admit(state: &State, ix: HostIx, index: ServerIx) -> bool {
     let mut groups = state
         .server_groups
         .iter()
-        .filter(|row| row.members.contains(&server_ix));
+        .filter(|row| row.members.contains(&index));
     groups.all(|row| {
-        let others = || row.members.iter().filter(|member| **member != server_ix);
+        let others = || row.members.iter().filter(|member| **member != index);
         match row.policy {
             GroupPolicy::Soft => true,
             GroupPolicy::AntiAffinity { per_host } => {

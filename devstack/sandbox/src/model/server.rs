@@ -157,7 +157,7 @@ pub(crate) struct ActionEntry {
 /// One server.
 #[derive(Debug, Clone)]
 pub(crate) struct Server {
-    pub(crate) server_ix: ServerIx,
+    pub(crate) index: ServerIx,
     pub(crate) id: Uuid,
     pub(crate) name: String,
     pub(crate) project_id: String,
@@ -203,44 +203,44 @@ impl Servers {
     }
 
     pub(crate) fn insert(&mut self, server: Server) {
-        self.by_id.insert(server.id, server.server_ix);
+        self.by_id.insert(server.id, server.index);
         self.by_project
             .entry(server.project_id.clone())
             .or_default()
-            .insert(server.server_ix);
-        self.rows.insert(server.server_ix, server);
+            .insert(server.index);
+        self.rows.insert(server.index, server);
     }
 
-    pub(crate) fn remove(&mut self, server_ix: ServerIx) -> Option<Server> {
-        let server = self.rows.remove(&server_ix)?;
+    pub(crate) fn remove(&mut self, index: ServerIx) -> Option<Server> {
+        let server = self.rows.remove(&index)?;
         self.by_id.remove(&server.id);
         if let Some(numbers) = self.by_project.get_mut(&server.project_id) {
-            numbers.remove(&server_ix);
+            numbers.remove(&index);
         }
         Some(server)
     }
 
-    pub(crate) fn get(&self, server_ix: ServerIx) -> Option<&Server> {
-        self.rows.get(&server_ix)
+    pub(crate) fn get(&self, index: ServerIx) -> Option<&Server> {
+        self.rows.get(&index)
     }
 
-    pub(crate) fn get_mut(&mut self, server_ix: ServerIx) -> Option<&mut Server> {
-        self.rows.get_mut(&server_ix)
+    pub(crate) fn get_mut(&mut self, index: ServerIx) -> Option<&mut Server> {
+        self.rows.get_mut(&index)
     }
 
     /// Changes a server's row, as Nova does: with `updated_at`.
-    pub(crate) fn edit(&mut self, server_ix: ServerIx, now: RegionTime, change: impl FnOnce(&mut Server)) {
-        if let Some(server) = self.rows.get_mut(&server_ix) {
+    pub(crate) fn edit(&mut self, index: ServerIx, now: RegionTime, change: impl FnOnce(&mut Server)) {
+        if let Some(server) = self.rows.get_mut(&index) {
             change(server);
             server.updated = now;
         }
     }
 
     pub(crate) fn by_id(&self, id: Uuid) -> Option<&Server> {
-        self.by_id.get(&id).and_then(|server_ix| self.rows.get(server_ix))
+        self.by_id.get(&id).and_then(|index| self.rows.get(index))
     }
 
-    pub(crate) fn server_ix(&self, id: Uuid) -> Option<ServerIx> {
+    pub(crate) fn index(&self, id: Uuid) -> Option<ServerIx> {
         self.by_id.get(&id).copied()
     }
 
@@ -255,7 +255,7 @@ impl Servers {
     /// Returns the servers below `marker`, newest first.
     pub(crate) fn newest(&self, marker: Option<ServerIx>) -> Box<dyn Iterator<Item = ServerIx> + '_> {
         match marker {
-            Some(marker) => Box::new(self.rows.range(..marker).rev().map(|(server_ix, _)| *server_ix)),
+            Some(marker) => Box::new(self.rows.range(..marker).rev().map(|(index, _)| *index)),
             None => Box::new(self.rows.keys().rev().copied()),
         }
     }

@@ -66,8 +66,8 @@ impl State {
         self.boot_now(ix, "demo-project", "demo-user", vm_state, new)
     }
 
-    pub(crate) fn server_ix(&self, id: Uuid) -> ServerIx {
-        self.world.servers.server_ix(id).expect("the server is there")
+    pub(crate) fn index(&self, id: Uuid) -> ServerIx {
+        self.world.servers.index(id).expect("the server is there")
     }
 
     /// Returns host, state and task as the API shows them.

@@ -16,8 +16,8 @@ pub(super) async fn instance_actions(
     let id = server_id(&id)?;
     let clock = context.app.region.clock();
     context.app.region.read(|state| {
-        let server_ix = state.find_server(&context.caller, id)?;
-        let entries = state.world.servers.get(server_ix).map(|server| server.actions.as_slice()).unwrap_or_default();
+        let index = state.find_server(&context.caller, id)?;
+        let entries = state.world.servers.get(index).map(|server| server.actions.as_slice()).unwrap_or_default();
         let rows: Value = entries
             .iter()
             .rev()
@@ -84,7 +84,7 @@ pub(super) async fn server_groups(context: Context) -> Json<Value> {
                 let members = group
                     .members
                     .iter()
-                    .filter_map(|server_ix| state.world.servers.get(*server_ix));
+                    .filter_map(|index| state.world.servers.get(*index));
                 let members: Vec<_> = members.map(|server| server.id).collect();
                 let (policy, rules) = match group.policy {
                     GroupPolicy::Affinity => ("affinity", json!({})),

@@ -47,7 +47,7 @@ fn view(context: &Context, state: &State, ix: HostIx, detail: bool, with_servers
         let servers = host
             .servers
             .iter()
-            .filter_map(|server_ix| state.world.servers.get(*server_ix));
+            .filter_map(|index| state.world.servers.get(*index));
         let servers: Vec<Value> = servers
             .map(|server| json!({"uuid": server.id, "name": server.name}))
             .collect();

@@ -16,11 +16,11 @@ type Metadata = BTreeMap<String, String>;
 fn change(context: &Context, id: &str, act: impl FnOnce(&mut Metadata)) -> Result<Metadata, Answer> {
     let id = server_id(id)?;
     context.app.region.change(|state| {
-        let server_ix = state.find_server(&context.caller, id)?;
+        let index = state.find_server(&context.caller, id)?;
         let locked = state
             .world
             .servers
-            .get(server_ix)
+            .get(index)
             .is_some_and(|server| server.lock.is_some());
         if locked && !context.caller.admin {
             return Err(crate::model::Refusal::conflict(format!("Instance {id} is locked")).into());
@@ -28,11 +28,11 @@ fn change(context: &Context, id: &str, act: impl FnOnce(&mut Metadata)) -> Resul
         state
             .world
             .servers
-            .edit(server_ix, state.world.now, |server| act(&mut server.metadata));
+            .edit(index, state.world.now, |server| act(&mut server.metadata));
         Ok(state
             .world
             .servers
-            .get(server_ix)
+            .get(index)
             .map(|server| server.metadata.clone())
             .unwrap_or_default())
     })
@@ -41,11 +41,11 @@ fn change(context: &Context, id: &str, act: impl FnOnce(&mut Metadata)) -> Resul
 fn read(context: &Context, id: &str) -> Result<Metadata, Answer> {
     let id = server_id(id)?;
     context.app.region.read(|state| {
-        let server_ix = state.find_server(&context.caller, id)?;
+        let index = state.find_server(&context.caller, id)?;
         Ok(state
             .world
             .servers
-            .get(server_ix)
+            .get(index)
             .map(|server| server.metadata.clone())
             .unwrap_or_default())
     })

@@ -184,12 +184,12 @@ fn list(context: &Context, pairs: Vec<(String, String)>, detail: bool) -> Result
             Some(text) => Some(
                 text.parse::<Uuid>()
                     .ok()
-                    .and_then(|id| state.world.servers.server_ix(id))
+                    .and_then(|id| state.world.servers.index(id))
                     .ok_or_else(|| Answer::bad_request(format!("marker [{text}] not found")))?,
             ),
         };
         let rows: Vec<&Server> = candidates(state, &filter, marker)
-            .filter_map(|server_ix| state.world.servers.get(server_ix))
+            .filter_map(|index| state.world.servers.get(index))
             .filter(|server| !filter.deleted && filter.accepts(state, server))
             .take(limit)
             .collect();

@@ -103,7 +103,7 @@ impl<'a> ViewContext<'a> {
             );
             add(
                 "OS-EXT-SRV-ATTR:instance_name",
-                json!(format!("instance-{:08x}", server.server_ix.0)),
+                json!(format!("instance-{:08x}", server.index.0)),
             );
             if self.version.at_least(3) {
                 add("OS-EXT-SRV-ATTR:hostname", json!(server.name));
@@ -112,7 +112,7 @@ impl<'a> ViewContext<'a> {
                 add("OS-EXT-SRV-ATTR:ramdisk_id", json!(""));
                 add(
                     "OS-EXT-SRV-ATTR:reservation_id",
-                    json!(format!("r-{:08x}", server.server_ix.0)),
+                    json!(format!("r-{:08x}", server.index.0)),
                 );
                 add("OS-EXT-SRV-ATTR:root_device_name", json!("/dev/vda"));
                 add("OS-EXT-SRV-ATTR:user_data", Value::Null);

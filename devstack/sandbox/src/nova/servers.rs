@@ -19,11 +19,11 @@ pub(super) async fn show(context: Context, Path(id): Path<String>) -> Result<Jso
     let id = server_id(&id)?;
     let view = ViewContext::new(&context, true);
     context.app.region.read(|state| {
-        let server_ix = state.find_server(&context.caller, id)?;
+        let index = state.find_server(&context.caller, id)?;
         let shown = state
             .world
             .servers
-            .get(server_ix)
+            .get(index)
             .map(|server| view.detailed(state, server));
         Ok(Json(json!({"server": shown})))
     })
@@ -49,17 +49,17 @@ pub(super) async fn update(
     let name = text(object(&body, "server")?, "name")?.map(str::to_owned);
     let view = ViewContext::new(&context, true);
     context.app.region.change(|state| {
-        let server_ix = state.find_server(&context.caller, id)?;
+        let index = state.find_server(&context.caller, id)?;
         if let Some(name) = name {
             state
                 .world
                 .servers
-                .edit(server_ix, state.world.now, |server| server.name = name);
+                .edit(index, state.world.now, |server| server.name = name);
         }
         let shown = state
             .world
             .servers
-            .get(server_ix)
+            .get(index)
             .map(|server| view.detailed(state, server));
         Ok(Json(json!({"server": shown})))
     })

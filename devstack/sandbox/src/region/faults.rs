@@ -259,13 +259,10 @@ impl Faults<'_> {
         guest_at_dest: bool,
     ) -> Result<(), SandboxError> {
         self.0.change(|state| {
-            let (server_ix, ix) = (
-                Region::server_ix_of(state, server)?,
-                Region::host_ix(state, dest)?,
-            );
+            let (index, ix) = (Region::index_of(state, server)?, Region::host_ix(state, dest)?);
             state
                 .world
-                .half_move(server_ix, ix, kind, guest_at_dest)
+                .half_move(index, ix, kind, guest_at_dest)
                 .ok_or(SandboxError::NoSuchServer { id: server })
         })
     }
@@ -282,8 +279,8 @@ impl Faults<'_> {
         task_state: Option<TaskState>,
     ) -> Result<(), SandboxError> {
         self.0.change(|state| {
-            let server_ix = Region::server_ix_of(state, server)?;
-            state.world.servers.edit(server_ix, state.world.now, |row| {
+            let index = Region::index_of(state, server)?;
+            state.world.servers.edit(index, state.world.now, |row| {
                 row.vm_state = vm_state;
                 row.task_state = task_state;
             });
@@ -298,9 +295,9 @@ impl Faults<'_> {
     /// There is no such server.
     pub fn crash_guest(self, server: Uuid) -> Result<(), SandboxError> {
         self.0.change(|state| {
-            let server_ix = Region::server_ix_of(state, server)?;
+            let index = Region::index_of(state, server)?;
             for ix in state.world.hosts.indexes() {
-                state.world.hosts.crash_guest(ix, server_ix, state.world.now);
+                state.world.hosts.crash_guest(ix, index, state.world.now);
             }
             Ok(())
         })

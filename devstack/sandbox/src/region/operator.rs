@@ -46,16 +46,13 @@ impl Operator<'_> {
     /// The server or the host does not exist.
     pub fn correct_host(self, server: Uuid, host: &str) -> Result<(), SandboxError> {
         self.0.change(|state| {
-            let (server_ix, ix) = (
-                Region::server_ix_of(state, server)?,
-                Region::host_ix(state, host)?,
-            );
-            let before = state.world.servers.get(server_ix).and_then(|row| row.host);
+            let (index, ix) = (Region::index_of(state, server)?, Region::host_ix(state, host)?);
+            let before = state.world.servers.get(index).and_then(|row| row.host);
             if let Some(before) = before {
-                state.world.hosts[before].servers.remove(&server_ix);
+                state.world.hosts[before].servers.remove(&index);
             }
-            state.world.hosts[ix].servers.insert(server_ix);
-            state.world.servers.edit(server_ix, state.world.now, |row| {
+            state.world.hosts[ix].servers.insert(index);
+            state.world.servers.edit(index, state.world.now, |row| {
                 row.host = Some(ix);
                 row.task_state = None;
             });

@@ -39,7 +39,7 @@ impl HostRecovery {
             Observation::Rewound => rewound(self, record),
             Observation::Claimed(operator_state) => self.claimed(operator_state, now, record),
             Observation::OperatorState(operator_state) => {
-                self.apply_operator_state(operator_state, now, record)
+                self.apply_operator_state(operator_state, now, record);
             }
             Observation::Region(region) => {
                 self.guard.region_probe.record_scan(region);

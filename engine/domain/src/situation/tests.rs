@@ -88,7 +88,11 @@ fn cases() -> Vec<Case> {
                 facts.waiting.push(waiting(1, WaitsFor::Absence));
                 facts.waiting.push(waiting(2, WaitsFor::Absence));
             },
-            &[(FindingCode::MoveNeedsPerson, "vm-1,vm-2", "it may run there")],
+            &[(
+                FindingCode::MoveNeedsPerson,
+                "vm-1,vm-2",
+                "it may run on another host",
+            )],
             [4, 0, 0, 0, 2, 0],
         ),
         (
@@ -441,7 +445,11 @@ fn cases() -> Vec<Case> {
                 }
             },
             &[
-                (FindingCode::FewHosts, "segment s1", "only one of its hosts works"),
+                (
+                    FindingCode::FewHosts,
+                    "segment s1",
+                    "only one of its hosts is in service",
+                ),
                 (FindingCode::ProcessDown, "a,b", "one of its processes"),
             ],
             [0, 6, 0, 0, 0, 0],

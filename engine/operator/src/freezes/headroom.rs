@@ -16,10 +16,10 @@ pub(super) fn headroom_note(what: &FreezeTarget, snapshot: &RegionSnapshot) -> O
     let segment = host.segment.as_ref().filter(|_| host.up != Some(false))?;
     let segments = &snapshot.situation.segments;
     let headroom = segments.iter().find(|one| one.name == *segment)?.headroom?;
-    let at_least = if headroom.exact { "" } else { " at least" };
+    let at_least = if headroom.exact { "" } else { "at least " };
     Some(match headroom.hosts.checked_sub(1) {
         Some(left) => format!(
-            "without {name}, segment {segment} tolerates {left}{at_least} more host failures (now {}{at_least})",
+            "without {name}, segment {segment} tolerates {at_least}{left} more host failures (now {at_least}{})",
             headroom.hosts
         ),
         None => format!(
@@ -48,18 +48,18 @@ mod tests {
         has(&mut snapshot, 1, true);
         assert_eq!(
             told(&snapshot, FreezeScope::Host, "a").as_deref(),
-            Some("without a, segment all tolerates N+0 (now N+1)")
+            Some("without a, segment all tolerates 0 more host failures (now 1)")
         );
         assert_eq!(told(&snapshot, FreezeScope::Segment, "all"), None);
         has(&mut snapshot, 3, false);
         assert_eq!(
             told(&snapshot, FreezeScope::Host, "a").as_deref(),
-            Some("without a, segment all tolerates N+2 at least (now N+3 at least)")
+            Some("without a, segment all tolerates at least 2 more host failures (now at least 3)")
         );
         has(&mut snapshot, 0, true);
         let tight = told(&snapshot, FreezeScope::Host, "a").unwrap();
         assert!(
-            tight.starts_with("segment all has N+0: while a is off"),
+            tight.starts_with("segment all tolerates no further host failure: while a is off"),
             "{tight}"
         );
         for host in &mut snapshot.situation.hosts {

@@ -87,10 +87,10 @@ async fn an_instance_that_nova_stopped_soon_after_the_boot_of_its_host_is_down()
     for id in &ids {
         world.stop(*id, &[("stop", Actor::Nova), ("create", Actor::Person)]);
     }
-    let mut recorded = world.orders.lock().unwrap();
-    let stops = recorded.values_mut().flatten().filter(|one| one.action == "stop");
-    stops.for_each(|one| one.at = Some(world.wall()));
-    drop(recorded);
+    let now = world.wall();
+    for one in world.orders.lock().unwrap().values_mut().flatten() {
+        one.at = (one.action == "stop").then_some(now);
+    }
     world.boots.lock().unwrap().insert("a".to_owned(), world.wall());
     let mut watcher = world.watcher("one");
     world.round(&mut watcher).await;

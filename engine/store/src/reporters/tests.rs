@@ -86,6 +86,7 @@ async fn muted_list(bench: &Bench) -> Vec<(String, bool)> {
 
 /// Covers T4.
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "one sequence of events")]
 async fn a_reporter_contradicted_repeatedly_is_muted_and_others_still_count() {
     let bench = bench(6).await;
     let contradicted_reporter = bound_to("cmp6");

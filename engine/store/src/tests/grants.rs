@@ -126,7 +126,6 @@ async fn a_statement_outside_a_users_grants_is_refused() {
 }
 
 /// Earlier versions allowed the API to insert whole rows of recoveries.
-
 /// Covers T2.
 #[tokio::test]
 async fn a_grant_that_was_too_wide_is_revoked_when_grants_are_written_again() {
@@ -235,6 +234,7 @@ async fn an_old_schema_is_reported_to_a_user_who_may_not_migrate_it() {
 /// attempt nor unmutes a reporter.
 /// Covers T2.
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "one sequence of events")]
 async fn the_api_removes_monitors_and_leaves_actions_that_start_work_to_a_controller() {
     let bench = Bench::new().await;
     let Some(api) = bench.as_user(Role::Api).await else {

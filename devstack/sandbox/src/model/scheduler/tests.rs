@@ -10,10 +10,10 @@ use crate::model::testing::region;
 fn taken(change: impl FnOnce(&mut State, ServerIx)) -> bool {
     let mut state = region(2);
     let id = state.put(1, VmState::Active);
-    let server_ix = state.server_ix(id);
-    change(&mut state, server_ix);
+    let index = state.index(id);
+    change(&mut state, index);
     let second = state.h(2);
-    state.accepts(second, server_ix)
+    state.accepts(second, index)
 }
 
 fn specs(state: &mut State, pairs: &[(&str, &str)]) {
@@ -63,14 +63,14 @@ fn an_inventory_is_honoured_in_each_class() {
         state.world.hosts[ix].disk_gb = 0;
     };
     assert!(taken(|state, _| small_disk(state)), "a volume needs none");
-    assert!(!taken(|state, server_ix| {
+    assert!(!taken(|state, index| {
         small_disk(state);
         let image = state.images[0].id;
         let now = state.world.now;
         state
             .world
             .servers
-            .edit(server_ix, now, |server| server.image = Some(image));
+            .edit(index, now, |server| server.image = Some(image));
     }));
 }
 
@@ -135,15 +135,15 @@ fn groups_are_honoured() {
         (GroupPolicy::Soft, true),
     ] {
         let with = |other_on: usize| {
-            taken(|state, server_ix| {
+            taken(|state, index| {
                 let other = state.put(other_on, VmState::Active);
-                let other = state.server_ix(other);
+                let other = state.index(other);
                 let id = state.world.rng.uuid();
                 state.server_groups.push(ServerGroup {
                     id,
                     name: "group".into(),
                     policy,
-                    members: BTreeSet::from([server_ix, other]),
+                    members: BTreeSet::from([index, other]),
                 });
             })
         };

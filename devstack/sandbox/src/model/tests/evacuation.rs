@@ -57,16 +57,8 @@ fn an_evacuation_goes_through_its_states_and_switches_the_host_last() {
     assert_eq!(state.shown(id), ("compute-002".into(), "active", "-"));
     assert_eq!(state.records(id), ["done"]);
     assert_eq!(state.world.hosts.ledger.double_runs(), 0);
-    assert!(
-        state.world.hosts[state.h(2)]
-            .servers
-            .contains(&state.server_ix(id))
-    );
-    assert!(
-        !state.world.hosts[state.h(1)]
-            .servers
-            .contains(&state.server_ix(id))
-    );
+    assert!(state.world.hosts[state.h(2)].servers.contains(&state.index(id)));
+    assert!(!state.world.hosts[state.h(1)].servers.contains(&state.index(id)));
 }
 
 #[test]
@@ -149,8 +141,8 @@ fn a_destination_is_enabled_up_in_the_zone_and_has_room() {
         for requested in [None, Some("compute-002".to_owned())] {
             let mut state = region(2);
             let id = state.put(1, VmState::Active);
-            let server_ix = state.server_ix(id);
-            state.world.servers.edit(server_ix, state.world.now, |server| {
+            let index = state.index(id);
+            state.world.servers.edit(index, state.world.now, |server| {
                 server.pinned_zone = Some("nova".into());
             });
             spoil(&mut state);

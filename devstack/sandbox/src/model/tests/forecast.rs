@@ -132,7 +132,7 @@ fn groups(state: &mut State, rng: &mut StdRng) {
             .world
             .servers
             .iter()
-            .map(|server| server.server_ix)
+            .map(|server| server.index)
             .filter(|_| rng.random_bool(0.2))
             .collect();
         state.server_groups.push(ServerGroup {
@@ -223,7 +223,7 @@ fn seen(state: &State) -> Cloud {
         let own = host
             .servers
             .iter()
-            .filter_map(|server_ix| state.world.servers.get(*server_ix));
+            .filter_map(|index| state.world.servers.get(*index));
         let room = HostRoom {
             provider: Some(Arc::new(Provider {
                 has: has.collect(),
@@ -252,7 +252,7 @@ fn seen(state: &State) -> Cloud {
         let members = group
             .members
             .iter()
-            .filter_map(|server_ix| state.world.servers.get(*server_ix));
+            .filter_map(|index| state.world.servers.get(*index));
         cloud.bind(Group {
             per_host,
             members: members.map(|server| ServerId(server.id)).collect(),
@@ -271,7 +271,7 @@ fn kill(state: &mut State, rng: &mut StdRng, lost: usize) -> usize {
     let mut ids: Vec<uuid::Uuid> = Vec::new();
     for number in 1..=lost {
         let own = state.world.hosts[state.h(number)].servers.iter();
-        ids.extend(own.filter_map(|server_ix| Some(state.world.servers.get(*server_ix)?.id)));
+        ids.extend(own.filter_map(|index| Some(state.world.servers.get(*index)?.id)));
     }
     ids.shuffle(rng);
     for id in &ids {

@@ -58,11 +58,11 @@ fn evacuate_preconditions() {
             "never launched",
             |state, id| {
                 state.kill(1);
-                let server_ix = state.server_ix(id);
+                let index = state.index(id);
                 state
                     .world
                     .servers
-                    .edit(server_ix, state.world.now, |server| server.launched = None);
+                    .edit(index, state.world.now, |server| server.launched = None);
             },
             409,
         ),
@@ -71,8 +71,8 @@ fn evacuate_preconditions() {
             |state, id| {
                 state.kill(1);
                 state.lock(&admin(), id, Some("mine".into())).unwrap();
-                let server_ix = state.server_ix(id);
-                state.world.servers.edit(server_ix, state.world.now, |server| {
+                let index = state.index(id);
+                state.world.servers.edit(index, state.world.now, |server| {
                     server.task_state = Some(TaskState::PoweringOn);
                 });
             },
@@ -135,11 +135,11 @@ fn evacuate_targets() {
 
 fn set(state: &mut State, id: Uuid, vm_state: VmState) {
     state.kill(1);
-    let server_ix = state.server_ix(id);
+    let index = state.index(id);
     state
         .world
         .servers
-        .edit(server_ix, state.world.now, |server| server.vm_state = vm_state);
+        .edit(index, state.world.now, |server| server.vm_state = vm_state);
 }
 
 #[test]
@@ -191,8 +191,8 @@ fn action_states() {
     ] {
         let mut state = region(1);
         let id = state.put(1, V::Active);
-        let server_ix = state.server_ix(id);
-        state.world.servers.edit(server_ix, state.world.now, |server| {
+        let index = state.index(id);
+        state.world.servers.edit(index, state.world.now, |server| {
             server.vm_state = vm_state;
             server.task_state = task_state;
         });
@@ -308,8 +308,8 @@ fn a_queued_stop_or_start_forbids_a_second() {
 fn reset_state_is_for_admins_and_asks_nothing() {
     let mut state = region(1);
     let id = state.put(1, VmState::Paused);
-    let server_ix = state.server_ix(id);
-    state.world.servers.edit(server_ix, state.world.now, |server| {
+    let index = state.index(id);
+    state.world.servers.edit(index, state.world.now, |server| {
         server.task_state = Some(TaskState::Rebuilding);
     });
     assert_eq!(code(state.reset_state(&owner(), id, true)), 403);

@@ -27,9 +27,9 @@ fn moved() -> (State, Uuid) {
 #[test]
 fn a_start_of_nova_compute_destroys_what_was_evacuated_and_completes_the_records() {
     let (mut state, id) = moved();
-    let (source, server_ix) = (state.h(1), state.server_ix(id));
+    let (source, index) = (state.h(1), state.index(id));
     assert!(
-        state.world.hosts[source].guests.contains_key(&server_ix),
+        state.world.hosts[source].guests.contains_key(&index),
         "the disk and definition are still there"
     );
     assert_eq!(
@@ -41,7 +41,7 @@ fn a_start_of_nova_compute_destroys_what_was_evacuated_and_completes_the_records
     assert_eq!(state.records(id), ["done"], "power alone does nothing");
     state.pass(1_000);
     assert_eq!(state.records(id), ["completed"]);
-    assert!(!state.world.hosts[source].guests.contains_key(&server_ix));
+    assert!(!state.world.hosts[source].guests.contains_key(&index));
     assert_eq!(state.world.hosts[source].inventory.used().vcpus, 0);
     assert_eq!(state.world.hosts.ledger.runs_on(id), ["compute-002"]);
     assert_eq!(state.world.hosts.ledger.double_runs(), 0);
@@ -98,9 +98,9 @@ fn a_source_that_returns_during_the_rebuild_destroys_its_copy_even_if_the_rebuil
         assert_eq!(state.records(id), [record]);
         state.world.hosts[source].power = true;
         state.world.start_agent(source);
-        let server_ix = state.server_ix(id);
+        let index = state.index(id);
         assert!(
-            !state.world.hosts[source].guests.contains_key(&server_ix),
+            !state.world.hosts[source].guests.contains_key(&index),
             "while {record}"
         );
         state.pass(5_000);
@@ -117,22 +117,19 @@ fn a_source_that_returns_during_the_rebuild_destroys_its_copy_even_if_the_rebuil
 fn of_two_done_records_of_one_instance_a_start_completes_the_last() {
     let mut state = region(3);
     let id = state.put(1, VmState::Active);
-    let server_ix = state.server_ix(id);
+    let index = state.index(id);
     state.kill(1);
     evacuate(&mut state, id);
     state.pass(3_000);
     // Back on the first host by an operator's change of the record, and evacuated again.
-    let (source, dest) = (
-        state.h(1),
-        state.world.servers.get(server_ix).unwrap().host.unwrap(),
-    );
-    state.world.hosts.destroy_guest(dest, server_ix, state.world.now);
-    state.world.hosts[dest].servers.remove(&server_ix);
-    state.world.hosts[source].servers.insert(server_ix);
+    let (source, dest) = (state.h(1), state.world.servers.get(index).unwrap().host.unwrap());
+    state.world.hosts.destroy_guest(dest, index, state.world.now);
+    state.world.hosts[dest].servers.remove(&index);
+    state.world.hosts[source].servers.insert(index);
     state
         .world
         .servers
-        .edit(server_ix, state.world.now, |server| server.host = Some(source));
+        .edit(index, state.world.now, |server| server.host = Some(source));
     evacuate(&mut state, id);
     state.pass(3_000);
     assert_eq!(state.records(id), ["done", "done"]);
@@ -178,7 +175,7 @@ fn nova_notices_later_that_a_guest_is_shut_down() {
 fn a_server_deleted_while_its_host_was_away_leaves_no_record_and_later_no_guest() {
     let (mut state, id) = moved();
     let other = state.put(1, VmState::Active);
-    let (source, other_ix) = (state.h(1), state.server_ix(other));
+    let (source, other_ix) = (state.h(1), state.index(other));
     for server in [id, other] {
         state.delete_server(&admin(), server).unwrap();
     }
@@ -199,8 +196,8 @@ fn a_server_deleted_while_its_host_was_away_leaves_no_record_and_later_no_guest(
 fn a_rebuild_that_its_own_host_lost_is_an_error_after_the_restart() {
     let mut state = region(2);
     let id = state.put(1, VmState::Active);
-    let server_ix = state.server_ix(id);
-    state.world.servers.edit(server_ix, state.world.now, |server| {
+    let index = state.index(id);
+    state.world.servers.edit(index, state.world.now, |server| {
         server.task_state = Some(crate::TaskState::Rebuilding);
     });
     let ix = state.h(1);

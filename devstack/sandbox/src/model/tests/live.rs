@@ -127,16 +127,8 @@ fn an_evacuation_works_on_the_record_of_an_unanswered_live_migration() {
     state.pass(5_000);
     assert_eq!(state.shown(id), ("compute-002".into(), "error", "-"));
     assert_eq!(state.world.hosts.ledger.runs_on(id), ["compute-003"]);
-    assert!(
-        state.world.hosts[state.h(2)]
-            .servers
-            .contains(&state.server_ix(id))
-    );
-    assert!(
-        !state.world.hosts[state.h(3)]
-            .servers
-            .contains(&state.server_ix(id))
-    );
+    assert!(state.world.hosts[state.h(2)].servers.contains(&state.index(id)));
+    assert!(!state.world.hosts[state.h(3)].servers.contains(&state.index(id)));
 }
 
 #[test]
@@ -155,10 +147,10 @@ fn a_half_move_can_be_put_there() {
     for (guest_at_dest, runs_on) in [(true, "compute-002"), (false, "compute-001")] {
         let mut state = region(2);
         let id = state.put(1, VmState::Active);
-        let (server_ix, dest) = (state.server_ix(id), state.h(2));
+        let (index, dest) = (state.index(id), state.h(2));
         state
             .world
-            .half_move(server_ix, dest, MigrationKind::Resize, guest_at_dest)
+            .half_move(index, dest, MigrationKind::Resize, guest_at_dest)
             .unwrap();
         assert_eq!(state.shown(id), ("compute-001".into(), "active", "migrating"));
         let row = state.world.migrations.of_server(id).next().unwrap();

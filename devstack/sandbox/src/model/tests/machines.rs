@@ -26,11 +26,11 @@ fn power_off_ends_guests_at_once_and_power_on_starts_none() {
 fn a_machine_without_power_runs_nothing_whatever_is_asked() {
     let mut state = region(1);
     let id = state.put(1, VmState::Active);
-    let (ix, server_ix) = (state.h(1), state.server_ix(id));
+    let (ix, index) = (state.h(1), state.index(id));
     state.world.power_off(ix);
     state.world.hosts.set_guest(
         ix,
-        server_ix,
+        index,
         id,
         crate::model::host::GuestPower::Running,
         state.world.now,

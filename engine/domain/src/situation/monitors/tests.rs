@@ -108,7 +108,7 @@ pub(in super::super) fn cases() -> Vec<Case> {
                 (
                     FindingCode::MonitorSilent,
                     "a",
-                    "its host monitor has sent no heartbeat",
+                    "its host monitor sends no heartbeat",
                 ),
             ],
             [0, 0, 2, 4, 0, 0],
@@ -152,7 +152,7 @@ pub(in super::super) fn cases() -> Vec<Case> {
                 (
                     FindingCode::MonitorSilent,
                     "a",
-                    "its instance monitor has sent no heartbeat",
+                    "its instance monitor sends no heartbeat",
                 ),
                 (
                     FindingCode::MonitorPart,
@@ -178,7 +178,7 @@ pub(in super::super) fn cases() -> Vec<Case> {
             &[(
                 FindingCode::MonitorSilent,
                 "a",
-                "its process monitor has sent no heartbeat",
+                "its process monitor sends no heartbeat",
             )],
             [4, 2, 0, 0, 0, 0],
         ),

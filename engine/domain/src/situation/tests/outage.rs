@@ -127,7 +127,11 @@ pub(super) fn cases() -> Vec<Case> {
         (
             "one that may run elsewhere, and that is not listed",
             |facts| facts.waiting.push(waiting(77, WaitsFor::Absence)),
-            &[(FindingCode::MoveNeedsPerson, "vm-77", "it may run there")],
+            &[(
+                FindingCode::MoveNeedsPerson,
+                "vm-77",
+                "it may run on another host",
+            )],
             [6, 0, 0, 0, 1, 0],
         ),
     ]

@@ -151,7 +151,6 @@ async fn an_unreadable_recovery_blocks_no_other_claim() {
 }
 
 /// The response to a claim was lost, and the engine reads a replica that does not show the claim yet.
-
 /// Covers R1.
 #[tokio::test]
 async fn a_claim_of_the_same_owner_that_was_not_seen_is_not_taken_for_one_that_was_just_made() {

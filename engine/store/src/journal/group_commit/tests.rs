@@ -124,7 +124,6 @@ async fn a_failed_write_in_a_group_fails_alone() {
 }
 
 /// `SQLite` checks a deferred foreign key at the commit, which then fails.
-
 /// Covers R1.
 #[tokio::test]
 async fn a_failed_commit_is_not_reported_as_written_and_the_next_one_is() {
