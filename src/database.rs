@@ -72,8 +72,11 @@ impl Database {
     }
 
     /// Reads the whole situation; several reads of a command within a second share one.
-    async fn look(&self) -> Result<Arc<RegionSnapshot>, Failure> {
-        self.tower.look_here().await.map_err(|error| self.wrong(error))
+    async fn snapshot(&self) -> Result<Arc<RegionSnapshot>, Failure> {
+        self.tower
+            .local_snapshot()
+            .await
+            .map_err(|error| self.wrong(error))
     }
 
     fn wrong(&self, error: JournalError) -> Failure {
@@ -107,17 +110,17 @@ impl Source for Database {
     }
 
     async fn situation(&self) -> Result<SituationView, Failure> {
-        converted(&SituationView::from(self.look().await?.as_ref()))
+        converted(&SituationView::from(self.snapshot().await?.as_ref()))
     }
 
     async fn forecast(&self, segment: Option<&str>, lose: &[String]) -> Result<ForecastView, Failure> {
-        let seen = self.look().await?;
+        let seen = self.snapshot().await?;
         let lose: Vec<&str> = lose.iter().map(String::as_str).collect();
         converted(&ForecastView::of(&seen, segment, &lose).map_err(|why| Failure::usage(why.into_text()))?)
     }
 
     async fn explanations(&self, name: &str) -> Result<Vec<ExplanationView>, Failure> {
-        let seen = self.look().await?;
+        let seen = self.snapshot().await?;
         let found = seen.situation.explain(name);
         let views: Vec<_> = found.iter().map(|one| ExplanationView::of(&seen, one)).collect();
         converted(&views)
@@ -150,7 +153,7 @@ impl Source for Database {
         let lines = self.base.store.operator_journal().moves(filter).await;
         let mut lines = lines.map_err(|error| self.wrong(error))?;
         if needs_person && !lines.is_empty() {
-            let seen = self.look().await?;
+            let seen = self.snapshot().await?;
             lines.retain(|line| seen.still_waits(line));
         }
         let views = lines
@@ -167,26 +170,26 @@ impl Source for Database {
         let by = process_owner::who(reason)?;
         let operator_journal = self.base.store.operator_journal();
         let (recovery, seen_to, already) = match request {
-            ActionRequest::OfRecovery(id, word, waits) => {
+            ActionRequest::OfRecovery(id, action, waits) => {
                 let history = operator_journal
                     .history(id)
                     .await
                     .map_err(|error| self.wrong(error))?;
-                let already = history.is_some_and(|history| actions::is_repeated(&history, word));
+                let already = history.is_some_and(|history| actions::is_repeated(&history, action));
                 if !already {
-                    let shown = ApprovedWait::Shown(waits.map(|wait| ShownWait::from(wait).into()));
-                    actions::submit(operator_journal, id, word, &shown, &by).await?;
+                    let shown = ApprovedWait::Snapshot(waits.map(|wait| ShownWait::from(wait).into()));
+                    actions::submit(operator_journal, id, action, &shown, &by).await?;
                 }
                 (id, false, already)
             }
-            ActionRequest::OfInstance(instance, word, on) => {
+            ActionRequest::OfInstance(instance, action, on) => {
                 let found = actions::instance(operator_journal, instance).await?;
-                found.accepts(word, on)?;
-                if let (ResolutionKind::Success, Some(host)) = (word, on) {
-                    actions::is_shown_on(&*self.look().await?, &found, host)?;
+                found.accepts(action, on)?;
+                if let (ResolutionKind::Success, Some(host)) = (action, on) {
+                    actions::is_shown_on(&*self.snapshot().await?, &found, host)?;
                 }
                 let effect =
-                    actions::resolve_instance(operator_journal, &found, word, on.map(str::to_owned), &by)
+                    actions::resolve_instance(operator_journal, &found, action, on.map(str::to_owned), &by)
                         .await?;
                 (
                     found.line.recovery,
@@ -221,7 +224,7 @@ impl Source for Database {
     }
 
     async fn freeze(&self, wish: &FreezeRequest) -> Result<FrozenView, Failure> {
-        let seen = self.look().await?;
+        let seen = self.snapshot().await?;
         let what = FreezeTarget::find(wish.scope, &wish.name, &seen)?;
         let audit = wiring::audit(&self.settings, &self.base.clock, "tachi freeze")?;
         let freeze_operator = self.freeze_operator(audit.as_ref())?;

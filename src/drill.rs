@@ -288,18 +288,18 @@ pub(crate) async fn job(settings: &Settings, base: &Base, run: u64, by: &str) ->
         });
     }
     let asked = DrillSources::open(settings, base).await?;
-    let (mut worst, mut told) = (Severity::Ok, Vec::new());
+    let (mut worst, mut rendered) = (Severity::Ok, Vec::new());
     for host in hosts {
         let (grade, text) = match asked.shadow(&host, by, std::future::pending()).await {
             Ok(shadow) => (shadow.grade(), shadow.sentence()),
             Err(error) => (Severity::Err, format!("{}: {}", plain(&host), error.chain())),
         };
         worst = worst.max(grade);
-        told.push(text);
+        rendered.push(text);
     }
     Ok(JobOutcome {
         grade: worst,
-        details: told.join("; "),
+        details: rendered.join("; "),
     })
 }
 
@@ -337,28 +337,32 @@ mod tests {
         let good = GradedAnswer::of(answer("service", Ok("up")), Severity::Err);
         let away = GradedAnswer::of(answer("placement", Err("403")), Severity::Warn);
         let dead = GradedAnswer::of(answer("keystone, nova", Err("no route")), Severity::Err);
-        let told = |answers: Vec<GradedAnswer>| {
+        let rendered = |answers: Vec<GradedAnswer>| {
             let shadow = drilled(answers);
             (shadow.grade(), shadow.sentence())
         };
         assert_eq!(
-            told(vec![good.clone()]),
+            rendered(vec![good.clone()]),
             (Severity::Ok, "compute-001 ready, checked in 0.9 s".into())
         );
         assert_eq!(
-            told(vec![good.clone(), away.clone()]),
+            rendered(vec![good.clone(), away.clone()]),
             (
                 Severity::Warn,
                 "compute-001 ready except placement: 403; checked in 0.9 s".into()
             )
         );
-        let (grade, text) = told(vec![good, away, dead]);
+        let (grade, text) = rendered(vec![good, away, dead]);
         assert_eq!(grade, Severity::Err);
         assert_eq!(
             text,
             "compute-001 NOT READY: placement: 403; keystone, nova: no route; checked in 0.9 s"
         );
-        assert_eq!(told(Vec::new()).0, Severity::Unknown, "nobody asked is not good");
+        assert_eq!(
+            rendered(Vec::new()).0,
+            Severity::Unknown,
+            "nobody asked is not good"
+        );
     }
 
     #[test]

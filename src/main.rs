@@ -24,7 +24,7 @@ fn main() -> ExitCode {
     }
     let given: Vec<OsString> = std::env::args_os().collect();
     let drop_in = DropIn::started(&given);
-    let cli = match drop_in.map(|(program, words)| program.parse(words)) {
+    let cli = match drop_in.map(|(program, arguments)| program.parse(arguments)) {
         Some(Ok(cli)) => cli,
         Some(Err(error)) => return ExitCode::from(DropIn::print_error(&error)),
         None => command_line(&given),

@@ -207,7 +207,7 @@ mod tests {
         let origin = ("origin", DASHBOARD);
         let put = ("access-control-request-method", "PUT");
         let get = ("access-control-request-method", "GET");
-        let asks = |value| ("access-control-request-headers", value);
+        let request_headers = |value| ("access-control-request-headers", value);
         let granted = |more: &[&str]| {
             let mut lines = vec![
                 "access-control-allow-credentials: true".to_owned(),
@@ -224,7 +224,7 @@ mod tests {
             ("granted", headers(&[origin, put]), granted(&[])),
             (
                 "with headers, in any case",
-                headers(&[origin, put, asks("x-auth-token, Content-Type,")]),
+                headers(&[origin, put, request_headers("x-auth-token, Content-Type,")]),
                 granted(&["access-control-allow-headers: x-auth-token,Content-Type"]),
             ),
             ("no origin", headers(&[put]), vec![]),
@@ -244,7 +244,11 @@ mod tests {
                 headers(&[origin, ("access-control-request-method", "TRACE")]),
                 vec![],
             ),
-            ("another header", headers(&[origin, put, asks("x-other")]), vec![]),
+            (
+                "another header",
+                headers(&[origin, put, request_headers("x-other")]),
+                vec![],
+            ),
             (
                 "a careful group",
                 headers(&[("origin", "http://reader"), get]),

@@ -62,27 +62,29 @@ pub(crate) fn requested(headers: &HeaderMap) -> Result<Microversion, InvalidMicr
     }
     match wanted {
         None => Ok(Microversion::MIN),
-        Some(word) => parse(word),
+        Some(requested) => parse(requested),
     }
 }
 
-fn parse(word: String) -> Result<Microversion, InvalidMicroversion> {
-    if word == "latest" {
+fn parse(requested: String) -> Result<Microversion, InvalidMicroversion> {
+    if requested == "latest" {
         return Ok(Microversion::MAX);
     }
-    let well_formed = word.split_once('.').is_some_and(|(major, minor)| {
+    let well_formed = requested.split_once('.').is_some_and(|(major, minor)| {
         is_number(major)
             && !major.starts_with('0')
             && is_number(minor)
             && (minor == "0" || !minor.starts_with('0'))
     });
     if !well_formed {
-        return Err(InvalidMicroversion::Malformed(word));
+        return Err(InvalidMicroversion::Malformed(requested));
     }
-    let minor = word.strip_prefix("1.").and_then(|minor| minor.parse::<u8>().ok());
+    let minor = requested
+        .strip_prefix("1.")
+        .and_then(|minor| minor.parse::<u8>().ok());
     match minor {
         Some(minor) if minor <= Microversion::MAX.minor => Ok(Microversion { minor }),
-        _ => Err(InvalidMicroversion::OutOfRange(word)),
+        _ => Err(InvalidMicroversion::OutOfRange(requested)),
     }
 }
 
@@ -98,8 +100,8 @@ mod tests {
 
     #[test]
     fn each_header_selects_its_microversion() {
-        let malformed = |word: &str| Err(InvalidMicroversion::Malformed(word.to_owned()));
-        let outside = |word: &str| Err(InvalidMicroversion::OutOfRange(word.to_owned()));
+        let malformed = |requested: &str| Err(InvalidMicroversion::Malformed(requested.to_owned()));
+        let outside = |requested: &str| Err(InvalidMicroversion::OutOfRange(requested.to_owned()));
         let cases: &[(&str, &[&str], Result<Microversion, InvalidMicroversion>)] = &[
             ("absent", &[], Ok(Microversion::MIN)),
             ("empty", &[""], Ok(Microversion::MIN)),

@@ -66,8 +66,8 @@ impl RequestEvents {
             Ok(now) => self.done(app, done(now)),
             Err(error) => {
                 let wanted = wanted();
-                if let Some(trouble) = trouble(error, &wanted) {
-                    self.ended(app, wanted, Phase::Error, Some(trouble));
+                if let Some(failure) = failure(error, &wanted) {
+                    self.ended(app, wanted, Phase::Error, Some(failure));
                 }
             }
         }
@@ -78,9 +78,9 @@ impl RequestEvents {
         self.ended(app, subject, Phase::End, None);
     }
 
-    fn ended(&self, app: &ApiState, subject: Subject, phase: Phase, trouble: Option<FailureCause>) {
+    fn ended(&self, app: &ApiState, subject: Subject, phase: Phase, failure: Option<FailureCause>) {
         self.emit(app, subject.clone(), Phase::Start, self.started_at, None);
-        self.emit(app, subject, phase, app.clock.wall(), trouble);
+        self.emit(app, subject, phase, app.clock.wall(), failure);
     }
 
     fn emit(
@@ -89,14 +89,14 @@ impl RequestEvents {
         subject: Subject,
         phase: Phase,
         at: Timestamp,
-        trouble: Option<FailureCause>,
+        failure: Option<FailureCause>,
     ) {
         app.events.emit(Event {
             at,
             cause: Arc::clone(&self.cause),
             subject,
             phase: Some(phase),
-            trouble,
+            failure,
         });
     }
 }
@@ -112,7 +112,7 @@ fn function(subject: &Subject) -> String {
 }
 
 /// Returns the details of an error event with Masakari's names; `None` for a refusal without an event.
-fn trouble(error: &RegistryError, wanted: &Subject) -> Option<FailureCause> {
+fn failure(error: &RegistryError, wanted: &Subject) -> Option<FailureCause> {
     let (exception, message) = match error {
         RegistryError::SegmentExists { name } => (
             "FailoverSegmentExists",

@@ -2,6 +2,7 @@
 
 pub(crate) mod action;
 pub(crate) mod boot_guard;
+mod enum_schema;
 pub(crate) mod extension;
 pub(crate) mod failure;
 pub(crate) mod fields;
@@ -16,6 +17,5 @@ mod repr;
 pub(crate) mod rules;
 pub(crate) mod segment;
 pub(crate) mod vmove;
-mod word_schema;
 
 pub(crate) use fields::Problems;

@@ -22,9 +22,9 @@ pub(crate) async fn pass(rule: Option<Rule>, mut request: Request, next: Next) -
     }
     let version = match microversion::requested(request.headers()) {
         Ok(version) => version,
-        Err(InvalidMicroversion::Malformed(word)) => {
+        Err(InvalidMicroversion::Malformed(requested)) => {
             return ApiError::bad_request(format!(
-                "API Version String {word} is of invalid format. Must be of format MajorNum.MinorNum."
+                "API Version String {requested} is of invalid format. Must be of format MajorNum.MinorNum."
             ))
             .into_response();
         }

@@ -49,17 +49,17 @@ pub(crate) fn long_text(backend: DbBackend, name: &'static str) -> ColumnDef {
 #[derive(Debug)]
 pub(crate) struct Enumeration {
     pub(crate) type_name: &'static str,
-    pub(crate) words: &'static [&'static str],
+    pub(crate) values: &'static [&'static str],
 }
 
 pub(crate) const RECOVERY_METHODS: Enumeration = Enumeration {
     type_name: "recovery_methods",
-    words: &["auto", "reserved_host", "auto_priority", "rh_priority"],
+    values: &["auto", "reserved_host", "auto_priority", "rh_priority"],
 };
 
 pub(crate) const NOTIFICATION_STATUS: Enumeration = Enumeration {
     type_name: "notification_status",
-    words: &["new", "running", "error", "failed", "ignored", "finished"],
+    values: &["new", "running", "error", "failed", "ignored", "finished"],
 };
 
 impl Enumeration {
@@ -70,30 +70,30 @@ impl Enumeration {
             column.custom(self.type_name).not_null();
             return column;
         }
-        word(backend, name, self.words)
+        word(backend, name, self.values)
     }
 
     /// Returns the statement that creates the type on `PostgreSQL`.
     pub(crate) fn create_type(&self) -> String {
-        let words: Vec<String> = self.words.iter().map(|word| format!("'{word}'")).collect();
+        let values: Vec<String> = self.values.iter().map(|word| format!("'{word}'")).collect();
         format!(
             "CREATE TYPE \"{}\" AS ENUM ({})",
             self.type_name,
-            words.join(", ")
+            values.join(", ")
         )
     }
 }
 
 /// Defines a column with a few permitted values: an enumeration on `MariaDB`, else checked text.
-pub(crate) fn word(backend: DbBackend, name: &'static str, words: &[&'static str]) -> ColumnDef {
+pub(crate) fn word(backend: DbBackend, name: &'static str, values: &[&'static str]) -> ColumnDef {
     let mut column = ColumnDef::new(name);
     if backend == DbBackend::MySql {
-        column.enumeration(name, words.iter().copied());
+        column.enumeration(name, values.iter().copied());
     } else {
-        let longest = words.iter().map(|word| word.len()).max().unwrap_or(1);
+        let longest = values.iter().map(|word| word.len()).max().unwrap_or(1);
         column
             .string_len(u32::try_from(longest).unwrap_or(255))
-            .check(Expr::col(name).is_in(words.iter().copied()));
+            .check(Expr::col(name).is_in(values.iter().copied()));
     }
     column.not_null();
     column

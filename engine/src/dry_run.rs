@@ -34,13 +34,13 @@ impl Answer {
     pub async fn of<T, E: Display>(
         what: impl Into<String>,
         asking: impl Future<Output = Result<T, E>>,
-        say: impl FnOnce(&T) -> Result<String, String>,
+        describe: impl FnOnce(&T) -> Result<String, String>,
     ) -> (Self, Option<T>) {
         let started_at = Instant::now();
         let answer = asking.await;
         let took = started_at.elapsed();
         let result = match &answer {
-            Ok(answer) => say(answer),
+            Ok(answer) => describe(answer),
             Err(error) => Err(error.to_string()),
         };
         let what = what.into();
@@ -85,11 +85,11 @@ pub async fn dry_run_host(
         None => Err("Nova has no nova-compute of this name".to_owned()),
         Some(one) => {
             let (up, enabled) = (one.up, one.enabled);
-            let word = |is: bool, yes: &'static str, no: &'static str| if is { yes } else { no };
+            let choose = |is: bool, yes: &'static str, no: &'static str| if is { yes } else { no };
             Ok(format!(
                 "{}, {}",
-                word(up, "up", "down"),
-                word(enabled, "enabled", "disabled")
+                choose(up, "up", "down"),
+                choose(enabled, "enabled", "disabled")
             ))
         }
     });

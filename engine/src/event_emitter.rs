@@ -156,29 +156,29 @@ impl EventEmitter {
 
     fn end(&self, at: Timestamp) {
         let status = self.notification.status;
-        let trouble = (status == NotificationStatus::Failed).then(|| self.failure_of_recovery());
-        let phase = if trouble.is_some() {
+        let failure = (status == NotificationStatus::Failed).then(|| self.failure_of_recovery());
+        let phase = if failure.is_some() {
             Phase::Error
         } else {
             Phase::End
         };
-        self.handle(status, phase, trouble.clone(), at);
+        self.handle(status, phase, failure.clone(), at);
         // Masakari's event follows its API's status. In ours, a false alarm is not a failure.
-        let (phase, trouble) = if self.dismissed {
+        let (phase, failure) = if self.dismissed {
             (Phase::End, None)
         } else {
-            (phase, trouble)
+            (phase, failure)
         };
-        self.recovery_event(RecoveryEvent::Process, Some(phase), trouble, at);
+        self.recovery_event(RecoveryEvent::Process, Some(phase), failure, at);
     }
 
-    fn handle(&self, status: NotificationStatus, phase: Phase, trouble: Option<FailureCause>, at: Timestamp) {
+    fn handle(&self, status: NotificationStatus, phase: Phase, failure: Option<FailureCause>, at: Timestamp) {
         let known = EventSnapshot::Entity(Notification {
             status,
             ..self.notification.clone()
         });
         let subject = Subject::Notification(HandlingMethod::Process, known);
-        self.emit(subject, Some(phase), trouble, at);
+        self.emit(subject, Some(phase), failure, at);
     }
 
     fn emit_maintenance(&mut self, at: Timestamp) {
@@ -196,7 +196,7 @@ impl EventEmitter {
         if self.moves.insert(one.server, one.status) == Some(one.status) {
             return;
         }
-        let (phase, trouble) = match one.status {
+        let (phase, failure) = match one.status {
             VmoveStatus::Pending => return,
             VmoveStatus::Ongoing if !self.started.insert(one.server) => return,
             VmoveStatus::Ongoing => (Phase::Start, None),
@@ -216,7 +216,7 @@ impl EventEmitter {
             status: one.status,
             message: one.message.clone(),
         };
-        self.emit(Subject::Vmove(summary), Some(phase), trouble, at);
+        self.emit(Subject::Vmove(summary), Some(phase), failure, at);
     }
 
     /// Emits again that the recovery is on hold.
@@ -225,14 +225,14 @@ impl EventEmitter {
     }
 
     fn hold(&self, reason: &str, at: Timestamp) {
-        let trouble = FailureCause {
+        let failure = FailureCause {
             exception: "RecoveryHeld".to_owned(),
             message: reason.to_owned(),
             module: MODULE.to_owned(),
             function: self.failed_task.unwrap_or("unknown").to_owned(),
             trace: self.trace(),
         };
-        self.recovery_event(RecoveryEvent::Hold, None, Some(trouble), at);
+        self.recovery_event(RecoveryEvent::Hold, None, Some(failure), at);
     }
 
     fn emit_hold_change(&self, held: Option<&str>, at: Timestamp) {
@@ -271,7 +271,7 @@ impl EventEmitter {
         &self,
         event: RecoveryEvent,
         phase: Option<Phase>,
-        trouble: Option<FailureCause>,
+        failure: Option<FailureCause>,
         at: Timestamp,
     ) {
         let host = self.host.as_ref();
@@ -295,16 +295,16 @@ impl EventEmitter {
             message: self.notification.message.clone(),
             moves,
         };
-        self.emit(Subject::Recovery(event, summary), phase, trouble, at);
+        self.emit(Subject::Recovery(event, summary), phase, failure, at);
     }
 
-    fn emit(&self, subject: Subject, phase: Option<Phase>, trouble: Option<FailureCause>, at: Timestamp) {
+    fn emit(&self, subject: Subject, phase: Option<Phase>, failure: Option<FailureCause>, at: Timestamp) {
         self.events.emit(Event {
             at,
             cause: Arc::clone(&self.cause),
             subject,
             phase,
-            trouble,
+            failure,
         });
     }
 }

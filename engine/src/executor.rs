@@ -313,10 +313,10 @@ async fn inventory(context: &Context, shown: bool) -> Result<Inventory, CallErro
         let count = compute.count_in_cell(&context.host).await;
         count.map_or_else(
             |error| InCell::Failed(fault(error)),
-            |count| count.map_or(InCell::NotAsked, InCell::Has),
+            |count| count.map_or(InCell::NotQueried, InCell::Has),
         )
     } else {
-        InCell::NotAsked
+        InCell::NotQueried
     };
     let ids: BTreeSet<ServerId> = servers.iter().map(|server| server.id).collect();
     let may_run = context

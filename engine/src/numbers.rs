@@ -11,7 +11,9 @@ use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::entity::vmove::VmoveStatus;
 use tachi_domain::fault::{Fault, FaultClass};
 use tachi_domain::hooks::HookVerdict;
-use tachi_domain::recovery::{DISMISSED, DecisionTime, Observation, Record, RecoveryKind, shown_status};
+use tachi_domain::recovery::{
+    DISMISSED_STATUS, DecisionTime, Observation, Record, RecoveryKind, shown_status,
+};
 use tachi_domain::{Elapsed, ServerId, Timestamp, WaitsFor};
 
 use crate::ports::JournalError;
@@ -101,7 +103,7 @@ pub(crate) fn describe() {
 fn create_counters() {
     for kind in RecoveryKind::ALL {
         let ends = NotificationStatus::ALL.iter().filter(|status| !status.is_open());
-        for status in ends.map(|status| status.as_str()).chain([DISMISSED]) {
+        for status in ends.map(|status| status.as_str()).chain([DISMISSED_STATUS]) {
             counter!(ENDED, "kind" => kind.as_str(), "status" => status).increment(0);
         }
     }

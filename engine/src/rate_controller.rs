@@ -178,11 +178,11 @@ impl RateSlot {
         let Some(member) = inner.members.get(&self.id) else {
             return;
         };
-        let looked = progress.looked && member.demand.queued > 0;
-        if member.demand == demand && !looked {
+        let polled = progress.polled && member.demand.queued > 0;
+        if member.demand == demand && !polled {
             return;
         }
-        if looked {
+        if polled {
             let seen = PollResult {
                 taken: &progress.taken,
                 is_queue_empty: demand.queued == 0,
@@ -190,7 +190,7 @@ impl RateSlot {
                 full,
                 pause: inner.pause(),
             };
-            inner.queued.looked(seen, now);
+            inner.queued.polled(seen, now);
         }
         inner.put(self.id, demand, now);
         if waiting == 0 && inner.queued_now() > 0 {

@@ -223,8 +223,12 @@ mod tests {
         let seconds = Duration::from_secs;
         let what = (Kind::Order, 7);
         assert_eq!(ages.age(what, seconds(10), seconds(50)), seconds(10));
-        for (name, told) in [("an hour ahead", 3_620), ("an hour back", 0)] {
-            assert_eq!(ages.age(what, seconds(told), seconds(60)), seconds(20), "{name}");
+        for (name, reported) in [("an hour ahead", 3_620), ("an hour back", 0)] {
+            assert_eq!(
+                ages.age(what, seconds(reported), seconds(60)),
+                seconds(20),
+                "{name}"
+            );
         }
         ages.keep(&HashSet::from([what]));
         assert_eq!(ages.0.len(), 1, "events that are no longer listed are dropped");

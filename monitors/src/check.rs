@@ -72,7 +72,7 @@ impl Finding {
     }
 
     fn line(&self) -> String {
-        let word = match (self.level, self.worst_seconds) {
+        let label = match (self.level, self.worst_seconds) {
             (FindingLevel::Good, _) => "ok   ".to_owned(),
             (FindingLevel::Wrong, _) => "WRONG".to_owned(),
             (FindingLevel::Note, Some(_)) => "time ".to_owned(),
@@ -82,7 +82,7 @@ impl Finding {
             .worst_seconds
             .map(|seconds| format!(": at most {seconds:.1} s"))
             .unwrap_or_default();
-        format!("{word} {}: {}{worst}", self.part, self.text)
+        format!("{label} {}: {}{worst}", self.part, self.text)
     }
 }
 

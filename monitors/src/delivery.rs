@@ -220,14 +220,14 @@ impl DeliveryTask {
 
     fn delivered(&self, record: &Record, answer: &Answer) {
         let waited = self.clock.stamp().since(&record.at);
-        let (word, uuid) = match answer {
+        let (label, uuid) = match answer {
             Answer::Accepted { uuid } => ("accepted", uuid.as_deref().unwrap_or("-")),
-            Answer::Known => ("known", "-"),
+            Answer::Ignored => ("known", "-"),
         };
-        metrics::counter!("tachi_monitor_reports_delivered_total", "answer" => word).increment(1);
+        metrics::counter!("tachi_monitor_reports_delivered_total", "answer" => label).increment(1);
         metrics::histogram!("tachi_monitor_delivery_seconds").record(waited.as_secs_f64());
         tracing::info!(
-            subject = %record.subject, answer = word, notification = uuid,
+            subject = %record.subject, answer = label, notification = uuid,
             waited_ms = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX),
             evidence = record.header.is_some(), body = %record.body,
             "report delivered"

@@ -13,8 +13,8 @@ use crate::out;
 
 /// Returns the requested monitor and its arguments, by the name of a link to this binary or by the first argument.
 pub(crate) fn started(given: &[OsString]) -> Option<(Kind, &[OsString])> {
-    let named = |word: &OsStr| {
-        let name = Path::new(word).file_name()?;
+    let named = |argument: &OsStr| {
+        let name = Path::new(argument).file_name()?;
         Kind::ALL.into_iter().find(|kind| name == kind.upstream())
     };
     let (program, arguments) = given.split_first()?;

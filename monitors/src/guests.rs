@@ -110,8 +110,8 @@ fn is_in_our_tree(pid: i32) -> bool {
 /// the command line does not replace, then those of the command line as they are written there.
 fn given(command: &[String], root: &Path) -> Vec<ConfigSource> {
     let mut named = Vec::new();
-    let mut words = command.iter();
-    while let Some(word) = words.next() {
+    let mut arguments = command.iter();
+    while let Some(word) = arguments.next() {
         let (flag, value) = match word.split_once('=') {
             Some((flag, value)) => (flag, Some(value.to_owned())),
             None => (word.as_str(), None),
@@ -123,7 +123,7 @@ fn given(command: &[String], root: &Path) -> Vec<ConfigSource> {
         };
         named.extend(
             value
-                .or_else(|| words.next().cloned())
+                .or_else(|| arguments.next().cloned())
                 .map(|path| source(path.into())),
         );
     }

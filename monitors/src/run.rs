@@ -211,7 +211,7 @@ async fn serve(
     let (keeper, reporter) =
         SpoolWriter::new(store.clone(), Arc::clone(&fresh), health.clone(), clock.clone());
     let client = Arc::new(client);
-    let courier = DeliveryTask {
+    let delivery_task = DeliveryTask {
         store,
         post: client.clone(),
         fresh,
@@ -234,7 +234,7 @@ async fn serve(
     tasks.spawn(heartbeats.run(stop.clone()));
     let keeping = tasks.spawn(keeper.run());
     let stop = CancellationToken::new();
-    let delivering = tasks.spawn(courier.run(stop.clone()));
+    let delivering = tasks.spawn(delivery_task.run(stop.clone()));
     let mut watching = tasks.spawn(monitor.run(reporter, health.clone(), stop.clone()));
     let mut signals = Signals::new()?;
     notify(&[sd_notify::NotifyState::Ready]);

@@ -5,12 +5,12 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
-fn run(words: &[&str], case: &str, state: &Path) -> Output {
+fn run(arguments: &[&str], case: &str, state: &Path) -> Output {
     let file = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/cases")
         .join(case);
     Command::new(env!("CARGO_BIN_EXE_tachi-monitor"))
-        .args(words)
+        .args(arguments)
         .arg("--config-file")
         .arg(file)
         .env("OS_MONITOR__STATE_PATH", state)

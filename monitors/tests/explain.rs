@@ -15,10 +15,10 @@ fn recorded() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("pacemaker/tests/recorded")
 }
 
-fn explain(words: &[&str]) -> Output {
+fn explain(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_tachi-monitor"))
         .args(["host", "explain"])
-        .args(words)
+        .args(arguments)
         .output()
         .unwrap()
 }
@@ -45,7 +45,7 @@ fn every_recorded_state_is_explained_as_it_was() {
     for (file, rows) in truth() {
         let mon = recorded().join(format!("{file}.xml"));
         let cib = recorded().join(format!("{file}.cib.xml"));
-        let mut words = vec![
+        let mut arguments = vec![
             "-f".to_owned(),
             "json".to_owned(),
             // The agents of the recorded clusters.
@@ -57,12 +57,12 @@ fn every_recorded_state_is_explained_as_it_was() {
             mon.to_str().unwrap().to_owned(),
         ];
         if cib.exists() {
-            words.extend(["--cib".to_owned(), cib.to_str().unwrap().to_owned()]);
+            arguments.extend(["--cib".to_owned(), cib.to_str().unwrap().to_owned()]);
         }
         for (node, last_up, _) in &rows {
-            words.extend(["--last-up".to_owned(), format!("{node}={last_up}")]);
+            arguments.extend(["--last-up".to_owned(), format!("{node}={last_up}")]);
         }
-        let output = explain(&words.iter().map(String::as_str).collect::<Vec<_>>());
+        let output = explain(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
         assert!(
             output.status.success(),
             "{file}: {}",
@@ -292,13 +292,13 @@ fn what_cannot_be_read_is_blind_and_exits_1() {
 
 #[test]
 fn wrong_words_are_usage() {
-    for words in [
+    for arguments in [
         &[][..],
         &["--crm-mon", "x", "--last-up", "cmp1"],
         &["--crm-mon", "x", "--last-up", "cmp1=soon"],
         &["--crm-mon", "x", "-f", "xml"],
     ] {
-        assert_eq!(explain(words).status.code(), Some(2), "{words:?}");
+        assert_eq!(explain(arguments).status.code(), Some(2), "{arguments:?}");
     }
 }
 

@@ -17,12 +17,20 @@ pub(crate) async fn run(args: &ConfigArgs) -> Result<u8, Failure> {
     let rules = PolicyFiles::open(&settings.oslo_policy)?;
     let bus = Bus::open(&settings);
     let notify = bus.notify(wiring::socket_poke(&settings)?);
-    let telling = EventSetup::open(&settings, &bus);
+    let event_setup = EventSetup::open(&settings, &bus);
     let (recovery, followed) = watch::channel(settings.policy.clone());
-    let router = wiring::api(&settings, &base, notify, rules.policy(), followed, telling.port()).await?;
+    let router = wiring::api(
+        &settings,
+        &base,
+        notify,
+        rules.policy(),
+        followed,
+        event_setup.port(),
+    )
+    .await?;
     let mut process = Process::default();
     process.metrics(&settings, wiring::Runs::Api).await?;
-    telling.run(&process);
+    event_setup.run(&process);
     bus.publish(&process);
     process.api(wiring::listen::api(&settings).await?, router, &settings);
     process.policy(rules);

@@ -121,7 +121,7 @@ async fn recovery(scene: &Scene, view: &mut View) -> Result<Outcome, Failure> {
         if scene.was_just_approved(&seen) {
             continue;
         }
-        if seen.is_settled() {
+        if seen.is_finished() {
             return Ok(scene.judge(&seen));
         }
     }

@@ -54,8 +54,8 @@ async fn read(config: &ConfigArgs) -> Read {
             };
         }
     };
-    let words = settings.report.warnings.iter();
-    let mut doubts: Vec<String> = words
+    let warning_lines = settings.report.warnings.iter();
+    let mut doubts: Vec<String> = warning_lines
         .filter(|one| !one.is_notice())
         .map(ToString::to_string)
         .collect();

@@ -62,7 +62,7 @@ async fn live(args: &DrillArgs) -> Result<u8, Failure> {
         notice: args.canaries.notice,
     };
     let asked = DrillSources::open(&database.settings, &database.base).await?;
-    let look = async || -> Result<AdmittedHost, Failure> {
+    let admitted_host = async || -> Result<AdmittedHost, Failure> {
         let work = Box::pin(asked.shadow(&args.host, &by, manual::ctrl_c()?));
         let shadow = waiting("Keystone, Nova, Placement and fence devices", work).await?;
         admit(&database, &asked.nova, &shadow, &args.source.config).await
@@ -80,7 +80,7 @@ async fn live(args: &DrillArgs) -> Result<u8, Failure> {
             args.host
         )));
     }
-    let host = look().await?;
+    let host = admitted_host().await?;
     let left = match host.headroom {
         1 => format!(
             "segment {} tolerates no other host failure until it is back",
@@ -102,7 +102,7 @@ async fn live(args: &DrillArgs) -> Result<u8, Failure> {
     } else {
         confirmed((&host.name, false), "drill live", &consequence)?;
         // The operator may have taken a while to answer, so everything is checked again.
-        look().await?
+        admitted_host().await?
     };
     let done = drill::live::live(&database, &host, &wish, &by, manual::ctrl_c()?);
     let live = Box::pin(done).await?;

@@ -19,12 +19,12 @@ pub(crate) async fn run(args: &EngineArgs) -> Result<u8, Failure> {
     let devices = Devices::open(&settings, &base.clock)?;
     let wake = bus.wake(wiring::socket_wake(&settings)?);
     let (engine, nova) = wiring::engine(&settings, &base, wake, policy, &devices).await?;
-    let telling = EventSetup::open(&settings, &bus);
-    let engine = engine.with_events(telling.port());
+    let event_setup = EventSetup::open(&settings, &bus);
+    let engine = engine.with_events(event_setup.port());
     let mut process = Process::default();
     process.metrics(&settings, wiring::Runs::Engine).await?;
-    let events = telling.port();
-    telling.run(&process);
+    let events = event_setup.port();
+    event_setup.run(&process);
     bus.listen(&mut process, &settings, &base, &args.upstream);
     process.engine((engine, nova), &settings, &base, devices, events);
     wiring::keep_schedule(&process, &args.config, &settings, &base);

@@ -87,7 +87,7 @@ struct Cloud {
     credentials: Vec<NamedResource>,
 }
 
-async fn look(args: &InitMonitorsArgs, settings: &Settings) -> Result<Cloud, Failure> {
+async fn read_cloud(args: &InitMonitorsArgs, settings: &Settings) -> Result<Cloud, Failure> {
     let Some(options) = settings.nova.clone() else {
         return Err(Failure::usage(
             "the configuration has no Keystone user: set [keystone_authtoken] auth_url, username, password, ...",
@@ -150,7 +150,7 @@ async fn monitors(args: &InitMonitorsArgs) -> Result<u8, Failure> {
     let mut rows = Vec::new();
     let ended = each(args, meanwhile, &mut rows).await;
     // The hosts before the one that failed have secrets already.
-    if !args.shape.is_told() && (ended.is_ok() || !rows.is_empty()) {
+    if !args.shape.is_text() && (ended.is_ok() || !rows.is_empty()) {
         answer::print(&args.shape, now, COLUMNS, rows, Vec::new)?;
     }
     ended
@@ -163,7 +163,7 @@ async fn each(
 ) -> Result<u8, Failure> {
     let settings = command_settings(&args.config)?;
     let hosts = hosts(args, &settings).await?;
-    let cloud = look(args, &settings).await?;
+    let cloud = read_cloud(args, &settings).await?;
     let mut lost = Vec::new();
     let mut wanted = Vec::new();
     for host in hosts {
@@ -199,10 +199,10 @@ async fn each(
     }
     if args.dry_run {
         for (host, name, old, file) in &wanted {
-            let word = if old.is_some() { "would be renewed" } else { would };
-            rows.push(row(host, name, file, word));
+            let outcome = if old.is_some() { "would be renewed" } else { would };
+            rows.push(row(host, name, file, outcome));
             meanwhile.report(format!(
-                "{host}: application credential {name} {word}, in {}",
+                "{host}: application credential {name} {outcome}, in {}",
                 file.display()
             ));
         }

@@ -77,7 +77,7 @@ impl LocalController {
         settings.http.board = WebBoard::Off;
         let audit = wiring::audit(&settings, &base.clock, doing.command)?;
         let bus = Bus::open(&settings);
-        let telling = EventSetup::open(&settings, &bus);
+        let event_setup = EventSetup::open(&settings, &bus);
         let process = Process::default();
         let front = AuthSetup {
             auth: tachi_api::Auth::Keystone {
@@ -91,8 +91,9 @@ impl LocalController {
         let notify = wiring::socket_poke(&settings)?;
         let policy = PolicyFiles::open(&settings.oslo_policy)?.policy();
         let (_, rules) = watch::channel(settings.policy.clone());
-        let router = wiring::router(&settings, base, notify, policy, rules, telling.port(), front).await?;
-        telling.run(&process);
+        let router =
+            wiring::router(&settings, base, notify, policy, rules, event_setup.port(), front).await?;
+        event_setup.run(&process);
         bus.publish(&process);
         let controller = Self {
             router,

@@ -86,10 +86,10 @@ fn check(args: &PolicyCheckArgs) -> Result<u8, Failure> {
         ["rule", "allowed"],
         objects,
         || {
-            let word = |allowed: bool| if allowed { "allowed" } else { "denied " };
+            let decision = |allowed: bool| if allowed { "allowed" } else { "denied " };
             let lines = answers
                 .iter()
-                .map(|(rule, allowed)| format!("{} {rule}", word(*allowed)));
+                .map(|(rule, allowed)| format!("{} {rule}", decision(*allowed)));
             lines.collect()
         },
     )?;

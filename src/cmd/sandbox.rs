@@ -255,7 +255,7 @@ pub(crate) fn print_addresses(region: &Region, args: &SandboxArgs, api: SocketAd
 }
 
 /// Returns the options with which a command uses this region.
-pub(crate) fn words(args: &SandboxArgs) -> String {
+pub(crate) fn region_options(args: &SandboxArgs) -> String {
     let cloud = "--os-cloud tachi-sandbox";
     if args.clouds == Path::new("clouds.yaml") {
         return cloud.to_owned();

@@ -96,8 +96,8 @@ async fn with_region(args: ServeArgs) -> Result<u8, Failure> {
             count(made, "host is in the segment", "hosts are in segments")
         ));
     }
-    let words = sandbox::words(&args.region);
-    out::line(format!("status      tachi status {words}"));
+    let region_options = sandbox::region_options(&args.region);
+    out::line(format!("status      tachi status {region_options}"));
     if !args.bare
         && let Some(host) = region.sandbox.region().hosts().first()
     {
@@ -137,10 +137,10 @@ pub(crate) async fn start(
     wiring::one_region(settings).await?;
     let base = wiring::base(settings).await?;
     let (notify, wake) = wiring::both_ends(settings)?;
-    let telling = EventSetup::open(settings, &bus);
+    let event_setup = EventSetup::open(settings, &bus);
     let devices = Devices::open(settings, &base.clock)?;
     let (engine, nova) = wiring::engine(settings, &base, bus.wake(wake), policy.clone(), &devices).await?;
-    let engine = engine.with_events(telling.port());
+    let engine = engine.with_events(event_setup.port());
     let rules = PolicyFiles::open(&settings.oslo_policy)?;
     let router = wiring::api(
         settings,
@@ -148,14 +148,14 @@ pub(crate) async fn start(
         bus.notify(notify),
         rules.policy(),
         policy,
-        telling.port(),
+        event_setup.port(),
     )
     .await?;
     let listener = wiring::listen::api(settings).await?;
     let mut process = Process::default();
     process.metrics(settings, wiring::Runs::Engine).await?;
-    let events = telling.port();
-    telling.run(&process);
+    let events = event_setup.port();
+    event_setup.run(&process);
     bus.listen(&mut process, settings, &base, upstream);
     process.engine((engine, nova), settings, &base, devices, events);
     process.api(listener, router, settings);

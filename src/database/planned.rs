@@ -28,11 +28,11 @@ struct HostSnapshot {
     against: Option<String>,
 }
 
-async fn look(database: &Database, wanted: &str, kind: RecoveryKind) -> Result<HostSnapshot, Failure> {
+async fn snapshot(database: &Database, wanted: &str, kind: RecoveryKind) -> Result<HostSnapshot, Failure> {
     let Database { settings, base, .. } = database;
     let view = report_host::named(base.store.operator_journal(), wanted).await;
     let view = view.map_err(|unsaid| Failure::unsaid("reading the database", unsaid))?;
-    let seen = database.look().await?;
+    let seen = database.snapshot().await?;
     let freezes = base.store.freezes().freezes().await;
     let freezes = freezes.map_err(|error| Failure::new("listing freezes", error))?;
     let nova = wiring::nova(settings, &base.clock).await?;
@@ -63,13 +63,13 @@ async fn look(database: &Database, wanted: &str, kind: RecoveryKind) -> Result<H
 
 /// Previews the drain of a host.
 pub(super) async fn drain_outlook(database: &Database, host: &str) -> Result<FailurePreview, Failure> {
-    let looked = look(database, host, RecoveryKind::Drain).await?;
-    let host = looked.view.host.name;
-    let consequences = looked.service.as_ref();
+    let target = snapshot(database, host, RecoveryKind::Drain).await?;
+    let host = target.view.host.name;
+    let consequences = target.service.as_ref();
     let consequences = consequences.map(|service| plans::drain_consequences(&host, service));
     Ok(FailurePreview {
         host,
-        against: looked.against,
+        against: target.against,
         consequences: consequences.unwrap_or_default(),
     })
 }
@@ -80,11 +80,11 @@ pub(super) async fn giveback_outlook(
     host: &str,
     with_locked: bool,
 ) -> Result<GivebackView, Failure> {
-    let looked = look(database, host, RecoveryKind::Giveback).await?;
-    let host = looked.view.host.name;
-    let all = judge_all(database, looked.nova.as_ref(), &host, with_locked).await?;
+    let target = snapshot(database, host, RecoveryKind::Giveback).await?;
+    let host = target.view.host.name;
+    let all = judge_all(database, target.nova.as_ref(), &host, with_locked).await?;
     Ok(GivebackView {
-        against: looked.against,
+        against: target.against,
         seen_at: None,
         instances: all.iter().map(AwayView::from).collect(),
         host,
@@ -112,14 +112,14 @@ pub(super) async fn plan(
     if let Some(already) = already.map_err(|error| database.wrong(error))? {
         return Ok(already.view);
     }
-    let looked = look(database, host, wish.kind).await?;
-    if let Some(why) = &looked.against {
+    let target = snapshot(database, host, wish.kind).await?;
+    if let Some(why) = &target.against {
         return Err(plans::refused(why).into());
     }
     let mut instances = BTreeMap::new();
     if wish.kind == RecoveryKind::Giveback {
-        let host = &looked.view.host.name;
-        let all = judge_all(database, looked.nova.as_ref(), host, wish.with_locked).await?;
+        let host = &target.view.host.name;
+        let all = judge_all(database, target.nova.as_ref(), host, wish.with_locked).await?;
         instances = plans::instances_to_return(&all);
         if instances.is_empty() {
             return Err(plans::refused(&format!(
@@ -129,7 +129,7 @@ pub(super) async fn plan(
         }
     }
     let begun = planner
-        .plan(&looked.view, wish, instances)
+        .plan(&target.view, wish, instances)
         .await
         .map_err(|unsaid| {
             Failure::unsaid(

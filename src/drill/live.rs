@@ -157,7 +157,7 @@ impl Drill<'_> {
                 return Err(self.undo(stopped, &made, &before).await);
             }
         };
-        let (known, predicted) = match self.last_look(&ready).await {
+        let (known, predicted) = match self.final_check(&ready).await {
             Ok(known) => known,
             Err(error) => return Err(self.undo(error, &made, &before).await),
         };
@@ -221,19 +221,22 @@ impl Drill<'_> {
         };
         self.alone(&ready).await?;
         // After this time an instance that was being scheduled while the host was closed is visible.
-        let settle = self.database.settings.policy.late_effect_window();
+        let late_effects = self.database.settings.policy.late_effect_window();
         out::note(format!(
             "{} on {} are built, and Nova places nothing else there; waiting {} s for instances that were already being scheduled",
             count(self.wish.make.count, "canary", "canaries"),
             plain(host),
-            settle.as_secs()
+            late_effects.as_secs()
         ));
-        sleep(settle).await;
+        sleep(late_effects).await;
         Ok(ready)
     }
 
     /// Checks again right before the power-off. Returns the host's earlier recoveries, and how long recoveries took before.
-    async fn last_look(&self, ready: &Ready) -> Result<(BTreeSet<RecoveryId>, Option<Prediction>), Failure> {
+    async fn final_check(
+        &self,
+        ready: &Ready,
+    ) -> Result<(BTreeSet<RecoveryId>, Option<Prediction>), Failure> {
         let known = self.known().await?;
         let predicted = predicted(self.database).await?;
         admission::still(self.database, self.host).await?;
@@ -277,7 +280,7 @@ impl Drill<'_> {
         ready: &Ready,
     ) -> Result<Live, Failure> {
         let (recovery, by_us) = self.noticed(known).await?;
-        let story = self.over(recovery).await?;
+        let history = self.over(recovery).await?;
         let mut shown = Vec::new();
         for id in &ready.canaries {
             let server = self.region.nova.server(*id).await;
@@ -290,7 +293,7 @@ impl Drill<'_> {
             &self.host.name,
             killed,
             by_us.then_some(self.wish.notice),
-            &story,
+            &history,
             &shown,
             predicted,
         ))
@@ -328,17 +331,17 @@ impl Drill<'_> {
     /// Waits until the recovery is done, and shows what it waits for.
     async fn over(&self, id: RecoveryId) -> Result<RecoveryHistoryView, Failure> {
         let ends = Instant::now() + RECOVERY_TIMEOUT;
-        let (mut failures, mut told) = (0, String::new());
+        let (mut failures, mut printed_wait) = (0, String::new());
         loop {
             match self.database.recovery(id).await {
-                Ok(Some(story)) => {
+                Ok(Some(history)) => {
                     failures = 0;
-                    if story.summary.life != tachi_domain::recovery::Life::Open {
-                        return Ok(story);
+                    if history.summary.life != tachi_domain::recovery::Life::Open {
+                        return Ok(history);
                     }
-                    if told != story.waits_for {
-                        told.clone_from(&story.waits_for);
-                        out::note(format!("recovery {id} waits for {}", plain(&told)));
+                    if printed_wait != history.waits_for {
+                        printed_wait.clone_from(&history.waits_for);
+                        out::note(format!("recovery {id} waits for {}", plain(&printed_wait)));
                     }
                 }
                 Ok(None) => {

@@ -43,19 +43,19 @@ impl EventSettings {
 /// Reads the settings of events.
 pub(super) fn events(r: &mut Reader<'_>, host: &str) -> EventSettings {
     let mut settings = EventSettings::default();
-    for word in r
+    for name in r
         .multi("oslo_messaging_notifications", "driver")
         .help("drivers of notifications: messagingv2, messaging, log, noop ([events.md](events.md))")
         .optional()
         .unwrap_or_default()
     {
-        let driver = match word.trim() {
+        let driver = match name.trim() {
             "messaging" => Driver::Messaging,
             "messagingv2" => Driver::MessagingV2,
             "log" => Driver::Log,
             "" | "noop" => continue,
             "test" | "routing" => {
-                settings.silent.push(word.trim().to_owned());
+                settings.silent.push(name.trim().to_owned());
                 continue;
             }
             _ => {
@@ -134,11 +134,11 @@ mod tests {
         let errors = Settings::parse("test.conf", "[oslo_messaging_notifications]\ndriver = rabbit\n")
             .err()
             .unwrap();
-        let told = errors.to_string();
+        let message = errors.to_string();
         assert!(
-            told.starts_with("test.conf:2: [oslo_messaging_notifications] driver")
-                && told.contains("messagingv2"),
-            "{told}"
+            message.starts_with("test.conf:2: [oslo_messaging_notifications] driver")
+                && message.contains("messagingv2"),
+            "{message}"
         );
     }
 }

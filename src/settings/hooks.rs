@@ -198,12 +198,12 @@ mod tests {
             ),
         ];
         for (case, line, expected) in cases {
-            let told = read(&format!("{section}{line}\n")).unwrap_err();
+            let message = read(&format!("{section}{line}\n")).unwrap_err();
             let (option, _) = line.split_once(' ').unwrap();
             let place = format!("recovery.conf:2: [taskflow_driver_recovery_flows] {option} = ");
             assert!(
-                told.starts_with(&place) && told.contains(expected),
-                "{case}: {told}"
+                message.starts_with(&place) && message.contains(expected),
+                "{case}: {message}"
             );
         }
     }

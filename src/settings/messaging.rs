@@ -73,7 +73,7 @@ pub(super) fn messaging(
         .range(Duration::from_millis(10)..=Duration::from_secs(600))
         .help("maximum pause before reconnecting")
         .get();
-    let wants_tls = r
+    let needs_tls = r
         .bool(RABBIT, "ssl")
         .default(false)
         .help("uses TLS to the broker, as the URL may request, too")
@@ -86,7 +86,7 @@ pub(super) fn messaging(
     ];
     let url = url.filter(|url| !url.hosts.is_empty())?;
     let shown = url.to_string();
-    let tls = tls(r, &url, wants_tls, files);
+    let tls = tls(r, &url, needs_tls, files);
     let brokers = url.hosts.into_iter().map(|host| Broker {
         host: host.host,
         port: host.port,
@@ -306,8 +306,11 @@ mod tests {
             ),
         ];
         for (text, option) in cases {
-            let told = refusal(text);
-            assert!(told.contains(option) && !told.contains("hunter2"), "{told}");
+            let message = refusal(text);
+            assert!(
+                message.contains(option) && !message.contains("hunter2"),
+                "{message}"
+            );
         }
         let long = format!("[DEFAULT]\ncontrol_exchange = {}\n", "x".repeat(200));
         assert!(refusal(&long).contains("is not a name of 1 to 180 bytes"));

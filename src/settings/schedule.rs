@@ -62,18 +62,21 @@ mod tests {
         assert_eq!(schedule.purge_age_in_days, 30);
         let schedule =
             of("[schedule]\ndoctor = daily 03:00\npurge = every 6h\npurge_age_in_days = 7\n").unwrap();
-        let told: Vec<String> = schedule
+        let rendered: Vec<String> = schedule
             .jobs
             .iter()
             .map(|(job, when)| format!("{job} {when}"))
             .collect();
-        assert_eq!(told, ["doctor daily 03:00", "purge every 6h"]);
+        assert_eq!(rendered, ["doctor daily 03:00", "purge every 6h"]);
         assert_eq!(schedule.purge_age_in_days, 7);
     }
 
     #[test]
     fn what_is_no_time_is_refused_with_what_to_write() {
-        let told = of("[schedule]\ndoctor = at night\n").unwrap_err();
-        assert!(told.contains("doctor") && told.contains("daily 03:00"), "{told}");
+        let rendered = of("[schedule]\ndoctor = at night\n").unwrap_err();
+        assert!(
+            rendered.contains("doctor") && rendered.contains("daily 03:00"),
+            "{rendered}"
+        );
     }
 }

@@ -39,17 +39,17 @@ pub(super) fn surroundings(r: &mut Reader<'_>) -> SurroundingSettings {
                 G,
                 "storm_witnesses",
                 |text: &str| {
-                    let each = text.split(',').map(str::trim).filter(|word| !word.is_empty());
-                    let words: Vec<String> = each.map(str::to_owned).collect();
-                    match words.iter().find(|word| !is_place(word)) {
-                        None => Ok(words),
-                        Some(word) => Err(Refusal::new(
-                            format!("{word:?} is not an address"),
+                    let each = text.split(',').map(str::trim).filter(|entry| !entry.is_empty());
+                    let addresses: Vec<String> = each.map(str::to_owned).collect();
+                    match addresses.iter().find(|entry| !is_place(entry)) {
+                        None => Ok(addresses),
+                        Some(entry) => Err(Refusal::new(
+                            format!("{entry:?} is not an address"),
                             "write HOST:PORT, several separated by commas, such as 10.0.0.1:22",
                         )),
                     }
                 },
-                |words: &Vec<String>| words.join(","),
+                |addresses: &Vec<String>| addresses.join(","),
             )
             .help("witnesses as `HOST:PORT`: addresses that an engine with network can reach")
             .optional()
@@ -58,8 +58,8 @@ pub(super) fn surroundings(r: &mut Reader<'_>) -> SurroundingSettings {
 }
 
 /// True for `HOST:PORT`; an IPv6 address is in brackets.
-fn is_place(word: &str) -> bool {
-    let Some((host, port)) = word.rsplit_once(':') else {
+fn is_place(entry: &str) -> bool {
+    let Some((host, port)) = entry.rsplit_once(':') else {
         return false;
     };
     let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
@@ -78,7 +78,7 @@ mod tests {
 
     #[test]
     fn a_witness_is_a_host_and_a_port_and_nothing_else() {
-        for (word, expected) in [
+        for (entry, expected) in [
             ("10.0.0.1:22", true),
             ("gateway.example:443", true),
             ("[fd00::1]:22", true),
@@ -90,7 +90,7 @@ mod tests {
             ("http://gateway:80", false),
             (":22", false),
         ] {
-            assert_eq!(is_place(word), expected, "{word}");
+            assert_eq!(is_place(entry), expected, "{entry}");
         }
     }
 }

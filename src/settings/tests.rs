@@ -138,7 +138,7 @@ fn novas_region_is_its_own_else_the_one_of_keystone() {
     let nova = "[DEFAULT]\nos_privileged_user_auth_url = http://other/v3\nos_privileged_user_name = nova\n\
                 os_privileged_user_password = p\nos_privileged_user_tenant = service\n";
     let name = |name: &str| name.to_owned();
-    for (text, want) in [
+    for (text, expected) in [
         (AUTHTOKEN.to_owned(), Region::Unset),
         (
             format!("{AUTHTOKEN}region_name = k\n"),
@@ -158,7 +158,11 @@ fn novas_region_is_its_own_else_the_one_of_keystone() {
         ),
         (format!("{nova}os_region_name = n\n"), Region::Named(name("n"))),
     ] {
-        assert_eq!(read(&text).unwrap().nova.unwrap().keystone.region, want, "{text}");
+        assert_eq!(
+            read(&text).unwrap().nova.unwrap().keystone.region,
+            expected,
+            "{text}"
+        );
     }
 }
 
@@ -357,14 +361,14 @@ fn files_with_secrets_that_everybody_may_read_are_told_of_with_what_to_type() {
             .exposed()
     };
     assert_eq!(exposed(0o640), Vec::<String>::new());
-    let told = exposed(0o644).join("\n");
+    let warning_text = exposed(0o644).join("\n");
     assert!(
-        told.contains(&format!("chmod o= {}", path("secret.conf").display())),
-        "{told}"
+        warning_text.contains(&format!("chmod o= {}", path("secret.conf").display())),
+        "{warning_text}"
     );
     assert!(
-        !told.contains("plain.conf") && !told.contains("hunter2"),
-        "{told}"
+        !warning_text.contains("plain.conf") && !warning_text.contains("hunter2"),
+        "{warning_text}"
     );
 }
 

@@ -180,7 +180,7 @@ mod tests {
             }),
             subject: Subject::Host(Change::Update, EventSnapshot::Entity(host.clone())),
             phase: Some(phase),
-            trouble: None,
+            failure: None,
         };
         assert!(audited.wanted(), "the audit log always reads");
         for phase in [Phase::Start, Phase::Error, Phase::End] {

@@ -31,12 +31,12 @@ pub(crate) type Fact = Arc<dyn Fn() -> String + Send + Sync>;
 pub(crate) struct Health(Arc<Mutex<Option<String>>>);
 
 impl Health {
-    fn set(&self, trouble: Option<String>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
+    fn set(&self, problem: Option<String>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = problem;
     }
 
     /// Describes what is wrong, if anything is.
-    pub(crate) fn trouble(&self) -> Option<String> {
+    pub(crate) fn problem(&self) -> Option<String> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -44,9 +44,9 @@ impl Health {
     pub(crate) fn router(&self) -> Router {
         let health = self.clone();
         let answer = move || async move {
-            match health.trouble() {
+            match health.problem() {
                 None => (StatusCode::OK, "ok\n".to_owned()).into_response(),
-                Some(trouble) => (StatusCode::SERVICE_UNAVAILABLE, format!("{trouble}\n")).into_response(),
+                Some(problem) => (StatusCode::SERVICE_UNAVAILABLE, format!("{problem}\n")).into_response(),
             }
         };
         Router::new().route("/healthz", get(answer))
@@ -87,16 +87,16 @@ impl Signer {
             if count != turned.0 {
                 turned = (count, Instant::now());
             }
-            let trouble = if turned.1.elapsed() > self.within {
+            let problem = if turned.1.elapsed() > self.within {
                 Some("the engine's loop is stuck".to_owned())
             } else {
                 self.heartbeat(started_at).await.err()
             };
-            if let Some(trouble) = trouble.as_ref().filter(|_| !quiet) {
-                tracing::warn!(error = %trouble, "failed to update engine heartbeat");
+            if let Some(problem) = problem.as_ref().filter(|_| !quiet) {
+                tracing::warn!(error = %problem, "failed to update engine heartbeat");
             }
-            quiet = trouble.is_some();
-            self.health.set(trouble);
+            quiet = problem.is_some();
+            self.health.set(problem);
         }
         self.leave().await;
     }
@@ -235,19 +235,19 @@ mod tests {
         let written = paper.signed.lock().unwrap().clone();
         assert_eq!(written.len(), 3);
         assert_eq!(written[0].facts["broker"], "ok: connected");
-        assert_eq!(health.trouble(), None);
+        assert_eq!(health.problem(), None);
 
         pass(Duration::from_secs(10)).await;
-        assert_eq!(health.trouble().as_deref(), Some("the engine's loop is stuck"));
+        assert_eq!(health.problem().as_deref(), Some("the engine's loop is stuck"));
         let before = paper.signed.lock().unwrap().len();
         liveness.beat();
         pass(Duration::from_secs(5)).await;
-        assert_eq!(health.trouble(), None, "it turns again");
+        assert_eq!(health.problem(), None, "it turns again");
         assert_eq!(paper.signed.lock().unwrap().len(), before + 1);
 
         *paper.broken.lock().unwrap() = true;
         pass(Duration::from_secs(5)).await;
-        assert_eq!(health.trouble().as_deref(), Some("signing: no route to host"));
+        assert_eq!(health.problem().as_deref(), Some("signing: no route to host"));
 
         stop.cancel();
         task.await.unwrap();

@@ -109,7 +109,7 @@ impl Devices {
     }
 
     /// Reads the file again if it has changed. Problems of it are logged once, and the old one stays in force.
-    fn look(&mut self) {
+    fn check_file(&mut self) {
         let now = print(self.settings.file.as_ref());
         if self.seen == now {
             return;
@@ -154,8 +154,8 @@ impl FileBacked for Devices {
         self.seen = None;
     }
 
-    fn look_again(&mut self) {
-        self.look();
+    fn recheck(&mut self) {
+        self.check_file();
     }
 }
 

@@ -18,7 +18,7 @@ pub(super) trait FileBacked: Send + Sized + 'static {
     fn forget(&mut self);
 
     /// Reads the files again if they have changed.
-    fn look_again(&mut self);
+    fn recheck(&mut self);
 }
 
 /// Checks every second, and reads at once on SIGHUP, until it is stopped.
@@ -41,7 +41,7 @@ pub(super) async fn watch<W: FileBacked>(mut files: W, stop: CancellationToken) 
         }
         // A check takes microseconds on a healthy disk; a hanging one must not block requests.
         let looked = tokio::task::spawn_blocking(move || {
-            files.look_again();
+            files.recheck();
             files
         });
         match looked.await {

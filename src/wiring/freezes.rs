@@ -81,7 +81,7 @@ impl Tender {
                 }),
                 subject: Subject::Freeze(thawing, line.freeze),
                 phase: None,
-                trouble: None,
+                failure: None,
             });
         }
     }
@@ -148,16 +148,16 @@ mod tests {
             left: Duration::from_mins(9),
             by_drain: false,
         };
-        let looks = vec![
+        let listings = vec![
             Ok(vec![FreezeEvent::Ended(line.clone())]),
             Err(JournalError::new("tending", "away")),
             Ok(vec![FreezeEvent::EndsSoon(line)]),
         ];
-        let heard = Arc::new(RecordedEvents::default());
+        let recorded = Arc::new(RecordedEvents::default());
         let (tender, stop) = (
             Tender {
-                freezes: Arc::new(ListedFreezes(Mutex::new(looks))),
-                events: heard.clone(),
+                freezes: Arc::new(ListedFreezes(Mutex::new(listings))),
+                events: recorded.clone(),
                 clock: Arc::new(SystemClock),
             },
             CancellationToken::new(),
@@ -166,6 +166,6 @@ mod tests {
         tokio::time::sleep(CHECK_INTERVAL * 3).await;
         stop.cancel();
         task.await.unwrap();
-        assert_eq!(*heard.0.lock().unwrap(), ["freeze.ends_soon", "freeze.end"]);
+        assert_eq!(*recorded.0.lock().unwrap(), ["freeze.ends_soon", "freeze.end"]);
     }
 }

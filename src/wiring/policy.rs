@@ -48,7 +48,7 @@ pub(crate) enum ReloadResult {
     /// New rules are in force.
     Replaced,
     /// The files cannot be used; the previous rules stay in force.
-    Kept,
+    Unchanged,
 }
 
 /// The policy files, with the rules in force.
@@ -88,7 +88,7 @@ impl PolicyFiles {
     }
 
     /// Reads the files again if they have changed. Errors in them are logged once, not at every check.
-    pub(crate) fn look(&mut self) -> ReloadResult {
+    pub(crate) fn check_files(&mut self) -> ReloadResult {
         let now = prints(&self.settings);
         if self.seen.as_ref() == Some(&now) {
             return ReloadResult::Same;
@@ -105,7 +105,7 @@ impl PolicyFiles {
             }
             Err(error) => {
                 tracing::error!(error = %error.chain(), "policy reload failed; keeping the previous policy");
-                ReloadResult::Kept
+                ReloadResult::Unchanged
             }
         }
     }
@@ -123,8 +123,8 @@ impl FileBacked for PolicyFiles {
         self.seen = None;
     }
 
-    fn look_again(&mut self) {
-        self.look();
+    fn recheck(&mut self) {
+        self.check_files();
     }
 }
 
@@ -253,77 +253,77 @@ mod tests {
 
     #[test]
     fn files_come_go_and_change_without_a_restart() {
-        let bed = Harness::new();
-        let mut files = PolicyFiles::open(&bed.settings).unwrap();
+        let harness = Harness::new();
+        let mut files = PolicyFiles::open(&harness.settings).unwrap();
         assert!(accepts(&files, "admin") && !accepts(&files, "a"), "defaults");
-        assert_eq!(files.look(), ReloadResult::Same);
-        bed.rule("policy.yaml", "a");
-        assert_eq!(files.look(), ReloadResult::Replaced);
+        assert_eq!(files.check_files(), ReloadResult::Same);
+        harness.rule("policy.yaml", "a");
+        assert_eq!(files.check_files(), ReloadResult::Replaced);
         assert!(accepts(&files, "a") && !accepts(&files, "admin"));
-        assert_eq!(files.look(), ReloadResult::Same);
-        bed.rule("policy.yaml", "b");
-        assert_eq!(files.look(), ReloadResult::Replaced, "the same size");
+        assert_eq!(files.check_files(), ReloadResult::Same);
+        harness.rule("policy.yaml", "b");
+        assert_eq!(files.check_files(), ReloadResult::Replaced, "the same size");
         assert!(accepts(&files, "b"));
-        bed.rule("policy.d/20.yaml", "d");
-        bed.rule("policy.d/10.yaml", "c");
-        bed.rule("policy.d/.hidden", "e");
-        assert_eq!(files.look(), ReloadResult::Replaced);
+        harness.rule("policy.d/20.yaml", "d");
+        harness.rule("policy.d/10.yaml", "c");
+        harness.rule("policy.d/.hidden", "e");
+        assert_eq!(files.check_files(), ReloadResult::Replaced);
         assert!(accepts(&files, "d"), "the last of the folder by name");
-        fs::remove_file(bed.folder.path().join("policy.d/20.yaml")).unwrap();
-        assert_eq!(files.look(), ReloadResult::Replaced);
+        fs::remove_file(harness.folder.path().join("policy.d/20.yaml")).unwrap();
+        assert_eq!(files.check_files(), ReloadResult::Replaced);
         assert!(accepts(&files, "c"));
-        fs::remove_dir_all(bed.folder.path().join("policy.d")).unwrap();
-        fs::remove_file(bed.folder.path().join("policy.yaml")).unwrap();
-        assert_eq!(files.look(), ReloadResult::Replaced);
+        fs::remove_dir_all(harness.folder.path().join("policy.d")).unwrap();
+        fs::remove_file(harness.folder.path().join("policy.yaml")).unwrap();
+        assert_eq!(files.check_files(), ReloadResult::Replaced);
         assert!(accepts(&files, "admin"), "defaults again");
     }
 
     #[test]
     fn a_broken_file_changes_nothing_and_is_told_once() {
-        let bed = Harness::new();
-        bed.rule("policy.yaml", "a");
-        let mut files = PolicyFiles::open(&bed.settings).unwrap();
-        bed.write("policy.yaml", "- no\n- mapping\n");
-        assert_eq!(files.look(), ReloadResult::Kept);
-        assert_eq!(files.look(), ReloadResult::Same);
+        let harness = Harness::new();
+        harness.rule("policy.yaml", "a");
+        let mut files = PolicyFiles::open(&harness.settings).unwrap();
+        harness.write("policy.yaml", "- no\n- mapping\n");
+        assert_eq!(files.check_files(), ReloadResult::Unchanged);
+        assert_eq!(files.check_files(), ReloadResult::Same);
         assert!(accepts(&files, "a"));
-        fs::write(bed.folder.path().join("policy.yaml"), b"\xff\xfe").unwrap();
-        assert_eq!(files.look(), ReloadResult::Kept);
+        fs::write(harness.folder.path().join("policy.yaml"), b"\xff\xfe").unwrap();
+        assert_eq!(files.check_files(), ReloadResult::Unchanged);
         assert!(accepts(&files, "a"));
-        bed.rule("policy.yaml", "b");
-        assert_eq!(files.look(), ReloadResult::Replaced);
+        harness.rule("policy.yaml", "b");
+        assert_eq!(files.check_files(), ReloadResult::Replaced);
         assert!(accepts(&files, "b"));
     }
 
     #[test]
     fn a_process_does_not_start_on_a_broken_file() {
-        let bed = Harness::new();
-        bed.write("policy.yaml", "a: [\n");
-        let error = PolicyFiles::open(&bed.settings).err().unwrap().chain();
+        let harness = Harness::new();
+        harness.write("policy.yaml", "a: [\n");
+        let error = PolicyFiles::open(&harness.settings).err().unwrap().chain();
         assert!(error.contains("policy.yaml:"), "{error}");
     }
 
     #[test]
     fn the_first_folder_that_has_the_file_counts_and_whole_paths_are_taken_as_they_are() {
-        let bed = Harness::new();
-        bed.rule("policy.yaml", "a");
-        bed.rule("none/policy.yaml", "b");
-        assert!(accepts(&PolicyFiles::open(&bed.settings).unwrap(), "b"));
+        let harness = Harness::new();
+        harness.rule("policy.yaml", "a");
+        harness.rule("none/policy.yaml", "b");
+        assert!(accepts(&PolicyFiles::open(&harness.settings).unwrap(), "b"));
         let elsewhere = PolicySettings {
-            file: bed.folder.path().join("policy.yaml"),
-            ..bed.settings.clone()
+            file: harness.folder.path().join("policy.yaml"),
+            ..harness.settings.clone()
         };
         assert!(accepts(&PolicyFiles::open(&elsewhere).unwrap(), "a"));
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_watch_finds_a_change_and_ends_when_told() {
-        let bed = Harness::new();
-        let files = PolicyFiles::open(&bed.settings).unwrap();
+        let harness = Harness::new();
+        let files = PolicyFiles::open(&harness.settings).unwrap();
         let policy = files.policy();
         let stop = CancellationToken::new();
         let watch = tokio::task::spawn(files.watch(stop.clone()));
-        bed.rule("policy.yaml", "a");
+        harness.rule("policy.yaml", "a");
         let identity = || Identity {
             roles: vec!["a".to_owned()],
             ..Identity::default()

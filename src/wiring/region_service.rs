@@ -130,7 +130,7 @@ impl RegionDatabase {
 
     /// Returns the whole situation, for a command: it serves no other caller, and a second thread would allocate its memory in small
     /// pieces.
-    pub(crate) async fn look_here(&self) -> Result<Arc<RegionSnapshot>, JournalError> {
+    pub(crate) async fn local_snapshot(&self) -> Result<Arc<RegionSnapshot>, JournalError> {
         let read = async { self.read().await.map(|judge| Arc::new(judge())) };
         self.last.lately(read).await
     }
@@ -234,10 +234,10 @@ mod tests {
             })
         };
         let begun = Instant::now();
-        let told = futures_util::future::join_all((0..20).map(|_| ask())).await;
+        let answers = futures_util::future::join_all((0..20).map(|_| ask())).await;
         assert_eq!(begun.elapsed(), Duration::from_secs(10));
         assert_eq!(readings.load(Ordering::Relaxed), 1);
-        for answer in told {
+        for answer in answers {
             let error = answer.expect_err("the database is away");
             assert_eq!(error.source.to_string(), "the database is away");
         }

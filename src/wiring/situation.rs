@@ -150,8 +150,8 @@ impl SituationMetrics {
             let count: usize = same.map(|finding| finding.subjects.len().max(1)).sum();
             gauge!(FINDINGS, "code" => code.as_str(), "grade" => grade.as_str()).set(number(count as u64));
         }
-        self.tell_headroom(situation.map_or(&[], |situation| &situation.segments));
-        tell_monitors(situation.map_or(&[], |situation| &situation.monitors));
+        self.record_headroom(situation.map_or(&[], |situation| &situation.segments));
+        record_monitors(situation.map_or(&[], |situation| &situation.monitors));
         let counts = situation
             .and_then(|situation| situation.counts)
             .unwrap_or_default();
@@ -164,7 +164,7 @@ impl SituationMetrics {
 
 impl SituationMetrics {
     /// Publishes the headroom of each segment. An unknown one is NaN, because zero would mean that no host may fail.
-    fn tell_headroom(&self, segments: &[SegmentSituation]) {
+    fn record_headroom(&self, segments: &[SegmentSituation]) {
         let mut reported = self.segments.lock().unwrap_or_else(PoisonError::into_inner);
         reported.extend(segments.iter().map(|one| one.name.clone()));
         reported.retain(|name| {
@@ -180,7 +180,7 @@ impl SituationMetrics {
 /// Grades of a monitor: well, with a failed part, silent.
 const HOW: [Severity; 3] = [Severity::Ok, Severity::Warn, Severity::Err];
 
-fn tell_monitors(monitors: &[MonitorSituation]) {
+fn record_monitors(monitors: &[MonitorSituation]) {
     for kind in MonitorKind::ALL {
         for grade in HOW {
             let same = monitors

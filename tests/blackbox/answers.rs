@@ -108,7 +108,7 @@ async fn operator_every_command_answers_for_people_programs_and_shells() {
     let listed = COMMANDS.iter().map(|(arguments, _)| {
         let named = arguments
             .iter()
-            .filter(|word| !word.starts_with('-') && **word != HOST);
+            .filter(|argument| !argument.starts_with('-') && **argument != HOST);
         named.copied().collect::<Vec<_>>().join(" ")
     });
     let listed = listed.chain(ACTS.iter().map(|name| name.replace('-', " ")));
@@ -139,10 +139,10 @@ async fn operator_every_command_answers_for_people_programs_and_shells() {
     harness.until_finished(notification, LIMIT).await;
     for (arguments, column) in COMMANDS {
         let answer = |more: &[&str]| {
-            let (code, told, note) = asked(&harness, arguments, more);
+            let (code, output, note) = asked(&harness, arguments, more);
             assert!((0..=2).contains(&code), "{arguments:?} {more:?}: {code} {note}");
-            assert!(!told.contains('\u{1b}'), "{arguments:?} {more:?}: {told}");
-            told
+            assert!(!output.contains('\u{1b}'), "{arguments:?} {more:?}: {output}");
+            output
         };
         let in_json: Value = serde_json::from_str(&answer(&["-f", "json"])).unwrap();
         let in_yaml: Value = serde_saphyr::from_str(&answer(&["-f", "yaml"])).unwrap();
@@ -158,9 +158,9 @@ async fn operator_every_command_answers_for_people_programs_and_shells() {
             }
         }
         let one: Value = serde_json::from_str(&answer(&["-f", "json", "-c", column])).unwrap();
-        let told = answer(&["-f", "value", "-c", column]);
-        let fields = told.lines().all(|line| !line.contains('\t'));
-        assert!(fields, "{arguments:?}: {told}");
+        let output = answer(&["-f", "value", "-c", column]);
+        let fields = output.lines().all(|line| !line.contains('\t'));
+        assert!(fields, "{arguments:?}: {output}");
         assert!(one.is_array() || one.is_object(), "{arguments:?}: {one}");
         answer(&["-c", column]);
         answer(&["-f", "value"]);
@@ -169,14 +169,14 @@ async fn operator_every_command_answers_for_people_programs_and_shells() {
     let (code, _, note) = run(&harness, &["recovery", "list", "--all", "-c", "no such"]);
     assert_eq!(code, 2, "{note}");
     assert!(note.contains("waits for"), "{note}");
-    let told = run(
+    let output = run(
         &harness,
         &[
             "recovery", "list", "--all", "-f", "value", "-c", "host", "-c", "kind",
         ],
     )
     .1;
-    assert_eq!(told, format!("{HOST}\thost\n"));
+    assert_eq!(output, format!("{HOST}\thost\n"));
     // People get local times, and programs UTC.
     let opened = |more: &[&str]| asked(&harness, &["recovery", "list", "--all", "-c", "opened"], more).1;
     assert!(opened(&["--utc"]).contains("Z (") && opened(&[]).contains(" ago)"));
@@ -198,16 +198,16 @@ const OFF: [&str; 6] = ["fence", "off", "compute-003", "--yes", "--reason", "dri
 
 /// Runs a command that must succeed; returns its output.
 fn output_of(harness: &Harness, arguments: &[&str]) -> String {
-    let (code, told, note) = run(harness, arguments);
+    let (code, output, note) = run(harness, arguments);
     assert_eq!(code, 0, "{arguments:?}: {note}");
-    told
+    output
 }
 
 /// The same with JSON output.
 fn object_of(harness: &Harness, arguments: &[&str]) -> Value {
     let all: Vec<&str> = arguments.iter().chain(&["-f", "json"]).copied().collect();
-    let told = output_of(harness, &all);
-    serde_json::from_str(&told).unwrap_or_else(|why| panic!("{arguments:?}: {why}: {told}"))
+    let output = output_of(harness, &all);
+    serde_json::from_str(&output).unwrap_or_else(|why| panic!("{arguments:?}: {why}: {output}"))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -256,8 +256,8 @@ async fn operator_what_happens_meanwhile_is_beside_the_answer_for_programs() {
     let folder = harness.folder.path().join("monitors").display().to_string();
     let monitors = ["setup", "monitors", "--out", &folder];
     let states = |arguments: &[&str]| {
-        let told = object(arguments);
-        let rows = told.as_array().unwrap().iter();
+        let output = object(arguments);
+        let rows = output.as_array().unwrap().iter();
         let each = rows.map(|row| (row["host"].clone(), row["state"].clone()));
         each.collect::<Vec<_>>()
     };
@@ -277,23 +277,23 @@ async fn operator_what_happens_meanwhile_is_beside_the_answer_for_programs() {
         "-f",
         "json",
     ];
-    let (code, told, note) = run(&harness, &nowhere);
-    assert_eq!((code, told.as_str()), (1, ""), "{note}");
+    let (code, output, note) = run(&harness, &nowhere);
+    assert_eq!((code, output.as_str()), (1, ""), "{note}");
     // The lines that were read are printed even if a later log cannot be read.
     let log = std::fs::read_dir(harness.folder.path()).unwrap();
     let log = log
         .map(|file| file.unwrap().path())
         .find(|path| path.extension().is_some_and(|end| end == "jsonl"));
     let log = log.unwrap().display().to_string();
-    let (code, told, note) = run(
+    let (code, output, note) = run(
         &harness,
         &["audit", "verify", &log, "/nowhere.jsonl", "-f", "json"],
     );
     assert_eq!(code, 1, "{note}");
     assert!(note.contains("reading /nowhere.jsonl"), "{note}");
-    let verdict: Value = serde_json::from_str(&told).unwrap();
-    assert_eq!(verdict[0]["file"], log, "{told}");
-    assert_eq!(verdict.as_array().unwrap().len(), 1, "{told}");
+    let verdict: Value = serde_json::from_str(&output).unwrap();
+    assert_eq!(verdict[0]["file"], log, "{output}");
+    assert_eq!(verdict.as_array().unwrap().len(), 1, "{output}");
     let dry = object(&["host", "giveback", "compute-001", "--dry-run"]);
     assert_eq!(dry["host"], HOST, "{dry}");
 }
@@ -345,8 +345,8 @@ async fn operator_actions_have_output_for_programs() {
     ];
     for arguments in refused {
         let all: Vec<&str> = arguments.iter().chain(&["-c", "nosuch"]).copied().collect();
-        let (code, told, note) = run(&harness, &all);
-        assert_eq!((code, told.as_str()), (2, ""), "{arguments:?}: {note}");
+        let (code, output, note) = run(&harness, &all);
+        assert_eq!((code, output.as_str()), (2, ""), "{arguments:?}: {note}");
         assert!(note.contains("no field \"nosuch\""), "{arguments:?}: {note}");
     }
     assert_eq!(json(&harness, &["freeze", "list"]), Value::Array(Vec::new()));
@@ -407,9 +407,9 @@ async fn a_database_that_is_away_is_reported_within_five_seconds() {
             let began = Instant::now();
             let mut all = arguments.to_vec();
             all.extend(["--config-file", conf.to_str().unwrap()]);
-            let (code, told, note) = Harness::command(&all);
+            let (code, output, note) = Harness::command(&all);
             let took = began.elapsed();
-            assert_eq!((code, told.as_str()), (1, ""), "{case} {arguments:?}: {note}");
+            assert_eq!((code, output.as_str()), (1, ""), "{case} {arguments:?}: {note}");
             assert!(took < Duration::from_secs(7), "{case} {arguments:?}: {took:?}");
             assert!(
                 note.contains(&format!("127.0.0.1:{port}")) && !note.contains("geheim"),
@@ -425,15 +425,15 @@ async fn a_database_that_is_away_is_reported_within_five_seconds() {
             let began = Instant::now();
             let mut all = arguments.to_vec();
             all.extend(["--config-file", conf.to_str().unwrap()]);
-            let (given, told, note) = Harness::command(&all);
+            let (given, output, note) = Harness::command(&all);
             let took = began.elapsed();
-            assert_eq!(given, code, "{case} {arguments:?}: {told}{note}");
+            assert_eq!(given, code, "{case} {arguments:?}: {output}{note}");
             assert!(took < Duration::from_secs(7), "{case} {arguments:?}: {took:?}");
             // Tables break lines.
-            let told: String = told.split_whitespace().collect();
+            let output: String = output.split_whitespace().collect();
             assert!(
-                told.contains("openingthedatabase"),
-                "{case} {arguments:?}: {told}"
+                output.contains("openingthedatabase"),
+                "{case} {arguments:?}: {output}"
             );
         }
     }

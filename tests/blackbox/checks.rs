@@ -251,11 +251,11 @@ impl Scene {
 
     /// Returns every check with its grade and details.
     fn grades(&self, more: Option<&Path>) -> BTreeMap<String, (String, String)> {
-        let (code, told, note) = self.run(&["doctor", "-f", "json"], more);
+        let (code, output, note) = self.run(&["doctor", "-f", "json"], more);
         assert_eq!(code, 0, "{}: {note}", self.name);
-        let told: Value = serde_json::from_str(&told).unwrap();
+        let output: Value = serde_json::from_str(&output).unwrap();
         let text = |value: &Value| value.as_str().unwrap().to_owned();
-        let rows = told["checks"].as_array().unwrap().iter();
+        let rows = output["checks"].as_array().unwrap().iter();
         rows.map(|row| (text(&row["check"]), (text(&row["grade"]), text(&row["details"]))))
             .collect()
     }
@@ -306,9 +306,9 @@ impl Scene {
     /// Returns the output of `--fix` for a check.
     fn fix(&self, arguments: &[&str]) -> String {
         let all: Vec<&str> = ["doctor", "--fix"].iter().chain(arguments).copied().collect();
-        let (code, told, note) = self.run(&all, None);
-        assert_eq!(code, 0, "{}, {arguments:?}: {told}{note}", self.name);
-        told
+        let (code, output, note) = self.run(&all, None);
+        assert_eq!(code, 0, "{}, {arguments:?}: {output}{note}", self.name);
+        output
     }
 
     /// Writes a file beside the configuration.
@@ -352,8 +352,8 @@ impl Scene {
             .get_or_init(|| async { (self.harness.spawn("api"), self.harness.api().await) })
             .await;
         until("the change to be accepted", LIMIT, async || {
-            let (code, told) = api.send(reqwest::Method::PUT, path, body).await;
-            assert!([200, 409, 503].contains(&code), "{}: {path}: {told}", self.name);
+            let (code, output) = api.send(reqwest::Method::PUT, path, body).await;
+            assert!([200, 409, 503].contains(&code), "{}: {path}: {output}", self.name);
             code == 200
         })
         .await;
@@ -390,7 +390,7 @@ impl Scene {
             let what: Vec<_> = seen.get(*check).into_iter().flatten().copied().collect();
             let expected: &[&str] = match of_check(check) {
                 None => &["failed", "good"],
-                Some(Remedy::Printed | Remedy::Listed(_) | Remedy::ByHand(_) | Remedy::Elsewhere(_)) => {
+                Some(Remedy::Printed | Remedy::InList(_) | Remedy::ByHand(_) | Remedy::Elsewhere(_)) => {
                     &["failed", "good", "remedy"]
                 }
             };

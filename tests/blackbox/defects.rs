@@ -293,10 +293,10 @@ async fn fence_off_shows_what_it_would_end_before_it_asks() {
     let output = terminal.wait_with_output().unwrap();
     let printed = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(!output.status.success(), "{printed}");
-    let asks = printed
+    let prompt_start = printed
         .find("to confirm: ")
         .unwrap_or_else(|| panic!("{printed}"));
-    let before = &printed[..asks];
+    let before = &printed[..prompt_start];
     assert!(
         before.contains("power off compute-001: everything that runs on it stops."),
         "{printed}"

@@ -69,8 +69,8 @@ async fn sql(harness: &Harness, text: &str) {
 /// Invalid arguments change nothing, and the error shows what to write.
 fn refused(harness: &Harness) {
     let reason = ["--reason", "firmware"];
-    let with = |words: &[&'static str]| [words, &reason].concat();
-    for (words, code, why) in [
+    let with = |arguments: &[&'static str]| [arguments, &reason].concat();
+    for (arguments, code, why) in [
         (with(&["freeze", "host", HOST]), 2, "--for"),
         (vec!["freeze", "host", HOST, "--for", "2h"], 2, "--reason"),
         (with(&["freeze", "host", HOST, "--for", "2"]), 2, "write 45m"),
@@ -113,10 +113,10 @@ fn refused(harness: &Harness) {
         (vec!["thaw", "host", HOST], 1, "no frozen host has the name"),
         (vec!["thaw", "region"], 1, "the region is not frozen"),
     ] {
-        let (got, stdout, stderr) = run(harness, &words);
-        assert_eq!(got, code, "{words:?}: {stdout}{stderr}");
-        assert!(stderr.contains(why), "{words:?}: {stderr}");
-        assert!(!stderr.contains('\u{1b}'), "{words:?}: {stderr}");
+        let (got, stdout, stderr) = run(harness, &arguments);
+        assert_eq!(got, code, "{arguments:?}: {stdout}{stderr}");
+        assert!(stderr.contains(why), "{arguments:?}: {stderr}");
+        assert!(!stderr.contains('\u{1b}'), "{arguments:?}: {stderr}");
     }
     assert_eq!(printed(harness, &["freeze", "list"]), json!([]));
 }
@@ -285,8 +285,8 @@ async fn slow_operator_a_freeze_ends_by_its_time_with_no_engine_there_and_holds_
     .await;
 
     // A recovery that watches for the host's return reads the freeze too.
-    let words = ["freeze", "region", "--for", "5m", "--reason", "again"];
-    let (code, stdout, stderr) = run(&harness, &words);
+    let arguments = ["freeze", "region", "--for", "5m", "--reason", "again"];
+    let (code, stdout, stderr) = run(&harness, &arguments);
     assert_eq!(code, 0, "{stdout}{stderr}");
     assert!(
         stdout.contains("compute-001 was recovered before")
@@ -302,7 +302,7 @@ async fn slow_operator_a_freeze_ends_by_its_time_with_no_engine_there_and_holds_
     let notification = harness.report("compute-002").await;
     let before = acts(&harness)[0];
     until("an evacuation", LIMIT, async || acts(&harness)[0] > before).await;
-    let words = [
+    let arguments = [
         "freeze",
         "host",
         "compute-002",
@@ -311,7 +311,7 @@ async fn slow_operator_a_freeze_ends_by_its_time_with_no_engine_there_and_holds_
         "--reason",
         "too late",
     ];
-    let (code, stdout, stderr) = run(&harness, &words);
+    let (code, stdout, stderr) = run(&harness, &arguments);
     assert_eq!(code, 0, "{stderr}");
     assert!(
         stdout.contains("BUT recovery ") && stdout.contains("had started before"),
@@ -323,7 +323,7 @@ async fn slow_operator_a_freeze_ends_by_its_time_with_no_engine_there_and_holds_
     // A stopped engine has not read the freeze, and the operator's answer shows that.
     region.tune(|settings| settings.rebuild_time = Duration::from_millis(500));
     stop_between_transactions(&harness, &engine).await;
-    let words = [
+    let arguments = [
         "freeze",
         "host",
         "compute-002",
@@ -332,7 +332,7 @@ async fn slow_operator_a_freeze_ends_by_its_time_with_no_engine_there_and_holds_
         "--reason",
         "again",
     ];
-    let (code, _, stderr) = run(&harness, &words);
+    let (code, _, stderr) = run(&harness, &arguments);
     engine.signal(rustix::process::Signal::CONT);
     assert_eq!(code, 1, "{stderr}");
     assert!(
@@ -349,7 +349,7 @@ async fn operator_a_freeze_tells_its_end_ten_minutes_before_and_ends_early_when_
     let servers = [harness.boot(HOST, 2), harness.boot("compute-002", 2)];
     let _engine = harness.spawn("engine");
     until_engine_heartbeat(&harness).await;
-    let words = [
+    let arguments = [
         "freeze",
         "host",
         HOST,
@@ -359,7 +359,7 @@ async fn operator_a_freeze_tells_its_end_ten_minutes_before_and_ends_early_when_
         "work",
         "--unless-worse",
     ];
-    let (code, _, stderr) = run(&harness, &words);
+    let (code, _, stderr) = run(&harness, &arguments);
     assert_eq!(code, 0, "{stderr}");
     // As if 51 minutes had passed.
     sql(

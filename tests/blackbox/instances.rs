@@ -419,36 +419,39 @@ async fn an_instance_whose_restart_failed_is_down_in_every_view_until_it_runs() 
             .await,
         202
     );
-    let found = |told: &serde_json::Value| {
-        let findings = told["findings"].as_array().unwrap().iter();
+    let found = |status_view: &serde_json::Value| {
+        let findings = status_view["findings"].as_array().unwrap().iter();
         let down = findings.filter(|one| one["code"] == "INSTANCE_DOWN" && one["grade"] == "err");
         down.cloned().collect::<Vec<_>>()
     };
     until("it to be down", limit, async || {
-        let told = json(&harness, &["status"]);
+        let status_view = json(&harness, &["status"]);
         let stopped = region.server(servers[1]).unwrap().vm_state == VmState::Stopped;
         // Before Nova is listed again, it is shown as running, and a reboot is proposed.
         let cure = format!("openstack server start {}", servers[0]);
-        let is_shown_stopped = found(&told).iter().any(|one| one["fix"] == cure.as_str());
-        stopped && is_shown_stopped && told["instances"]["unknown"] == 0
+        let is_shown_stopped = found(&status_view).iter().any(|one| one["fix"] == cure.as_str());
+        stopped && is_shown_stopped && status_view["instances"]["unknown"] == 0
     })
     .await;
-    let told = json(&harness, &["status"]);
+    let status_view = json(&harness, &["status"]);
     let down = region.lost(&[servers[0], servers[2], servers[3]]);
     assert_eq!(down, [servers[0]]);
     let names: Vec<String> = down.iter().map(|id| region.server(*id).unwrap().name).collect();
-    assert_eq!(found(&told)[0]["subjects"], serde_json::json!(names));
+    assert_eq!(found(&status_view)[0]["subjects"], serde_json::json!(names));
     assert_eq!(
-        (&told["instances"]["down"], &told["instances"]["protected"]),
+        (
+            &status_view["instances"]["down"],
+            &status_view["instances"]["protected"]
+        ),
         (&serde_json::json!(1), &serde_json::json!(4)),
-        "{resting:?}: {told}"
+        "{resting:?}: {status_view}"
     );
     let (code, text, _) = run(&harness, &["status", "--check"]);
     assert_eq!(code, 2, "{text}");
     let (_, text, _) = run(&harness, &["explain", &names[0]]);
     assert!(text.contains("INSTANCE_DOWN"), "{text}");
     // The printed command fixes it.
-    let typed = found(&told)[0]["fix"].as_str().unwrap().to_owned();
+    let typed = found(&status_view)[0]["fix"].as_str().unwrap().to_owned();
     assert_eq!(typed, format!("openstack server start {}", servers[0]));
     region.api_faults().clear();
     assert_eq!(
@@ -496,8 +499,8 @@ async fn an_instance_whose_recovery_gave_up_is_down_although_nova_has_stopped_it
     })
     .await;
     until("the start to be proposed", limit, async || {
-        let told = json(&harness, &["status"]).to_string();
-        told.contains(&format!("openstack server start {server}"))
+        let status_view = json(&harness, &["status"]).to_string();
+        status_view.contains(&format!("openstack server start {server}"))
     })
     .await;
     assert_given_up(&harness, server, "start", reason);
@@ -508,15 +511,15 @@ async fn an_instance_whose_recovery_gave_up_is_down_although_nova_has_stopped_it
 
 /// Asserts that every view names the instance, the reason for which its recovery gave up, and the remedy.
 fn assert_given_up(harness: &Harness, server: Uuid, command: &str, reason: &str) {
-    let told = json(harness, &["status"]);
-    let mut found = told["findings"].as_array().unwrap().iter();
+    let status_view = json(harness, &["status"]);
+    let mut found = status_view["findings"].as_array().unwrap().iter();
     let down = found.find(|one| one["code"] == "INSTANCE_DOWN").unwrap();
     let name = harness.sandbox.region().server(server).unwrap().name;
-    assert_eq!(down["grade"], "err", "{told}");
-    assert_eq!(down["subjects"], serde_json::json!([name]), "{told}");
-    assert!(down["text"].as_str().unwrap().contains(reason), "{told}");
+    assert_eq!(down["grade"], "err", "{status_view}");
+    assert_eq!(down["subjects"], serde_json::json!([name]), "{status_view}");
+    assert!(down["text"].as_str().unwrap().contains(reason), "{status_view}");
     assert_eq!(down["fix"], format!("openstack server {command} {server}"));
-    assert_eq!(told["instances"]["down"], 1, "{told}");
+    assert_eq!(status_view["instances"]["down"], 1, "{status_view}");
     assert_eq!(run(harness, &["status", "--check"]).0, 2);
     let (_, text, _) = run(harness, &["explain", &name]);
     assert!(text.contains("INSTANCE_DOWN") && text.contains(reason), "{text}");

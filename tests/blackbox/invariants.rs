@@ -187,20 +187,20 @@ async fn no_secret_is_in_a_log_an_answer_an_argument_a_row_or_anything_that_is_p
     .await;
     let mut seen = Vec::new();
     let conf = harness.conf();
-    let mut commanded = |words: &[&str]| {
-        let args: Vec<&str> = words
+    let mut commanded = |arguments: &[&str]| {
+        let args: Vec<&str> = arguments
             .iter()
             .copied()
             .chain(["--config-file", conf.to_str().unwrap()])
             .collect();
         let (_, out, err) = tokio::task::block_in_place(|| Harness::command(&args));
-        assert!(!out.is_empty() || !err.is_empty(), "{words:?} prints nothing");
-        seen.push((words.join(" "), format!("{out}{err}").into_bytes()));
+        assert!(!out.is_empty() || !err.is_empty(), "{arguments:?} prints nothing");
+        seen.push((arguments.join(" "), format!("{out}{err}").into_bytes()));
     };
     let recovery = harness.store.operator_journal().recoveries(false).await.unwrap()[0]
         .id
         .to_string();
-    for words in [
+    for arguments in [
         ["fence", "status", HOST].as_slice(),
         &["fence", "test", HOST],
         &["fence", "check", "--all"],
@@ -208,7 +208,7 @@ async fn no_secret_is_in_a_log_an_answer_an_argument_a_row_or_anything_that_is_p
         &["recovery", "show", &recovery],
         &["config", "show"],
     ] {
-        commanded(words);
+        commanded(arguments);
     }
     region.faults().maas_query(HOST, PowerQuery::Truth).unwrap();
     let id = harness.store.operator_journal().recoveries(false).await.unwrap()[0].id;
@@ -220,13 +220,13 @@ async fn no_secret_is_in_a_log_an_answer_an_argument_a_row_or_anything_that_is_p
         .unwrap();
     harness.until_finished(notification, LIMIT).await;
     harness.assert_each_exactly_once(&servers, HOST);
-    for words in [
+    for arguments in [
         ["audit", "show"].as_slice(),
         &["recovery", "show", &recovery],
         &["recovery", "list", "--all"],
         &["status"],
     ] {
-        commanded(words);
+        commanded(arguments);
     }
     let api = harness.api().await;
     for path in [
@@ -248,8 +248,8 @@ async fn no_secret_is_in_a_log_an_answer_an_argument_a_row_or_anything_that_is_p
     collected(harness.folder.path(), &mut seen);
     // One of several concurrent processes has the audit log of that name, and the others `fencing-audit.2.jsonl` and so on.
     for name in ["/engine.log", "/api.log", "/fencing-audit."] {
-        let told = |(path, text): &(String, Vec<u8>)| path.contains(name) && text.len() > 100;
-        assert!(seen.iter().any(told), "{name} was checked");
+        let is_named = |(path, text): &(String, Vec<u8>)| path.contains(name) && text.len() > 100;
+        assert!(seen.iter().any(is_named), "{name} was checked");
     }
     assert_none_is_shown(&harness, &seen);
 }

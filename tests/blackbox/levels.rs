@@ -168,9 +168,9 @@ async fn a_host_gets_its_power_back_after_its_recovery_if_this_had_switched_it_o
         if hung {
             region.faults().link_restore(HOST).unwrap();
         } else {
-            let looks = region.requests().count("os-services");
+            let polls_before = region.requests().count("os-services");
             until("the engine to look for its return", LIMIT, async || {
-                region.requests().count("os-services") >= looks + 4
+                region.requests().count("os-services") >= polls_before + 4
             })
             .await;
             assert!(!region.host(HOST).unwrap().power, "{name}");

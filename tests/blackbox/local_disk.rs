@@ -188,12 +188,16 @@ async fn an_operator_ends_a_wait_for_a_local_disk() {
         message.starts_with("2 instances wait for their host (local disk)")
     })
     .await;
-    for (server, word) in [(first, "--retry"), (second, "--dismiss")] {
+    for (server, option) in [(first, "--retry"), (second, "--dismiss")] {
         let id = server.to_string();
         assert_eq!(
-            run(&harness, &["instance", "resolve", &id, word, "--reason", "test"]).0,
+            run(
+                &harness,
+                &["instance", "resolve", &id, option, "--reason", "test"]
+            )
+            .0,
             0,
-            "{word}"
+            "{option}"
         );
     }
     harness.until_finished(notification, LIMIT).await;

@@ -22,7 +22,7 @@ fn moves(harness: &Harness) -> Vec<Value> {
 }
 
 /// True if the recovery's history has this text about an action.
-fn heard(harness: &Harness, part: &str) -> bool {
+fn has_logged(harness: &Harness, part: &str) -> bool {
     let all = json(harness, &["recovery", "list", "--all"]);
     let history = json(
         harness,
@@ -53,20 +53,20 @@ async fn operator_success_is_taken_where_nova_shows_the_instance_and_it_is_not_s
         moves(&harness).iter().any(|row| row["waits"]["for"] == "record")
     })
     .await;
-    let word = ["vmove", "recover", &id, "--success", "--on", there];
+    let arguments = ["vmove", "recover", &id, "--success", "--on", there];
     until("an engine to have seen where Nova shows it", LIMIT, async || {
-        let (code, _, said) = run(&harness, &word);
+        let (code, _, said) = run(&harness, &arguments);
         code == 1 && said.contains("nothing was written: Nova showed")
     })
     .await;
     region.operator().correct_host(server, there).unwrap();
     until("the word to be taken", LIMIT, async || {
-        run(&harness, &word).0 == 0
+        run(&harness, &arguments).0 == 0
     })
     .await;
     harness.until_finished(notification, LIMIT).await;
     assert!(
-        heard(&harness, "success on compute-002 requested for"),
+        has_logged(&harness, "success on compute-002 requested for"),
         "the history shows who did it"
     );
     let shown = region.server(server).unwrap();
@@ -126,7 +126,7 @@ async fn operator_retry_asks_for_an_instance_again_at_once_and_it_comes_back() {
     })
     .await;
     harness.until_finished(notification, LIMIT).await;
-    assert!(heard(&harness, "retry requested for"), "it is in the story");
+    assert!(has_logged(&harness, "retry requested for"), "it is in the story");
     harness.assert_each_exactly_once(&servers, HOST);
 }
 

@@ -229,18 +229,18 @@ async fn operator_api_an_action_over_http_is_in_the_audit_log_under_keystones_us
     let api = harness.api().await;
     harness.report(HOST).await;
     let id = response(&api, "recoveries", "recoveries").await[0]["recovery"].clone();
-    let word = serde_json::json!({"word": {"word": "abort", "recovery": id, "reason": "wrong rack"}});
+    let action = serde_json::json!({"word": {"word": "abort", "recovery": id, "reason": "wrong rack"}});
 
     for (user, project) in [("demo", "demo"), ("masakari-monitor", "service")] {
         let other = harness
             .api_of(&harness.sandbox.credentials_of(user, project))
             .await;
-        let (status, answer) = other.submit(&word).await;
+        let (status, answer) = other.submit(&action).await;
         assert_eq!(status, 403, "{user}: {answer}");
     }
     assert_eq!(audited(&harness), [] as [Value; 0], "no operator has acted");
 
-    let (status, answer) = api.submit(&word).await;
+    let (status, answer) = api.submit(&action).await;
     assert_eq!(
         (status, &answer["word"]["already"]),
         (202, &Value::Bool(false)),
@@ -251,7 +251,7 @@ async fn operator_api_an_action_over_http_is_in_the_audit_log_under_keystones_us
         by.starts_with("admin, Keystone user ") && by.ends_with(" (wrong rack)"),
         "{by}"
     );
-    let (_, again) = api.submit(&word).await;
+    let (_, again) = api.submit(&action).await;
     assert_eq!(again["word"]["already"], true, "{again}");
 
     let engine = harness.spawn("engine");
@@ -271,7 +271,7 @@ async fn operator_api_an_action_over_http_is_in_the_audit_log_under_keystones_us
     })
     .await;
     drop(engine);
-    let (status, again) = api.submit(&word).await;
+    let (status, again) = api.submit(&action).await;
     assert_eq!(
         (status, &again["word"]["already"]),
         (202, &Value::Bool(true)),
@@ -300,8 +300,8 @@ async fn operator_api_of_two_opposite_actions_both_apply_and_the_abort_wins() {
     let api = harness.api().await;
     harness.report(HOST).await;
     let id = response(&api, "recoveries", "recoveries").await[0]["recovery"].clone();
-    for (word, reason) in [("abort", "wrong rack"), ("approve", "go on")] {
-        let said = serde_json::json!({"word": {"word": word, "recovery": id, "reason": reason}});
+    for (action, reason) in [("abort", "wrong rack"), ("approve", "go on")] {
+        let said = serde_json::json!({"word": {"word": action, "recovery": id, "reason": reason}});
         let (status, answer) = api.submit(&said).await;
         assert_eq!(
             (status, &answer["word"]["already"]),
@@ -316,10 +316,10 @@ async fn operator_api_of_two_opposite_actions_both_apply_and_the_abort_wins() {
     .await;
     until("the engine to record that it has read both", LIMIT, async || {
         let lines = audited(&harness);
-        let heard = lines
+        let outcomes = lines
             .iter()
             .filter(|line| line["action"] == "word" && line["phase"] == "outcome");
-        heard.count() == 2
+        outcomes.count() == 2
     })
     .await;
     let orders = audited(&harness);

@@ -186,9 +186,9 @@ impl Scenario {
             &format!("{case}: the counts to be those of {should_be_named:?}"),
             LIMIT,
             async || {
-                let told = json(&self.harness, &["status"]);
-                let counted = |kind: &str| told["instances"][kind].as_u64().unwrap_or(u64::MAX);
-                let found = told["findings"].as_array().into_iter().flatten();
+                let status_view = json(&self.harness, &["status"]);
+                let counted = |kind: &str| status_view["instances"][kind].as_u64().unwrap_or(u64::MAX);
+                let found = status_view["findings"].as_array().into_iter().flatten();
                 let found_down: BTreeSet<String> = found
                     .filter(|one| one["code"] == "INSTANCE_DOWN")
                     .flat_map(|one| one["subjects"].as_array().into_iter().flatten())
@@ -198,7 +198,7 @@ impl Scenario {
                     && counted("protected").saturating_add(counted("degraded"))
                         == (INSTANCES - lost.len()) as u64
                     && found_down == should_be_named;
-                let counts = format!("{} {found_down:?}", told["instances"]);
+                let counts = format!("{} {found_down:?}", status_view["instances"]);
                 if counts != printed {
                     println!("{case}: {counts}");
                     printed = counts;

@@ -235,8 +235,8 @@ async fn without_placement_the_scheduler_decides_and_the_story_says_so() {
     let engine = harness.engine(harness.journal(), policy()).await;
     harness.until_finished(notification, LIMIT).await;
     assert!(all_on(&harness, &servers, "compute-004"));
-    let told = harness.store.registry().progress(notification).await.unwrap();
-    let reserve = told.iter().find(|task| task.name == "ReserveHostTask").unwrap();
+    let tasks = harness.store.registry().progress(notification).await.unwrap();
+    let reserve = tasks.iter().find(|task| task.name == "ReserveHostTask").unwrap();
     let history = format!("{reserve:?}");
     assert!(history.contains("Nova's scheduler decides"), "{history}");
     engine.stop().await;

@@ -389,11 +389,11 @@ async fn a_nova_that_asks_for_patience_is_left_alone_for_so_long() {
         .iter()
         .filter(|entry| entry.route.ends_with("#evacuate"))
         .collect();
-    let told = asked.iter().find(|entry| entry.status == 429).unwrap().at_seconds;
+    let throttled_at = asked.iter().find(|entry| entry.status == 429).unwrap().at_seconds;
     // Requests in flight are not held back.
     let meanwhile = asked
         .iter()
-        .filter(|entry| (told + 0.7..told + 2.9).contains(&entry.at_seconds))
+        .filter(|entry| (throttled_at + 0.7..throttled_at + 2.9).contains(&entry.at_seconds))
         .count();
     assert_eq!(
         meanwhile,
@@ -401,11 +401,11 @@ async fn a_nova_that_asks_for_patience_is_left_alone_for_so_long() {
         "requested at {:?}",
         asked
             .iter()
-            .map(|entry| entry.at_seconds - told)
+            .map(|entry| entry.at_seconds - throttled_at)
             .collect::<Vec<_>>()
     );
     assert!(
-        asked.iter().any(|entry| entry.at_seconds > told + 2.9),
+        asked.iter().any(|entry| entry.at_seconds > throttled_at + 2.9),
         "and continues after that"
     );
 }

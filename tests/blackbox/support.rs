@@ -649,11 +649,11 @@ impl Api {
     }
 
     /// Sends an operator's action; returns the answer.
-    pub(crate) async fn submit(&self, word: &Value) -> (u16, Value) {
+    pub(crate) async fn submit(&self, action: &Value) -> (u16, Value) {
         let said = self
             .http
             .post(format!("{}/operator/v1/words", self.base))
-            .json(word);
+            .json(action);
         let answer = said.header("X-Auth-Token", &self.token).send().await.unwrap();
         (answer.status().as_u16(), answer.json().await.unwrap())
     }

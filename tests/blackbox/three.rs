@@ -181,9 +181,9 @@ async fn slow_an_engine_killed_at_any_moment_is_taken_over_within_five_seconds()
         "a recovery is longer than this: {took:?}"
     );
     let database = database();
-    let told: Vec<u128> = took.iter().map(Duration::as_millis).collect();
-    println!("{database}: milliseconds from an owner's death to the next claim: {told:?}");
-    assert!(took.last() < Some(&TAKEOVER_TIMEOUT), "{told:?}");
+    let milliseconds: Vec<u128> = took.iter().map(Duration::as_millis).collect();
+    println!("{database}: milliseconds from an owner's death to the next claim: {milliseconds:?}");
+    assert!(took.last() < Some(&TAKEOVER_TIMEOUT), "{milliseconds:?}");
 }
 
 /// Kills the database server this time after the claim, and starts it again later.

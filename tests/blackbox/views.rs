@@ -21,10 +21,10 @@ struct RunningProgram {
 }
 
 impl RunningProgram {
-    fn start(words: &[&str]) -> Self {
+    fn start(args: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_tachi"));
-        command.args(words).current_dir(folder.path());
+        command.args(args).current_dir(folder.path());
         command.env_remove("OS_CLOUD").env_remove("OS_CLIENT_CONFIG_FILE");
         let command = command.stdin(Stdio::null()).stdout(Stdio::piped());
         let mut child = command.stderr(Stdio::null()).spawn().unwrap();
@@ -94,9 +94,9 @@ async fn slow_operator_a_sandbox_that_is_served_is_protected_and_its_board_is_th
     let conf = cloud.folder.path().join("state/tachi.conf");
     let conf = conf.to_str().unwrap();
     let status = || {
-        let (code, told, note) = Harness::command(&["status", "-f", "json", "--config-file", conf]);
+        let (code, out, note) = Harness::command(&["status", "-f", "json", "--config-file", conf]);
         assert_eq!(code, 0, "{note}");
-        serde_json::from_str::<Value>(&told).unwrap()
+        serde_json::from_str::<Value>(&out).unwrap()
     };
     let seen = status();
     assert_eq!(seen["segments"][0]["name"], "nova", "{seen}");
@@ -106,29 +106,29 @@ async fn slow_operator_a_sandbox_that_is_served_is_protected_and_its_board_is_th
         "{seen}"
     );
     // With the printed options, from the folder where it was started.
-    let words = cloud.until_printed("tachi status ").await;
-    let words: Vec<&str> = words.split_whitespace().skip(2).collect();
-    assert_eq!(words, ["status", "--os-cloud", "tachi-sandbox"]);
-    let told = Command::new(env!("CARGO_BIN_EXE_tachi"))
-        .args(&words)
+    let args = cloud.until_printed("tachi status ").await;
+    let args: Vec<&str> = args.split_whitespace().skip(2).collect();
+    assert_eq!(args, ["status", "--os-cloud", "tachi-sandbox"]);
+    let out = Command::new(env!("CARGO_BIN_EXE_tachi"))
+        .args(&args)
         .current_dir(cloud.folder.path())
         .output()
         .unwrap();
-    let told = String::from_utf8_lossy(&told.stdout).into_owned();
-    assert!(told.contains("\nnova     auto    3/3 "), "{told}");
+    let out = String::from_utf8_lossy(&out.stdout).into_owned();
+    assert!(out.contains("\nnova     auto    3/3 "), "{out}");
     until("all instances to be protected", LIMIT, async || {
         status()["instances"]["protected"] == 20
     })
     .await;
-    let asked = |words: &[&str]| {
-        let words: Vec<&str> = words
+    let asked = |args: &[&str]| {
+        let args: Vec<&str> = args
             .iter()
             .chain(&["-f", "json", "--config-file", conf])
             .copied()
             .collect();
-        let (code, told, note) = Harness::command(&words);
-        assert_eq!(code, 0, "{words:?}: {note}");
-        serde_json::from_str::<Value>(&told).unwrap()
+        let (code, out, note) = Harness::command(&args);
+        assert_eq!(code, 0, "{args:?}: {note}");
+        serde_json::from_str::<Value>(&out).unwrap()
     };
     let jobs = asked(&["jobs", "list"]);
     assert_eq!(jobs.as_array().unwrap().len(), 4, "{jobs}");
@@ -143,28 +143,28 @@ async fn slow_operator_a_sandbox_that_is_served_is_protected_and_its_board_is_th
     let command = typed.strip_prefix("fail a host tachi ").unwrap();
     let (command, _) = command.split_once(';').unwrap();
     assert_eq!(command, "demo kill compute-001", "{typed}");
-    let demo = |words: &str| {
+    let demo = |args: &str| {
         let ran = Command::new(env!("CARGO_BIN_EXE_tachi"))
-            .args(words.split(' '))
+            .args(args.split(' '))
             .current_dir(cloud.folder.path())
             .output()
             .unwrap();
-        let told = [ran.stdout, ran.stderr].concat();
-        (ran.status.code(), String::from_utf8_lossy(&told).into_owned())
+        let out = [ran.stdout, ran.stderr].concat();
+        (ran.status.code(), String::from_utf8_lossy(&out).into_owned())
     };
-    let (code, told) = demo(command);
-    assert_eq!(code, Some(0), "{told}");
-    assert!(told.starts_with("compute-001 has lost power\n"), "{told}");
-    let (code, told) = demo("demo kill compute-900");
-    assert_eq!(code, Some(1), "{told}");
-    assert!(told.contains("no simulated host is named compute-900"), "{told}");
+    let (code, out) = demo(command);
+    assert_eq!(code, Some(0), "{out}");
+    assert!(out.starts_with("compute-001 has lost power\n"), "{out}");
+    let (code, out) = demo("demo kill compute-900");
+    assert_eq!(code, Some(1), "{out}");
+    assert!(out.contains("no simulated host is named compute-900"), "{out}");
     until("the host to be reported and recovered", LIMIT, async || {
         let all = asked(&["recovery", "list", "--all"]);
         let seen = status();
         all[0]["host"] == "compute-001" && seen["instances"]["protected"] == 20
     })
     .await;
-    for (words, part) in [
+    for (args, part) in [
         (
             "demo heal compute-001",
             "works again and is starting: its queue is empty",
@@ -176,9 +176,9 @@ async fn slow_operator_a_sandbox_that_is_served_is_protected_and_its_board_is_th
         ("demo cut compute-002", "compute-002 is cut off from the network"),
         ("demo heal compute-002", "works again"),
     ] {
-        let (code, told) = demo(words);
-        assert_eq!(code, Some(0), "{words}: {told}");
-        assert!(told.contains(part), "{words}: {told}");
+        let (code, out) = demo(args);
+        assert_eq!(code, Some(0), "{args}: {out}");
+        assert!(out.contains(part), "{args}: {out}");
     }
     assert_eq!(cloud.stop().await, Some(0));
 }
@@ -196,10 +196,10 @@ async fn operator_a_bare_sandbox_is_left_as_it_is() {
     ]);
     cloud.until_printed("ready;").await;
     let conf = cloud.folder.path().join("state/tachi.conf");
-    let (code, told, note) =
+    let (code, out, note) =
         Harness::command(&["status", "-f", "json", "--config-file", conf.to_str().unwrap()]);
     assert_eq!(code, 0, "{note}");
-    let seen: Value = serde_json::from_str(&told).unwrap();
+    let seen: Value = serde_json::from_str(&out).unwrap();
     assert_eq!(seen["segments"].as_array().unwrap().len(), 0, "{seen}");
 }
 

@@ -174,7 +174,7 @@ impl World {
         let observation = if command.is_write() {
             self.takes_effect(owner, command, started, answer)
         } else {
-            self.ask(owner, |world| world.takes_effect(owner, command, started, answer))
+            self.query(owner, |world| world.takes_effect(owner, command, started, answer))
         };
         let (Some(after), Some(observation)) = (answer, observation) else {
             return;
@@ -302,10 +302,10 @@ impl World {
                 self.worst_moment(ReturnMoment::Evacuate);
                 self.evacuate(server, target_of(command))
             }
-            Command::Stop(_) => self.tell(server, false),
+            Command::Stop(_) => self.cast(server, false),
             Command::Start(_) => {
                 self.check_start(server);
-                self.tell(server, true)
+                self.cast(server, true)
             }
             Command::Migrate(_) => self.cold_migrate(server),
             Command::ConfirmMigration(_) => self.confirm_migration(server),
@@ -342,7 +342,7 @@ impl World {
     }
 
     /// Casts a VM recovery's stop or start to the host, as Nova does, whether or not the host is up.
-    fn tell(&mut self, server: ServerIx, runs: bool) -> Result<(), Refusal> {
+    fn cast(&mut self, server: ServerIx, runs: bool) -> Result<(), Refusal> {
         let row = &mut self.nova.servers[server];
         if !row.exists {
             return Err(404);
@@ -437,7 +437,7 @@ impl World {
                 self.mishaps.happened(Mishap::LevelFails);
                 truth
             }
-            Bmc::Truth | Bmc::Deaf => truth,
+            Bmc::Truth | Bmc::NoEffect => truth,
             Bmc::Foreign => {
                 self.mishaps.happened(Mishap::PowerForeign);
                 Power::Off
@@ -495,8 +495,8 @@ impl World {
                 self.after(delay, Event::PowerOff { host });
                 Ok(())
             }
-            Bmc::Deaf => {
-                self.mishap(Mishap::PowerDeaf);
+            Bmc::NoEffect => {
+                self.mishap(Mishap::PowerNoEffect);
                 Ok(())
             }
             Bmc::Dead => {
@@ -512,12 +512,12 @@ impl World {
         self.stats.power_ons += 1;
         match self.machines[host].bmc {
             Bmc::Dead if !devices::is_outlet(target) => Err(fault(Some(503), false)),
-            Bmc::Deaf | Bmc::Foreign | Bmc::Named if !devices::is_outlet(target) => Ok(()),
+            Bmc::NoEffect | Bmc::Foreign | Bmc::Named if !devices::is_outlet(target) => Ok(()),
             Bmc::Truth
             | Bmc::OffOnce
             | Bmc::Unknown
             | Bmc::Dead
-            | Bmc::Deaf
+            | Bmc::NoEffect
             | Bmc::Foreign
             | Bmc::Named
             | Bmc::EverOff => {
@@ -537,7 +537,7 @@ impl World {
 
     pub(crate) fn inventory_servers(&mut self, owner: Owner, migrations: Vec<Migration>) {
         let host = self.journal.recs[owner.rec].host;
-        let servers = self.ask(owner, |world| world.nova.servers_on(host));
+        let servers = self.query(owner, |world| world.nova.servers_on(host));
         let delay = self.rng.between(5, 400);
         self.after(
             delay,
@@ -556,7 +556,7 @@ impl World {
         servers: Vec<Server>,
     ) {
         let host = self.journal.recs[owner.rec].host;
-        let service = self.ask(owner, |world| world.nova.show_service(host, world.now));
+        let service = self.query(owner, |world| world.nova.show_service(host, world.now));
         // A cell that is down hides servers and migrations.
         let hidden = self.chaos() && self.rng.percent(self.weather.unavailable / 2);
         // The cell is down for every list query, and possibly for the direct query.
@@ -568,16 +568,16 @@ impl World {
             servers
         };
         let in_cell = if servers.is_empty() {
-            self.ask(owner, |world| world.in_cell(host))
+            self.query(owner, |world| world.in_cell(host))
         } else {
-            InCell::NotAsked
+            InCell::NotQueried
         };
         let inventory = if hidden {
             self.mishap(Mishap::CellHidden);
             Inventory {
                 migrations: Vec::new(),
                 servers: Vec::new(),
-                in_cell: InCell::NotAsked,
+                in_cell: InCell::NotQueried,
                 service: None,
                 written_off: BTreeMap::new(),
                 may_run: BTreeMap::new(),
@@ -601,7 +601,7 @@ impl World {
     fn in_cell(&mut self, host: HostIx) -> InCell {
         let blips = self.weather.cell_blips;
         if blips > 0 && self.chaos() && self.rng.percent(blips) {
-            self.mishap(Mishap::CellAsked);
+            self.mishap(Mishap::CellQuery);
             return InCell::Failed(fault(Some(500), false));
         }
         InCell::Has(self.nova.servers_on(host).len())
@@ -615,7 +615,7 @@ impl World {
         servers: Vec<Server>,
     ) {
         let host = self.journal.recs[owner.rec].host;
-        let evacuations = self.ask(owner, |world| world.nova.evacuations_from(host, since));
+        let evacuations = self.query(owner, |world| world.nova.evacuations_from(host, since));
         let slow = self.chaos() && self.rng.percent(5);
         let delay = if slow {
             self.mishap(Mishap::ListsSlow);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tachi_contract::{Answer, Found, Operation, Outcome, RESERVED, View, scenarios};
+use tachi_contract::{Answer, Found, Operation, Outcome, RESERVED_HOST, View, scenarios};
 use tachi_domain::Elapsed;
 use tachi_domain::recovery::RecoveryKind;
 use tachi_driver::RowVersion;
@@ -26,7 +26,7 @@ impl Harness {
             reserved: true,
             ..Row::default()
         };
-        reserve.rows = [(RESERVED, row)].into();
+        reserve.rows = [(RESERVED_HOST, row)].into();
         Self {
             journal: Journal::new(reserve, Vec::new()),
             now: 0,
@@ -147,7 +147,7 @@ impl Harness {
                 };
                 journal.mark_rewound(&seen, known);
             }
-            Operation::Say { recovery, word } => journal.submit(*recovery, *word, now),
+            Operation::Submit { recovery, word } => journal.submit(*recovery, *word, now),
             Operation::Segment { enabled } => journal.segment_enabled = *enabled,
             Operation::Maintenance { host } => {
                 journal.maintenance.insert(*host);

@@ -136,8 +136,8 @@ impl Journal {
     /// date, and without evidence the retry makes no off claim (R31).
     pub(crate) fn retry(&mut self, rec: RecIx, now: u64) -> Option<RecIx> {
         let failed = &self.recs[rec];
-        let word = failed.off_word.as_ref();
-        let evidence = word.and_then(|word| word.evidence.clone());
+        let claim = failed.off_word.as_ref();
+        let evidence = claim.and_then(|claim| claim.evidence.clone());
         let claims = evidence.is_some() || mutated("retry");
         let again = RepeatedReport {
             of: rec,

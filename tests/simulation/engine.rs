@@ -58,7 +58,7 @@ pub(crate) struct Driven {
     pub written: u64,
     /// Send time of its last transaction, by its engine's boot-time clock, and arrival time of the last result.
     pub sent: Duration,
-    heard: Duration,
+    result_at: Duration,
     /// True if the last result reported an abort.
     got_abort: bool,
     /// Its last declared demand.
@@ -168,7 +168,7 @@ impl World {
             wait: 0,
             written: self.now,
             sent: self.boot_of(engine),
-            heard: Duration::ZERO,
+            result_at: Duration::ZERO,
             got_abort: false,
             demand: Demand::default(),
             leave: None,
@@ -328,8 +328,8 @@ impl World {
         {
             self.stats.second_checks += u64::from(fault.maybe_done);
         }
-        self.heard += 1;
-        if self.heard == self.weather.more.crash_at_answer {
+        self.answers += 1;
+        if self.answers == self.weather.more.crash_at_answer {
             self.mishap(Mishap::DiesAtAnswer);
             if self.goes_down(owner.engine) {
                 return;
@@ -433,8 +433,8 @@ impl World {
                     Some(WriteOutcome::Written(operator_state)) if operator_state.operator_maintenance || !operator_state.segment_enabled
                 );
                 // If two owners act at one moment, the owner of the result is ambiguous.
-                driven.got_abort = got_abort && (driven.got_abort || driven.heard != time.boot);
-                driven.heard = time.boot;
+                driven.got_abort = got_abort && (driven.got_abort || driven.result_at != time.boot);
+                driven.result_at = time.boot;
             }
             for effect in driven.driver.handle(event, time) {
                 next = self.carry_out(owner, effect);
@@ -524,7 +524,7 @@ impl World {
     fn start(&mut self, owner: Owner, calls: Calls) {
         let written = self.engines[owner.engine].drivers[&owner.rec].written;
         for command in calls.commands {
-            let told = matches!(
+            let is_instance_call = matches!(
                 command,
                 Command::Stop(_)
                     | Command::Start(_)
@@ -540,7 +540,9 @@ impl World {
                 });
             let mut rows = self.journal.recs.iter();
             // A recovery opened after the intent became durable cannot prevent the call.
-            if told && rows.any(|row| row.is_open_for_host() && row.host == host && row.opened < written) {
+            if is_instance_call
+                && rows.any(|row| row.is_open_for_host() && row.host == host && row.opened < written)
+            {
                 self.violate(format!(
                     "an instance receives {} on host {host}, which is being recovered (R12)",
                     command.name()
@@ -634,7 +636,7 @@ impl World {
         self.check_call(owner, &command, boot.saturating_sub(intent.durable));
         let its = &self.engines[owner.engine].drivers[&owner.rec];
         // A call without a transaction has the time of its decision.
-        let own = intent.durable == its.heard;
+        let own = intent.durable == its.result_at;
         let sent = if own { its.sent } else { intent.sent };
         if own && its.got_abort && matches!(command, Command::Evacuate(_) | Command::PowerOff { .. }) {
             let name = command.name();

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tachi_domain::host_recovery::{HostRecovery, MoveStep, Stage};
 use tachi_driver::journal::{Claim, LeaseRenewal, Write, WriteOutcome};
-use tachi_driver::{Event as Heard, Recovery};
+use tachi_driver::{Event as DriverEvent, Recovery};
 
 use crate::mishap::Mishap;
 use crate::more_weather::ReturnMoment;
@@ -21,12 +21,12 @@ fn is_settled(state: &dyn Recovery) -> bool {
 
 impl World {
     /// Sends a driver's transaction. Returns the result if it is known at once.
-    pub(crate) fn commit(&mut self, owner: Owner, claim: &Claim, write: Arc<Write>) -> Option<Heard> {
+    pub(crate) fn commit(&mut self, owner: Owner, claim: &Claim, write: Arc<Write>) -> Option<DriverEvent> {
         self.commits += 1;
         self.note_sent(owner);
         if self.database_down() {
             self.mishap(Mishap::DatabaseDown);
-            return self.heard(owner, None);
+            return self.deliver(owner, None);
         }
         let due =
             self.commits == self.weather.crash_at || (self.chaos() && self.rng.percent(self.weather.crash));
@@ -68,7 +68,7 @@ impl World {
             );
             return None;
         }
-        self.heard(owner, answer)
+        self.deliver(owner, answer)
     }
 
     /// Executes a slow transaction, even if its sender is gone. The answer is delayed too.
@@ -147,7 +147,7 @@ impl World {
     }
 
     /// Delivers the answer, unless the engine is stopped before it can read it.
-    fn heard(&mut self, owner: Owner, outcome: Option<WriteOutcome>) -> Option<Heard> {
+    fn deliver(&mut self, owner: Owner, outcome: Option<WriteOutcome>) -> Option<DriverEvent> {
         self.count(outcome.as_ref());
         let sent = self.boot_of(owner.engine);
         let written = matches!(outcome, Some(WriteOutcome::Written(_)));
@@ -167,7 +167,7 @@ impl World {
                 return None;
             }
         }
-        Some(Heard::Journalled { sent, outcome })
+        Some(DriverEvent::Journalled { sent, outcome })
     }
 
     fn note_sent(&mut self, owner: Owner) {
@@ -177,7 +177,7 @@ impl World {
         }
     }
 
-    pub(crate) fn beat(&mut self, owner: Owner, beat: &LeaseRenewal) -> Heard {
+    pub(crate) fn beat(&mut self, owner: Owner, beat: &LeaseRenewal) -> DriverEvent {
         self.note_sent(owner);
         let outcome = if self.database_down() {
             self.mishap(Mishap::DatabaseDown);
@@ -192,7 +192,7 @@ impl World {
             (!lost).then_some(outcome)
         };
         let sent = self.boot_of(owner.engine);
-        Heard::Journalled { sent, outcome }
+        DriverEvent::Journalled { sent, outcome }
     }
 
     /// Passes a durable write to the ledger.
@@ -218,12 +218,12 @@ impl World {
             return;
         };
         let (settled, guarded) = (is_settled(state), state.of_host().cloned());
-        let told = write.notification.is_some();
-        let unheard = guarded.as_ref().is_some_and(|state| !state.has_normal_report());
+        let notified = write.notification.is_some();
+        let lacks_normal = guarded.as_ref().is_some_and(|state| !state.has_normal_report());
         if let Some(state) = guarded {
             let held = state.hold.is_some() || state.moves.values().any(|one| one.step == MoveStep::Held);
-            self.stats.held += u64::from(held && told);
-            self.note_guards(owner.rec, &state, told);
+            self.stats.held += u64::from(held && notified);
+            self.note_guards(owner.rec, &state, notified);
         }
         if let Some((status, message)) = &write.notification {
             note!(self, "notification of {}: {status} {message:?}", owner.rec);
@@ -232,7 +232,7 @@ impl World {
                     self.violate("a terminal status before the end".into());
                 }
                 self.check_terminal(owner.rec, *status);
-                self.check_heard(owner.rec, unheard);
+                self.check_late_normal(owner.rec, lacks_normal);
                 self.check_finished(owner.rec);
                 self.check_real_end(owner.rec);
             }

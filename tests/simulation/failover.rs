@@ -64,7 +64,7 @@ impl Rec {
         self.claimed = of.claimed;
         self.guards = of.guards;
         self.lists = of.lists;
-        self.words = of.words;
+        self.commands = of.commands;
         self.approved = of.approved;
         self.version = of.version + 1;
         self.died = of.died;
@@ -133,13 +133,13 @@ impl World {
             let reason = service.reason.as_deref().unwrap_or_default();
             let is_marked = reason.contains("[tachi ") && !reason.contains("[tachi drain");
             if service.forced_down && !is_marked {
-                self.told.unmarked.insert(host);
+                self.report_ledger.unmarked.insert(host);
             }
         }
         // Reports and operators' actions that are lost with the database reach no engine.
         let known = copy.now;
         self.said.forget_since(known);
-        self.told.real.retain(|_, told| *told <= known);
+        self.report_ledger.real.retain(|_, reported| *reported <= known);
         self.journal.goes_back(&copy);
         if away > 0 {
             self.failing_over = Some(self.now + away);

@@ -113,7 +113,7 @@ impl World {
         self.ever_failed.insert(host);
         self.note_drains_end(host);
         self.leave_tasks(host);
-        self.told.dies(host, self.now);
+        self.report_ledger.dies(host, self.now);
         match kind {
             Failure::Plug => self.power_off(host, "its plug is pulled"),
             Failure::Hang => {
@@ -217,7 +217,7 @@ impl World {
         }
         note!(self, "nova-compute of host {host} starts");
         self.machines[host].compute = true;
-        self.told.lives(host);
+        self.report_ledger.lives(host);
         self.failed.remove(&host);
         for row in &mut self.nova.migrations {
             let ours = row.kind == MigrationType::Evacuation && row.source == host;
@@ -249,7 +249,8 @@ impl World {
         if self.weather.faults.deaf_confirmation.is_some() && self.weather.storms.is_deaf_to(host, self.now) {
             return;
         }
-        self.told.heard(host, self.nova.services[host].updated, self.now);
+        self.report_ledger
+            .note_heartbeat(host, self.nova.services[host].updated, self.now);
         self.nova.services[host].updated = self.now;
     }
 

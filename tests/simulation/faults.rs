@@ -19,7 +19,7 @@ use crate::weather::Weather;
 use crate::world::World;
 
 macro_rules! kinds {
-    ($($(#[doc = $doc:literal])+ $name:ident = $word:literal, $percent:literal;)+) => {
+    ($($(#[doc = $doc:literal])+ $name:ident = $label:literal, $percent:literal;)+) => {
         /// A kind of fault.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub(crate) enum Kind {
@@ -29,9 +29,9 @@ macro_rules! kinds {
         impl Kind {
             pub(crate) const ALL: &'static [Self] = &[$(Self::$name,)+];
 
-            const fn word(self) -> &'static str {
+            const fn label(self) -> &'static str {
                 match self {
-                    $(Self::$name => $word,)+
+                    $(Self::$name => $label,)+
                 }
             }
 
@@ -83,11 +83,11 @@ fn percent(kind: Kind) -> u64 {
         let text = std::env::var("SIM_SHARES").unwrap_or_default();
         let pairs = text.split(',').filter_map(|one| one.split_once('='));
         let pairs: Vec<(String, u64)> = pairs
-            .map(|(word, share)| (word.to_owned(), share.parse().unwrap()))
+            .map(|(label, share)| (label.to_owned(), share.parse().unwrap()))
             .collect();
-        let known = |word: &str| word == "all" || Kind::ALL.iter().any(|kind| kind.word() == word);
+        let known = |label: &str| label == "all" || Kind::ALL.iter().any(|kind| kind.label() == label);
         assert!(
-            pairs.iter().all(|(word, _)| known(word)),
+            pairs.iter().all(|(label, _)| known(label)),
             "SIM_SHARES={text}: not a kind"
         );
         pairs
@@ -95,10 +95,10 @@ fn percent(kind: Kind) -> u64 {
     let named = |name: &str| {
         given
             .iter()
-            .find(|(word, _)| word == name)
+            .find(|(label, _)| label == name)
             .map(|(_, share)| *share)
     };
-    named(kind.word())
+    named(kind.label())
         .or_else(|| named("all"))
         .unwrap_or_else(|| kind.percent())
 }

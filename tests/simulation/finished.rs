@@ -20,7 +20,7 @@ impl World {
             row.exists && row.host == host
         });
         let here: Vec<ServerIx> = here.collect();
-        self.told.victims.entry(rec).or_default().extend(here);
+        self.report_ledger.victims.entry(rec).or_default().extend(here);
     }
 
     /// Checks a recovery that ended as `finished`.
@@ -53,12 +53,12 @@ impl World {
         }
         // A later message covers the instances started on the returned host. By then others may have arrived,
         // and moved ones may have failed elsewhere.
-        if !self.told.finished.insert(rec) {
+        if !self.report_ledger.finished.insert(rec) {
             return;
         }
         let moves = self.moves_of(rec);
         let now_there = (0..self.nova.servers.len()).filter(|server| self.nova.servers[*server].host == host);
-        let mut all = self.told.victims.get(&rec).cloned().unwrap_or_default();
+        let mut all = self.report_ledger.victims.get(&rec).cloned().unwrap_or_default();
         all.extend(now_there);
         for server in all {
             let one = moves.iter().find(|one| one.server == server_id(server));
@@ -111,7 +111,7 @@ impl World {
         let elsewhere = self.ever_failed.contains(&row.host) || !self.machines[row.host].powered;
         let known = self.restarted.contains(&server)
             || self.slipped.contains(&server)
-            || self.told.trusted_normals.contains(&server)
+            || self.report_ledger.trusted_normals.contains(&server)
             || note.contains("moved, but")
             || note.contains("is not known")
             || self.was_left_to_operator(rec, server)

@@ -174,26 +174,27 @@ impl World {
         self.check_reported(owner, host);
         let machine = &self.machines[host];
         let up_for = self.now - machine.on_since;
-        let word = self.weather.mode == FencingMode::External
+        let is_claim = self.weather.mode == FencingMode::External
             || self.journal.recs[owner.rec]
-                .words
+                .commands
                 .contains(&OperatorCommand::HostIsOff);
         // A confirmation counts while the heartbeat does not change. A returning host needs this long until its
         // first heartbeat is noticed. It sends none while the boot guard holds its nova-compute.
-        let allowed = if word {
+        let allowed = if is_claim {
             MAX_READING_AGE + 90_000
         } else {
             MAX_READING_AGE
         };
         let runs_nothing = !machine.guests.values().any(|runs| *runs);
-        let is_held = word && self.weather.resume_guests && !machine.compute && runs_nothing;
+        let is_held = is_claim && self.weather.resume_guests && !machine.compute && runs_nothing;
         let powered = machine.powered;
         // R26: nothing has contradicted the confirmation, which counts for ten minutes. After an outage of Nova it is not acted on before
         // the host has been silent for a minute.
-        let words = &self.journal.recs[owner.rec].words;
-        let is_unseen = words.contains(&OperatorCommand::HostIsOff) && !machine.beats() && up_for <= 600_000;
+        let commands = &self.journal.recs[owner.rec].commands;
+        let is_unseen =
+            commands.contains(&OperatorCommand::HostIsOff) && !machine.beats() && up_for <= 600_000;
         if powered && (is_unseen || self.is_trusted_normal(owner.rec, host)) {
-            self.told.trusted_normals.insert(server);
+            self.report_ledger.trusted_normals.insert(server);
         } else if powered && up_for > allowed && !is_held {
             return self.violate(format!(
                 "vm-{server} is evacuated from host {host}, which has been on for {} s (R17)",
@@ -222,7 +223,7 @@ impl World {
     fn check_reported(&mut self, owner: Owner, host: HostIx) {
         let external = self.weather.mode == FencingMode::External;
         let rec = &self.journal.recs[owner.rec];
-        let confirmed = rec.words.contains(&OperatorCommand::HostIsOff);
+        let confirmed = rec.commands.contains(&OperatorCommand::HostIsOff);
         if external && rec.reported == "UNKNOWN" && !rec.joined && !confirmed {
             self.violate(format!("host {host} is evacuated on a report with UNKNOWN (R15)"));
         }

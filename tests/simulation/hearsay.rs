@@ -85,19 +85,19 @@ impl Weather {
 
 impl World {
     pub(crate) fn plan_hearsay(&mut self) {
-        if let Some(word) = self.weather.faults.deaf_confirmation.clone() {
-            self.at(word.at, Event::ConfirmsInDeafness);
+        if let Some(fault) = self.weather.faults.deaf_confirmation.clone() {
+            self.at(fault.at, Event::ConfirmsInDeafness);
         }
-        if let Some(word) = self.weather.faults.bare_normal_report.clone() {
-            for time in 0..word.times {
-                self.at(word.at + time * word.again, Event::SaysNormal);
+        if let Some(fault) = self.weather.faults.bare_normal_report.clone() {
+            for time in 0..fault.times {
+                self.at(fault.at + time * fault.again, Event::ReportsNormal);
             }
         }
     }
 
     /// Unplugs the host and confirms it off; it is plugged in again later.
     pub(crate) fn confirms_in_deafness(&mut self) {
-        let Some(word) = self.weather.faults.deaf_confirmation.clone() else {
+        let Some(fault) = self.weather.faults.deaf_confirmation.clone() else {
             return;
         };
         let host: HostIx = 0;
@@ -118,12 +118,12 @@ impl World {
         self.power_off(host, "as an operator pulls its cords");
         self.failed.insert(host);
         self.ever_failed.insert(host);
-        self.told.dies(host, self.now);
+        self.report_ledger.dies(host, self.now);
         self.journal.submit(rec, OperatorCommand::HostIsOff, self.now);
-        if let Some(after) = word.approved {
+        if let Some(after) = fault.approved {
             self.after(after, Event::Approves { rec });
         }
-        if let Some(after) = word.boots {
+        if let Some(after) = fault.boots {
             self.after(after, Event::Boot { host });
         }
     }
@@ -134,18 +134,18 @@ impl World {
     }
 
     /// Reports the host off as a control node, without evidence.
-    pub(crate) fn says_normal(&mut self) {
-        let Some(word) = self.weather.faults.bare_normal_report.clone() else {
+    pub(crate) fn reports_normal(&mut self) {
+        let Some(fault) = self.weather.faults.bare_normal_report.clone() else {
             return;
         };
-        if self.machines[word.host].beats() {
+        if self.machines[fault.host].beats() {
             return;
         }
         self.mishap(Mishap::BareNormal);
         let claim = Claim {
             kind: RecoveryKind::Host,
             event: "STOPPED",
-            host: word.host,
+            host: fault.host,
             server: None,
             status: "NORMAL",
             seen: self.now,

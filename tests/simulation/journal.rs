@@ -154,7 +154,7 @@ pub(crate) struct Rec {
     pub actions: Vec<(OperatorAction, bool)>,
     pub move_words: Vec<InstanceResolution>,
     /// Every action so far.
-    pub words: Vec<OperatorCommand>,
+    pub commands: Vec<OperatorCommand>,
     /// Off claims from joined reports, and whether a joined report claimed that the host is off.
     pub off_word: Option<OffClaim>,
     pub joined: bool,
@@ -387,7 +387,7 @@ impl Journal {
             word: None,
             actions: Vec::new(),
             move_words: Vec::new(),
-            words: Vec::new(),
+            commands: Vec::new(),
             off_word,
             joined: false,
             reporters: report.reporter.iter().cloned().collect(),
@@ -576,9 +576,9 @@ impl Journal {
             return Some(WriteOutcome::MayRunOn(hosts));
         }
         let evidence = |word: &OffClaim| word.evidence.is_some();
-        let unheard = write.unless_joined && self.recs[rec].joined
+        let has_unread_report = write.unless_joined && self.recs[rec].joined
             || write.unless_evidence && self.recs[rec].off_word.as_ref().is_some_and(evidence);
-        if unheard && !crate::mutate::mutated("joined") {
+        if has_unread_report && !crate::mutate::mutated("joined") {
             return Some(WriteOutcome::Joined);
         }
         let taken: Vec<ServerId> = write
@@ -641,8 +641,8 @@ impl Journal {
         row.seq = claim.seq + 1;
         row.beat = claim.beat + 1;
         row.rewound &= !write.rewind_done;
-        for (action, heard) in &mut row.actions {
-            *heard |= write.processed_action_ids.contains(&action.id);
+        for (action, processed) in &mut row.actions {
+            *processed |= write.processed_action_ids.contains(&action.id);
         }
         row.elapsed = write.elapsed;
         row.version += u64::from(write.state.is_some() || !write.moves.is_empty());

@@ -95,7 +95,7 @@ impl World {
     }
 
     /// Queries Nova or the replica of its database.
-    pub(crate) fn ask<T>(&mut self, owner: Owner, question: impl FnOnce(&mut Self) -> T) -> T {
+    pub(crate) fn query<T>(&mut self, owner: Owner, question: impl FnOnce(&mut Self) -> T) -> T {
         let chaos = self.chaos();
         let Some(by) = self
             .weather

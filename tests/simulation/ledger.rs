@@ -18,7 +18,7 @@ impl World {
     pub(crate) fn check_never_two(&mut self) {
         for server in 0..self.nova.servers.len() {
             // Damage that only operators can prevent is counted and is no violation.
-            if self.slipped.contains(&server) || self.told.trusted_normals.contains(&server) {
+            if self.slipped.contains(&server) || self.report_ledger.trusted_normals.contains(&server) {
                 continue;
             }
             let places: Vec<usize> = (0..HOSTS)
@@ -39,13 +39,13 @@ impl World {
     }
 
     /// Checks that no recovery ends as `ignored` after a report with a real failure joined it (R19).
-    pub(crate) fn check_heard(&mut self, rec: RecIx, unheard: bool) {
+    pub(crate) fn check_late_normal(&mut self, rec: RecIx, lacks_normal: bool) {
         let row = &self.journal.recs[rec];
         let is_forbidden = row
             .message
             .as_deref()
             .is_some_and(|text| text.contains("the segment is disabled"));
-        if unheard && row.status == NotificationStatus::Ignored && row.joined && !is_forbidden {
+        if lacks_normal && row.status == NotificationStatus::Ignored && row.joined && !is_forbidden {
             self.violate(format!(
                 "recovery {rec} was ignored although a report with NORMAL had joined it (R19)"
             ));
@@ -87,17 +87,17 @@ impl World {
 
     /// True if a recovery has ended with a request to an operator.
     pub(crate) fn is_left_to_operator(&self, server: ServerIx) -> bool {
-        let told = |one: &Move| {
+        let left_to_operator = |one: &Move| {
             index_of(one.server) == server && matches!(one.step, MoveStep::Over(End::Person | End::Left))
         };
-        (0..self.journal.recs.len()).any(|rec| self.moves_of(rec).iter().any(told))
+        (0..self.journal.recs.len()).any(|rec| self.moves_of(rec).iter().any(left_to_operator))
     }
 
     /// True if an operator ended the recovery of this mark and the message warned of leftover locks.
     fn may_be_locked(&self, mark: &str) -> bool {
-        let told = format!("may be locked ({mark})");
+        let warning = format!("may be locked ({mark})");
         let ended = self.journal.recs.iter().filter_map(|rec| rec.message.as_deref());
-        ended.into_iter().any(|message| message.contains(&told))
+        ended.into_iter().any(|message| message.contains(&warning))
     }
 
     pub(crate) fn check_end(&mut self) {
@@ -115,7 +115,7 @@ impl World {
             // An abort after the power-off makes the operator responsible; the message says so.
             let rejected = self.journal.given.iter().any(|(of, _)| {
                 let rec = &self.journal.recs[*of];
-                rec.host == row.host && rec.words.contains(&OperatorCommand::Reject)
+                rec.host == row.host && rec.commands.contains(&OperatorCommand::Reject)
             });
             let at_home = !self.ever_failed.contains(&row.host) && !rejected && !self.was_silenced(row.host);
             if at_home
@@ -135,7 +135,7 @@ impl World {
         for rec in 0..self.journal.recs.len() {
             let host = self.journal.recs[rec].host;
             let forced = self.nova.services[host].forced_down;
-            if forced && self.machines[host].beats() && !self.told.unmarked.contains(&host) {
+            if forced && self.machines[host].beats() && !self.report_ledger.unmarked.contains(&host) {
                 return self.violate(format!("forced_down of host {host} was never cleared (R22)"));
             }
             self.check_states(rec);
@@ -176,7 +176,7 @@ impl World {
                 .filter(|row| row.server == server && row.kind == MigrationType::Evacuation)
                 .any(|row| row.source != self.journal.recs[rec].host);
             // Or the database lost the original state (R33).
-            let told = one
+            let noted = one
                 .note
                 .as_deref()
                 .is_some_and(|note| note.contains("moved, but") || note.contains("is not known"));
@@ -194,7 +194,7 @@ impl World {
                 || known
                 || !row.exists
                 || again
-                || told
+                || noted
                 || resumed
                 || left_before
             {
@@ -230,14 +230,14 @@ impl World {
                 "the lists of recovery {rec} were read {lists} times in {open_for} ms (R13)"
             ));
         }
-        let told = |one: &Move| {
+        let is_noted = |one: &Move| {
             let note = one.note.as_deref();
             note.is_some_and(|note| note.contains("local disk discarded"))
         };
         let silent = self
             .moves_of(rec)
             .into_iter()
-            .find(|one| one.image_backed && one.step == MoveStep::Over(End::Moved) && !told(one));
+            .find(|one| one.image_backed && one.step == MoveStep::Over(End::Moved) && !is_noted(one));
         if let Some(one) = silent {
             self.violate(format!(
                 "{} has lost its local disk and no note shows it (R14)",
@@ -318,7 +318,7 @@ impl World {
         lines
     }
 
-    pub(crate) fn last_words(&self) -> Vec<String> {
+    pub(crate) fn last_messages(&self) -> Vec<String> {
         self.journal
             .recs
             .iter()

@@ -186,7 +186,7 @@ const MAX_RESULT_TIME: u64 = 600_000;
 
 impl ReportLedger {
     /// Records a heartbeat that Nova received.
-    pub(crate) fn heard(&mut self, host: HostIx, before: u64, now: u64) {
+    pub(crate) fn note_heartbeat(&mut self, host: HostIx, before: u64, now: u64) {
         if now.saturating_sub(before) > STALE_AGE {
             self.silent_until.insert(host, now);
         }
@@ -314,7 +314,7 @@ impl World {
             generated_time: stamp(claim.seen),
             payload: payload
                 .into_iter()
-                .map(|(key, word)| (key.into(), word.into()))
+                .map(|(key, value)| (key.into(), value.into()))
                 .collect(),
             evidence: None,
             reporter: None,
@@ -323,7 +323,7 @@ impl World {
             .binding
             .judge(who.reporter(), || who.is_admitted(), &mut new);
         if claim.kind == RecoveryKind::Host && claim.event == "STOPPED" {
-            self.told.said.push((claim.host, who, self.now));
+            self.report_ledger.said.push((claim.host, who, self.now));
         }
         if let Err(why) = judged {
             note!(
@@ -337,7 +337,7 @@ impl World {
         }
         let reporter = new.reporter.map(|reporter| *reporter)?;
         if reporter.unheard.is_some() {
-            self.mishap(Mishap::NormalUnheard);
+            self.mishap(Mishap::NormalDiscarded);
         }
         let off = claims_off(&new.payload);
         // As in the API: evidence about other hosts is dropped.
@@ -400,7 +400,7 @@ impl World {
     }
 
     /// Sends a true report of a monitor; returns true if it was accepted.
-    pub(crate) fn tells(
+    pub(crate) fn send_report(
         &mut self,
         kind: RecoveryKind,
         host: HostIx,
@@ -451,7 +451,7 @@ impl World {
     /// Checks that every reported real failure has a recovery.
     fn check_not_muted(&mut self, claim: &Claim, accepted: Option<ReportResult>) {
         let host = claim.host;
-        let Some(died) = self.told.died.get(&host).copied() else {
+        let Some(died) = self.report_ledger.died.get(&host).copied() else {
             return;
         };
         // A report about a host on maintenance joins nothing.
@@ -465,7 +465,7 @@ impl World {
             .iter()
             .position(|row| row.is_open_for_host() && row.host == host);
         if let Some(rec) = open {
-            self.told.real.entry(rec).or_insert(self.now);
+            self.report_ledger.real.entry(rec).or_insert(self.now);
             return;
         }
         let no = [
@@ -477,7 +477,7 @@ impl World {
         let seen_to = self.journal.recs.iter().enumerate().any(|(rec, row)| {
             let of_it = row.kind == RecoveryKind::Host && row.host == host;
             let text = row.message.as_deref().unwrap_or_default();
-            let by_operator = !row.words.is_empty() || no.iter().any(|no| text.contains(no));
+            let by_operator = !row.commands.is_empty() || no.iter().any(|no| text.contains(no));
             // A host that fails again within the window is reported again after it (R19).
             let proven = self.journal.proofs.iter().any(|(of, _)| *of == rec);
             of_it && row.ended.is_some() && (proven || by_operator)
@@ -492,12 +492,16 @@ impl World {
 
     /// Checks that a recovery with a report of a real failure does not end without action.
     pub(crate) fn check_real_end(&mut self, rec: RecIx) {
-        let Some(told) = self.told.real.remove(&rec) else {
+        let Some(reported) = self.report_ledger.real.remove(&rec) else {
             return;
         };
         let row = &self.journal.recs[rec];
         let host = row.host;
-        let dead = self.told.died.get(&host).is_some_and(|died| *died <= told);
+        let dead = self
+            .report_ledger
+            .died
+            .get(&host)
+            .is_some_and(|died| *died <= reported);
         let denied = [
             "it is not confirmed off: nothing was done",
             "it is not down, and nothing was done",
@@ -516,11 +520,11 @@ impl World {
     pub(crate) fn check_real_pace(&mut self) {
         let down = self.weather.more.nova_down.map_or(0, |(_, to)| to);
         let calm = self.weather.chaos_end.max(down);
-        let slow = self.told.real.iter().find_map(|(rec, told)| {
+        let slow = self.report_ledger.real.iter().find_map(|(rec, reported)| {
             let row = &self.journal.recs[*rec];
             let proven = self.journal.proofs.iter().any(|(of, _)| of == rec);
             let waits = row.is_open_for_host() && !proven && row.message.is_none();
-            (waits && self.now > calm.max(*told) + MAX_RESULT_TIME).then_some(*rec)
+            (waits && self.now > calm.max(*reported) + MAX_RESULT_TIME).then_some(*rec)
         });
         if let Some(rec) = slow {
             self.violate(format!(
@@ -535,18 +539,21 @@ impl World {
         let machine = &self.machines[host];
         let runs = machine.beats() && machine.guests.values().any(|runs| *runs);
         let row = &self.journal.recs[rec];
-        let evidence = row.off_word.as_ref().is_some_and(|word| word.evidence.is_some());
+        let evidence = row
+            .off_word
+            .as_ref()
+            .is_some_and(|claim| claim.evidence.is_some());
         if self.weather.liars.is_none()
             || !runs
             || evidence
-            || !self.told.had_heartbeats_throughout(host, self.now)
+            || !self.report_ledger.had_heartbeats_throughout(host, self.now)
         {
             return;
         }
         let rack = self.weather.storms.rack;
         let beside = |other: HostIx| other == host || (other < rack && host < rack);
         let voices: BTreeSet<ReportSource> = self
-            .told
+            .report_ledger
             .said
             .iter()
             .filter(|(of, who, at)| {
@@ -570,15 +577,15 @@ impl World {
         let row = &self.journal.recs[rec];
         let bare = row.reported == "NORMAL" || row.joined;
         let control =
-            self.told.said.iter().any(|(of, who, _)| {
+            self.report_ledger.said.iter().any(|(of, who, _)| {
                 *of == host && matches!(who, ReportSource::Control(number) if *number != 0)
             });
         // An operator may report it by mistake.
         let falsely = self.weather.faults.retry.as_ref();
         let control = control || falsely.is_some_and(|retry| retry.host == host);
-        let beat = self.told.beat.get(&host).copied().unwrap_or_default();
+        let beat = self.report_ledger.beat.get(&host).copied().unwrap_or_default();
         let silent = u128::from(self.now - beat) >= WAIT.as_millis();
-        let woke = self.told.woke.get(&host);
+        let woke = self.report_ledger.woke.get(&host);
         let was_silent = woke.is_some_and(|woke| self.now - woke <= OBSERVATION_VALIDITY);
         self.weather.mode == FencingMode::External
             && !self.is_contradicted(host, row.opened)
@@ -607,7 +614,7 @@ impl World {
     pub(crate) fn check_processes(&mut self) {
         let unapproved = self.journal.put.values().filter(|(why, rec)| {
             *why == tachi_domain::entity::host::MaintenanceReason::Process
-                && self.journal.recs[*rec].words.is_empty()
+                && self.journal.recs[*rec].commands.is_empty()
         });
         let count = unapproved.count();
         if self.weather.liars.is_some() && count > 1 {

@@ -16,7 +16,7 @@ pub(crate) enum Bmc {
     /// Gives no answer.
     Dead,
     /// Accepts commands without effect.
-    Deaf,
+    NoEffect,
     /// Controls another machine, which is off.
     Foreign,
     /// Always reports "off", and obeys commands.

@@ -1,7 +1,7 @@
 //! Faults by name: drawn for a seed, counted when they happen, printed when a seed fails.
 
 macro_rules! mishaps {
-    ($($name:ident => $words:literal,)+) => {
+    ($($name:ident => $text:literal,)+) => {
         /// A fault or event of a run.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub(crate) enum Mishap {
@@ -11,9 +11,9 @@ macro_rules! mishaps {
         impl Mishap {
             pub(crate) const ALL: &'static [Self] = &[$(Self::$name,)+];
 
-            pub(crate) const fn words(self) -> &'static str {
+            pub(crate) const fn text(self) -> &'static str {
                 match self {
-                    $(Self::$name => $words,)+
+                    $(Self::$name => $text,)+
                 }
             }
         }
@@ -76,11 +76,11 @@ mishaps! {
     FalseAlarm => "report about a healthy host",
     Lie => "reporter lies",
     ReportRefused => "report is refused: its reporter lacks permission",
-    NormalUnheard => "NORMAL is treated as UNKNOWN: its reporter lacks permission",
+    NormalDiscarded => "NORMAL is treated as UNKNOWN: its reporter lacks permission",
     Silenced => "nova-compute of a hypervisor is stopped, its guests run on",
     PowerUnknown => "power controller reports unknown",
     PowerDead => "power controller does not answer",
-    PowerDeaf => "power controller ignores commands",
+    PowerNoEffect => "power controller ignores commands",
     PowerForeign => "power controller answers for another machine",
     PowerNamed => "power controller names another machine",
     PowerEverOff => "power controller always reports off",
@@ -103,14 +103,14 @@ mishaps! {
     Approved => "operator approves",
     Rejected => "operator rejects",
     Vouched => "operator confirms a host off",
-    SaidFailed => "operator confirms that an instance does not run",
+    FailureConfirmed => "operator confirms that an instance does not run",
     FailedAfterSpawn => "rebuild is recorded as failed, and its guest runs",
     ForeignNotFound => "a proxy answers 404",
     ApiLags => "an API server lags behind and refuses evacuations",
     TaskStays => "a task stays set, and Nova refuses the evacuation",
     ComputeRestarts => "nova-compute of a destination restarts during a rebuild",
     CellBlips => "cell is down only while the list is read",
-    CellAsked => "cell is down only during a direct query",
+    CellQuery => "cell is down only during a direct query",
     OwnerLocks => "owner locks an instance",
     InstanceDeleted => "owner deletes an instance",
     OwnerStops => "owner stops an excluded instance of a host that is away",
@@ -209,7 +209,7 @@ impl Mishaps {
         let names: Vec<&str> = Mishap::ALL
             .iter()
             .filter(|what| self.count(**what) > 0)
-            .map(|what| what.words())
+            .map(|what| what.text())
             .collect();
         names.join("; ")
     }

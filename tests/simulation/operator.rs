@@ -32,7 +32,7 @@ impl World {
     }
 
     fn interfere(&mut self) {
-        self.stats.words += 1;
+        self.stats.operator_actions += 1;
         if self.journal.recs.is_empty() {
             return;
         }
@@ -316,7 +316,7 @@ impl World {
                 if let Some(host) = named.as_deref().map(index_named) {
                     self.end_guest(host, server);
                 }
-                self.mishap(Mishap::SaidFailed);
+                self.mishap(Mishap::FailureConfirmed);
                 self.journal.submit_failure(rec, one.server, named);
             }
         }
@@ -326,6 +326,6 @@ impl World {
         if self.nova.servers[server].host != host && self.machines[host].guests.remove(&server).is_some() {
             note!(self, "operator ends the guest of vm-{server} on host {host}");
         }
-        self.mishap(Mishap::SaidFailed);
+        self.mishap(Mishap::FailureConfirmed);
     }
 }

@@ -92,7 +92,7 @@ impl World {
         seen: u64,
     ) -> bool {
         if self.weather.liars.is_some() {
-            return self.tells(kind, host, server, reported, seen);
+            return self.send_report(kind, host, server, reported, seen);
         }
         let times = (seen, self.now);
         let Some(rec) = self.journal.open(kind, host, server, reported, times) else {
@@ -163,7 +163,7 @@ impl World {
     }
 
     /// Applies a start or stop by a VM recovery or a user to the guest.
-    pub(crate) fn told(&mut self, server: ServerIx, host: HostIx, life: u32, runs: bool) {
+    pub(crate) fn apply_guest_call(&mut self, server: ServerIx, host: HostIx, life: u32, runs: bool) {
         let machine = &self.machines[host];
         let there = machine.beats() && machine.life == life && machine.guests.contains_key(&server);
         let row = &self.nova.servers[server];

@@ -45,14 +45,17 @@ impl Journal {
             RecoveryKind::Drain | RecoveryKind::Giveback => (NotificationType::ComputeHost, Vec::new()),
         };
         let as_reported = || {
-            let words = payload.into_iter().map(|(key, word)| (key.into(), word.into()));
-            let words: BTreeMap<String, String> = words.collect();
+            let fields = payload.into_iter().map(|(key, value)| (key.into(), value.into()));
+            let fields: BTreeMap<String, String> = fields.collect();
             match row.again {
                 Some(RepeatedReport { of, own_stamp }) if row.kind == RecoveryKind::Host => {
-                    let has_evidence = row.off_word.as_ref().is_some_and(|word| word.evidence.is_some());
-                    retry::payload(recovery_id(of), own_stamp, has_evidence, words)
+                    let has_evidence = row
+                        .off_word
+                        .as_ref()
+                        .is_some_and(|claim| claim.evidence.is_some());
+                    retry::payload(recovery_id(of), own_stamp, has_evidence, fields)
                 }
-                _ => words,
+                _ => fields,
             }
         };
         let planned = self.plans.get(&rec).cloned();

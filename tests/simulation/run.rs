@@ -21,7 +21,7 @@ pub(crate) fn replay(seed: u64) {
     for line in world.log.as_deref().unwrap_or_default() {
         println!("{line}");
     }
-    for line in world.last_words() {
+    for line in world.last_messages() {
         println!("{line}");
     }
     println!("faults in seed {seed}: {}", world.mishaps.line());
@@ -34,13 +34,13 @@ fn processor_time() -> Duration {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
     // The program's name is in brackets and may hold any text; user and system time are fields 12 and 13 after
     // it.
-    let words: Vec<&str> = stat
+    let fields: Vec<&str> = stat
         .rsplit(')')
         .next()
         .unwrap_or_default()
         .split_whitespace()
         .collect();
-    let ticks = |place: usize| words.get(place).and_then(|word| word.parse::<u64>().ok());
+    let ticks = |place: usize| fields.get(place).and_then(|field| field.parse::<u64>().ok());
     let hundredths = ticks(11).unwrap_or(0) + ticks(12).unwrap_or(0);
     Duration::from_millis(hundredths * 10)
 }
@@ -146,7 +146,7 @@ impl Sum {
         self.slips.1 += u64::from(world.slips > 0);
         self.slips.2 += u64::from(world.slip_harm.is_some());
         self.queue_runs += u64::try_from(world.slipped.len()).unwrap();
-        self.trusted_normals += u64::try_from(world.told.trusted_normals.len()).unwrap();
+        self.trusted_normals += u64::try_from(world.report_ledger.trusted_normals.len()).unwrap();
         let fine = world.violation.is_none();
         if let Some(what) = world.violation {
             self.broken.push((seed, what, world.mishaps.line()));
@@ -182,7 +182,7 @@ impl Sum {
         for what in Mishap::ALL {
             let (times, seeds) = (self.mishaps.count(*what), self.seeds_with.count(*what));
             let share = self.share(*what);
-            let _ = write!(text, "{times:>9} {seeds:>9} {share:>9}  {}", what.words());
+            let _ = write!(text, "{times:>9} {seeds:>9} {share:>9}  {}", what.text());
             let least = what.least();
             let _ = writeln!(
                 text,
@@ -243,7 +243,7 @@ impl Sum {
             .iter()
             .filter(|what| crate::faults::can_happen(**what))
         {
-            let name = what.words();
+            let name = what.text();
             assert!(
                 self.mishaps.count(*what) > 0,
                 "{name}: did not happen in {} seeds",

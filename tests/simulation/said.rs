@@ -39,7 +39,7 @@ impl Journal {
             segment_enabled: self.segment_enabled,
             operator_maintenance: self.maintenance.contains(&self.recs[rec].host),
             word: self.recs[rec].word.clone(),
-            actions: self.unheard(rec),
+            actions: self.unprocessed(rec),
             joined_normal: self.recs[rec].joined,
             off_word: self.recs[rec].off_word.clone(),
             move_words: self.recs[rec].move_words.clone(),
@@ -52,7 +52,7 @@ impl Journal {
         self.actions += 1;
         let id = self.actions;
         let row = &mut self.recs[rec];
-        row.words.push(word);
+        row.commands.push(word);
         if matches!(word, OperatorCommand::Approve | OperatorCommand::HostIsOff) {
             row.approved = Some(now);
         }
@@ -73,8 +73,8 @@ impl Journal {
         row.actions.push((action, false));
     }
 
-    fn unheard(&self, rec: RecIx) -> Vec<OperatorAction> {
-        let rows = self.recs[rec].actions.iter().filter(|(_, heard)| !heard);
+    fn unprocessed(&self, rec: RecIx) -> Vec<OperatorAction> {
+        let rows = self.recs[rec].actions.iter().filter(|(_, processed)| !processed);
         let lasts = i64::try_from(APPROVAL_LIFETIME.as_micros()).unwrap();
         rows.map(|(action, _)| OperatorAction {
             is_late: stamp(self.now).micros_since(action.said.at) > lasts,
@@ -95,9 +95,9 @@ impl Journal {
         word: ResolutionKind,
         on: Option<String>,
     ) {
-        let words = &mut self.recs[rec].move_words;
-        let number = words.last().map_or(0, |said| said.number) + 1;
-        words.push(InstanceResolution {
+        let resolutions = &mut self.recs[rec].move_words;
+        let number = resolutions.last().map_or(0, |said| said.number) + 1;
+        resolutions.push(InstanceResolution {
             number,
             server,
             word,

@@ -21,8 +21,8 @@ pub(crate) struct Cost {
 
 /// Returns this thread's processor time; `None` where Linux does not count it.
 fn used() -> Option<u64> {
-    let told = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
-    told.split_whitespace().next()?.parse().ok()
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
+    text.split_whitespace().next()?.parse().ok()
 }
 
 fn lap() {

@@ -337,7 +337,7 @@ impl World {
     }
 
     /// Counts the guards' results, each once per recovery.
-    pub(crate) fn note_guards(&mut self, rec: RecIx, state: &HostRecovery, told: bool) {
+    pub(crate) fn note_guards(&mut self, rec: RecIx, state: &HostRecovery, notified: bool) {
         let row = &mut self.journal.recs[rec];
         let now: BTreeSet<Guard> = state
             .hold
@@ -358,19 +358,19 @@ impl World {
                 self.stats.guards[*guard as usize] += 1;
             }
         }
-        let alone = told
+        let alone = notified
             && state
                 .message
                 .as_deref()
                 .is_some_and(|text| text.contains("is reported down;"));
         self.stats.guards[Guard::Corroboration as usize] += u64::from(alone);
         let named = state.hold.as_ref().is_some_and(|hold| hold.domain.is_some());
-        self.stats.domains += u64::from(named && told);
+        self.stats.domains += u64::from(named && notified);
     }
 
     fn approved(&self, rec: RecIx) -> bool {
-        let words = &self.journal.recs[rec].words;
-        words.contains(&OperatorCommand::Approve) || words.contains(&OperatorCommand::HostIsOff)
+        let commands = &self.journal.recs[rec].commands;
+        commands.contains(&OperatorCommand::Approve) || commands.contains(&OperatorCommand::HostIsOff)
     }
 
     /// Checks a power-off: every guard that applies must have been evaluated.

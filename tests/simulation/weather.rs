@@ -106,7 +106,7 @@ impl Weather {
             60..=74 => Bmc::OffOnce,
             75..=82 => Bmc::Unknown,
             83..=91 => Bmc::Dead,
-            _ => Bmc::Deaf,
+            _ => Bmc::NoEffect,
         };
         let chaos_end = rng.between(40_000, 240_000);
         let calm = rng.percent(15);

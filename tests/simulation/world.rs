@@ -249,7 +249,7 @@ pub(crate) enum Event {
         rec: RecIx,
     },
     /// A control node's report of a host as off, without evidence.
-    SaysNormal,
+    ReportsNormal,
     /// An operator's freeze of a recovery's host.
     Freezes {
         rec: RecIx,
@@ -337,7 +337,7 @@ pub(crate) struct Stats {
     pub power_ons: u64,
     pub dead_destinations: u64,
     pub lost_casts: u64,
-    pub words: u64,
+    pub operator_actions: u64,
     pub taken: u64,
     pub refused_by_epoch: u64,
     pub hooks: u64,
@@ -373,7 +373,7 @@ impl Stats {
         self.power_ons += other.power_ons;
         self.dead_destinations += other.dead_destinations;
         self.lost_casts += other.lost_casts;
-        self.words += other.words;
+        self.operator_actions += other.operator_actions;
         self.taken += other.taken;
         self.refused_by_epoch += other.refused_by_epoch;
         self.hooks += other.hooks;
@@ -406,7 +406,7 @@ impl Stats {
                 ("hosts powered on", self.power_ons),
                 ("dead destinations", self.dead_destinations),
                 ("lost casts", self.lost_casts),
-                ("operators' doings", self.words),
+                ("operators' doings", self.operator_actions),
                 ("instances taken by another recovery", self.taken),
                 ("writes refused by epoch", self.refused_by_epoch),
                 ("writes refused as too late", self.too_late),
@@ -454,7 +454,7 @@ pub(crate) struct World {
     pub mishaps: Mishaps,
     /// Numbers of calls started and answers received, for crashes in between.
     pub calls: u64,
-    pub heard: u64,
+    pub answers: u64,
     /// True once the worst moment for a host's return has passed.
     pub return_triggered: bool,
     /// True once a destination has died during a rebuild.
@@ -471,7 +471,7 @@ pub(crate) struct World {
     /// Time since which more hosts are being recovered than one failure explains.
     pub storm_since: Option<u64>,
     /// The reports and the true states.
-    pub told: ReportLedger,
+    pub report_ledger: ReportLedger,
     /// Time of the first host's failure.
     pub first_failure: u64,
     pub arrivals: Arrivals,
@@ -530,7 +530,7 @@ impl World {
             drainer: crate::drains::draw(seed),
             mishaps: Mishaps::default(),
             calls: 0,
-            heard: 0,
+            answers: 0,
             return_triggered: false,
             dest_died: false,
             queued: Vec::new(),
@@ -539,7 +539,7 @@ impl World {
             slip_harm: None,
             restarted: BTreeSet::new(),
             storm_since: None,
-            told: ReportLedger::default(),
+            report_ledger: ReportLedger::default(),
             first_failure: 0,
             arrivals: Arrivals::of(seed),
             past: Snapshot::default(),
@@ -658,7 +658,8 @@ impl World {
             let due = self.now.saturating_sub(self.nova.services[host].updated) >= 10_000;
             let deaf = self.weather.storms.is_deaf_to(host, self.now);
             if due && !deaf && self.machines[host].beats() {
-                self.told.heard(host, self.nova.services[host].updated, self.now);
+                self.report_ledger
+                    .note_heartbeat(host, self.nova.services[host].updated, self.now);
                 self.nova.services[host].updated = self.now;
             }
         }
@@ -756,7 +757,7 @@ impl World {
             Event::DeletesService { host } => self.deletes_service(host),
             Event::ConfirmsInDeafness => self.confirms_in_deafness(),
             Event::Approves { rec } => self.approves(rec),
-            Event::SaysNormal => self.says_normal(),
+            Event::ReportsNormal => self.reports_normal(),
             Event::Freezes { rec } => self.freezes_host_of(rec),
             Event::TwoAct(crowd) => self.two_act(crowd),
             Event::Acts { rec, act } => self.acts(rec, act),
@@ -785,7 +786,7 @@ impl World {
                 host,
                 life,
                 runs,
-            } => self.told(server, host, life, runs),
+            } => self.apply_guest_call(server, host, life, runs),
             Event::ColdArrives {
                 record,
                 source,

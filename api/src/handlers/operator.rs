@@ -181,10 +181,10 @@ pub(crate) async fn instances(State(app): State<ApiState>, params: Params, _: Au
 /// Returns a page of recoveries, newest first.
 pub(crate) async fn recoveries(State(app): State<ApiState>, params: Params, _: AuthorisedRequest) -> Answer {
     let limit = params.limit("limit", app.max_limit)?;
-    let state = params.last("state").map(|word| {
-        state(word).ok_or_else(|| {
+    let state = params.last("state").map(|value| {
+        state(value).ok_or_else(|| {
             ApiError::bad_request(format!(
-                "Invalid value for state: {word:?} is not one of {}",
+                "Invalid value for state: {value:?} is not one of {}",
                 STATES.join(", ")
             ))
         })

@@ -316,15 +316,15 @@ fn kind(schema: &Value) -> String {
             only.as_str().map_or_else(|| only.to_string(), ToOwned::to_owned)
         );
     }
-    if let Some(words) = schema["enum"].as_array() {
-        let words: Vec<String> = words
+    if let Some(values) = schema["enum"].as_array() {
+        let values: Vec<String> = values
             .iter()
             .map(|word| match word.as_str() {
                 Some(word) => format!("`{word}`"),
                 None => word.to_string(),
             })
             .collect();
-        return words.join(", ");
+        return values.join(", ");
     }
     let mut kind = match &schema["type"] {
         Value::String(kind) if kind == "array" => return format!("list of {}", self::kind(&schema["items"])),

@@ -137,26 +137,26 @@ fn filter(filter: &Filter) -> Value {
         }),
         FilterKind::Time => DateTime.schema(),
         FilterKind::Number => json!({"type": "integer", "minimum": 0}),
-        FilterKind::OneOf(words) => json!({"type": "string", "enum": words}),
+        FilterKind::OneOf(values) => json!({"type": "string", "enum": values}),
     };
     json!({"name": filter.name, "in": "query", "description": filter.about, "schema": schema})
 }
 
 /// Returns the pattern of the values that a boolean filter accepts. An enumeration would have to list each word in every case.
 fn boolean_pattern() -> String {
-    let any_case = |word: &&str| -> String {
+    let any_case = |value: &&str| -> String {
         let letter = |letter: char| match letter.to_ascii_uppercase() {
             upper if upper == letter => letter.to_string(),
             upper => format!("[{upper}{letter}]"),
         };
-        word.chars().map(letter).collect()
+        value.chars().map(letter).collect()
     };
-    let words: Vec<_> = TRUE_SPELLINGS
+    let values: Vec<_> = TRUE_SPELLINGS
         .iter()
         .chain(FALSE_SPELLINGS)
         .map(any_case)
         .collect();
-    format!("^\\s*({})\\s*$", words.join("|"))
+    format!("^\\s*({})\\s*$", values.join("|"))
 }
 
 fn sort_key(columns: &[&str]) -> Value {

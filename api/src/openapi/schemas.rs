@@ -75,8 +75,8 @@ fn operators(schemas: &mut Map<String, Value>) {
     view::<tachi_operator::MovesView>(schemas);
     view::<tachi_operator::downtime::Figures>(schemas);
     view::<tachi_operator::downtime::DowntimeView>(schemas);
-    view::<tachi_operator::WordView>(schemas);
-    view::<tachi_operator::InstanceWordView>(schemas);
+    view::<tachi_operator::RecoveryActionView>(schemas);
+    view::<tachi_operator::InstanceActionView>(schemas);
     view::<tachi_operator::ReportedView>(schemas);
     view::<tachi_operator::StepView>(schemas);
     view::<tachi_operator::ProofView>(schemas);
@@ -176,7 +176,7 @@ fn documents() -> Map<String, Value> {
     });
     let document = json!({"type": "object", "required": ["openapi", "info", "paths", "components"]});
     [
-        ("Boolean", Boolean::words()),
+        ("Boolean", Boolean::values()),
         ("Version", version),
         ("Versions", versions),
         ("Health", health),

@@ -77,76 +77,80 @@ impl CounterBench {
 
 #[tokio::test(start_paused = true)]
 async fn a_flood_costs_one_write_per_second_and_one_row() {
-    let bed = CounterBench::new();
+    let bench = CounterBench::new();
     for _ in 0..10_000 {
-        bed.refuse("a", "m", RefusalReason::Duplicate);
+        bench.refuse("a", "m", RefusalReason::Duplicate);
     }
-    assert!(bed.log.rows().is_empty(), "a refusal writes nothing");
+    assert!(bench.log.rows().is_empty(), "a refusal writes nothing");
     tokio::time::sleep(WRITE_INTERVAL * 3).await;
-    let rows = bed.log.rows();
+    let rows = bench.log.rows();
     assert_eq!(rows.len(), 1, "{rows:?}");
     assert_eq!((rows[0].times, rows[0].host.as_str()), (10_000, "a"));
-    assert_eq!(*bed.log.writes.lock().unwrap(), 1);
+    assert_eq!(*bench.log.writes.lock().unwrap(), 1);
     // Another refusal updates the same row.
-    bed.refuse("a", "m", RefusalReason::Duplicate);
+    bench.refuse("a", "m", RefusalReason::Duplicate);
     tokio::time::sleep(WRITE_INTERVAL * 3).await;
-    let rows = bed.log.rows();
+    let rows = bench.log.rows();
     assert_eq!((rows.len(), rows[0].times), (1, 10_001));
-    assert_eq!(bed.log.forgotten.lock().unwrap().len(), 1, "once for ten minutes");
+    assert_eq!(
+        bench.log.forgotten.lock().unwrap().len(),
+        1,
+        "once for ten minutes"
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn unwritten_counts_are_kept_and_counted_once() {
-    let bed = CounterBench::new();
-    bed.log.away.store(true, Ordering::SeqCst);
-    bed.refuse("a", "m", RefusalReason::OnMaintenance);
+    let bench = CounterBench::new();
+    bench.log.away.store(true, Ordering::SeqCst);
+    bench.refuse("a", "m", RefusalReason::OnMaintenance);
     tokio::time::sleep(WRITE_INTERVAL * 5).await;
-    bed.refuse("a", "m", RefusalReason::OnMaintenance);
-    assert!(bed.counter.flush().await.is_err());
-    bed.clock.set_wall_on(601);
-    bed.refuse("b", "m", RefusalReason::UnknownHost);
-    bed.log.away.store(false, Ordering::SeqCst);
-    bed.counter.flush().await.unwrap();
-    let rows = bed.log.rows();
+    bench.refuse("a", "m", RefusalReason::OnMaintenance);
+    assert!(bench.counter.flush().await.is_err());
+    bench.clock.set_wall_on(601);
+    bench.refuse("b", "m", RefusalReason::UnknownHost);
+    bench.log.away.store(false, Ordering::SeqCst);
+    bench.counter.flush().await.unwrap();
+    let rows = bench.log.rows();
     let counts: Vec<_> = rows.iter().map(|row| (row.host.as_str(), row.times)).collect();
     assert_eq!(counts, [("a", 2), ("b", 1)]);
     assert!(rows[0].slot < rows[1].slot);
     tokio::time::sleep(WRITE_INTERVAL * 5).await;
-    assert_eq!(*bed.log.writes.lock().unwrap(), 1, "nothing was left to write");
+    assert_eq!(*bench.log.writes.lock().unwrap(), 1, "nothing was left to write");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_failing_database_is_retried_rarely_and_gets_all_counts_later() {
-    let bed = CounterBench::new();
-    bed.log.away.store(true, Ordering::SeqCst);
+    let bench = CounterBench::new();
+    bench.log.away.store(true, Ordering::SeqCst);
     for number in 0..200 {
-        bed.refuse(&format!("x{number}"), "m", RefusalReason::UnknownHost);
+        bench.refuse(&format!("x{number}"), "m", RefusalReason::UnknownHost);
     }
     tokio::time::sleep(Duration::from_secs(600)).await;
-    let asked = *bed.log.refused.lock().unwrap();
+    let asked = *bench.log.refused.lock().unwrap();
     assert!((6..=16).contains(&asked), "{asked}");
-    bed.log.away.store(false, Ordering::SeqCst);
+    bench.log.away.store(false, Ordering::SeqCst);
     tokio::time::sleep(MAX_RETRY_INTERVAL + WRITE_INTERVAL).await;
-    assert_eq!(bed.log.rows().len(), 200);
-    bed.refuse("a", "m", RefusalReason::Duplicate);
+    assert_eq!(bench.log.rows().len(), 200);
+    bench.refuse("a", "m", RefusalReason::Duplicate);
     tokio::time::sleep(WRITE_INTERVAL * 2).await;
-    assert_eq!(bed.log.rows().len(), 201, "once a second again");
+    assert_eq!(bench.log.rows().len(), 201, "once a second again");
 }
 
 #[tokio::test(start_paused = true)]
 async fn invented_names_add_no_rows_and_displace_no_others() {
-    let bed = CounterBench::new();
+    let bench = CounterBench::new();
     for number in 0..10_000 {
-        bed.refuse(&format!("x{number}"), "flood", RefusalReason::UnknownHost);
+        bench.refuse(&format!("x{number}"), "flood", RefusalReason::UnknownHost);
     }
-    bed.refuse("real", "monitor", RefusalReason::Duplicate);
+    bench.refuse("real", "monitor", RefusalReason::Duplicate);
     for number in 0..10_000 {
-        bed.refuse("y", &format!("u{number}"), RefusalReason::TooMany);
+        bench.refuse("y", &format!("u{number}"), RefusalReason::TooMany);
     }
-    bed.refuse("\u{0}\n", "monitor", RefusalReason::Duplicate);
-    bed.refuse(&"\u{1F4A3}".repeat(300), "monitor", RefusalReason::Duplicate);
-    bed.counter.flush().await.unwrap();
-    let rows = bed.log.rows();
+    bench.refuse("\u{0}\n", "monitor", RefusalReason::Duplicate);
+    bench.refuse(&"\u{1F4A3}".repeat(300), "monitor", RefusalReason::Duplicate);
+    bench.counter.flush().await.unwrap();
+    let rows = bench.log.rows();
     assert!(rows.len() <= MAX_ROWS + 10, "{}", rows.len());
     assert_eq!(rows.iter().map(|row| row.times).sum::<u64>(), 20_003);
     assert!(rows.iter().any(|row| row.host == "real"));
@@ -162,13 +166,13 @@ async fn invented_names_add_no_rows_and_displace_no_others() {
 
 #[tokio::test(start_paused = true)]
 async fn a_clock_that_was_put_back_finds_its_ten_minutes_again() {
-    let bed = CounterBench::new();
-    bed.refuse("a", "m", RefusalReason::Duplicate);
-    bed.clock.set_wall_on(600);
-    bed.refuse("a", "m", RefusalReason::Duplicate);
-    bed.clock.set_wall_on(-600);
-    bed.refuse("a", "m", RefusalReason::Duplicate);
-    bed.counter.flush().await.unwrap();
-    let times: Vec<u64> = bed.log.rows().iter().map(|row| row.times).collect();
+    let bench = CounterBench::new();
+    bench.refuse("a", "m", RefusalReason::Duplicate);
+    bench.clock.set_wall_on(600);
+    bench.refuse("a", "m", RefusalReason::Duplicate);
+    bench.clock.set_wall_on(-600);
+    bench.refuse("a", "m", RefusalReason::Duplicate);
+    bench.counter.flush().await.unwrap();
+    let times: Vec<u64> = bench.log.rows().iter().map(|row| row.times).collect();
     assert_eq!(times, [2, 1]);
 }

@@ -29,7 +29,7 @@ fn filled(bench: &Bench) {
         vec![waiting(WaitsFor::GivenUp, Life::Open, &Value::Null)];
 }
 
-async fn say(bench: &Bench, token: &str, body: &Value) -> TestResponse {
+async fn submit_action(bench: &Bench, token: &str, body: &Value) -> TestResponse {
     let headers = [("x-auth-token", token), ("content-type", "application/json")];
     bench
         .raw("POST", ACTIONS_PATH, &headers, json!({"word": body}).to_string())
@@ -58,7 +58,7 @@ async fn operator_api_only_administrators_act_and_no_monitor_does() {
         "admin-monitor",
     ] {
         let bench = bench();
-        let got = say(&bench, token, &approve()).await;
+        let got = submit_action(&bench, token, &approve()).await;
         let (status, _, answer) = got.fault();
         assert_eq!(status, 403, "{token}: {answer}");
         assert!(
@@ -91,7 +91,7 @@ async fn operator_api_a_bound_caller_may_not_act_regardless_of_the_policy() {
         ..options
     });
     filled(&bench);
-    let got = say(&bench, "masakari-monitor-a", &approve()).await;
+    let got = submit_action(&bench, "masakari-monitor-a", &approve()).await;
     assert_eq!(got.status, 403, "{}", got.text);
     assert!(got.text.contains("bound to host a"), "{}", got.text);
     nothing_was_written(&bench, "a monitor");
@@ -100,7 +100,7 @@ async fn operator_api_a_bound_caller_may_not_act_regardless_of_the_policy() {
 #[tokio::test]
 async fn operator_api_an_action_is_audited_with_its_operator_and_then_stored() {
     let bench = bench();
-    let got = say(&bench, "admin", &approve()).await;
+    let got = submit_action(&bench, "admin", &approve()).await;
     assert_eq!(got.status, 202, "{}", got.text);
     let by = "Keystone user admin-user (switch replaced)";
     let id = Uuid::from_u128(3);
@@ -123,7 +123,7 @@ async fn operator_api_an_action_is_audited_with_its_operator_and_then_stored() {
     assert_eq!(bench.notifications_sent.0.load(Ordering::SeqCst), 1);
 
     // A client that lost the answer repeats the request.
-    let again = say(&bench, "admin", &approve()).await;
+    let again = submit_action(&bench, "admin", &approve()).await;
     assert_eq!(
         (again.status, again.root("word")["already"].clone()),
         (202, json!(true))
@@ -140,16 +140,16 @@ async fn operator_api_an_action_is_audited_with_its_operator_and_then_stored() {
         };
         let wait = tachi_domain::Wait::bare(what, NOW.minus_seconds(-since));
         bench.operator_journal.recoveries.lock().unwrap()[0].wait = Some(wait);
-        let got = say(&bench, "admin", &approve()).await;
+        let got = submit_action(&bench, "admin", &approve()).await;
         assert_eq!(got.root("word")["already"], answer, "held: {held}");
     }
     assert_eq!(bench.operator_journal.said.lock().unwrap().len(), 2);
 
     // So does a hold that an engine kept after an action: the action had no effect.
-    bench.operator_journal.unheard.lock().unwrap().clear();
+    bench.operator_journal.unread.lock().unwrap().clear();
     let wait = tachi_domain::Wait::bare(WaitsFor::Approval, NOW.minus_seconds(-1));
     bench.operator_journal.recoveries.lock().unwrap()[0].wait = Some(wait);
-    let got = say(&bench, "admin", &approve()).await;
+    let got = submit_action(&bench, "admin", &approve()).await;
     assert_eq!(got.root("word")["already"], false);
 }
 
@@ -158,7 +158,7 @@ async fn operator_api_an_action_without_an_audit_entry_is_not_stored() {
     let bench = bench();
     bench.operator_journal.full.store(true, Ordering::SeqCst);
     for body in [approve(), json!({"word": "ignore", "instance": SERVER})] {
-        assert_eq!(say(&bench, "admin", &body).await.status, 503);
+        assert_eq!(submit_action(&bench, "admin", &body).await.status, 503);
         assert_eq!(*bench.operator_journal.said.lock().unwrap(), []);
     }
 }
@@ -169,12 +169,12 @@ async fn operator_api_confirming_that_an_instance_does_not_run_needs_its_own_rul
     let bench = Bench::with(|options| Options { policy, ..options });
     filled(&bench);
     let failure = json!({"word": "failure", "instance": SERVER, "on": "b"});
-    let (status, _, answer) = say(&bench, "member", &failure).await.fault();
+    let (status, _, answer) = submit_action(&bench, "member", &failure).await.fault();
     assert_eq!(status, 403);
     assert!(answer.contains("os_masakari_api:operator:vouch"), "{answer}");
     nothing_was_written(&bench, "failure");
     let ignore = json!({"word": "ignore", "instance": "web"});
-    let got = say(&bench, "member", &ignore).await;
+    let got = submit_action(&bench, "member", &ignore).await;
     assert_eq!(got.status, 202, "{}", got.text);
     assert_eq!(got.root("word")["instance"], json!(SERVER));
     assert_eq!(
@@ -204,7 +204,7 @@ async fn operator_api_a_claimed_host_that_contradicts_nova_is_refused() {
         *bench.operator_journal.moves.lock().unwrap() =
             vec![waiting(WaitsFor::Absence, Life::Open, &held_move())];
         let body = json!({"word": "success", "instance": "web", "on": on});
-        let got = say(&bench, "admin", &body).await;
+        let got = submit_action(&bench, "admin", &body).await;
         if !refused {
             assert_eq!(got.status, 202, "{name}: {}", got.text);
             continue;
@@ -292,12 +292,12 @@ async fn operator_api_an_invalid_action_is_refused_without_a_write() {
         ("no object", json!("approve"), 400),
     ];
     for (name, body, status) in cases {
-        let got = say(&bench, "admin", &body).await;
+        let got = submit_action(&bench, "admin", &body).await;
         assert_eq!(got.status, status, "{name}: {}", got.text);
         nothing_was_written(&bench, name);
     }
     bench.operator_journal.broken.store(true, Ordering::SeqCst);
-    assert_eq!(say(&bench, "admin", &approve()).await.status, 503);
+    assert_eq!(submit_action(&bench, "admin", &approve()).await.status, 503);
     nothing_was_written(&bench, "the database is away");
 }
 
@@ -330,11 +330,11 @@ async fn operator_api_an_approval_is_for_the_wait_that_the_operator_was_shown() 
             "tachi recovery show",
         ),
     ] {
-        let got = say(&bench, "admin", &with(waits)).await;
+        let got = submit_action(&bench, "admin", &with(waits)).await;
         assert_eq!(got.status, status, "{name}: {}", got.text);
         assert!(got.text.contains(part), "{name}: {}", got.text);
         assert_eq!(*bench.operator_journal.said.lock().unwrap(), [], "{name}");
     }
-    let got = say(&bench, "admin", &with(shown)).await;
+    let got = submit_action(&bench, "admin", &with(shown)).await;
     assert_eq!(got.status, 202, "{}", got.text);
 }

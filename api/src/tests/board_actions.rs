@@ -56,7 +56,7 @@ fn but<'a>(
     headers
 }
 
-async fn say(bench: &Bench, token: &str, body: &Value) -> TestResponse {
+async fn submit_action(bench: &Bench, token: &str, body: &Value) -> TestResponse {
     let cookie = format!("tachi-board={token}");
     bench
         .raw("POST", BOARD_ACTIONS_PATH, &own(&cookie), body.to_string())
@@ -85,7 +85,7 @@ fn nothing_was_done(bench: &Bench, what: &str) {
 async fn board_refuses_actions_unless_configured() {
     let bench = with(false, |options| options);
     for body in [approve(), freeze(), json!({"thaw": {"number": 1}})] {
-        assert_eq!(say(&bench, "admin", &body).await.status, 404, "{body}");
+        assert_eq!(submit_action(&bench, "admin", &body).await.status, 404, "{body}");
     }
     nothing_was_done(&bench, "no actions");
     let got = bench
@@ -93,7 +93,11 @@ async fn board_refuses_actions_unless_configured() {
         .await;
     assert_eq!((got.status, &got.root("rights")["act"]), (200, &json!(false)));
     let without = Bench::new();
-    assert_eq!(say(&without, "admin", &approve()).await.status, 300, "no board");
+    assert_eq!(
+        submit_action(&without, "admin", &approve()).await.status,
+        300,
+        "no board"
+    );
 }
 
 #[tokio::test]
@@ -140,14 +144,19 @@ async fn board_refuses_monitors_regardless_of_the_policy() {
     let cookie = "tachi-board=masakari-monitor-a";
     let got = bench.raw("GET", RIGHTS, &[("cookie", cookie)], "").await;
     assert_eq!(got.root("rights")["act"], json!(false));
-    assert_eq!(say(&bench, "masakari-monitor-a", &approve()).await.status, 403);
+    assert_eq!(
+        submit_action(&bench, "masakari-monitor-a", &approve())
+            .await
+            .status,
+        403
+    );
     nothing_was_done(&bench, "a monitor");
 }
 
 #[tokio::test]
 async fn board_actions_use_the_code_of_the_api() {
     let (here, there) = (bench(), bench());
-    let got = say(&here, "admin", &approve()).await;
+    let got = submit_action(&here, "admin", &approve()).await;
     let other = there.send("POST", "/operator/v1/words", approve()).await;
     assert_eq!((got.status, &got.text), (202, &other.text));
     assert_eq!(
@@ -171,12 +180,12 @@ async fn board_actions_use_the_code_of_the_api() {
     );
     assert_eq!(here.notifications_sent.0.load(Ordering::SeqCst), 1);
     // A second click is reported as already done.
-    let again = say(&here, "admin", &approve()).await;
+    let again = submit_action(&here, "admin", &approve()).await;
     assert_eq!(again.root("word")["already"], true);
     assert_eq!(here.operator_journal.said.lock().unwrap().len(), 1);
     // A late click gets the reason.
     let over = json!({"word": {"word": "abort", "recovery": Uuid::from_u128(2)}});
-    let (status, _, why) = say(&here, "admin", &over).await.fault();
+    let (status, _, why) = submit_action(&here, "admin", &over).await.fault();
     assert_eq!(status, 409);
     assert!(why.contains("has ended: nothing was written"), "{why}");
 }
@@ -184,7 +193,7 @@ async fn board_actions_use_the_code_of_the_api() {
 #[tokio::test]
 async fn board_freezes_and_thaws_use_the_code_of_the_api() {
     let bench = bench();
-    let got = say(&bench, "admin", &freeze()).await;
+    let got = submit_action(&bench, "admin", &freeze()).await;
     assert_eq!(got.status, 201, "{}", got.text);
     let answer = got.root("freeze");
     assert_eq!(
@@ -193,11 +202,11 @@ async fn board_freezes_and_thaws_use_the_code_of_the_api() {
     );
     let number = answer["freeze"]["number"].clone();
     for wrong in [json!(-1), json!(1.5), json!("1"), json!("../words"), Value::Null] {
-        let got = say(&bench, "admin", &json!({"thaw": {"number": wrong}})).await;
+        let got = submit_action(&bench, "admin", &json!({"thaw": {"number": wrong}})).await;
         assert_eq!(got.status, 400, "{}", got.text);
     }
     let thaw = json!({"thaw": {"number": number}});
-    let got = say(&bench, "admin", &thaw).await;
+    let got = submit_action(&bench, "admin", &thaw).await;
     assert_eq!((got.status, &got.root("freeze")["number"]), (200, &number));
     assert_eq!(
         *bench.operator_journal.written.lock().unwrap(),
@@ -220,7 +229,7 @@ async fn board_freezes_and_thaws_use_the_code_of_the_api() {
             AuditPhase::Outcome
         ]
     );
-    assert_eq!(say(&bench, "admin", &thaw).await.status, 404);
+    assert_eq!(submit_action(&bench, "admin", &thaw).await.status, 404);
 }
 
 #[tokio::test]
@@ -234,7 +243,7 @@ async fn board_readers_may_not_act() {
     ] {
         let bench = bench();
         for body in [approve(), freeze(), json!({"thaw": {"number": 1}})] {
-            let (status, _, why) = say(&bench, token, &body).await.fault();
+            let (status, _, why) = submit_action(&bench, token, &body).await.fault();
             assert_eq!(status, 403, "{token} {body}: {why}");
             assert!(why.contains("os_masakari_api:operator:act"), "{token}: {why}");
         }
@@ -242,7 +251,11 @@ async fn board_readers_may_not_act() {
     }
     let bench = bench();
     for token in ["nobody", "", "limited"] {
-        assert_eq!(say(&bench, token, &approve()).await.status, 401, "{token}");
+        assert_eq!(
+            submit_action(&bench, token, &approve()).await.status,
+            401,
+            "{token}"
+        );
     }
     let mut headers = own("theme=dark");
     headers.push(("x-auth-token", "admin"));
@@ -316,7 +329,7 @@ async fn board_refuses_destructive_actions() {
         json!([approve()]),
         Value::Null,
     ] {
-        let got = say(&bench, "admin", &body).await;
+        let got = submit_action(&bench, "admin", &body).await;
         assert_eq!(got.status, 400, "{body}: {}", got.text);
     }
     for text in ["", "not json", "{", "word=approve"] {

@@ -59,18 +59,18 @@ async fn an_accepted_notification_is_published_with_its_id() {
     let (bench, recorder) = bench();
     let segment = bench.segment("s1").await;
     bench.send("POST", &format!("{segment}/hosts"), host("h1")).await;
-    recorder.heard();
+    recorder.emitted();
     let got = bench.send("POST", "/v1/notifications", report("h1")).await;
     let id = got.root("notification")["notification_uuid"]
         .as_str()
         .unwrap()
         .to_owned();
-    let heard = recorder.heard();
-    let [start, end] = heard.as_slice() else {
-        panic!("{heard:?}");
+    let emitted = recorder.emitted();
+    let [start, end] = emitted.as_slice() else {
+        panic!("{emitted:?}");
     };
     let Subject::Notification(_, EventSnapshot::Entity(done)) = &end.subject else {
-        panic!("{heard:?}");
+        panic!("{emitted:?}");
     };
     assert_eq!(done.id.to_string(), id);
     assert!(start.starts_creation(), "at the start it is told without its id");
@@ -90,18 +90,18 @@ async fn a_failed_change_is_published_with_its_reason() {
     bench.segment("s2").await;
     let hosts = format!("{segment}/hosts");
     bench.send("POST", &hosts, host("h1")).await;
-    recorder.heard();
+    recorder.emitted();
     let taken = json!({"segment": {"name": "s2"}});
     assert_eq!(bench.send("PUT", &segment, taken).await.status, 409);
-    let heard = recorder.heard();
-    let names: Vec<String> = heard.iter().map(Event::name).collect();
+    let emitted = recorder.emitted();
+    let names: Vec<String> = emitted.iter().map(Event::name).collect();
     assert_eq!(names, ["segment.update.start", "segment.update.error"]);
-    assert_eq!(heard[1].priority(), Priority::Error);
-    let trouble = heard[1].trouble.as_ref().unwrap();
-    assert_eq!(trouble.exception, "FailoverSegmentExists");
-    assert_eq!(trouble.message, "Failover segment with name s2 already exists.");
-    let Subject::Segment(_, EventSnapshot::Entity(wanted)) = &heard[1].subject else {
-        panic!("{heard:?}");
+    assert_eq!(emitted[1].priority(), Priority::Error);
+    let failure = emitted[1].failure.as_ref().unwrap();
+    assert_eq!(failure.exception, "FailoverSegmentExists");
+    assert_eq!(failure.message, "Failover segment with name s2 already exists.");
+    let Subject::Segment(_, EventSnapshot::Entity(wanted)) = &emitted[1].subject else {
+        panic!("{emitted:?}");
     };
     assert_eq!(wanted.name, "s2", "as it would have been");
     assert_eq!(bench.send("POST", &hosts, host("h1")).await.status, 409);
@@ -111,9 +111,9 @@ async fn a_failed_change_is_published_with_its_reason() {
         bench.send("POST", "/v1/notifications", report("h1")).await.status,
         500
     );
-    let heard = recorder.heard();
-    assert_eq!(heard[1].name(), "notification.create.error");
-    assert_eq!(heard[1].trouble.as_ref().unwrap().exception, "DBError");
+    let emitted = recorder.emitted();
+    assert_eq!(emitted[1].name(), "notification.create.error");
+    assert_eq!(emitted[1].failure.as_ref().unwrap().exception, "DBError");
 }
 
 #[tokio::test]
@@ -123,7 +123,7 @@ async fn early_refusals_publish_no_event() {
     let hosts = format!("{segment}/hosts");
     bench.send("POST", &hosts, host("h1")).await;
     bench.send("POST", "/v1/notifications", report("h1")).await;
-    recorder.heard();
+    recorder.emitted();
     let nobody = "/v1/segments/6128798e-1111-4222-8333-0123456789ab";
     for (name, status, got) in [
         ("a list", 200, bench.get("/v1/segments").await),
@@ -164,7 +164,7 @@ async fn an_event_has_the_request_ids_and_the_user() {
         .raw("POST", "/v1/segments", &headers, body.to_string())
         .await;
     assert_eq!(got.status, 201, "{}", got.text);
-    for event in recorder.heard() {
+    for event in recorder.emitted() {
         let cause = &event.cause;
         assert_eq!(
             Some(cause.request_id.as_str()),

@@ -13,7 +13,8 @@ use tachi_domain::entity::{Host, Notification, Segment, Stamps, Vmove};
 use tachi_domain::freeze::Freeze;
 use tachi_domain::policy::{BareNormal, FencingMode};
 use tachi_domain::recovery::{
-    DISMISSED, InstanceResolution, Life, OperatorAction, OperatorCommand, OperatorRequest, RecoveryKind,
+    DISMISSED_STATUS, InstanceResolution, Life, OperatorAction, OperatorCommand, OperatorRequest,
+    RecoveryKind,
 };
 use tachi_domain::situation::{ComputeService, Instance, Instances, ReportedFailure, Severity, TimedFact};
 use tachi_domain::{
@@ -43,7 +44,7 @@ use crate::RegionService;
 pub(super) const NOW: Timestamp = Timestamp::from_micros(1_795_155_308_000_000);
 
 /// The submitted actions: recovery, action, operator.
-pub(super) type Words = Vec<(RecoveryId, String, String)>;
+pub(super) type SubmittedActions = Vec<(RecoveryId, String, String)>;
 
 pub(super) struct FakeRegion {
     /// The age of the engines' data about Nova; `None` if no engine ever ran.
@@ -53,9 +54,9 @@ pub(super) struct FakeRegion {
     /// Newest first.
     pub(super) recoveries: Mutex<Vec<RecoverySummary>>,
     pub(super) moves: Mutex<Vec<MoveLine>>,
-    pub(super) said: Mutex<Words>,
+    pub(super) said: Mutex<SubmittedActions>,
     /// The actions that no engine has applied yet.
-    pub(super) unheard: Mutex<Vec<(RecoveryId, OperatorAction)>>,
+    pub(super) unread: Mutex<Vec<(RecoveryId, OperatorAction)>>,
     pub(super) broken: AtomicBool,
     pub(super) audited: Mutex<Vec<AuditEntry>>,
     pub(super) muted_reporters: Mutex<Vec<MutedReporter>>,
@@ -89,7 +90,7 @@ impl Default for FakeRegion {
             recoveries: Mutex::default(),
             moves: Mutex::default(),
             said: Mutex::default(),
-            unheard: Mutex::default(),
+            unread: Mutex::default(),
             broken: AtomicBool::default(),
             audited: Mutex::default(),
             full: AtomicBool::default(),
@@ -335,7 +336,7 @@ impl OperatorJournal for FakeRegion {
                 }
                 Some(RecoveryState::Life(life)) => row.life == life,
                 Some(RecoveryState::Status(status)) => row.status == status.as_str(),
-                Some(RecoveryState::Dismissed) => row.status == DISMISSED,
+                Some(RecoveryState::Dismissed) => row.status == DISMISSED_STATUS,
                 None => filter.closed || row.life != Life::Closed,
             };
             state
@@ -437,8 +438,8 @@ impl OperatorJournal for FakeRegion {
             .cloned();
         let planned = self.planned.lock().unwrap();
         let planned = planned.iter().find(|(of, _)| *of == id);
-        let unheard = self.unheard.lock().unwrap();
-        let unheard = unheard.iter().filter(|(of, _)| *of == id);
+        let unread = self.unread.lock().unwrap();
+        let unread = unread.iter().filter(|(of, _)| *of == id);
         Ok(found.map(|summary| RecoveryHistory {
             notification: planned.map(|(_, new)| order_of(&summary, new)),
             summary,
@@ -447,7 +448,7 @@ impl OperatorJournal for FakeRegion {
             beat: 1,
             elapsed: Elapsed::from_millis(1_500),
             word: self.last(id),
-            unheard: unheard.map(|(_, action)| action.clone()).collect(),
+            unread: unread.map(|(_, action)| action.clone()).collect(),
             state: Some("{\"stage\":\"begin\"}".to_owned()),
             moves: Vec::new(),
             move_words: Vec::new(),
@@ -521,7 +522,7 @@ impl OperatorJournal for FakeRegion {
                     hold: row.wait,
                     is_late: false,
                 };
-                self.unheard.lock().unwrap().push((id, action));
+                self.unread.lock().unwrap().push((id, action));
                 let mut said = self.said.lock().unwrap();
                 said.push((id, word.as_str().to_owned(), by.to_owned()));
                 Ok(ActionOutcome::Submitted)

@@ -209,7 +209,7 @@ fn every_rule_is_defined_and_every_defined_rule_is_used() {
 #[test]
 fn the_operations_of_a_rule_are_its_routes() {
     for rule in policy_rules() {
-        let mut told: Vec<_> = rule
+        let mut documented: Vec<_> = rule
             .operations
             .iter()
             .map(|operation| (operation.method.to_owned(), operation.path))
@@ -222,9 +222,9 @@ fn the_operations_of_a_rule_are_its_routes() {
             })
             .map(|route| (route.method.to_string(), route.path))
             .collect();
-        told.sort_unstable();
+        documented.sort_unstable();
         guarded.sort_unstable();
-        assert_eq!(told, guarded, "{}", rule.name);
+        assert_eq!(documented, guarded, "{}", rule.name);
     }
 }
 

@@ -124,7 +124,7 @@ async fn errors_below_v1() {
 #[tokio::test]
 async fn answers_carry_their_microversion() {
     let bench = Bench::new();
-    let told = |got: &super::bench::TestResponse| {
+    let version_headers = |got: &super::bench::TestResponse| {
         (
             got.header("openstack-api-version").map(ToOwned::to_owned),
             got.header("vary").map(ToOwned::to_owned),
@@ -142,7 +142,11 @@ async fn answers_carry_their_microversion() {
     ];
     for (asked, path, status, expected) in cases {
         let got = bench.get_at(asked, path).await;
-        assert_eq!((got.status, told(&got)), (status, expected), "{asked} {path}");
+        assert_eq!(
+            (got.status, version_headers(&got)),
+            (status, expected),
+            "{asked} {path}"
+        );
     }
     let got = bench.get_at("1.4", "/v1").await;
     let text = "Version 1.4 is not supported by the API. Minimum is 1.0 and maximum is 1.3.";

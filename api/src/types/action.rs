@@ -7,9 +7,9 @@ use tachi_domain::{ApprovedWait, RecoveryId};
 use utoipa::ToSchema;
 use utoipa::openapi::Object;
 
+use super::enum_schema;
 use super::fields::{Body, Fields};
 use super::rules::{Name, OPERATOR_ACTION, OrNull, ShownWait};
-use super::word_schema;
 use crate::microversion::Microversion;
 
 /// An operator action.
@@ -94,7 +94,7 @@ impl Body for NewAction {
             instance,
             on,
             reason,
-            waits: waits.map_or(ApprovedWait::Current, ApprovedWait::Shown),
+            waits: waits.map_or(ApprovedWait::Current, ApprovedWait::Snapshot),
         })
     }
 }
@@ -119,5 +119,5 @@ pub(crate) struct ActionView {
 }
 
 fn kinds() -> Object {
-    word_schema::words(ActionKind::ALL.iter().map(|kind| kind.as_str()))
+    enum_schema::values(ActionKind::ALL.iter().map(|kind| kind.as_str()))
 }

@@ -11,10 +11,10 @@ use tachi_domain::{HostId, NotificationId, SegmentId};
 use utoipa::ToSchema;
 use utoipa::openapi::Object;
 
+use super::enum_schema;
 use super::fields::{Body, Fields, Problems};
 use super::payload::{self, Pairs};
 use super::rules::{DateTime, HOSTNAME, NOTIFICATION_TYPE, Rule as _};
-use super::word_schema;
 use crate::datetime::{Iso, SpacedTime};
 use crate::microversion::Microversion;
 use crate::policy::ReportContext;
@@ -168,9 +168,9 @@ impl<'a> From<&'a ProgressDetail> for DetailView<'a> {
 }
 
 fn kind() -> Object {
-    word_schema::words(NotificationType::ALL.iter().map(|kind| kind.as_str()))
+    enum_schema::values(NotificationType::ALL.iter().map(|kind| kind.as_str()))
 }
 
 fn status() -> Object {
-    word_schema::words(NotificationStatus::ALL.iter().map(|status| status.as_str()))
+    enum_schema::values(NotificationStatus::ALL.iter().map(|status| status.as_str()))
 }

@@ -232,10 +232,10 @@ impl Rule for Boolean {
 
 impl Boolean {
     /// Returns the referenced schema.
-    pub(crate) fn words() -> Value {
-        let words: Vec<_> = TRUE.iter().chain(FALSE).collect();
+    pub(crate) fn values() -> Value {
+        let values: Vec<_> = TRUE.iter().chain(FALSE).collect();
         json!({
-            "anyOf": [{"type": "boolean"}, {"type": "string", "enum": words}],
+            "anyOf": [{"type": "boolean"}, {"type": "string", "enum": values}],
             "description": "A boolean, or a text that stands for one.",
         })
     }
@@ -245,35 +245,35 @@ impl Boolean {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct EnumText<T> {
     from_value: fn(&str) -> Option<T>,
-    words: fn() -> Vec<&'static str>,
+    values: fn() -> Vec<&'static str>,
 }
 
 pub(crate) const RECOVERY_METHOD: EnumText<RecoveryMethod> = EnumText {
     from_value: RecoveryMethod::from_value,
-    words: || RecoveryMethod::ALL.iter().map(|method| method.as_str()).collect(),
+    values: || RecoveryMethod::ALL.iter().map(|method| method.as_str()).collect(),
 };
 
 pub(crate) const NOTIFICATION_TYPE: EnumText<NotificationType> = EnumText {
     from_value: NotificationType::from_value,
-    words: || NotificationType::ALL.iter().map(|kind| kind.as_str()).collect(),
+    values: || NotificationType::ALL.iter().map(|kind| kind.as_str()).collect(),
 };
 
 /// The scope of a freeze.
 pub(crate) const FREEZE_SCOPE: EnumText<FreezeScope> = EnumText {
     from_value: FreezeScope::from_value,
-    words: || FreezeScope::ALL.iter().map(|scope| scope.as_str()).collect(),
+    values: || FreezeScope::ALL.iter().map(|scope| scope.as_str()).collect(),
 };
 
 /// A setting that reports whether guests start when their host boots.
 pub(crate) const RESUME: EnumText<Resume> = EnumText {
     from_value: Resume::from_value,
-    words: || Resume::ALL.iter().map(|word| word.as_str()).collect(),
+    values: || Resume::ALL.iter().map(|word| word.as_str()).collect(),
 };
 
 /// An operator action.
 pub(crate) const OPERATOR_ACTION: EnumText<super::action::ActionKind> = EnumText {
     from_value: super::action::ActionKind::from_value,
-    words: || {
+    values: || {
         super::action::ActionKind::ALL
             .iter()
             .map(|kind| kind.as_str())
@@ -286,11 +286,11 @@ impl<T> Rule for EnumText<T> {
 
     fn read(&self, value: &Value) -> CheckResult<T> {
         let known = value.as_str().and_then(self.from_value);
-        known.ok_or_else(|| not_one_of(value, (self.words)().into_iter()))
+        known.ok_or_else(|| not_one_of(value, (self.values)().into_iter()))
     }
 
     fn schema(&self) -> Value {
-        json!({"type": "string", "enum": (self.words)()})
+        json!({"type": "string", "enum": (self.values)()})
     }
 }
 
@@ -431,9 +431,9 @@ impl Rule for OneOf {
     }
 }
 
-fn not_one_of<'a>(value: &Value, words: impl Iterator<Item = &'a str>) -> Objection {
-    let words: Vec<String> = words.map(|word| format!("'{word}'")).collect();
-    Objection::Reason(format!("{} is not one of [{}]", repr(value), words.join(", ")))
+fn not_one_of<'a>(value: &Value, values: impl Iterator<Item = &'a str>) -> Objection {
+    let values: Vec<String> = values.map(|word| format!("'{word}'")).collect();
+    Objection::Reason(format!("{} is not one of [{}]", repr(value), values.join(", ")))
 }
 
 fn string(value: &Value) -> CheckResult<&str> {

@@ -7,9 +7,9 @@ use tachi_domain::entity::segment::{NewSegment, RecoveryMethod, SegmentChange};
 use utoipa::ToSchema;
 use utoipa::openapi::Object;
 
+use super::enum_schema;
 use super::fields::{Body, Fields};
 use super::rules::{Boolean, Description, Name, OrNull, RECOVERY_METHOD};
-use super::word_schema;
 use crate::datetime::Iso;
 use crate::microversion::Microversion;
 
@@ -83,7 +83,7 @@ pub(crate) struct SegmentView<'a> {
 }
 
 fn recovery_method() -> Object {
-    word_schema::words(RecoveryMethod::ALL.iter().map(|method| method.as_str()))
+    enum_schema::values(RecoveryMethod::ALL.iter().map(|method| method.as_str()))
 }
 
 impl<'a> From<&'a Segment> for SegmentView<'a> {

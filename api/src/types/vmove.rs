@@ -7,7 +7,7 @@ use tachi_domain::{NotificationId, VmoveId};
 use utoipa::ToSchema;
 use utoipa::openapi::Object;
 
-use super::word_schema;
+use super::enum_schema;
 use crate::datetime::Iso;
 
 /// A vmove, the move of one instance by a recovery, in an answer.
@@ -55,11 +55,11 @@ pub(crate) struct VmoveView<'a> {
 }
 
 fn kind() -> Object {
-    word_schema::nullable_string_enum(VmoveType::ALL.iter().map(|kind| kind.as_str()))
+    enum_schema::nullable_string_enum(VmoveType::ALL.iter().map(|kind| kind.as_str()))
 }
 
 fn status() -> Object {
-    word_schema::nullable_string_enum(VmoveStatus::ALL.iter().map(|status| status.as_str()))
+    enum_schema::nullable_string_enum(VmoveStatus::ALL.iter().map(|status| status.as_str()))
 }
 
 impl<'a> From<&'a Vmove> for VmoveView<'a> {

@@ -51,7 +51,7 @@ pub use mon::MonArgs;
 pub use monitor::{MonitorCommand, MonitorForgetArgs, MonitorListArgs, MuteArgs};
 pub use recovery::{
     ActionArgs, ApproveArgs, ConfirmOffArgs, RecoveryCommand, RecoveryListArgs, RecoveryShowArgs, ReportArgs,
-    ReportFormat, StateWord, WaitOrNull,
+    ReportFormat, StateArg, WaitOrNull,
 };
 pub use region::SandboxArgs;
 pub use reporter::ReporterCommand;
@@ -542,10 +542,10 @@ mod tests {
             .filter(|one| one.get_name() != "help" && !one.is_hide_set())
             .collect();
         if below.is_empty() {
-            let asks = command
+            let uses_api = command
                 .get_arguments()
                 .any(|one| one.get_long() == Some("os-cloud"));
-            all.insert(typed.trim().to_owned(), asks);
+            all.insert(typed.trim().to_owned(), uses_api);
         }
         for one in below {
             leaves(one, &format!("{typed} {}", one.get_name()), all);
@@ -570,11 +570,11 @@ mod tests {
             .filter_map(|row| row.trim_matches('|').split_once(" | "))
             .collect();
         let is_of = |typed: &str, word: &str| typed == word || typed.starts_with(&format!("{word} "));
-        for (typed, asks) in &all {
+        for (typed, uses_api) in &all {
             let row = rows
                 .iter()
                 .find(|(cell, _)| quoted(cell).any(|word| is_of(typed, word)));
-            assert_eq!(row.is_none(), *asks, "{typed}: {row:?}");
+            assert_eq!(row.is_none(), *uses_api, "{typed}: {row:?}");
             assert!(row.is_none_or(|(_, why)| why.len() > 20), "{typed}: {row:?}");
         }
         for word in rows.iter().flat_map(|(cell, _)| quoted(cell)) {
@@ -588,8 +588,8 @@ mod tests {
         let typed = night.lines().filter_map(|line| line.strip_prefix("$ tachi "));
         let mut seen = 0;
         for line in typed.filter(|line| !line.starts_with("serve ")) {
-            let (name, asks) = all.iter().rev().find(|(name, _)| is_of(line, name)).unwrap();
-            assert!(*asks != is_of(name, "fence"), "{line}");
+            let (name, uses_api) = all.iter().rev().find(|(name, _)| is_of(line, name)).unwrap();
+            assert!(*uses_api != is_of(name, "fence"), "{line}");
             seen += 1;
         }
         assert!(seen > 5, "{seen}");

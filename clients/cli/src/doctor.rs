@@ -34,11 +34,11 @@ pub fn show(args: &DoctorArgs, all: &[Check], took: Duration) -> Result<u8, Fail
     };
     let seconds = took.as_secs_f64();
     let now = SystemClock.wall();
-    if args.shape.is_told() {
-        let is_told = |one: &&&Check| {
+    if args.shape.is_text() {
+        let is_shown = |one: &&&Check| {
             args.all || args.name.is_some() || !matches!(one.grade, Severity::Ok | Severity::Info)
         };
-        let mut checks: Vec<&Check> = shown.iter().filter(is_told).copied().collect();
+        let mut checks: Vec<&Check> = shown.iter().filter(is_shown).copied().collect();
         let unseen = if args.all { None } else { alike(&mut checks) };
         let checks = checks.into_iter().flat_map(lines).chain(unseen);
         let checks: Vec<String> = checks.chain([sum(&shown, seconds)]).collect();
@@ -110,8 +110,8 @@ fn sheet(checks: &[&Check]) -> TextTable<5> {
 
 /// Describes a check, with its fix and its page.
 pub fn lines(one: &Check) -> Vec<String> {
-    let word = one.grade.as_str().to_ascii_uppercase();
-    let mut lines = vec![format!("{word:<7} {:<28} {}", one.name, one.details)];
+    let label = one.grade.as_str().to_ascii_uppercase();
+    let mut lines = vec![format!("{label:<7} {:<28} {}", one.name, one.details)];
     let fixes = one.fix.iter().flat_map(|fix| fix.lines());
     lines.extend(fixes.map(|fix| format!("        -> {fix}")));
     lines.extend(one.page.iter().map(|page| format!("        {page}")));

@@ -51,8 +51,8 @@ pub async fn run(args: EventsArgs, controller: &dyn Controller) -> Result<u8, Fa
     }
     let mut events = Vec::new();
     for row in rows {
-        if let Some(story) = source.recovery(row.recovery).await? {
-            events.extend(of_recovery(&story));
+        if let Some(history) = source.recovery(row.recovery).await? {
+            events.extend(of_recovery(&history));
         }
     }
     let freezes = source.freezes().await?;
@@ -70,15 +70,15 @@ pub async fn run(args: EventsArgs, controller: &dyn Controller) -> Result<u8, Fa
 }
 
 /// Returns the opening, the steps that are about the whole host, and an operator's last action.
-fn of_recovery(story: &RecoveryHistoryView) -> Vec<Event> {
-    let summary = &story.summary;
+fn of_recovery(history: &RecoveryHistoryView) -> Vec<Event> {
+    let summary = &history.summary;
     let event = |at: Time, text: String| Event {
         at,
         host: summary.host.clone(),
         recovery: Some(summary.recovery.to_string()),
         text,
     };
-    let by: Vec<String> = story
+    let by: Vec<String> = history
         .reporters
         .iter()
         .map(|one| one_line(&one.to_string()))
@@ -93,12 +93,12 @@ fn of_recovery(story: &RecoveryHistoryView) -> Vec<Event> {
         format!("recovery ({}) opened{by}", summary.kind),
     )];
     // The outcome of an intent repeats it.
-    let steps = story
+    let steps = history
         .steps
         .iter()
         .filter(|step| step.instance.is_none() && step.kind != "intent");
     events.extend(steps.map(|step| event(step.at, one_line(&step.text))));
-    if let Some(word) = &story.word {
+    if let Some(word) = &history.word {
         let action = super::recovery::action(&word.word);
         events.push(event(word.at, format!("{action} by {}", one_line(&word.by))));
     }

@@ -35,7 +35,7 @@ pub async fn run(args: ShowArgs, controller: &dyn Controller) -> Result<u8, Fail
     }
     let now = source.now();
     let mut all: Vec<Vec<String>> = Vec::new();
-    if args.shape.is_told() {
+    if args.shape.is_text() {
         for one in &found {
             let mut shown = lines(one, now);
             if one.kind == "host" {
@@ -68,10 +68,10 @@ async fn of_recovery(source: &dyn Source, args: &ShowArgs) -> Result<u8, Failure
 }
 
 fn head(one: &ExplanationView) -> String {
-    let word = one.protection.label().to_ascii_uppercase();
+    let label = one.protection.label().to_ascii_uppercase();
     if let Some(id) = &one.id {
         let host = one.host.as_deref().unwrap_or_default();
-        return format!("instance {} ({id}) on {host}: {word}", one.name);
+        return format!("instance {} ({id}) on {host}: {label}", one.name);
     }
     let segment = one.segment.as_ref().map_or_else(
         || "in no segment".to_owned(),
@@ -88,7 +88,7 @@ fn head(one: &ExplanationView) -> String {
         let included = count(counts.included(), "instance", "instances");
         format!(", {included} to be recovered")
     });
-    format!("host {} ({segment}{instances}): {word}", one.name)
+    format!("host {} ({segment}{instances}): {label}", one.name)
 }
 
 /// Renders the explanation as lines.
@@ -132,9 +132,9 @@ fn room(one: &ExplanationView, now: Timestamp) -> Option<String> {
 
 fn need_lines(one: &ExplanationView, view: &NeedView, now: Timestamp) -> Vec<String> {
     let name = format!("{:<10}", view.need.label());
-    if let Some((grade, told)) = one.told_of(view) {
+    if let Some((grade, rendered)) = one.told_of(view) {
         let sign = if grade == Severity::Ok { "✓" } else { mark(grade) };
-        return vec![format!("  {sign} {name} {told}")];
+        return vec![format!("  {sign} {name} {rendered}")];
     }
     let mut lines = Vec::new();
     for finding in &view.findings {
@@ -164,12 +164,12 @@ mod tests {
         let seen = fine();
         let mut view = ExplanationView::of(&seen, &seen.situation.explain("a")[0]);
         assert_eq!(view.room, None, "nobody has asked Placement");
-        let told = |view: &ExplanationView| {
+        let rendered = |view: &ExplanationView| {
             let lines = lines(view, seen.now);
             let at = lines.iter().position(|line| line.contains(" capacity ")).unwrap();
             lines[at..at + 2].join("\n")
         };
-        let bare = told(&view);
+        let bare = rendered(&view);
         assert!(
             bare.starts_with("  · capacity   room on other hosts is not assessed\n  ✓ evacuation"),
             "{bare}"
@@ -184,7 +184,7 @@ mod tests {
         };
         view.room = Some(room.clone());
         assert_eq!(
-            told(&view),
+            rendered(&view),
             "  ✓ capacity   other hosts have capacity for it\n      \
              it fits on 2 of 3 hosts that Nova may choose, if nothing else moves (Placement seen 12 s ago)"
         );
@@ -198,7 +198,9 @@ mod tests {
             held: Vec::new(),
         });
         view.room = Some(room);
-        assert!(told(&view).ends_with("      NO ROOM: vm-1 lacks 14 GiB memory (Placement seen 12 s ago)"));
+        assert!(
+            rendered(&view).ends_with("      NO ROOM: vm-1 lacks 14 GiB memory (Placement seen 12 s ago)")
+        );
     }
 
     /// Two hosts have the same reason, and the command is about one of them.
@@ -211,15 +213,15 @@ mod tests {
         seen.situation = judged(&seen.tables);
         for name in ["a", "b"] {
             let view = ExplanationView::of(&seen, &seen.situation.explain(name)[0]);
-            let told = lines(&view, seen.now).join("\n");
+            let rendered = lines(&view, seen.now).join("\n");
             let (own, other) = if name == "a" { ("a", "b") } else { ("b", "a") };
             assert!(
-                told.contains(&format!(
+                rendered.contains(&format!(
                     "-> openstack segment host update --on_maintenance False all {own}"
                 )),
-                "{told}"
+                "{rendered}"
             );
-            assert!(!told.contains(&format!("False all {other}")), "{told}");
+            assert!(!rendered.contains(&format!("False all {other}")), "{rendered}");
         }
     }
 
@@ -230,7 +232,7 @@ mod tests {
         seen.situation = judged(&seen.tables);
         let one = &seen.situation.explain("a")[0];
         let view = ExplanationView::of(&seen, one);
-        let told = lines(&view, seen.now);
+        let rendered = lines(&view, seen.now);
         let wanted = [
             "host a (in segment all, 0 instances to be recovered): UNPROTECTED",
             "  ! policy     HOST_ON_MAINTENANCE: in maintenance, set by an operator",
@@ -243,7 +245,7 @@ mod tests {
             "  ✓ engine     an engine is running",
             "  ✓ data       the data is current",
         ];
-        assert_eq!(told.join("\n"), wanted.join("\n"));
+        assert_eq!(rendered.join("\n"), wanted.join("\n"));
         let json = json!(view);
         assert_eq!(json["protection"], "unprotected");
         assert_eq!(json["needs"][0]["findings"][0]["code"], "HOST_ON_MAINTENANCE");

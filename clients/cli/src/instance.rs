@@ -175,7 +175,7 @@ async fn is_known(source: &dyn Source, wanted: &str) -> Result<bool, Failure> {
 
 async fn resolve(args: ResolveArgs, controller: &dyn Controller) -> Result<u8, Failure> {
     answer::accepts(&args.shape, ["word", "instance", "recovery", "by", "seen_to"])?;
-    let (word, on) = args.resolution();
+    let (resolution, on) = args.resolution();
     let source = source::open(&args.source, controller).await?;
     let mut reason = args.consent.reason.clone();
     // This is the only resolution that starts an instance while another copy of it may run.
@@ -200,10 +200,10 @@ async fn resolve(args: ResolveArgs, controller: &dyn Controller) -> Result<u8, F
         let consequence = "it may be started elsewhere; if it is running after all, it runs twice and its disks are destroyed.";
         reason = Some(asked(name, &args.consent, &what, consequence)?);
     }
-    let request = ActionRequest::OfInstance(&args.instance, word, on);
+    let request = ActionRequest::OfInstance(&args.instance, resolution, on);
     let outcome = source.submit(request, reason.as_deref()).await?;
     let (name, by) = (&args.instance, &outcome.by);
-    let object = || json!({"word": word.as_str(), "instance": name, "recovery": outcome.recovery, "by": by, "seen_to": outcome.seen_to});
+    let object = || json!({"word": resolution.as_str(), "instance": name, "recovery": outcome.recovery, "by": by, "seen_to": outcome.seen_to});
     answer::object(&args.shape, source.now(), object, |_| {
         let what = match (&args.running_on, &args.not_running_on) {
             (Some(host), _) => format!("{name} runs on {host}"),

@@ -42,7 +42,7 @@ use crate::out;
 use crate::out::Zone;
 use crate::source::{self, Controller};
 
-use feed::Want;
+use feed::Subject;
 use state::{Event, Key, Mon, MonAction, Options};
 
 /// Interval at which the ages on the screen are updated.
@@ -73,11 +73,11 @@ pub async fn run(args: MonArgs, controller: &dyn Controller) -> Result<u8, Failu
         read_only: args.read_only,
         colours,
         zone: if args.utc { Zone::Utc } else { Zone::Local },
-        source: args.source.words(),
+        source: args.source.arguments(),
     });
     if args.once {
-        let told = feed::once(source.as_ref(), &Want::Region).await?;
-        mon.on(Event::Told(Box::new(Ok(told))), Duration::ZERO);
+        let told = feed::once(source.as_ref(), &Subject::Region).await?;
+        mon.on(Event::Answer(Box::new(Ok(told))), Duration::ZERO);
         let size = terminal_size::terminal_size_of(std::io::stdout());
         let (width, height) = size.map_or(FRAME_SIZE, |(width, height)| (width.0, height.0));
         let mut buffer = Buffer::empty(Rect::new(0, 0, width, height));
@@ -85,10 +85,10 @@ pub async fn run(args: MonArgs, controller: &dyn Controller) -> Result<u8, Failu
         out::line(draw::text(&buffer).trim_end());
         return Ok(crate::DONE);
     }
-    let (want, wanted) = watch::channel(Want::Region);
-    let (tell, told) = mpsc::channel(2);
-    let feed = tokio::spawn(feed::feed(source, wanted, tell));
-    let done = watched(&mut mon, &want, told).await;
+    let (subject, wanted) = watch::channel(Subject::Region);
+    let (sender, told) = mpsc::channel(2);
+    let feed = tokio::spawn(feed::feed(source, wanted, sender));
+    let done = watched(&mut mon, &subject, told).await;
     feed.abort();
     done.map(|()| crate::DONE)
 }
@@ -140,7 +140,7 @@ type RunningRequest = Pin<Box<dyn Future<Output = Vec<String>> + Send>>;
 
 async fn watched(
     mon: &mut Mon,
-    want: &watch::Sender<Want>,
+    subject: &watch::Sender<Subject>,
     mut told: mpsc::Receiver<Result<feed::FeedAnswer, String>>,
 ) -> Result<(), Failure> {
     let began = Instant::now();
@@ -164,7 +164,7 @@ async fn watched(
                 Some(InputEvent::Stop) | None => return Ok(()),
             },
             one = told.recv() => match one {
-                Some(one) => Event::Told(Box::new(one)),
+                Some(one) => Event::Answer(Box::new(one)),
                 None => return Err(Failure::from_text("the poll task has ended unexpectedly")),
             },
             lines = async {
@@ -183,19 +183,19 @@ async fn watched(
         match mon.on(event, began.elapsed()) {
             None => {}
             Some(MonAction::Quit) => return Ok(()),
-            Some(MonAction::Look(view)) => {
-                want.send_replace(view);
+            Some(MonAction::Show(view)) => {
+                subject.send_replace(view);
             }
-            Some(MonAction::Run(words)) => running = Some(Box::pin(command(words))),
+            Some(MonAction::Run(arguments)) => running = Some(Box::pin(command(arguments))),
         }
     }
 }
 
 /// Runs one of our own commands, as it would be typed; returns its output.
-async fn command(words: Vec<String>) -> Vec<String> {
+async fn command(arguments: Vec<String>) -> Vec<String> {
     // This is the file that the process was started from, even if another has its name now.
     let done = tokio::process::Command::new("/proc/self/exe")
-        .args(&words)
+        .args(&arguments)
         .stdin(Stdio::null())
         .output()
         .await;
@@ -234,8 +234,8 @@ struct Keys {
 
 impl Keys {
     fn read() -> Self {
-        let (tell, pressed) = mpsc::channel(64);
-        let reader = Some(std::thread::spawn(move || read(&tell)));
+        let (sender, pressed) = mpsc::channel(64);
+        let reader = Some(std::thread::spawn(move || read(&sender)));
         Self { pressed, reader }
     }
 }
@@ -251,8 +251,8 @@ impl Drop for Keys {
     }
 }
 
-fn read(tell: &mpsc::Sender<InputEvent>) {
-    while !tell.is_closed() {
+fn read(sender: &mpsc::Sender<InputEvent>) {
+    while !sender.is_closed() {
         let pressed = match event::poll(KEY_POLL_INTERVAL) {
             Ok(false) => continue,
             Ok(true) => event::read().map(|input| pressed(&input)),
@@ -260,7 +260,7 @@ fn read(tell: &mpsc::Sender<InputEvent>) {
         };
         // An error means that the terminal is gone, and with it the operator.
         let Ok(pressed) = pressed else { return };
-        if tell.blocking_send(pressed).is_err() {
+        if sender.blocking_send(pressed).is_err() {
             return;
         }
     }

@@ -67,8 +67,8 @@ pub async fn predicted(source: &dyn Source) -> Result<Option<Prediction>, Failur
         if figures.len() == MAX_COUNTED {
             break;
         }
-        let story = source.recovery(row.recovery).await?;
-        let down = story.map(|story| story.downtime.all);
+        let history = source.recovery(row.recovery).await?;
+        let down = history.map(|history| history.downtime.all);
         figures.extend(down.and_then(|down| Some((down.median?, down.last?))));
     }
     Ok(of(figures))
@@ -81,9 +81,13 @@ mod tests {
     #[test]
     fn the_middle_recovery_and_the_slowest_instance_are_told() {
         assert_eq!(of(Vec::new()), None);
-        let told = of(vec![(9.0, 11.0), (2.0, 300.0), (8.0, 10.0)]).unwrap();
+        let prediction = of(vec![(9.0, 11.0), (2.0, 300.0), (8.0, 10.0)]).unwrap();
         assert_eq!(
-            (told.recoveries, told.median_seconds, told.worst_seconds),
+            (
+                prediction.recoveries,
+                prediction.median_seconds,
+                prediction.worst_seconds
+            ),
             (3, 8.0, 300.0)
         );
     }

@@ -101,8 +101,8 @@ mod tests {
             ("root logged in", 0, Some(0), None, "root"),
             ("a job", 0, None, None, "root"),
         ] {
-            let told = ProcessOwner { real, login, sudo }.describe(name);
-            assert_eq!(told, expected, "{case}");
+            let described = ProcessOwner { real, login, sudo }.describe(name);
+            assert_eq!(described, expected, "{case}");
         }
     }
 

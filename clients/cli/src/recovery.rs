@@ -2,11 +2,11 @@
 
 mod act;
 pub mod domain;
+pub(super) mod history;
 mod list;
 mod named;
 mod report;
 mod show;
-pub(super) mod story;
 
 use crate::arguments::RecoveryCommand;
 use crate::failure::Failure;

@@ -103,14 +103,14 @@ async fn shown(args: StatusArgs, controller: &dyn Controller) -> Result<u8, Fail
         }
         let mut grade = Severity::Ok;
         match looked {
-            Ok(look) => {
-                grade = look.seen.grade;
-                let now = look.seen.at.0;
+            Ok(snapshot) => {
+                grade = snapshot.seen.grade;
+                let now = snapshot.seen.at.0;
                 answer::object(
                     &args.shape,
                     now,
-                    || look.json(),
-                    |view| look.lines(args.all_hosts, view),
+                    || snapshot.json(),
+                    |view| snapshot.lines(args.all_hosts, view),
                 )?;
             }
             // With `--watch` the command keeps running, so that it also shows the source coming back.

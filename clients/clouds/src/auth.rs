@@ -15,8 +15,8 @@ pub(crate) enum Kind {
 
 /// Reads `auth_type`.
 pub(crate) fn kind(config: &Map) -> Result<Kind, String> {
-    let word = |key: &str| config.get(key).and_then(Node::as_text);
-    let (kind, old) = (word("auth_type"), word("auth_plugin"));
+    let text = |key: &str| config.get(key).and_then(Node::as_text);
+    let (kind, old) = (text("auth_type"), text("auth_plugin"));
     let named = kind.unwrap_or("password");
     // openstacksdk reads the old option, and then does not use it.
     if old.is_some_and(|old| old != named) {

@@ -171,14 +171,14 @@ fn interface(config: &Map) -> Result<Interface, String> {
             "interface and endpoint_type",
         )
     };
-    let word = match own {
+    let setting = match own {
         Some(own) => Some(own),
         None => usual()?,
     };
-    match word {
+    match setting {
         None => Ok(Interface::Public),
-        Some(word) => Interface::parse(&word)
-            .ok_or_else(|| format!("interface {word:?} is not public, internal or admin")),
+        Some(setting) => Interface::parse(&setting)
+            .ok_or_else(|| format!("interface {setting:?} is not public, internal or admin")),
     }
 }
 
@@ -200,10 +200,10 @@ fn tls(config: &Map, is_environment: bool) -> Result<Tls, String> {
 
 /// Reads a boolean. In a variable openstacksdk accepts only `true`; in a file it accepts YAML's forms.
 fn boolean(config: &Map, key: &str, is_environment: bool) -> Result<Option<bool>, String> {
-    let Some(word) = text(config, key)? else {
+    let Some(setting) = text(config, key)? else {
         return Ok(None);
     };
-    match word.to_ascii_lowercase().as_str() {
+    match setting.to_ascii_lowercase().as_str() {
         "true" => Ok(Some(true)),
         "false" => Ok(Some(false)),
         "yes" | "on" if !is_environment => Ok(Some(true)),

@@ -93,7 +93,7 @@ fn around(case: &Value, folder: &std::path::Path) -> ProcessEnvironment {
 }
 
 /// Renders a cloud in the form of the table.
-fn told(cloud: &Cloud) -> Value {
+fn rendered(cloud: &Cloud) -> Value {
     let tls = &cloud.tls;
     let verify = match (&tls.ca_file, tls.insecure) {
         (_, true) => json!(false),
@@ -127,17 +127,17 @@ fn difference(case: &Value) -> Option<String> {
             _ if !is_taken => Some("openstacksdk refuses it too: it is no difference".to_owned()),
             Err(error) if error.to_string().contains(why) => None,
             Err(error) => Some(format!("it is refused, but not for {why}: {error}")),
-            Ok(cloud) => Some(format!("it is not refused: {}", told(&cloud))),
+            Ok(cloud) => Some(format!("it is not refused: {}", rendered(&cloud))),
         };
     }
-    let mut want = case["sdk"].clone();
-    if want.get("error").is_some() && name != "password-date" {
+    let mut expected = case["sdk"].clone();
+    if expected.get("error").is_some() && name != "password-date" {
         return ours
             .ok()
-            .map(|cloud| format!("openstacksdk refuses it: {}", told(&cloud)));
+            .map(|cloud| format!("openstacksdk refuses it: {}", rendered(&cloud)));
     }
     let mut got = match ours {
-        Ok(cloud) => told(&cloud),
+        Ok(cloud) => rendered(&cloud),
         Err(error) => return Some(format!("it is refused: {error}")),
     };
     if name == "password-date" {
@@ -145,22 +145,22 @@ fn difference(case: &Value) -> Option<String> {
         return (password != Some(&json!("2024-01-01"))).then(|| got.to_string());
     }
     if let Some((pointer, value)) = otherwise(name) {
-        let theirs = want.pointer_mut(pointer).unwrap();
+        let theirs = expected.pointer_mut(pointer).unwrap();
         if *theirs == value {
             return Some("openstacksdk has the same: it is no difference".to_owned());
         }
         *theirs = value;
     }
-    if want["body"].is_null() {
+    if expected["body"].is_null() {
         // A missing certificate stopped the request.
         got["body"] = Value::Null;
     }
-    let word = want["interface"]
+    let word = expected["interface"]
         .as_str()
         .and_then(Interface::parse)
         .map(Interface::as_str);
-    want["interface"] = json!(word);
-    (got != want).then(|| format!("\n  ours {got}\n  want {want}"))
+    expected["interface"] = json!(word);
+    (got != expected).then(|| format!("\n  ours {got}\n  want {expected}"))
 }
 
 /// Covers R35.

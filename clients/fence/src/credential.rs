@@ -214,12 +214,12 @@ mod tests {
             ("cred:..", "\"..\" is not the name of a credential"),
             ("a:b:c", "[REDACTED]"),
         ];
-        for (text, want) in cases {
+        for (text, expected) in cases {
             let got = match text.parse::<Source>() {
                 Ok(source) => format!("{source:?}"),
                 Err(error) => error.to_string(),
             };
-            assert_eq!(got, want, "{text}");
+            assert_eq!(got, expected, "{text}");
         }
     }
 

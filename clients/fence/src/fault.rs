@@ -35,12 +35,16 @@ mod tests {
         for status in [
             301, 302, 400, 401, 403, 404, 408, 409, 410, 425, 429, 500, 502, 503, 504,
         ] {
-            let want = if transient.contains(&status) {
+            let expected = if transient.contains(&status) {
                 FaultClass::Transient
             } else {
                 FaultClass::Permanent
             };
-            assert_eq!(class_of(StatusCode::from_u16(status).unwrap()), want, "{status}");
+            assert_eq!(
+                class_of(StatusCode::from_u16(status).unwrap()),
+                expected,
+                "{status}"
+            );
         }
     }
 }

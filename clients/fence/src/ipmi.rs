@@ -200,7 +200,7 @@ impl Ipmi {
             ]
             .map(ToOwned::to_owned),
         );
-        args.extend(subcommand.iter().map(|&word| word.to_owned()));
+        args.extend(subcommand.iter().map(|&argument| argument.to_owned()));
         let input = SecretString::from(format!("{}\n", options.password.expose_secret()));
         Call {
             program: &options.program,
@@ -272,9 +272,9 @@ impl Ipmi {
         Err(fault(failure_cause.class, None, maybe_done, text))
     }
 
-    async fn switch(&self, verb: &str, want: &str) -> Result<(), CallError> {
+    async fn switch(&self, verb: &str, expected: &str) -> Result<(), CallError> {
         let finished = self.power(verb).await?;
-        if finished.stdout.to_ascii_lowercase().contains(want) {
+        if finished.stdout.to_ascii_lowercase().contains(expected) {
             return Ok(());
         }
         let message = self.secret_filter.line(&finished.stdout);

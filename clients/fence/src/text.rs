@@ -99,7 +99,7 @@ mod tests {
     #[test]
     fn a_secret_is_masked_in_every_encoding() {
         let secret_filter = SecretFilter::new("fencer", &"p@ss/w:rd".into());
-        for (input, want) in [
+        for (input, expected) in [
             ("login p@ss/w:rd failed", "login *** failed"),
             ("p%40ss%2Fw%3Ard", "***"),
             ("Basic ZmVuY2VyOnBAc3MvdzpyZA==", "Basic ***"),
@@ -114,7 +114,7 @@ mod tests {
             ("mail a@b.c, https://h/a@b", "mail a@b.c, https://h/a@b"),
             ("", ""),
         ] {
-            assert_eq!(secret_filter.line(input), want, "{input}");
+            assert_eq!(secret_filter.line(input), expected, "{input}");
         }
         assert!(!format!("{secret_filter:?}").contains("p@ss"));
         assert_eq!(

@@ -218,7 +218,7 @@ fn fit(entry: &Arc<Entry>, host: &str, captures: &[String]) -> Result<HostDevice
             .fill(host, captures)
             .ok_or_else(|| lacking("endpoint"))?,
     };
-    if endpoint.is_empty() && entry.settings.wants_endpoint() {
+    if endpoint.is_empty() && entry.settings.needs_endpoint() {
         return Err(lacking("endpoint"));
     }
     let at_device = match (entry.plugs.get(host), &entry.plug) {

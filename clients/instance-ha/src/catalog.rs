@@ -123,13 +123,13 @@ mod tests {
             (Admin, Some("two"), Err("not http")),
             (Public, Some("three"), Err("compute (public@one)")),
         ];
-        for (interface, region, want) in cases {
+        for (interface, region, expected) in cases {
             let region = Region::from(region.map(str::to_owned));
             let found = find(&catalog(), interface, &region, "[api] region");
-            match (found.map_err(|error| error.to_string()), want) {
-                (Ok(url), Ok(want)) => assert_eq!(url.as_str(), want),
+            match (found.map_err(|error| error.to_string()), expected) {
+                (Ok(url), Ok(expected)) => assert_eq!(url.as_str(), expected),
                 (Err(text), Err(part)) => assert!(text.contains(part), "{text}"),
-                (got, want) => panic!("{interface:?} {region:?}: {got:?} instead of {want:?}"),
+                (got, expected) => panic!("{interface:?} {region:?}: {got:?} instead of {expected:?}"),
             }
         }
         let nothing = find(&Catalog::default(), Public, &Region::Unset, "")
@@ -158,13 +158,13 @@ mod tests {
             ),
             ("http://h/v1", "\u{1b}é", "http://h/operator/v1/hosts/%1B%C3%A9"),
         ];
-        for (endpoint, name, want) in cases {
+        for (endpoint, name, expected) in cases {
             let url = unversioned_url(
                 &endpoint.parse().unwrap(),
                 &["operator", "v1", "hosts", name],
                 &[],
             );
-            assert_eq!(url.as_str(), want);
+            assert_eq!(url.as_str(), expected);
         }
         let asked = unversioned_url(
             &"http://h/v1".parse().unwrap(),
@@ -185,8 +185,8 @@ mod tests {
             ("http://h/instance-ha/v1/4f5e", "http://h/instance-ha/v1/4f5e"),
             ("https://h/v1?x=1", "https://h/v1"),
         ];
-        for (text, want) in cases {
-            assert_eq!(versioned(text.parse().unwrap()).as_str(), want);
+        for (text, expected) in cases {
+            assert_eq!(versioned(text.parse().unwrap()).as_str(), expected);
         }
     }
 }

@@ -30,7 +30,7 @@ pub enum Answer {
         uuid: Option<String>,
     },
     /// The API ignores it: it is a duplicate, or the host is in maintenance.
-    Known,
+    Ignored,
 }
 
 /// The result of a login.
@@ -121,7 +121,7 @@ impl Client {
             .call(Method::POST, "/notifications", &headers, Some(body))
             .await?;
         match reply.status {
-            StatusCode::CONFLICT => Ok(Answer::Known),
+            StatusCode::CONFLICT => Ok(Answer::Ignored),
             status if status.is_success() => Ok(Answer::Accepted {
                 uuid: uuid_of(&reply.body),
             }),

@@ -169,13 +169,13 @@ mod tests {
 
     #[test]
     fn names_that_differ_in_domain_or_case_are_alike() {
-        for (one, other, want) in [
+        for (one, other, expected) in [
             ("cmp1", "cmp1.maas", true),
             ("cmp1.maas", "CMP1.example.org", true),
             ("cmp1", "cmp10", false),
             ("", "", false),
         ] {
-            assert_eq!(alike(one, other), want, "{one} {other}");
+            assert_eq!(alike(one, other), expected, "{one} {other}");
         }
     }
 }

@@ -265,8 +265,8 @@ mod tests {
             (1_767_225_600_000_001, "2026-01-01T00:00:00.000001"),
             (1_767_225_600_500_000, "2026-01-01T00:00:00.500000"),
         ];
-        for (micros, want) in cases {
-            assert_eq!(GeneratedTime::from_micros(micros).to_string(), want);
+        for (micros, expected) in cases {
+            assert_eq!(GeneratedTime::from_micros(micros).to_string(), expected);
         }
     }
 

@@ -70,8 +70,8 @@ mod tests {
             (json!("\u{7f}"), "\"\u{7f}\""),
             (json!([null, true]), "[null, true]"),
         ];
-        for (value, want) in cases {
-            assert_eq!(dumps(&value), want);
+        for (value, expected) in cases {
+            assert_eq!(dumps(&value), expected);
         }
     }
 }

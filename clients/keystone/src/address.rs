@@ -64,8 +64,12 @@ mod tests {
             ("http://k/v3?x=1", None),
             ("", None),
         ];
-        for (given, want) in cases {
-            assert_eq!(base_url(given).ok().as_ref().map(Url::as_str), want, "{given:?}");
+        for (given, expected) in cases {
+            assert_eq!(
+                base_url(given).ok().as_ref().map(Url::as_str),
+                expected,
+                "{given:?}"
+            );
         }
         let error = base_url("http://user:hunter2@k/v3").unwrap_err().to_string();
         assert!(!error.contains("hunter2"), "{error}");

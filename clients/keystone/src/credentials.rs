@@ -296,8 +296,8 @@ mod tests {
                 }}}),
             ),
         ];
-        for (credentials, want) in cases {
-            assert_eq!(credentials.body(), want);
+        for (credentials, expected) in cases {
+            assert_eq!(credentials.body(), expected);
             let shown = format!("{credentials:?}");
             assert!(!shown.contains("pa55-in-debug"), "{shown}");
         }

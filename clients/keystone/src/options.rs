@@ -94,10 +94,10 @@ impl Interface {
     }
 
     /// Parses Keystone's name of the interface, with or without the `URL` suffix of older catalogues.
-    pub fn parse(word: &str) -> Option<Self> {
-        let word = word.strip_suffix("URL").unwrap_or(word);
+    pub fn parse(text: &str) -> Option<Self> {
+        let text = text.strip_suffix("URL").unwrap_or(text);
         [Self::Public, Self::Internal, Self::Admin]
             .into_iter()
-            .find(|interface| interface.as_str() == word)
+            .find(|interface| interface.as_str() == text)
     }
 }

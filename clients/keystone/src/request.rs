@@ -144,15 +144,15 @@ mod tests {
             (Some("rubbish"), Some(1800)),
             (Some("2025-01-01T00:00:00Z"), Some(0)),
         ];
-        for (issued, want) in cases {
+        for (issued, expected) in cases {
             let token = ReplyToken {
                 expires_at: "2024-01-01T01:00:00.000000Z".into(),
                 issued_at: issued.map(ToOwned::to_owned),
                 catalog: Catalog::default(),
                 user: None,
             };
-            let want = want.map(Duration::from_secs);
-            assert_eq!(lifetime(&token, asked), want, "{issued:?}");
+            let expected = expected.map(Duration::from_secs);
+            assert_eq!(lifetime(&token, asked), expected, "{issued:?}");
         }
     }
 }

@@ -83,9 +83,9 @@ pub(crate) fn refusal(
             && (status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT || details.is_foreign),
         text,
     };
-    let asks_for_patience =
+    let requests_backoff =
         matches!(status.as_u16(), 413 | 429) || (status.as_u16() == 503 && details.retry_after.is_some());
-    let pushback = asks_for_patience.then(|| {
+    let pushback = requests_backoff.then(|| {
         Box::new(Pushback {
             retry_after: details.retry_after,
         }) as Box<_>
@@ -209,8 +209,8 @@ mod tests {
         for status in (300..600).filter_map(|s| StatusCode::from_u16(s).ok()) {
             for effect in all {
                 let fault = refusal("x", status, effect, ErrorScope::Object, &Details::default()).fault;
-                let want = effect != Effect::Read && (status.as_u16() >= 500 || status.as_u16() == 408);
-                assert_eq!(fault.maybe_done, want, "{status} {effect:?}");
+                let expected = effect != Effect::Read && (status.as_u16() >= 500 || status.as_u16() == 408);
+                assert_eq!(fault.maybe_done, expected, "{status} {effect:?}");
             }
         }
     }
@@ -227,7 +227,7 @@ mod tests {
             (500, wait, None),
             (409, wait, None),
         ];
-        for (status, retry_after, want) in cases {
+        for (status, retry_after, expected) in cases {
             let details = Details {
                 retry_after,
                 ..Details::default()
@@ -235,7 +235,7 @@ mod tests {
             let code = StatusCode::from_u16(status).unwrap();
             let error = refusal("x", code, Effect::Once, ErrorScope::Object, &details);
             let got = error.pushback().map(|pushback| pushback.retry_after);
-            assert_eq!(got, want, "{status} {retry_after:?}");
+            assert_eq!(got, expected, "{status} {retry_after:?}");
         }
     }
 
@@ -254,8 +254,8 @@ mod tests {
             ErrorScope::Object,
             &details,
         );
-        let want =
+        let expected =
             "nova: GET /servers/1 returned 503 Service Unavailable: No valid host (retry after 7 s) (req-1)";
-        assert_eq!(error.to_string(), want);
+        assert_eq!(error.to_string(), expected);
     }
 }

@@ -99,11 +99,11 @@ impl FromStr for CatalogInfo {
 mod tests {
     use super::*;
 
-    type Want = Option<(&'static str, Option<&'static str>, Interface)>;
+    type ExpectedEndpoint = Option<(&'static str, Option<&'static str>, Interface)>;
 
     #[test]
     fn catalog_info_is_read_as_masakari_writes_it() {
-        let cases: [(&str, Want); 9] = [
+        let cases: [(&str, ExpectedEndpoint); 9] = [
             (
                 "compute:nova:publicURL",
                 Some(("compute", Some("nova"), Interface::Public)),
@@ -123,7 +123,7 @@ mod tests {
             ("compute:nova:publicURL:x", None),
             ("", None),
         ];
-        for (text, want) in cases {
+        for (text, expected) in cases {
             let got = text.parse::<CatalogInfo>().ok();
             if let Some(got) = &got {
                 assert_eq!(got.to_string().parse().as_ref(), Ok(got));
@@ -131,7 +131,7 @@ mod tests {
             let got = got
                 .as_ref()
                 .map(|c| (c.service_type.as_str(), c.service_name.as_deref(), c.interface));
-            assert_eq!(got, want, "{text:?}");
+            assert_eq!(got, expected, "{text:?}");
         }
     }
 }

@@ -32,7 +32,7 @@ mod tests {
 
     #[test]
     fn all_spellings_of_one_instant_are_the_same() {
-        let want = Some(Timestamp::from_micros(1_700_000_000_000_000));
+        let expected = Some(Timestamp::from_micros(1_700_000_000_000_000));
         for text in [
             "2023-11-14T22:13:20",
             "2023-11-14T22:13:20Z",
@@ -40,9 +40,9 @@ mod tests {
             "2023-11-14T22:13:20.000000Z",
             "2023-11-15T00:13:20+02:00",
         ] {
-            assert_eq!(parse(text), want, "{text}");
+            assert_eq!(parse(text), expected, "{text}");
         }
-        assert_eq!(parse_http_date("Tue, 14 Nov 2023 22:13:20 GMT"), want);
+        assert_eq!(parse_http_date("Tue, 14 Nov 2023 22:13:20 GMT"), expected);
         assert_eq!(
             parse("2023-11-14T22:13:20.25"),
             Some(Timestamp::from_micros(1_700_000_000_250_000))

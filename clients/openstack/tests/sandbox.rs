@@ -82,10 +82,10 @@ async fn services_and_servers_are_read() {
 
     let servers = nova.servers_on("compute-001").await.unwrap();
     let mut ids: Vec<_> = servers.iter().map(|server| server.id.0).collect();
-    let mut want = booted;
+    let mut expected = booted;
     ids.sort();
-    want.sort();
-    assert_eq!(ids, want, "all of three pages");
+    expected.sort();
+    assert_eq!(ids, expected, "all of three pages");
     let server = &servers[0];
     assert_eq!(
         (server.host.as_deref(), &server.vm_state),

@@ -96,8 +96,8 @@ mod tests {
             ("", ""),
             ("[1]", "[1]"),
         ];
-        for (body, want) in cases {
-            assert_eq!(message_of(body.as_bytes()), want, "{body}");
+        for (body, expected) in cases {
+            assert_eq!(message_of(body.as_bytes()), expected, "{body}");
         }
     }
 

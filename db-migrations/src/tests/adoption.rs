@@ -506,10 +506,10 @@ async fn an_unknown_database_is_left_unchanged() {
             "hosts is not Masakari's: it has no column created_at",
         ),
     ];
-    for (case, statements, told) in cases {
+    for (case, statements, expected) in cases {
         for bench in benches().await {
             let (text, untouched) = refused(&bench, statements).await;
-            assert!(text.contains(told), "{case} on {:?}: {text}", bench.backend);
+            assert!(text.contains(expected), "{case} on {:?}: {text}", bench.backend);
             assert!(untouched, "{case} on {:?}", bench.backend);
             bench.remove().await;
         }

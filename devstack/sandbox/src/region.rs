@@ -71,10 +71,10 @@ impl Region {
     }
 
     /// Reads the current state.
-    pub(crate) fn read<R>(&self, look: impl FnOnce(&State) -> R) -> R {
+    pub(crate) fn read<R>(&self, query: impl FnOnce(&State) -> R) -> R {
         let mut state = self.lock();
         let happened = self.catch_up(&mut state);
-        let seen = look(&state);
+        let seen = query(&state);
         drop(state);
         if happened {
             self.announce();

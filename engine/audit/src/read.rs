@@ -156,16 +156,16 @@ fn read(path: &Path, wanted: &LineQuery, selected: &mut SelectedLines) -> Result
             break;
         }
         let text = std::str::from_utf8(&bytes).ok();
-        let look = text.and_then(|text| Some((text, serde_json::from_str::<LineFields<'_>>(text).ok()?)));
-        let Some((text, look)) = look else {
+        let fields = text.and_then(|text| Some((text, serde_json::from_str::<LineFields<'_>>(text).ok()?)));
+        let Some((text, fields)) = fields else {
             strange.get_or_insert(number);
             continue;
         };
-        if wanted.accepts(&look) {
+        if wanted.accepts(&fields) {
             let place = LogPosition {
-                at: look.ts.into_owned(),
-                seq: look.seq,
-                hash: look.hash.into_owned(),
+                at: fields.ts.into_owned(),
+                seq: fields.seq,
+                hash: fields.hash.into_owned(),
             };
             keep(selected, wanted, place, text);
         }

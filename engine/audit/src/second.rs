@@ -95,13 +95,15 @@ impl SecondCopyWriter {
 
     /// Writes whole lines. With `linger`, waits briefly until they are written: a command exits after its answer.
     pub(crate) fn write(&mut self, text: &str, linger: bool) {
-        let (done, told) = sync_channel(1);
+        let (done, finished) = sync_channel(1);
         let batch = Batch {
             text: text.to_owned(),
             done: Some(done),
         };
         match self.batches.try_send(batch) {
-            Ok(()) if linger && !self.is_hung => self.is_hung = told.recv_timeout(LINGER_TIMEOUT).is_err(),
+            Ok(()) if linger && !self.is_hung => {
+                self.is_hung = finished.recv_timeout(LINGER_TIMEOUT).is_err();
+            }
             Ok(()) => {}
             Err(TrySendError::Full(batch) | TrySendError::Disconnected(batch)) => {
                 failed(&self.place, &batch.text, "earlier lines are still waiting");

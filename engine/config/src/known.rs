@@ -86,18 +86,18 @@ impl KnownOptions {
 
     fn add_line(&mut self, section: &str, line: &str) -> bool {
         let mut columns = line.splitn(3, '|').map(str::trim);
-        let (names, words) = (
+        let (names, directive) = (
             columns.next().unwrap_or_default(),
             columns.next().unwrap_or_default(),
         );
         let note = columns.next().unwrap_or_default();
-        let (words, secret) = match words.strip_suffix("secret") {
-            Some(words) => (words.trim(), true),
-            None => (words, false),
+        let (directive, secret) = match directive.strip_suffix("secret") {
+            Some(directive) => (directive.trim(), true),
+            None => (directive, false),
         };
-        let handling = match words.split_once(' ') {
-            None if words.is_empty() && secret => Handling::Read,
-            None if words == "ignored" && !note.is_empty() => Handling::Ignored(note.to_owned()),
+        let handling = match directive.split_once(' ') {
+            None if directive.is_empty() && secret => Handling::Read,
+            None if directive == "ignored" && !note.is_empty() => Handling::Ignored(note.to_owned()),
             Some(("alias", target)) => {
                 let (target_section, option) = target.split_once('.').unwrap_or((section, target));
                 Handling::Alias {
@@ -261,10 +261,10 @@ mod tests {
         let known = KnownOptions::masakari();
         for (section, options) in &known.sections {
             for (name, option) in options {
-                let looks = ["password", "secret", "hmac", "otp_key"]
+                let is_secret_name = ["password", "secret", "hmac", "otp_key"]
                     .iter()
                     .any(|word| name.contains(word));
-                assert!(!looks || option.secret, "[{section}] {name}");
+                assert!(!is_secret_name || option.secret, "[{section}] {name}");
             }
         }
     }

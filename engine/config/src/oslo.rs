@@ -172,9 +172,9 @@ mod tests {
         oslo: OsloArgs,
     }
 
-    fn given(words: &[&str]) -> Vec<String> {
-        let words = std::iter::once("masakari-engine").chain(words.iter().copied());
-        let service = Service::try_parse_from(words).unwrap();
+    fn given(arguments: &[&str]) -> Vec<String> {
+        let arguments = std::iter::once("masakari-engine").chain(arguments.iter().copied());
+        let service = Service::try_parse_from(arguments).unwrap();
         let given = service.oslo.log.given();
         given
             .into_iter()
@@ -206,7 +206,7 @@ mod tests {
     fn files_and_folders_keep_the_order_of_the_command_line() {
         let file = |path: &str| ConfigSource::File(path.into());
         let folder = |path: &str| ConfigSource::Folder(path.into());
-        for (words, expected) in [
+        for (arguments, expected) in [
             ("", vec![]),
             ("--config-file a", vec![file("a")]),
             ("--config-dir d --config-file=a", vec![folder("d"), file("a")]),
@@ -215,10 +215,10 @@ mod tests {
                 vec![file("a"), folder("d"), file("b")],
             ),
         ] {
-            let all = std::iter::once("masakari-engine").chain(words.split_whitespace());
+            let all = std::iter::once("masakari-engine").chain(arguments.split_whitespace());
             let oslo = Service::try_parse_from(all).unwrap().oslo;
             let sources = oslo.order.sources(&oslo.config_file, &oslo.config_dir);
-            assert_eq!(sources, expected, "{words}");
+            assert_eq!(sources, expected, "{arguments}");
         }
         let own = ConfigOrder::default().sources(&["a".into()], &["d".into()]);
         assert_eq!(own, [file("a"), folder("d")]);
@@ -230,8 +230,8 @@ mod tests {
         let path = folder.path().join("masakari.conf");
         std::fs::write(&path, "[DEFAULT]\ndebug = true\n").unwrap();
         let path = path.to_str().unwrap();
-        let words = ["masakari-api", "--config-file", path, "--nodebug"];
-        let oslo = Service::try_parse_from(words).unwrap().oslo;
+        let arguments = ["masakari-api", "--config-file", path, "--nodebug"];
+        let oslo = Service::try_parse_from(arguments).unwrap().oslo;
         let mut ini = Ini::load(&oslo.order.sources(&oslo.config_file, &oslo.config_dir), &[], &[]).unwrap();
         oslo.log.apply(&mut ini);
         let known = crate::KnownOptions::masakari();

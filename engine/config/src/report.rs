@@ -200,7 +200,7 @@ impl fmt::Display for Warning {
 /// Compares the configuration with the known options.
 pub(crate) fn warnings(ini: &Ini, known: &KnownOptions) -> Vec<Warning> {
     let mut warnings = Vec::new();
-    let (mut told, mut told_sections) = (BTreeSet::new(), BTreeSet::new());
+    let (mut warned_options, mut warned_sections) = (BTreeSet::new(), BTreeSet::new());
     // The keystoneauth library lets [keystone_authtoken] refer to a section of any name.
     let pointer = ini.find(&[("keystone_authtoken".to_owned(), "auth_section".to_owned())]);
     let auth_section = pointer.map(|(_, value, _)| value.to_lowercase());
@@ -215,7 +215,7 @@ pub(crate) fn warnings(ini: &Ini, known: &KnownOptions) -> Vec<Warning> {
                 option,
             });
         }
-        if !told.insert((&entry.section, &entry.name)) || auth_section.as_ref() == Some(&section) {
+        if !warned_options.insert((&entry.section, &entry.name)) || auth_section.as_ref() == Some(&section) {
             continue;
         }
         warnings.extend(match known.handling(&section, &option) {
@@ -243,7 +243,7 @@ pub(crate) fn warnings(ini: &Ini, known: &KnownOptions) -> Vec<Warning> {
                     nearest,
                 })
             }
-            None if told_sections.insert(&entry.section) => {
+            None if warned_sections.insert(&entry.section) => {
                 let nearest = known.nearest_section(&section).map(|name| format!("[{name}]"));
                 Some(Warning::UnknownSection {
                     origin,

@@ -292,8 +292,8 @@ mod tests {
             (BindingMode::Warn, [true, false, false, true]),
             (BindingMode::Enforce, [true, false, false, false]),
         ] {
-            let told = [&own, &other, &torn, &unbound].map(|one| sign(mode, one, false));
-            assert_eq!(told, expected, "{mode:?}");
+            let results = [&own, &other, &torn, &unbound].map(|one| sign(mode, one, false));
+            assert_eq!(results, expected, "{mode:?}");
         }
         assert!(sign(BindingMode::Enforce, &unbound, true), "a control node");
     }

@@ -42,7 +42,7 @@ pub(crate) fn deaf_after(usual: Duration) -> Duration {
 pub struct Cadences {
     hosts: BTreeMap<String, ShownHeartbeat>,
     /// The time of the last poll of Nova.
-    looked: Option<Duration>,
+    last_poll: Option<Duration>,
 }
 
 /// The state of a host's heartbeat after the polls up to some moment.
@@ -81,9 +81,9 @@ impl Cadences {
     /// Applies one poll of all services, made at `now` on a clock that does not jump. Hosts that are not shown are dropped.
     pub fn observe(&mut self, services: &BTreeMap<String, Option<Service>>, now: Duration) {
         let late = self
-            .looked
-            .is_some_and(|looked| now.saturating_sub(looked) > MAX_OBSERVATION_GAP);
-        self.looked = Some(now);
+            .last_poll
+            .is_some_and(|last_poll| now.saturating_sub(last_poll) > MAX_OBSERVATION_GAP);
+        self.last_poll = Some(now);
         let mut before = std::mem::take(&mut self.hosts);
         let deaf = Deafness::of(services, deaf_after(usual_age(&before).unwrap_or_default()));
         for (host, service) in services {
@@ -104,14 +104,14 @@ impl Cadences {
 
     /// Returns the state of this host's heartbeat, unless the last poll is too old to show anything about `now`.
     pub fn watched(&self, host: &str, now: Duration) -> Option<StandingHeartbeat> {
-        let looked = self
-            .looked
-            .filter(|looked| now.saturating_sub(*looked) <= MAX_OBSERVATION_GAP)?;
+        let last_poll = self
+            .last_poll
+            .filter(|last_poll| now.saturating_sub(*last_poll) <= MAX_OBSERVATION_GAP)?;
         let cadence = self.hosts.get(host)?;
         let (stamp, since) = cadence.stands?;
         Some(StandingHeartbeat {
             stamp,
-            stood: looked.saturating_sub(since),
+            stood: last_poll.saturating_sub(since),
             deaf_ago: cadence.deaf.map(|deaf| now.saturating_sub(deaf)),
         })
     }

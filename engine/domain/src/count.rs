@@ -20,8 +20,11 @@ mod tests {
 
     #[test]
     fn only_one_is_singular() {
-        let told = [0, 1, 2, 21].map(|number| count(number, "host is", "hosts are"));
-        assert_eq!(told, ["0 hosts are", "1 host is", "2 hosts are", "21 hosts are"]);
+        let rendered = [0, 1, 2, 21].map(|number| count(number, "host is", "hosts are"));
+        assert_eq!(
+            rendered,
+            ["0 hosts are", "1 host is", "2 hosts are", "21 hosts are"]
+        );
         assert_eq!(count(1_u64, "vmove", "vmoves"), "1 vmove");
         assert_eq!(count(1_usize, "recovery", "recoveries"), "1 recovery");
     }

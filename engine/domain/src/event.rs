@@ -239,7 +239,7 @@ pub struct Event {
     /// The phase of the operation; `None` for an event without a duration.
     pub phase: Option<Phase>,
     /// The reason for a failure, or for the need of an operator.
-    pub trouble: Option<FailureCause>,
+    pub failure: Option<FailureCause>,
 }
 
 impl Event {
@@ -272,7 +272,7 @@ impl Event {
 
     /// Returns the priority: `ERROR` for an event that reports a failure or needs an operator, as in Masakari.
     pub fn priority(&self) -> Priority {
-        if self.trouble.is_some() {
+        if self.failure.is_some() {
             Priority::Error
         } else {
             Priority::Info
@@ -303,7 +303,7 @@ mod tests {
             cause: Arc::default(),
             subject,
             phase,
-            trouble: None,
+            failure: None,
         }
     }
 
@@ -352,7 +352,7 @@ mod tests {
             Some(Phase::Error),
         );
         assert_eq!(event.priority(), Priority::Info);
-        event.trouble = Some(FailureCause {
+        event.failure = Some(FailureCause {
             exception: "DBError".into(),
             message: String::new(),
             module: String::new(),

@@ -245,7 +245,7 @@ impl HostRecovery {
             notification
                 .payload
                 .get(key)
-                .map(|word| word.to_ascii_uppercase())
+                .map(|value| value.to_ascii_uppercase())
         };
         Self {
             version: StateVersion,
@@ -343,8 +343,8 @@ impl HostRecovery {
 
     /// True if any report has brought evidence, even if that evidence no longer counts.
     pub fn came_with_evidence(&self) -> bool {
-        let word = self.off_word.as_ref();
-        word.is_some_and(|word| word.evidence.is_some())
+        let claim = self.off_word.as_ref();
+        claim.is_some_and(|claim| claim.evidence.is_some())
     }
 
     /// True if neither Nova nor the host's power has been touched, and no call in flight may touch them. After a loss of requests this

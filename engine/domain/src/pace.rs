@@ -78,7 +78,7 @@ pub struct Permits {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EvacuationProgress {
     /// True if the recovery has polled.
-    pub looked: bool,
+    pub polled: bool,
     /// The evacuations that have been picked up.
     pub taken: Vec<StartSample>,
 }

@@ -120,7 +120,7 @@ pub struct PlannedState {
     not_before: Elapsed,
     /// The instance whose call was journalled last.
     #[serde(skip)]
-    asking: Option<ServerId>,
+    journalled_server: Option<ServerId>,
     /// The time of the last check of the journal for a recovery of the host.
     #[serde(skip)]
     recovery_checked_at: Elapsed,
@@ -173,7 +173,7 @@ impl PlannedState {
             listed: None,
             recovered: BTreeSet::new(),
             not_before: Elapsed::ZERO,
-            asking: None,
+            journalled_server: None,
             recovery_checked_at: Elapsed::ZERO,
             blocker: None,
         }

@@ -58,7 +58,7 @@ pub enum Basis {
         level: u32,
     },
     /// A claim of another system or an operator. Valid while the host's heartbeat does not change.
-    Word {
+    Claim {
         /// The notification with the claim.
         notification: NotificationId,
         /// The last time that Nova's record of the host was seen unchanged.
@@ -116,7 +116,7 @@ impl Proof {
         now: Elapsed,
     ) -> Self {
         Self {
-            basis: Basis::Word {
+            basis: Basis::Claim {
                 notification,
                 still_at: now,
                 evidence: evidence.cloned().map(Box::new),
@@ -130,7 +130,7 @@ impl Proof {
     /// Creates a proof from an operator's claim, once Nova gets no heartbeat from the host either.
     pub(crate) fn from_person(notification: NotificationId, person: &str, now: Elapsed) -> Self {
         let mut proof = Self::from_claim(notification, None, now);
-        if let Basis::Word { person: by, .. } = &mut proof.basis {
+        if let Basis::Claim { person: by, .. } = &mut proof.basis {
             *by = Some(person.to_owned());
         }
         proof
@@ -152,7 +152,7 @@ impl Proof {
                 let others = others.iter().map(|pair| pair.first.started);
                 others.fold(first.started, Elapsed::max)
             }
-            Basis::Word { .. } => self.since,
+            Basis::Claim { .. } => self.since,
         }
     }
 
@@ -174,7 +174,7 @@ impl Proof {
 
     /// True if the proof is a claim.
     pub(crate) fn is_claim(&self) -> bool {
-        matches!(self.basis, Basis::Word { .. })
+        matches!(self.basis, Basis::Claim { .. })
     }
 
     /// True if the proof shows that nothing runs on the host: a device's readings, a cluster's evidence or an
@@ -182,7 +182,7 @@ impl Proof {
     pub(crate) fn shows_absence(&self) -> bool {
         match &self.basis {
             Basis::Device { .. } => true,
-            Basis::Word { evidence, person, .. } => evidence.is_some() || person.is_some(),
+            Basis::Claim { evidence, person, .. } => evidence.is_some() || person.is_some(),
         }
     }
 
@@ -213,7 +213,7 @@ impl Proof {
     /// Records that Nova's record of the host is still unchanged.
     pub(crate) fn renew_by_stillness(&mut self, at: Elapsed) {
         let unseen = self.confirmed.iter().any(Option::is_none);
-        if let Basis::Word { still_at, .. } = &mut self.basis
+        if let Basis::Claim { still_at, .. } = &mut self.basis
             && (at > *still_at || unseen)
         {
             *still_at = at;
@@ -225,7 +225,7 @@ impl Proof {
     pub(crate) fn summary(&self) -> String {
         match &self.basis {
             Basis::Device { latest, others, .. } => readings_text(latest, others),
-            Basis::Word { .. } => String::new(),
+            Basis::Claim { .. } => String::new(),
         }
     }
 
@@ -250,10 +250,10 @@ impl Proof {
                     seconds(latest.started),
                 )
             }
-            Basis::Word {
+            Basis::Claim {
                 person: Some(person), ..
             } => format!("{host} is off, as {person} confirmed; it has no current heartbeat in Nova"),
-            Basis::Word {
+            Basis::Claim {
                 notification,
                 evidence,
                 ..

@@ -36,12 +36,12 @@ use crate::timestamp::Timestamp;
 use crate::wait::WaitsFor;
 
 /// The status of a recovery that ended because the report was a false alarm. Masakari's API shows the notification's status instead.
-pub const DISMISSED: &str = "dismissed";
+pub const DISMISSED_STATUS: &str = "dismissed";
 
 /// Returns the status of a recovery as our own views, events and metrics show it.
 pub const fn shown_status(notification: NotificationStatus, dismissed: bool) -> &'static str {
     if dismissed {
-        DISMISSED
+        DISMISSED_STATUS
     } else {
         notification.as_str()
     }

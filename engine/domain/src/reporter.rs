@@ -132,9 +132,9 @@ mod tests {
             ("bound to none", of("u1", Some("a"), None), true),
         ];
         for (name, other, expected) in cases {
-            let mut heard = vec![bound.clone()];
-            assert_eq!(other.join(&mut heard), expected, "{name}");
-            assert_eq!(heard.len(), 1 + usize::from(expected), "{name}");
+            let mut reporters = vec![bound.clone()];
+            assert_eq!(other.join(&mut reporters), expected, "{name}");
+            assert_eq!(reporters.len(), 1 + usize::from(expected), "{name}");
         }
         let (one, other) = (of("u", Some("a"), None), of("u", Some("b"), None));
         assert!(!one.is_same_identity(&other));
@@ -143,8 +143,8 @@ mod tests {
     /// Covers T2.
     #[test]
     fn the_list_of_reporters_is_bounded() {
-        let mut heard = Vec::new();
-        let joined = (0..1_000).filter(|n| of(&n.to_string(), None, None).join(&mut heard));
+        let mut reporters = Vec::new();
+        let joined = (0..1_000).filter(|n| of(&n.to_string(), None, None).join(&mut reporters));
         assert_eq!(joined.count(), MAX_REPORTERS);
     }
 

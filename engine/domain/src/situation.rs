@@ -204,8 +204,8 @@ pub fn assess_with(facts: &Facts, forecast: &Forecast, now: Timestamp) -> Situat
     };
     freezes::assess(&ctx, &mut all, &mut found);
     hosts::guards(&ctx, &mut all, &mut found);
-    let is_looked = ctx.fresh && facts.engines.iter().any(|one| is_alive(one.seen_at, now));
-    let room = room::assess(forecast, is_looked, &mut all, &mut found);
+    let is_observed = ctx.fresh && facts.engines.iter().any(|one| is_alive(one.seen_at, now));
+    let room = room::assess(forecast, is_observed, &mut all, &mut found);
     let mut hosts: Vec<AssessedHost> = Vec::new();
     let mut segments = Vec::new();
     for segment in &facts.segments {

@@ -73,7 +73,7 @@ string_enum! {
         /// The host's maintenance is cleared.
         EndMaintenance = "end-maintenance",
         /// An action on each move that waits.
-        MoveWords = "move-words",
+        ResolveInstances = "move-words",
         /// A newer program is installed.
         Upgrade = "upgrade",
         /// The action `success` on the instance: it runs on that host.
@@ -148,7 +148,7 @@ impl WaitsFor {
             Self::FencingStopped => &[EndedBy::EnableFencing, EndedBy::Abort],
             Self::SegmentDisabled => &[EndedBy::EnableSegment, EndedBy::Abort],
             Self::Maintenance => &[EndedBy::EndMaintenance, EndedBy::Abort],
-            Self::Moves => &[EndedBy::MoveWords, EndedBy::Abort],
+            Self::Moves => &[EndedBy::ResolveInstances, EndedBy::Abort],
             Self::NewerVersion => &[EndedBy::Upgrade],
             Self::Absence | Self::Record => &[EndedBy::Failure, EndedBy::Success, EndedBy::Ignore],
             Self::Progress => &[
@@ -197,16 +197,16 @@ pub enum ApprovedWait {
     /// The request names no wait: the wait at the time of the request.
     Current,
     /// The wait that the operator was shown; `None` if there was none.
-    Shown(Option<Wait>),
+    Snapshot(Option<Wait>),
 }
 
 impl ApprovedWait {
     /// True if the approval is for the wait `now`.
     pub fn is_for(&self, now: Option<&Wait>) -> bool {
         match (self, now) {
-            (Self::Current, _) | (Self::Shown(None), None) => true,
-            (Self::Shown(Some(shown)), Some(now)) => shown.covers(now),
-            (Self::Shown(_), _) => false,
+            (Self::Current, _) | (Self::Snapshot(None), None) => true,
+            (Self::Snapshot(Some(shown)), Some(now)) => shown.covers(now),
+            (Self::Snapshot(_), _) => false,
         }
     }
 }
@@ -238,11 +238,11 @@ mod tests {
         for (approved, now, is_for) in [
             (ApprovedWait::Current, Some(&held), true),
             (ApprovedWait::Current, None, true),
-            (ApprovedWait::Shown(Some(held.clone())), Some(&held), true),
-            (ApprovedWait::Shown(Some(held.clone())), Some(&other), false),
-            (ApprovedWait::Shown(Some(held.clone())), None, false),
-            (ApprovedWait::Shown(None), Some(&held), false),
-            (ApprovedWait::Shown(None), None, true),
+            (ApprovedWait::Snapshot(Some(held.clone())), Some(&held), true),
+            (ApprovedWait::Snapshot(Some(held.clone())), Some(&other), false),
+            (ApprovedWait::Snapshot(Some(held.clone())), None, false),
+            (ApprovedWait::Snapshot(None), Some(&held), false),
+            (ApprovedWait::Snapshot(None), None, true),
         ] {
             assert_eq!(approved.is_for(now), is_for, "{approved:?}, {now:?}");
         }

@@ -463,9 +463,9 @@ impl Driver {
             elapsed: self.elapsed(time.boot),
             wall: time.wall,
         };
-        let look = time.boot.saturating_add(self.state.next_poll(now));
+        let next_poll = time.boot.saturating_add(self.state.next_poll(now));
         // Timers are accurate to a millisecond, and a check right before the time would be useless.
-        let until = look.min(self.renewal_sent + RENEWAL_INTERVAL) + Duration::from_millis(1);
+        let until = next_poll.min(self.renewal_sent + RENEWAL_INTERVAL) + Duration::from_millis(1);
         effects.push(Effect::Wait(until));
         self.phase = Phase::Idle;
     }

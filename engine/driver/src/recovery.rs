@@ -187,12 +187,12 @@ impl dyn Recovery + '_ {
             return (guards(), Vec::new());
         }
         // A record of an older version may lack the guards.
-        let word = if what == WaitsFor::Approval {
+        let label = if what == WaitsFor::Approval {
             "storm"
         } else {
             what.as_str()
         };
-        let holds = what.is_held().then_some(word);
+        let holds = what.is_held().then_some(label);
         (holds.into_iter().collect(), Vec::new())
     }
 }

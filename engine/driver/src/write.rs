@@ -174,7 +174,7 @@ fn proof_of(proof: &Proof, owner: &str, host: &str, wall: Timestamp) -> ProofWri
                 json!({ "level": level, "readings": [render(first), render(latest)], "others": beside }),
             )
         }
-        Basis::Word {
+        Basis::Claim {
             notification,
             still_at,
             evidence,
@@ -184,7 +184,7 @@ fn proof_of(proof: &Proof, owner: &str, host: &str, wall: Timestamp) -> ProofWri
             format!("notification {notification}"),
             json!({ "host_status": "NORMAL", "nova_silent_at_ms": still_at.millis(), "fence": evidence }),
         ),
-        Basis::Word {
+        Basis::Claim {
             still_at,
             person: Some(person),
             ..

@@ -65,7 +65,7 @@ mod tests {
             cause: Arc::default(),
             subject: Subject::Segment(Change::Create, EventSnapshot::Id(uuid::Uuid::nil().into())),
             phase: Some(Phase::End),
-            trouble: None,
+            failure: None,
         }
     }
 

@@ -35,7 +35,7 @@ pub(crate) fn of(event: &Event) -> Value {
             data.shift_remove(id);
         }
     }
-    let fault = event.trouble.as_ref().map_or(Value::Null, fault);
+    let fault = event.failure.as_ref().map_or(Value::Null, fault);
     data.insert("fault".to_owned(), fault);
     object(namespace, name, version, Value::Object(data))
 }
@@ -195,13 +195,13 @@ fn freeze(freeze: &Freeze) -> Map<String, Value> {
     }))
 }
 
-fn fault(trouble: &FailureCause) -> Value {
+fn fault(failure: &FailureCause) -> Value {
     let data = json!({
-        "module_name": trouble.module,
-        "function_name": trouble.function,
-        "exception": trouble.exception,
-        "exception_message": trouble.message,
-        "traceback": trouble.trace,
+        "module_name": failure.module,
+        "function_name": failure.function,
+        "exception": failure.exception,
+        "exception_message": failure.message,
+        "traceback": failure.trace,
     });
     object(MASAKARI, "ExceptionPayload", "1.0", data)
 }

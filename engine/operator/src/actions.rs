@@ -68,7 +68,7 @@ pub fn is_repeated(history: &RecoveryHistory, word: OperatorCommand) -> bool {
         .filter(|wait| !wait.what.ended_by().is_empty());
     match wait {
         Some(wait) if history.summary.life == Life::Open => history
-            .unheard
+            .unread
             .iter()
             .any(|one| one.said.word == word && one.counts_for(wait)),
         Some(_) | None => history

@@ -81,12 +81,12 @@ mod tests {
         ]
         .map(str::to_owned);
         let commands = SuggestedCommand::all(&commands);
-        let told: Vec<(&str, &str)> = commands
+        let rendered: Vec<(&str, &str)> = commands
             .iter()
             .map(|way| (way.command, way.meaning.as_str()))
             .collect();
         assert_eq!(
-            told,
+            rendered,
             [
                 ("tachi recovery approve 7", APPROVE),
                 ("tachi recovery abort 7", ABORT),

@@ -260,13 +260,13 @@ impl ExplanationView {
             }
             own
         };
-        let needs = one.needs.iter().map(|(need, against)| NeedView {
+        let needs = one.needs.iter().map(|(need, blockers)| NeedView {
             need: *need,
-            holds: one.holds(*need, against),
+            holds: one.holds(*need, blockers),
             assessed: need
                 .not_assessed()
                 .is_none_or(|aspect| !snapshot.situation.not_assessed.contains(&aspect)),
-            findings: against.iter().map(|finding| own(finding)).collect(),
+            findings: blockers.iter().map(|finding| own(finding)).collect(),
         });
         Self {
             kind: kind.to_owned(),

@@ -119,15 +119,15 @@ impl FindingView {
 /// Replaces the subject of a command by another one.
 fn about_another(command: &str, subject: &str, other: &str) -> String {
     let named = position_in_command(command, subject);
-    let words = command.split(' ').enumerate();
-    let words = words.map(|(at, word)| {
+    let arguments = command.split(' ').enumerate();
+    let arguments = arguments.map(|(at, argument)| {
         if Some(at) == named {
             name_in_command(other)
         } else {
-            word
+            argument
         }
     });
-    words.collect::<Vec<_>>().join(" ")
+    arguments.collect::<Vec<_>>().join(" ")
 }
 
 impl From<&Finding> for FindingView {
@@ -199,8 +199,8 @@ mod tests {
                 "openstack segment update --is_enabled True s1    # and the same for s2",
             ),
         ] {
-            let told = finding(fix, subjects).typed();
-            assert_eq!(told.as_deref(), Some(expected), "{subjects:?}");
+            let shown = finding(fix, subjects).typed();
+            assert_eq!(shown.as_deref(), Some(expected), "{subjects:?}");
         }
         let down = FindingView {
             code: FindingCode::InstanceDown,
@@ -246,9 +246,9 @@ mod tests {
             ),
             ("tachi doctor", "a", "tachi doctor"),
         ] {
-            let told = finding(command, &[subject, "b"]).about(|one| one == "b");
-            assert_eq!(told.fix.as_deref(), Some(expected));
-            assert_eq!(told.subjects, ["b"]);
+            let shown = finding(command, &[subject, "b"]).about(|one| one == "b");
+            assert_eq!(shown.fix.as_deref(), Some(expected));
+            assert_eq!(shown.subjects, ["b"]);
         }
         let segments = finding("tachi thaw segment s1", &["segment s1", "segment s2"]);
         let other = segments.about(|one| one == "segment s2");

@@ -421,8 +421,8 @@ mod tests {
 
     #[test]
     fn headroom_is_rendered_as_a_table_cell() {
-        let told = [(None, true), (Some(0), true), (Some(12), true), (Some(3), false)];
-        let told = told.map(|(hosts, exact)| headroom(hosts, exact));
-        assert_eq!(told, ["?", "0", "12", "3+"]);
+        let texts = [(None, true), (Some(0), true), (Some(12), true), (Some(3), false)];
+        let texts = texts.map(|(hosts, exact)| headroom(hosts, exact));
+        assert_eq!(texts, ["?", "0", "12", "3+"]);
     }
 }

@@ -14,7 +14,7 @@ use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::entity::notification::NotificationType;
 use tachi_domain::entity::vmove::VmoveStatus;
 use tachi_domain::host_recovery::{ExcludedStart, ReservationEnd, ReservationStep, StartEnd};
-use tachi_domain::recovery::{DISMISSED, Life, RecoveryKind, StepKind, Task};
+use tachi_domain::recovery::{DISMISSED_STATUS, Life, RecoveryKind, StepKind, Task};
 use tachi_domain::{RecoveryId, Reporter, Timestamp};
 use tachi_engine::ports::operator::{HistoryMove, MoveCounts, RecoveryHistory, RecoverySummary, StepLine};
 use utoipa::ToSchema;
@@ -23,7 +23,7 @@ use crate::downtime::{DowntimeView, rounded};
 use crate::proof::ProofView;
 use crate::recovery::{MovesView, RecoveryView};
 use crate::schema;
-use crate::step_text::{InstanceWordView, WordView, words};
+use crate::step_text::{InstanceActionView, RecoveryActionView, words};
 use crate::waits::{self, WaitView};
 use crate::when::Time;
 
@@ -129,7 +129,7 @@ fn waits_for(history: &RecoveryHistory) -> String {
                 summary.kind, summary.host
             );
         }
-        Life::Closed if summary.status == DISMISSED && summary.kind == RecoveryKind::Host => {
+        Life::Closed if summary.status == DISMISSED_STATUS && summary.kind == RecoveryKind::Host => {
             return format!(
                 "nothing: it is closed; if {host} is down after all, power it off and `tachi recovery retry {host}`",
                 host = summary.host
@@ -333,15 +333,15 @@ pub struct RecoveryHistoryView {
     pub reporters: Vec<Reporter>,
     /// The last action of an operator on the recovery; null if there was none.
     #[schema(required)]
-    pub word: Option<WordView>,
+    pub word: Option<RecoveryActionView>,
     /// Every action on the recovery that an engine has read, oldest first, and the last one even if none has read it yet.
     #[serde(default)]
     #[schema(required)]
-    pub words: Vec<WordView>,
+    pub words: Vec<RecoveryActionView>,
     /// The actions on single instances, oldest first.
     #[serde(default)]
     #[schema(required)]
-    pub instance_words: Vec<InstanceWordView>,
+    pub instance_words: Vec<InstanceActionView>,
     /// The head of the stored state; its form depends on the version that wrote it. Null if it cannot be parsed.
     #[schema(value_type = Option<Object>, required)]
     pub state: Value,
@@ -496,13 +496,13 @@ impl From<&RecoveryHistory> for RecoveryHistoryView {
                 payload: one.payload.clone(),
             }),
             reporters: history.reporters.clone(),
-            word: history.word.as_ref().map(|(word, by, at)| WordView {
+            word: history.word.as_ref().map(|(word, by, at)| RecoveryActionView {
                 word: word.clone(),
                 by: by.clone(),
                 at: Time(*at),
             }),
             words: words(&history.steps, history.word.as_ref()),
-            instance_words: InstanceWordView::all(&history.move_words, &history.steps),
+            instance_words: InstanceActionView::all(&history.move_words, &history.steps),
             state: head(history),
             steps: history.steps.iter().map(StepView::from).collect(),
             proofs: (1..)

@@ -79,7 +79,7 @@ pub use situation::{
     SegmentView, SituationView, UnderwayView, WaitingInstanceView, WaitingRecoveryView,
 };
 pub use snapshot::{Age, Fencing, RegionSnapshot, SnapshotSource, is_alive};
-pub use step_text::{InstanceWordView, WordView};
+pub use step_text::{InstanceActionView, RecoveryActionView};
 pub use vmove::{VmoveLine, VmoveView};
 pub use waits::{ShownWait, WaitView};
 pub use when::Time;

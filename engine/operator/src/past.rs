@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tachi_domain::entity::host::MaintenanceReason;
 use tachi_domain::entity::notification::{NotificationStatus, NotificationType};
-use tachi_domain::recovery::DISMISSED;
+use tachi_domain::recovery::DISMISSED_STATUS;
 use tachi_domain::{NotificationId, RecoveryId, Timestamp};
 use tachi_engine::ports::engine_registry::EngineRow;
 use tachi_engine::ports::freezes::ENDED_FREEZE_RETENTION;
@@ -19,7 +19,7 @@ use utoipa::ToSchema;
 use crate::history::StepView;
 use crate::recovery::RecoveryView;
 use crate::schema;
-use crate::step_text::WordView;
+use crate::step_text::RecoveryActionView;
 use crate::when::{Time, time};
 
 /// The longest time span of one query: it is meant for incidents.
@@ -124,7 +124,7 @@ pub struct PastRecoveryView {
     pub more_steps: bool,
     /// The last action of an operator on the recovery; null if it was not within the time span.
     #[schema(required)]
-    pub word: Option<WordView>,
+    pub word: Option<RecoveryActionView>,
 }
 
 /// A freeze that was in force.
@@ -243,7 +243,7 @@ fn result_of(one: &PastReport, recovery: Option<&PastRecovery>) -> String {
         },
         NotificationStatus::Ignored => render("accepted, then ignored"),
         NotificationStatus::Failed | NotificationStatus::Finished
-            if recovery.is_some_and(|one| one.summary.status == DISMISSED) =>
+            if recovery.is_some_and(|one| one.summary.status == DISMISSED_STATUS) =>
         {
             render("accepted, then dismissed")
         }
@@ -267,7 +267,7 @@ fn recovery(one: &PastRecovery, span: Span) -> PastRecoveryView {
         before: one.before.as_ref().map(StepView::from),
         steps: one.steps.iter().map(StepView::from).collect(),
         more_steps: one.more_steps,
-        word: word.map(|(word, by, at)| WordView {
+        word: word.map(|(word, by, at)| RecoveryActionView {
             word: word.clone(),
             by: by.clone(),
             at: Time(*at),

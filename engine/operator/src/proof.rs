@@ -90,13 +90,13 @@ mod tests {
     fn device_readings_are_rendered_one_per_line() {
         let said = json!([{"asked_ms": 31, "said": "off", "answered_at_us": 1_700_000_000_000_000_i64}]);
         let kept = json!({"sentence": "a is off: bmc said so", "detail": {"level": 2, "readings": said}});
-        let told = [
+        let rendered = [
             "a is off: bmc said so",
             "level 2 read \"off\", 2023-11-14T22:13:20.000Z",
         ];
-        assert_eq!(readings(&kept), told);
+        assert_eq!(readings(&kept), rendered);
         // The form that older versions stored.
-        assert_eq!(readings(&kept["detail"]), told[1..]);
+        assert_eq!(readings(&kept["detail"]), rendered[1..]);
         assert_eq!(
             readings(&json!({"sentence": "alice confirms"})),
             ["alice confirms"]

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use tachi_domain::downtime::Downtime;
 use tachi_domain::entity::Vmove;
 use tachi_domain::entity::notification::NotificationStatus;
-use tachi_domain::recovery::{DISMISSED, Life, RecoveryKind};
+use tachi_domain::recovery::{DISMISSED_STATUS, Life, RecoveryKind};
 use tachi_domain::{HostId, NotificationId, RecoveryId, SegmentId};
 use tachi_engine::ports::operator::{MoveCounts, RecoveryState, RecoverySummary};
 use utoipa::ToSchema;
@@ -17,19 +17,28 @@ use crate::when::Time;
 
 /// The names of the states that recoveries can be filtered by.
 pub const STATES: &[&str] = &[
-    "held", "open", "watching", "closed", "new", "running", "finished", "failed", "ignored", DISMISSED,
+    "held",
+    "open",
+    "watching",
+    "closed",
+    "new",
+    "running",
+    "finished",
+    "failed",
+    "ignored",
+    DISMISSED_STATUS,
 ];
 
 /// Returns the state for a name of [`STATES`].
-pub fn state(word: &str) -> Option<RecoveryState> {
-    if !STATES.contains(&word) {
+pub fn state(value: &str) -> Option<RecoveryState> {
+    if !STATES.contains(&value) {
         return None;
     }
-    let life = || Life::from_value(word).map(RecoveryState::Life);
-    let status = || NotificationStatus::from_value(word).map(RecoveryState::Status);
-    match word {
+    let life = || Life::from_value(value).map(RecoveryState::Life);
+    let status = || NotificationStatus::from_value(value).map(RecoveryState::Status);
+    match value {
         "held" => Some(RecoveryState::Held),
-        DISMISSED => Some(RecoveryState::Dismissed),
+        DISMISSED_STATUS => Some(RecoveryState::Dismissed),
         _ => life().or_else(status),
     }
 }

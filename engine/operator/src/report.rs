@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde_json::Value;
 use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::entity::vmove::VmoveStatus;
-use tachi_domain::recovery::{DISMISSED, Life, RecoveryKind, Task};
+use tachi_domain::recovery::{DISMISSED_STATUS, Life, RecoveryKind, Task};
 use tachi_domain::{Timestamp, WaitsFor};
 
 use crate::downtime::{Figures, rounded};
@@ -288,7 +288,7 @@ fn sentence(history: &RecoveryHistoryView) -> String {
             let message = summary.message.as_deref();
             return format!("{}.", message.unwrap_or("The outcome is unknown"));
         }
-        (0, _, _) if summary.status == DISMISSED => {
+        (0, _, _) if summary.status == DISMISSED_STATUS => {
             let why = summary.message.as_deref();
             format!("Dismissed: {}.", why.unwrap_or("nothing was done"))
         }

@@ -31,5 +31,5 @@ pub fn view(facts: &ReturnFacts) -> ReturnView {
 
 /// True if nothing blocks the host's return to service.
 pub fn is_ready(checked: &[Check]) -> bool {
-    !checked.iter().any(Check::is_against)
+    !checked.iter().any(Check::is_blocker)
 }

@@ -23,17 +23,17 @@ pub fn members<T: PartialSchema>() -> Vec<String> {
     }
 }
 
-fn words(words: impl Iterator<Item = &'static str>) -> Object {
+fn values(values: impl Iterator<Item = &'static str>) -> Object {
     ObjectBuilder::new()
         .schema_type(Type::String)
-        .enum_values(Some(words))
+        .enum_values(Some(values))
         .build()
 }
 
-fn or_null(words: impl Iterator<Item = &'static str>) -> Object {
+fn or_null(values: impl Iterator<Item = &'static str>) -> Object {
     ObjectBuilder::new()
         .schema_type(SchemaType::from_iter([Type::String, Type::Null]))
-        .enum_values(Some(words.map(Some).chain([None])))
+        .enum_values(Some(values.map(Some).chain([None])))
         .build()
 }
 
@@ -42,43 +42,43 @@ fn several(each: Object) -> Array {
 }
 
 pub(crate) fn return_verdict() -> Object {
-    words(crate::VERDICTS.iter().copied())
+    values(crate::VERDICTS.iter().copied())
 }
 
 pub(crate) fn monitor_kind() -> Object {
-    words(MonitorKind::ALL.iter().map(|word| word.as_str()))
+    values(MonitorKind::ALL.iter().map(|value| value.as_str()))
 }
 
 pub(crate) fn resume() -> Object {
-    words(Resume::ALL.iter().map(|word| word.as_str()))
+    values(Resume::ALL.iter().map(|value| value.as_str()))
 }
 
 pub(crate) fn heartbeat_use() -> Object {
-    words(HeartbeatUse::ALL.iter().map(|word| word.as_str()))
+    values(HeartbeatUse::ALL.iter().map(|value| value.as_str()))
 }
 
 pub(crate) fn freeze_scope() -> Object {
-    words(FreezeScope::ALL.iter().map(|word| word.as_str()))
+    values(FreezeScope::ALL.iter().map(|value| value.as_str()))
 }
 
 pub(crate) fn grade() -> Object {
-    words(Severity::ALL.iter().map(|word| word.as_str()))
+    values(Severity::ALL.iter().map(|value| value.as_str()))
 }
 
 pub(crate) fn grade_or_null() -> Object {
-    or_null(Severity::ALL.iter().map(|word| word.as_str()))
+    or_null(Severity::ALL.iter().map(|value| value.as_str()))
 }
 
 pub(crate) fn protection() -> Object {
-    words(Protection::ALL.iter().map(|word| word.as_str()))
+    values(Protection::ALL.iter().map(|value| value.as_str()))
 }
 
 pub(crate) fn disk_place() -> Object {
-    words(DiskPlace::ALL.iter().map(|word| word.as_str()))
+    values(DiskPlace::ALL.iter().map(|value| value.as_str()))
 }
 
 pub(crate) fn code() -> Object {
-    words(FindingCode::ALL.iter().map(|word| word.as_str()))
+    values(FindingCode::ALL.iter().map(|value| value.as_str()))
 }
 
 pub(crate) fn codes() -> Array {
@@ -86,27 +86,27 @@ pub(crate) fn codes() -> Array {
 }
 
 pub(crate) fn aspects() -> Array {
-    several(words(Aspect::ALL.iter().map(|word| word.as_str())))
+    several(values(Aspect::ALL.iter().map(|value| value.as_str())))
 }
 
 pub(crate) fn room() -> Object {
-    words(Room::ALL.iter().map(|word| word.as_str()))
+    values(Room::ALL.iter().map(|value| value.as_str()))
 }
 
 pub(crate) fn need() -> Object {
-    words(Need::ALL.iter().map(|word| word.as_str()))
+    values(Need::ALL.iter().map(|value| value.as_str()))
 }
 
 pub(crate) fn method() -> Object {
-    words(RecoveryMethod::ALL.iter().map(|word| word.as_str()))
+    values(RecoveryMethod::ALL.iter().map(|value| value.as_str()))
 }
 
 pub(crate) fn notification_kind() -> Object {
-    words(NotificationType::ALL.iter().map(|word| word.as_str()))
+    values(NotificationType::ALL.iter().map(|value| value.as_str()))
 }
 
 pub(crate) fn kind() -> Object {
-    words(RecoveryKind::ALL.iter().map(|word| word.as_str()))
+    values(RecoveryKind::ALL.iter().map(|value| value.as_str()))
 }
 
 pub(crate) const fn power_name(power: Power) -> &'static str {
@@ -126,27 +126,27 @@ pub(crate) fn power() -> Object {
 }
 
 pub(crate) fn life() -> Object {
-    words(Life::ALL.iter().map(|word| word.as_str()))
+    values(Life::ALL.iter().map(|value| value.as_str()))
 }
 
 pub(crate) fn life_or_null() -> Object {
-    or_null(Life::ALL.iter().map(|word| word.as_str()))
+    or_null(Life::ALL.iter().map(|value| value.as_str()))
 }
 
 pub(crate) fn why() -> Object {
-    or_null(MaintenanceReason::ALL.iter().map(|word| word.as_str()))
+    or_null(MaintenanceReason::ALL.iter().map(|value| value.as_str()))
 }
 
 pub(crate) fn move_status() -> Object {
-    or_null(VmoveStatus::ALL.iter().map(|word| word.as_str()))
+    or_null(VmoveStatus::ALL.iter().map(|value| value.as_str()))
 }
 
 pub(crate) fn waits_for() -> Object {
-    words(WaitsFor::ALL.iter().map(|word| word.as_str()))
+    values(WaitsFor::ALL.iter().map(|value| value.as_str()))
 }
 
 pub(crate) fn ended_by() -> Array {
-    several(words(EndedBy::ALL.iter().map(|word| word.as_str())))
+    several(values(EndedBy::ALL.iter().map(|value| value.as_str())))
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use crate::when::Time;
 /// An operator's action on a recovery.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = RecoveryWord)]
-pub struct WordView {
+pub struct RecoveryActionView {
     /// The action as it is stored: `approve`, `reject` (an abort) or `host-is-off` (a confirmation that the host is off).
     pub word: String,
     /// The operator, with the reason in parentheses if one was given.
@@ -23,7 +23,7 @@ pub struct WordView {
 /// An operator's action on one instance of a recovery.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = RecoveryInstanceWord)]
-pub struct InstanceWordView {
+pub struct InstanceActionView {
     /// The action as it is stored: `success` (runs on `on`), `failure` (does not run on `on`), `retry` or `ignore`.
     pub word: String,
     /// The instance's id in Nova.
@@ -39,7 +39,7 @@ pub struct InstanceWordView {
     pub at: Option<Time>,
 }
 
-impl InstanceWordView {
+impl InstanceActionView {
     /// Returns every action on an instance of a recovery, oldest first, each with the time of the step that records it.
     pub(crate) fn all(actions: &[InstanceResolution], steps: &[StepLine]) -> Vec<Self> {
         let mut notes: Vec<&StepLine> = steps.iter().filter(|line| line.kind == "note").collect();
@@ -91,7 +91,10 @@ fn without_hold(by: &str) -> &str {
 
 /// Returns every action that engines have read, oldest first. The last requested action follows if no engine has read it yet. An action
 /// that was replaced before an engine read it is only in the audit log.
-pub(crate) fn words(steps: &[StepLine], last: Option<&(String, String, Timestamp)>) -> Vec<WordView> {
+pub(crate) fn words(
+    steps: &[StepLine],
+    last: Option<&(String, String, Timestamp)>,
+) -> Vec<RecoveryActionView> {
     let notes = steps.iter().filter(|line| line.kind == "note");
     let applied = notes.filter_map(|line| {
         let (word, by) = line.text.split_once(BY)?;
@@ -99,19 +102,19 @@ pub(crate) fn words(steps: &[StepLine], last: Option<&(String, String, Timestamp
             .iter()
             .find(|one| [one.as_str(), one.verb()].contains(&word))?;
         let by = without_hold(by);
-        Some(WordView {
+        Some(RecoveryActionView {
             word: word.to_string(),
             by: by.to_owned(),
             at: Time(line.at),
         })
     });
-    let mut all: Vec<WordView> = applied.collect();
+    let mut all: Vec<RecoveryActionView> = applied.collect();
     if let Some((word, by, at)) = last {
         let last = OperatorCommand::ALL.iter().find(|one| one.as_str() == word);
         let last = last.map_or_else(|| word.clone(), ToString::to_string);
-        let is_heard = |one: &WordView| one.word == last && one.by == *by && one.at.0 >= *at;
-        if !all.iter().any(is_heard) {
-            all.push(WordView {
+        let is_applied = |one: &RecoveryActionView| one.word == last && one.by == *by && one.at.0 >= *at;
+        if !all.iter().any(is_applied) {
+            all.push(RecoveryActionView {
                 word: last,
                 by: by.clone(),
                 at: Time(*at),
@@ -167,8 +170,8 @@ mod tests {
             action(4, ResolutionKind::Retry, None),
             action(5, ResolutionKind::Ignore, None),
         ];
-        let told = InstanceWordView::all(&actions, &steps);
-        let at: Vec<Option<i64>> = told
+        let rendered = InstanceActionView::all(&actions, &steps);
+        let at: Vec<Option<i64>> = rendered
             .iter()
             .map(|one| one.at.map(|at| at.0.micros() / 1_000_000))
             .collect();
@@ -198,13 +201,13 @@ mod tests {
             note(20, "abort by bob"),
         ];
         let said = |seconds| ("reject".to_owned(), "bob".to_owned(), at(seconds));
-        let told = |steps: &[StepLine], last: Option<&(String, String, Timestamp)>| -> Vec<String> {
+        let rendered = |steps: &[StepLine], last: Option<&(String, String, Timestamp)>| -> Vec<String> {
             let all = words(steps, last).into_iter();
             all.map(|said| format!("{} {} {}", said.at.0.micros() / 1_000_000, said.word, said.by))
                 .collect()
         };
         assert_eq!(
-            told(&steps, Some(&said(19))),
+            rendered(&steps, Some(&said(19))),
             [
                 "10 approve alice (root): by the rack",
                 "15 host-is-off carol",
@@ -213,7 +216,7 @@ mod tests {
             ]
         );
         // The same action again, which no engine has read yet.
-        assert_eq!(told(&steps, Some(&said(30)))[4], "30 reject bob");
-        assert_eq!(told(&[], None), [""; 0]);
+        assert_eq!(rendered(&steps, Some(&said(30)))[4], "30 reject bob");
+        assert_eq!(rendered(&[], None), [""; 0]);
     }
 }

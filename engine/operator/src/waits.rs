@@ -130,9 +130,11 @@ pub fn to_end_recovery(row: &RecoverySummary) -> Vec<String> {
             EndedBy::Thaw => "tachi freeze list, then tachi thaw".to_owned(),
             EndedBy::Upgrade => "start an engine of the version that wrote it".to_owned(),
             EndedBy::RetryRecovery => format!("tachi recovery retry {id}"),
-            EndedBy::MoveWords | EndedBy::Success | EndedBy::Failure | EndedBy::Retry | EndedBy::Ignore => {
-                "tachi instance list --waiting".to_owned()
-            }
+            EndedBy::ResolveInstances
+            | EndedBy::Success
+            | EndedBy::Failure
+            | EndedBy::Retry
+            | EndedBy::Ignore => "tachi instance list --waiting".to_owned(),
         })
         .collect()
 }
@@ -147,7 +149,7 @@ pub fn to_end_move(line: &MoveLine) -> Vec<String> {
 
 /// Returns the same commands for an instance given by its id.
 pub(crate) fn of_move(wait: &Wait, instance: &str, recovery: RecoveryId) -> Vec<String> {
-    let say = |words: &str| format!("tachi instance resolve {instance} {words}");
+    let command = |options: &str| format!("tachi instance resolve {instance} {options}");
     let host = wait.on.first().map_or("HOST", String::as_str);
     let mut actions = wait.what.ended_by().to_vec();
     // The action that destroys a disk if it is wrong never comes first.
@@ -155,10 +157,10 @@ pub(crate) fn of_move(wait: &Wait, instance: &str, recovery: RecoveryId) -> Vec<
     let actions = actions.iter();
     actions
         .map(|by| match by {
-            EndedBy::Success => say(&format!("--running-on {host}")),
-            EndedBy::Failure => say(&format!("--not-running-on {host}")),
-            EndedBy::Retry => say("--retry"),
-            EndedBy::Ignore => say("--dismiss"),
+            EndedBy::Success => command(&format!("--running-on {host}")),
+            EndedBy::Failure => command(&format!("--not-running-on {host}")),
+            EndedBy::Retry => command("--retry"),
+            EndedBy::Ignore => command("--dismiss"),
             EndedBy::RetryRecovery => format!("tachi recovery retry {recovery}"),
             EndedBy::Thaw => format!("tachi thaw instance {instance}"),
             EndedBy::Approve
@@ -167,7 +169,7 @@ pub(crate) fn of_move(wait: &Wait, instance: &str, recovery: RecoveryId) -> Vec<
             | EndedBy::EnableFencing
             | EndedBy::EnableSegment
             | EndedBy::EndMaintenance
-            | EndedBy::MoveWords
+            | EndedBy::ResolveInstances
             | EndedBy::Upgrade => format!("tachi recovery show {recovery}"),
         })
         .collect()
@@ -230,9 +232,10 @@ mod tests {
                 format!("tachi instance resolve {id} --not-running-on compute-002"),
             ]
         );
-        let mut told = absence.iter().map(|way| explained(way));
+        let mut explanations = absence.iter().map(|way| explained(way));
         assert!(
-            told.next_back()
+            explanations
+                .next_back()
                 .unwrap()
                 .ends_with("    # it is not there, as you have checked: it is started elsewhere")
         );

@@ -187,7 +187,7 @@ fn tables() -> Tables {
     }
 }
 
-fn look(kept: &[Fact], forecasts: &Forecasts, now: Timestamp) -> RegionSnapshot {
+fn snapshot_of(kept: &[Fact], forecasts: &Forecasts, now: Timestamp) -> RegionSnapshot {
     let fencing = Fencing {
         mode: FencingMode::External,
         device: None,
@@ -223,7 +223,7 @@ fn all_of_fifty_thousand_instances_weighs_so_much() {
     let forecasts = Forecasts::default();
     let before = held();
     let begun = Instant::now();
-    let snapshot = look(&kept, &forecasts, NOW);
+    let snapshot = snapshot_of(&kept, &forecasts, NOW);
     let (first, alone) = (begun.elapsed(), held() - before);
     let segment = &snapshot.forecast.segments[0];
     assert_eq!(segment.hosts.len(), 1_000);
@@ -234,7 +234,7 @@ fn all_of_fifty_thousand_instances_weighs_so_much() {
     assert_eq!(segment.worst.as_ref().unwrap().room, Room::Enough);
     // The next snapshot is made while the last one is still in use. The forecast is the same.
     let begun = Instant::now();
-    let next = look(&kept, &forecasts, NOW);
+    let next = snapshot_of(&kept, &forecasts, NOW);
     let (again, both) = (begun.elapsed(), held() - before);
     assert!(std::sync::Arc::ptr_eq(&snapshot.forecast, &next.forecast));
     println!(
@@ -245,7 +245,7 @@ fn all_of_fifty_thousand_instances_weighs_so_much() {
     assert!(both <= 56, "{both} MiB");
     drop((snapshot, next));
     // Unchanged data becomes stale, and a forecast from fresh data is not used again.
-    let old = look(&kept, &forecasts, NOW.minus_seconds(-61));
+    let old = snapshot_of(&kept, &forecasts, NOW.minus_seconds(-61));
     assert!(old.forecast.trouble.is_some());
     assert_eq!(old.situation.counts.unwrap().protected, 0);
 }

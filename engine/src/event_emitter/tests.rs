@@ -28,12 +28,12 @@ impl Events for Ear {
 }
 
 impl Ear {
-    fn heard(&self) -> Vec<Event> {
+    fn emitted_events(&self) -> Vec<Event> {
         std::mem::take(&mut *self.0.lock().unwrap())
     }
 
     fn names(&self) -> Vec<String> {
-        self.heard().iter().map(Event::name).collect()
+        self.emitted_events().iter().map(Event::name).collect()
     }
 }
 
@@ -138,14 +138,14 @@ fn a_recovery_publishes_its_start_and_its_end() {
         "neither a repeated proof nor a host that stays in maintenance is an event"
     );
     emitter.committed(&ended(NotificationStatus::Finished, "2 moved"), None, NOON);
-    let heard = ear.heard();
-    let names: Vec<String> = heard.iter().map(Event::name).collect();
+    let emitted_events = ear.emitted_events();
+    let names: Vec<String> = emitted_events.iter().map(Event::name).collect();
     assert_eq!(names, ["notification.process.end", "recovery.process.end"]);
-    let Subject::Notification(_, EventSnapshot::Entity(told)) = &heard[0].subject else {
-        panic!("{:?}", heard[0]);
+    let Subject::Notification(_, EventSnapshot::Entity(observed)) = &emitted_events[0].subject else {
+        panic!("{:?}", emitted_events[0]);
     };
-    assert_eq!(told.status, NotificationStatus::Finished);
-    assert!(heard.iter().all(|event| event.trouble.is_none()));
+    assert_eq!(observed.status, NotificationStatus::Finished);
+    assert!(emitted_events.iter().all(|event| event.failure.is_none()));
     emitter.committed(&ended(NotificationStatus::Finished, "2 moved"), None, NOON);
     assert_eq!(ear.names(), Vec::<String>::new(), "an end is emitted once");
 }
@@ -157,7 +157,7 @@ fn every_state_change_of_an_instance_is_published() {
     let ear = Arc::<Ear>::default();
     let mut emitter = emitter(&ear, &claimed(RecoveryKind::Host));
     emitter.committed(&head(), None, NOON);
-    ear.heard();
+    ear.emitted_events();
     emitter.committed(&moves(&[(1, Pending), (2, Pending), (3, Ignored)]), None, NOON);
     assert_eq!(ear.names(), ["vmove.process.end"], "the one excluded");
     emitter.committed(&moves(&[(1, Ongoing), (2, Ongoing)]), None, NOON);
@@ -171,22 +171,22 @@ fn every_state_change_of_an_instance_is_published() {
         "requested again, started long ago"
     );
     emitter.committed(&moves(&[(1, Succeeded), (2, Failed)]), None, NOON);
-    let heard = ear.heard();
-    let told: Vec<_> = heard
+    let emitted_events = ear.emitted_events();
+    let observed: Vec<_> = emitted_events
         .iter()
         .map(|event| (event.name(), event.priority().as_str()))
         .collect();
     assert_eq!(
-        told,
+        observed,
         [
             ("vmove.process.end".to_owned(), "INFO"),
             ("vmove.process.error".to_owned(), "ERROR")
         ]
     );
     emitter.committed(&ended(NotificationStatus::Failed, "1 of 2"), None, NOON);
-    let heard = ear.heard();
-    let Subject::Recovery(RecoveryEvent::Process, summary) = &heard[1].subject else {
-        panic!("{:?}", heard[1]);
+    let emitted_events = ear.emitted_events();
+    let Subject::Recovery(RecoveryEvent::Process, summary) = &emitted_events[1].subject else {
+        panic!("{:?}", emitted_events[1]);
     };
     assert_eq!(summary.moves, [(Ignored, 1), (Failed, 1), (Succeeded, 1)].into());
 }
@@ -206,14 +206,14 @@ fn a_failure_names_what_failed_and_why() {
             ..head()
         };
         emitter.committed(&steps, None, NOON);
-        ear.heard();
+        ear.emitted_events();
         emitter.committed(&ended(NotificationStatus::Failed, "nothing moved"), None, NOON);
-        let trouble = ear.heard()[0].trouble.clone().unwrap();
-        assert_eq!(trouble.exception, exception);
-        assert_eq!(trouble.message, "nothing moved");
-        assert_eq!(trouble.function, "EvacuateInstancesTask");
+        let failure = ear.emitted_events()[0].failure.clone().unwrap();
+        assert_eq!(failure.exception, exception);
+        assert_eq!(failure.message, "nothing moved");
+        assert_eq!(failure.function, "EvacuateInstancesTask");
         assert_eq!(
-            trouble.trace,
+            failure.trace,
             "EvacuateInstancesTask: Nova said no\nEvacuateInstancesTask: and no again"
         );
     }
@@ -263,19 +263,19 @@ fn a_hold_is_published_once_for_each_reason() {
     let ear = Arc::<Ear>::default();
     let mut emitter = emitter(&ear, &claimed(RecoveryKind::Host));
     emitter.committed(&head(), None, NOON);
-    ear.heard();
+    ear.emitted_events();
     emitter.committed(&head(), Some("a storm"), NOON);
     emitter.committed(&head(), Some("a storm"), NOON);
-    let heard = ear.heard();
-    assert_eq!(heard.len(), 1);
-    assert_eq!(heard[0].name(), "recovery.hold");
-    assert_eq!(heard[0].trouble.as_ref().unwrap().message, "a storm");
+    let emitted_events = ear.emitted_events();
+    assert_eq!(emitted_events.len(), 1);
+    assert_eq!(emitted_events[0].name(), "recovery.hold");
+    assert_eq!(emitted_events[0].failure.as_ref().unwrap().message, "a storm");
     emitter.committed(&head(), Some("it cannot be fenced"), NOON);
     assert_eq!(ear.names(), ["recovery.hold"]);
     emitter.committed(&head(), None, NOON);
     assert_eq!(ear.names(), ["recovery.resume"]);
     emitter.committed(&head(), Some("again"), NOON);
-    ear.heard();
+    ear.emitted_events();
     emitter.committed(&ended(NotificationStatus::Failed, "rejected"), None, NOON);
     assert_eq!(
         ear.names(),
@@ -289,20 +289,20 @@ fn a_false_alarm_is_no_error_in_our_own_event() {
     let ear = Arc::<Ear>::default();
     let mut emitter = emitter(&ear, &claimed(RecoveryKind::Host));
     emitter.committed(&head(), None, NOON);
-    ear.heard();
+    ear.emitted_events();
     let dismissed = Write {
         dismissed: true,
         ..ended(NotificationStatus::Failed, "up in Nova: nothing was done")
     };
     emitter.committed(&dismissed, None, NOON);
-    let heard = ear.heard();
-    let names: Vec<String> = heard.iter().map(Event::name).collect();
+    let emitted_events = ear.emitted_events();
+    let names: Vec<String> = emitted_events.iter().map(Event::name).collect();
     assert_eq!(names, ["notification.process.error", "recovery.process.end"]);
-    let Subject::Recovery(_, told) = &heard[1].subject else {
-        panic!("{:?}", heard[1]);
+    let Subject::Recovery(_, observed) = &emitted_events[1].subject else {
+        panic!("{:?}", emitted_events[1]);
     };
-    assert!(told.dismissed);
-    assert_eq!(heard[1].trouble, None);
+    assert!(observed.dismissed);
+    assert_eq!(emitted_events[1].failure, None);
 }
 
 #[test]
@@ -331,7 +331,7 @@ fn the_end_of_watching_is_published() {
         ..ended(NotificationStatus::Finished, "done")
     };
     emitter.committed(&watching, None, NOON);
-    ear.heard();
+    ear.emitted_events();
     let closed = Write {
         life: Some(Life::Closed),
         ..head()
@@ -345,9 +345,9 @@ fn every_event_of_a_recovery_has_its_id() {
     let ear = Arc::<Ear>::default();
     let mut emitter = emitter(&ear, &claimed(RecoveryKind::Host));
     emitter.committed(&ended(NotificationStatus::Failed, "no"), None, NOON);
-    let heard = ear.heard();
-    assert_eq!(heard.len(), 4);
-    for event in heard {
+    let emitted_events = ear.emitted_events();
+    assert_eq!(emitted_events.len(), 4);
+    for event in emitted_events {
         assert_eq!(event.cause.request_id, "req-00000000-0000-0000-0000-000000000003");
     }
 }

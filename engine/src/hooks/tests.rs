@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::*;
 use crate::ports::hooks::NoHooks;
 
-fn told() -> DocumentContext {
+fn document_context() -> DocumentContext {
     let stamps = Stamps {
         created_at: Timestamp::from_micros(0),
         updated_at: None,
@@ -77,7 +77,7 @@ fn call() -> HookCall {
 
 #[test]
 fn a_hook_gets_a_versioned_document() {
-    let run = told().run(&call());
+    let run = document_context().run(&call());
     let document: Value = serde_json::from_str(&run.document).unwrap();
     let expected = json!({
         "version": 1,
@@ -122,12 +122,15 @@ fn a_hook_gets_a_versioned_document() {
 #[test]
 fn the_key_of_a_repetition_is_the_same() {
     let first = HookCall { attempt: 1, ..call() };
-    assert_eq!(told().run(&first).key, told().run(&call()).key);
+    assert_eq!(
+        document_context().run(&first).key,
+        document_context().run(&call()).key
+    );
 }
 
 #[tokio::test]
 async fn an_engine_without_hooks_fails_them() {
-    let observation = run(Box::new(call()), &told(), &NoHooks).await;
+    let observation = run(Box::new(call()), &document_context(), &NoHooks).await;
     assert!(
         matches!(observation, Observation::Hook { attempt: 2, .. }),
         "{observation:?}"

@@ -191,7 +191,7 @@ pub struct RecoveryHistory {
     /// The last operator action: the action, the operator and the time.
     pub word: Option<(String, String, Timestamp)>,
     /// Operator actions that no engine has received yet, oldest first.
-    pub unheard: Vec<OperatorAction>,
+    pub unread: Vec<OperatorAction>,
     /// The state's head as last written, as JSON.
     pub state: Option<String>,
     /// The moves, in their order.

@@ -85,12 +85,12 @@ impl World {
         id
     }
 
-    fn change(&self, id: ServerId, told: bool, change: impl Fn(&mut Server)) {
+    fn change(&self, id: ServerId, observed: bool, change: impl Fn(&mut Server)) {
         let now = *self.seconds.lock().unwrap();
         for (server, changed) in self.servers.lock().unwrap().iter_mut() {
             if server.id == id {
                 change(server);
-                if told {
+                if observed {
                     *changed = now;
                 }
             }
@@ -617,12 +617,12 @@ async fn a_failing_device_is_stored_before_the_next_poll_of_nova() {
     world.boot("a", 1);
     *world.tests.lock().unwrap() = Some(vec![test_of("a", None)]);
     let watcher = world.watcher("one");
-    let (cloud, stop, told) = (
+    let (cloud, stop, observed) = (
         watcher.sources.cloud.clone(),
         CancellationToken::new(),
         Arc::new(RecordingObserver::default()),
     );
-    let running = tokio::spawn(watcher.run(stop.clone(), told.clone()));
+    let running = tokio::spawn(watcher.run(stop.clone(), observed.clone()));
     let kept = || {
         let key = (kind::TESTS.to_owned(), String::new());
         let kept = world.kept.lock().unwrap();
@@ -634,7 +634,7 @@ async fn a_failing_device_is_stored_before_the_next_poll_of_nova() {
     sleep(Duration::from_secs(3)).await;
     assert!(!kept());
     *world.tests.lock().unwrap() = Some(vec![test_of("a", None)]);
-    while told.0.lock().unwrap().is_empty() {
+    while observed.0.lock().unwrap().is_empty() {
         world.poll(&cloud);
         tokio::task::yield_now().await;
     }
@@ -642,7 +642,7 @@ async fn a_failing_device_is_stored_before_the_next_poll_of_nova() {
     world.tested.notify_one();
     sleep(GATHER_TIME * 2).await;
     assert!(kept());
-    assert_eq!(*told.0.lock().unwrap(), ["seen", "seen"]);
+    assert_eq!(*observed.0.lock().unwrap(), ["seen", "seen"]);
     stop.cancel();
     running.await.unwrap();
 }
@@ -662,12 +662,12 @@ async fn guard_previews_are_stored_and_become_stale() {
     }];
     *world.holds.lock().unwrap() = Some(holds.clone());
     assert!(world.round(&mut watcher).await);
-    let told = kept().unwrap();
-    assert_eq!(told.value, holds);
+    let observed = kept().unwrap();
+    assert_eq!(observed.value, holds);
     *world.holds.lock().unwrap() = None;
     world.pass(15);
     assert!(world.round(&mut watcher).await);
-    assert_eq!(kept().unwrap().as_of, told.as_of, "as old as it is");
+    assert_eq!(kept().unwrap().as_of, observed.as_of, "as old as it is");
 }
 
 #[tokio::test]
@@ -704,24 +704,24 @@ async fn observers_are_notified_of_an_unstored_round() {
     let world = Arc::new(World::default());
     world.boot("a", 1);
     let watcher = world.watcher("one");
-    let (cloud, stop, told) = (
+    let (cloud, stop, observed) = (
         watcher.sources.cloud.clone(),
         CancellationToken::new(),
         Arc::new(RecordingObserver::default()),
     );
-    let running = tokio::spawn(watcher.run(stop.clone(), told.clone()));
+    let running = tokio::spawn(watcher.run(stop.clone(), observed.clone()));
     for (lies, expected) in [(false, "seen"), (true, "not kept"), (false, "seen")] {
         *world.lies.lock().unwrap() = lies;
-        while told.0.lock().unwrap().last() != Some(&expected) {
+        while observed.0.lock().unwrap().last() != Some(&expected) {
             world.poll(&cloud);
             tokio::task::yield_now().await;
         }
     }
     stop.cancel();
     running.await.unwrap();
-    let mut told = told.0.lock().unwrap().clone();
-    told.dedup();
-    assert_eq!(told, ["seen", "not kept", "seen"]);
+    let mut observed = observed.0.lock().unwrap().clone();
+    observed.dedup();
+    assert_eq!(observed, ["seen", "not kept", "seen"]);
 }
 
 impl World {

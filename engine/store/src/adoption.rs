@@ -250,8 +250,8 @@ impl Transaction for Adopt<'_> {
             && let Some(holder) = accepted::holder(tx, key).await?
         {
             let read = convert::notification(row.clone()).ok();
-            if let Some(word) = read.as_ref().and_then(OffClaim::of) {
-                accepted::join(tx, &holder, word).await?;
+            if let Some(off_claim) = read.as_ref().and_then(OffClaim::of) {
+                accepted::join(tx, &holder, off_claim).await?;
             }
             adoption_outcome = AdoptionOutcome::Join {
                 message: format!(

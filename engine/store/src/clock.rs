@@ -40,12 +40,15 @@ mod tests {
     #[tokio::test]
     async fn a_server_returns_its_own_time() {
         let bench = Bench::new().await;
-        let Some(told) = server_time(bench.store.db.reader()).await.unwrap() else {
+        let Some(server_clock) = server_time(bench.store.db.reader()).await.unwrap() else {
             return;
         };
         let here = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
         let here = i64::try_from(here.as_micros()).unwrap();
         // Both clocks are this machine's.
-        assert!((told.micros() - here).abs() < 60_000_000, "{told:?} {here}");
+        assert!(
+            (server_clock.micros() - here).abs() < 60_000_000,
+            "{server_clock:?} {here}"
+        );
     }
 }

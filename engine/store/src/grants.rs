@@ -185,22 +185,22 @@ pub fn grants(kind: ServerKind, role: Role, user: &str, host: &str, database: &s
         ServerKind::MariaDb => format!("{}.{}", name(database), name(table)),
         ServerKind::Postgres => name(table),
     };
-    let word = |word: &str, columns| match columns {
+    let privilege = |privilege: &str, columns| match columns {
         Columns::None => None,
-        Columns::All => Some(word.to_owned()),
+        Columns::All => Some(privilege.to_owned()),
         Columns::Only(columns) => {
             let columns: Vec<String> = columns.iter().map(|column| name(column)).collect();
-            Some(format!("{word} ({})", columns.join(", ")))
+            Some(format!("{privilege} ({})", columns.join(", ")))
         }
     };
     let mut statements = Vec::new();
     for table in TABLES {
-        let mut words = vec!["SELECT".to_owned()];
+        let mut privileges = vec!["SELECT".to_owned()];
         let right = role.rights().iter().find(|right| right.table == table);
         if let Some(right) = right {
-            words.extend(word("INSERT", right.insert));
-            words.extend(word("UPDATE", right.update));
-            words.extend(right.delete.then(|| "DELETE".to_owned()));
+            privileges.extend(privilege("INSERT", right.insert));
+            privileges.extend(privilege("UPDATE", right.update));
+            privileges.extend(right.delete.then(|| "DELETE".to_owned()));
             if matches!(right.insert, Columns::Only(_)) {
                 // Until 0.10 the privilege covered the whole row. MariaDB revokes only from a user who has some
                 // privilege on the table.
@@ -210,7 +210,7 @@ pub fn grants(kind: ServerKind, role: Role, user: &str, host: &str, database: &s
         }
         statements.push(format!(
             "GRANT {} ON {} TO {whom}",
-            words.join(", "),
+            privileges.join(", "),
             place(table)
         ));
         let numbers = right.is_some_and(|right| right.numbered && !matches!(right.insert, Columns::None));
@@ -304,7 +304,7 @@ mod tests {
                 let writes = statements.iter().filter(|one| {
                     ["INSERT", "UPDATE", "DELETE"]
                         .iter()
-                        .any(|word| one.contains(word))
+                        .any(|privilege| one.contains(privilege))
                 });
                 assert_eq!(writes.count(), role.rights().len());
             }

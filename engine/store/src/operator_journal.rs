@@ -350,11 +350,11 @@ mod tests {
             .steps(bench.newest().await)
             .await
             .unwrap();
-        let told: Vec<_> = lines
+        let numbered: Vec<_> = lines
             .iter()
             .map(|line| (line.epoch, line.text.as_str()))
             .collect();
-        assert_eq!(told, [(1, "first"), (2, "second")]);
+        assert_eq!(numbered, [(1, "first"), (2, "second")]);
         assert_eq!(lines[0].kind, "intent");
         assert_eq!(lines[0].server, Some(server.to_string()));
         assert_eq!(
@@ -391,7 +391,7 @@ mod tests {
                 .await
                 .unwrap();
             assert!(matches!(written, WriteOutcome::Written(_)), "{written:?}");
-            let heard = bench
+            let submitted = bench
                 .store
                 .operator_journal()
                 .submit(
@@ -402,7 +402,7 @@ mod tests {
                 )
                 .await
                 .unwrap();
-            assert_eq!(heard, said, "{life}");
+            assert_eq!(submitted, said, "{life}");
             let unknown = bench
                 .store
                 .operator_journal()

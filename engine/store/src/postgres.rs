@@ -54,7 +54,7 @@ pub(crate) fn pool(
                 if !health.is_usable(about.age) {
                     return Ok(false);
                 }
-                if health.asks_after(about.idle_for) {
+                if health.needs_test(about.idle_for) {
                     connection.ping().await?;
                 }
                 Ok(true)

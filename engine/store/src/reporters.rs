@@ -89,21 +89,21 @@ impl MutedReporters {
 /// Returns the identity of a report's reporter if it is quarantined.
 pub(crate) async fn muted_identity(
     db: &Database,
-    set_aside_known: &MutedReporters,
+    cached: &MutedReporters,
     new: &NewNotification,
 ) -> Result<Option<String>, Stop> {
     let Some(reporter) = new.reporter.as_deref() else {
         return Ok(None);
     };
     let voice = key(reporter)?;
-    let known = set_aside_known.inner().clone();
+    let known = cached.inner().clone();
     let fresh = known.filter(|(read, _)| read.elapsed() < CACHE_LIFETIME);
     let known = if let Some((_, known)) = fresh {
         known
     } else {
         let read = Instant::now();
         let known = Arc::new(set_aside(db.reader()).await?);
-        *set_aside_known.inner() = Some((read, known.clone()));
+        *cached.inner() = Some((read, known.clone()));
         known
     };
     Ok(known.contains(&voice).then_some(voice))
@@ -184,7 +184,7 @@ impl Transaction for RecordContradiction {
                 .filter(reporter_aside::Column::Voice.eq(&voice))
                 .one(tx)
                 .await?;
-            let aside = self.may_be_set_aside(tx, &reporter).await?;
+            let aside = self.may_be_muted(tx, &reporter).await?;
             let row = match known {
                 Some(row) if row.aside || !aside => continue,
                 Some(row) => {
@@ -269,7 +269,7 @@ impl RecordContradiction {
 
     /// True if one more quarantined reporter is within the permitted share. Reporters with and without a host are
     /// counted separately: on many clouds a single reporter on the control nodes reports for all hosts.
-    async fn may_be_set_aside(&self, tx: &Tx, reporter: &Reporter) -> Result<bool, Stop> {
+    async fn may_be_muted(&self, tx: &Tx, reporter: &Reporter) -> Result<bool, Stop> {
         let is_bound = |one: &Reporter| matches!(one.voice(), ReporterIdentity::Host(_));
         let bound = is_bound(reporter);
         let rows = reporter_aside::Entity::find()

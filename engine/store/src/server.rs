@@ -111,7 +111,7 @@ impl Health {
         clippy::unused_self,
         reason = "all decisions about the trust in connections are here"
     )]
-    pub(crate) fn asks_after(&self, idle: Duration) -> bool {
+    pub(crate) fn needs_test(&self, idle: Duration) -> bool {
         idle >= TEST_AFTER_IDLE
     }
 }

@@ -99,7 +99,7 @@ pub struct Rules {
     /// Limit of the difference between the cluster's clocks and the local one.
     pub skew: TimeDelta,
     /// Time that a node must be shown up after a fencing before it counts as back: the views lag behind the device.
-    pub settle: TimeDelta,
+    pub min_up_time: TimeDelta,
     /// Age at first observation from which a fencing of a member proves nothing.
     pub late: TimeDelta,
     /// Age from which a node's orderly leave is not reported.
@@ -116,7 +116,7 @@ impl Default for Rules {
     fn default() -> Self {
         Self {
             skew: TimeDelta::seconds(5),
-            settle: TimeDelta::seconds(5),
+            min_up_time: TimeDelta::seconds(5),
             late: TimeDelta::seconds(60),
             fresh_leave_age: TimeDelta::days(1),
             null_agents: Vec::new(),

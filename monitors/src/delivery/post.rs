@@ -61,14 +61,14 @@ mod tests {
             ),
             (Class::Away, "503: evidence", false),
         ];
-        for (class, text, want) in cases {
+        for (class, text, expected) in cases {
             let failed = CallFailure {
                 class,
                 text: text.to_owned(),
                 retry_after: None,
                 status: None,
             };
-            assert_eq!(is_about_evidence(&failed), want, "{text}");
+            assert_eq!(is_about_evidence(&failed), expected, "{text}");
         }
     }
 }

@@ -73,7 +73,7 @@ struct Rig {
     stop: CancellationToken,
     store: Store,
     health: Health,
-    courier: tokio::task::JoinHandle<()>,
+    delivery_task: tokio::task::JoinHandle<()>,
     keeper: tokio::task::JoinHandle<()>,
 }
 
@@ -86,7 +86,7 @@ impl Rig {
         let (keeper, reporter) =
             SpoolWriter::new(store.clone(), Arc::clone(&fresh), health.clone(), clock.clone());
         let stop = CancellationToken::new();
-        let courier = DeliveryTask {
+        let delivery_task = DeliveryTask {
             store: store.clone(),
             post: Arc::clone(api) as Arc<dyn Post>,
             fresh,
@@ -96,14 +96,14 @@ impl Rig {
             jitter: || 1.0,
         };
         let keeper = tokio::spawn(keeper.run());
-        let courier = tokio::spawn(courier.run(stop.clone()));
+        let delivery_task = tokio::spawn(delivery_task.run(stop.clone()));
         Self {
             api: Arc::clone(api),
             reporter,
             stop,
             store,
             health,
-            courier,
+            delivery_task,
             keeper,
         }
     }
@@ -140,9 +140,9 @@ impl Rig {
 
     /// Ends the delivery like SIGKILL, without a shutdown.
     async fn kill(self) {
-        self.courier.abort();
+        self.delivery_task.abort();
         self.keeper.abort();
-        let _ = (self.courier.await, self.keeper.await);
+        let _ = (self.delivery_task.await, self.keeper.await);
         // Work on another thread completes by itself.
         while !self.store.is_alone() {
             tokio::task::yield_now().await;
@@ -302,7 +302,7 @@ async fn a_report_the_api_fails_over_holds_up_only_its_own_kind() {
 async fn a_report_that_is_known_is_delivered() {
     let folder = tempfile::tempdir().unwrap();
     let api = api();
-    api.script.lock().unwrap().push_back(Ok(Answer::Known));
+    api.script.lock().unwrap().push_back(Ok(Answer::Ignored));
     let rig = Rig::start(folder.path(), &api, "");
     rig.reporter.report(&stopped("a")).await.unwrap();
     rig.empty().await;
@@ -337,7 +337,7 @@ async fn stopping_delivers_what_waits_and_keeps_what_cannot_be() {
         rig.reporter.report(&stopped(name)).await.unwrap();
     }
     rig.stop.cancel();
-    rig.courier.await.unwrap();
+    rig.delivery_task.await.unwrap();
     assert_eq!(api.took.lock().unwrap().len(), 3);
     let folder = tempfile::tempdir().unwrap();
     *api.always.lock().unwrap() = Some(failed(Class::Away));
@@ -345,7 +345,7 @@ async fn stopping_delivers_what_waits_and_keeps_what_cannot_be() {
     rig.reporter.report(&stopped("d")).await.unwrap();
     let begin = Instant::now();
     rig.stop.cancel();
-    rig.courier.await.unwrap();
+    rig.delivery_task.await.unwrap();
     assert!(Instant::now() - begin < Duration::from_secs(6));
     assert_eq!(rig.store.with(|spool| spool.len()).await, 1);
 }
@@ -365,7 +365,7 @@ async fn a_slow_api_is_no_stuck_loop_and_does_not_delay_the_end() {
     assert!(rig.health.condition().healthy, "{:?}", rig.health.condition());
     let begin = Instant::now();
     rig.stop.cancel();
-    rig.courier.await.unwrap();
+    rig.delivery_task.await.unwrap();
     assert!(begin.elapsed() < Duration::from_secs(12), "{:?}", begin.elapsed());
     let left = rig.store.with(|spool| spool.len()).await;
     let requests = rig.api.requests.lock().unwrap().clone();

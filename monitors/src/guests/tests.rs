@@ -19,11 +19,11 @@ impl Machine {
 
     /// Reads the setting of a nova-compute that was started with these arguments; its paths begin at this machine's
     /// root.
-    fn resume_of(&self, words: &[&str]) -> (Resume, String) {
-        let word = |word: &&str| word.replace("@/", &format!("{}/", self.0.path().display()));
+    fn resume_of(&self, arguments: &[&str]) -> (Resume, String) {
+        let argument = |argument: &&str| argument.replace("@/", &format!("{}/", self.0.path().display()));
         let compute = StartedProcess {
             pid: i32::try_from(std::process::id()).unwrap(),
-            command: words.iter().map(word).collect(),
+            command: arguments.iter().map(argument).collect(),
         };
         let found = of(Some(&compute), self.0.path()).unwrap();
         (
@@ -49,7 +49,7 @@ fn it_is_read_where_nova_compute_reads_it() {
         ),
     ]);
     let (yes, no) = (Resume::Yes, Resume::No);
-    for (words, resume, by) in [
+    for (arguments, resume, by) in [
         (&["nova-compute"][..], yes, "etc/nova/nova.conf:2"),
         (
             &[
@@ -101,7 +101,11 @@ fn it_is_read_where_nova_compute_reads_it() {
             "etc/nova/compute.d/10-ha.conf:3",
         ),
     ] {
-        assert_eq!(machine.resume_of(words), (resume, by.to_owned()), "{words:?}");
+        assert_eq!(
+            machine.resume_of(arguments),
+            (resume, by.to_owned()),
+            "{arguments:?}"
+        );
     }
     // A folder beside the file is read too.
     let machine = Machine::new(&[
@@ -111,14 +115,18 @@ fn it_is_read_where_nova_compute_reads_it() {
         ("opt/d/no.conf", FALSE),
     ]);
     // It is read before the files of the command line, as in `_parse_config_files` of oslo.config.
-    for (words, by) in [
+    for (arguments, by) in [
         (
             ["nova-compute", "--config-file", "@/opt/no.conf"],
             "opt/no.conf:3",
         ),
         (["nova-compute", "--config-dir", "@/opt/d"], "opt/d/no.conf:3"),
     ] {
-        assert_eq!(machine.resume_of(&words), (no, by.to_owned()), "{words:?}");
+        assert_eq!(
+            machine.resume_of(&arguments),
+            (no, by.to_owned()),
+            "{arguments:?}"
+        );
     }
     assert_eq!(
         machine.resume_of(&["nova-compute"]),

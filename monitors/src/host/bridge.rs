@@ -107,7 +107,7 @@ pub(crate) struct Bridge {
     cib: Option<(CrmMon, Cib, Instant)>,
     fast_poll_since: Option<Instant>,
     /// True if every verdict is one that may last for days.
-    is_settled: bool,
+    is_steady: bool,
     role: BridgeRole,
     /// True if enough bridges are before this one in line, with the time of this check.
     spare: Option<(bool, Instant)>,
@@ -180,7 +180,7 @@ impl Bridge {
             claims,
             cib: None,
             fast_poll_since: None,
-            is_settled: false,
+            is_steady: false,
             role: BridgeRole::First,
             spare: None,
             unmapped_nodes: BTreeSet::new(),
@@ -285,7 +285,7 @@ impl Bridge {
         let usable = self
             .cib
             .take()
-            .filter(|(_, _, at)| self.is_settled && now - *at < MAX_CIB_AGE);
+            .filter(|(_, _, at)| self.is_steady && now - *at < MAX_CIB_AGE);
         let (mon, cib, at) = if let Some((before, cib, at)) = usable {
             let mon = CrmMon::parse(&self.cluster.mon().await?)?;
             if same(&before, &mon) {
@@ -320,7 +320,7 @@ impl Bridge {
         let judged = verdict(&self.memory.history, snapshot, &self.setup.rules);
         self.memory.history.remember(snapshot, &judged);
         self.memory.history.forget_unlisted(snapshot);
-        self.is_settled = self.fast_poll_since.is_none()
+        self.is_steady = self.fast_poll_since.is_none()
             && snapshot
                 .mon
                 .nodes

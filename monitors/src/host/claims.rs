@@ -128,7 +128,7 @@ impl Claims {
         let since: Vec<_> = since
             .filter(|(_, claim)| later_claim(key, now.wall, [((), claim.clone())]).is_some())
             .collect();
-        if let Some(decision) = trust.settled(&claims, &since, key, now.wall) {
+        if let Some(decision) = trust.final_report(&claims, &since, key, now.wall) {
             self.waits.remove(node);
             self.withdraw(node);
             return decision;
@@ -339,7 +339,7 @@ impl Trust<'_> {
     }
 
     /// Returns the final reports of trusted bridges: the report itself, or a later one (`since`).
-    fn settled(
+    fn final_report(
         &self,
         claims: &[(&str, ReportClaim)],
         since: &[(&str, ReportClaim)],

@@ -176,28 +176,28 @@ mod tests {
                 "{said:?}"
             );
         }
-        let told = decoded(&report(ReportedState::Fenced, Some(&proof())));
+        let decoded_evidence = decoded(&report(ReportedState::Fenced, Some(&proof())));
         let expected = serde_json::json!({
             "version": 1, "kind": "pacemaker_fence", "cluster": "az1", "target": "cmp1", "host": "cmp1.example.org",
             "action": "off", "device": "st-ipmi", "agent": "fence_ipmilan", "delegate": "ctl2",
             "origin": "pacemaker-controld.45@ctl1", "completed_at": "2026-11-20T06:18:10.000000Z",
             "last_up_at": "2026-11-20T06:18:01.000000Z", "observed_at": "2026-11-20T06:18:14.815847Z", "reporter": "ctl1",
         });
-        assert_eq!(told, expected);
+        assert_eq!(decoded_evidence, expected);
     }
 
     /// Covers R18.
     #[test]
     fn a_status_word_is_sent_as_text() {
-        let told = decoded(&report(
+        let decoded_evidence = decoded(&report(
             ReportedState::Fenced,
             Some(&Proof {
                 by_operator: true,
                 ..proof()
             }),
         ));
-        assert_eq!(told["kind"], "operator");
-        assert_eq!(told["target"], "cmp1.example.org");
+        assert_eq!(decoded_evidence["kind"], "operator");
+        assert_eq!(decoded_evidence["target"], "cmp1.example.org");
     }
 
     /// Covers R18.
@@ -211,9 +211,12 @@ mod tests {
             ..proof()
         };
         let report = report(ReportedState::Fenced, Some(&proof));
-        let told = decoded(&report);
-        assert_eq!(told["delegate"].as_str().unwrap().chars().count(), 255);
-        assert!(told.get("origin").is_none());
+        let decoded_evidence = decoded(&report);
+        assert_eq!(
+            decoded_evidence["delegate"].as_str().unwrap().chars().count(),
+            255
+        );
+        assert!(decoded_evidence.get("origin").is_none());
         let header = report.evidence().unwrap();
         assert!(header.len() < 4096 && header.bytes().all(|byte| byte.is_ascii_graphic()));
     }

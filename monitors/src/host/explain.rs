@@ -57,7 +57,7 @@ pub(crate) fn run(args: &ExplainArgs) -> Result<u8, Failure> {
     let (nodes, problem) = match parsed {
         Ok((mon, cib)) => {
             let judged = verdict(&history(args, &mon), &Snapshot::new(mon, cib), &rules);
-            (judged.into_iter().map(words).collect::<Vec<_>>(), None)
+            (judged.into_iter().map(verdict_row).collect::<Vec<_>>(), None)
         }
         Err(error) => {
             let why = Failure::new("the cluster cannot be read", error).chain();
@@ -99,7 +99,7 @@ fn history(args: &ExplainArgs, mon: &CrmMon) -> History {
         })
 }
 
-fn words((node, judgement): (String, Judgement)) -> (String, &'static str, String) {
+fn verdict_row((node, judgement): (String, Judgement)) -> (String, &'static str, String) {
     (node, judgement.verdict.as_str(), judgement.reason)
 }
 

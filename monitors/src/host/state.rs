@@ -57,8 +57,8 @@ impl File {
     /// reports nothing at all.
     pub(crate) fn move_aside(&self) -> Result<(), Failure> {
         let path = self.folder.join(NAME);
-        let aside = self.folder.join(format!("{NAME}.damaged"));
-        std::fs::rename(&path, &aside)
+        let damaged = self.folder.join(format!("{NAME}.damaged"));
+        std::fs::rename(&path, &damaged)
             .map_err(|error| Failure::new(format!("moving {} aside", path.display()), error))
     }
 

@@ -66,7 +66,7 @@ pub(crate) struct Inventory {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Found {
     /// The guests of this boot.
-    Known(Inventory),
+    Loaded(Inventory),
     /// There is nothing to compare with, for this reason.
     Nothing(&'static str),
 }
@@ -96,7 +96,7 @@ impl Inventory {
         if inventory.boot != boot {
             return Ok(Found::Nothing("the machine has been rebooted since"));
         }
-        Ok(Found::Known(inventory))
+        Ok(Found::Loaded(inventory))
     }
 
     /// Writes the inventory so that it survives a crash.
@@ -136,7 +136,7 @@ mod tests {
         some().write(folder.path()).unwrap();
         assert_eq!(
             Inventory::read(folder.path(), "boot-a").unwrap(),
-            Found::Known(some())
+            Found::Loaded(some())
         );
     }
 

@@ -109,7 +109,7 @@ mod tests {
             Crashed, Defined, PmSuspended, Resumed, Shutdown, Started, Stopped, Suspended, Undefined,
         };
         let life = |event, detail| DomainEventKind::Lifecycle(event, detail);
-        for (what, words_of) in [
+        for (what, names_of) in [
             (life(Suspended, 2), Some(("LIFECYCLE", "SUSPENDED_IOERROR"))),
             (life(Suspended, 3), Some(("LIFECYCLE", "SUSPENDED_WATCHDOG"))),
             (life(Suspended, 6), Some(("LIFECYCLE", "SUSPENDED_API_ERROR"))),
@@ -160,7 +160,7 @@ mod tests {
             (DomainEventKind::DiskChange, None),
             (DomainEventKind::AgentLifecycle(2), None),
         ] {
-            let expected = words_of.map(|(event, detail)| EventNames { event, detail });
+            let expected = names_of.map(|(event, detail)| EventNames { event, detail });
             assert_eq!(event_names(&what), expected, "{what:?}");
         }
     }

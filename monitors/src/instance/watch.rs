@@ -76,7 +76,7 @@ impl InstanceMonitor {
         let found = Inventory::read(&self.folder, &boot)
             .map_err(|error| Failure::new("reading the observations of the previous process", error))?;
         Ok(match found {
-            Found::Known(inventory) => Judge::new(self.rules.clone(), inventory, false),
+            Found::Loaded(inventory) => Judge::new(self.rules.clone(), inventory, false),
             Found::Nothing(why) => {
                 tracing::info!(%why, "starting without saved state; guests that are already stopped will not be reported");
                 Judge::new(self.rules.clone(), Inventory::new(&boot), true)

@@ -34,7 +34,7 @@ pub(crate) enum AgentState {
 pub(crate) enum Transition {
     Nothing,
     /// The guest is due for a report.
-    Tell,
+    Report,
     /// The agent answers again: undelivered reports about the guest are obsolete.
     Back,
 }
@@ -50,7 +50,7 @@ impl AgentState {
             (Self::Answers, false) => (Self::Silent(1), Transition::Nothing),
             (Self::Silent(times), false) => {
                 let due = if times > threshold {
-                    Transition::Tell
+                    Transition::Report
                 } else {
                     Transition::Nothing
                 };
@@ -78,7 +78,7 @@ mod tests {
         for (at, answer) in answers.chars().enumerate() {
             let (next, turn) = state.after(answer == '+', threshold);
             state = next;
-            if turn == Transition::Tell {
+            if turn == Transition::Report {
                 state = AgentState::Told;
                 reported.push(at + 1);
             }

@@ -279,7 +279,7 @@ impl AgentPoller {
         };
         match self.roster.answered(uuid, answered, self.monitor.threshold) {
             Transition::Nothing => {}
-            Transition::Tell => return true,
+            Transition::Report => return true,
             Transition::Back => {
                 let subject = Notification::vm_subject(&uuid.to_string());
                 if let Err(error) = self

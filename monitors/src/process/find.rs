@@ -60,7 +60,7 @@ fn programs(seen: &ProcessInfo) -> Vec<(&str, &[String])> {
     let title = first.split([' ', ':']).next().unwrap_or_default();
     programs.push((if first.starts_with('/') { first } else { title }, rest));
     let interpreter = programs.iter().any(|(path, _)| is_interpreter(path));
-    if interpreter && let Some(at) = rest.iter().position(|word| !word.starts_with('-')) {
+    if interpreter && let Some(at) = rest.iter().position(|argument| !argument.starts_with('-')) {
         let (script, behind) = rest.split_at(at + 1);
         if let Some(script) = script.last() {
             programs.push((script, behind));
@@ -132,7 +132,7 @@ mod tests {
             started: 1,
             state: 'S',
             exe: exe.map(PathBuf::from),
-            command: command.iter().map(|word| (*word).to_owned()).collect(),
+            command: command.iter().map(|argument| (*argument).to_owned()).collect(),
         }
     }
 
@@ -230,15 +230,15 @@ mod tests {
             ),
             ("a kernel thread", "nova-compute", seen(None, &[]), false),
         ];
-        for (case, name, seen, want) in cases {
-            assert_eq!(matches(name, &seen), want, "{case}");
+        for (case, name, seen, expected) in cases {
+            assert_eq!(matches(name, &seen), expected, "{case}");
         }
     }
 
     /// Covers MW17.
     #[test]
     fn a_zombie_is_not_alive() {
-        for (state, want) in [
+        for (state, expected) in [
             ('S', true),
             ('R', true),
             ('D', true),
@@ -248,7 +248,7 @@ mod tests {
         ] {
             let mut seen = seen(None, &["libvirtd"]);
             seen.state = state;
-            assert_eq!(matches("libvirtd", &seen), want, "{state}");
+            assert_eq!(matches("libvirtd", &seen), expected, "{state}");
         }
     }
 

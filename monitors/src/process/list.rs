@@ -269,9 +269,9 @@ mod tests {
             ("systemctl restart --all", None),
             ("restart", None),
         ];
-        for (text, want) in cases {
-            let want = want.unwrap_or_else(|| arguments(text));
-            assert_eq!(command(text, true), want, "{text}");
+        for (text, expected) in cases {
+            let expected = expected.unwrap_or_else(|| arguments(text));
+            assert_eq!(command(text, true), expected, "{text}");
             assert_eq!(command(text, false), arguments(text), "{text}");
         }
     }

@@ -22,28 +22,28 @@ impl CommandRunner for LocalRunner {
         match command {
             Command::Nothing => Ok(()),
             Command::Unit { restart, unit } => self.systemd.bring_up(unit, *restart, self.timeout).await,
-            Command::Program(words) => program(words, as_root, self.timeout).await,
+            Command::Program(arguments) => program(arguments, as_root, self.timeout).await,
         }
     }
 }
 
 /// Runs a program. Only its exit code decides. Its output goes to the monitor's own, because a daemon that it
 /// starts keeps the output open.
-async fn program(words: &[String], as_root: bool, timeout: Duration) -> Result<(), String> {
-    let shown = words.join(" ");
+async fn program(arguments: &[String], as_root: bool, timeout: Duration) -> Result<(), String> {
+    let shown = arguments.join(" ");
     let sudo = ["sudo".to_owned(), "-n".to_owned()];
     let prefix: &[String] = if as_root && !rustix::process::geteuid().is_root() {
         &sudo
     } else {
         &[]
     };
-    let mut words = prefix.iter().chain(words);
-    let Some(name) = words.next() else {
+    let mut arguments = prefix.iter().chain(arguments);
+    let Some(name) = arguments.next() else {
         return Ok(());
     };
     tracing::info!(command = %shown, as_root, "running command");
     let mut child = tokio::process::Command::new(name)
-        .args(words)
+        .args(arguments)
         .stdin(Stdio::null())
         .process_group(0)
         .spawn()
@@ -74,15 +74,15 @@ async fn program(words: &[String], as_root: bool, timeout: Duration) -> Result<(
 mod tests {
     use super::*;
 
-    fn words(words: &[&str]) -> Vec<String> {
-        words.iter().map(|word| (*word).to_owned()).collect()
+    fn arguments(arguments: &[&str]) -> Vec<String> {
+        arguments.iter().map(|argument| (*argument).to_owned()).collect()
     }
 
     /// Covers MW18.
     #[tokio::test]
     async fn only_the_exit_code_counts() {
         let long = Duration::from_secs(20);
-        let run = async |of: &[&str]| program(&words(of), false, long).await;
+        let run = async |of: &[&str]| program(&arguments(of), false, long).await;
         assert_eq!(run(&["sh", "-c", "echo noise >&2; exit 0"]).await, Ok(()));
         assert!(run(&["false"]).await.unwrap_err().contains("exit status: 1"));
         assert!(
@@ -99,8 +99,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let pids = folder.path().join("pid");
         let script = format!("sleep 1000 & echo $! > {}; wait", pids.display());
-        let told = program(&words(&["sh", "-c", &script]), false, Duration::from_secs(1)).await;
-        assert!(told.unwrap_err().contains("not finished after 1 s"));
+        let result = program(&arguments(&["sh", "-c", &script]), false, Duration::from_secs(1)).await;
+        assert!(result.unwrap_err().contains("not finished after 1 s"));
         let child: i32 = std::fs::read_to_string(&pids).unwrap().trim().parse().unwrap();
         let gone = || super::super::find::reread(child).is_none_or(|seen| seen.state == 'Z');
         while !gone() {

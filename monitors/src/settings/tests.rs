@@ -285,10 +285,10 @@ fn a_world_readable_file_with_a_password_is_reported_with_the_fix() {
         assert_eq!(exposed(with, mode), Vec::<String>::new(), "{mode:o}");
     }
     for mode in [0o644, 0o666, 0o604] {
-        let told = exposed(with, mode).join("");
+        let warning_text = exposed(with, mode).join("");
         assert!(
-            told.contains("chmod 0640 /") && !told.contains("hunter2"),
-            "{mode:o}: {told}"
+            warning_text.contains("chmod 0640 /") && !warning_text.contains("hunter2"),
+            "{mode:o}: {warning_text}"
         );
     }
 }

@@ -23,7 +23,7 @@ impl DemoNotification {
 
     pub(super) fn read(notification: &Value, vmoves: &Value, wait: Option<Wait>) -> Self {
         let notification = &notification["notification"];
-        let word = |value: &Value| value.as_str().map(str::to_owned);
+        let text_of = |value: &Value| value.as_str().map(str::to_owned);
         let mut tasks = Vec::new();
         for task in notification["recovery_workflow_details"]
             .as_array()
@@ -32,24 +32,24 @@ impl DemoNotification {
         {
             for detail in task["progress_details"].as_array().into_iter().flatten() {
                 tasks.push((
-                    word(&task["name"]).unwrap_or_default(),
-                    word(&detail["message"]).unwrap_or_default(),
+                    text_of(&task["name"]).unwrap_or_default(),
+                    text_of(&detail["message"]).unwrap_or_default(),
                 ));
             }
         }
         let vmoves = vmoves["vmoves"].as_array().into_iter().flatten();
         Self {
-            status: word(&notification["status"]).unwrap_or_default(),
-            message: word(&notification["message"]),
+            status: text_of(&notification["status"]).unwrap_or_default(),
+            message: text_of(&notification["message"]),
             wait,
             tasks,
             vmoves: vmoves
                 .map(|one| {
                     (
-                        word(&one["instance_uuid"]).unwrap_or_default(),
-                        word(&one["status"]).unwrap_or_default(),
-                        word(&one["dest_host"]),
-                        word(&one["message"]),
+                        text_of(&one["instance_uuid"]).unwrap_or_default(),
+                        text_of(&one["status"]).unwrap_or_default(),
+                        text_of(&one["dest_host"]),
+                        text_of(&one["message"]),
                     )
                 })
                 .collect(),
@@ -66,7 +66,7 @@ pub(super) struct DemoSnapshot {
 
 impl DemoSnapshot {
     /// True if the recoveries have ended or wait for an operator.
-    pub(super) fn is_settled(&self) -> bool {
+    pub(super) fn is_finished(&self) -> bool {
         self.notifications.iter().all(|notification| {
             matches!(notification.status.as_str(), "finished" | "failed" | "ignored")
                 || notification.is_held()

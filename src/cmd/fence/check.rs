@@ -79,7 +79,7 @@ pub(super) async fn test(args: FenceTestArgs, strict: bool) -> Result<u8, Failur
     }
     let lines = examine(&mut reports, &settings, &fencers).await;
     show(&reports, &lines, &args.shape)?;
-    if args.shape.is_told() {
+    if args.shape.is_text() {
         let faults = reports.iter().filter(|report| report.fault.is_some()).count();
         out::line(format!(
             "{}, {}, {}, {:.1} s",
@@ -120,7 +120,7 @@ async fn examine(reports: &mut [Report], settings: &Settings, fencers: &Arc<Fenc
 
 /// Returns a progress bar if an operator waits at a terminal.
 fn bar(shape: &ShapeArgs) -> Option<ProgressBar> {
-    if !shape.is_told() || !std::io::stderr().is_terminal() {
+    if !shape.is_text() || !std::io::stderr().is_terminal() {
         return None;
     }
     let bar = ProgressBar::new(0);
@@ -154,7 +154,7 @@ fn as_json(report: &Report, lines: &Lines) -> Value {
         "type": report.kind,
         "endpoint": target.map(|target| &target.endpoint),
         "plug": target.and_then(|target| target.plug.as_ref()),
-        "power": report.power.map(word),
+        "power": report.power.map(power_text),
         "raw": report.raw,
         "machine": machines::as_json(report, lines),
         "latency_ms": u64::try_from(report.latency.as_millis()).unwrap_or(u64::MAX),
@@ -186,7 +186,7 @@ fn sheet(reports: &[Report], lines: &Lines) -> TextTable<7> {
             Cell::text(&report.host),
             Cell::number(&level),
             Cell::text(device.unwrap_or_default()),
-            Cell::text(report.power.map_or("", word)),
+            Cell::text(report.power.map_or("", power_text)),
             Cell::number(&report.latency.as_millis()),
             Cell::prose(machines::cell(report, lines)),
             Cell::prose(parts.join("; ")),
@@ -195,7 +195,7 @@ fn sheet(reports: &[Report], lines: &Lines) -> TextTable<7> {
     })
 }
 
-pub(super) fn word(power: Power) -> &'static str {
+pub(super) fn power_text(power: Power) -> &'static str {
     match power {
         Power::On => "on",
         Power::Off => "off",
@@ -286,13 +286,13 @@ mod tests {
         let lines = |line| Lines::from([(("c1".to_owned(), "pdu plug 7".to_owned()), line)]);
         let shown = render(std::slice::from_ref(&seen), &Lines::new());
         assert!(shown.contains("guid=a (not learned yet)"), "{shown}");
-        let learned = lines(line.clone());
-        let shown = render(std::slice::from_ref(&seen), &learned);
+        let machine_lines = lines(line.clone());
+        let shown = render(std::slice::from_ref(&seen), &machine_lines);
         assert!(
             shown.contains("guid=a since 1970-01-01T00:00:00.000Z (learned)"),
             "{shown}"
         );
-        let object = &as_json(&seen, &learned)["machine"];
+        let object = &as_json(&seen, &machine_lines)["machine"];
         assert_eq!(
             (&object["answers"], &object["expected"]),
             (&json!("guid=a"), &json!("guid=a"))

@@ -140,7 +140,7 @@ struct Unreachable;
 
 #[async_trait::async_trait]
 impl wiring::fencing::machines::HostLiveness for Unreachable {
-    async fn look(&self) -> Option<wiring::fencing::machines::Services> {
+    async fn poll_services(&self) -> Option<wiring::fencing::machines::Services> {
         None
     }
 }

@@ -25,7 +25,7 @@ use tachi_engine::ports::{
 use tachi_fence::Fencers;
 use tachi_operator::report_host;
 
-use super::check::word;
+use super::check::power_text;
 use super::devices;
 use super::machines::Book;
 use crate::logging;
@@ -245,7 +245,7 @@ pub(super) async fn on(args: FenceSwitchArgs) -> Result<u8, Failure> {
                 return Err(Failure::from_text(format!(
                     "{host} is not powered on: {} reads {}, not off",
                     device.target,
-                    word(power)
+                    power_text(power)
                 )));
             }
             tokio::time::sleep(hand.settings.policy.power_confirm).await;

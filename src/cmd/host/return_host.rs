@@ -127,8 +127,8 @@ fn ready(facts: ReturnFacts) -> Result<ReturnFacts, Failure> {
     if is_ready(&checked) {
         return Ok(facts);
     }
-    let against = checked.iter().filter(|check| check.is_against());
-    let why: Vec<_> = against.map(|check| out::plain(&check.text)).collect();
+    let blockers = checked.iter().filter(|check| check.is_blocker());
+    let why: Vec<_> = blockers.map(|check| out::plain(&check.text)).collect();
     Err(Failure::from_text(format!(
         "nothing was done, {} is not ready to return to service:\n  {}",
         out::plain(&facts.view.host.name),

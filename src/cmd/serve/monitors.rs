@@ -80,17 +80,17 @@ impl Monitors {
         let mut ticks = interval(POLL_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while stop.run_until_cancelled(ticks.tick()).await.is_some() {
-            let look = self.look(Instant::now());
-            if stop.run_until_cancelled(look).await.is_none() {
+            let poll = self.poll(Instant::now());
+            if stop.run_until_cancelled(poll).await.is_none() {
                 return;
             }
         }
     }
 
-    async fn look(&mut self, now: Instant) {
+    async fn poll(&mut self, now: Instant) {
         let hosts = self.region.hosts();
         for host in &hosts {
-            if is_heard(host) {
+            if has_heartbeat(host) {
                 if self.gone.remove(&host.name).is_some() {
                     // A monitor that has just started sends a heartbeat at once.
                     self.signed = None;
@@ -104,7 +104,7 @@ impl Monitors {
             }
         }
         let mut refused = None;
-        if hosts.iter().any(is_heard) {
+        if hosts.iter().any(has_heartbeat) {
             refused = self.report(now).await;
         }
         if self
@@ -148,7 +148,7 @@ impl Monitors {
     /// Sends the heartbeats; returns a refusal by the API, if there was one.
     async fn send_heartbeats(&self, hosts: &[HostSnapshot]) -> Option<String> {
         const KINDS: [MonitorKind; 3] = [MonitorKind::Host, MonitorKind::Process, MonitorKind::Instance];
-        let up = hosts.iter().filter(|host| is_heard(host));
+        let up = hosts.iter().filter(|host| has_heartbeat(host));
         let all: Vec<(&HostSnapshot, MonitorKind)> =
             up.flat_map(|host| KINDS.map(|kind| (host, kind))).collect();
         let mut refused = None;
@@ -166,7 +166,7 @@ impl Monitors {
     }
 }
 
-fn is_heard(host: &HostSnapshot) -> bool {
+fn has_heartbeat(host: &HostSnapshot) -> bool {
     host.power && host.link
 }
 

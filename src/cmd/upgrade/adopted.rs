@@ -114,7 +114,7 @@ pub(super) fn without_evidence(settings: &Settings) -> Check {
 /// Checks that reporters are bound to hosts, and shows who would be refused.
 pub(super) async fn binding(settings: &Settings, store: Option<&Store>) -> Check {
     const NAME: &str = "Reporter Binding";
-    let (grade, word) = match settings.binding.mode {
+    let (grade, description) = match settings.binding.mode {
         BindingMode::Off => (
             CheckGrade::Warning,
             "off: every reporter is trusted for every host",
@@ -126,7 +126,7 @@ pub(super) async fn binding(settings: &Settings, store: Option<&Store>) -> Check
         ),
         BindingMode::Enforce => (CheckGrade::Success, "enforce"),
     };
-    let mut details = vec![format!("[api] reporter_binding = {word}")];
+    let mut details = vec![format!("[api] reporter_binding = {description}")];
     let Some(store) = store else {
         return check(NAME, grade, details.concat());
     };
@@ -270,15 +270,20 @@ mod tests {
         let none = options(&settings("[DEFAULT]\nstate_path = /tmp\n").report);
         assert_eq!((none.grade, none.details), (CheckGrade::Success, None));
         // This is an option of Masakari, without use here.
-        let told = options(&settings("[DEFAULT]\nstate_path = /tmp\nenabled_apis = masakari_api\n").report);
-        assert_eq!(told.grade, CheckGrade::Success);
-        assert!(details(&told).contains("masakari.conf:3"), "{:?}", told.details);
-        let told = options(&settings("[DEFAULT]\nstate_pat = /tmp\n").report);
-        assert_eq!(told.grade, CheckGrade::Warning);
+        let checked =
+            options(&settings("[DEFAULT]\nstate_path = /tmp\nenabled_apis = masakari_api\n").report);
+        assert_eq!(checked.grade, CheckGrade::Success);
         assert!(
-            details(&told).contains("masakari.conf:2") && details(&told).contains("state_path"),
+            details(&checked).contains("masakari.conf:3"),
             "{:?}",
-            told.details
+            checked.details
+        );
+        let checked = options(&settings("[DEFAULT]\nstate_pat = /tmp\n").report);
+        assert_eq!(checked.grade, CheckGrade::Warning);
+        assert!(
+            details(&checked).contains("masakari.conf:2") && details(&checked).contains("state_path"),
+            "{:?}",
+            checked.details
         );
     }
 
@@ -296,15 +301,15 @@ mod tests {
                 CheckGrade::Failure,
             ),
         ] {
-            let (found, told) = missing(&asked);
+            let (found, checked) = missing(&asked);
             assert_eq!(found, grade, "{asked:?}");
-            assert_eq!(told.is_empty(), grade == CheckGrade::Success, "{told:?}");
+            assert_eq!(checked.is_empty(), grade == CheckGrade::Success, "{checked:?}");
         }
     }
 
     #[test]
     fn what_a_report_is_worth_without_evidence() {
-        for (text, grade, word) in [
+        for (text, grade, description) in [
             ("[fencing]\nmode = external\n", CheckGrade::Warning, "after 180 s"),
             (
                 "[fencing]\nmode = external\nnormal_without_evidence = refuse\n",
@@ -313,15 +318,19 @@ mod tests {
             ),
             ("[fencing]\nmode = engine\n", CheckGrade::Success, ""),
         ] {
-            let told = without_evidence(&settings(text));
-            assert_eq!(told.grade, grade, "{text}");
-            assert!(details(&told).contains(word), "{text}: {:?}", told.details);
+            let checked = without_evidence(&settings(text));
+            assert_eq!(checked.grade, grade, "{text}");
+            assert!(
+                details(&checked).contains(description),
+                "{text}: {:?}",
+                checked.details
+            );
         }
     }
 
     #[tokio::test]
     async fn every_way_to_bind_reporters_but_enforce_is_a_warning() {
-        for (text, grade, word) in [
+        for (text, grade, description) in [
             ("", CheckGrade::Warning, "warn: "),
             ("[api]\nreporter_binding = off\n", CheckGrade::Warning, "off: "),
             (
@@ -330,22 +339,30 @@ mod tests {
                 "enforce",
             ),
         ] {
-            let told = binding(&settings(text), None).await;
-            assert_eq!(told.grade, grade, "{text}");
-            assert!(details(&told).contains(word), "{text}: {:?}", told.details);
+            let checked = binding(&settings(text), None).await;
+            assert_eq!(checked.grade, grade, "{text}");
+            assert!(
+                details(&checked).contains(description),
+                "{text}: {:?}",
+                checked.details
+            );
         }
     }
 
     #[tokio::test]
     async fn a_broker_that_does_not_answer_is_no_engine() {
-        let told = upstream_engine(&settings("")).await;
-        assert_eq!(told.grade, CheckGrade::Success);
-        let told = upstream_engine(&settings(
+        let checked = upstream_engine(&settings("")).await;
+        assert_eq!(checked.grade, CheckGrade::Success);
+        let checked = upstream_engine(&settings(
             "[DEFAULT]\ntransport_url = rabbit://guest:secret-word@127.0.0.1:1/\n",
         ))
         .await;
-        assert_eq!(told.grade, CheckGrade::Warning);
-        assert!(!details(&told).contains("secret-word"), "{:?}", told.details);
+        assert_eq!(checked.grade, CheckGrade::Warning);
+        assert!(
+            !details(&checked).contains("secret-word"),
+            "{:?}",
+            checked.details
+        );
     }
 
     #[test]

@@ -47,14 +47,14 @@ pub(super) fn measured(
     host: &str,
     killed: Timestamp,
     unnoticed: Option<Duration>,
-    story: &RecoveryHistoryView,
+    history: &RecoveryHistoryView,
     shown: &[(ServerId, Option<Server>)],
     predicted: Option<Prediction>,
 ) -> Live {
     let seconds =
         |at: Timestamp| Duration::from_micros(at.micros_since(killed).try_into().unwrap_or(0)).as_secs_f64();
     let canary = |(id, server): &(ServerId, Option<Server>)| {
-        let moved = story.instances.iter().find(|one| one.id == id.to_string());
+        let moved = history.instances.iter().find(|one| one.id == id.to_string());
         let runs = server
             .as_ref()
             .filter(|server| server.vm_state == VmState::Active);
@@ -74,20 +74,20 @@ pub(super) fn measured(
     let is_other = |id: &str| shown.iter().all(|(canary, _)| canary.to_string() != id);
     Live {
         host: host.to_owned(),
-        recovery: story.summary.recovery,
-        status: story.summary.status.clone(),
-        noticed_seconds: seconds(story.summary.opened_at.0),
+        recovery: history.summary.recovery,
+        status: history.summary.status.clone(),
+        noticed_seconds: seconds(history.summary.opened_at.0),
         unnoticed_for_seconds: unnoticed.map(|unnoticed| unnoticed.as_secs()),
         canaries: shown.iter().map(canary).collect(),
-        others: story
+        others: history
             .instances
             .iter()
             .filter(|one| is_other(&one.id))
             .map(|one| one.name.clone())
             .collect(),
         predicted,
-        median_seconds: story.downtime.all.median,
-        last_seconds: story.downtime.all.last,
+        median_seconds: history.downtime.all.median,
+        last_seconds: history.downtime.all.last,
     }
 }
 

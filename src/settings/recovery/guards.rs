@@ -109,11 +109,11 @@ pub(super) fn guards(r: &mut Reader<'_>, d: Policy) -> Policy {
 }
 
 /// Returns why the text is not a pattern of host names.
-fn pattern_refusal(word: &str) -> Option<Refusal> {
+fn pattern_refusal(pattern: &str) -> Option<Refusal> {
     let fits = |letter: char| letter.is_ascii_alphanumeric() || "-_.*?:".contains(letter);
-    (word.len() > MAX_NAME || !word.chars().all(fits)).then(|| {
+    (pattern.len() > MAX_NAME || !pattern.chars().all(fits)).then(|| {
         Refusal::new(
-            format!("{word:?} is not a host name, with or without `*` and `?`"),
+            format!("{pattern:?} is not a host name, with or without `*` and `?`"),
             "write names separated by commas, such as control-*, ceph-mon-?",
         )
     })

@@ -67,11 +67,11 @@ pub(super) fn limits(r: &mut Reader<'_>, d: Policy) -> Policy {
             Refusal::new(why, "write at most [recovery] deadline"),
         );
     }
-    let settled = policy.absence_counts_after();
-    if policy.move_deadline < settled {
+    let min_deadline = policy.absence_counts_after();
+    if policy.move_deadline < min_deadline {
         let why = format!(
             "ends before a call without an answer can no longer take effect, {} s by call_deadline and proxy_hold",
-            settled.as_secs()
+            min_deadline.as_secs()
         );
         r.refuse(G, "instance_deadline", Refusal::new(why, "write a longer one"));
     }

@@ -154,8 +154,11 @@ fn sets_that_cannot_work_are_refused_by_line() {
         let Err(errors) = read(text) else {
             panic!("accepted: {text}");
         };
-        let told = errors.to_string();
-        assert!(told.contains(place) && told.contains(why), "{text}: {told}");
+        let message = errors.to_string();
+        assert!(
+            message.contains(place) && message.contains(why),
+            "{text}: {message}"
+        );
     }
 }
 
@@ -205,9 +208,9 @@ fn normal_without_evidence_waits_as_long_as_masakari_unless_the_file_refuses_it(
     let Err(errors) = read("[fencing]\nnormal_without_evidence = believe\n") else {
         panic!("taken");
     };
-    let told = errors.to_string();
+    let message = errors.to_string();
     assert!(
-        told.contains("normal_without_evidence") && told.contains("refuse"),
-        "{told}"
+        message.contains("normal_without_evidence") && message.contains("refuse"),
+        "{message}"
     );
 }

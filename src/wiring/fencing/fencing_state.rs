@@ -216,7 +216,7 @@ impl FencingState {
     }
 
     /// Describes what is wrong, if anything is.
-    pub(crate) fn trouble(&self) -> Option<String> {
+    pub(crate) fn problem(&self) -> Option<String> {
         let state = self.state();
         if let Some(why) = &state.file {
             return Some(format!(
@@ -243,7 +243,7 @@ impl FencingState {
     /// Returns the fact for the engine's heartbeat.
     pub(crate) fn fact(&self, fencing: &Fencing, mode: FencingMode) -> Fact {
         let (how, well) = (self.clone(), fencing.fact(mode));
-        Arc::new(move || how.trouble().unwrap_or_else(|| well.clone()))
+        Arc::new(move || how.problem().unwrap_or_else(|| well.clone()))
     }
 
     /// Returns the hosts with a device that has failed its last self-test.

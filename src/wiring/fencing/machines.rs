@@ -28,13 +28,13 @@ pub(crate) type Services = BTreeMap<String, Option<Service>>;
 #[async_trait]
 pub(crate) trait HostLiveness: Send + Sync {
     /// Returns every compute service, as Nova shows it after this call; `None` if Nova does not answer.
-    async fn look(&self) -> Option<Services>;
+    async fn poll_services(&self) -> Option<Services>;
 }
 
 /// An engine polls Nova all the time.
 #[async_trait]
 impl HostLiveness for CloudCache {
-    async fn look(&self) -> Option<Services> {
+    async fn poll_services(&self) -> Option<Services> {
         self.polled().await;
         let view = self.view();
         view.problem.is_none().then_some(view.services)
@@ -46,7 +46,7 @@ pub(crate) struct DirectQueries(pub(crate) Arc<dyn CloudLists>);
 
 #[async_trait]
 impl HostLiveness for DirectQueries {
-    async fn look(&self) -> Option<Services> {
+    async fn poll_services(&self) -> Option<Services> {
         tokio::time::sleep(POLL_INTERVAL).await;
         match self.0.services().await {
             Ok(services) => Some(services.computes),
@@ -111,7 +111,7 @@ pub(crate) async fn examine(
             report.raw
         ));
     }
-    let learns = |index: usize| {
+    let new_machine = |index: usize| {
         let report = reports.get(index).filter(|report| up.contains(&report.host))?;
         Some(NewMachine {
             host: report.host.clone(),
@@ -119,7 +119,7 @@ pub(crate) async fn examine(
             machine: report.machine.clone()?,
         })
     };
-    let new: Vec<NewMachine> = new.into_iter().filter_map(learns).collect();
+    let new: Vec<NewMachine> = new.into_iter().filter_map(new_machine).collect();
     for some in new.chunks(MAX_BATCH) {
         match machines.register(some).await {
             Ok(machines) => tracing::info!(machines, "stored which machines fence devices switch"),
@@ -134,7 +134,7 @@ async fn hosts_up(ears: &dyn HostLiveness, wanted: &BTreeSet<String>, within: Du
     if wanted.is_empty() {
         return up;
     }
-    let Some(first) = ears.look().await else {
+    let Some(first) = ears.poll_services().await else {
         return up;
     };
     let before: BTreeMap<String, Option<Timestamp>> = first
@@ -143,7 +143,9 @@ async fn hosts_up(ears: &dyn HostLiveness, wanted: &BTreeSet<String>, within: Du
         .collect();
     let until = Instant::now() + within;
     while Instant::now() < until {
-        let Some(services) = ears.look().await else { break };
+        let Some(services) = ears.poll_services().await else {
+            break;
+        };
         let mut waits = false;
         for (host, service) in services {
             let (Some(service), Some(before)) = (service, before.get(&host)) else {

@@ -48,7 +48,7 @@ enum PollResult {
     /// No answer yet, after this time.
     Late(Report, Duration),
     /// The device's answer, or its failure.
-    Looked(Report),
+    Tested(Report),
     /// Reports with compared machines.
     Judged(Vec<Report>),
 }
@@ -65,7 +65,7 @@ struct Region {
 
 /// Runs the self-test until it is stopped. A test that is dropped has switched nothing.
 pub(crate) async fn self_test(test: SelfTest, stop: CancellationToken) {
-    let (tell, mut told) = mpsc::unbounded_channel();
+    let (results_tx, mut results) = mpsc::unbounded_channel();
     let mut running = RunningTests {
         rounds: Rounds::new(test.pauses, u64::from(std::process::id())),
         test,
@@ -74,7 +74,7 @@ pub(crate) async fn self_test(test: SelfTest, stop: CancellationToken) {
         usual: BTreeMap::new(),
         answers: Vec::new(),
         judged: Instant::now(),
-        tell,
+        results_tx,
     };
     loop {
         // Both branches only wait.
@@ -82,13 +82,13 @@ pub(crate) async fn self_test(test: SelfTest, stop: CancellationToken) {
             () = stop.cancelled() => return,
             () = sleep(running.rounds.step()) => {}
         }
-        while let Ok(told) = told.try_recv() {
-            running.note(told);
+        while let Ok(results) = results.try_recv() {
+            running.note(results);
         }
         // A dropped read is repeated the next time.
         tokio::select! {
             () = stop.cancelled() => return,
-            () = running.look() => {}
+            () = running.read_hosts() => {}
         }
         running.begin();
         running.judge();
@@ -107,12 +107,12 @@ struct RunningTests {
     /// Answers whose machines are to be compared.
     answers: Vec<Report>,
     judged: Instant,
-    tell: mpsc::UnboundedSender<PollResult>,
+    results_tx: mpsc::UnboundedSender<PollResult>,
 }
 
 impl RunningTests {
     /// Reads the registered hosts, if they are due.
-    async fn look(&mut self) {
+    async fn read_hosts(&mut self) {
         let now = Instant::now();
         let every = POLL_INTERVAL.min(self.test.pauses.watching / 2);
         if self.region.read.is_some_and(|read| now < read + every) {
@@ -161,14 +161,14 @@ impl RunningTests {
             for report in wanted {
                 let usual = self.usual.get(&key(&report)).copied().unwrap_or_default();
                 let patience = usual.saturating_mul(USUAL).max(REPORT_DELAY);
-                let (fencers, tell) = (Arc::clone(&self.test.fencers), self.tell.clone());
+                let (fencers, results_tx) = (Arc::clone(&self.test.fencers), self.results_tx.clone());
                 self.tasks.spawn(async move {
                     let late = |report: &Report| {
                         // A closed receiver means that the self-test has stopped.
-                        let _ = tell.send(PollResult::Late(report.clone(), patience));
+                        let _ = results_tx.send(PollResult::Late(report.clone(), patience));
                     };
                     let looked = fencers.test(report, patience, late).await;
-                    let _ = tell.send(PollResult::Looked(looked));
+                    let _ = results_tx.send(PollResult::Tested(looked));
                 });
             }
         }
@@ -179,7 +179,7 @@ impl RunningTests {
         let at = self.test.clock.wall();
         match result {
             PollResult::Late(report, patience) => how.late(&report, at, patience),
-            PollResult::Looked(report) => {
+            PollResult::Tested(report) => {
                 self.usual.insert(key(&report), report.latency);
                 if report.power.is_some() {
                     self.answers.push(report);
@@ -207,11 +207,11 @@ impl RunningTests {
         let mut reports = std::mem::take(&mut self.answers);
         let (identified, store) = (Arc::clone(&self.test.identified), Arc::clone(&self.test.store));
         let (cloud, busy) = (self.test.cloud.clone(), Arc::clone(&self.region.busy));
-        let tell = self.tell.clone();
+        let results_tx = self.results_tx.clone();
         self.tasks.spawn(async move {
             let listens = (LISTENS, busy.as_ref());
             machines::examine(&mut reports, &identified, store.machines(), &cloud, listens).await;
-            let _ = tell.send(PollResult::Judged(reports));
+            let _ = results_tx.send(PollResult::Judged(reports));
         });
     }
 }

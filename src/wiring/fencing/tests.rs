@@ -27,11 +27,11 @@ struct Harness {
 impl Harness {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let bed = Self { folder };
-        std::fs::write(bed.password(), "s3cret").unwrap();
-        std::fs::set_permissions(bed.password(), std::fs::Permissions::from_mode(0o400)).unwrap();
-        bed.write(&device("one", &bed.password()));
-        bed
+        let harness = Self { folder };
+        std::fs::write(harness.password(), "s3cret").unwrap();
+        std::fs::set_permissions(harness.password(), std::fs::Permissions::from_mode(0o400)).unwrap();
+        harness.write(&device("one", &harness.password()));
+        harness
     }
 
     fn password(&self) -> PathBuf {
@@ -71,37 +71,39 @@ fn names(devices: &Devices) -> Vec<String> {
 
 #[test]
 fn a_changed_file_is_taken_and_a_broken_one_is_not_and_says_so() {
-    let bed = Harness::new();
-    let mut devices = bed.devices().unwrap();
-    let fact = devices.how().fact(&bed.settings().fencing, FencingMode::Engine);
+    let harness = Harness::new();
+    let mut devices = harness.devices().unwrap();
+    let fact = devices
+        .how()
+        .fact(&harness.settings().fencing, FencingMode::Engine);
     assert_eq!(names(&devices), ["one"]);
     assert!(
         fact().starts_with("ok: engine, through the devices of"),
         "{}",
         fact()
     );
-    devices.look();
-    bed.write(&device("two", &bed.password()));
-    devices.look();
+    devices.check_file();
+    harness.write(&device("two", &harness.password()));
+    devices.check_file();
     assert_eq!(names(&devices), ["two"]);
-    bed.write("[[device]]\nname = 3\n");
-    devices.look();
+    harness.write("[[device]]\nname = 3\n");
+    devices.check_file();
     assert_eq!(names(&devices), ["two"], "the old one stays in force");
     assert!(
         fact().contains("has problems") && fact().contains("line 1: device: type is missing"),
         "{}",
         fact()
     );
-    std::fs::remove_file(bed.file()).unwrap();
-    devices.look();
+    std::fs::remove_file(harness.file()).unwrap();
+    devices.check_file();
     assert_eq!(
         names(&devices),
         ["two"],
         "a file that is gone switches nothing off"
     );
     assert!(!fact().starts_with("ok"), "{}", fact());
-    bed.write(&device("three", &bed.password()));
-    devices.look();
+    harness.write(&device("three", &harness.password()));
+    devices.check_file();
     assert_eq!(names(&devices), ["three"]);
     assert!(fact().starts_with("ok"), "{}", fact());
 }
@@ -109,12 +111,12 @@ fn a_changed_file_is_taken_and_a_broken_one_is_not_and_says_so() {
 /// Covers I10.
 #[test]
 fn a_recovery_under_way_keeps_its_device_when_the_file_changes() {
-    let bed = Harness::new();
-    let mut devices = bed.devices().unwrap();
+    let harness = Harness::new();
+    let mut devices = harness.devices().unwrap();
     let fencers = devices.fencers();
     let target = fencers.levels("c1").remove(0).devices.remove(0).target;
-    bed.write(&device("one", &bed.password()).replace("{host}-bmc", "{host}-other"));
-    devices.look();
+    harness.write(&device("one", &harness.password()).replace("{host}-bmc", "{host}-other"));
+    devices.check_file();
     let now = fencers.levels("c1").remove(0).devices.remove(0).target;
     assert_eq!(
         (target.endpoint.as_str(), now.endpoint.as_str()),
@@ -124,17 +126,17 @@ fn a_recovery_under_way_keeps_its_device_when_the_file_changes() {
 
 #[test]
 fn a_process_does_not_start_on_a_file_that_is_broken_or_could_be_changed_by_others() {
-    let bed = Harness::new();
-    bed.write("[[device]]\nname = \"x\"\n\n[[hosts]]\nmatch = 3\n");
-    let told = bed.devices().err().unwrap().chain();
+    let harness = Harness::new();
+    harness.write("[[device]]\nname = \"x\"\n\n[[hosts]]\nmatch = 3\n");
+    let message = harness.devices().err().unwrap().chain();
     assert!(
-        told.contains("line 1: device \"x\": type is missing") && told.contains("line 5"),
-        "{told}"
+        message.contains("line 1: device \"x\": type is missing") && message.contains("line 5"),
+        "{message}"
     );
-    bed.write(&device("one", &bed.password()));
-    std::fs::set_permissions(bed.file(), std::fs::Permissions::from_mode(0o666)).unwrap();
-    let told = bed.devices().err().unwrap().chain();
-    assert!(told.contains("could be changed by others"), "{told}");
+    harness.write(&device("one", &harness.password()));
+    std::fs::set_permissions(harness.file(), std::fs::Permissions::from_mode(0o666)).unwrap();
+    let message = harness.devices().err().unwrap().chain();
+    assert!(message.contains("could be changed by others"), "{message}");
 }
 
 fn report(host: &str, fault: Option<&str>) -> Report {
@@ -168,23 +170,23 @@ fn one_failed_self_test_is_not_told_and_two_are_until_it_works_again() {
             .collect()
     };
     how.keep(&round(5), at(0));
-    assert_eq!(how.trouble(), None);
+    assert_eq!(how.problem(), None);
     how.keep(&round(5), at(1));
-    let told = how.trouble().unwrap();
+    let message = how.problem().unwrap();
     assert!(
-        told.contains("c0 by bmc (no route)") && told.ends_with("and 2 more"),
-        "{told}"
+        message.contains("c0 by bmc (no route)") && message.ends_with("and 2 more"),
+        "{message}"
     );
     how.keep(&round(0), at(2));
-    assert_eq!(how.trouble(), None);
+    assert_eq!(how.problem(), None);
     how.keep(&round(1), at(3));
-    assert_eq!(how.trouble(), None, "counted from the beginning again");
+    assert_eq!(how.problem(), None, "counted from the beginning again");
     let foreign = Report {
         alarm: Some(Alarm::ForeignMachine),
         ..report("c5", Some("another machine"))
     };
     how.keep(&[foreign], at(4));
-    assert!(how.trouble().unwrap().contains("c5"), "an alarm is told at once");
+    assert!(how.problem().unwrap().contains("c5"), "an alarm is told at once");
 }
 
 #[test]
@@ -196,16 +198,16 @@ fn what_has_failed_is_tested_again_by_itself_and_the_rest_stays_as_it_was() {
         report("c3", None),
     ];
     how.keep(&all, at(0));
-    assert_eq!(how.trouble(), None, "one failure may be a device that is busy");
+    assert_eq!(how.problem(), None, "one failure may be a device that is busy");
     assert_eq!(how.failing_hosts().into_iter().collect::<Vec<_>>(), ["c1", "c2"]);
     how.keep(&all[..2], at(30));
-    assert!(how.trouble().unwrap().contains("c1"));
+    assert!(how.problem().unwrap().contains("c1"));
     how.keep(&[report("c1", None)], at(60));
-    let trouble = how.trouble().unwrap();
-    assert!(!trouble.contains("c1") && trouble.contains("c2"), "{trouble}");
+    let problem = how.problem().unwrap();
+    assert!(!problem.contains("c1") && problem.contains("c2"), "{problem}");
     // A host that is registered no more is no trouble any more.
     how.only([report("c3", None)].iter());
-    assert_eq!(how.trouble(), None);
+    assert_eq!(how.problem(), None);
     assert_eq!(how.last().unwrap().len(), 1);
 }
 
@@ -233,7 +235,7 @@ fn a_device_that_does_not_answer_is_a_failure_before_its_time_is_over() {
 #[tokio::test]
 async fn who_watches_hears_of_what_is_new_and_of_nothing_else() {
     let how = FencingState::default();
-    let heard = async || {
+    let has_changed = async || {
         let waits = tokio::time::timeout(Duration::from_millis(1), how.changed());
         waits.await.is_ok()
     };
@@ -246,7 +248,7 @@ async fn who_watches_hears_of_what_is_new_and_of_nothing_else() {
         ("it works again", None, true),
     ] {
         how.keep(&[report("c1", fault)], at(0));
-        assert_eq!(heard().await, expected, "{name}");
+        assert_eq!(has_changed().await, expected, "{name}");
     }
 }
 

@@ -18,22 +18,22 @@ pub(super) enum Remedy {
     /// The printed command, typed as it is.
     Printed,
     /// The printed command lists commands, and the operator types those that fit.
-    Listed(&'static str),
+    InList(&'static str),
     /// An operator removes the cause, which no command can. The printed command, if there is one, is typed afterwards.
     ByHand(&'static str),
     /// Another test types the printed command.
     Elsewhere(&'static str),
 }
 
-use Remedy::{ByHand, Elsewhere, Listed, Printed};
+use Remedy::{ByHand, Elsewhere, InList, Printed};
 
 /// Returns the remedy of a finding.
 #[rustfmt::skip] // A line for a code.
 #[expect(clippy::match_same_arms, reason = "in the order of the codes")]
 pub(super) const fn remedy(code: FindingCode) -> Remedy {
     match code {
-        FindingCode::MoveNeedsPerson => Listed("an operator has to look where the instance runs"),
-        FindingCode::MoveFailed => Listed("an operator decides what becomes of the instance"),
+        FindingCode::MoveNeedsPerson => InList("an operator has to look where the instance runs"),
+        FindingCode::MoveFailed => InList("an operator decides what becomes of the instance"),
         FindingCode::InstanceDown => Elsewhere("r36_an_instance_whose_restart_failed_is_down_in_every_view_until_it_runs"),
         FindingCode::RecoveryHeld => ByHand("the cause of the hold ends, or an operator decides against what is known"),
         FindingCode::NoEngine => Printed,
@@ -60,7 +60,7 @@ pub(super) const fn remedy(code: FindingCode) -> Remedy {
         FindingCode::NoRoom | FindingCode::RoomTight => ByHand("hosts have to be added or enabled"),
         FindingCode::HostUnknownToNova => ByHand("an operator knows whether the name or nova-compute is wrong"),
         FindingCode::HostOnMaintenance | FindingCode::Frozen => Printed,
-        FindingCode::HostNotBack | FindingCode::ProcessDown => Listed("the steps of the return, after the host was mended"),
+        FindingCode::HostNotBack | FindingCode::ProcessDown => InList("the steps of the return, after the host was mended"),
         FindingCode::HostDisabled | FindingCode::ReporterDoubted => Printed,
         FindingCode::MonitorPart => ByHand("the monitor's part has to be mended on its host"),
         FindingCode::EngineSilent | FindingCode::EnginePart => ByHand("the engine has to be started or mended on its machine"),
@@ -103,7 +103,7 @@ fn shlex(command: &str) -> Vec<String> {
             letter => arguments.last_mut().unwrap().push(letter),
         }
     }
-    arguments.retain(|word| !word.is_empty());
+    arguments.retain(|argument| !argument.is_empty());
     arguments
 }
 
@@ -114,7 +114,10 @@ fn commands(line: &str, subjects: &[String]) -> Vec<Vec<String>> {
     if let Some((_, others)) = line.split_once("    # and the same for ") {
         for other in others.split(", ") {
             let mut next = first.clone();
-            let place = next.iter().rposition(|word| subjects.contains(word)).unwrap();
+            let place = next
+                .iter()
+                .rposition(|argument| subjects.contains(argument))
+                .unwrap();
             other.clone_into(&mut next[place]);
             all.push(next);
         }
@@ -125,10 +128,10 @@ fn commands(line: &str, subjects: &[String]) -> Vec<Vec<String>> {
 impl Scene {
     /// Returns the commands that the doctor prints for a check, and the subjects that it names.
     fn printed(&self, check: &str, more: Option<&Path>) -> (Vec<String>, Vec<String>) {
-        let (code, told, note) = self.run(&["doctor", check, "-f", "json"], more);
+        let (code, output, note) = self.run(&["doctor", check, "-f", "json"], more);
         assert_eq!(code, 0, "{}: {note}", self.name);
-        let told: Value = serde_json::from_str(&told).unwrap();
-        let row = &told["checks"][0];
+        let output: Value = serde_json::from_str(&output).unwrap();
+        let row = &output["checks"][0];
         let details = row["details"].as_str().unwrap();
         let named = details.split_once(": ").map_or("", |(subjects, _)| subjects);
         let named = named
@@ -159,7 +162,7 @@ impl Scene {
             }
         }
         for (line, subjects, check) in lines {
-            if matches!(of_check(check), Some(Listed(_))) {
+            if matches!(of_check(check), Some(InList(_))) {
                 self.type_listed(&line).await;
             } else {
                 self.type_all(&line, &subjects, more).await;
@@ -185,16 +188,17 @@ impl Scene {
         assert_eq!(arguments[..2], ["host", "return"], "{line}");
         let began = Instant::now();
         let steps = loop {
-            let (_, told, note) = self.run(&arguments, None);
-            let told: Value = serde_json::from_str(&told).unwrap_or_else(|_| panic!("{arguments:?}: {note}"));
-            if told["ready"] == true {
-                break told["steps"].clone();
+            let (_, output, note) = self.run(&arguments, None);
+            let output: Value =
+                serde_json::from_str(&output).unwrap_or_else(|_| panic!("{arguments:?}: {note}"));
+            if output["ready"] == true {
+                break output["steps"].clone();
             }
             assert!(
                 began.elapsed() < LIMIT,
                 "{}: {arguments:?}: {}",
                 self.name,
-                told["checks"]
+                output["checks"]
             );
             tokio::time::sleep(PAUSE).await;
         };
@@ -214,7 +218,13 @@ impl Scene {
     pub(super) async fn type_one(&self, arguments: &[String], more: Option<&Path>) {
         let all: Vec<&str> = arguments
             .iter()
-            .map(|word| if word == "TEXT" { "looked at it" } else { word })
+            .map(|argument| {
+                if argument == "TEXT" {
+                    "looked at it"
+                } else {
+                    argument
+                }
+            })
             .collect();
         match all[..] {
             ["tachi", ref rest @ ..] => self.tachi(rest, more),
@@ -233,9 +243,9 @@ impl Scene {
     }
 
     fn tachi(&self, arguments: &[&str], more: Option<&Path>) {
-        let (code, told, note) = self.run(arguments, more);
-        let asks = note.contains("without confirmation: add --yes");
-        let (code, told, note) = if asks || note.contains("--reason: write why") {
+        let (code, output, note) = self.run(arguments, more);
+        let needs_yes = note.contains("without confirmation: add --yes");
+        let (code, output, note) = if needs_yes || note.contains("--reason: write why") {
             // The operator answers at the terminal.
             let mut arguments = arguments.to_vec();
             arguments.push("--yes");
@@ -244,12 +254,12 @@ impl Scene {
             }
             self.run(&arguments, more)
         } else {
-            (code, told, note)
+            (code, output, note)
         };
         // Exit code 1 of a check is its result.
         assert!(
             code == 0 || (code == 1 && arguments[0] == "fence"),
-            "{}: {arguments:?}: {told}{note}",
+            "{}: {arguments:?}: {output}{note}",
             self.name
         );
     }
@@ -321,10 +331,10 @@ impl Scene {
 
     /// Types the command that is listed for instances that wait for an operator, the one with these parts.
     pub(super) fn choose(&self, parts: &[&str]) {
-        let (code, told, note) = self.run(&["instance", "list", "--waiting", "-f", "json"], None);
+        let (code, output, note) = self.run(&["instance", "list", "--waiting", "-f", "json"], None);
         assert_eq!(code, 0, "{note}");
-        let told: Value = serde_json::from_str(&told).unwrap();
-        let rows = told.as_array().unwrap().iter();
+        let output: Value = serde_json::from_str(&output).unwrap();
+        let rows = output.as_array().unwrap().iter();
         let commands = rows.flat_map(|row| row["commands"].as_array().unwrap());
         let commands: Vec<&str> = commands.map(|one| one.as_str().unwrap()).collect();
         let has = |line: &&&str| parts.iter().all(|part| line.contains(part));

@@ -230,15 +230,15 @@ async fn slow_operator_checks_of_files() {
     let permissions = || std::fs::metadata(&conf).unwrap().permissions().mode() & 0o777;
     std::fs::set_permissions(&conf, std::fs::Permissions::from_mode(0o644)).unwrap();
     scene.fails(&["configuration"]).await;
-    let told = scene.fix(&["configuration", "--dry-run"]);
-    assert!(told.contains("would be made unreadable to others"), "{told}");
+    let output = scene.fix(&["configuration", "--dry-run"]);
+    assert!(output.contains("would be made unreadable to others"), "{output}");
     assert_eq!(permissions(), 0o644);
-    let told = scene.fix(&["configuration"]);
-    assert!(told.contains("fixed: "), "{told}");
+    let output = scene.fix(&["configuration"]);
+    assert!(output.contains("fixed: "), "{output}");
     assert_eq!(permissions(), 0o640);
     scene.good(&all).await;
-    let told = scene.fix(&["configuration"]);
-    assert!(told.contains("nothing to fix"), "{told}");
+    let output = scene.fix(&["configuration"]);
+    assert!(output.contains("nothing to fix"), "{output}");
     scene.has_shown_all();
 }
 
@@ -261,14 +261,14 @@ async fn slow_operator_checks_of_beginning() {
     })
     .await;
     scene.fails(&["no-hosts", "instances-not-listed"]).await;
-    let told = scene.fix(&["no-hosts", "--dry-run"]);
+    let output = scene.fix(&["no-hosts", "--dry-run"]);
     assert!(
-        told.contains("compute-003  + add") && told.contains("nothing was done"),
-        "{told}"
+        output.contains("compute-003  + add") && output.contains("nothing was done"),
+        "{output}"
     );
     scene.fails(&["no-hosts"]).await;
-    let told = scene.fix(&["no-hosts"]);
-    assert!(told.contains("fixed: 3 hosts are in segments now"), "{told}");
+    let output = scene.fix(&["no-hosts"]);
+    assert!(output.contains("fixed: 3 hosts are in segments now"), "{output}");
     region.api_faults().clear();
     region.api_faults().add(breaks("/placement"));
     scene.apply_remedy(&["instances-not-listed"]).await;
@@ -281,21 +281,21 @@ async fn slow_operator_checks_of_beginning() {
             "host-not-in-segment",
         ])
         .await;
-    let told = scene.fix(&["no-hosts"]);
-    assert!(told.contains("nothing to fix"), "{told}");
+    let output = scene.fix(&["no-hosts"]);
+    assert!(output.contains("nothing to fix"), "{output}");
     scene.fails(&["room-unknown", "fence-not-tested"]).await;
 
     let (of, id) = registered(&scene, "compute-003").await;
     scene.harness.store.registry().delete_host(of, id).await.unwrap();
     scene.fails(&["host-not-in-segment"]).await;
-    let told = scene.fix(&["host-not-in-segment", "--dry-run"]);
-    assert!(told.contains("compute-003  + add"), "{told}");
+    let output = scene.fix(&["host-not-in-segment", "--dry-run"]);
+    assert!(output.contains("compute-003  + add"), "{output}");
     scene.fails(&["host-not-in-segment"]).await;
-    let told = scene.fix(&["host-not-in-segment"]);
-    assert!(told.contains("fixed: 1 host is in segments now"), "{told}");
+    let output = scene.fix(&["host-not-in-segment"]);
+    assert!(output.contains("fixed: 1 host is in segments now"), "{output}");
     scene.good(&["host-not-in-segment"]).await;
-    let told = scene.fix(&["host-not-in-segment"]);
-    assert!(told.contains("nothing to fix"), "{told}");
+    let output = scene.fix(&["host-not-in-segment"]);
+    assert!(output.contains("nothing to fix"), "{output}");
 
     for host in ["compute-001", "compute-002", "compute-003"] {
         let (of, id) = registered(&scene, host).await;
@@ -407,8 +407,8 @@ async fn slow_operator_checks_of_region() {
         "host-disabled",
     ];
     scene.good(&checks).await;
-    let (code, told, note) = scene.run(&["fence", "check", "--all"], None);
-    assert_eq!(code, 0, "the machine of each device is recorded: {told}{note}");
+    let (code, output, note) = scene.run(&["fence", "check", "--all"], None);
+    assert_eq!(code, 0, "the machine of each device is recorded: {output}{note}");
 
     let faults = region.faults();
     let fails = PowerQuery::Fails { status: 503 };
@@ -473,8 +473,8 @@ async fn slow_operator_checks_of_region() {
 
 /// The end of a drain is refused for a host that another operator has disabled and frozen, and the freeze stays.
 async fn undrain_refuses(scene: &Scene, host: &str) {
-    let (code, told, note) = scene.run(&["host", "undrain", host, "--reason", "done", "--yes"], None);
-    assert_eq!(code, 1, "{told}");
+    let (code, output, note) = scene.run(&["host", "undrain", host, "--reason", "done", "--yes"], None);
+    assert_eq!(code, 1, "{output}");
     assert!(
         note.contains("nothing was done") && note.contains("disk errors"),
         "{note}"

@@ -19,7 +19,7 @@ pub(crate) fn operators(script: &mut Script) {
         (OperatorCommand::Reject, 2),
         (OperatorCommand::HostIsOff, 3),
     ] {
-        script.line(Operation::Say { recovery: 0, word }, Answer::Done);
+        script.line(Operation::Submit { recovery: 0, word }, Answer::Done);
         said.word = Some((number, word));
         said.actions.push(word);
         said.enabled = true;
@@ -27,16 +27,16 @@ pub(crate) fn operators(script: &mut Script) {
     }
     // Each action is read separately, and none replaces another.
     said.actions = vec![OperatorCommand::Approve, OperatorCommand::HostIsOff];
-    let hears = |numbers: &[i64]| Draft {
+    let processed = |numbers: &[i64]| Draft {
         millis: 1,
-        hears: numbers.to_vec(),
+        processed: numbers.to_vec(),
         ..Draft::default()
     };
-    script.commit(0, 1, hears(&[2]), Outcome::Written(said.clone()));
+    script.commit(0, 1, processed(&[2]), Outcome::Written(said.clone()));
     script.beat(0, 1, 1, Outcome::Written(said.clone()));
-    script.commit(0, 0, hears(&[1]), Outcome::Lost);
+    script.commit(0, 0, processed(&[1]), Outcome::Lost);
     said.actions = Vec::new();
-    script.commit(0, 1, hears(&[1, 3]), Outcome::Written(said.clone()));
+    script.commit(0, 1, processed(&[1, 3]), Outcome::Written(said.clone()));
     script.opened(1, 1);
     script.line(Operation::Maintenance { host: 0 }, Answer::Done);
     said.maintenance = true;

@@ -147,25 +147,25 @@ pub(crate) fn freezes(script: &mut Script) {
     thaw(script, Target::Host(0));
     // Instances are reported separately, and other hosts to the recoveries that may find their instance there.
     freeze(script, Target::Instance(7), 60);
-    let mut told = said(&[], true);
-    told.freeze_view.instances = vec![7];
-    script.beat(0, 2, 6_000, Outcome::Written(told.clone()));
-    script.commit(0, 2, begins(&[7]), Outcome::Frozen(told.clone()));
-    script.commit(0, 2, begins(&[8]), Outcome::Written(told.clone()));
+    let mut view = said(&[], true);
+    view.freeze_view.instances = vec![7];
+    script.beat(0, 2, 6_000, Outcome::Written(view.clone()));
+    script.commit(0, 2, begins(&[7]), Outcome::Frozen(view.clone()));
+    script.commit(0, 2, begins(&[8]), Outcome::Written(view.clone()));
     script.pass(60);
     script.report_instance(2, 7, Some(1));
-    told.freeze_view.hosts = vec![crate::host_name(1)];
-    told.freeze_view.thawed = false;
+    view.freeze_view.hosts = vec![crate::host_name(1)];
+    view.freeze_view.thawed = false;
     let found = Found {
         kind: RecoveryKind::Vm,
-        said: told.clone(),
+        said: view.clone(),
         ..fresh()
     };
     script.claim(1, 0, Some(found));
     thaw(script, Target::Instance(7));
-    told.freeze_view.instances = Vec::new();
-    told.freeze_view.thawed = true;
-    script.beat(1, 1, 1_000, Outcome::Written(told));
+    view.freeze_view.instances = Vec::new();
+    view.freeze_view.thawed = true;
+    script.beat(1, 1, 1_000, Outcome::Written(view));
 }
 
 /// Checks the freeze at the end of a drain.

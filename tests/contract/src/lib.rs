@@ -32,7 +32,7 @@ pub use scenarios::scenarios;
 pub const HOSTS: usize = 5;
 
 /// The number of the reserved host.
-pub const RESERVED: usize = HOSTS - 1;
+pub const RESERVED_HOST: usize = HOSTS - 1;
 
 /// Returns the id of an instance.
 pub fn server(number: u32) -> ServerId {
@@ -62,7 +62,7 @@ impl Scenario {
     pub fn differences(&self, answers: &[Answer]) -> Vec<String> {
         let lines = self.lines.iter().enumerate().zip(answers);
         let wrong = lines.filter(|((_, line), answer)| line.answer != **answer);
-        let told = |((at, line), answer): ((usize, &Line), &Answer)| {
+        let render = |((at, line), answer): ((usize, &Line), &Answer)| {
             let Line {
                 operation,
                 answer: wanted,
@@ -72,7 +72,7 @@ impl Scenario {
                 self.name
             )
         };
-        wrong.map(told).collect()
+        wrong.map(render).collect()
     }
 }
 
@@ -175,7 +175,7 @@ pub enum Operation {
         epoch: u64,
     },
     /// An operator's action.
-    Say {
+    Submit {
         recovery: usize,
         /// The action as the command line or the API sends it.
         word: OperatorCommand,
@@ -250,7 +250,7 @@ pub struct Draft {
     pub left: Vec<u32>,
     pub rewind_done: bool,
     /// The numbers of the actions that the engine has read, from 1 in each scenario.
-    pub hears: Vec<i64>,
+    pub processed: Vec<i64>,
 }
 
 impl Draft {
@@ -361,7 +361,7 @@ impl Draft {
                 })
                 .unwrap_or_default(),
             rewind_done: self.rewind_done,
-            processed_action_ids: self.hears.clone(),
+            processed_action_ids: self.processed.clone(),
             worse: self
                 .worse
                 .iter()

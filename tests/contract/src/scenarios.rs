@@ -8,7 +8,7 @@ use tachi_domain::recovery::{Life, RecoveryKind};
 use tachi_driver::journal::ReservationState;
 
 use crate::{
-    Answer, Draft, Found, Line, NO_COMMANDS, Operation, OperatorView, Outcome, RESERVED, Scenario, View,
+    Answer, Draft, Found, Line, NO_COMMANDS, Operation, OperatorView, Outcome, RESERVED_HOST, Scenario, View,
     actions, rewind, server,
 };
 
@@ -255,7 +255,7 @@ fn nothing(script: &mut Script) {
         proven_off: Some(true),
         put: Some((1, MaintenanceReason::Recovery)),
         order: Some((None, 600)),
-        reservations: vec![(RESERVED, ReservationState::Held)],
+        reservations: vec![(RESERVED_HOST, ReservationState::Held)],
         ..Draft::default()
     };
     script.refused(1, all, Outcome::MovesTaken(vec![1]));
@@ -264,7 +264,7 @@ fn nothing(script: &mut Script) {
     // The refused transaction has reserved nothing.
     let takes = Draft {
         moves: vec![moved(7, true, "mine")],
-        reservations: vec![(RESERVED, ReservationState::Held)],
+        reservations: vec![(RESERVED_HOST, ReservationState::Held)],
         order: Some((Some(1), 600)),
         ..Draft::default()
     };
@@ -444,34 +444,35 @@ fn given_up(script: &mut Script) {
 }
 
 fn waits(script: &mut Script) {
-    let told = |script: &mut Script, held: &[(usize, WaitsFor, &str)], servers: &[(u32, WaitsFor)]| {
-        let names = |on: &str| on.split_whitespace().map(str::to_owned).collect();
-        let held = held
-            .iter()
-            .map(|(recovery, what, on)| (*recovery, *what, names(on)));
-        let answer = Answer::Waits {
-            held: held.collect(),
-            servers: servers.to_vec(),
+    let expect_waits =
+        |script: &mut Script, held: &[(usize, WaitsFor, &str)], servers: &[(u32, WaitsFor)]| {
+            let names = |on: &str| on.split_whitespace().map(str::to_owned).collect();
+            let held = held
+                .iter()
+                .map(|(recovery, what, on)| (*recovery, *what, names(on)));
+            let answer = Answer::Waits {
+                held: held.collect(),
+                servers: servers.to_vec(),
+            };
+            script.line(Operation::Waits, answer);
         };
-        script.line(Operation::Waits, answer);
-    };
     let approval = [(0, WaitsFor::Approval, "rate segment")];
     script.opened(0, 0);
-    told(script, &[], &[]);
+    expect_waits(script, &[], &[]);
     let write = Draft {
         wait: Some((WaitsFor::Approval, &["segment", "rate"])),
         ..Draft::default()
     };
     script.written(0, write);
-    told(script, &approval, &[]);
+    expect_waits(script, &approval, &[]);
     let nothing = Draft {
         wait: Some((WaitsFor::Nothing, &[])),
         ..Draft::default()
     };
     script.commit(0, 0, nothing, Outcome::Lost);
-    told(script, &approval, &[]);
+    expect_waits(script, &approval, &[]);
     script.written(0, Draft::default());
-    told(script, &approval, &[]);
+    expect_waits(script, &approval, &[]);
     let write = Draft {
         wait: Some((WaitsFor::Moves, &[])),
         moves: vec![
@@ -487,7 +488,7 @@ fn waits(script: &mut Script) {
         ..Draft::default()
     };
     script.written(0, write);
-    told(
+    expect_waits(
         script,
         &[(0, WaitsFor::Moves, "")],
         &[(1, WaitsFor::Absence), (3, WaitsFor::GivenUp)],
@@ -498,17 +499,17 @@ fn waits(script: &mut Script) {
     };
     script.written(0, end);
     // An action on a held recovery no longer matters; abandoned records still need attention.
-    told(script, &[], &[(3, WaitsFor::GivenUp)]);
+    expect_waits(script, &[], &[(3, WaitsFor::GivenUp)]);
     script.pass(WINDOW);
     script.opened(0, 1);
-    told(script, &[], &[(3, WaitsFor::GivenUp)]);
+    expect_waits(script, &[], &[(3, WaitsFor::GivenUp)]);
     let again = Draft {
         moves: vec![moved(3, true, "again")],
         move_waits: vec![(3, WaitsFor::Nothing)],
         ..Draft::default()
     };
     script.written(1, again);
-    told(script, &[], &[]);
+    expect_waits(script, &[], &[]);
 }
 
 fn exclusion(script: &mut Script) {
@@ -596,21 +597,21 @@ fn joined(script: &mut Script) {
     script.written(0, unless());
     script.report(0, true, None);
     script.refused(0, unless(), Outcome::Joined);
-    let heard = OperatorView {
+    let view = OperatorView {
         joined: true,
         ..NO_COMMANDS
     };
-    script.beat(0, 1, 1_000, Outcome::Written(heard.clone()));
+    script.beat(0, 1, 1_000, Outcome::Written(view.clone()));
     let found = Found {
         epoch: 2,
         millis: 1_000,
-        said: heard.clone(),
+        said: view.clone(),
         ..fresh()
     };
     script.claim(0, 1, Some(found));
     script.commit(0, 2, unless(), Outcome::Joined);
     // Its own state of the freeze does not block the write.
-    script.commit(0, 2, ends(Life::Closed), Outcome::Written(heard));
+    script.commit(0, 2, ends(Life::Closed), Outcome::Written(view));
 }
 
 fn maintenance(script: &mut Script) {
@@ -663,10 +664,10 @@ fn maintenance(script: &mut Script) {
 fn reserve(script: &mut Script) {
     use ReservationState::{Consumed, GivenBack, Held, Used};
     let take = |state| Draft {
-        reservations: vec![(RESERVED, state)],
+        reservations: vec![(RESERVED_HOST, state)],
         ..Draft::default()
     };
-    let taken = || Outcome::ReserveTaken(vec![RESERVED]);
+    let taken = || Outcome::ReserveTaken(vec![RESERVED_HOST]);
     script.opened(0, 0);
     script.opened(1, 1);
     // A host that is not in reserve cannot be reserved.
@@ -688,22 +689,22 @@ fn reserve(script: &mut Script) {
     script.written(0, take(Held));
     script.written(0, take(GivenBack));
     // The reserved host itself fails.
-    script.report(RESERVED, false, Some(2));
+    script.report(RESERVED_HOST, false, Some(2));
     script.refused(0, take(Held), taken());
     script.claim(2, 0, Some(fresh()));
     let on_maintenance = Draft {
-        put: Some((RESERVED, MaintenanceReason::Recovery)),
+        put: Some((RESERVED_HOST, MaintenanceReason::Recovery)),
         ..ends(Life::Watching)
     };
     script.written(2, on_maintenance);
     script.refused(0, take(Held), taken());
     let in_service = Draft {
-        back: Some(RESERVED),
+        back: Some(RESERVED_HOST),
         ..ends(Life::Closed)
     };
     script.written(2, in_service);
     // The failure of an instance on it does not matter.
-    script.report_instance(RESERVED, 1, Some(3));
+    script.report_instance(RESERVED_HOST, 1, Some(3));
     script.written(0, take(Held));
     script.written(0, take(Consumed));
     script.written(0, take(Used));
@@ -713,27 +714,27 @@ fn reserve(script: &mut Script) {
 fn reserve_drained(script: &mut Script) {
     use ReservationState::{Consumed, GivenBack, Held};
     let take = |state| Draft {
-        reservations: vec![(RESERVED, state)],
+        reservations: vec![(RESERVED_HOST, state)],
         ..Draft::default()
     };
     script.opened(0, 0);
-    script.drain(RESERVED, Some(1));
+    script.drain(RESERVED_HOST, Some(1));
     let drain = Found {
         kind: RecoveryKind::Drain,
         ..fresh()
     };
     script.claim(1, 0, Some(drain));
-    script.refused(0, take(Held), Outcome::ReserveTaken(vec![RESERVED]));
+    script.refused(0, take(Held), Outcome::ReserveTaken(vec![RESERVED_HOST]));
     script.written(1, ends(Life::Closed));
     script.written(0, take(Held));
-    script.drain(RESERVED, None);
+    script.drain(RESERVED_HOST, None);
     script.written(0, take(Consumed));
-    script.drain(RESERVED, None);
+    script.drain(RESERVED_HOST, None);
     // Every other host may be drained.
     script.drain(2, Some(2));
     script.written(0, take(GivenBack));
-    script.drain(RESERVED, Some(3));
-    script.refused(0, take(Held), Outcome::ReserveTaken(vec![RESERVED]));
+    script.drain(RESERVED_HOST, Some(3));
+    script.refused(0, take(Held), Outcome::ReserveTaken(vec![RESERVED_HOST]));
 }
 
 fn counted(script: &mut Script) {

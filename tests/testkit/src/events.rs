@@ -19,17 +19,17 @@ impl Events for EventRecorder {
 
 impl EventRecorder {
     /// Returns the events since the last call.
-    pub fn heard(&self) -> Vec<Event> {
+    pub fn emitted(&self) -> Vec<Event> {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Returns all events that `heard` has not removed.
+    /// Returns all events that `emitted` has not removed.
     pub fn all(&self) -> Vec<Event> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Returns the names of the events since the last call.
     pub fn names(&self) -> Vec<String> {
-        self.heard().iter().map(Event::name).collect()
+        self.emitted().iter().map(Event::name).collect()
     }
 }

@@ -139,7 +139,7 @@ proptest! {
             &[Source::new("f", json!({"default": rule.clone()}).to_string())],
             &Options::default(),
         ).unwrap();
-        let told = loaded.warnings.iter().any(|warning| matches!(warning, Warning::Problem { .. }));
-        prop_assert_eq!(told, !parse::text(&rule).problems.is_empty());
+        let has_warning = loaded.warnings.iter().any(|warning| matches!(warning, Warning::Problem { .. }));
+        prop_assert_eq!(has_warning, !parse::text(&rule).problems.is_empty());
     }
 }

@@ -155,10 +155,10 @@ fn unparsable_rules_deny_and_cause_a_warning() {
                 expected.is_none() || !rules.allows("default", &caller(), &target()),
                 "{name}: {text}"
             );
-            let told = warnings
+            let has_warning = warnings
                 .iter()
                 .any(|warning| matches!(warning, Warning::Problem { .. }));
-            assert_eq!(told, expected.is_some(), "{name}: {warnings:?}");
+            assert_eq!(has_warning, expected.is_some(), "{name}: {warnings:?}");
         }
         let (_, warnings) = load(&json!({"default": rule}));
         let problem = warnings.into_iter().find_map(|warning| {

@@ -79,19 +79,19 @@ pub(super) fn symbol(grade: &str) -> &'static str {
     }
 }
 
-/// Renders a grade as a symbol and a word. An empty `word` means the default word of the grade.
-pub(super) fn mark(grade: &str, word: &str) -> Fragment {
-    let word = match (word, grade) {
+/// Renders a grade as a symbol and a word. An empty `label` means the default word of the grade.
+pub(super) fn mark(grade: &str, label: &str) -> Fragment {
+    let label = match (label, grade) {
         ("", "err") => "error".to_owned(),
         ("", "warn") => "warning".to_owned(),
         ("", "not_meant" | "not-meant") => "excluded".to_owned(),
         ("", grade) => grade.replace('_', " "),
-        (word, _) => word.to_owned(),
+        (label, _) => label.to_owned(),
     };
     let icon = symbol(grade);
     Fragment(format!(
         "<span class=\"mark {grade}\">{icon} {}</span>",
-        escaped(&word)
+        escaped(&label)
     ))
 }
 
@@ -211,8 +211,8 @@ pub(super) fn tiles(counts: &CountsView) -> Vec<(u64, Fragment)> {
     kinds
         .map(|(kind, number)| {
             let grade = if number == 0 { "info" } else { kind };
-            let word = if kind == "not_meant" { "excluded" } else { kind };
-            (number, mark(grade, word))
+            let label = if kind == "not_meant" { "excluded" } else { kind };
+            (number, mark(grade, label))
         })
         .into()
 }
@@ -307,10 +307,10 @@ pub(super) fn state_with(one: &RecoveryView, dismissed: bool) -> Fragment {
     let is_failed = ["failed", "error"].contains(&one.status.as_str());
     let (back, all) = (one.moves.succeeded, one.moves.total);
     if one.life != Life::Open && !is_failed && back < all {
-        let word = if one.kind.is_planned() { "moved" } else { "back" };
+        let label = if one.kind.is_planned() { "moved" } else { "back" };
         let is_lacking = dismissed || back + one.moves.ignored < all;
         let grade = if is_lacking { "warn" } else { "info" };
-        return mark(grade, &format!("{}, {back} of {all} {word}", one.status));
+        return mark(grade, &format!("{}, {back} of {all} {label}", one.status));
     }
     let is_closed = one.life == Life::Closed;
     let grade = match one.status.as_str() {
@@ -344,13 +344,13 @@ pub(super) fn move_state(one: &InstanceView) -> Fragment {
 
 /// Renders the capacity for instances.
 pub(super) fn room(room: &Room) -> Fragment {
-    let (grade, word) = match room {
+    let (grade, label) = match room {
         Room::Enough => ("ok", "room"),
         Room::Tight => ("warn", "no promise"),
         Room::Short => ("err", "no room"),
         Room::Unknown => ("unknown", "not known"),
     };
-    mark(grade, word)
+    mark(grade, label)
 }
 
 /// Renders the number of hosts that a segment can lose, with a plus if it may be higher.

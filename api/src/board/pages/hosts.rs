@@ -163,13 +163,13 @@ impl<'a> Row<'a> {
                 "segment disabled",
             ),
         ];
-        let words = |all: &[(bool, &'static str)]| -> Vec<&'static str> {
+        let present = |all: &[(bool, &'static str)]| -> Vec<&'static str> {
             all.iter()
                 .filter(|(is_so, _)| *is_so)
                 .map(|(_, word)| *word)
                 .collect()
         };
-        let notes = words(&notes).join(", ");
+        let notes = present(&notes).join(", ");
         let reasons: Vec<&str> = view.reasons.iter().map(|code| code.as_str()).collect();
         let why = reasons.join(", ");
         let search = format!(
@@ -193,7 +193,7 @@ impl<'a> Row<'a> {
         Self {
             view,
             search: search.to_lowercase(),
-            tags: words(&tags),
+            tags: present(&tags),
             rank,
             state,
             notes,

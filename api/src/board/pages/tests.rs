@@ -33,8 +33,8 @@ fn board_lists_the_worst_hosts_of_a_full_segment_and_the_number_of_others() {
     ];
     let hosts: Vec<Value> = (0..1_000)
         .map(|number| {
-            let (room, instance, wants) = rooms[number % 4];
-            outcome(&format!("compute-{number:04}"), room, instance, wants)
+            let (room, instance, requested) = rooms[number % 4];
+            outcome(&format!("compute-{number:04}"), room, instance, requested)
         })
         .collect();
     let forecast: ForecastView = view(json!({
@@ -67,7 +67,7 @@ fn board_lists_the_worst_hosts_of_a_full_segment_and_the_number_of_others() {
 
 #[test]
 fn board_shows_the_possible_target_hosts() {
-    let landing = |fits: Value, wants: Value| json!({"id": "i", "name": EVIL, "from": "a", "ha_enabled": true, "fits": fits, "of": 3, "hosts": ["b"], "not_reckoned": wants});
+    let landing = |fits: Value, requested: Value| json!({"id": "i", "name": EVIL, "from": "a", "ha_enabled": true, "fits": fits, "of": 3, "hosts": ["b"], "not_reckoned": requested});
     let forecast: ForecastView = view(json!({
         "at": AT, "as_of": null, "trouble": null, "unread": 0, "segments": [],
         "lost": outcome("a", "tight", Some("vm-1"), Some("it fits")),
@@ -217,8 +217,8 @@ fn board_shows_the_disk_destroying_action_last_and_folded() {
 
 #[test]
 fn board_shows_the_worst_host_first_and_marks_holds() {
-    let heard: SituationView = view(situation(3));
-    let html = Hosts::of(&heard).render().unwrap();
+    let situation_view: SituationView = view(situation(3));
+    let html = Hosts::of(&situation_view).render().unwrap();
     assert!(
         html.contains("! reported dead: being checked"),
         "it is up in Nova: {html}"
@@ -297,8 +297,8 @@ fn board_marks_every_good_state_so_that_the_browser_can_revoke_it() {
     ] {
         assert!(html.contains(text), "{text}: {html}");
     }
-    let looks_on = NowPage::of(&seen, &[], false).render().unwrap();
-    assert!(!looks_on.contains("data-act"), "{looks_on}");
+    let read_only = NowPage::of(&seen, &[], false).render().unwrap();
+    assert!(!read_only.contains("data-act"), "{read_only}");
 }
 
 /// Returns the rows of the table of checks, by check.
@@ -373,39 +373,39 @@ fn board_shows_each_check_and_none_as_good_against_a_finding() {
 }
 
 /// A story with two instances: the first is back, the second was excluded.
-fn story() -> Value {
+fn history() -> Value {
     let sample = include_str!("../../../../engine/operator/src/report/golden/story.json");
-    let mut story: Value = serde_json::from_str(sample).unwrap();
-    story["status"] = json!("finished");
-    story["life"] = json!("closed");
-    story["moves"] =
+    let mut history: Value = serde_json::from_str(sample).unwrap();
+    history["status"] = json!("finished");
+    history["life"] = json!("closed");
+    history["moves"] =
         json!({"total": 2, "pending": 0, "ongoing": 0, "succeeded": 1, "failed": 0, "ignored": 1});
-    story["instance_words"] = json!([]);
-    let mut excluded = story["instances"][0].clone();
+    history["instance_words"] = json!([]);
+    let mut excluded = history["instances"][0].clone();
     excluded["id"] = json!("00000000-0000-4000-8000-000000000002");
     excluded["status"] = json!("ignored");
-    story["instances"] = json!([story["instances"][0], excluded]);
-    story
+    history["instances"] = json!([history["instances"][0], excluded]);
+    history
 }
 
 #[test]
 fn board_does_not_show_a_recovery_with_a_dismissed_instance_as_good() {
-    let shown = |story: Value| result(&view(story)).to_string();
+    let shown = |history: Value| result(&view(history)).to_string();
     let all_back = || {
-        let mut story = story();
-        story["moves"]["succeeded"] = json!(2);
-        story["moves"]["ignored"] = json!(0);
-        story["instances"][1]["status"] = json!("succeeded");
-        story
+        let mut history = history();
+        history["moves"]["succeeded"] = json!(2);
+        history["moves"]["ignored"] = json!(0);
+        history["instances"][1]["status"] = json!("succeeded");
+        history
     };
     let text = shown(all_back());
     assert!(text.contains("ok") && text.contains("finished"), "{text}");
-    let text = shown(story());
+    let text = shown(history());
     assert!(
         text.contains("info") && text.contains("finished, 1 of 2 back"),
         "{text}"
     );
-    let mut dismissed = story();
+    let mut dismissed = history();
     dismissed["instance_words"] = json!([{
         "word": "ignore", "instance": dismissed["instances"][1]["id"], "on": null, "by": "alice (broken)", "at": AT,
     }]);
@@ -414,7 +414,7 @@ fn board_does_not_show_a_recovery_with_a_dismissed_instance_as_good() {
         text.contains("warn") && text.contains("finished, 1 of 2 back"),
         "{text}"
     );
-    let mut acknowledged = story();
+    let mut acknowledged = history();
     acknowledged["instances"][1]["seen_to"] = json!("alice (broken)");
     let text = shown(acknowledged);
     assert!(text.contains("warn"), "{text}");

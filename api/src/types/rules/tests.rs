@@ -206,7 +206,7 @@ fn schema_takes(rule: &impl Rule, text: &str) -> bool {
         && schema.get("not").is_none_or(|not| !matches(&not["pattern"]))
         && schema
             .get("enum")
-            .is_none_or(|words| words.as_array().unwrap().contains(&json!(text)))
+            .is_none_or(|values| values.as_array().unwrap().contains(&json!(text)))
 }
 
 #[test]

@@ -36,18 +36,18 @@ impl DropIn {
 
     /// Returns the program that was started, by the name of a link to this binary or by the first word, and the words after it.
     pub fn started(given: &[OsString]) -> Option<(Self, &[OsString])> {
-        let named = |word: &OsStr| {
-            let name = Path::new(word).file_name()?;
+        let named = |argument: &OsStr| {
+            let name = Path::new(argument).file_name()?;
             Self::ALL.into_iter().find(|program| name == program.name())
         };
-        let (program, words) = given.split_first()?;
+        let (program, arguments) = given.split_first()?;
         if let Some(found) = named(program) {
-            return Some((found, words));
+            return Some((found, arguments));
         }
-        let (first, words) = words.split_first()?;
+        let (first, arguments) = arguments.split_first()?;
         // A path would be a file, not a program.
         let found = named(first).filter(|found| first == found.name())?;
-        Some((found, words))
+        Some((found, arguments))
     }
 
     /// Parses the command line of the program.
@@ -55,8 +55,8 @@ impl DropIn {
     /// # Errors
     ///
     /// Arguments that the program does not know; and `--help` and `--version`, as in clap.
-    pub fn parse(self, words: &[OsString]) -> Result<Cli, clap::Error> {
-        let words = std::iter::once(OsString::from(self.name())).chain(words.iter().cloned());
+    pub fn parse(self, arguments: &[OsString]) -> Result<Cli, clap::Error> {
+        let arguments = std::iter::once(OsString::from(self.name())).chain(arguments.iter().cloned());
         let config = |oslo: OsloArgs| ConfigArgs {
             order: oslo.order,
             config_file: oslo.config_file,
@@ -65,17 +65,17 @@ impl DropIn {
             program: Some(self),
         };
         let command = match self {
-            Self::Api => Command::Api(config(Api::try_parse_from(words)?.oslo)),
+            Self::Api => Command::Api(config(Api::try_parse_from(arguments)?.oslo)),
             Self::Engine => Command::Engine(EngineArgs {
-                config: config(Engine::try_parse_from(words)?.oslo),
+                config: config(Engine::try_parse_from(arguments)?.oslo),
                 upstream: UpstreamArgs::default(),
             }),
             Self::Manage => {
-                let manage = Manage::try_parse_from(words)?;
+                let manage = Manage::try_parse_from(arguments)?;
                 Command::Manage(config(manage.oslo), manage.category)
             }
             Self::Status => {
-                let Status { files, command } = Status::try_parse_from(words)?;
+                let Status { files, command } = Status::try_parse_from(arguments)?;
                 let StatusCategory::Upgrade(UpgradeArgs { json, check: _ }) = command;
                 let config = ConfigArgs {
                     program: Some(self),
@@ -204,7 +204,7 @@ mod tests {
 
     use super::*;
 
-    fn words(text: &str) -> Vec<OsString> {
+    fn arguments(text: &str) -> Vec<OsString> {
         text.split_whitespace().map(OsString::from).collect()
     }
 
@@ -227,16 +227,20 @@ mod tests {
             ("tachi", None, 0),
             ("masakari-engine.sh", None, 0),
         ] {
-            let given = words(line);
+            let given = arguments(line);
             let started = DropIn::started(&given);
             assert_eq!(started.map(|(program, _)| program), program, "{line}");
-            assert_eq!(started.map_or(0, |(_, words)| words.len()), rest, "{line}");
+            assert_eq!(
+                started.map_or(0, |(_, arguments)| arguments.len()),
+                rest,
+                "{line}"
+            );
         }
     }
 
     #[test]
     fn deploy01_several_files_are_taken_in_their_order() {
-        let cli = DropIn::Engine.parse(&words("--config-file a --config-file=b --config-dir c"));
+        let cli = DropIn::Engine.parse(&arguments("--config-file a --config-file=b --config-dir c"));
         let Ok(Cli {
             command: Command::Engine(args),
         }) = cli

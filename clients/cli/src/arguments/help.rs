@@ -138,7 +138,7 @@ fn overview_of(command: &clap::Command) -> String {
 fn find<'a>(command: &'a clap::Command, typed: &str) -> Option<&'a clap::Command> {
     typed
         .split(' ')
-        .try_fold(command, |command, word| command.find_subcommand(word))
+        .try_fold(command, |command, argument| command.find_subcommand(argument))
 }
 
 #[cfg(test)]

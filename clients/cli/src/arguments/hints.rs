@@ -100,8 +100,8 @@ mod tests {
     use super::super::Cli;
     use super::*;
 
-    fn said(words: &[&str]) -> String {
-        let given = std::iter::once("tachi").chain(words.iter().copied());
+    fn said(arguments: &[&str]) -> String {
+        let given = std::iter::once("tachi").chain(arguments.iter().copied());
         let given: Vec<_> = given.map(std::ffi::OsString::from).collect();
         super::super::parse(&given).unwrap_err().render().to_string()
     }

@@ -23,14 +23,14 @@ pub struct MonArgs {
 
 impl SourceArgs {
     /// Returns the options as arguments of another command.
-    pub fn words(&self) -> Vec<String> {
+    pub fn arguments(&self) -> Vec<String> {
         if let Some(cloud) = self.cloud() {
             return vec![format!("--os-cloud={cloud}")];
         }
-        let word = |source: ConfigSource| match source {
+        let render = |source: ConfigSource| match source {
             ConfigSource::File(file) => format!("--config-file={}", file.display()),
             ConfigSource::Folder(folder) => format!("--config-dir={}", folder.display()),
         };
-        self.config.sources().into_iter().map(word).collect()
+        self.config.sources().into_iter().map(render).collect()
     }
 }

@@ -37,7 +37,7 @@ pub struct MonitorForgetArgs {
     pub host: String,
     /// The kind of monitor
     #[arg(value_enum)]
-    pub kind: KindWord,
+    pub kind: KindArg,
     #[command(flatten)]
     pub shape: ShapeArgs,
 }
@@ -59,20 +59,20 @@ pub struct MuteArgs {
 
 /// A kind of monitor.
 #[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum KindWord {
+pub enum KindArg {
     Host,
     Process,
     Instance,
     Introspective,
 }
 
-impl From<KindWord> for MonitorKind {
-    fn from(word: KindWord) -> Self {
-        match word {
-            KindWord::Host => Self::Host,
-            KindWord::Process => Self::Process,
-            KindWord::Instance => Self::Instance,
-            KindWord::Introspective => Self::Introspective,
+impl From<KindArg> for MonitorKind {
+    fn from(arg: KindArg) -> Self {
+        match arg {
+            KindArg::Host => Self::Host,
+            KindArg::Process => Self::Process,
+            KindArg::Instance => Self::Instance,
+            KindArg::Introspective => Self::Introspective,
         }
     }
 }

@@ -53,7 +53,7 @@ pub struct RecoveryListArgs {
     pub all: bool,
     /// Only those in this state; `failed`, `finished`, `ignored` and `closed` include closed ones
     #[arg(long, value_enum)]
-    pub state: Option<StateWord>,
+    pub state: Option<StateArg>,
     /// Only those of this host: its name or id
     #[arg(long, value_name = "HOST")]
     pub host: Option<String>,
@@ -72,7 +72,7 @@ pub struct RecoveryListArgs {
 
 /// A state of recoveries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum StateWord {
+pub enum StateArg {
     /// On hold, waiting for an operator
     Held,
     /// Being worked on, or on hold

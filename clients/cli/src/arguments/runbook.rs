@@ -49,8 +49,8 @@ mod tests {
                 continue;
             };
             let command = command.split("   ").next().unwrap();
-            let words = std::iter::once("tachi").chain(command.split_whitespace());
-            assert!(Cli::try_parse_from(words).is_ok(), "{command}");
+            let arguments = std::iter::once("tachi").chain(command.split_whitespace());
+            assert!(Cli::try_parse_from(arguments).is_ok(), "{command}");
             commands += 1;
         }
         assert_eq!(commands, 18);

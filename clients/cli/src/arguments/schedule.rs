@@ -32,14 +32,14 @@ pub struct ScheduleRunArgs {
     pub config: ConfigArgs,
     /// The job
     #[arg(value_enum)]
-    pub job: JobWord,
+    pub job: JobArg,
     #[command(flatten)]
     pub shape: ShapeArgs,
 }
 
 /// A job.
 #[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum JobWord {
+pub enum JobArg {
     /// Everything that `tachi doctor` checks
     Doctor,
     /// The rows that `tachi db purge` removes, by the age of `[schedule] purge_age_in_days`
@@ -48,12 +48,12 @@ pub enum JobWord {
     Drill,
 }
 
-impl From<JobWord> for Job {
-    fn from(word: JobWord) -> Self {
-        match word {
-            JobWord::Doctor => Self::Doctor,
-            JobWord::Purge => Self::Purge,
-            JobWord::Drill => Self::Drill,
+impl From<JobArg> for Job {
+    fn from(arg: JobArg) -> Self {
+        match arg {
+            JobArg::Doctor => Self::Doctor,
+            JobArg::Purge => Self::Purge,
+            JobArg::Drill => Self::Drill,
         }
     }
 }

@@ -513,9 +513,12 @@ mod tests {
         }
         assert_eq!(of(&masakari, "host-down").grade, Severity::Ok);
         let silent = changed(|situation| situation.monitors[1].grade = Severity::Err);
-        let told = of(&silent, "guests-resume");
-        assert_eq!(told.grade, Severity::Unknown);
-        assert_eq!(told.details, "b: no running monitor there reports its nova.conf");
+        let reported = of(&silent, "guests-resume");
+        assert_eq!(reported.grade, Severity::Unknown);
+        assert_eq!(
+            reported.details,
+            "b: no running monitor there reports its nova.conf"
+        );
         let unread = changed(|situation| {
             situation.monitors[0].guests = Some(GuestsView {
                 resume: Resume::Unknown,

@@ -213,17 +213,17 @@ pub mod tests {
             rules.policy.bare_normal = bare_normal;
             rules
         };
-        let told = (Severity::Ok, 44, "");
+        let learned_timeout = (Severity::Ok, 44, "");
         for (rules, notices, grade, text) in [
             (
                 rules(&[30]),
-                &[told][..],
+                &[learned_timeout][..],
                 Severity::Ok,
                 "power loss to first evacuation at most 90 s = 44 host monitor of ctl-1 (looks) + 43 level 1 (d1) of b + 3 engine",
             ),
             (
                 rules(&[30, 90]),
-                &[told],
+                &[learned_timeout],
                 Severity::Warn,
                 "at most 190 s = 44 host monitor of ctl-1 (looks) + 40 level 1 (d1) of b + 103 level 2 (d2) of b + 3 engine; \
                  worst_case_warning is 180 s",
@@ -240,7 +240,7 @@ pub mod tests {
             ),
             (
                 rules(&[]),
-                &[told],
+                &[learned_timeout],
                 Severity::Unknown,
                 "47 s = 44 host monitor of ctl-1 (looks) + 3 engine, plus an unknown time: until hosts are confirmed off",
             ),
@@ -253,13 +253,13 @@ pub mod tests {
             ),
             (
                 external(BareNormal::Wait(Duration::from_secs(180))),
-                &[told],
+                &[learned_timeout],
                 Severity::Warn,
                 "134 silence at Nova (normal_without_evidence = wait) + 3 engine, plus an unknown time: for external fencing (mode external)",
             ),
             (
                 external(BareNormal::Refuse),
-                &[told],
+                &[learned_timeout],
                 Severity::Unknown,
                 "47 s = 44 host monitor",
             ),

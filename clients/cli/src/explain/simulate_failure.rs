@@ -225,7 +225,7 @@ impl IfDies {
         } else {
             Vec::new()
         };
-        let against = one.needs.iter().filter(|need| !need.findings.is_empty());
+        let blockers = one.needs.iter().filter(|need| !need.findings.is_empty());
         Self {
             kind: one.kind.clone(),
             name: one.name.clone(),
@@ -240,7 +240,7 @@ impl IfDies {
             left,
             room,
             predicted: predicted.cloned(),
-            why: against
+            why: blockers
                 // An instance that policy excludes has a line of its own.
                 .filter(|need| !(need.need == Need::Meant && one.left.is_some()))
                 .flat_map(|need| need_lines(one, need, now))
@@ -466,13 +466,13 @@ mod tests {
     #[test]
     fn a_level_works_only_with_all_of_its_devices_and_the_next_is_told() {
         let now = Timestamp::from_micros(4_000_000);
-        let told = |levels: &[LevelView]| proven_off(levels, now);
+        let rendered = |levels: &[LevelView]| proven_off(levels, now);
         assert_eq!(
-            told(&[level(1, "bmc", true, None), level(2, "pdu", true, None)]),
+            rendered(&[level(1, "bmc", true, None), level(2, "pdu", true, None)]),
             "by level 1, bmc, which worked 4 s ago; if that fails, by level 2, pdu, which worked 4 s ago"
         );
         assert_eq!(
-            told(&[
+            rendered(&[
                 level(1, "feed-a", true, None),
                 level(1, "feed-b", false, Some("no answer")),
                 level(2, "pdu", true, None)
@@ -480,10 +480,10 @@ mod tests {
             "not by level 1, feed-a with feed-b: no answer; by level 2, pdu, which worked 4 s ago"
         );
         assert_eq!(
-            told(&[level(1, "bmc", false, None)]),
+            rendered(&[level(1, "bmc", false, None)]),
             "not by level 1, bmc: was not tested lately; so by none"
         );
-        assert!(told(&[]).starts_with("by no tested fence device"));
+        assert!(rendered(&[]).starts_with("by no tested fence device"));
     }
 
     /// The guards decide when the host fails, whatever its protection is called.
@@ -520,17 +520,17 @@ mod tests {
             need.unwrap()
                 .findings
                 .push(serde_json::from_value(finding).unwrap());
-            let told = |view: &ExplanationView| {
+            let rendered = |view: &ExplanationView| {
                 IfDies::of(view, Some(&home), None, Some(&predicted), None, seen.now)
             };
-            let of_host = told(&home);
+            let of_host = rendered(&home);
             assert_eq!(of_host.head(), head);
             assert_eq!((of_host.recovered, of_host.held), (None, held), "{code}");
             let mut instance = home.clone();
             instance.kind = "instance".to_owned();
             instance.name = "vm".to_owned();
             (instance.id, instance.host) = (Some("1".to_owned()), Some("a".to_owned()));
-            let of_it = told(&instance);
+            let of_it = rendered(&instance);
             assert_eq!((of_it.head().as_str(), of_it.recovered), (of_instance, None));
         }
     }
@@ -544,14 +544,14 @@ mod tests {
             median_seconds: 8.7,
             worst_seconds: 20.0,
         };
-        let told = |view: &ExplanationView| {
+        let rendered = |view: &ExplanationView| {
             let all = IfDies::of(view, Some(view), None, Some(&predicted), None, seen.now);
             all.lines(seen.now).join("\n")
         };
         assert!(
-            told(&view).contains("  duration   the last 2 recoveries"),
+            rendered(&view).contains("  duration   the last 2 recoveries"),
             "{}",
-            told(&view)
+            rendered(&view)
         );
         for (protection, head) in [
             (
@@ -564,8 +564,8 @@ mod tests {
             ),
         ] {
             view.protection = protection;
-            assert!(told(&view).starts_with(head), "{}", told(&view));
-            assert!(!told(&view).contains("takes"), "{}", told(&view));
+            assert!(rendered(&view).starts_with(head), "{}", rendered(&view));
+            assert!(!rendered(&view).contains("takes"), "{}", rendered(&view));
         }
         view.kind = "instance".to_owned();
         (view.id, view.host) = (Some("1".to_owned()), Some("b".to_owned()));
@@ -588,7 +588,7 @@ mod tests {
             ),
         ] {
             view.protection = protection;
-            assert!(told(&view).starts_with(head), "{}", told(&view));
+            assert!(rendered(&view).starts_with(head), "{}", rendered(&view));
         }
     }
 }

@@ -66,7 +66,7 @@ pub async fn run(args: HostGivebackArgs, controller: &dyn Controller) -> Result<
                 columns: Vec::new(),
                 ..shape.clone()
             };
-            if !shape.is_told() {
+            if !shape.is_text() {
                 answer::object(&whole, now, || Value::Null, |_| Vec::new())?;
             }
             return Ok(crate::DONE);

@@ -131,20 +131,20 @@ pub(super) async fn begun(
     }
     meanwhile.report(format!("recovery      {id}"));
     note_if_no_engine_runs(source).await;
-    let (story, code) = if args.no_follow {
+    let (history, code) = if args.no_follow {
         meanwhile.report(format!(
             "follow it     tachi recovery show {} --follow",
             planned.host
         ));
         meanwhile.report(format!("end it        tachi recovery abort {}", planned.host));
-        let story = source.recovery(id).await?;
-        (story.ok_or_else(|| gone(id))?, crate::DONE)
+        let history = source.recovery(id).await?;
+        (history.ok_or_else(|| gone(id))?, crate::DONE)
     } else {
         tokio::select! {
             followed = follow(source, id, meanwhile) => {
-                let story = followed?;
-                let code = end(&story);
-                (story, code)
+                let history = followed?;
+                let code = end(&history);
+                (history, code)
             }
             interrupted = tokio::signal::ctrl_c() => {
                 interrupted.map_err(|error| Failure::new("waiting for Ctrl-C", error))?;
@@ -156,7 +156,12 @@ pub(super) async fn begun(
         }
     };
     // People have read it line by line already.
-    answer::object(&args.shape, source.now(), || json!(story.summary), |_| Vec::new())?;
+    answer::object(
+        &args.shape,
+        source.now(),
+        || json!(history.summary),
+        |_| Vec::new(),
+    )?;
     Ok(code)
 }
 
@@ -174,8 +179,8 @@ async fn follow(
     let mut message = None;
     let mut failures = 0;
     loop {
-        let story = match source.recovery(id).await {
-            Ok(Some(story)) => story,
+        let history = match source.recovery(id).await {
+            Ok(Some(history)) => history,
             Ok(None) => return Err(gone(id)),
             Err(error) if failures < MAX_ATTEMPTS => {
                 failures += 1;
@@ -188,7 +193,7 @@ async fn follow(
             Err(error) => return Err(error),
         };
         failures = 0;
-        for one in &story.instances {
+        for one in &history.instances {
             let line = line(one);
             if let Some(line) = line
                 && shown.get(&one.id) != Some(&line)
@@ -197,21 +202,21 @@ async fn follow(
                 shown.insert(one.id.clone(), line);
             }
         }
-        if story.summary.message != message {
-            message.clone_from(&story.summary.message);
+        if history.summary.message != message {
+            message.clone_from(&history.summary.message);
             if let Some(text) = &message {
                 meanwhile.report(one_line(text));
             }
         }
-        if story.summary.life != Life::Open {
-            return Ok(story);
+        if history.summary.life != Life::Open {
+            return Ok(history);
         }
         tokio::time::sleep(POLL_INTERVAL).await;
     }
 }
 
-fn end(story: &RecoveryHistoryView) -> u8 {
-    if story.summary.status == "finished" {
+fn end(history: &RecoveryHistoryView) -> u8 {
+    if history.summary.status == "finished" {
         crate::DONE
     } else {
         crate::FAILED

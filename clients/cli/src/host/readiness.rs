@@ -44,14 +44,14 @@ pub fn show(args: &HostReturnArgs, steps: &ReturnView, now: Timestamp) -> Result
 fn lines(steps: &[ReturnStepView]) -> Vec<String> {
     let mut lines = Vec::new();
     for (number, step) in steps.iter().enumerate() {
-        lines.push(format!("{}. {}{}", number + 1, step.text, words(step.done)));
+        lines.push(format!("{}. {}{}", number + 1, step.text, done_text(step.done)));
         lines.extend(step.commands.iter().map(|command| format!("     {command}")));
     }
     lines
 }
 
 /// Returns the text behind the step.
-const fn words(done: Option<bool>) -> &'static str {
+const fn done_text(done: Option<bool>) -> &'static str {
     match done {
         Some(true) => " (done)",
         Some(false) => "",

@@ -22,12 +22,12 @@ pub async fn run(args: HostReportDownArgs, controller: &dyn Controller) -> Resul
     consent.yes |= preview.against.is_some();
     if preview.against.is_none() {
         // A program reads only the answer on standard output.
-        let tell = if args.shape.is_told() {
+        let print_line = if args.shape.is_text() {
             out::print
         } else {
             out::note
         };
-        preview.consequences.iter().for_each(tell);
+        preview.consequences.iter().for_each(print_line);
     }
     let reason = asked(host, &consent, "report as down", "its effects are listed above.")?;
     let reported = source.fail(host, &reason).await?;

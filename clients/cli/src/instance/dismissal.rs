@@ -35,11 +35,15 @@ pub(super) async fn of(
         };
         let may_have = |one: &RecoveryView| one.moves.failed + one.moves.ignored > 0;
         for recovery in source.recoveries(&filter).await?.into_iter().filter(may_have) {
-            let Some(story) = source.recovery(recovery.recovery).await? else {
+            let Some(history) = source.recovery(recovery.recovery).await? else {
                 continue;
             };
-            for one in story.instances.iter().filter(|one| open.remove(one.id.as_str())) {
-                if let Some(by) = by(&story, &one.id) {
+            for one in history
+                .instances
+                .iter()
+                .filter(|one| open.remove(one.id.as_str()))
+            {
+                if let Some(by) = by(&history, &one.id) {
                     dismissed.insert(one.id.clone(), by);
                 }
             }
@@ -52,14 +56,14 @@ pub(super) async fn of(
 }
 
 /// Returns the operator who dismissed the instance, with the reason in parentheses, if that was the last action on it.
-fn by(story: &RecoveryHistoryView, instance: &str) -> Option<String> {
-    let acknowledged = story
+fn by(history: &RecoveryHistoryView, instance: &str) -> Option<String> {
+    let acknowledged = history
         .instances
         .iter()
         .find(|one| one.id == instance)?
         .seen_to
         .clone();
-    let last = story
+    let last = history
         .instance_words
         .iter()
         .rev()

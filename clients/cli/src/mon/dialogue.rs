@@ -196,20 +196,20 @@ impl Dialogue {
     /// Returns the words of the command, as it runs.
     pub(super) fn command(&self) -> Vec<String> {
         let reason = format!("--reason={}", self.value("reason"));
-        let mut words = match &self.about {
-            DialogueSubject::Shown(words) => return words.clone(),
+        let mut arguments = match &self.about {
+            DialogueSubject::Shown(arguments) => return arguments.clone(),
             DialogueSubject::Typed(_) => {
                 // An incomplete line cannot be parsed yet.
-                let words = line::split(self.value("tachi")).unwrap_or_default();
-                return line::with_source(words, &self.source);
+                let arguments = line::split(self.value("tachi")).unwrap_or_default();
+                return line::with_source(arguments, &self.source);
             }
             DialogueSubject::Drain { .. } => {
                 let lasts = format!("--for={}", self.value("for"));
                 // The name has been typed here, and the overview shows the progress.
                 let rest = ["--yes", "--no-follow"].map(str::to_owned);
-                let mut words = vec!["host".to_owned(), "drain".to_owned(), lasts, reason];
-                words.extend(rest);
-                words
+                let mut arguments = vec!["host".to_owned(), "drain".to_owned(), lasts, reason];
+                arguments.extend(rest);
+                arguments
             }
             DialogueSubject::Freeze { .. } => {
                 let lasts = format!("--for={}", self.value("for"));
@@ -217,11 +217,11 @@ impl Dialogue {
             }
             DialogueSubject::Approve { recovery, waits } => {
                 // The name has been typed here.
-                let mut words = ["recovery", "approve", &recovery.to_string(), "--yes", &reason]
+                let mut arguments = ["recovery", "approve", &recovery.to_string(), "--yes", &reason]
                     .map(str::to_owned)
                     .to_vec();
-                words.push(format!("--waits={}", json!(waits)));
-                words
+                arguments.push(format!("--waits={}", json!(waits)));
+                arguments
             }
             DialogueSubject::Abort { recovery } => vec![
                 "recovery".to_owned(),
@@ -231,19 +231,19 @@ impl Dialogue {
                 reason,
             ],
         };
-        words.extend(self.source.iter().cloned());
+        arguments.extend(self.source.iter().cloned());
         if let DialogueSubject::Freeze { host } | DialogueSubject::Drain { host } = &self.about {
             // After `--` a name is never taken for an option.
-            words.extend(["--".to_owned(), host.clone()]);
+            arguments.extend(["--".to_owned(), host.clone()]);
         }
-        words
+        arguments
     }
 
     /// Returns the command as it is typed in a shell.
     pub(super) fn typed(&self) -> String {
-        let words = self.command();
-        let words: Vec<String> = words.iter().map(|word| quoted(word)).collect();
-        format!("tachi {}", words.join(" "))
+        let arguments = self.command();
+        let arguments: Vec<String> = arguments.iter().map(|argument| quoted(argument)).collect();
+        format!("tachi {}", arguments.join(" "))
     }
 
     pub(super) fn press(&mut self, key: Key) -> DialogueStep {
@@ -304,7 +304,8 @@ impl Dialogue {
             return DialogueStep::Stay;
         }
         if let DialogueSubject::Typed(reach) = self.about {
-            let typed = line::split(self.value("tachi")).and_then(|words| line::accepts(&words, reach));
+            let typed =
+                line::split(self.value("tachi")).and_then(|arguments| line::accepts(&arguments, reach));
             if let Err(why) = typed {
                 self.fault = Some(why);
                 return DialogueStep::Stay;
@@ -316,11 +317,11 @@ impl Dialogue {
 }
 
 /// Quotes a word for a shell.
-fn quoted(word: &str) -> String {
+fn quoted(argument: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
-    if !word.is_empty() && word.chars().all(is_plain) {
-        word.to_owned()
+    if !argument.is_empty() && argument.chars().all(is_plain) {
+        argument.to_owned()
     } else {
-        format!("'{}'", word.replace('\'', "'\\''"))
+        format!("'{}'", argument.replace('\'', "'\\''"))
     }
 }

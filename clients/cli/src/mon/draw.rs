@@ -5,7 +5,7 @@ use ratatui_core::style::{Modifier, Style};
 use tachi_domain::situation::Severity;
 use textwrap::core::display_width;
 
-use super::feed::Want;
+use super::feed::Subject;
 use super::page::{Bar, Line};
 use super::region::Tone;
 use super::state::Mon;
@@ -41,7 +41,7 @@ pub(super) fn draw(mon: &mut Mon, buffer: &mut Buffer) {
     }
     let foot = area.height - 1;
     footer(mon, &mut pen, foot);
-    if mon.view == Want::Region {
+    if mon.view == Subject::Region {
         overview(mon, &mut pen, y, foot);
     } else {
         page(mon, &mut pen, y, foot);
@@ -77,7 +77,7 @@ fn head(mon: &Mon, pen: &mut Canvas) -> u16 {
     let right = format!(" seen {age} s ago  {}", region.clock);
     let room = u16::try_from(display_width(&right)).unwrap_or(pen.width);
     let from = pen.width.saturating_sub(room);
-    let (grade, word) = match region.grade {
+    let (grade, label) = match region.grade {
         Severity::Ok | Severity::Info if old => (Tone::Unknown, "UNKNOWN".to_owned()),
         Severity::Ok | Severity::Info | Severity::Warn | Severity::Unknown | Severity::Err => {
             (tone(region.grade), region.grade.as_str().to_ascii_uppercase())
@@ -85,7 +85,7 @@ fn head(mon: &Mon, pen: &mut Canvas) -> u16 {
     };
     let style = pen.style(grade).add_modifier(Modifier::BOLD);
     let was = if old { "was: " } else { "" };
-    let x = pen.put(x, 0, &format!("{word}  "), style, from.saturating_sub(x));
+    let x = pen.put(x, 0, &format!("{label}  "), style, from.saturating_sub(x));
     pen.put(
         x,
         0,
@@ -121,7 +121,7 @@ fn footer(mon: &Mon, pen: &mut Canvas, y: u16) {
         (false, false) => "f freeze  a approve  x abort  ",
     };
     let tab = if pen.width >= WIDE { "Tab findings  " } else { "" };
-    let keys = if mon.view == Want::Region {
+    let keys = if mon.view == Subject::Region {
         format!("⏎ open  {tab}/ filter  e explain  {acts}: run  ? help  q quit")
     } else {
         format!("Esc back  e explain  {acts}: run  ? help  q quit")
@@ -156,16 +156,16 @@ fn overview(mon: &mut Mon, pen: &mut Canvas, mut y: u16, foot: u16) {
         pen.line(y, &more, Style::new());
         y += 1;
     }
-    let story = region.story.len().min(few);
-    let end = foot.saturating_sub(u16::try_from(story).unwrap_or(0));
-    if story > 0 {
-        let first = region.story.len() - story;
-        for (place, text) in region.story[first..].iter().enumerate() {
+    let history = region.history.len().min(few);
+    let end = foot.saturating_sub(u16::try_from(history).unwrap_or(0));
+    if history > 0 {
+        let first = region.history.len() - history;
+        for (place, text) in region.history[first..].iter().enumerate() {
             pen.line(end + u16::try_from(place).unwrap_or(0), text, Style::new());
         }
     }
-    let end = if story > 0 { end.saturating_sub(1) } else { end };
-    if story > 0 {
+    let end = if history > 0 { end.saturating_sub(1) } else { end };
+    if history > 0 {
         pen.rule(end, "last steps");
     }
     matrix(mon, pen, y, end);

@@ -19,7 +19,7 @@ const QUERY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The subject of the view.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Want {
+pub(super) enum Subject {
     Region,
     Host(String),
     Why(String),
@@ -41,7 +41,7 @@ pub(super) enum More {
 /// An answer.
 #[derive(Clone, Debug)]
 pub(super) struct FeedAnswer {
-    pub(super) want: Want,
+    pub(super) subject: Subject,
     pub(super) now: Timestamp,
     pub(super) seen: SituationView,
     pub(super) more: More,
@@ -50,19 +50,19 @@ pub(super) struct FeedAnswer {
 /// Polls until the receiver is gone.
 pub(super) async fn feed(
     source: Box<dyn Source>,
-    mut want: watch::Receiver<Want>,
-    told: mpsc::Sender<Result<FeedAnswer, String>>,
+    mut subject: watch::Receiver<Subject>,
+    answers: mpsc::Sender<Result<FeedAnswer, String>>,
 ) {
     loop {
-        let wanted = want.borrow_and_update().clone();
+        let wanted = subject.borrow_and_update().clone();
         let answer = once(source.as_ref(), &wanted).await;
-        if told.send(answer.map_err(|error| error.chain())).await.is_err() {
+        if answers.send(answer.map_err(|error| error.chain())).await.is_err() {
             return;
         }
         // Both can be cancelled: no query is running.
         tokio::select! {
             () = tokio::time::sleep(POLL_INTERVAL) => {}
-            changed = want.changed() => if changed.is_err() {
+            changed = subject.changed() => if changed.is_err() {
                 return;
             }
         }
@@ -70,26 +70,26 @@ pub(super) async fn feed(
 }
 
 /// Queries once.
-pub(super) async fn once(source: &dyn Source, want: &Want) -> Result<FeedAnswer, Failure> {
+pub(super) async fn once(source: &dyn Source, subject: &Subject) -> Result<FeedAnswer, Failure> {
     let late = || Failure::from_text(format!("no answer within {} s", QUERY_TIMEOUT.as_secs()));
-    let asked = tokio::time::timeout(QUERY_TIMEOUT, ask(source, want)).await;
+    let asked = tokio::time::timeout(QUERY_TIMEOUT, ask(source, subject)).await;
     asked.map_err(|_| late())?
 }
 
-async fn ask(source: &dyn Source, want: &Want) -> Result<FeedAnswer, Failure> {
+async fn ask(source: &dyn Source, subject: &Subject) -> Result<FeedAnswer, Failure> {
     let seen = source.situation().await?;
-    let more = match want {
-        Want::Region => More::Newest(running(source, &seen).await?),
-        Want::Finding(_) => More::Newest(None),
-        Want::Host(name) => {
+    let more = match subject {
+        Subject::Region => More::Newest(running(source, &seen).await?),
+        Subject::Finding(_) => More::Newest(None),
+        Subject::Host(name) => {
             let found = source.explanations(name).await?;
             More::Host(found.into_iter().find(|one| one.kind == "host"))
         }
-        Want::Why(name) => More::Why(source.explanations(name).await?),
-        Want::Recovery(id) => More::Recovery(source.recovery(*id).await?),
+        Subject::Why(name) => More::Why(source.explanations(name).await?),
+        Subject::Recovery(id) => More::Recovery(source.recovery(*id).await?),
     };
     Ok(FeedAnswer {
-        want: want.clone(),
+        subject: subject.clone(),
         now: source.now(),
         seen,
         more,

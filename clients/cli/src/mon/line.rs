@@ -63,15 +63,15 @@ fn known(reach: Reach) -> impl Iterator<Item = &'static [&'static str]> {
 
 /// Lists the commands for people.
 pub(super) fn names(reach: Reach) -> String {
-    let all: Vec<String> = known(reach).map(|words| words.join(" ")).collect();
+    let all: Vec<String> = known(reach).map(|arguments| arguments.join(" ")).collect();
     all.join(", ")
 }
 
 /// Checks that the command may be typed here.
-pub(super) fn accepts(words: &[String], reach: Reach) -> Result<(), String> {
+pub(super) fn accepts(arguments: &[String], reach: Reach) -> Result<(), String> {
     let begins = |command: &[&str]| {
-        let mut pairs = command.iter().zip(words);
-        command.len() <= words.len() && pairs.all(|(one, other)| one == other)
+        let mut pairs = command.iter().zip(arguments);
+        command.len() <= arguments.len() && pairs.all(|(one, other)| one == other)
     };
     let (command, letter) = BY_LETTER;
     if reach == Reach::Change && begins(command) {
@@ -81,7 +81,7 @@ pub(super) fn accepts(words: &[String], reach: Reach) -> Result<(), String> {
         ));
     }
     if !known(reach).chain(OLD_READ_COMMANDS.iter().copied()).any(begins) {
-        let first: Vec<&str> = words.iter().take(2).map(String::as_str).collect();
+        let first: Vec<&str> = arguments.iter().take(2).map(String::as_str).collect();
         let read_only = if reach == Reach::Read {
             " (started with --read-only)"
         } else {
@@ -93,65 +93,73 @@ pub(super) fn accepts(words: &[String], reach: Reach) -> Result<(), String> {
             count(known(reach).count(), "command", "commands")
         ));
     }
-    match words.iter().find(|word| ENDLESS.contains(&word.as_str())) {
-        Some(word) => Err(format!("{word} runs until stopped: this view updates by itself")),
+    match arguments
+        .iter()
+        .find(|argument| ENDLESS.contains(&argument.as_str()))
+    {
+        Some(argument) => Err(format!(
+            "{argument} runs until stopped: this view updates by itself"
+        )),
         None => Ok(()),
     }
 }
 
 /// Adds the view's source, unless the command names its own.
-pub(super) fn with_source(mut words: Vec<String>, source: &[String]) -> Vec<String> {
+pub(super) fn with_source(mut arguments: Vec<String>, source: &[String]) -> Vec<String> {
     let own = ["--config-file", "--config-dir", "--os-cloud"];
-    let says = |word: &String| own.iter().any(|option| word.starts_with(option));
-    if words.is_empty() || words.iter().any(says) {
-        return words;
+    let says = |argument: &String| own.iter().any(|option| argument.starts_with(option));
+    if arguments.is_empty() || arguments.iter().any(says) {
+        return arguments;
     }
     // After `--` there are no options.
-    let end = words.iter().position(|word| word == "--").unwrap_or(words.len());
-    words.splice(end..end, source.iter().cloned());
-    words
+    let end = arguments
+        .iter()
+        .position(|argument| argument == "--")
+        .unwrap_or(arguments.len());
+    arguments.splice(end..end, source.iter().cloned());
+    arguments
 }
 
 /// Splits a text into words as a shell does, with quotes; nothing is expanded.
 pub(super) fn split(text: &str) -> Result<Vec<String>, String> {
-    let mut words = Vec::new();
-    let (mut word, mut quote): (Option<String>, Option<char>) = (None, None);
+    let mut arguments = Vec::new();
+    let (mut argument, mut quote): (Option<String>, Option<char>) = (None, None);
     for letter in text.chars() {
         match (quote, letter) {
             (Some(open), letter) if letter == open => quote = None,
             (None, '\'' | '"') => {
                 quote = Some(letter);
-                word.get_or_insert_default();
+                argument.get_or_insert_default();
             }
-            (None, letter) if letter.is_whitespace() => words.extend(word.take()),
-            (_, letter) => word.get_or_insert_default().push(letter),
+            (None, letter) if letter.is_whitespace() => arguments.extend(argument.take()),
+            (_, letter) => argument.get_or_insert_default().push(letter),
         }
     }
     if let Some(open) = quote {
         return Err(format!("{open} is not closed"));
     }
-    words.extend(word);
+    arguments.extend(argument);
     // A leading `tachi`, as in a shell, is accepted.
-    if words.first().is_some_and(|first| first == "tachi") {
-        words.remove(0);
+    if arguments.first().is_some_and(|first| first == "tachi") {
+        arguments.remove(0);
     }
-    Ok(words)
+    Ok(arguments)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn words(text: &str) -> Vec<String> {
+    fn arguments(text: &str) -> Vec<String> {
         split(text).unwrap()
     }
 
     #[test]
     fn words_are_read_as_a_shell_reads_them() {
-        let told = words("  freeze host a  --reason='new firmware'");
-        assert_eq!(told, ["freeze", "host", "a", "--reason=new firmware"]);
-        assert_eq!(words("tachi show \"it's\" ''"), ["show", "it's", ""]);
-        assert_eq!(words("a;$(b) *"), ["a;$(b)", "*"]);
+        let result = arguments("  freeze host a  --reason='new firmware'");
+        assert_eq!(result, ["freeze", "host", "a", "--reason=new firmware"]);
+        assert_eq!(arguments("tachi show \"it's\" ''"), ["show", "it's", ""]);
+        assert_eq!(arguments("a;$(b) *"), ["a;$(b)", "*"]);
         assert_eq!(split("a 'b").unwrap_err(), "' is not closed");
     }
 
@@ -177,23 +185,23 @@ mod tests {
             ("mon", false, false),
             ("", false, false),
         ] {
-            let told = [Reach::Read, Reach::Change].map(|reach| accepts(&words(text), reach).is_ok());
-            assert_eq!(told, [look, act], "{text:?}");
+            let result = [Reach::Read, Reach::Change].map(|reach| accepts(&arguments(text), reach).is_ok());
+            assert_eq!(result, [look, act], "{text:?}");
         }
     }
 
     #[test]
     fn what_may_cut_power_names_the_letter_that_asks_for_the_host() {
-        let told = accepts(&words("recovery approve e87f"), Reach::Change).unwrap_err();
-        assert!(told.contains("Press a on the host"), "{told}");
-        let told = accepts(&words("recovery approve e87f"), Reach::Read).unwrap_err();
-        assert!(told.contains("--read-only"), "{told}");
+        let result = accepts(&arguments("recovery approve e87f"), Reach::Change).unwrap_err();
+        assert!(result.contains("Press a on the host"), "{result}");
+        let result = accepts(&arguments("recovery approve e87f"), Reach::Read).unwrap_err();
+        assert!(result.contains("--read-only"), "{result}");
     }
 
     #[test]
     fn it_asks_where_the_view_asks() {
         let source = ["--config-file=/etc/t.conf".to_owned()];
-        let with = |text: &str| with_source(words(text), &source);
+        let with = |text: &str| with_source(arguments(text), &source);
         assert_eq!(with("status"), ["status", "--config-file=/etc/t.conf"]);
         let named = ["freeze", "host", "--config-file=/etc/t.conf", "--", "a"];
         assert_eq!(with("freeze host -- a"), named);

@@ -6,11 +6,11 @@ use tachi_domain::entity::vmove::VmoveStatus;
 use tachi_domain::recovery::Life;
 use tachi_operator::{FindingView, InstanceView, RecoveryHistoryView};
 
-use super::super::recovery::story;
+use super::super::recovery::history;
 use super::super::status::findings::{mark, since};
 use super::super::status::part::Part;
 use super::super::{explain, status};
-use super::feed::{FeedAnswer, More, Want};
+use super::feed::{FeedAnswer, More, Subject};
 use super::region::Finding;
 use crate::out::{View, plain};
 
@@ -42,8 +42,8 @@ impl Page {
     /// Builds the page; `None` for an answer without a page.
     pub(super) fn of(answer: FeedAnswer) -> Option<Self> {
         let now = answer.now;
-        let (title, lines) = match (answer.want, answer.more) {
-            (Want::Host(name), More::Host(one)) => {
+        let (title, lines) = match (answer.subject, answer.more) {
+            (Subject::Host(name), More::Host(one)) => {
                 let part = Part::Host(name.clone());
                 let seen = part.of(answer.seen);
                 let lines = match &one {
@@ -52,22 +52,22 @@ impl Page {
                 };
                 (format!("host {name}"), texts(&lines))
             }
-            (Want::Why(name), More::Why(all)) => {
+            (Subject::Why(name), More::Why(all)) => {
                 let mut lines: Vec<String> = all.iter().flat_map(|one| explain::lines(one, now)).collect();
                 if lines.is_empty() {
                     lines.push("there is no data about it any more".to_owned());
                 }
                 (format!("why: {name}"), texts(&lines))
             }
-            (Want::Recovery(id), More::Recovery(Some(one))) => (
+            (Subject::Recovery(id), More::Recovery(Some(one))) => (
                 format!("recovery {id} of {}", one.summary.host),
                 recovery(&one, now),
             ),
-            (Want::Recovery(id), _) => (
+            (Subject::Recovery(id), _) => (
                 format!("recovery {id}"),
                 vec![Line::Text("this recovery no longer exists".to_owned())],
             ),
-            (Want::Finding(key), _) => {
+            (Subject::Finding(key), _) => {
                 let found = answer
                     .seen
                     .findings
@@ -79,7 +79,7 @@ impl Page {
                 );
                 (format!("finding {key}"), texts(&lines))
             }
-            (Want::Region | Want::Host(_) | Want::Why(_), _) => return None,
+            (Subject::Region | Subject::Host(_) | Subject::Why(_), _) => return None,
         };
         Some(Self {
             title: plain(&title),
@@ -115,7 +115,7 @@ fn texts(lines: &[String]) -> Vec<Line> {
 
 fn recovery(one: &RecoveryHistoryView, now: Timestamp) -> Vec<Line> {
     let view = View::bare(now);
-    let mut lines = texts(&story::heading(one, &view));
+    let mut lines = texts(&history::heading(one, &view));
     let opened = one.summary.opened_at.0;
     let over = one.instances.iter().filter_map(|moved| moved.over_at);
     let last = over.map(|at| at.0).max();
@@ -132,7 +132,7 @@ fn recovery(one: &RecoveryHistoryView, now: Timestamp) -> Vec<Line> {
         );
     }
     lines.push(Line::Text(String::new()));
-    lines.extend(texts(&story::lines(one, &view)));
+    lines.extend(texts(&history::lines(one, &view)));
     lines
 }
 
@@ -153,12 +153,12 @@ fn bar(one: &InstanceView, opened: Timestamp, until: Timestamp) -> Bar {
         Some(VmoveStatus::Ongoing) => "…",
         Some(VmoveStatus::Pending | VmoveStatus::Ignored) | None => "·",
     };
-    let word = one
+    let label = one
         .status
         .map_or_else(|| "?".to_owned(), |status| status.to_string());
     Bar {
         name: plain(&one.name),
-        state: format!("{sign} {word}"),
+        state: format!("{sign} {label}"),
         way: asked.map(|at| (part(at), part(over.unwrap_or(until)))),
         end: plain(&format!("{took}{to}")),
     }

@@ -139,7 +139,7 @@ pub(super) struct Region {
     /// The numbers of all fence levels that any host has.
     pub(super) levels: Vec<u32>,
     /// The last steps of the running recovery, or else of the newest.
-    pub(super) story: Vec<String>,
+    pub(super) history: Vec<String>,
 }
 
 impl Region {
@@ -232,7 +232,7 @@ impl Region {
                 .collect(),
             groups,
             levels,
-            story: newest.map(|newest| story(newest, zone)).unwrap_or_default(),
+            history: newest.map(|newest| history(newest, zone)).unwrap_or_default(),
         }
     }
 }
@@ -479,10 +479,10 @@ fn of_host(
 /// Limit of the steps that are kept.
 const STEPS: usize = 8;
 
-fn story(story: &RecoveryHistoryView, zone: Zone) -> Vec<String> {
-    let host = &story.summary.host;
-    let first = story.steps.len().saturating_sub(STEPS);
-    let steps = story.steps.iter().skip(first);
+fn history(history: &RecoveryHistoryView, zone: Zone) -> Vec<String> {
+    let host = &history.summary.host;
+    let first = history.steps.len().saturating_sub(STEPS);
+    let steps = history.steps.iter().skip(first);
     steps
         .map(|step| {
             let at = View::in_zone(zone, step.at.0).clock(step.at.0);

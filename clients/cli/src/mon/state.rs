@@ -5,7 +5,7 @@ use std::time::Duration;
 use tachi_domain::RecoveryId;
 
 use super::dialogue::{Dialogue, DialogueStep, Stage};
-use super::feed::{FeedAnswer, More, Want};
+use super::feed::{FeedAnswer, More, Subject};
 use super::page::Page;
 use super::region::{Host, Region};
 use crate::out::{Zone, plain};
@@ -33,7 +33,7 @@ pub(super) enum Key {
 #[derive(Clone, Debug)]
 pub(super) enum Event {
     Key(Key),
-    Told(Box<Result<FeedAnswer, String>>),
+    Answer(Box<Result<FeedAnswer, String>>),
     /// The output of a command, in lines.
     Ran(Vec<String>),
     /// A passing moment, or another size of the terminal.
@@ -43,7 +43,7 @@ pub(super) enum Event {
 /// An action to be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum MonAction {
-    Look(Want),
+    Show(Subject),
     Run(Vec<String>),
     Quit,
 }
@@ -66,9 +66,9 @@ pub(super) struct Mon {
     /// Time of the last answer.
     answered: Option<Duration>,
     /// Error since the last answer.
-    trouble: Option<String>,
+    error: Option<String>,
     pub(super) region: Option<Region>,
-    pub(super) view: Want,
+    pub(super) view: Subject,
     pub(super) page: Option<Page>,
     pub(super) scroll: usize,
     /// Name of the chosen host: rows come and go.
@@ -92,9 +92,9 @@ impl Mon {
             options,
             now: Duration::ZERO,
             answered: None,
-            trouble: None,
+            error: None,
             region: None,
-            view: Want::Region,
+            view: Subject::Region,
             page: None,
             scroll: 0,
             chosen: None,
@@ -126,10 +126,10 @@ impl Mon {
             |age| format!("for {} s: the data below is from then", age.as_secs()),
         );
         let why = self
-            .trouble
+            .error
             .as_deref()
             .map_or(String::new(), |why| format!(" ({why})"));
-        let is_late = self.trouble.is_some() || (self.answered.is_some() && self.is_stale());
+        let is_late = self.error.is_some() || (self.answered.is_some() && self.is_stale());
         is_late.then(|| format!("✗ NO ANSWER {since}{why}"))
     }
 
@@ -180,8 +180,8 @@ impl Mon {
         self.now = now;
         match event {
             Event::Tick => None,
-            Event::Told(told) => {
-                self.apply_answer(*told);
+            Event::Answer(result) => {
+                self.apply_answer(*result);
                 None
             }
             Event::Ran(lines) => {
@@ -198,25 +198,25 @@ impl Mon {
         let answer = match answer {
             Ok(answer) => answer,
             Err(why) => {
-                self.trouble = Some(plain(&why));
+                self.error = Some(plain(&why));
                 return;
             }
         };
         self.answered = Some(self.now);
-        self.trouble = None;
+        self.error = None;
         let newest = match &answer.more {
-            More::Newest(story) => story.as_ref(),
+            More::Newest(history) => history.as_ref(),
             More::Host(_) | More::Why(_) | More::Recovery(_) => None,
         };
         let mut region = Region::of(&answer.seen, newest, self.options.zone);
-        if answer.want != Want::Region
+        if answer.subject != Subject::Region
             && let Some(before) = &mut self.region
         {
-            region.story = std::mem::take(&mut before.story);
+            region.history = std::mem::take(&mut before.history);
         }
         self.region = Some(region);
         // An answer to an earlier query does not belong to the current view.
-        if answer.want == self.view {
+        if answer.subject == self.view {
             self.page = Page::of(answer);
         }
     }
@@ -253,15 +253,15 @@ impl Mon {
                 self.dialogue = Some(Dialogue::line(self.options.read_only, &self.options.source));
             }
             Key::Char(letter @ ('a' | 'x' | 'v')) => self.start_dialogue(letter),
-            Key::Char('e') if self.view != Want::Region || self.finding.is_none() => {
+            Key::Char('e') if self.view != Subject::Region || self.finding.is_none() => {
                 let host = self.host()?;
-                return Some(self.look(Want::Why(host)));
+                return Some(self.show(Subject::Why(host)));
             }
-            key if self.view == Want::Region => return self.press_region(key),
-            Key::Esc | Key::Backspace => return Some(self.look(Want::Region)),
+            key if self.view == Subject::Region => return self.press_region(key),
+            Key::Esc | Key::Backspace => return Some(self.show(Subject::Region)),
             Key::Enter => {
                 let open = self.open()?;
-                return Some(self.look(Want::Recovery(open)));
+                return Some(self.show(Subject::Recovery(open)));
             }
             Key::Up | Key::Char('k') => self.scroll = self.scroll.saturating_sub(1),
             Key::Down | Key::Char('j') => self.scroll += 1,
@@ -282,22 +282,22 @@ impl Mon {
             Key::Tab => self.choose_finding(|at, _| at),
             Key::Enter if self.finding_at().is_some() => {
                 let key = self.finding.clone()?;
-                return Some(self.look(Want::Finding(key)));
+                return Some(self.show(Subject::Finding(key)));
             }
             Key::Up | Key::Char('k') if self.finding.is_some() => {
                 self.choose_finding(|at, _| at.saturating_sub(1));
             }
             Key::Down | Key::Char('j') if self.finding.is_some() => self.choose_finding(|at, _| at + 1),
             Key::Enter => {
-                let want = match (self.open(), self.host()?) {
-                    (Some(recovery), _) => Want::Recovery(recovery),
-                    (None, host) => Want::Host(host),
+                let subject = match (self.open(), self.host()?) {
+                    (Some(recovery), _) => Subject::Recovery(recovery),
+                    (None, host) => Subject::Host(host),
                 };
-                return Some(self.look(want));
+                return Some(self.show(subject));
             }
             Key::Char('h') => {
                 let host = self.host()?;
-                return Some(self.look(Want::Host(host)));
+                return Some(self.show(Subject::Host(host)));
             }
             Key::Up | Key::Char('k') => self.choose(|at, _| at.saturating_sub(1)),
             Key::Down | Key::Char('j') => self.choose(|at, _| at + 1),
@@ -338,30 +338,30 @@ impl Mon {
         self.chosen = rows.get(at).map(|(_, host)| host.name.clone());
     }
 
-    fn look(&mut self, want: Want) -> MonAction {
-        if want == Want::Region {
+    fn show(&mut self, subject: Subject) -> MonAction {
+        if subject == Subject::Region {
             // When the operator returns, the same row is still chosen.
         } else if self.chosen.is_none() {
             self.chosen = self.host();
         }
-        self.view = want.clone();
+        self.view = subject.clone();
         self.page = None;
         self.scroll = 0;
-        MonAction::Look(want)
+        MonAction::Show(subject)
     }
 
     /// Returns the host that a key is about.
     pub(super) fn host(&self) -> Option<String> {
         match &self.view {
-            Want::Host(name) | Want::Why(name) => Some(name.clone()),
-            Want::Finding(_) => None,
-            Want::Recovery(id) => {
+            Subject::Host(name) | Subject::Why(name) => Some(name.clone()),
+            Subject::Finding(_) => None,
+            Subject::Recovery(id) => {
                 let all = self.region.iter().flat_map(|region| &region.groups);
                 let mut hosts = all.flat_map(|group| &group.hosts);
                 let of_it = hosts.find(|host| host.open == Some(*id));
                 of_it.map(|host| host.name.clone())
             }
-            Want::Region => {
+            Subject::Region => {
                 let rows = self.rows();
                 rows.get(self.at(&rows)).map(|(_, host)| host.name.clone())
             }

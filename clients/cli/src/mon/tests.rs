@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use super::super::status::seen::tests::{fine, host, judged};
 use super::dialogue::{Dialogue, Stage};
-use super::feed::{FeedAnswer, More, Want};
+use super::feed::{FeedAnswer, More, Subject};
 use super::state::{Event, Key, Mon, MonAction, Options};
 use super::{draw, pressed};
 
@@ -62,9 +62,9 @@ pub(super) fn region() -> SituationView {
     SituationView::from(&seen)
 }
 
-fn told(seen: SituationView) -> Event {
-    Event::Told(Box::new(Ok(FeedAnswer {
-        want: Want::Region,
+fn answer_event(seen: SituationView) -> Event {
+    Event::Answer(Box::new(Ok(FeedAnswer {
+        subject: Subject::Region,
         now: Timestamp::from_micros(NOW),
         seen,
         more: More::Newest(None),
@@ -77,7 +77,7 @@ fn at(seconds: u64) -> Duration {
 
 fn mon() -> Mon {
     let mut mon = Mon::new(Options::default());
-    mon.on(told(region()), at(1));
+    mon.on(answer_event(region()), at(1));
     mon
 }
 
@@ -106,7 +106,7 @@ fn frame(mon: &mut Mon, width: u16, height: u16) -> String {
     draw::text(terminal.backend().buffer())
 }
 
-fn story() -> RecoveryHistoryView {
+fn history() -> RecoveryHistoryView {
     let second = |seconds: i64| Time(Timestamp::from_micros(NOW - 60_000_000 + seconds * 1_000_000));
     let summary = serde_json::json!({
         "recovery": HELD, "notification": NotificationId(Uuid::from_u128(8)), "kind": "host", "host": "compute-003",
@@ -164,7 +164,7 @@ fn headroom_stands_in_the_head_and_beside_its_segment_once_it_is_known() {
     other.hosts.clear();
     seen.segments[0].headroom = Some(0);
     seen.segments.push(other);
-    mon.on(told(seen.clone()), at(2));
+    mon.on(answer_event(seen.clone()), at(2));
     let zero = frame(&mut mon, 120, 40);
     assert!(zero.contains("● engines 1/1  · all N+0  ● broker"), "{zero}");
     assert!(
@@ -172,7 +172,7 @@ fn headroom_stands_in_the_head_and_beside_its_segment_once_it_is_known() {
         "{zero}"
     );
     seen.segments[0].headroom = None;
-    mon.on(told(seen), at(3));
+    mon.on(answer_event(seen), at(3));
     let unknown = frame(&mut mon, 120, 40);
     assert!(
         unknown.contains("● engines 1/1  ? all N+?  ● broker"),
@@ -184,23 +184,23 @@ fn headroom_stands_in_the_head_and_beside_its_segment_once_it_is_known() {
 fn a_recovery_is_opened_with_a_bar_for_each_instance() {
     let mut mon = mon();
     let deed = press(&mut mon, "\n");
-    assert_eq!(deed, Some(MonAction::Look(Want::Recovery(HELD))));
+    assert_eq!(deed, Some(MonAction::Show(Subject::Recovery(HELD))));
     assert!(frame(&mut mon, 80, 24).contains("asking"));
     // The answer to what was asked before belongs to no page.
-    mon.on(told(region()), at(2));
+    mon.on(answer_event(region()), at(2));
     assert!(mon.page.is_none());
     mon.on(
-        Event::Told(Box::new(Ok(FeedAnswer {
-            want: Want::Recovery(HELD),
+        Event::Answer(Box::new(Ok(FeedAnswer {
+            subject: Subject::Recovery(HELD),
             now: Timestamp::from_micros(NOW),
             seen: region(),
-            more: More::Recovery(Some(story())),
+            more: More::Recovery(Some(history())),
         }))),
         at(2),
     );
     insta::assert_snapshot!("recovery_100x30", frame(&mut mon, 100, 30));
     // Back, one stands where one was.
-    assert_eq!(press(&mut mon, "\u{1b}"), Some(MonAction::Look(Want::Region)));
+    assert_eq!(press(&mut mon, "\u{1b}"), Some(MonAction::Show(Subject::Region)));
     assert_eq!(mon.host().as_deref(), Some("compute-003"));
 }
 
@@ -209,7 +209,7 @@ fn the_worst_host_stands_first() {
     let mut seen = region();
     seen.hosts[3].up = Some(false);
     let mut mon = Mon::new(Options::default());
-    mon.on(told(seen), at(1));
+    mon.on(answer_event(seen), at(1));
     let names: Vec<&str> = mon.rows().iter().map(|(_, host)| host.name.as_str()).collect();
     // On hold, silent, in maintenance, fine.
     assert_eq!(
@@ -229,21 +229,21 @@ fn a_finding_is_chosen_and_opened_in_full() {
         "one thing is chosen at a time: {shown}"
     );
     let deed = press(&mut mon, "\n");
-    let want = Want::Finding("HOST_ON_MAINTENANCE compute-002".to_owned());
-    assert_eq!(deed, Some(MonAction::Look(want.clone())));
+    let subject = Subject::Finding("HOST_ON_MAINTENANCE compute-002".to_owned());
+    assert_eq!(deed, Some(MonAction::Show(subject.clone())));
     let mut answer = FeedAnswer {
-        want,
+        subject,
         now: Timestamp::from_micros(NOW),
         seen: region(),
         more: More::Newest(None),
     };
-    mon.on(Event::Told(Box::new(Ok(answer.clone()))), at(2));
+    mon.on(Event::Answer(Box::new(Ok(answer.clone()))), at(2));
     let shown = frame(&mut mon, 120, 40);
     for text in ["compute-002", "docs/findings/host-on-maintenance.md", "->"] {
         assert!(shown.contains(text), "{text}: {shown}");
     }
     answer.seen.findings.clear();
-    mon.on(Event::Told(Box::new(Ok(answer))), at(3));
+    mon.on(Event::Answer(Box::new(Ok(answer))), at(3));
     assert!(frame(&mut mon, 120, 40).contains("this finding is resolved"));
     press(&mut mon, "\u{1b}\t");
     assert!(frame(&mut mon, 120, 40).contains(">compute-003"));
@@ -259,7 +259,7 @@ fn old_facts_are_never_shown_as_good() {
     );
     assert!(!young.contains("NO ANSWER"), "{young}");
     mon.on(
-        Event::Told(Box::new(Err("the database was asked\u{1b}[2J".into()))),
+        Event::Answer(Box::new(Err("the database was asked\u{1b}[2J".into()))),
         at(3),
     );
     let failed = frame(&mut mon, 120, 40);
@@ -271,7 +271,7 @@ fn old_facts_are_never_shown_as_good() {
     let old = frame(&mut mon, 120, 40);
     assert!(!old.contains('●') && old.contains("? was up"), "{old}");
     // A question that hangs is no answer either.
-    mon.on(told(region()), at(7));
+    mon.on(answer_event(region()), at(7));
     assert!(frame(&mut mon, 120, 40).contains('●'));
     mon.on(Event::Tick, at(12));
     let hung = frame(&mut mon, 120, 40);
@@ -387,7 +387,7 @@ fn a_command_is_typed_and_what_it_says_is_shown() {
         read_only: true,
         ..Options::default()
     });
-    only.on(told(region()), at(1));
+    only.on(answer_event(region()), at(1));
     assert_eq!(press(&mut only, ":freeze host a --for 1h\n"), None);
     assert!(frame(&mut only, 120, 40).contains("started with --read-only"));
 }
@@ -412,7 +412,7 @@ fn monitors_and_each_fence_level_have_a_column_where_there_is_room() {
     };
     seen.monitors = vec![monitor(Severity::Ok), monitor(Severity::Err)];
     let mut mon = Mon::new(Options::default());
-    mon.on(told(seen), at(1));
+    mon.on(answer_event(seen), at(1));
     let shown = frame(&mut mon, 120, 40);
     let line = |name: &str| {
         let found = shown.lines().find(|line| line.contains(name));
@@ -435,7 +435,7 @@ fn commands_ask_where_mon_asks_and_a_name_is_never_an_option() {
         source: vec!["--config-file=/etc/my tachi.conf".into()],
         ..Options::default()
     });
-    mon.on(told(seen), at(1));
+    mon.on(answer_event(seen), at(1));
     press(&mut mon, "↓↓f");
     let typed = mon.dialogue.as_ref().unwrap().typed();
     assert_eq!(
@@ -447,7 +447,7 @@ fn commands_ask_where_mon_asks_and_a_name_is_never_an_option() {
         source: vec!["--os-cloud=a".into()],
         ..Options::default()
     });
-    remote.on(told(region()), at(1));
+    remote.on(answer_event(region()), at(1));
     press(&mut remote, "↓↓f");
     let typed = remote.dialogue.as_ref().unwrap().typed();
     assert_eq!(
@@ -462,7 +462,7 @@ fn read_only_offers_nothing_that_changes_anything() {
         read_only: true,
         ..Options::default()
     });
-    mon.on(told(region()), at(1));
+    mon.on(answer_event(region()), at(1));
     for keys in ["f", "d", "↓↓a", "x", "v"] {
         assert_eq!(press(&mut mon, keys), None);
         assert!(mon.dialogue.is_none() && mon.hint.is_some(), "{keys}");
@@ -518,7 +518,7 @@ fn hostile_names_and_small_terminals_break_nothing() {
         colours: true,
         ..Options::default()
     });
-    mon.on(told(seen), at(1));
+    mon.on(answer_event(seen), at(1));
     for (width, height) in [
         (80, 24),
         (120, 40),
@@ -569,7 +569,7 @@ fn a_thousand_hosts_are_scrolled_and_drawn_fast() {
         colours: true,
         ..Options::default()
     });
-    mon.on(told(seen), at(1));
+    mon.on(answer_event(seen), at(1));
     // The quickest of some: the machine is busy with other tests.
     let drawn = |mon: &mut Mon| {
         let quickest = (0..8).map(|_| {
@@ -611,7 +611,7 @@ fn the_chosen_host_is_always_on_the_screen() {
         seen.segments.push(segment);
     }
     let mut mon = Mon::new(Options::default());
-    mon.on(told(seen), at(1));
+    mon.on(answer_event(seen), at(1));
     for number in 0..40 {
         let shown = frame(&mut mon, 80, 24);
         assert!(shown.contains(&format!(">host-{number:02}")), "{number}: {shown}");
@@ -631,7 +631,7 @@ fn signs_and_words_tell_what_colours_tell() {
         colours: true,
         ..Options::default()
     });
-    coloured.on(told(region()), at(1));
+    coloured.on(answer_event(region()), at(1));
     assert_eq!(plainly, frame(&mut coloured, 120, 40));
     let mut seen = region();
     seen.grade = Severity::Ok;
@@ -646,7 +646,7 @@ fn signs_and_words_tell_what_colours_tell() {
         not_meant: 1,
     });
     let mut mon = Mon::new(Options::default());
-    mon.on(told(seen), at(1));
+    mon.on(answer_event(seen), at(1));
     let shown = frame(&mut mon, 120, 40);
     assert!(shown.contains("OK  4 of 4 protected; 1 excluded"), "{shown}");
     assert!(shown.contains("● protected"), "{shown}");

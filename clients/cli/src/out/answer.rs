@@ -66,7 +66,7 @@ pub struct ProgressReporter(Option<View>);
 impl ProgressReporter {
     /// Creates the output for an answer in this format.
     pub fn of(shape: &ShapeArgs, now: Timestamp) -> Self {
-        Self(shape.is_told().then(|| View::of(shape, now)))
+        Self(shape.is_text().then(|| View::of(shape, now)))
     }
 
     /// Creates an output that writes everything to standard error.
@@ -124,7 +124,7 @@ pub fn print<const N: usize>(
     objects: Vec<Value>,
     lines: impl FnOnce() -> Vec<String>,
 ) -> Result<(), Failure> {
-    if shape.is_told() {
+    if shape.is_text() {
         View::of(shape, now).lines(&lines()).iter().for_each(line);
         return Ok(());
     }

@@ -51,10 +51,10 @@ mod tests {
             "",
             "   ",
         ] {
-            let told = painted(line);
+            let rendered = painted(line);
             let bare = ["31", "32", "33", "35", "36", "1;31", "1;33", "1;35", "0"]
                 .iter()
-                .fold(told.clone(), |text, code| {
+                .fold(rendered.clone(), |text, code| {
                     text.replace(&format!("\u{1b}[{code}m"), "")
                 });
             assert_eq!(bare, line);

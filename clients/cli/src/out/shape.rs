@@ -36,7 +36,7 @@ pub struct ShapeArgs {
 
 impl ShapeArgs {
     /// True if the output is text that people read line by line.
-    pub fn is_told(&self) -> bool {
+    pub fn is_text(&self) -> bool {
         self.format == Format::Table && self.columns.is_empty()
     }
 }

@@ -333,7 +333,7 @@ pub(super) fn member(value: Option<&Value>) -> String {
 ///
 /// A line is wider than the terminal.
 pub fn at_widths<const N: usize>(sheet: &TextTable<N>, now: Timestamp) -> String {
-    let mut told = String::new();
+    let mut rendered = String::new();
     for width in [80, 100, 160] {
         let view = View {
             width: Some(width),
@@ -343,7 +343,7 @@ pub fn at_widths<const N: usize>(sheet: &TextTable<N>, now: Timestamp) -> String
         for line in table.lines() {
             assert!(display_width(line) <= width, "{width}: {line}");
         }
-        told.extend(["--- ", &width.to_string(), "\n", &table, "\n"]);
+        rendered.extend(["--- ", &width.to_string(), "\n", &table, "\n"]);
     }
-    told
+    rendered
 }

@@ -18,18 +18,18 @@ pub async fn waiting<T>(what: &str, work: impl Future<Output = T>) -> T {
     } else {
         LOG_DELAY
     };
-    told_after(after, work, || {
+    notify_after(after, work, || {
         note(format!("tachi: waiting for {}", super::plain(what)));
     })
     .await
 }
 
-async fn told_after<T>(after: Duration, work: impl Future<Output = T>, tell: impl FnOnce()) -> T {
+async fn notify_after<T>(after: Duration, work: impl Future<Output = T>, notify: impl FnOnce()) -> T {
     let mut work = std::pin::pin!(work);
     tokio::select! {
         biased;
         done = &mut work => return done,
-        () = tokio::time::sleep(after) => tell(),
+        () = tokio::time::sleep(after) => notify(),
     }
     work.await
 }
@@ -43,13 +43,13 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_takes_long_is_told_once_and_what_does_not_never() {
         for (milliseconds, expected) in [(0, 0), (499, 0), (501, 1), (60_000, 1)] {
-            let told = Cell::new(0);
+            let notices = Cell::new(0);
             let work = async {
                 tokio::time::sleep(Duration::from_millis(milliseconds)).await;
                 7
             };
-            let done = told_after(TERMINAL_DELAY, work, || told.set(told.get() + 1)).await;
-            assert_eq!((done, told.get()), (7, expected), "{milliseconds}");
+            let done = notify_after(TERMINAL_DELAY, work, || notices.set(notices.get() + 1)).await;
+            assert_eq!((done, notices.get()), (7, expected), "{milliseconds}");
         }
     }
 }

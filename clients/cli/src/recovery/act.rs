@@ -54,17 +54,17 @@ const CONFIRM_OFF: Action = Action {
 /// A recovery that the operator has named.
 struct Meant {
     id: RecoveryId,
-    story: RecoveryHistoryView,
+    history: RecoveryHistoryView,
 }
 
 impl Meant {
     fn host(&self) -> &str {
-        &self.story.summary.host
+        &self.history.summary.host
     }
 
     /// Returns the consequence of an approval, after the wait that it is for.
     fn with_wait(&self, consequence: &str) -> String {
-        self.story.summary.waits.as_ref().map_or_else(
+        self.history.summary.waits.as_ref().map_or_else(
             || consequence.to_owned(),
             |wait| format!("{}. If approved, {consequence}", wait.about()),
         )
@@ -72,8 +72,8 @@ impl Meant {
 
     /// Describes who has ended the recovery by the same action, and when; `None` if the action is still needed.
     fn already(&self, command: Action) -> Option<String> {
-        let previous = self.story.word.as_ref()?;
-        let is_finished = self.story.summary.life != Life::Open;
+        let previous = self.history.word.as_ref()?;
+        let is_finished = self.history.summary.life != Life::Open;
         (is_finished && previous.word == command.word.as_str()).then(|| {
             format!(
                 "the recovery of {} was already {} at {} by {}",
@@ -99,8 +99,8 @@ async fn matching_recoveries(source: &dyn Source, wanted: &[String]) -> Result<V
     for one in wanted {
         let id = named(source, one).await?;
         if all.iter().all(|other| other.id != id) {
-            let story = source.recovery(id).await?.ok_or_else(|| unknown(id))?;
-            all.push(Meant { id, story });
+            let history = source.recovery(id).await?.ok_or_else(|| unknown(id))?;
+            all.push(Meant { id, history });
         }
     }
     Ok(all)
@@ -169,7 +169,7 @@ async fn each(
 ) -> Result<u8, Failure> {
     let mut consent = consent.clone();
     // If no recovery is open, the action cannot affect the wrong host.
-    consent.yes |= all.iter().all(|one| one.story.summary.life != Life::Open);
+    consent.yes |= all.iter().all(|one| one.history.summary.life != Life::Open);
     let mut text = match all {
         [one] if action.word == OperatorCommand::Approve => one.with_wait(action.consequence),
         all => with_hosts(all, action.consequence),
@@ -189,7 +189,7 @@ async fn each(
         let (by, already) = if let Some(already) = one.already(action) {
             lines.push(format!("{already}: nothing was written"));
             (
-                one.story
+                one.history
                     .word
                     .as_ref()
                     .map_or_else(String::new, |word| word.by.clone()),
@@ -198,7 +198,7 @@ async fn each(
         } else {
             match source
                 .submit(
-                    ActionRequest::OfRecovery(id, action.word, one.story.summary.waits.as_ref()),
+                    ActionRequest::OfRecovery(id, action.word, one.history.summary.waits.as_ref()),
                     Some(&reason),
                 )
                 .await
@@ -217,9 +217,9 @@ async fn each(
                 }
                 Err(error) => {
                     // A recovery that cannot be read now counts as open, so that the first error is reported.
-                    let story = source.recovery(id).await.ok().flatten();
+                    let history = source.recovery(id).await.ok().flatten();
                     // A recovery of the domain that has finished meanwhile needs no action.
-                    if domain.is_none() || story.is_none_or(|story| story.summary.life == Life::Open) {
+                    if domain.is_none() || history.is_none_or(|history| history.summary.life == Life::Open) {
                         return Err(after(error, &lines));
                     }
                     continue;
@@ -282,7 +282,7 @@ pub(super) async fn approve(
                     "--waits: only for the approval of a single recovery",
                 ));
             };
-            one.story.summary.waits = shown.map(|wait| WaitView::from(&Wait::from(wait)));
+            one.history.summary.waits = shown.map(|wait| WaitView::from(&Wait::from(wait)));
         }
         return each(source.as_ref(), &all, action, &consent, &shape, None).await;
     }
@@ -291,7 +291,7 @@ pub(super) async fn approve(
     if let Some(domain) = &domain {
         let states = held
             .iter()
-            .map(|one| (one.id, one.host().to_owned(), one.story.state.clone()));
+            .map(|one| (one.id, one.host().to_owned(), one.history.state.clone()));
         let of_domain = domain::held_by(domain, states.collect())?;
         held.retain(|one| of_domain.recoveries.iter().any(|(id, _)| *id == one.id));
         missing = of_domain.missing(domain);
@@ -316,8 +316,8 @@ async fn held(source: &dyn Source) -> Result<Vec<Meant>, Failure> {
     let mut held = Vec::new();
     for row in source.recoveries(&filter).await? {
         let id = row.recovery;
-        if let Some(story) = source.recovery(id).await? {
-            held.push(Meant { id, story });
+        if let Some(history) = source.recovery(id).await? {
+            held.push(Meant { id, history });
         }
     }
     Ok(held)
@@ -337,7 +337,7 @@ pub(super) async fn confirm_off(args: ConfirmOffArgs, controller: &dyn Controlle
     let all = matching_recoveries(database.as_ref(), std::slice::from_ref(&recovery)).await?;
     for one in &all {
         let id = one.id;
-        if one.story.summary.kind != RecoveryKind::Host {
+        if one.history.summary.kind != RecoveryKind::Host {
             return Err(Failure::from_text(format!(
                 "recovery {id} is not a recovery of a failed host: there is nothing to confirm"
             )));
@@ -412,9 +412,9 @@ mod tests {
     fn an_error_in_the_middle_of_several_says_what_was_done_before() {
         let error = || Failure::from_text("recovery 2 has ended: nothing was written");
         let done = ["approve of a requested by root".to_owned()];
-        let told = after(error(), &done).chain();
+        let message = after(error(), &done).chain();
         assert_eq!(
-            told,
+            message,
             "approve of a requested by root: recovery 2 has ended: nothing was written"
         );
         assert_eq!(after(error(), &[]).chain(), error().chain());

@@ -8,7 +8,7 @@ use tachi_engine::ports::operator::{RecoveryFilter, RecoveryState};
 use tachi_operator::when::since;
 use tachi_operator::{RecoveryView, progress_of};
 
-use crate::arguments::{RecoveryListArgs, StateWord};
+use crate::arguments::{RecoveryListArgs, StateArg};
 use crate::failure::Failure;
 use crate::out::{Cell, Column, TextTable, answer};
 use crate::source::{self, Controller};
@@ -49,19 +49,19 @@ pub(super) async fn run(args: RecoveryListArgs, controller: &dyn Controller) -> 
     Ok(crate::DONE)
 }
 
-fn state_of(word: StateWord) -> RecoveryState {
+fn state_of(arg: StateArg) -> RecoveryState {
     use NotificationStatus as Status;
-    match word {
-        StateWord::Held => RecoveryState::Held,
-        StateWord::Open => RecoveryState::Life(Life::Open),
-        StateWord::Watching => RecoveryState::Life(Life::Watching),
-        StateWord::Closed => RecoveryState::Life(Life::Closed),
-        StateWord::New => RecoveryState::Status(Status::New),
-        StateWord::Running => RecoveryState::Status(Status::Running),
-        StateWord::Finished => RecoveryState::Status(Status::Finished),
-        StateWord::Failed => RecoveryState::Status(Status::Failed),
-        StateWord::Ignored => RecoveryState::Status(Status::Ignored),
-        StateWord::Dismissed => RecoveryState::Dismissed,
+    match arg {
+        StateArg::Held => RecoveryState::Held,
+        StateArg::Open => RecoveryState::Life(Life::Open),
+        StateArg::Watching => RecoveryState::Life(Life::Watching),
+        StateArg::Closed => RecoveryState::Life(Life::Closed),
+        StateArg::New => RecoveryState::Status(Status::New),
+        StateArg::Running => RecoveryState::Status(Status::Running),
+        StateArg::Finished => RecoveryState::Status(Status::Finished),
+        StateArg::Failed => RecoveryState::Status(Status::Failed),
+        StateArg::Ignored => RecoveryState::Status(Status::Ignored),
+        StateArg::Dismissed => RecoveryState::Dismissed,
     }
 }
 

@@ -171,14 +171,14 @@ mod tests {
         assert_eq!(only("a", &[]).unwrap(), None);
         assert_eq!(only("a", &[row(7, "a")]).unwrap(), Some(row(7, "a").recovery));
         let several = only("a", &[row(7, "a"), row(8, "a")]).unwrap_err();
-        let told = several.chain();
+        let message = several.chain();
         assert!(
-            several.is_usage() && told.contains(&row(7, "a").recovery.to_string()),
-            "{told}"
+            several.is_usage() && message.contains(&row(7, "a").recovery.to_string()),
+            "{message}"
         );
-        assert!(told.contains(&row(8, "a").recovery.to_string()), "{told}");
+        assert!(message.contains(&row(8, "a").recovery.to_string()), "{message}");
         let many: Vec<RecoveryView> = (1..=8).map(|number| row(number, "a")).collect();
-        let told = only("a", &many).unwrap_err().chain();
-        assert!(told.ends_with("and 2 more"), "{told}");
+        let message = only("a", &many).unwrap_err().chain();
+        assert!(message.ends_with("and 2 more"), "{message}");
     }
 }

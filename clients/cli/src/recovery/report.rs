@@ -16,8 +16,8 @@ pub(super) async fn run(args: ReportArgs, controller: &dyn Controller) -> Result
     let format = form(args.format, args.out.as_deref());
     let source = source::open(&args.source, controller).await?;
     let id = named(source.as_ref(), &args.recovery).await?;
-    let story = source.recovery(id).await?.ok_or_else(|| unknown(id))?;
-    let report = RecoveryReport::of(&story);
+    let history = source.recovery(id).await?.ok_or_else(|| unknown(id))?;
+    let report = RecoveryReport::of(&history);
     let text = match format {
         ReportFormat::Md => report.markdown(),
         ReportFormat::Html => report.html(),

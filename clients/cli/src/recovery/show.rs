@@ -8,7 +8,7 @@ use tachi_domain::RecoveryId;
 use tachi_domain::recovery::Life;
 use tachi_operator::{RecoveryHistoryView, progress_of};
 
-use super::{named, story, unknown};
+use super::{history, named, unknown};
 use crate::arguments::{RecoveryShowArgs, ShapeArgs};
 use crate::failure::Failure;
 use crate::out::{self, View, answer};
@@ -40,26 +40,26 @@ pub(crate) async fn show(
         return follow(source, id, shown, &View::of(shape, now)).await;
     }
     let mut strange = None;
-    if shape.is_told() {
+    if shape.is_text() {
         let region = source.situation().await?;
         let hosts = region.segments.iter().flat_map(|segment| &segment.hosts);
         let registered: BTreeSet<&str> = hosts.map(|host| host.name.as_str()).collect();
-        strange = story::unprotected(&shown.instances, &registered);
+        strange = history::unprotected(&shown.instances, &registered);
     }
-    let instances = story::instances(&shown);
+    let instances = history::instances(&shown);
     // Lines are laid out one by one; a table is laid out as a whole.
     answer::object(
         shape,
         now,
         || json!(shown),
         |view| {
-            let mut lines = story::heading(&shown, view);
+            let mut lines = history::heading(&shown, view);
             lines.push(String::new());
-            lines.extend(story::lines(&shown, view));
+            lines.extend(history::lines(&shown, view));
             lines
         },
     )?;
-    if shape.is_told() {
+    if shape.is_text() {
         let view = View::of(shape, now);
         if let Some(sheet) = instances {
             out::line("");
@@ -80,16 +80,16 @@ async fn follow(
     first: RecoveryHistoryView,
     view: &View,
 ) -> Result<u8, Failure> {
-    let tell = |lines: &[String]| view.lines(lines).iter().for_each(out::line);
-    tell(&story::heading(&first, view));
+    let print_lines = |lines: &[String]| view.lines(lines).iter().for_each(out::line);
+    print_lines(&history::heading(&first, view));
     out::line("");
     let mut printed = 0;
     let mut last = String::new();
     let mut now = first;
     let mut failures = 0;
     loop {
-        let lines = story::lines(&now, view);
-        tell(lines.get(printed..).unwrap_or_default());
+        let lines = history::lines(&now, view);
+        print_lines(lines.get(printed..).unwrap_or_default());
         printed = lines.len();
         let waits = format!(
             "{}waits for {}",
@@ -99,18 +99,18 @@ async fn follow(
         );
         if now.summary.life != Life::Open {
             let message = now.summary.message.as_deref().unwrap_or("no message");
-            tell(&[format!("{}: {message}", now.summary.status)]);
+            print_lines(&[format!("{}: {message}", now.summary.status)]);
             let failed = now.summary.status == "failed";
             return Ok(if failed { crate::FAILED } else { crate::DONE });
         }
         if waits != last {
-            tell(&[format!("... {waits}")]);
+            print_lines(&[format!("... {waits}")]);
             last = waits;
         }
         now = loop {
             tokio::time::sleep(POLL_INTERVAL).await;
             match source.recovery(id).await {
-                Ok(Some(story)) => break story,
+                Ok(Some(history)) => break history,
                 Ok(None) => return Err(unknown(id)),
                 Err(error) if failures < MAX_ATTEMPTS => {
                     failures += 1;

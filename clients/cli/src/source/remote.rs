@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tachi_clouds::{Cloud, ProcessEnvironment};
 use tachi_domain::monitor::MonitorKind;
-use tachi_domain::recovery::{DISMISSED, OperatorCommand, RecoveryKind, ResolutionKind};
+use tachi_domain::recovery::{DISMISSED_STATUS, OperatorCommand, RecoveryKind, ResolutionKind};
 use tachi_domain::{RecoveryId, Timestamp};
 use tachi_engine::SystemClock;
 use tachi_engine::ports::Clock as _;
@@ -49,7 +49,7 @@ pub struct Remote {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Act {
     Read,
-    Say,
+    Request,
 }
 
 impl Remote {
@@ -121,7 +121,7 @@ impl Remote {
                     };
                     self.get::<Value>(&[list], &[], list).await?;
                 }
-                Err(self.failed(&failed, Act::Say))
+                Err(self.failed(&failed, Act::Request))
             }
         }
     }
@@ -135,9 +135,9 @@ impl Remote {
             Err(failed) if failed.status == Some(404) => {
                 // An API that is not Tachi's knows none of our paths, and answers 404 with another text.
                 self.get::<Value>(&["freezes"], &[], "freezes").await?;
-                Err(self.failed(&failed, Act::Say))
+                Err(self.failed(&failed, Act::Request))
             }
-            Err(failed) if failed.status == Some(409) => Err(self.failed(&failed, Act::Say)),
+            Err(failed) if failed.status == Some(409) => Err(self.failed(&failed, Act::Request)),
             Err(failed) => Err(self.failed(&failed, Act::Read)),
         }
     }
@@ -173,15 +173,15 @@ impl Remote {
                 "{self}: this user may not view this: {text}. Administrators may, and readers of \
                  the service project; `tachi policy check` on a controller shows who else"
             ),
-            (Some(403), Act::Say) => format!(
+            (Some(403), Act::Request) => format!(
                 "{self}: this user may not do this, nothing was written: {text}. Administrators may; `tachi policy check` on a controller \
                  shows who else"
             ),
-            (Some(404 | 409 | 400), Act::Say) => format!("{self} refused the request: {text}"),
-            (Some(503), Act::Say) => format!(
+            (Some(404 | 409 | 400), Act::Request) => format!("{self} refused the request: {text}"),
+            (Some(503), Act::Request) => format!(
                 "{self} cannot store the request now: {text}. On a controller, without --os-cloud and OS_CLOUD, the command uses the database"
             ),
-            (None, Act::Say) if failed.class == Class::Away => format!(
+            (None, Act::Request) if failed.class == Class::Away => format!(
                 "{self} did not answer: {text}. The request may be stored: repeat it, which does no harm"
             ),
             (None, _) if failed.class == Class::Away => format!(
@@ -200,7 +200,7 @@ impl Remote {
             ("id", filter.id.clone()),
             ("host", filter.host.clone()),
             ("segment", filter.segment.clone()),
-            ("state", filter.state.map(|state| word_of(state).to_owned())),
+            ("state", filter.state.map(|state| state_name(state).to_owned())),
             ("since", filter.since.map(time)),
             ("all", filter.closed.then(|| "true".to_owned())),
             ("limit", filter.limit.map(|limit| limit.to_string())),
@@ -238,12 +238,12 @@ fn because(reason: Option<&str>) -> Value {
     reason.map_or_else(|| json!({}), |reason| json!({"reason": reason}))
 }
 
-fn word_of(state: RecoveryState) -> &'static str {
+fn state_name(state: RecoveryState) -> &'static str {
     match state {
         RecoveryState::Held => "held",
         RecoveryState::Life(life) => life.as_str(),
         RecoveryState::Status(status) => status.as_str(),
-        RecoveryState::Dismissed => DISMISSED,
+        RecoveryState::Dismissed => DISMISSED_STATUS,
     }
 }
 
@@ -270,7 +270,7 @@ impl Source for Remote {
             // A 404 for an unknown segment or host names it; a 404 for an unknown path names none.
             Err(failed) if failed.status == Some(404) && !failed.text.contains(NO_PATH) => {
                 self.get::<Value>(&["freezes"], &[], "freezes").await?;
-                Err(self.failed(&failed, Act::Say))
+                Err(self.failed(&failed, Act::Request))
             }
             Err(failed) if failed.status == Some(404) => Err(self.too_old()),
             Err(failed) => Err(self.failed(&failed, Act::Read)),
@@ -357,9 +357,9 @@ impl Source for Remote {
         request: ActionRequest<'_>,
         reason: Option<&str>,
     ) -> Result<ActionResult, Failure> {
-        let mut word = match request {
-            ActionRequest::OfRecovery(id, word, waits) => {
-                let name = match word {
+        let mut action = match request {
+            ActionRequest::OfRecovery(id, action, waits) => {
+                let name = match action {
                     OperatorCommand::Approve => "approve",
                     OperatorCommand::Reject => "abort",
                     OperatorCommand::HostIsOff => {
@@ -369,38 +369,38 @@ impl Source for Remote {
                     }
                 };
                 let mut body = json!({"word": name, "recovery": id});
-                if word == OperatorCommand::Approve {
+                if action == OperatorCommand::Approve {
                     body["waits"] = json!(waits);
                 }
                 body
             }
-            ActionRequest::OfInstance(instance, word, on) => {
-                let word = match word {
+            ActionRequest::OfInstance(instance, action, on) => {
+                let action = match action {
                     ResolutionKind::Success => "success",
                     ResolutionKind::Failure => "failure",
                     ResolutionKind::Retry => "retry",
                     ResolutionKind::Ignore => "ignore",
                 };
-                json!({"word": word, "instance": instance, "on": on})
+                json!({"word": action, "instance": instance, "on": on})
             }
         };
-        if let Some(word) = word.as_object_mut() {
-            word.extend(reason.map(|reason| ("reason".to_owned(), json!(reason))));
+        if let Some(action) = action.as_object_mut() {
+            action.extend(reason.map(|reason| ("reason".to_owned(), json!(reason))));
             // Waits of null say that the operator was shown none.
-            word.retain(|key, value| key == "waits" || !value.is_null());
+            action.retain(|key, value| key == "waits" || !value.is_null());
         }
-        let send = async |word: &Value| {
-            let body = json!({ "word": word }).to_string();
+        let send = async |action: &Value| {
+            let body = json!({ "word": action }).to_string();
             self.client.post_operator(&["words"], &body).await
         };
-        let mut answer = send(&word).await;
+        let mut answer = send(&action).await;
         // An older API does not know `waits`, and takes the approval for what the recovery waits for when it arrives.
         if answer.as_ref().is_err_and(|failed| failed.status == Some(400))
-            && word
+            && action
                 .as_object_mut()
-                .is_some_and(|word| word.remove("waits").is_some())
+                .is_some_and(|action| action.remove("waits").is_some())
         {
-            answer = send(&word).await;
+            answer = send(&action).await;
         }
         let answer: Value = self.parse_answer(answer, "word").await?;
         let field = |name: &str| answer.get(name).and_then(Value::as_str).unwrap_or_default();

@@ -18,9 +18,9 @@ const MAX_LISTED: usize = 10;
 
 /// Returns the grade in a line, then each finding with the command to type.
 pub(super) fn lines(seen: &SituationView) -> Vec<String> {
-    let word = seen.grade.as_str().to_ascii_uppercase();
+    let label = seen.grade.as_str().to_ascii_uppercase();
     let counted = counted(seen.instances, seen.being_recovered());
-    let mut lines = vec![format!("{word}  {counted} ({})", looked(seen))];
+    let mut lines = vec![format!("{label}  {counted} ({})", looked(seen))];
     lines.extend(each(seen));
     lines.extend(not_assessed(seen));
     lines

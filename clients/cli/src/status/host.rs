@@ -122,8 +122,8 @@ fn of_host(seen: &SituationView, one: &ExplanationView) -> Vec<String> {
         .segment
         .as_ref()
         .map_or_else(|| "in no segment".to_owned(), |name| format!("in segment {name}"));
-    let word = one.protection.label().to_ascii_uppercase();
-    let mut lines = vec![format!("host {} ({place}): {word}  {flags}", one.name)];
+    let label = one.protection.label().to_ascii_uppercase();
+    let mut lines = vec![format!("host {} ({place}): {label}  {flags}", one.name)];
     let mut entries = Vec::new();
     let age = seen
         .looked_at

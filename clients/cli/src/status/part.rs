@@ -209,8 +209,8 @@ mod tests {
         assert_eq!(Part::named("host:b", &seen).unwrap(), Part::Host("b".into()));
         let nobody = Part::named("nobody", &seen).unwrap_err();
         assert!(!nobody.is_usage());
-        let told = nobody.chain();
-        assert!(told.contains("Segments: all. Hosts: a, b."), "{told}");
+        let message = nobody.chain();
+        assert!(message.contains("Segments: all. Hosts: a, b."), "{message}");
 
         let mut both = fine();
         both.tables.segments[0].segment.name = "a".into();
@@ -218,8 +218,8 @@ mod tests {
         let both = SituationView::from(&both);
         let several = Part::named("a", &both).unwrap_err();
         assert!(several.is_usage());
-        let told = several.chain();
-        assert!(told.contains("`segment:a`, `host:a`"), "{told}");
+        let message = several.chain();
+        assert!(message.contains("`segment:a`, `host:a`"), "{message}");
         assert_eq!(
             Part::named("segment:a", &both).unwrap(),
             Part::Segment("a".into())

@@ -415,7 +415,7 @@ mod tests {
     #[test]
     fn status_fits_the_terminals_that_people_have() {
         let view = SituationView::from(&night());
-        let mut told = String::new();
+        let mut rendered = String::new();
         for width in [80, 100, 160] {
             let at = View {
                 width: Some(width),
@@ -425,8 +425,8 @@ mod tests {
             for line in &all {
                 assert!(line.chars().count() <= width, "{width}: {line}");
             }
-            told.extend(["--- ", &width.to_string(), "\n", &all.join("\n"), "\n"]);
+            rendered.extend(["--- ", &width.to_string(), "\n", &all.join("\n"), "\n"]);
         }
-        insta::assert_snapshot!(told);
+        insta::assert_snapshot!(rendered);
     }
 }

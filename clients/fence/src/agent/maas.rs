@@ -285,7 +285,7 @@ mod tests {
     #[tokio::test]
     async fn errors_exit_with_1_and_a_message() {
         const KEY: &str = "url=https://maas.example/MAAS\npassword=a:b:c\n";
-        for (case, args, input, want) in [
+        for (case, args, input, expected) in [
             ("nothing", &[][..], String::new(), "you have to enter url"),
             (
                 "no key",
@@ -345,7 +345,10 @@ mod tests {
         ] {
             let (code, out, err) = ask(args, &input).await;
             assert_eq!((code, out.as_str()), (FAILED, ""), "{case}");
-            assert!(err.starts_with("Failed: ") && err.contains(want), "{case}: {err}");
+            assert!(
+                err.starts_with("Failed: ") && err.contains(expected),
+                "{case}: {err}"
+            );
         }
     }
 
@@ -371,7 +374,7 @@ mod tests {
 
         let folder = tempfile::tempdir().unwrap();
         let script = folder.path().join("key");
-        for (text, want) in [
+        for (text, expected) in [
             ("echo a:b:c", EXIT_SUCCESS),
             ("echo a:b:secret-word; exit 1", FAILED),
             ("echo x", FAILED),
@@ -384,7 +387,7 @@ mod tests {
                 script.display()
             );
             let (code, out, err) = ask(&[], &input).await;
-            assert_eq!(code, want, "{text}: {err}");
+            assert_eq!(code, expected, "{text}: {err}");
             assert!(
                 !out.contains("secret-word") && !err.contains("secret-word"),
                 "{err}"

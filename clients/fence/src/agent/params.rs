@@ -63,11 +63,11 @@ pub(super) enum ParameterError {
         "{name} is a secret, and other users can read the command line; use standard input, {name}_script or a file"
     )]
     Secret { name: &'static str },
-    #[error("{name} is {value:?}; it must be {want}")]
+    #[error("{name} is {value:?}; it must be {expected}")]
     ValueType {
         name: &'static str,
         value: String,
-        want: String,
+        expected: String,
     },
     #[error("you have to enter {name}")]
     Missing { name: &'static str },
@@ -152,7 +152,7 @@ impl Parameters {
             let Some(value) = self.values.get(param.name) else {
                 continue;
             };
-            let want = match param.form {
+            let expected = match param.form {
                 ValueType::Flag if flag(value).is_none() => "1 or 0".to_owned(),
                 ValueType::Seconds if seconds(value).is_none() => "a number of seconds".to_owned(),
                 ValueType::Number if value.parse::<u16>().is_err() => "a number".to_owned(),
@@ -171,7 +171,7 @@ impl Parameters {
             return Err(ParameterError::ValueType {
                 name: param.name,
                 value: value.clone(),
-                want,
+                expected,
             });
         }
         Ok(())
@@ -313,7 +313,7 @@ mod tests {
     #[test]
     fn the_input_is_parsed_as_the_contract_requires() {
         // (case, input, name, value)
-        for (case, input, name, want) in [
+        for (case, input, name, expected) in [
             ("plain", "plug=c1\n", "plug", Some("c1")),
             ("blanks around", "  plug = c1  \r\n", "plug", Some("c1")),
             ("no last line end", "plug=c1", "plug", Some("c1")),
@@ -345,7 +345,7 @@ mod tests {
             ("an empty value", "plug=\n", "plug", None),
         ] {
             let parameters = Parameters::from_input(input, PARAMS);
-            assert_eq!(parameters.text(name), want, "{case}");
+            assert_eq!(parameters.text(name), expected, "{case}");
             assert!(
                 parameters.warnings.is_empty(),
                 "{case}: {:?}",
@@ -369,7 +369,7 @@ mod tests {
 
     #[test]
     fn flags_and_seconds_have_their_words() {
-        for (value, want) in [
+        for (value, expected) in [
             ("1", Some(true)),
             ("Yes", Some(true)),
             ("on", Some(true)),
@@ -381,10 +381,10 @@ mod tests {
             ("2", None),
         ] {
             let parameters = Parameters::from_input(&format!("verbose={value}"), PARAMS);
-            assert_eq!(parameters.flag("verbose"), want, "{value}");
-            assert_eq!(parameters.check(PARAMS).is_ok(), want.is_some(), "{value}");
+            assert_eq!(parameters.flag("verbose"), expected, "{value}");
+            assert_eq!(parameters.check(PARAMS).is_ok(), expected.is_some(), "{value}");
         }
-        for (value, want) in [
+        for (value, expected) in [
             ("5", Some(5)),
             ("5s", Some(5)),
             ("0", Some(0)),
@@ -393,10 +393,10 @@ mod tests {
             ("99999999999", None),
         ] {
             let parameters = Parameters::from_input(&format!("power_timeout={value}"), PARAMS);
-            assert_eq!(parameters.check(PARAMS).is_ok(), want.is_some(), "{value}");
+            assert_eq!(parameters.check(PARAMS).is_ok(), expected.is_some(), "{value}");
             assert_eq!(
                 parameters.seconds("power_timeout", PARAMS),
-                Duration::from_secs(want.unwrap_or(20)),
+                Duration::from_secs(expected.unwrap_or(20)),
                 "{value}"
             );
         }
@@ -429,14 +429,14 @@ mod tests {
                 "{args:?}"
             );
         }
-        for (args, want) in [
+        for (args, expected) in [
             (&["--nonsense=word"][..], "unknown option \"--nonsense\""),
             (&["-x"], "unknown option \"-x\""),
             (&["off"], "unknown option \"off\""),
             (&["-"], "unknown option \"-\""),
             (&["--plug"], "--plug needs a value"),
         ] {
-            assert_eq!(parse(args).unwrap_err().to_string(), want, "{args:?}");
+            assert_eq!(parse(args).unwrap_err().to_string(), expected, "{args:?}");
         }
     }
 

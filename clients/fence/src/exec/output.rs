@@ -32,13 +32,13 @@ pub(super) fn class(output: &str) -> FaultClass {
 
 /// Returns the power of the last `Status:` line, if there is one.
 pub(super) fn status(stdout: &str) -> Option<Power> {
-    let word = stdout.lines().rev().find_map(|line| {
-        let (name, word) = line.split_once(':')?;
-        name.trim().eq_ignore_ascii_case("status").then(|| word.trim())
+    let value = stdout.lines().rev().find_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        name.trim().eq_ignore_ascii_case("status").then(|| value.trim())
     })?;
-    Some(if word.eq_ignore_ascii_case("on") {
+    Some(if value.eq_ignore_ascii_case("on") {
         Power::On
-    } else if word.eq_ignore_ascii_case("off") {
+    } else if value.eq_ignore_ascii_case("off") {
         Power::Off
     } else {
         Power::Unknown
@@ -66,7 +66,7 @@ mod tests {
 
     #[test]
     fn permanent_failures_are_distinguished_from_transient_ones() {
-        for (text, want) in [
+        for (text, expected) in [
             (
                 "ERROR: Failed: You have to enter fence address",
                 FaultClass::Permanent,
@@ -81,13 +81,13 @@ mod tests {
             ("Connection timed out", FaultClass::Transient),
             ("", FaultClass::Transient),
         ] {
-            assert_eq!(class(text), want, "{text:?}");
+            assert_eq!(class(text), expected, "{text:?}");
         }
     }
 
     #[test]
     fn the_last_status_counts() {
-        for (text, want) in [
+        for (text, expected) in [
             ("Status: ON\n", Some(Power::On)),
             ("status: off\r\n", Some(Power::Off)),
             ("Status: ON\nStatus: OFF\n", Some(Power::Off)),
@@ -95,7 +95,7 @@ mod tests {
             ("Success\n", None),
             ("", None),
         ] {
-            assert_eq!(status(text), want, "{text:?}");
+            assert_eq!(status(text), expected, "{text:?}");
         }
     }
 }

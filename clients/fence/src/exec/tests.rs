@@ -43,8 +43,8 @@ async fn an_agent_gets_everything_on_its_input() {
     agent.power_on(&plug(), "r").await.unwrap();
     let rest = format!("ip=192.0.2.7\nusername=fencer\npassword={PASSWORD}\nplug=7\nnodename=c1\n");
     let input_of = |action: &str| format!("args:\naction={action}\n{rest}");
-    let want = [input_of("status"), input_of("off"), input_of("on")].concat();
-    assert_eq!(std::fs::read_to_string(&seen).unwrap(), want);
+    let expected = [input_of("status"), input_of("off"), input_of("on")].concat();
+    assert_eq!(std::fs::read_to_string(&seen).unwrap(), expected);
     let environment = std::fs::read_to_string(format!("{seen}.env")).unwrap();
     // With Pacemaker's variable PCMK_service an agent would wait without a limit.
     assert!(
@@ -56,7 +56,7 @@ async fn an_agent_gets_everything_on_its_input() {
 /// Covers I6.
 #[tokio::test]
 async fn the_exit_code_decides_and_contradicting_output_makes_it_unknown() {
-    for (script, want) in [
+    for (script, expected) in [
         ("exit 0", Some(Power::On)),
         ("exit 2", Some(Power::Unknown)),
         ("echo 'usage: fence_x [-h]' >&2; exit 2", Some(Power::Unknown)),
@@ -70,13 +70,13 @@ async fn the_exit_code_decides_and_contradicting_output_makes_it_unknown() {
     ] {
         let folder = tempfile::tempdir().unwrap();
         let outcome = scripted(folder.path(), script).read_power(&plug()).await;
-        assert_eq!(outcome.ok().map(|reading| reading.power), want, "{script}");
+        assert_eq!(outcome.ok().map(|reading| reading.power), expected, "{script}");
     }
 }
 
 #[tokio::test]
 async fn a_command_that_fails_may_have_been_done() {
-    for (script, want) in [
+    for (script, expected) in [
         ("exit 0", None),
         ("exit 2", Some((FaultClass::Transient, true))),
         (
@@ -94,7 +94,7 @@ async fn a_command_that_fails_may_have_been_done() {
         let got = outcome
             .err()
             .map(|error| (error.fault.class, error.fault.maybe_done));
-        assert_eq!(got, want, "{script}");
+        assert_eq!(got, expected, "{script}");
     }
 }
 

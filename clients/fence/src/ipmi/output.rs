@@ -177,7 +177,7 @@ mod tests {
     /// Covers I6.
     #[test]
     fn only_unambiguous_texts_are_on_or_off() {
-        for (sample, want) in [
+        for (sample, expected) in [
             ("Chassis Power is on\n", Power::On),
             ("Chassis Power is off\n", Power::Off),
             ("noise\r\n  chassis power is OFF \r\n", Power::Off),
@@ -189,7 +189,7 @@ mod tests {
             ("", Power::Unknown),
             ("off", Power::Unknown),
         ] {
-            assert_eq!(power(sample), want, "{sample:?}");
+            assert_eq!(power(sample), expected, "{sample:?}");
         }
     }
 

@@ -96,13 +96,13 @@ async fn a_command_is_accepted_only_if_the_tool_confirms_it() {
         ("broke off", "exit 1", Some((FaultClass::Transient, true))),
         ("killed", "kill -9 $$", Some((FaultClass::Transient, true))),
     ];
-    for (case, script, want) in cases {
+    for (case, script, expected) in cases {
         let folder = tempfile::tempdir().unwrap();
         let outcome = scripted(folder.path(), script).power_off(&plug(), "r").await;
         let got = outcome
             .err()
             .map(|error| (error.fault.class, error.fault.maybe_done));
-        assert_eq!(got, want, "{case}");
+        assert_eq!(got, expected, "{case}");
     }
 }
 
@@ -203,7 +203,7 @@ async fn the_machine_behind_a_bmc_is_asked_for_before_its_power() {
     let power = "*status) echo Chassis Power is off;; *0x06*) ";
     let unknown = "echo 'Unable to send RAW command (channel=0x0 netfn=0x6 lun=0x0 cmd=0x37 rsp=0xc1): Invalid command' >&2; exit 1";
     let hex = "echo ' a1 23 45 67 89 ab cd ef a1 23 45 67 89 ab cd ef'";
-    for (case, script, want) in [
+    for (case, script, expected) in [
         ("the system's", format!("{power}{hex};;"), Ok(Some(GUID))),
         (
             "the controller's own",
@@ -236,6 +236,6 @@ async fn the_machine_behind_a_bmc_is_asked_for_before_its_power() {
             reading.machine.map(|machine| machine.to_string())
         });
         let machine = machine.map_err(|error| error.fault.class);
-        assert_eq!(machine, want.map(|id| id.map(str::to_owned)), "{case}");
+        assert_eq!(machine, expected.map(|id| id.map(str::to_owned)), "{case}");
     }
 }

@@ -75,12 +75,12 @@ mod tests {
     #[test]
     fn the_header_is_what_oauth_libraries_send() {
         let key = Key::parse(&"ck:tk:ts".into()).unwrap();
-        let want = "OAuth realm=\"OAuth\", oauth_nonce=\"n1\", oauth_timestamp=\"1700000000\", \
+        let expected = "OAuth realm=\"OAuth\", oauth_nonce=\"n1\", oauth_timestamp=\"1700000000\", \
             oauth_version=\"1.0\", oauth_signature_method=\"PLAINTEXT\", oauth_consumer_key=\"ck\", \
             oauth_token=\"tk\", oauth_signature=\"%26ts\"";
         assert_eq!(
             key.header("n1", Timestamp::from_micros(1_700_000_000_999_999)),
-            want
+            expected
         );
     }
 }

@@ -164,7 +164,7 @@ mod tests {
     }
 
     /// The chosen machine's id, or a part of the error.
-    type Want = Result<&'static str, &'static str>;
+    type Expected = Result<&'static str, &'static str>;
 
     #[test]
     fn a_machine_is_chosen_only_when_there_is_no_doubt() {
@@ -172,7 +172,7 @@ mod tests {
         let other = machine("o", "c2.maas");
         let mut lying = machine("l", "c2.maas");
         lying.hostname = "c1".to_owned();
-        let cases: [(&str, Vec<Machine>, &str, Want); 9] = [
+        let cases: [(&str, Vec<Machine>, &str, Expected); 9] = [
             ("one", vec![a.clone()], "c1", Ok("a")),
             ("one, full name asked for", vec![a.clone()], "c1.maas", Ok("a")),
             ("one, other case", vec![a.clone()], "C1.MAAS", Ok("a")),
@@ -198,14 +198,14 @@ mod tests {
                 Err("2 machines"),
             ),
         ];
-        for (case, machines, host, want) in cases {
-            match (choose(machines, host), want) {
-                (Ok(got), Ok(want)) => assert_eq!(got.system_id, want, "{case}"),
+        for (case, machines, host, expected) in cases {
+            match (choose(machines, host), expected) {
+                (Ok(got), Ok(expected)) => assert_eq!(got.system_id, expected, "{case}"),
                 (Err(error), Err(part)) => {
                     assert!(error.fault.text.contains(part), "{case}: {error}");
                     assert_eq!(error.fault.class, FaultClass::Permanent, "{case}");
                 }
-                (got, want) => panic!("{case}: {got:?} instead of {want:?}"),
+                (got, expected) => panic!("{case}: {got:?} instead of {expected:?}"),
             }
         }
         assert!(choose(vec![machine("x", "")], "").is_err());

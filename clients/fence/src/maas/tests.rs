@@ -124,7 +124,7 @@ const OFF: &str = "POST machines/abc/?op=power_off";
 #[tokio::test]
 async fn power_is_read_from_the_device_and_never_from_the_cache() {
     // (the controller's state, the expected power)
-    for (state, want) in [
+    for (state, expected) in [
         ("on", Power::On),
         ("off", Power::Off),
         ("unknown", Power::Unknown),
@@ -137,7 +137,7 @@ async fn power_is_read_from_the_device_and_never_from_the_cache() {
         }))
         .await;
         let reading = Fencer::read_power(&fake.maas(), "c1.maas").await.unwrap();
-        assert_eq!((reading.power, reading.raw.as_str()), (want, state));
+        assert_eq!((reading.power, reading.raw.as_str()), (expected, state));
         assert_eq!(reading.device, format!("maas:{} system abc", fake.url));
         assert_eq!(reading.at, fake.clock.wall());
         assert_eq!(fake.lines(), [FIND, QUERY]);
@@ -313,13 +313,18 @@ async fn a_power_off_that_maas_cannot_do_is_not_taken_for_done() {
             (FaultClass::Permanent, false),
         ),
     ];
-    for (case, answer, want) in cases {
+    for (case, answer, expected) in cases {
         let fake = Fake::start(answering(OFF, answer)).await;
         let fault = Fencer::power_off(&fake.maas(), "c1", "r")
             .await
             .unwrap_err()
             .fault;
-        assert_eq!((fault.class, fault.maybe_done), want, "{case}: {}", fault.text);
+        assert_eq!(
+            (fault.class, fault.maybe_done),
+            expected,
+            "{case}: {}",
+            fault.text
+        );
         assert_eq!(
             fake.lines().iter().filter(|line| *line == OFF).count(),
             1,
@@ -373,14 +378,14 @@ async fn hostile_host_names_stay_inside_their_query_value() {
     })
     .await;
     let maas = fake.maas();
-    for (host, want) in [
+    for (host, expected) in [
         ("a/b", "GET machines/?hostname=a%2Fb"),
         ("a?op=x", "GET machines/?hostname=a%3Fop%3Dx"),
         ("a&op=power_off", "GET machines/?hostname=a%26op%3Dpower_off"),
         ("ü", "GET machines/?hostname=%C3%BC"),
     ] {
         Fencer::read_power(&maas, host).await.unwrap_err();
-        assert_eq!(fake.lines().last().unwrap(), want);
+        assert_eq!(fake.lines().last().unwrap(), expected);
     }
 }
 
@@ -428,7 +433,7 @@ async fn each_request_has_a_nonce_of_its_own_and_the_time() {
 #[tokio::test]
 async fn a_refused_key_is_distinguished_from_a_wrong_clock() {
     // (MAAS's date, the expected message): the clock here is at 22:13:20
-    for (date, want) in [
+    for (date, expected) in [
         ("Tue, 14 Nov 2023 22:13:20 GMT", "check maas_api_key"),
         ("Tue, 14 Nov 2023 22:12:20 GMT", "check maas_api_key"),
         (
@@ -450,7 +455,7 @@ async fn a_refused_key_is_distinguished_from_a_wrong_clock() {
             (error.fault.status, error.fault.class),
             (Some(401), FaultClass::Permanent)
         );
-        assert!(error.fault.text.contains(want), "{date}: {error}");
+        assert!(error.fault.text.contains(expected), "{date}: {error}");
     }
 }
 
@@ -664,7 +669,7 @@ fn plug(at_device: Option<&str>) -> Plug {
 #[tokio::test]
 async fn power_on_is_asked_only_of_a_machine_that_is_off() {
     const ON: &str = "POST machines/abc/?op=power_on";
-    for (state, want) in [("off", true), ("on", false), ("unknown", false), ("error", false)] {
+    for (state, expected) in [("off", true), ("on", false), ("unknown", false), ("error", false)] {
         let fake = Fake::start(move |recorded| match recorded.line.as_str() {
             QUERY => Some(Reply::Json(200, json!({"state": state}))),
             ON => Some(Reply::Json(200, machine("abc", "c1"))),
@@ -672,9 +677,9 @@ async fn power_on_is_asked_only_of_a_machine_that_is_off() {
         })
         .await;
         let outcome = fake.maas().power_on(&plug(None), "back to service").await;
-        assert_eq!(outcome.is_ok(), want, "{state}: {outcome:?}");
-        assert_eq!(fake.lines().contains(&ON.to_owned()), want, "{state}");
-        if want {
+        assert_eq!(outcome.is_ok(), expected, "{state}: {outcome:?}");
+        assert_eq!(fake.lines().contains(&ON.to_owned()), expected, "{state}");
+        if expected {
             let body = fake.recorded.lock().unwrap().last().unwrap().body.clone();
             assert_eq!(body, "comment=back+to+service");
         }

@@ -106,10 +106,10 @@ mod tests {
             ("m:5240/MAAS", true, None),
             ("", true, None),
         ];
-        for (given, allow, want) in cases {
+        for (given, allow, expected) in cases {
             assert_eq!(
                 normalise(given, allow).ok().as_ref().map(Url::as_str),
-                want,
+                expected,
                 "{given:?}"
             );
         }

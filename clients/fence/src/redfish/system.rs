@@ -260,7 +260,7 @@ mod tests {
     /// Covers I6.
     #[test]
     fn only_off_is_off() {
-        for (state, want) in [
+        for (state, expected) in [
             (json!("Off"), Power::Off),
             (json!("On"), Power::On),
             (json!("PoweringOff"), Power::On),
@@ -278,7 +278,7 @@ mod tests {
                 path: "/redfish/v1/Systems/1".into(),
                 resource: json!({"PowerState": state}),
             };
-            assert_eq!(system.power(), want, "{state}");
+            assert_eq!(system.power(), expected, "{state}");
         }
         let silent = System {
             path: String::new(),

@@ -21,7 +21,7 @@ struct SeenRequest {
 
 type Answer = Box<dyn Fn() -> Reply + Send + Sync>;
 /// Class and `maybe_done` of the expected fault, if any.
-type Want = Option<(FaultClass, bool)>;
+type Expected = Option<(FaultClass, bool)>;
 
 /// A service with one system, `1`, unless the script differs.
 struct Fake {
@@ -164,7 +164,7 @@ async fn a_system_of_several_is_chosen_by_configuration_and_never_guessed() {
         (Some("SN1"), &["1", "1"], Err("2 systems named")),
         (Some("//evil.example/redfish/v1"), &["1"], Err("is not a path")),
     ];
-    for (said, ids, want) in cases {
+    for (said, ids, expected) in cases {
         let fake = Fake::start(move |recorded| {
             let id = recorded.line.strip_prefix("GET /redfish/v1/Systems/");
             match (recorded.line.as_str(), id) {
@@ -175,7 +175,7 @@ async fn a_system_of_several_is_chosen_by_configuration_and_never_guessed() {
         })
         .await;
         let redfish = fake.redfish();
-        match (redfish.read_power(&plug(said)).await, want) {
+        match (redfish.read_power(&plug(said)).await, expected) {
             (Ok(reading), Ok(id)) => {
                 assert!(
                     reading.device.ends_with(&format!("/Systems/{id}")),
@@ -196,7 +196,7 @@ async fn a_system_of_several_is_chosen_by_configuration_and_never_guessed() {
                     "{said:?}: nothing was switched"
                 );
             }
-            (got, want) => panic!("{said:?}: {got:?} instead of {want:?}"),
+            (got, expected) => panic!("{said:?}: {got:?} instead of {expected:?}"),
         }
     }
 }
@@ -435,7 +435,7 @@ async fn every_answer_to_a_reset_has_its_meaning() {
     };
     let busy =
         r#"{"error": {"message": "general", "@Message.ExtendedInfo": [{"Message": "firmware is busy"}]}}"#;
-    let cases: Vec<(&str, Answer, Want)> = vec![
+    let cases: Vec<(&str, Answer, Expected)> = vec![
         ("200", reply(200, "{}"), None),
         ("200 with another body", reply(200, "<html>"), None),
         ("202", reply(202, ""), None),
@@ -449,7 +449,7 @@ async fn every_answer_to_a_reset_has_its_meaning() {
         ("500", reply(500, ""), Some((FaultClass::Transient, true))),
         ("503", reply(503, ""), Some((FaultClass::Transient, true))),
     ];
-    for (case, answer, want) in cases {
+    for (case, answer, expected) in cases {
         let fake = Fake::start(answering(RESET, answer)).await;
         let outcome = fake.redfish().power_off(&plug(None), "r").await;
         let sent = fake.lines().iter().filter(|line| *line == RESET).count();
@@ -463,7 +463,7 @@ async fn every_answer_to_a_reset_has_its_meaning() {
         let got = outcome
             .err()
             .map(|error| (error.fault.class, error.fault.maybe_done));
-        assert_eq!(got, want, "{case}");
+        assert_eq!(got, expected, "{case}");
     }
 }
 
@@ -474,7 +474,7 @@ async fn only_paths_of_the_same_service_are_followed() {
         Fake::start(|_| None).await,
         "http://127.0.0.1:1/redfish/v1/Systems/1",
     );
-    for (status, place, want) in [
+    for (status, place, expected) in [
         (307, "/redfish/v1/Systems/9".to_owned(), true),
         (308, "/redfish/v1/Systems/9".to_owned(), true),
         (302, "/redfish/v1/Systems/9".to_owned(), true),
@@ -492,7 +492,7 @@ async fn only_paths_of_the_same_service_are_followed() {
         })
         .await;
         let outcome = fake.redfish().read_power(&plug(None)).await;
-        assert_eq!(outcome.is_ok(), want, "{status} {place}: {outcome:?}");
+        assert_eq!(outcome.is_ok(), expected, "{status} {place}: {outcome:?}");
         if let Err(error) = outcome {
             assert_eq!(error.fault.class, FaultClass::Permanent, "{error}");
         }
@@ -508,7 +508,7 @@ async fn only_paths_of_the_same_service_are_followed() {
 
 #[tokio::test]
 async fn a_command_is_sent_on_only_by_a_redirect_that_keeps_it() {
-    for (status, want) in [(307, true), (308, true), (301, false), (302, false), (303, false)] {
+    for (status, expected) in [(307, true), (308, true), (301, false), (302, false), (303, false)] {
         let fake = Fake::start(move |recorded| match recorded.line.as_str() {
             RESET => Some(Reply::With(
                 status,
@@ -520,7 +520,7 @@ async fn a_command_is_sent_on_only_by_a_redirect_that_keeps_it() {
         })
         .await;
         let outcome = fake.redfish().power_off(&plug(None), "r").await;
-        assert_eq!(outcome.is_ok(), want, "{status}");
+        assert_eq!(outcome.is_ok(), expected, "{status}");
     }
 }
 
@@ -603,14 +603,14 @@ async fn a_session_is_opened_used_and_closed() {
         options.login = RedfishLogin::Session;
         let redfish = Redfish::new(options, Arc::<ManualClock>::default()).unwrap();
         assert_eq!(redfish.read_power(&plug(None)).await.is_ok(), works);
-        let want = [
+        let expected = [
             begin,
             ROOT,
             LIST,
             SHOW,
             "DELETE /redfish/v1/SessionService/Sessions/7",
         ];
-        assert_eq!(fake.lines(), want, "given back whether it worked or not");
+        assert_eq!(fake.lines(), expected, "given back whether it worked or not");
         let recorded = fake.recorded.lock().unwrap();
         assert_eq!(
             recorded[0].body,
@@ -747,8 +747,8 @@ fn options_that_could_do_harm_are_refused() {
         ("https://[fe80::0:1]", "redfish:[fe80::1]:443"),
         ("http://127.0.0.1:8000", "redfish:127.0.0.1:8000"),
     ]);
-    for (url, want) in good {
-        assert_eq!(make(url, |_| ()).unwrap(), want, "{url}");
+    for (url, expected) in good {
+        assert_eq!(make(url, |_| ()).unwrap(), expected, "{url}");
     }
     for url in [
         "",

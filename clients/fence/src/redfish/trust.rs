@@ -228,9 +228,13 @@ mod tests {
     fn a_fingerprint_is_read_in_the_forms_that_tools_print() {
         let plain = "ab".repeat(32);
         let colons = vec!["AB"; 32].join(":");
-        let want = format!("sha256:{plain}");
-        for text in [plain.as_str(), &colons, &want, &format!(" {plain}\n")] {
-            assert_eq!(text.parse::<Fingerprint>().unwrap().to_string(), want, "{text}");
+        let expected = format!("sha256:{plain}");
+        for text in [plain.as_str(), &colons, &expected, &format!(" {plain}\n")] {
+            assert_eq!(
+                text.parse::<Fingerprint>().unwrap().to_string(),
+                expected,
+                "{text}"
+            );
         }
         for text in [
             "",
@@ -266,7 +270,7 @@ mod tests {
         use std::io::Error;
 
         let refused = || rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer);
-        for (case, error, want) in [
+        for (case, error, expected) in [
             ("once", Error::other(refused()), true),
             ("twice", Error::other(Error::other(refused())), true),
             (
@@ -276,7 +280,7 @@ mod tests {
             ),
             ("no TLS error", Error::other("connection refused"), false),
         ] {
-            assert_eq!(is_distrust(&error), want, "{case}");
+            assert_eq!(is_distrust(&error), expected, "{case}");
         }
     }
 }

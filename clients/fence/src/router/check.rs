@@ -126,12 +126,12 @@ impl Fencers {
         for (done, report) in (1..).zip(&reports) {
             progress(report, done, all);
         }
-        let mut looks = JoinSet::new();
+        let mut lookups = JoinSet::new();
         for report in wanted {
             let fencers = Arc::clone(self);
-            looks.spawn(async move { fencers.look(report).await });
+            lookups.spawn(async move { fencers.probe(report).await });
         }
-        while let Some(looked) = looks.join_next().await {
+        while let Some(looked) = lookups.join_next().await {
             let Ok(report) = looked else { continue };
             progress(&report, reports.len() + 1, all);
             reports.push(report);
@@ -179,7 +179,7 @@ impl Fencers {
         (wrong, wanted)
     }
 
-    async fn look(&self, report: Report) -> Report {
+    async fn probe(&self, report: Report) -> Report {
         match self.device_of(&report) {
             Ok((device, plug)) => {
                 let _slot = self.slot(device.as_ref()).await;
@@ -211,12 +211,12 @@ impl Fencers {
         let _test = self.test_slot(device.as_ref()).await;
         let _slot = self.slot(device.as_ref()).await;
         let before = report.clone();
-        let mut look = std::pin::pin!(asked(report, device.as_ref(), &plug));
-        if let Ok(report) = timeout(warn_after, &mut look).await {
+        let mut probe = std::pin::pin!(asked(report, device.as_ref(), &plug));
+        if let Ok(report) = timeout(warn_after, &mut probe).await {
             return report.strict();
         }
         late(&before);
-        look.await.strict()
+        probe.await.strict()
     }
 
     fn device_of(&self, report: &Report) -> Result<(Arc<dyn Device>, Plug), CallError> {

@@ -140,8 +140,8 @@ fn target(fencers: &Fencers, host: &str) -> Target {
 
 #[tokio::test(start_paused = true)]
 async fn a_bmc_gets_one_call_at_a_time_and_other_bmcs_run_in_parallel() {
-    let bed = Harness::new();
-    let fencers = bed.fencers("{host}.bmc");
+    let harness = Harness::new();
+    let fencers = harness.fencers("{host}.bmc");
     for host in ["c1", "c2"] {
         put(&fencers, &format!("{host}.bmc"));
     }
@@ -156,9 +156,12 @@ async fn a_bmc_gets_one_call_at_a_time_and_other_bmcs_run_in_parallel() {
 
 #[tokio::test(start_paused = true)]
 async fn no_more_power_commands_are_under_way_than_allowed_and_readings_do_not_wait_for_them() {
-    let bed = Harness::new();
-    let fencers =
-        Fencers::new(bed.topology("c*", "{host}.bmc"), Arc::<ManualClock>::default()).max_power_commands(2);
+    let harness = Harness::new();
+    let fencers = Fencers::new(
+        harness.topology("c*", "{host}.bmc"),
+        Arc::<ManualClock>::default(),
+    )
+    .max_power_commands(2);
     let mut turns = Vec::new();
     for host in ["c1", "c2", "c3"] {
         put(&fencers, &format!("{host}.bmc"));
@@ -180,11 +183,11 @@ async fn no_more_power_commands_are_under_way_than_allowed_and_readings_do_not_w
 /// Covers I10.
 #[tokio::test(start_paused = true)]
 async fn an_episode_keeps_its_device_when_the_file_changes_until_it_is_dropped() {
-    let bed = Harness::new();
-    let fencers = bed.fencers("{host}.bmc");
+    let harness = Harness::new();
+    let fencers = harness.fencers("{host}.bmc");
     let slow = put(&fencers, "c1.bmc");
     let old = target(&fencers, "c1");
-    fencers.replace(bed.topology("c*", "{host}.other"));
+    fencers.replace(harness.topology("c*", "{host}.other"));
     let other = put(&fencers, "c1.other");
     fencers.power_off("c1", &old, "r").await.unwrap();
     assert_eq!(
@@ -203,7 +206,7 @@ async fn an_episode_keeps_its_device_when_the_file_changes_until_it_is_dropped()
     let error = fencers.power_off("c2", &old, "r").await.unwrap_err();
     assert_eq!(error.fault.class, FaultClass::Permanent);
     for _ in 0..MAX_EARLIER_FILES {
-        fencers.replace(bed.topology("c*", "{host}.other"));
+        fencers.replace(harness.topology("c*", "{host}.other"));
     }
     let error = fencers.power_off("c1", &old, "r").await.unwrap_err();
     assert_eq!(error.fault.class, FaultClass::Permanent);
@@ -216,8 +219,8 @@ async fn an_episode_keeps_its_device_when_the_file_changes_until_it_is_dropped()
 
 #[tokio::test(start_paused = true)]
 async fn a_check_tests_every_device_within_its_limits_and_reports_faults() {
-    let bed = Harness::new();
-    let fencers = bed.fencers("shared.bmc");
+    let harness = Harness::new();
+    let fencers = harness.fencers("shared.bmc");
     let slow = put(&fencers, "shared.bmc");
     let hosts: Vec<String> = ["c2", "c1", "c9", "x1", "c 3"].map(str::to_owned).into();
     let mut reported = Vec::new();
@@ -256,8 +259,8 @@ async fn a_check_tests_every_device_within_its_limits_and_reports_faults() {
 
 #[tokio::test(start_paused = true)]
 async fn a_self_test_that_takes_long_is_logged_before_it_ends() {
-    let bed = Harness::new();
-    let fencers = bed.fencers("{host}.bmc");
+    let harness = Harness::new();
+    let fencers = harness.fencers("{host}.bmc");
     put(&fencers, "c1.bmc");
     let (_, mut wanted) = fencers.plan(&["c1".to_owned()]);
     let wanted = wanted.remove(0);
@@ -299,8 +302,8 @@ fn put_obstructed(fencers: &Fencers, endpoint: &str) {
 
 #[tokio::test(start_paused = true)]
 async fn an_obstacle_is_a_warning_of_a_check_and_the_fault_of_a_strict_report() {
-    let bed = Harness::new();
-    let fencers = bed.fencers("shared.bmc");
+    let harness = Harness::new();
+    let fencers = harness.fencers("shared.bmc");
     put_obstructed(&fencers, "shared.bmc");
     let hosts = ["c1", "c9"].map(str::to_owned);
     let reports = fencers.check(&hosts, &mut |_, _, _| {}).await;
@@ -327,8 +330,8 @@ async fn an_obstacle_is_a_warning_of_a_check_and_the_fault_of_a_strict_report() 
 
 #[tokio::test(start_paused = true)]
 async fn a_self_test_fails_by_an_obstacle_in_time_and_late() {
-    let bed = Harness::new();
-    let fencers = bed.fencers("{host}.bmc");
+    let harness = Harness::new();
+    let fencers = harness.fencers("{host}.bmc");
     put_obstructed(&fencers, "c1.bmc");
     let (_, mut wanted) = fencers.plan(&["c1".to_owned()]);
     let wanted = wanted.remove(0);
@@ -341,8 +344,8 @@ async fn a_self_test_fails_by_an_obstacle_in_time_and_late() {
 
 #[tokio::test(start_paused = true)]
 async fn tests_leave_half_of_a_devices_places_to_recoveries() {
-    let bed = Harness::new();
-    let fencers = bed.fencers("shared.bmc");
+    let harness = Harness::new();
+    let fencers = harness.fencers("shared.bmc");
     let wide = put_wide(&fencers, "shared.bmc", 16);
     let hosts: Vec<String> = (1..=8).map(|number| format!("c{number}")).collect();
     let (_, wanted) = fencers.plan(&hosts);
@@ -368,11 +371,11 @@ async fn tests_leave_half_of_a_devices_places_to_recoveries() {
 
 #[tokio::test(start_paused = true)]
 async fn two_hosts_with_the_same_plug_are_a_fault() {
-    let bed = Harness::new();
+    let harness = Harness::new();
     let text = format!(
         "[[device]]\nname = \"bmc\"\ntype = \"exec\"\nagent = \"fence_apc\"\nendpoint = \"shared.bmc\"\nplug = \
          \"{{1}}\"\ncredential = \"file:{}\"\n[[hosts]]\nmatch = \"*-?\"\nlevels = [[\"bmc\"]]\n",
-        bed.folder.path().join("password").display()
+        harness.folder.path().join("password").display()
     );
     // The first capture of the pattern does not distinguish these hosts.
     let topology = Topology::parse("test", &text).unwrap();

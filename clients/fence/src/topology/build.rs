@@ -286,7 +286,7 @@ impl DeviceSettings {
     }
 
     /// True if a device of this kind requires an endpoint.
-    pub(super) const fn wants_endpoint(&self) -> bool {
+    pub(super) const fn needs_endpoint(&self) -> bool {
         matches!(self, Self::Ipmi(_) | Self::Redfish(_) | Self::Maas(_))
     }
 

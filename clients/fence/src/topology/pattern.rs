@@ -224,8 +224,8 @@ mod tests {
             ("/a|b/", "ab", None),
         ] {
             let got = Pattern::parse(pattern).unwrap().captures_of(host);
-            let want = captures.map(|parts| parts.into_iter().map(str::to_owned).collect::<Vec<_>>());
-            assert_eq!(got, want, "{pattern} {host}");
+            let expected = captures.map(|parts| parts.into_iter().map(str::to_owned).collect::<Vec<_>>());
+            assert_eq!(got, expected, "{pattern} {host}");
         }
         for bad in ["", "//", "/(/", "/", "a b", "c[12]", "é*", "/(a{1000}){1000}/"] {
             assert!(Pattern::parse(bad).is_err(), "{bad:?}");

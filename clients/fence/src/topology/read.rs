@@ -280,7 +280,7 @@ fn device(at: usize, table: &DeTable<'_>, found: &mut Findings<'_>) -> Option<(u
     }
     let addressed = endpoint.is_some() || !endpoints.is_empty();
     let settings = build::settings(kind, addressed, &mut fields, found)?;
-    if settings.wants_endpoint() && endpoint.is_none() && endpoints.is_empty() {
+    if settings.needs_endpoint() && endpoint.is_none() && endpoints.is_empty() {
         found.add(place, format!("{what}: endpoint is missing"));
     }
     check_endpoints(&settings, endpoint.as_ref(), &endpoints, place, &what, found);

@@ -90,7 +90,7 @@ async fn answers_are_classified_for_retries() {
         );
     }
     fake.then("409 Conflict", "", "{}");
-    assert_eq!(client.notify(BODY, None).await, Ok(Answer::Known));
+    assert_eq!(client.notify(BODY, None).await, Ok(Answer::Ignored));
 }
 
 #[tokio::test]
@@ -190,12 +190,12 @@ async fn a_host_is_looked_for_in_every_page_of_every_segment() {
     };
     script("cmp1");
     let found = Registration::of("cmp1", &client.registered_hosts().await.unwrap());
-    let want = Registration::In(RegisteredHost {
+    let expected = Registration::In(RegisteredHost {
         name: "cmp1".into(),
         segment: "two".into(),
         on_maintenance: true,
     });
-    assert_eq!(found, want);
+    assert_eq!(found, expected);
     let asked = lines(&fake);
     assert!(
         asked[2].ends_with("/segments?sort_key=id&sort_dir=asc&marker=7"),
@@ -212,11 +212,11 @@ async fn a_host_is_looked_for_in_every_page_of_every_segment() {
     );
     fake.then("200 OK", "", r#"{"hosts": []}"#);
     let found = Registration::of("cmp1", &client.registered_hosts().await.unwrap());
-    let want = Registration::Not {
+    let expected = Registration::Not {
         similar: Some("cmp1.maas".into()),
         hosts: 1,
     };
-    assert_eq!(found, want);
+    assert_eq!(found, expected);
 }
 
 #[tokio::test]

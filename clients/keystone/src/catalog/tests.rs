@@ -36,7 +36,7 @@ type Case = (
 );
 
 fn check(cases: impl IntoIterator<Item = Case>) {
-    for (types, name, interface, region, want) in cases {
+    for (types, name, interface, region, expected) in cases {
         let wanted = ServiceQuery {
             types,
             name,
@@ -45,7 +45,7 @@ fn check(cases: impl IntoIterator<Item = Case>) {
             region_option: "os_region_name",
         };
         let got = catalog().find(&wanted);
-        match (&got, want) {
+        match (&got, expected) {
             (Ok(found), Ok((url, region))) => {
                 assert_eq!((found.url.as_str(), found.region.as_deref()), (url, region));
             }
@@ -58,7 +58,7 @@ fn check(cases: impl IntoIterator<Item = Case>) {
                 assert_eq!(is, kind, "{error}");
                 assert!(error.to_string().contains(part), "{error}");
             }
-            _ => panic!("{wanted:?}: {got:?} instead of {want:?}"),
+            _ => panic!("{wanted:?}: {got:?} instead of {expected:?}"),
         }
     }
 }

@@ -44,13 +44,13 @@ async fn a_page_of_servers_is_one_request_and_names_where_the_next_begins() {
     let nova = Nova::new(fake.session_with(|options| options.page_size = 3).await);
     let since = Timestamp::from_micros(1_700_000_000_123_456);
     let first = nova.servers(None, Some(since)).await.unwrap();
-    let told: Vec<_> = first
+    let listed: Vec<_> = first
         .servers
         .iter()
         .map(|one| (one.name.as_str(), one.host.as_deref()))
         .collect();
     assert_eq!(
-        told,
+        listed,
         [("vm1", Some("c1")), ("vm2", None)],
         "of a cell that is away nothing is known"
     );

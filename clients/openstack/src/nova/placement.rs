@@ -266,12 +266,12 @@ mod tests {
         for (name, inventories, usages, (vcpus, memory_mb, disk_gb)) in cases {
             let inventories = serde_json::from_value(inventories).unwrap();
             let usages = serde_json::from_value(usages).unwrap();
-            let want = Resources {
+            let expected = Resources {
                 vcpus,
                 memory_mb,
                 disk_gb,
             };
-            assert_eq!(room(&inventories, &usages), want, "{name}");
+            assert_eq!(room(&inventories, &usages), expected, "{name}");
         }
         assert_eq!(scaled(7, f64::NAN), 7);
         assert_eq!(scaled(10, 1.234), 12);

@@ -107,13 +107,13 @@ async fn placement(name: &'static str) -> Fake {
 
 #[tokio::test]
 async fn the_room_on_a_host_is_found_by_its_name_or_by_that_of_its_node() {
-    let want = Some(Resources {
+    let expected = Some(Resources {
         vcpus: 5,
         memory_mb: 3000,
         disk_gb: u64::MAX,
     });
     let same = placement("c1").await;
-    assert_eq!(same.nova().await.room_on("c1").await.unwrap(), want);
+    assert_eq!(same.nova().await.room_on("c1").await.unwrap(), expected);
     let asked = same
         .calls()
         .iter()
@@ -122,7 +122,7 @@ async fn the_room_on_a_host_is_found_by_its_name_or_by_that_of_its_node() {
     assert_eq!(asked, 0, "the list is long");
     let other = placement("c1.example").await;
     let nova = other.nova().await;
-    assert_eq!(nova.room_on("c1").await.unwrap(), want);
+    assert_eq!(nova.room_on("c1").await.unwrap(), expected);
     assert_eq!(nova.room_on("unknown").await.unwrap(), None);
     assert_eq!(
         nova.room_on("many").await.unwrap(),
@@ -135,10 +135,10 @@ async fn the_room_on_a_host_is_found_by_its_name_or_by_that_of_its_node() {
 async fn consumers_of_a_host_are_listed_or_unknown() {
     let fake = placement("c1").await;
     let nova = fake.nova().await;
-    let want = ["a-migration", "an-instance"].map(str::to_owned);
+    let expected = ["a-migration", "an-instance"].map(str::to_owned);
     assert_eq!(
         nova.canaries().consumers_on("c1").await.unwrap(),
-        Some(want.into())
+        Some(expected.into())
     );
     assert_eq!(nova.canaries().consumers_on("many").await.unwrap(), None);
 }

@@ -240,12 +240,12 @@ mod tests {
                 Some(json!({"status": "disabled", "disabled_reason": "dead", "forced_down": true})),
             ),
         ];
-        for (disable, forced_down, want) in cases {
+        for (disable, forced_down, expected) in cases {
             let change = ServiceChange {
                 disable: disable.map(|d| d.map(ToOwned::to_owned)),
                 forced_down,
             };
-            assert_eq!(body_of(&change), want);
+            assert_eq!(body_of(&change), expected);
         }
         let long = ServiceChange {
             disable: Some(Some("é".repeat(300))),

@@ -116,14 +116,14 @@ async fn services_that_are_not_quite_the_one_asked_for() {
         ("odd state", vec![strange], None, true),
         ("good", vec![service_record()], Some(true), true),
     ];
-    for (case, records, want, exists) in cases {
+    for (case, records, expected, exists) in cases {
         let fake = Fake::start(table([("GET /os-services", 200, json!({"services": records}))])).await;
         let nova = fake.nova().await;
         let got = nova.service("c1").await;
         match &got {
-            Ok(found) => assert_eq!(Some(found.is_some()), want, "{case}"),
+            Ok(found) => assert_eq!(Some(found.is_some()), expected, "{case}"),
             Err(error) => {
-                assert_eq!(want, None, "{case}: {error}");
+                assert_eq!(expected, None, "{case}: {error}");
                 assert_eq!(error.fault.class, FaultClass::Transient, "{case}");
             }
         }
@@ -140,11 +140,11 @@ async fn conductors_are_up_when_there_are_some_and_all_are() {
         (vec![conductor("up"), conductor("down")], false),
         (vec![service_record()], false),
     ];
-    for (records, want) in cases {
+    for (records, expected) in cases {
         let fake = Fake::start(table([("GET /os-services", 200, json!({"services": records}))])).await;
         assert_eq!(
             fake.nova().await.services().await.unwrap().conductors_up,
-            want,
+            expected,
             "{records:?}"
         );
         assert_eq!(fake.calls()[0].query, "", "all of them by one request");
@@ -385,7 +385,7 @@ async fn every_action_has_its_body_and_microversion() {
         .into_iter()
         .map(|call| (call.header("openstack-api-version").to_owned(), call.body))
         .collect();
-    let want = [
+    let expected = [
         ("2.94", json!({"evacuate": {}})),
         ("2.94", json!({"evacuate": {"host": "c2"}})),
         (
@@ -408,17 +408,17 @@ async fn every_action_has_its_body_and_microversion() {
         ("2.53", json!({"pause": null})),
         ("2.53", json!({"suspend": null})),
     ];
-    let want: Vec<(String, Value)> = want
+    let expected: Vec<(String, Value)> = expected
         .into_iter()
         .map(|(version, body)| (format!("compute {version}"), body))
         .collect();
-    assert_eq!(got, want);
+    assert_eq!(got, expected);
 
     let refused = nova.reset_state(id, &VmState::Stopped).await.unwrap_err();
     assert_eq!(refused.fault.class, FaultClass::Permanent);
     assert_eq!(
         fake.calls().len(),
-        want.len(),
+        expected.len(),
         "a state Nova does not take is not sent"
     );
 }

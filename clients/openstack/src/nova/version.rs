@@ -15,68 +15,68 @@ use crate::session::{Call, RequestPath, Session};
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Feature {
     what: &'static str,
-    needs: ApiVersion,
-    wants: ApiVersion,
+    oldest: ApiVersion,
+    newest: ApiVersion,
 }
 
 impl Feature {
     pub(super) const SERVICES: Self = Self {
         what: "services",
-        needs: ApiVersion(2, 53),
-        wants: ApiVersion(2, 69),
+        oldest: ApiVersion(2, 53),
+        newest: ApiVersion(2, 69),
     };
     pub(super) const SERVERS: Self = Self {
         what: "servers",
-        needs: ApiVersion(2, 53),
-        wants: ApiVersion(2, 73),
+        oldest: ApiVersion(2, 53),
+        newest: ApiVersion(2, 73),
     };
     pub(super) const SERVERS_AND_IMAGES: Self = Self {
         what: "servers",
-        needs: ApiVersion(2, 53),
-        wants: ApiVersion(2, 98),
+        oldest: ApiVersion(2, 53),
+        newest: ApiVersion(2, 98),
     };
     pub(super) const MIGRATIONS: Self = Self {
         what: "migrations",
-        needs: ApiVersion(2, 59),
-        wants: ApiVersion(2, 59),
+        oldest: ApiVersion(2, 59),
+        newest: ApiVersion(2, 59),
     };
     pub(super) const AGGREGATES: Self = Self {
         what: "aggregates and hypervisors",
-        needs: ApiVersion(2, 53),
-        wants: ApiVersion(2, 53),
+        oldest: ApiVersion(2, 53),
+        newest: ApiVersion(2, 53),
     };
     pub(super) const SERVER_GROUPS: Self = Self {
         what: "server groups",
-        needs: ApiVersion(2, 53),
-        wants: ApiVersion(2, 64),
+        oldest: ApiVersion(2, 53),
+        newest: ApiVersion(2, 64),
     };
     pub(super) const HYPERVISORS: Self = Self {
         what: "hypervisors",
-        needs: ApiVersion(2, 53),
-        wants: ApiVersion(2, 75),
+        oldest: ApiVersion(2, 53),
+        newest: ApiVersion(2, 75),
     };
     pub(super) const EVACUATE: Self = Self {
         what: "evacuate",
-        needs: ApiVersion(2, 53),
-        wants: ApiVersion(2, 94),
+        oldest: ApiVersion(2, 53),
+        newest: ApiVersion(2, 94),
     };
     /// From 2.25 on Nova detects shared storage by itself, and from 2.65 on it can also abort queued migrations. From
     /// 2.30 on the scheduler checks a requested host, and no call here uses an earlier version.
     pub(super) const LIVE_MIGRATE: Self = Self {
         what: "live migrations",
-        needs: ApiVersion(2, 53),
-        wants: ApiVersion(2, 68),
+        oldest: ApiVersion(2, 53),
+        newest: ApiVersion(2, 68),
     };
     /// The first microversion that builds a server on a named host with the scheduler's checks.
     pub(super) const CANARIES: Self = Self {
         what: "canaries of a live drill",
-        needs: ApiVersion(2, 74),
-        wants: ApiVersion(2, 74),
+        oldest: ApiVersion(2, 74),
+        newest: ApiVersion(2, 74),
     };
     pub(super) const ACTIONS: Self = Self {
         what: "server actions",
-        needs: ApiVersion(2, 53),
-        wants: ApiVersion(2, 53),
+        oldest: ApiVersion(2, 53),
+        newest: ApiVersion(2, 53),
     };
 }
 
@@ -121,14 +121,14 @@ impl Versions {
         feature: Feature,
     ) -> Result<ApiVersion, CallError> {
         let range = self.range(session).await?;
-        if range.max < feature.needs || range.min > feature.wants {
+        if range.max < feature.oldest || range.min > feature.newest {
             let text = format!(
                 "nova offers microversions {} to {}, but {} need {} to {}",
-                range.min, range.max, feature.what, feature.needs, feature.wants
+                range.min, range.max, feature.what, feature.oldest, feature.newest
             );
             return Err(fault::unsent(FaultClass::Fatal, text));
         }
-        Ok(feature.wants.min(range.max))
+        Ok(feature.newest.min(range.max))
     }
 
     /// Discards the negotiated range.

@@ -407,7 +407,7 @@ async fn an_incomplete_answer_is_an_error_unless_its_body_is_unused() {
     })
     .await;
     let session = fake.session().await;
-    for (effect, want) in [
+    for (effect, expected) in [
         (Effect::Read, Some(false)),
         (Effect::Idempotent, Some(true)),
         (Effect::Once, None),
@@ -419,7 +419,7 @@ async fn an_incomplete_answer_is_an_error_unless_its_body_is_unused() {
             .await
             .err()
             .map(|error| error.fault.maybe_done);
-        assert_eq!(got, want, "{effect:?}");
+        assert_eq!(got, expected, "{effect:?}");
     }
 }
 
@@ -491,8 +491,8 @@ async fn a_refusal_keeps_novas_message() {
     })
     .await;
     let error = fake.session().await.call(&read(THINGS)).await.err().unwrap();
-    let want = "nova: GET /things returned 409 Conflict: in task_state spawning (req-of-the-fake)";
-    assert_eq!(error.to_string(), want);
+    let expected = "nova: GET /things returned 409 Conflict: in task_state spawning (req-of-the-fake)";
+    assert_eq!(error.to_string(), expected);
     assert_eq!(error.fault.class, FaultClass::Conflict);
 }
 
@@ -533,7 +533,7 @@ async fn a_moved_endpoint_is_found_with_the_next_token() {
 async fn odd_path_segments_stay_one_segment() {
     let fake = Fake::start(|_| Reply::Json(200, json!({}))).await;
     let session = fake.session().await;
-    for (segment, want) in [
+    for (segment, expected) in [
         ("a/b", "/v2.1/things/a%2Fb"),
         ("a?b=c#d", "/v2.1/things/a%3Fb=c%23d"),
         ("a b", "/v2.1/things/a%20b"),
@@ -544,7 +544,7 @@ async fn odd_path_segments_stay_one_segment() {
         let mut call = read(THINGS);
         call.place = RequestPath::Path(&path);
         session.call(&call).await.unwrap();
-        assert_eq!(fake.calls().last().unwrap().path, want);
+        assert_eq!(fake.calls().last().unwrap().path, expected);
     }
 }
 

@@ -177,7 +177,7 @@ fn scope(
             }
             return Ok((Scope::System, roles));
         }
-        Some(Value::String(word)) if word == "unscoped" => return Ok((Scope::None, Vec::new())),
+        Some(Value::String(scope_name)) if scope_name == "unscoped" => return Ok((Scope::None, Vec::new())),
         Some(requested) => {
             let project = requested.get("project").ok_or_else(KeystoneError::unauthorized)?;
             let found = if let Some(id) = text(project, "id") {

@@ -107,8 +107,8 @@ pub(super) async fn read(
             Ok(Json(app.region.read(|state| power_parameters(&state.world.hosts[ix]))).into_response())
         }
         Some("query_power_state") if outlets.is_some() => {
-            let word = app.region.read(|state| state.world.hosts[ix].outlet_state());
-            Ok(Json(json!({"state": word})).into_response())
+            let state_text = app.region.read(|state| state.world.hosts[ix].outlet_state());
+            Ok(Json(json!({"state": state_text})).into_response())
         }
         Some("query_power_state") => {
             let delay = app
@@ -116,7 +116,7 @@ pub(super) async fn read(
                 .read(|state| state.world.hosts[ix].machine.query_delay_millis);
             tokio::time::sleep(Duration::from_millis(delay)).await;
             match app.region.change(|state| state.world.hosts[ix].query_power()) {
-                QueryAnswer::State(word) => Ok(Json(json!({"state": word})).into_response()),
+                QueryAnswer::State(state_text) => Ok(Json(json!({"state": state_text})).into_response()),
                 QueryAnswer::Status(status) => Ok(failure(status)),
                 QueryAnswer::Silence => Ok(silence(&app).await),
             }

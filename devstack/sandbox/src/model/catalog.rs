@@ -16,8 +16,11 @@ pub(crate) struct Flavor {
 
 impl Flavor {
     /// Returns the traits with this value: `required` or `forbidden`.
-    pub(crate) fn traits<'a>(&'a self, word: &'a str) -> impl Iterator<Item = &'a str> {
-        let named = self.extra_specs.iter().filter(move |(_, value)| *value == word);
+    pub(crate) fn traits<'a>(&'a self, requirement: &'a str) -> impl Iterator<Item = &'a str> {
+        let named = self
+            .extra_specs
+            .iter()
+            .filter(move |(_, value)| *value == requirement);
         named.filter_map(|(key, _)| key.strip_prefix("trait:"))
     }
 }

@@ -35,7 +35,7 @@ pub(super) fn boolean(object: &Map<String, Value>, key: &str) -> Result<Option<b
     match object.get(key) {
         None => Ok(None),
         Some(Value::Bool(value)) => Ok(Some(*value)),
-        Some(Value::String(word)) => parse_bool(word)
+        Some(Value::String(flag)) => parse_bool(flag)
             .map(Some)
             .ok_or_else(|| invalid(key, "is not a boolean")),
         Some(_) => Err(invalid(key, "is not a boolean")),
@@ -43,8 +43,8 @@ pub(super) fn boolean(object: &Map<String, Value>, key: &str) -> Result<Option<b
 }
 
 /// Parses Nova's spellings of true and false.
-pub(super) fn parse_bool(word: &str) -> Option<bool> {
-    match word.trim().to_ascii_lowercase().as_str() {
+pub(super) fn parse_bool(flag: &str) -> Option<bool> {
+    match flag.trim().to_ascii_lowercase().as_str() {
         "1" | "t" | "true" | "on" | "y" | "yes" => Some(true),
         "0" | "f" | "false" | "off" | "n" | "no" => Some(false),
         _ => None,

@@ -87,7 +87,7 @@ fn add_resources(shown: &mut Value, state: &State, ix: HostIx) {
 
 fn asks_for_servers(page: &Page) -> bool {
     page.get("with_servers")
-        .is_some_and(|word| super::body::parse_bool(word) == Some(true))
+        .is_some_and(|flag| super::body::parse_bool(flag) == Some(true))
 }
 
 fn list(context: &Context, pairs: Vec<(String, String)>, detail: bool) -> Result<Json<Value>, Answer> {

@@ -124,7 +124,7 @@ fn filter(context: &Context, page: &Page) -> Result<Option<MigrationFilter>, Ans
     };
     if page
         .get("hidden")
-        .is_some_and(|word| word == "1" || word.eq_ignore_ascii_case("true"))
+        .is_some_and(|flag| flag == "1" || flag.eq_ignore_ascii_case("true"))
     {
         return Ok(None);
     }

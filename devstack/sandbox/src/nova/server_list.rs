@@ -45,7 +45,7 @@ impl Filter {
         let own = |name: &str| page.get(name).map(str::to_owned);
         let all = page
             .get("all_tenants")
-            .is_some_and(|word| word.is_empty() || parse_bool(word) == Some(true));
+            .is_some_and(|flag| flag.is_empty() || parse_bool(flag) == Some(true));
         if all {
             context.admin("os_compute_api:servers:detail:get_all_tenants")?;
         }

@@ -158,11 +158,11 @@ impl Cloud {
     /// Cuts a host's power, and waits until Nova shows it down.
     pub(crate) async fn kill(&self, host: &str) {
         self.region().faults().power_loss(host).unwrap();
-        self.unheard(host).await;
+        self.stop_heartbeats(host).await;
     }
 
     /// Waits until Nova shows the host down.
-    pub(crate) async fn unheard(&self, host: &str) {
+    pub(crate) async fn stop_heartbeats(&self, host: &str) {
         self.wait("nova takes it for down", |region| !region.host(host).unwrap().up)
             .await;
     }

@@ -58,7 +58,7 @@ async fn evacuating_an_isolated_host_without_fencing_is_caught_by_the_ledger() {
     let cloud = Cloud::start(quick(2)).await;
     let servers = cloud.region().boot(&Boot::on("compute-001", 3)).unwrap();
     cloud.region().faults().link_loss("compute-001").unwrap();
-    cloud.unheard("compute-001").await;
+    cloud.stop_heartbeats("compute-001").await;
     for server in &servers {
         assert_eq!(cloud.act(90, *server, json!({"evacuate": {}})).await, 200);
     }

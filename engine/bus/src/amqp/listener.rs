@@ -159,8 +159,8 @@ impl Listener {
         self.ends.work.notify();
         self.ends.adopt.notify();
         let mut answers = JoinSet::new();
-        let mut looks = interval(UPSTREAM_CHECK_INTERVAL);
-        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut check_ticks = interval(UPSTREAM_CHECK_INTERVAL);
+        check_ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             // The branches only wait; their results are handled outside.
             tokio::select! {
@@ -185,7 +185,7 @@ impl Listener {
                     None => return ConnectionEnd::Lost(AmqpError::QueueGone),
                 },
                 Some(_) = answers.join_next() => {}
-                _ = looks.tick() => match Consumers::count(&topology, &self.options.upstream).await {
+                _ = check_ticks.tick() => match Consumers::count(&topology, &self.options.upstream).await {
                     Ok(consumers) => self.upstream.observe(consumers),
                     // A broker that does not answer counts as lost even if its socket is open.
                     Err(error @ AmqpError::NoAnswer { .. }) => return ConnectionEnd::Lost(error),

@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::bed::{LIMIT, Other, options, shared, unique, until};
+use crate::harness::{LIMIT, Other, options, shared, unique, until};
 use crate::registry::{ID, OneNotification};
 
 /// A running listener and its publisher.

@@ -7,7 +7,7 @@
     reason = "a test that cannot go on has failed"
 )]
 
-mod bed;
+mod harness;
 mod listener;
 mod publisher;
 mod registry;

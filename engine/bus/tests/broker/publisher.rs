@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::bed::{Other, broker, options, shared, unique, until};
+use crate::harness::{Other, broker, options, shared, unique, until};
 
 fn event(exchange: &str, queue: &str, body: &str) -> OutboxMessage {
     let mut message = OutboxMessage::json(Lane::Event, exchange, queue, body.as_bytes().to_vec());

@@ -388,7 +388,7 @@ fn an_unknown_variable_is_reported() {
         ("OS_OTHER__THING", "x"),
         ("OS_USERNAME", "x"),
     ]));
-    let told: Vec<_> = Reader::new(&ini, &known)
+    let warning_texts: Vec<_> = Reader::new(&ini, &known)
         .finish()
         .unwrap()
         .warnings
@@ -396,7 +396,7 @@ fn an_unknown_variable_is_reported() {
         .map(ToString::to_string)
         .collect();
     let expected = "environment OS_DATABASE__CONNECTOIN: [database] connectoin is not an option; did you mean `connection`?";
-    assert_eq!(told, [expected]);
+    assert_eq!(warning_texts, [expected]);
 }
 
 /// Reads a file of the Juju charm and kolla-ansible as our components do.
@@ -463,7 +463,7 @@ fn a_file_in_use_causes_no_warning() {
         "{flow}"
     );
     let report = r.finish().unwrap();
-    let told: Vec<_> = report
+    let warning_texts: Vec<_> = report
         .warnings
         .iter()
         // This test reads only a part of the file.
@@ -471,7 +471,7 @@ fn a_file_in_use_causes_no_warning() {
         .map(ToString::to_string)
         .collect();
     assert_eq!(
-        told,
+        warning_texts,
         [
             "masakari.conf:35: [keystone_authtoken] auth_uri is the old name of [keystone_authtoken] www_authenticate_uri"
         ]

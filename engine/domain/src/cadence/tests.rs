@@ -53,9 +53,9 @@ fn the_age_of_a_running_hosts_heartbeats_is_learnt() {
         (30, None, 11, 30),
         (60, None, 41, 60),
     ] {
-        let learnt = seconds(&watched(every, ahead, 1_200));
-        let well = learnt.is_some_and(|age| (from..=to).contains(&age));
-        assert!(well, "every {every} s, {ahead:?}: {learnt:?}");
+        let measured = seconds(&watched(every, ahead, 1_200));
+        let well = measured.is_some_and(|age| (from..=to).contains(&age));
+        assert!(well, "every {every} s, {ahead:?}: {measured:?}");
     }
 }
 
@@ -99,7 +99,7 @@ fn a_few_heartbeats_give_no_result() {
 #[test]
 fn one_missed_heartbeat_and_a_failure_change_nothing() {
     let mut cadences = watched(10, Some(0), 1_200);
-    let learnt = seconds(&cadences);
+    let measured = seconds(&cadences);
     let observe = |cadences: &mut Cadences, one: Service, now: u64| {
         cadences.observe(
             &BTreeMap::from([("c1".to_owned(), Some(one))]),
@@ -108,7 +108,7 @@ fn one_missed_heartbeat_and_a_failure_change_nothing() {
     };
     observe(&mut cadences, service(2_190, Some(2_219)), 2_219);
     observe(&mut cadences, service(2_220, Some(2_220)), 2_220);
-    assert_eq!(seconds(&cadences), learnt, "one that was missed");
+    assert_eq!(seconds(&cadences), measured, "one that was missed");
     for at in [2_235_i64, 2_250, 2_265, 2_290] {
         let up = at < 2_280;
         let dead = Service {
@@ -119,7 +119,7 @@ fn one_missed_heartbeat_and_a_failure_change_nothing() {
     }
     observe(&mut cadences, service(3_000, Some(3_000)), 3_000);
     observe(&mut cadences, service(3_010, Some(3_010)), 3_010);
-    assert_eq!(seconds(&cadences), learnt, "it was down in between");
+    assert_eq!(seconds(&cadences), measured, "it was down in between");
 }
 
 #[test]

@@ -69,15 +69,15 @@ fn optional_fields_may_be_omitted_and_required_ones_may_not() {
 /// Covers R18.
 #[test]
 fn an_operators_evidence_needs_no_cluster_and_is_about_the_host_itself() {
-    let mut word = without("cluster");
-    word["kind"] = json!("operator");
-    let error = read(&word).unwrap_err();
+    let mut statement = without("cluster");
+    statement["kind"] = json!("operator");
+    let error = read(&statement).unwrap_err();
     assert!(
         error.contains("\"target\" must be the same as \"host\""),
         "{error}"
     );
-    word["target"] = word["host"].clone();
-    let read = read(&word).unwrap();
+    statement["target"] = statement["host"].clone();
+    let read = read(&statement).unwrap();
     assert!(
         read.sentence()
             .starts_with("an operator confirmed that it was fenced (off)"),

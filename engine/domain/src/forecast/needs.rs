@@ -147,7 +147,7 @@ mod tests {
 
     #[test]
     fn a_requirement_that_is_not_modelled_is_reported() {
-        let told = |key: &str, value: &str| {
+        let parse = |key: &str, value: &str| {
             let mut about = InstanceTraits::default();
             about.flavor_properties.insert(key.into(), value.into());
             let needs = Needs::from_flavor(Resources::default(), &about);
@@ -177,7 +177,7 @@ mod tests {
             ("resources:CUSTOM_X", "1", (None, true)),
             ("pci_passthrough:alias", "gpu:1", (None, true)),
         ] {
-            assert_eq!(told(key, value), expected, "{key}={value}");
+            assert_eq!(parse(key, value), expected, "{key}={value}");
         }
     }
 }

@@ -268,14 +268,14 @@ fn groups_keep_their_members_apart() {
         let mut cloud = cloud(hosts, pair());
         cloud.bind(group(per_host, members));
         cloud.places.insert(id(9), "b".into());
-        let told = lose(&cloud, &["a"]).room;
+        let outcome = lose(&cloud, &["a"]).room;
         // With two per host the bound is conservative: it counts a host with one as full.
         let expected = if case.ends_with("may be") {
             Room::Tight
         } else {
             room
         };
-        assert_eq!(told, expected, "{case}");
+        assert_eq!(outcome, expected, "{case}");
     }
 }
 
@@ -299,30 +299,30 @@ fn a_partner_may_be_on_the_host_with_the_most_room() {
 #[test]
 fn reserved_hosts_take_all_of_a_host_or_nothing() {
     let cloud = cloud(&[0, 1_000, 150], vec![demand(1, 100), demand(2, 100)]);
-    let told = |method, reserved: &[&str]| {
+    let outcome = |method, reserved: &[&str]| {
         let method = Method { method, reserved };
         forecast(&cloud, &BTreeSet::from(["a"]), &method).room
     };
-    assert_eq!(told(RecoveryMethod::ReservedHost, &["b"]), Room::Enough);
-    assert_eq!(told(RecoveryMethod::ReservedHost, &["c"]), Room::Short);
+    assert_eq!(outcome(RecoveryMethod::ReservedHost, &["b"]), Room::Enough);
+    assert_eq!(outcome(RecoveryMethod::ReservedHost, &["c"]), Room::Short);
     assert_eq!(
-        told(RecoveryMethod::ReservedHost, &["b", "c"]),
+        outcome(RecoveryMethod::ReservedHost, &["b", "c"]),
         Room::Short,
         "either may be taken"
     );
-    assert_eq!(told(RecoveryMethod::ReservedHost, &[]), Room::Short);
+    assert_eq!(outcome(RecoveryMethod::ReservedHost, &[]), Room::Short);
     assert_eq!(
-        told(RecoveryMethod::RhPriority, &["c"]),
+        outcome(RecoveryMethod::RhPriority, &["c"]),
         Room::Enough,
         "the scheduler has b"
     );
     assert_eq!(
-        told(RecoveryMethod::AutoPriority, &["b"]),
+        outcome(RecoveryMethod::AutoPriority, &["b"]),
         Room::Enough,
         "auto has only c, and b is in reserve"
     );
     assert_eq!(
-        told(RecoveryMethod::Auto, &["b"]),
+        outcome(RecoveryMethod::Auto, &["b"]),
         Room::Short,
         "what is reserved is not counted on"
     );
@@ -343,8 +343,8 @@ fn headroom_is_the_largest_number_of_hosts_that_may_be_lost() {
             let number = number as u64 * 10;
             host.demands = Some((number..number + 4).map(|number| demand(number, 100)).collect());
         }
-        let told = forecast_segments(&cloud, [view(&all)]).remove(0);
-        let headroom = told.headroom.unwrap();
+        let outcome = forecast_segments(&cloud, [view(&all)]).remove(0);
+        let headroom = outcome.headroom.unwrap();
         assert_eq!((headroom.hosts, headroom.exact), (expected, true), "{free}");
     }
     let mut cloud = cloud(&[100; 5], Vec::new());
@@ -411,11 +411,11 @@ fn a_thousand_hosts_and_fifty_thousand_instances_are_forecast_in_a_moment() {
     ] {
         let cloud = large(free);
         let begun = std::time::Instant::now();
-        let told = forecast_segments(&cloud, [whole(&cloud)]).remove(0);
+        let outcome = forecast_segments(&cloud, [whole(&cloud)]).remove(0);
         let took = begun.elapsed();
-        let headroom = told.headroom.unwrap();
+        let headroom = outcome.headroom.unwrap();
         println!("{what}: {headroom:?} in {took:?}");
-        assert_eq!(told.worst.unwrap().room, room, "{what}");
+        assert_eq!(outcome.worst.unwrap().room, room, "{what}");
         assert!((least..=most).contains(&headroom.hosts), "{what}: {headroom:?}");
         // A quiet machine needs some tenths of this.
         assert!(took < std::time::Duration::from_secs(2), "{what}: {took:?}");

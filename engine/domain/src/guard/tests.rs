@@ -60,7 +60,7 @@ fn witness(name: &str, reached: bool) -> Witness {
 /// Name, guard, change of the facts, and the guard's result.
 type Case = (&'static str, Guard, fn(&mut GuardFacts), &'static str);
 
-fn word(verdict: &GuardResult) -> &'static str {
+fn result_name(verdict: &GuardResult) -> &'static str {
     match verdict {
         GuardResult::Pass => "pass",
         GuardResult::Warn { .. } => "warn",
@@ -284,7 +284,7 @@ fn each_guard_trips_at_its_limit_and_not_before() {
         let mut facts = calm();
         change(&mut facts);
         let verdict = guard.check(&facts, &rules());
-        assert_eq!(word(&verdict), *expected, "{guard}: {name}: {verdict:?}");
+        assert_eq!(result_name(&verdict), *expected, "{guard}: {name}: {verdict:?}");
     }
     for guard in Guard::ALL {
         let tripped = cases.iter().any(|case| case.1 == *guard && case.3 != "pass");
@@ -363,7 +363,7 @@ fn lifted_guards_are_skipped_and_all_others_checked() {
 
 #[test]
 fn the_guard_names_some_of_the_hosts_that_are_out() {
-    let told = |names: &[&str], out: u64| {
+    let hold_reason = |names: &[&str], out: u64| {
         let mut facts = calm();
         facts.segment = Count { hosts: 9, out };
         facts.segment_out = names.iter().map(|name| (*name).to_owned()).collect();
@@ -372,7 +372,7 @@ fn the_guard_names_some_of_the_hosts_that_are_out() {
         };
         reason
     };
-    let reason = told(&["compute-003", "compute-004", "compute-005", "compute-006"], 4);
+    let reason = hold_reason(&["compute-003", "compute-004", "compute-005", "compute-006"], 4);
     assert!(
         reason.starts_with("4 of the segment's 9 hosts are out of service at once (limit 34 %): "),
         "{reason}"
@@ -381,7 +381,7 @@ fn the_guard_names_some_of_the_hosts_that_are_out() {
         reason.ends_with(" (out of service: compute-003, compute-004, compute-005, compute-006)"),
         "{reason}"
     );
-    let reason = told(&["a", "b", "c", "d", "e"], 7);
+    let reason = hold_reason(&["a", "b", "c", "d", "e"], 7);
     assert!(
         reason.ends_with(" (out of service: a, b, c, d, e, and 2 more)"),
         "{reason}"

@@ -79,7 +79,7 @@ pub(super) struct StartTrack {
     usable_since: Option<Elapsed>,
     readings: BTreeMap<ServerId, Readings>,
     /// The instance whose start was journalled last.
-    asking: Option<ServerId>,
+    journalled_server: Option<ServerId>,
     not_before: Elapsed,
 }
 
@@ -290,7 +290,7 @@ impl StartTrack {
             at: now,
             answered: false,
         });
-        self.asking = Some(one.server);
+        self.journalled_server = Some(one.server);
         self.readings.remove(&one.server);
         let record = ctx.record;
         record.intends(one.server);

@@ -55,7 +55,8 @@ pub struct MonitorHeartbeats {
 #[serde(rename_all = "snake_case")]
 pub enum Claimant {
     /// A report, or an operator.
-    Word,
+    #[serde(rename = "word")]
+    Claim,
     /// The devices of the level with this number.
     Level(u32),
 }
@@ -64,7 +65,7 @@ pub enum Claimant {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum OffReport {
     /// A claim by a report or an operator.
-    Word {
+    Claim {
         /// The time at which it was accepted; `None` for the report that opened the recovery.
         arrived: Option<Timestamp>,
         /// The date that the claim gives.
@@ -87,13 +88,13 @@ impl OffReport {
                 at: proof.first_read(),
                 level: *level,
             }),
-            Basis::Word { .. } => word,
+            Basis::Claim { .. } => word,
         }
     }
 
     fn claimant(&self) -> Claimant {
         match self {
-            Self::Word { .. } => Claimant::Word,
+            Self::Claim { .. } => Claimant::Claim,
             Self::Reading { level, .. } => Claimant::Level(*level),
         }
     }
@@ -127,7 +128,7 @@ impl SeenHeartbeats<'_> {
 
     fn is_after_arrival(&self, heartbeat: &Heartbeat, claim: &OffReport) -> bool {
         match claim {
-            OffReport::Word { arrived, .. } => arrived
+            OffReport::Claim { arrived, .. } => arrived
                 .or(self.heartbeats.reported)
                 .is_some_and(|arrived| is_later(heartbeat.received, arrived, CLAIM_ARRIVAL_MARGIN)),
             OffReport::Reading { at, .. } => {
@@ -138,7 +139,7 @@ impl SeenHeartbeats<'_> {
 
     fn is_after_date(&self, heartbeat: &Heartbeat, claim: &OffReport) -> bool {
         match claim {
-            OffReport::Word { dated, .. } => is_later(heartbeat.received, *dated, CLAIM_DATE_MARGIN),
+            OffReport::Claim { dated, .. } => is_later(heartbeat.received, *dated, CLAIM_DATE_MARGIN),
             OffReport::Reading { at, .. } => self.received(heartbeat) > at.as_duration() + CLAIM_DATE_MARGIN,
         }
     }
@@ -177,7 +178,7 @@ fn is_later(received: Timestamp, than: Timestamp, by: Duration) -> bool {
 
 impl MonitorHeartbeats {
     /// Records whether a scan knows the boot in which the host was reported.
-    pub(super) fn looked(&mut self, shown: HeartbeatListing<'_>) {
+    pub(super) fn apply_listing(&mut self, shown: HeartbeatListing<'_>) {
         self.known |= shown.is_some_and(|(_, heartbeats)| heartbeats.reported.is_some());
     }
 
@@ -200,7 +201,7 @@ impl MonitorHeartbeats {
         let now = ctx.now.elapsed;
         let latest = seen.latest(now);
         let undecided = match claim {
-            OffReport::Word { .. } => {
+            OffReport::Claim { .. } => {
                 latest.is_some_and(|(heartbeat, _)| seen.is_after_arrival(heartbeat, claim))
             }
             OffReport::Reading { .. } => false,

@@ -361,9 +361,9 @@ impl Move {
     }
 
     /// Records that Nova has not finished the move: no earlier owner can have unlocked an instance whose records show it in progress.
-    pub(super) fn seen_under_way(&mut self, records: &[&Migration], looked: Elapsed) {
+    pub(super) fn seen_under_way(&mut self, records: &[&Migration], polled_at: Elapsed) {
         let under_way = !records.is_empty() && !records.iter().any(|record| record.status.has_moved());
-        if under_way && self.is_in_flight() && self.unanswered_unlock.is_some_and(|at| looked >= at) {
+        if under_way && self.is_in_flight() && self.unanswered_unlock.is_some_and(|at| polled_at >= at) {
             self.unanswered_unlock = None;
         }
     }

@@ -44,7 +44,7 @@ impl HostRecovery {
             Observation::Region(region) => {
                 self.guard.region_probe.record_scan(region);
                 let shown = self.guard.region_probe.heartbeats(self.host_id);
-                self.guard.heartbeats.looked(shown);
+                self.guard.heartbeats.apply_listing(shown);
                 self.guard.note_silence(&mut ctx);
             }
             Observation::OrderRefused => {

@@ -73,7 +73,7 @@ pub(super) struct Pace {
     /// The times that Nova took to pick up moves, not reported yet.
     taken_up: Vec<StartSample>,
     /// True if the records have been read, which is not reported yet.
-    pub(super) looked: bool,
+    pub(super) polled: bool,
 }
 
 impl Pace {
@@ -114,14 +114,14 @@ impl Pace {
         &mut self,
         asked: Option<Elapsed>,
         one: &Move,
-        looked_before: Option<Elapsed>,
+        last_poll: Option<Elapsed>,
         now: DecisionTime,
     ) {
         let Some(asked) = asked else { return };
         let goes_on = !one.is_queued() && !matches!(one.step, MoveStep::Waiting { .. });
         if goes_on {
             self.taken_up.push(StartSample {
-                least: looked_before.map_or(Duration::ZERO, |look| look.since(asked)),
+                least: last_poll.map_or(Duration::ZERO, |poll| poll.since(asked)),
                 most: now.elapsed.since(asked),
             });
         }
@@ -153,7 +153,7 @@ impl HostRecovery {
     pub fn sight(&mut self) -> EvacuationProgress {
         let pace = &mut self.in_flight.move_track.pace;
         EvacuationProgress {
-            looked: std::mem::take(&mut pace.looked),
+            polled: std::mem::take(&mut pace.polled),
             taken: std::mem::take(&mut pace.taken_up),
         }
     }

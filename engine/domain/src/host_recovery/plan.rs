@@ -298,8 +298,8 @@ impl InstanceListing {
             InCell::Has(count) => {
                 format!("Nova's list shows none on the host, and the host's cell has {count}")
             }
-            InCell::NotAsked | InCell::Failed(_) if known => return true,
-            InCell::NotAsked => return self.is_confirmed_empty(asked.unwrap_or(ctx.now.elapsed)),
+            InCell::NotQueried | InCell::Failed(_) if known => return true,
+            InCell::NotQueried => return self.is_confirmed_empty(asked.unwrap_or(ctx.now.elapsed)),
             InCell::Failed(fault) => format!(
                 "Nova's list shows none on the host, and the host's cell could not be queried: {}",
                 fault.text
@@ -529,7 +529,7 @@ fn recheck_held(
             .collect();
         let Some(shown) = on_host.get(&server).copied() else {
             // A list may lack an instance that is there: it is read by itself.
-            move_track.look.insert(server);
+            move_track.to_read.insert(server);
             continue;
         };
         if one.has_no_possible_host()

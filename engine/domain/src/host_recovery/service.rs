@@ -116,7 +116,7 @@ pub struct ServiceTrack {
     pub(super) still: Option<(Timestamp, Elapsed)>,
     /// The time at which it was last seen.
     #[serde(skip)]
-    pub(super) looked: Elapsed,
+    pub(super) last_seen: Elapsed,
     /// The time at which it was last seen to have moved between two readings.
     #[serde(skip)]
     pub(super) moved: Option<Elapsed>,

@@ -6,7 +6,6 @@
 )]
 
 mod arrivals;
-mod bed;
 mod boot_hold;
 mod confirm_off;
 mod confirmation;
@@ -15,6 +14,7 @@ mod fencing;
 mod freezes;
 mod guards;
 mod half_done;
+mod harness;
 mod holds;
 mod hooks;
 mod host_return;

@@ -293,13 +293,13 @@ mod tests {
         #[test]
         fn with_any_feedback_the_window_stays_in_its_bounds(
             bounds in (0_u32..50, 0_u32..1_000, 0_u32..500),
-            heard in vec((feedbacks(), any::<bool>(), 0_u64..100_000), 0..200),
+            steps in vec((feedbacks(), any::<bool>(), 0_u64..100_000), 0..200),
         ) {
             let bounds = Bounds { min: bounds.0, start: bounds.1, max: bounds.2 };
             let ordered = bounds.in_order();
             let mut aimd = Aimd::new(bounds, ms(2_000));
             let mut now = Duration::ZERO;
-            for (feedback, full, later) in heard {
+            for (feedback, full, later) in steps {
                 now += ms(later);
                 let before = aimd.window();
                 aimd.observe(feedback, full, now);

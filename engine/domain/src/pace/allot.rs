@@ -240,10 +240,10 @@ mod tests {
             free in 0_u32..40,
             more in 0_u32..40,
             given in any::<u64>(),
-            wants in vec((0_u32..5, 0_u64..9, readies()), 0..30),
+            demands in vec((0_u32..5, 0_u64..9, readies()), 0..30),
         ) {
             let recoveries: Vec<RecoveryDemand<'_>> =
-                wants.iter().map(|(busy, since, ready)| recovery(*busy, *since, ready)).collect();
+                demands.iter().map(|(busy, since, ready)| recovery(*busy, *since, ready)).collect();
             let shares = allot(free, free + more, given, &recoveries);
             let want = |recovery: &RecoveryDemand<'_>| recovery.ready.iter().map(|(_, count)| count).sum::<u32>();
             let wanted: u32 = recoveries.iter().map(want).sum();

@@ -50,9 +50,9 @@ mod tests {
         Duration::from_millis(millis)
     }
 
-    fn pauses(looks: &[u64]) -> Vec<Duration> {
+    fn pauses(polls: &[u64]) -> Vec<Duration> {
         let mut cost = PollCost::default();
-        looks.iter().map(|taken| cost.pause_after(ms(*taken))).collect()
+        polls.iter().map(|taken| cost.pause_after(ms(*taken))).collect()
     }
 
     #[test]
@@ -73,9 +73,9 @@ mod tests {
 
     #[test]
     fn old_costs_are_dropped() {
-        let mut looks = vec![10; 3];
-        looks.extend([120; SAMPLE_COUNT]);
-        assert_eq!(pauses(&looks).last(), Some(&ms(1_800)));
+        let mut polls = vec![10; 3];
+        polls.extend([120; SAMPLE_COUNT]);
+        assert_eq!(pauses(&polls).last(), Some(&ms(1_800)));
     }
 
     #[test]

@@ -138,7 +138,7 @@ impl Model {
     }
 
     /// Returns the number of consecutive polls that showed no pick-up, or `None` once the window has been too large.
-    pub fn learns(&self) -> Option<u32> {
+    pub fn learning_polls(&self) -> Option<u32> {
         self.learning.then_some(self.empty_polls)
     }
 
@@ -162,7 +162,7 @@ impl Model {
     }
 
     /// Applies the result of a poll.
-    pub fn looked(&mut self, seen: PollResult<'_>, now: Duration) {
+    pub fn polled(&mut self, seen: PollResult<'_>, now: Duration) {
         self.last_activity = now;
         if seen.taken.is_empty() {
             self.empty_polls = self.empty_polls.saturating_add(1);
@@ -363,7 +363,7 @@ mod tests {
             full,
             pause: ms(500),
         };
-        model.looked(seen, ms(now));
+        model.polled(seen, ms(now));
     }
 
     #[test]
@@ -393,7 +393,7 @@ mod tests {
         assert_eq!(model.window(), 2);
         model.refused(ms(9_000));
         assert_eq!(model.window(), 2);
-        assert_eq!(model.learns(), None);
+        assert_eq!(model.learning_polls(), None);
     }
 
     #[test]
@@ -426,13 +426,13 @@ mod tests {
         #[test]
         fn with_any_observation_the_window_stays_in_its_bounds(
             bounds in (0_u32..50, 0_u32..1_000, 0_u32..500),
-            looks in vec((0_usize..30, any::<u64>(), 0_u64..90_000, any::<bool>(), any::<bool>(), 0_u64..5_000, 0_u8..9), 0..200),
+            polls in vec((0_usize..30, any::<u64>(), 0_u64..90_000, any::<bool>(), any::<bool>(), 0_u64..5_000, 0_u8..9), 0..200),
         ) {
             let bounds = Bounds { min: bounds.0, start: bounds.1, max: bounds.2 };
             let ordered = bounds.in_order();
             let mut model = Model::new(bounds, ms(2_000));
             let mut now = 0;
-            for (count, least, most, is_queue_empty, full, later, what) in looks {
+            for (count, least, most, is_queue_empty, full, later, what) in polls {
                 now += later;
                 match what {
                     0 => model.begun(ms(now)),

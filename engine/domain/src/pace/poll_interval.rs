@@ -16,7 +16,7 @@ const MAX_POLL_INTERVAL: Duration = Duration::from_millis(1_500);
 /// Returns the minimum interval between two polls of each of `recoveries`. `tick` is the policy's interval, and `in_flight`
 /// the number in flight in all recoveries. `waits`: something is queued in front of Nova, or still to be requested.
 pub fn pause(model: &Model, tick: Duration, in_flight: u32, recoveries: u32, waits: bool) -> Duration {
-    if let Some(empty_polls) = model.learns().filter(|_| waits) {
+    if let Some(empty_polls) = model.learning_polls().filter(|_| waits) {
         let sooner = (tick / LEARNING_POLL_FACTOR).saturating_mul(1 << empty_polls.min(8));
         return sooner.min(tick).max(
             model

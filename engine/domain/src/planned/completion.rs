@@ -25,9 +25,9 @@ impl PlannedState {
         }
         let mut text = format!("{} of {total} moved", self.count(MoveStage::Moved));
         let stay = self.count(MoveStage::Left) + self.count(MoveStage::Failed);
-        for (count, words) in [(self.count(MoveStage::Asked), "under way"), (stay, "not moved")] {
+        for (count, label) in [(self.count(MoveStage::Asked), "under way"), (stay, "not moved")] {
             if count > 0 {
-                text = format!("{text}, {count} {words}");
+                text = format!("{text}, {count} {label}");
             }
         }
         Some(text)

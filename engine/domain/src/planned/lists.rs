@@ -51,7 +51,7 @@ impl PlannedState {
             Ok(inventory) => {
                 let is_whole = inventory.service.is_some()
                     && match inventory.in_cell {
-                        InCell::NotAsked => true,
+                        InCell::NotQueried => true,
                         InCell::Has(count) => count == 0,
                         InCell::Failed(_) => false,
                     };

@@ -19,7 +19,7 @@ mod tests {
     #[test]
     fn a_sentence_lists_five_names_and_the_number_of_the_rest() {
         let all: Vec<u8> = (1..=7).collect();
-        let told = [0, 1, 5, 6, 7].map(|many| named(&all[..many], u8::to_string));
+        let rendered = [0, 1, 5, 6, 7].map(|many| named(&all[..many], u8::to_string));
         let wanted = [
             "",
             "1",
@@ -27,6 +27,6 @@ mod tests {
             "1, 2, 3, 4, 5, 1 more",
             "1, 2, 3, 4, 5, 2 more",
         ];
-        assert_eq!(told, wanted);
+        assert_eq!(rendered, wanted);
     }
 }

@@ -206,7 +206,9 @@ impl PlannedState {
         now: DecisionTime,
         record: &mut Record,
     ) {
-        let Some(server) = self.asking.take() else { return };
+        let Some(server) = self.journalled_server.take() else {
+            return;
+        };
         let hosts: Vec<&str> = hosts.iter().map(String::as_str).collect();
         let text = format!(
             "an earlier recovery may have left it running on {} too: `tachi show {server}`",
@@ -217,9 +219,9 @@ impl PlannedState {
 }
 
 impl PlannedMove {
-    /// True if the call could no longer take effect when a read started at `looked`.
-    pub(super) fn is_absent(&self, looked: Elapsed, after: Duration) -> bool {
-        self.asked.is_some_and(|asked| looked.since(asked.at) >= after)
+    /// True if the call could no longer take effect when a read started at `polled_at`.
+    pub(super) fn is_absent(&self, polled_at: Elapsed, after: Duration) -> bool {
+        self.asked.is_some_and(|asked| polled_at.since(asked.at) >= after)
     }
 }
 
@@ -367,7 +369,7 @@ fn issue_call(
     one.percent = None;
     one.asked_at = one.asked_at.or(Some(now.wall));
     one.read.not_before = now.elapsed.plus(Duration::from_millis(200));
-    state.asking = Some(server);
+    state.journalled_server = Some(server);
     record.head = true;
     record.intends(server);
     record.unless_frozen.own = true;

@@ -182,10 +182,10 @@ impl Bench {
             record.freeze = None;
             record.steps.clear();
             record.unless_host_recovery = None;
-            let mut told: Vec<Observation> =
+            let mut batch: Vec<Observation> =
                 decision.commands.into_iter().map(Observation::NotSent).collect();
-            told.push(refusal);
-            let again = decide(self.state.as_mut().unwrap(), told, clock);
+            batch.push(refusal);
+            let again = decide(self.state.as_mut().unwrap(), batch, clock);
             record.merge(again.record);
             self.records.push(record);
             assert!(again.commands.is_empty(), "{:?}", again.commands);
@@ -244,7 +244,7 @@ impl Bench {
                     in_cell: if servers.is_empty() {
                         InCell::Has(0)
                     } else {
-                        InCell::NotAsked
+                        InCell::NotQueried
                     },
                     servers,
                     service: Some(self.service.clone()),
@@ -342,12 +342,12 @@ impl Bench {
             "{:?}",
             self.state().message
         );
-        let told = self
+        let notification = self
             .records
             .iter()
             .rev()
             .find_map(|record| record.notification.clone());
-        let (status, text) = told.unwrap();
+        let (status, text) = notification.unwrap();
         (status, text.unwrap())
     }
 
@@ -765,16 +765,16 @@ fn an_instance_that_may_run_elsewhere_is_not_moved() {
     // As after a refused write of the intent by the journal.
     let mut state = bench.state.take().unwrap();
     state.moves.get_mut(&first).unwrap().stage = MoveStage::Asked;
-    state.asking = Some(first);
+    state.journalled_server = Some(first);
     let target = None;
-    let told = vec![
+    let batch = vec![
         Observation::NotSent(Command::LiveMigrate {
             server: first,
             target,
         }),
         Observation::MayRunOn(BTreeSet::from(["compute-9".to_owned()])),
     ];
-    let _ = decide(&mut state, told, now);
+    let _ = decide(&mut state, batch, now);
     let one = &state.moves[&first];
     assert_eq!(one.stage, MoveStage::Left);
     assert!(one.note.as_ref().unwrap().contains("compute-9"), "{:?}", one.note);

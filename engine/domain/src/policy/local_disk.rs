@@ -46,8 +46,8 @@ impl FromStr for LocalDisk {
 impl LocalDisk {
     /// Reads a treatment, however long its wait is.
     fn parse(text: &str) -> Option<Self> {
-        let word = text.trim().to_ascii_lowercase();
-        match word.as_str() {
+        let value = text.trim().to_ascii_lowercase();
+        match value.as_str() {
             "evacuate" => Some(Self::Evacuate),
             "leave" => Some(Self::Leave),
             other => other

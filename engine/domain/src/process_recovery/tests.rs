@@ -15,7 +15,7 @@ mod hooks;
 
 const HOST: &str = "c1";
 const D: u64 = 20_000;
-const SETTLED: u64 = 81_000;
+const LATE_EFFECT_WINDOW: u64 = 81_000;
 
 fn operator_state(segment_enabled: bool, operator_maintenance: bool) -> OperatorState {
     OperatorState {
@@ -135,7 +135,7 @@ impl Run {
     /// Returns a claimed recovery of a stopped `nova-compute`.
     fn begun() -> Self {
         let mut run = Self::new("STOPPED", "nova-compute");
-        run.tell(Observation::Claimed(OperatorState::DEFAULT));
+        run.observe(Observation::Claimed(OperatorState::DEFAULT));
         assert_eq!(run.commands, [Command::ReadService]);
         run
     }
@@ -143,12 +143,12 @@ impl Run {
     /// Returns a recovery whose disable call was sent.
     fn asked() -> Self {
         let mut run = Self::begun();
-        run.tell(shown(true));
+        run.observe(shown(true));
         assert_eq!(run.calls.len(), 1);
         run
     }
 
-    fn tell(&mut self, observation: Observation) {
+    fn observe(&mut self, observation: Observation) {
         let now = DecisionTime {
             elapsed: Elapsed::from_millis(self.at),
             wall: Timestamp::from_micros(0),
@@ -191,16 +191,16 @@ impl Run {
     fn goes_on(&mut self, millis: u64, enabled: bool) {
         while self.at < millis && !self.state.over {
             self.at = (self.at + 500).min(millis);
-            self.tell(Observation::Tick);
+            self.observe(Observation::Tick);
             if self.commands == [Command::ReadService] {
-                self.tell(shown(enabled));
+                self.observe(shown(enabled));
             }
         }
     }
 
     fn taken_over(&mut self, operator_state: OperatorState) {
         self.state = ProcessRecovery::restore(&self.state.head().unwrap()).unwrap();
-        self.tell(Observation::Claimed(operator_state));
+        self.observe(Observation::Claimed(operator_state));
     }
 
     fn assert_end(&self, case: &str, status: NotificationStatus, part: &str) {
@@ -300,9 +300,9 @@ fn gates_need_no_question() {
     for (case, event, process, operator_state, status, part) in cases {
         let mut run = Run::new(event, process);
         run.state.policy.non_essential_processes = vec!["snmpd".to_owned()];
-        run.tell(Observation::Tick);
+        run.observe(Observation::Tick);
         assert!(run.commands.is_empty(), "{case}: nothing before the first pulse");
-        run.tell(Observation::Claimed(operator_state));
+        run.observe(Observation::Claimed(operator_state));
         run.assert_end(case, status, part);
         assert_eq!(
             run.record.host, None,
@@ -326,13 +326,13 @@ fn nova_compute_is_disabled_with_our_mark_and_the_host_marked_when_nova_shows_it
         format!("Masakari detected process failed. [{}]", mark(run.state.id))
     );
     run.at = 100;
-    run.tell(accepted());
+    run.observe(accepted());
     assert_eq!(run.record.host, None, "not before it is seen");
     run.goes_on(600, false);
     run.assert_end("", NotificationStatus::Finished, "is disabled");
     assert_eq!(run.record.host, Some(MaintenanceReason::Process));
     assert_eq!((run.record.life, run.calls.len()), (Some(Life::Closed), 1));
-    run.tell(shown(true));
+    run.observe(shown(true));
     assert!(run.record.is_empty(), "done stays done");
 }
 
@@ -340,7 +340,7 @@ fn nova_compute_is_disabled_with_our_mark_and_the_host_marked_when_nova_shows_it
 #[test]
 fn a_service_disabled_by_others_is_not_changed() {
     let mut run = Run::begun();
-    run.tell(Observation::Service(Ok(Some(record_of(
+    run.observe(Observation::Service(Ok(Some(record_of(
         false,
         Some("disk swap"),
     )))));
@@ -354,12 +354,12 @@ fn a_service_disabled_by_others_is_not_changed() {
 fn a_service_that_an_earlier_recovery_disabled_is_disabled_again() {
     let mut run = Run::begun();
     let reason = format!("{} [tachi another]", Policy::default().process_disable_reason);
-    run.tell(Observation::Service(Ok(Some(record_of(false, Some(&reason))))));
+    run.observe(Observation::Service(Ok(Some(record_of(false, Some(&reason))))));
     assert_eq!(run.calls.len(), 1, "{:?}", run.shown);
     assert!(!run.state.over);
-    run.tell(accepted());
+    run.observe(accepted());
     run.at = 2_000;
-    run.tell(shown(false));
+    run.observe(shown(false));
     run.assert_end("", NotificationStatus::Finished, "is disabled");
 }
 
@@ -367,12 +367,12 @@ fn a_service_that_an_earlier_recovery_disabled_is_disabled_again() {
 fn answers_to_the_question() {
     use FaultClass::{Conflict, Fatal, Permanent, Transient};
     let mut run = Run::begun();
-    run.tell(Observation::Service(Ok(None)));
+    run.observe(Observation::Service(Ok(None)));
     assert!(!run.state.over, "a copy that lags behind gives this answer too");
     run.at = 5_000;
-    run.tell(Observation::Tick);
+    run.observe(Observation::Tick);
     assert_eq!(run.commands, [Command::ReadService]);
-    run.tell(Observation::Service(Ok(None)));
+    run.observe(Observation::Service(Ok(None)));
     run.assert_end(
         "",
         NotificationStatus::Failed,
@@ -380,15 +380,15 @@ fn answers_to_the_question() {
     );
     for class in [Conflict, Fatal, Permanent, Transient] {
         let mut run = Run::begun();
-        run.tell(Observation::Service(Err(fault(class, Some(503), false))));
+        run.observe(Observation::Service(Err(fault(class, Some(503), false))));
         assert!(run.commands.is_empty(), "{class:?}: not at once");
         let (status, message) = run.shown.clone().unwrap();
         assert_eq!(status, NotificationStatus::Running);
         assert!(message.unwrap().starts_with("waiting for Nova"));
         run.at = 1000;
-        run.tell(Observation::Tick);
+        run.observe(Observation::Tick);
         assert_eq!(run.commands, [Command::ReadService], "{class:?}");
-        run.tell(shown(true));
+        run.observe(shown(true));
         assert_eq!(run.shown, Some((NotificationStatus::Running, None)), "taken back");
         assert_eq!(run.calls.len(), 1);
     }
@@ -409,7 +409,7 @@ fn each_answer_of_the_call() {
     ];
     for (case, result, again) in cases {
         let mut run = Run::asked();
-        run.tell(Observation::ServiceUpdated(result));
+        run.observe(Observation::ServiceUpdated(result));
         let Some(again) = again else {
             run.assert_end(case, NotificationStatus::Failed, case);
             continue;
@@ -418,7 +418,7 @@ fn each_answer_of_the_call() {
         assert_eq!(run.calls.len(), 1, "{case}: not before");
         run.goes_on(again + 1000, true);
         assert_eq!(run.calls.len(), 2, "{case}");
-        run.tell(accepted());
+        run.observe(accepted());
         run.goes_on(again + 3000, false);
         run.assert_end(case, NotificationStatus::Finished, "is disabled");
     }
@@ -430,7 +430,7 @@ fn a_disabling_without_effect_fails_after_its_limit() {
         let mut run = Run::asked();
         run.state.policy.disable_limit = Duration::from_secs(seconds);
         while !run.state.over && run.at < 1_000_000 {
-            run.tell(accepted());
+            run.observe(accepted());
             run.goes_on(run.at + D + 1000, true);
         }
         run.assert_end("", NotificationStatus::Failed, "still shows it enabled");
@@ -443,7 +443,7 @@ fn a_disabling_without_effect_fails_after_its_limit() {
 #[test]
 fn a_lost_answer_is_looked_for_before_anything_else() {
     let mut run = Run::asked();
-    run.tell(Observation::ServiceUpdated(Err(fault(
+    run.observe(Observation::ServiceUpdated(Err(fault(
         FaultClass::Transient,
         None,
         true,
@@ -458,19 +458,19 @@ fn a_lost_answer_is_looked_for_before_anything_else() {
 fn an_abort_in_the_middle_blocks_the_call_and_undoes_nothing() {
     for no in [operator_state(false, false), operator_state(true, true)] {
         let mut run = Run::begun();
-        run.tell(Observation::OperatorState(no.clone()));
+        run.observe(Observation::OperatorState(no.clone()));
         run.assert_end("before the call", NotificationStatus::Ignored, "");
         assert!(run.calls.is_empty());
 
         let mut run = Run::asked();
-        run.tell(Observation::OperatorState(no.clone()));
-        run.tell(accepted());
+        run.observe(Observation::OperatorState(no.clone()));
+        run.observe(accepted());
         run.goes_on(2000, false);
         run.assert_end("after an effect", NotificationStatus::Finished, "is disabled");
 
         let mut run = Run::asked();
-        run.tell(Observation::OperatorState(no.clone()));
-        run.tell(Observation::ServiceUpdated(Err(fault(
+        run.observe(Observation::OperatorState(no.clone()));
+        run.observe(Observation::ServiceUpdated(Err(fault(
             FaultClass::Conflict,
             Some(409),
             false,
@@ -478,15 +478,15 @@ fn an_abort_in_the_middle_blocks_the_call_and_undoes_nothing() {
         run.assert_end("after a refusal", NotificationStatus::Ignored, "");
 
         let mut run = Run::asked();
-        run.tell(Observation::OperatorState(no));
-        run.tell(Observation::ServiceUpdated(Err(fault(
+        run.observe(Observation::OperatorState(no));
+        run.observe(Observation::ServiceUpdated(Err(fault(
             FaultClass::Transient,
             None,
             true,
         ))));
-        run.goes_on(SETTLED - 1000, true);
+        run.goes_on(LATE_EFFECT_WINDOW - 1000, true);
         assert!(!run.state.over, "it may still take effect");
-        run.goes_on(SETTLED + 1000, true);
+        run.goes_on(LATE_EFFECT_WINDOW + 1000, true);
         run.assert_end("after a loss", NotificationStatus::Ignored, "");
         assert_eq!(run.calls.len(), 1);
     }
@@ -498,12 +498,12 @@ fn what_was_not_sent_is_begun_again_but_not_at_once() {
         let mut run = run;
         let command = run.commands[0].clone();
         let calls = run.calls.len();
-        run.tell(Observation::NotSent(command.clone()));
+        run.observe(Observation::NotSent(command.clone()));
         assert!(run.commands.is_empty(), "{command:?}: no busy loop");
         run.at = 500;
-        run.tell(Observation::Tick);
+        run.observe(Observation::Tick);
         assert_eq!(run.commands, [Command::ReadService]);
-        run.tell(shown(true));
+        run.observe(shown(true));
         assert_eq!(run.calls.len(), calls + 1);
     }
 }
@@ -513,8 +513,8 @@ fn what_was_not_sent_is_begun_again_but_not_at_once() {
 fn a_host_that_is_being_recovered_needs_no_more() {
     let mut run = Run::asked();
     let call = run.commands[0].clone();
-    run.tell(Observation::NotSent(call));
-    run.tell(Observation::HostUnderRecovery);
+    run.observe(Observation::NotSent(call));
+    run.observe(Observation::HostUnderRecovery);
     run.assert_end("", NotificationStatus::Finished, "is being recovered");
     assert_eq!(run.record.host, None, "the host recovery reports it");
 }
@@ -528,7 +528,7 @@ fn taken_over_it_looks_first() {
     let mut run = Run::asked();
     run.taken_over(operator_state(false, false));
     assert_eq!(run.commands, [Command::ReadService], "the request is followed");
-    run.tell(shown(false));
+    run.observe(shown(false));
     run.assert_end("", NotificationStatus::Finished, "is disabled");
     run.taken_over(OperatorState::DEFAULT);
     assert!(run.record.is_empty() && run.commands.is_empty(), "over");
@@ -548,10 +548,10 @@ fn an_operators_reject_ends_it_once() {
             ..OperatorState::DEFAULT
         })
     };
-    run.tell(word(1, OperatorCommand::Approve));
-    run.tell(word(1, OperatorCommand::Reject));
+    run.observe(word(1, OperatorCommand::Approve));
+    run.observe(word(1, OperatorCommand::Reject));
     assert!(!run.state.over, "a stale number");
-    run.tell(word(2, OperatorCommand::Reject));
+    run.observe(word(2, OperatorCommand::Reject));
     run.assert_end("", NotificationStatus::Failed, "aborted by alice");
 }
 
@@ -588,12 +588,12 @@ proptest::proptest! {
                 _ => Observation::Tick,
             };
             let before = run.calls.len();
-            run.tell(observation);
+            run.observe(observation);
             assert!(run.calls.len() == before || !forbidden, "against the operator's action");
         }
         run.taken_over(OperatorState::DEFAULT);
         if !run.state.over {
-            run.tell(shown(false));
+            run.observe(shown(false));
         }
         assert!(run.state.over && !run.shown.clone().unwrap().0.is_open());
     }
@@ -616,7 +616,7 @@ fn crowded() -> Run {
 #[test]
 fn a_service_is_not_disabled_when_too_many_are_and_an_operator_is_asked() {
     let mut run = crowded();
-    run.tell(shown(true));
+    run.observe(shown(true));
     assert!(run.calls.is_empty() && !run.state.over);
     let (status, message) = run.shown.clone().unwrap();
     assert_eq!(status, NotificationStatus::Running);
@@ -629,13 +629,13 @@ fn a_service_is_not_disabled_when_too_many_are_and_an_operator_is_asked() {
         at: Timestamp::from_micros(0),
     };
     run.at = 600_000;
-    let told = OperatorState {
+    let approved = OperatorState {
         word: Some(word),
         ..OperatorState::DEFAULT
     };
-    run.tell(Observation::OperatorState(told));
+    run.observe(Observation::OperatorState(approved));
     assert_eq!(run.commands, [Command::ReadService]);
-    run.tell(shown(true));
+    run.observe(shown(true));
     assert_eq!(run.calls.len(), 1);
 }
 
@@ -643,14 +643,14 @@ fn a_service_is_not_disabled_when_too_many_are_and_an_operator_is_asked() {
 #[test]
 fn a_recovery_on_hold_continues_when_others_are_back_and_survives_its_engine() {
     let mut run = crowded();
-    run.tell(shown(true));
+    run.observe(shown(true));
     run.taken_over(OperatorState::DEFAULT);
-    run.tell(shown(true));
+    run.observe(shown(true));
     assert!(run.calls.is_empty());
     run.region.processes.clear();
     run.at = 40_000;
-    run.tell(Observation::Tick);
-    run.tell(shown(true));
+    run.observe(Observation::Tick);
+    run.observe(shown(true));
     assert_eq!(run.calls.len(), 1);
 }
 
@@ -658,7 +658,7 @@ fn a_recovery_on_hold_continues_when_others_are_back_and_survives_its_engine() {
 #[test]
 fn a_recovery_on_hold_whose_service_is_up_in_nova_ends_by_itself() {
     let mut run = crowded();
-    run.tell(shown(true));
+    run.observe(shown(true));
     run.goes_on(200_000, true);
     run.assert_end(
         "heard",
@@ -674,15 +674,15 @@ fn a_recovery_on_hold_whose_service_is_up_in_nova_ends_by_itself() {
 #[test]
 fn a_host_that_is_disabled_already_is_not_taken_out_of_use_past_the_guard() {
     let mut run = crowded();
-    run.tell(shown(false));
+    run.observe(shown(false));
     assert_eq!(run.record.host, None);
     let (_, message) = run.shown.clone().unwrap();
     let message = message.unwrap();
     assert!(message.starts_with("on hold: G12 process: "), "{message}");
     run.region.processes.clear();
     run.at = 40_000;
-    run.tell(Observation::Tick);
-    run.tell(shown(false));
+    run.observe(Observation::Tick);
+    run.observe(shown(false));
     assert_eq!(run.record.host, Some(MaintenanceReason::Process));
     assert!(run.calls.is_empty(), "there is nothing to be disabled");
 }
@@ -710,6 +710,6 @@ fn a_stale_scan_does_not_allow_the_disabling() {
         "neither that scan nor that reading of Nova counts"
     );
     run.at += 181_000;
-    run.tell(Observation::Tick);
+    run.observe(Observation::Tick);
     assert_eq!(run.commands, [Command::ReadService], "both are read again");
 }

@@ -19,7 +19,8 @@ enum Row {
         #[serde(default = "first_level")]
         level: u32,
     },
-    Word {
+    #[serde(rename = "word")]
+    Claim {
         notification: NotificationId,
         still_at: Elapsed,
         since: Elapsed,
@@ -53,12 +54,12 @@ pub(crate) fn serialize<S: Serializer>(proof: &Option<Proof>, to: S) -> Result<S
             others,
             level,
         },
-        Basis::Word {
+        Basis::Claim {
             notification,
             still_at,
             evidence,
             person,
-        } => Row::Word {
+        } => Row::Claim {
             notification,
             still_at,
             since: proof.since,
@@ -87,14 +88,14 @@ pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<P
             },
             since,
         },
-        Row::Word {
+        Row::Claim {
             notification,
             still_at,
             since,
             evidence,
             person,
         } => Proof {
-            basis: Basis::Word {
+            basis: Basis::Claim {
                 notification,
                 still_at,
                 evidence,

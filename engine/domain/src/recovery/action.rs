@@ -188,8 +188,8 @@ mod tests {
         }
     }
 
-    fn processed_actions(heard: &[AppliedAction]) -> Vec<(OperatorCommand, &str)> {
-        heard
+    fn processed_actions(processed: &[AppliedAction]) -> Vec<(OperatorCommand, &str)> {
+        processed
             .iter()
             .map(|one| (one.said.word, one.said.by.as_str()))
             .collect()
@@ -208,9 +208,9 @@ mod tests {
             );
             let mut record = Record::default();
             let mut number = 0;
-            let heard = apply(&both, &mut number, Task::Fence, &mut record);
-            assert_eq!(heard.len(), 1);
-            assert_eq!(heard[0].said.word, OperatorCommand::Reject);
+            let processed = apply(&both, &mut number, Task::Fence, &mut record);
+            assert_eq!(processed.len(), 1);
+            assert_eq!(processed[0].said.word, OperatorCommand::Reject);
             assert_eq!(record.processed_action_ids, [1, 2].into(), "each is marked");
             assert_eq!(record.processed_actions.len(), 2, "both are in the audit log");
             assert!(record.steps[0].text.contains("not applied"), "{:?}", record.steps);
@@ -234,36 +234,39 @@ mod tests {
             action(1, OperatorCommand::Approve, "ada", None),
             action(2, OperatorCommand::HostIsOff, "bob", None),
         ];
-        let heard = apply(
+        let processed = apply(
             &operator_state(rows.clone(), column(2)),
             &mut number,
             Task::Fence,
             &mut record,
         );
         assert_eq!(
-            processed_actions(&heard),
+            processed_actions(&processed),
             [
                 (OperatorCommand::Approve, "ada"),
                 (OperatorCommand::HostIsOff, "bob")
             ]
         );
         assert_eq!(number, 2);
-        let heard = apply(
+        let processed = apply(
             &operator_state(Vec::new(), column(2)),
             &mut number,
             Task::Fence,
             &mut record,
         );
-        assert!(heard.is_empty(), "{heard:?}");
-        let heard = apply(
+        assert!(processed.is_empty(), "{processed:?}");
+        let processed = apply(
             &operator_state(Vec::new(), column(3)),
             &mut number,
             Task::Fence,
             &mut record,
         );
-        assert_eq!(processed_actions(&heard), [(OperatorCommand::HostIsOff, "old")]);
+        assert_eq!(
+            processed_actions(&processed),
+            [(OperatorCommand::HostIsOff, "old")]
+        );
         assert!(
-            heard[0]
+            processed[0]
                 .mismatch_reason(Some(&wait(WaitsFor::Fence, &[], 1)))
                 .is_none()
         );
@@ -293,20 +296,20 @@ mod tests {
             ("another", wait(WaitsFor::Alive, &[], 5), false),
         ];
         let unheld = action(1, OperatorCommand::Approve, "ada", None);
-        let heard = apply(
+        let processed = apply(
             &operator_state(vec![unheld], None),
             &mut 0,
             Task::Fence,
             &mut Record::default(),
         );
         assert!(
-            heard[0].mismatch_reason(Some(&given)).is_some(),
+            processed[0].mismatch_reason(Some(&given)).is_some(),
             "given before the hold"
         );
-        assert!(heard[0].mismatch_reason(None).is_none());
+        assert!(processed[0].mismatch_reason(None).is_none());
         for (name, now, counts) in cases {
             let mut action = action(1, OperatorCommand::Approve, "ada", Some(given.clone()));
-            let heard = |action: &OperatorAction| {
+            let processed = |action: &OperatorAction| {
                 apply(
                     &operator_state(vec![action.clone()], None),
                     &mut 0,
@@ -316,14 +319,14 @@ mod tests {
                 .remove(0)
             };
             assert_eq!(
-                heard(&action).mismatch_reason(Some(&now)).is_none(),
+                processed(&action).mismatch_reason(Some(&now)).is_none(),
                 counts,
                 "{name}"
             );
             assert_eq!(action.counts_for(&now), counts, "{name}: it need not be repeated");
             action.is_late = true;
             assert!(
-                heard(&action).mismatch_reason(Some(&now)).is_some(),
+                processed(&action).mismatch_reason(Some(&now)).is_some(),
                 "{name}, late"
             );
         }

@@ -42,7 +42,7 @@ pub struct Inventory {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum InCell {
     /// No query was needed, or the host has no hypervisor to query by.
-    NotAsked,
+    NotQueried,
     /// The cell has this number of servers.
     Has(usize),
     /// The cell did not answer.

@@ -11,7 +11,7 @@ string_enum! {
         /// The instance is included in HA.
         Meant = "meant",
         /// Nova shows its host up.
-        Heard = "heard",
+        HostUp = "heard",
         /// The instance runs, or a person has stopped it.
         Runs = "runs",
         /// The host can be confirmed off.
@@ -25,7 +25,7 @@ string_enum! {
         /// An engine runs and reaches what it needs.
         Engine = "engine",
         /// The data is current.
-        Known = "known",
+        CurrentData = "known",
     }
 }
 
@@ -34,14 +34,14 @@ impl Need {
     pub const fn label(self) -> &'static str {
         match self {
             Self::Meant => "policy",
-            Self::Heard => "host",
+            Self::HostUp => "host",
             Self::Runs => "running",
             Self::Provable => "fencing",
             Self::Room => "capacity",
             Self::Movable => "evacuation",
             Self::Watched => "monitoring",
             Self::Engine => "engine",
-            Self::Known => "data",
+            Self::CurrentData => "data",
         }
     }
 
@@ -49,14 +49,14 @@ impl Need {
     pub const fn good(self) -> &'static str {
         match self {
             Self::Meant => "it is included in HA",
-            Self::Heard => "Nova shows its host up",
+            Self::HostUp => "Nova shows its host up",
             Self::Runs => "it runs, or a user has stopped it",
             Self::Provable => "nothing blocks confirming its host off",
             Self::Room => "other hosts have capacity for it",
             Self::Movable => "nothing blocks its evacuation",
             Self::Watched => "running monitors watch it, and no reporter is muted",
             Self::Engine => "an engine is running",
-            Self::Known => "the data is current",
+            Self::CurrentData => "the data is current",
         }
     }
 
@@ -64,14 +64,14 @@ impl Need {
     pub const fn bad(self) -> &'static str {
         match self {
             Self::Meant => "it is excluded from HA",
-            Self::Heard => "its host is not up in Nova",
+            Self::HostUp => "its host is not up in Nova",
             Self::Runs => "it does not run",
             Self::Provable => "its host cannot be confirmed off",
             Self::Room => "other hosts may lack capacity for it",
             Self::Movable => "something blocks its evacuation",
             Self::Watched => "no running monitor with trusted reports watches it",
             Self::Engine => "no engine is running",
-            Self::Known => "the data is stale",
+            Self::CurrentData => "the data is stale",
         }
     }
 
@@ -81,12 +81,12 @@ impl Need {
             Self::Room => Some(Aspect::Room),
             Self::Watched => Some(Aspect::Monitors),
             Self::Meant
-            | Self::Heard
+            | Self::HostUp
             | Self::Runs
             | Self::Provable
             | Self::Movable
             | Self::Engine
-            | Self::Known => None,
+            | Self::CurrentData => None,
         }
     }
 }
@@ -102,7 +102,7 @@ impl FindingCode {
             | Self::Frozen
             | Self::HostNotBack => Need::Meant,
             Self::HostDown | Self::HostCellDown | Self::HostUnknownToNova | Self::HostUnderRecovery => {
-                Need::Heard
+                Need::HostUp
             }
             Self::InstanceDown => Need::Runs,
             Self::FencingStopped
@@ -137,7 +137,7 @@ impl FindingCode {
             Self::NoEngine | Self::NovaAway | Self::QueueStalls | Self::EngineSilent | Self::EnginePart => {
                 Need::Engine
             }
-            Self::FactsOld | Self::InstancesNotListed => Need::Known,
+            Self::FactsOld | Self::InstancesNotListed => Need::CurrentData,
         }
     }
 }
@@ -162,19 +162,19 @@ pub struct Explanation<'a> {
 
 impl Explanation<'_> {
     /// Returns whether a requirement is met, given the findings that block it; `None` if that is not known.
-    pub fn holds(&self, need: Need, against: &[&Finding]) -> Option<bool> {
-        if against
+    pub fn holds(&self, need: Need, blockers: &[&Finding]) -> Option<bool> {
+        if blockers
             .iter()
             .any(|finding| finding.code != FindingCode::RoomUnknown)
         {
             return Some(false);
         }
-        if !against.is_empty() {
+        if !blockers.is_empty() {
             return None;
         }
         match need {
             // A host in maintenance, or one whose instances wait for an operator, gets no such finding, so Nova's state decides.
-            Need::Heard => self.up,
+            Need::HostUp => self.up,
             // The state of an instance in Nova is stale if its host went down, or if the instance was lost during a move.
             Need::Runs => {
                 let is_seen = self.up == Some(true) && self.subject.protection() != Protection::Down;
@@ -186,7 +186,7 @@ impl Explanation<'_> {
             | Need::Movable
             | Need::Watched
             | Need::Engine
-            | Need::Known => Some(true),
+            | Need::CurrentData => Some(true),
         }
     }
 }
@@ -246,11 +246,11 @@ impl Situation {
             // Findings about the whole region name engines, or no subject at all.
             let own: Vec<&Finding> = of_code().filter(|finding| names(finding)).collect();
             let own = if own.is_empty() { of_code().collect() } else { own };
-            let Some((_, against)) = needs.iter_mut().find(|(need, _)| *need == code.need()) else {
+            let Some((_, blockers)) = needs.iter_mut().find(|(need, _)| *need == code.need()) else {
                 continue;
             };
-            against.extend(own);
-            against.sort_by_key(|finding| std::cmp::Reverse(finding.grade));
+            blockers.extend(own);
+            blockers.sort_by_key(|finding| std::cmp::Reverse(finding.grade));
         }
         let up = home.and_then(|one| one.up);
         Explanation { subject, needs, up }

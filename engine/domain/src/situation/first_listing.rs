@@ -124,8 +124,8 @@ mod tests {
                     state: RoomsState::default(),
                 },
             });
-            let told = text(&facts, &known, ago(0));
-            assert_eq!(told, format!("first listing of Nova's instances: {expected}"));
+            let rendered = text(&facts, &known, ago(0));
+            assert_eq!(rendered, format!("first listing of Nova's instances: {expected}"));
         }
     }
 

@@ -18,7 +18,7 @@ fn facts() -> impl Strategy<Value = Facts> {
     let ages = (0..100_i64, 0..100_i64, 0..40_i64, 0..1_000_i64);
     let room = (0..4_u8, 0..4_u64, 0..4_u64, 0..4_u64, 0..100_i64);
     (hosts, ages, 0..5_u8, 0..5_u8, any::<(bool, bool, bool)>(), room).prop_map(
-        |(hosts, (computes, instances, signed, tested), mode, method, (listed, looked, devices), room)| {
+        |(hosts, (computes, instances, signed, tested), mode, method, (listed, polled, devices), room)| {
             let mut facts = fine();
             let (state, a, b, c, age) = room;
             if state > 0 {
@@ -80,7 +80,7 @@ fn facts() -> impl Strategy<Value = Facts> {
             if !listed {
                 facts.instances = None;
             }
-            if !looked {
+            if !polled {
                 facts.computes = None;
             }
             facts

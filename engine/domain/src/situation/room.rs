@@ -51,7 +51,7 @@ pub struct ForecastFailure {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ForecastFailureKind {
     /// No engine has queried Placement yet.
-    NeverAsked,
+    NeverQueried,
     /// Placement, or Nova, denies access.
     Refused,
     /// Placement could not be read, or not recently.
@@ -106,12 +106,12 @@ pub fn possible_destinations(facts: &Facts, now: Timestamp, hosts: &[&str]) -> V
     all
 }
 
-/// Runs `ask` for the loss of these hosts of one segment.
+/// Runs `evaluate` for the loss of these hosts of one segment.
 fn asked<T>(
     facts: &Facts,
     now: Timestamp,
     hosts: &[&str],
-    ask: impl Fn(&Cloud, &BTreeSet<&str>, &Method<'_>) -> T,
+    evaluate: impl Fn(&Cloud, &BTreeSet<&str>, &Method<'_>) -> T,
 ) -> T {
     let (cloud, _) = cloud(facts, now, |name| hosts.contains(&name));
     let home = home(facts, hosts);
@@ -120,7 +120,7 @@ fn asked<T>(
         method: home.map_or(RecoveryMethod::Auto, |segment| segment.method),
         reserved: &reserved,
     };
-    ask(&cloud, &hosts.iter().copied().collect(), &method)
+    evaluate(&cloud, &hosts.iter().copied().collect(), &method)
 }
 
 fn home<'a>(facts: &'a Facts, hosts: &[&str]) -> Option<&'a Segment> {
@@ -168,7 +168,7 @@ pub(super) struct CapacityVerdict<'a> {
 /// Reports why there is no forecast, if there is none, and indexes the forecast by host otherwise.
 pub(super) fn assess<'a>(
     forecast: &'a Forecast,
-    is_looked: bool,
+    is_observed: bool,
     all: &mut ProtectionState,
     found: &mut Findings,
 ) -> CapacityVerdict<'a> {
@@ -180,14 +180,14 @@ pub(super) fn assess<'a>(
         let text = format!("it is unknown if other hosts have capacity: {}", trouble.text);
         let finding = Finding::new(FindingCode::RoomUnknown, text).fix("tachi forecast");
         match trouble.what {
-            ForecastFailureKind::NeverAsked | ForecastFailureKind::Unlisted => {}
+            ForecastFailureKind::NeverQueried | ForecastFailureKind::Unlisted => {}
             ForecastFailureKind::Old => all.worsen(Protection::Unknown, FindingCode::FactsOld),
             // A region that denies access on purpose could never clear this, so it is one finding of grade info with no effect.
             ForecastFailureKind::Refused => found.note(finding.graded(Severity::Info)),
             ForecastFailureKind::Away => {
                 all.worsen(Protection::Unknown, FindingCode::RoomUnknown);
                 // Without an engine or without Nova, no data is read as a consequence, so this is no finding of its own.
-                if is_looked {
+                if is_observed {
                     found.note(finding);
                 }
             }
@@ -345,7 +345,7 @@ fn known(facts: &Facts, now: Timestamp) -> Result<All<'_>, ForecastFailure> {
     };
     let Some(rooms) = &facts.rooms else {
         return Err(trouble(
-            ForecastFailureKind::NeverAsked,
+            ForecastFailureKind::NeverQueried,
             "no engine has read Placement yet",
         ));
     };

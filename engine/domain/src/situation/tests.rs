@@ -673,17 +673,17 @@ fn each_finding_alone() {
         let mut facts = fine();
         change(&mut facts);
         let situation = assess(&facts, NOW);
-        let told: Vec<_> = situation
+        let findings: Vec<_> = situation
             .findings
             .iter()
             .map(|one| (one.code, one.subjects.join(","), one.text.as_str()))
             .collect();
-        assert_eq!(told.len(), expected.len(), "{name}: {told:?}");
-        for ((code, subjects, text), wanted) in told.iter().zip(expected) {
+        assert_eq!(findings.len(), expected.len(), "{name}: {findings:?}");
+        for ((code, subjects, text), wanted) in findings.iter().zip(expected) {
             assert_eq!(
                 (*code, subjects.as_str()),
                 (wanted.0, wanted.1),
-                "{name}: {told:?}"
+                "{name}: {findings:?}"
             );
             if !text.contains(wanted.2) {
                 wrong.push(format!("{name}: {text:?} lacks {:?}", wanted.2));

@@ -41,7 +41,7 @@ macro_rules! recorded {
 
 /// Recorded from earlier programs: the last that wrote each version, and also the first of version 2, which had
 /// fewer fields. In the current version each key is filled in at least one row.
-const RECORDED: [StoredRecoveries; 10] = [
+const RECORDED_STATES: [StoredRecoveries; 10] = [
     recorded!(None, "unversioned"),
     recorded!(Some(1), "v1"),
     recorded!(Some(2), "v2-first"),
@@ -95,7 +95,7 @@ impl StoredRecoveries {
 }
 
 /// Keys that are no longer read: a takeover discards them, or they moved elsewhere.
-const RETIRED: [&str; 5] = [
+const RETIRED_FIELDS: [&str; 5] = [
     "host.fence.first_off",
     "host.fence.first_order",
     "host.fence.not_off",
@@ -109,7 +109,7 @@ fn assert_kept(old: &Value, new: &Value, at: &str) {
         (Value::Object(old), Value::Object(new)) => {
             for (key, value) in old {
                 let at = format!("{at}.{key}");
-                if key == "version" || RETIRED.contains(&at.as_str()) {
+                if key == "version" || RETIRED_FIELDS.contains(&at.as_str()) {
                     continue;
                 }
                 assert_kept(value, new.get(key).unwrap_or_else(|| panic!("{at} is gone")), &at);
@@ -127,7 +127,7 @@ fn assert_upgraded(old: &str, new: &str, what: &str) {
 
 #[test]
 fn every_version_that_there_was_is_recorded() {
-    let versions: Vec<Option<u32>> = RECORDED.iter().map(|recorded| recorded.version).collect();
+    let versions: Vec<Option<u32>> = RECORDED_STATES.iter().map(|recorded| recorded.version).collect();
     let all = std::iter::once(None).chain((1..=CURRENT).map(Some));
     for version in all {
         assert!(
@@ -135,7 +135,7 @@ fn every_version_that_there_was_is_recorded() {
             "record states of version {version:?}"
         );
     }
-    for recorded in RECORDED {
+    for recorded in RECORDED_STATES {
         for (kind, row, _) in recorded.written_anew() {
             let value: Value = serde_json::from_str(&row).unwrap();
             let version = value.get("version").and_then(Value::as_u64);
@@ -146,7 +146,7 @@ fn every_version_that_there_was_is_recorded() {
 
 #[test]
 fn every_versions_state_is_read_and_written_again() {
-    for recorded in RECORDED {
+    for recorded in RECORDED_STATES {
         for (kind, old, new) in recorded.written_anew() {
             assert_upgraded(&old, &new, kind);
         }
@@ -214,7 +214,7 @@ const EMPTY: [&str; 28] = [
 
 #[test]
 fn a_state_of_another_shape_has_another_version() {
-    let [.., current] = RECORDED;
+    let [.., current] = RECORDED_STATES;
     let (mut kept, mut written) = (BTreeMap::new(), BTreeMap::new());
     for (kind, old, new) in current.written_anew() {
         keys(&serde_json::from_str(&old).unwrap(), kind, &mut kept);
@@ -244,7 +244,7 @@ fn the_state_of_a_newer_version_is_refused() {
         value["version"] = (CURRENT + 1).into();
         value.to_string()
     };
-    let [.., now] = RECORDED;
+    let [.., now] = RECORDED_STATES;
     let refused = [
         HostRecovery::restore(&newer(now.host), &[]).map(|_| ()),
         HostRecovery::restore(&rows(now.host)[0], &[newer(now.moves)]).map(|_| ()),

@@ -24,7 +24,7 @@ mod relocation;
 const HOST: &str = "c1";
 const D: u64 = 20_000;
 /// D + Q plus the maximum age of an intent: a call without an answer has no effect after that, in ms.
-const SETTLED: u64 = 81_000;
+const LATE_EFFECT_WINDOW: u64 = 81_000;
 const STOP_LIMIT: u64 = 180_000;
 const START_LIMIT: u64 = 60_000;
 
@@ -210,7 +210,7 @@ impl Run {
     fn begun() -> Self {
         let id = server_id().to_string();
         let mut run = Self::new("LIFECYCLE", "STOPPED_FAILED", Some(&id), restart_only());
-        run.tell(Observation::Claimed(OperatorState::DEFAULT));
+        run.observe(Observation::Claimed(OperatorState::DEFAULT));
         assert_eq!(run.commands, [Command::ReadServer(server_id())]);
         run
     }
@@ -218,7 +218,7 @@ impl Run {
     /// Returns a recovery in this stage, whose call is commanded and unanswered.
     fn asked(stage: Stage) -> Self {
         let mut run = Self::begun();
-        run.tell(is(match stage {
+        run.observe(is(match stage {
             Stage::Activating => VmState::Resized,
             Stage::Stopping => VmState::Active,
             Stage::Starting => VmState::Stopped,
@@ -227,12 +227,12 @@ impl Run {
             }
         }));
         assert_eq!(run.state.stage, stage);
-        run.tell(up());
+        run.observe(up());
         assert_eq!(run.calls.len(), 1, "{:?}", run.calls);
         run
     }
 
-    fn tell(&mut self, observation: Observation) {
+    fn observe(&mut self, observation: Observation) {
         let now = DecisionTime {
             elapsed: Elapsed::from_millis(self.at),
             wall: Timestamp::from_micros(0),
@@ -291,7 +291,7 @@ impl Run {
         let mut earlier = std::mem::take(&mut self.commands);
         earlier.retain(|command| *command != asked);
         let record = self.record.clone();
-        self.tell(actions(Ok(Some(shown))));
+        self.observe(actions(Ok(Some(shown))));
         earlier.append(&mut self.commands);
         self.commands = earlier;
         if self.record.is_empty() {
@@ -302,16 +302,16 @@ impl Run {
     fn at(&mut self, millis: u64, observation: Observation) {
         assert!(millis >= self.at);
         self.at = millis;
-        self.tell(observation);
+        self.observe(observation);
     }
 
     /// Shows this instance and a running host at every tick, until `millis`.
     fn goes_on(&mut self, millis: u64, sight: &Observation) {
         while self.at < millis && self.state.stage != Stage::Over {
             self.at = (self.at + 500).min(millis);
-            self.tell(sight.clone());
+            self.observe(sight.clone());
             if self.commands.contains(&Command::ReadService) {
-                self.tell(up());
+                self.observe(up());
             }
         }
     }
@@ -319,7 +319,7 @@ impl Run {
     /// Replaces the engine by one that continues from the journal.
     fn taken_over(&mut self) {
         self.state = VmRecovery::restore(&self.state.head().unwrap()).unwrap();
-        self.tell(Observation::Claimed(OperatorState::DEFAULT));
+        self.observe(Observation::Claimed(OperatorState::DEFAULT));
     }
 
     fn end(&self) -> (NotificationStatus, &str) {
@@ -341,22 +341,22 @@ fn stopped_by_a_nova_that_takes(takes: u64) -> (u64, usize) {
     let mut run = Run::asked(Stage::Stopping);
     let (began, mut asked) = (run.at, 0);
     run.at(began + 20, answer(ServerCall::Stop, Ok(())));
-    let mut asks: Vec<Command> = Vec::new();
+    let mut reads: Vec<Command> = Vec::new();
     while run.calls.len() < 2 {
         assert!(run.at < began + takes + 60_000, "never");
-        asks.extend(run.commands.iter().filter(|one| !one.is_write()).cloned());
+        reads.extend(run.commands.iter().filter(|one| !one.is_write()).cloned());
         run.at += 20;
-        match asks.pop() {
+        match reads.pop() {
             Some(Command::ReadServer(_)) => {
                 asked += 1;
                 let done = run.at >= began + takes;
-                run.tell(is(if done { VmState::Stopped } else { VmState::Active }));
+                run.observe(is(if done { VmState::Stopped } else { VmState::Active }));
             }
             Some(Command::ReadService) => {
                 asked += 1;
-                run.tell(up());
+                run.observe(up());
             }
-            _ => run.tell(Observation::Tick),
+            _ => run.observe(Observation::Tick),
         }
     }
     (run.at - began, asked)
@@ -407,7 +407,7 @@ fn unmoved(stage: Stage) -> Observation {
     })
 }
 
-const CALLING: [Stage; 3] = [Stage::Activating, Stage::Stopping, Stage::Starting];
+const CALL_STAGES: [Stage; 3] = [Stage::Activating, Stage::Stopping, Stage::Starting];
 
 #[test]
 fn every_vm_state_has_its_way() {
@@ -427,7 +427,7 @@ fn every_vm_state_has_its_way() {
     ];
     for (state, stage, calls) in cases {
         let mut run = Run::begun();
-        run.tell(is(state.clone()));
+        run.observe(is(state.clone()));
         match stage {
             Some(stage) => assert_eq!(run.state.stage, stage, "{state}"),
             None => run.assert_end(
@@ -436,7 +436,7 @@ fn every_vm_state_has_its_way() {
                 "left to its owner",
             ),
         }
-        run.tell(up());
+        run.observe(up());
         assert_eq!(!run.calls.is_empty(), calls, "{state}");
     }
 }
@@ -492,37 +492,37 @@ fn a_resized_instance_is_set_active_first() {
     run.at(1300, is(VmState::Stopped));
     run.at(1400, up());
     let calls: Vec<_> = run.calls.into_iter().map(|(_, call)| call).collect();
-    assert_eq!(calls, CALLING.map(|stage| call_of(stage).0));
+    assert_eq!(calls, CALL_STAGES.map(|stage| call_of(stage).0));
 }
 
 #[test]
 fn a_confirm_or_revert_under_way_is_not_cut_off_by_a_reset() {
     let mut run = Run::begun();
-    run.tell(shown(server(VmState::Resized, Some("resize_reverting"))));
-    run.tell(up());
+    run.observe(shown(server(VmState::Resized, Some("resize_reverting"))));
+    run.observe(up());
     assert!(run.calls.is_empty() && run.state.stage == Stage::Activating);
 }
 
 /// Covers R5.
 #[test]
 fn taken_over_in_each_stage_a_call_without_an_answer_is_only_looked_for() {
-    for stage in CALLING {
+    for stage in CALL_STAGES {
         let mut run = Run::asked(stage);
         run.at(1000, Observation::Tick);
         run.taken_over();
         assert_eq!(run.state.stage, stage);
-        run.goes_on(SETTLED - 1, &unmoved(stage));
+        run.goes_on(LATE_EFFECT_WINDOW - 1, &unmoved(stage));
         assert_eq!(run.calls.len(), 1, "{stage:?}: not repeated");
-        run.goes_on(SETTLED + 2000, &unmoved(stage));
+        run.goes_on(LATE_EFFECT_WINDOW + 2000, &unmoved(stage));
         assert_eq!(run.calls.len(), 2, "{stage:?}: it never took effect");
     }
     let mut run = Run::asked(Stage::Stopping);
     run.taken_over();
-    run.goes_on(SETTLED - 1, &is(VmState::Stopped));
+    run.goes_on(LATE_EFFECT_WINDOW - 1, &is(VmState::Stopped));
     assert_eq!(run.calls.len(), 1, "a stop that may come is waited for");
     let mut run = Run::asked(Stage::Starting);
     run.taken_over();
-    run.tell(is(VmState::Active));
+    run.observe(is(VmState::Active));
     run.assert_end("the start took effect", NotificationStatus::Finished, "active");
     assert_eq!(run.calls.len(), 1);
 }
@@ -534,7 +534,7 @@ fn taken_over_where_nothing_is_open_it_goes_on_at_once() {
     assert_eq!(run.commands, [Command::ReadServer(server_id())]);
 
     let mut run = Run::asked(Stage::Stopping);
-    run.tell(answer(ServerCall::Stop, Ok(())));
+    run.observe(answer(ServerCall::Stop, Ok(())));
     run.taken_over();
     run.goes_on(2000, &is(VmState::Stopped));
     assert_eq!(
@@ -544,7 +544,7 @@ fn taken_over_where_nothing_is_open_it_goes_on_at_once() {
     );
 
     let mut run = Run::asked(Stage::Starting);
-    run.tell(answer(ServerCall::Start, Ok(())));
+    run.observe(answer(ServerCall::Start, Ok(())));
     run.goes_on(500, &is(VmState::Active));
     run.taken_over();
     assert!(run.record.is_empty() && run.commands.is_empty(), "over");
@@ -556,8 +556,8 @@ fn a_host_recovery_ends_it_and_says_whether_the_instance_may_be_stopped() {
     use NotificationStatus::{Failed, Ignored};
     let refuse = |run: &mut Run, stage| {
         // As the driver does: the call of the refused write was not sent.
-        run.tell(Observation::NotSent(call_of(stage).0));
-        run.tell(Observation::HostUnderRecovery);
+        run.observe(Observation::NotSent(call_of(stage).0));
+        run.observe(Observation::HostUnderRecovery);
     };
     for (stage, status) in [
         (Stage::Activating, Ignored),
@@ -570,8 +570,8 @@ fn a_host_recovery_ends_it_and_says_whether_the_instance_may_be_stopped() {
         assert_eq!(run.calls.len(), 1, "{stage:?}");
     }
     let mut run = Run::asked(Stage::Stopping);
-    run.tell(answer(ServerCall::Stop, Err(lost())));
-    run.goes_on(SETTLED + 1000, &unmoved(Stage::Stopping));
+    run.observe(answer(ServerCall::Stop, Err(lost())));
+    run.goes_on(LATE_EFFECT_WINDOW + 1000, &unmoved(Stage::Stopping));
     assert_eq!(run.calls.len(), 2);
     refuse(&mut run, Stage::Stopping);
     run.assert_end(
@@ -590,7 +590,7 @@ fn nothing_is_done_to_an_instance_that_has_left_the_host() {
         (Stage::Starting, Failed),
     ] {
         let mut run = Run::asked(stage);
-        run.tell(shown(Server {
+        run.observe(shown(Server {
             host: Some("c2".into()),
             ..server(VmState::Stopped, None)
         }));
@@ -602,19 +602,19 @@ fn nothing_is_done_to_an_instance_that_has_left_the_host() {
 /// Covers R20.
 #[test]
 fn nothing_is_called_while_an_operator_blocks_it_and_it_continues_once_allowed() {
-    for stage in CALLING {
+    for stage in CALL_STAGES {
         for no in [operator_state(false, false), operator_state(true, true)] {
             let mut run = Run::begun();
-            run.tell(unmoved(stage));
-            run.tell(Observation::OperatorState(no.clone()));
-            run.tell(up());
+            run.observe(unmoved(stage));
+            run.observe(Observation::OperatorState(no.clone()));
+            run.observe(up());
             run.goes_on(10_000, &unmoved(stage));
             assert!(run.calls.is_empty(), "{stage:?}");
             let message = run.shown.clone().unwrap().1.unwrap();
             assert!(message.starts_with("nothing is done while"), "{message}");
-            run.tell(Observation::OperatorState(OperatorState::DEFAULT));
+            run.observe(Observation::OperatorState(OperatorState::DEFAULT));
             assert!(run.calls.is_empty(), "the host was up ten seconds ago");
-            run.tell(up());
+            run.observe(up());
             run.goes_on(12_000, &unmoved(stage));
             assert_eq!(run.calls.len(), 1, "{stage:?}");
             assert_eq!(run.shown, Some((NotificationStatus::Running, None)));
@@ -625,8 +625,8 @@ fn nothing_is_called_while_an_operator_blocks_it_and_it_continues_once_allowed()
 #[test]
 fn an_operators_no_that_lasts_ends_it_with_the_reason() {
     let mut run = Run::begun();
-    run.tell(is(VmState::Active));
-    run.tell(Observation::OperatorState(operator_state(false, false)));
+    run.observe(is(VmState::Active));
+    run.observe(Observation::OperatorState(operator_state(false, false)));
     run.goes_on(STOP_LIMIT + 500, &is(VmState::Active));
     run.assert_end("", NotificationStatus::Failed, "while the segment is disabled");
     assert!(run.calls.is_empty());
@@ -635,7 +635,7 @@ fn an_operators_no_that_lasts_ends_it_with_the_reason() {
 /// Covers R12.
 #[test]
 fn a_host_that_is_down_gets_no_call() {
-    for stage in CALLING {
+    for stage in CALL_STAGES {
         for (what, down) in [
             ("down", service(false, false)),
             ("forced down", service(true, true)),
@@ -643,13 +643,13 @@ fn a_host_that_is_down_gets_no_call() {
             ("not shown", Observation::Service(Err(lost()))),
         ] {
             let mut run = Run::begun();
-            run.tell(unmoved(stage));
-            run.tell(down.clone());
+            run.observe(unmoved(stage));
+            run.observe(down.clone());
             while run.state.stage != Stage::Over && run.at <= STOP_LIMIT {
                 run.at += 500;
-                run.tell(unmoved(stage));
+                run.observe(unmoved(stage));
                 if run.commands.contains(&Command::ReadService) {
-                    run.tell(down.clone());
+                    run.observe(down.clone());
                 }
             }
             assert!(run.calls.is_empty(), "{stage:?} {what}");
@@ -666,7 +666,7 @@ fn a_host_that_is_down_gets_no_call() {
 #[test]
 fn the_host_is_looked_at_before_each_call_and_an_old_look_counts_for_nothing() {
     let mut run = Run::asked(Stage::Stopping);
-    run.tell(answer(
+    run.observe(answer(
         ServerCall::Stop,
         Err(fault(FaultClass::Conflict, Some(409), false)),
     ));
@@ -674,26 +674,26 @@ fn the_host_is_looked_at_before_each_call_and_an_old_look_counts_for_nothing() {
     assert_eq!(run.calls.len(), 1);
     assert!(run.commands.contains(&Command::ReadService), "looked at again");
     // Meanwhile an operator aborts, and withdraws that much later.
-    run.tell(Observation::OperatorState(operator_state(false, false)));
-    run.tell(up());
+    run.observe(Observation::OperatorState(operator_state(false, false)));
+    run.observe(up());
     run.at(1500 + 5_001, Observation::OperatorState(OperatorState::DEFAULT));
-    run.tell(is(VmState::Active));
+    run.observe(is(VmState::Active));
     assert_eq!(run.calls.len(), 1, "an old reading of up does not count");
-    run.tell(service(false, false));
+    run.observe(service(false, false));
     assert_eq!(run.calls.len(), 1);
 }
 
 #[test]
 fn what_nova_showed_before_a_silence_is_not_acted_on() {
     let mut run = Run::begun();
-    run.tell(is(VmState::Active));
+    run.observe(is(VmState::Active));
     assert!(run.commands.contains(&Command::ReadService));
     run.at(1000, silent());
-    run.tell(up());
+    run.observe(up());
     assert!(run.calls.is_empty());
 
     let mut run = Run::begun();
-    run.tell(is(VmState::Active));
+    run.observe(is(VmState::Active));
     run.at(5_001, up());
     assert!(run.calls.is_empty(), "a read that hangs is a silence too");
 }
@@ -701,12 +701,12 @@ fn what_nova_showed_before_a_silence_is_not_acted_on() {
 #[test]
 fn a_slow_answer_about_the_host_is_named() {
     let mut run = Run::begun();
-    run.tell(is(VmState::Active));
+    run.observe(is(VmState::Active));
     assert!(run.commands.contains(&Command::ReadService));
     for at in [2_000, 4_000, 6_000] {
         run.at(at, is(VmState::Active));
     }
-    run.tell(up());
+    run.observe(up());
     run.at(9_500, is(VmState::Active));
     assert!(run.calls.is_empty());
     let message = run.shown.clone().unwrap().1.unwrap();
@@ -719,7 +719,7 @@ fn an_answer_that_took_long_shows_nothing() {
     let mut run = Run::begun();
     assert_eq!(run.commands, [Command::ReadServer(server_id())]);
     run.at(5_001, is(VmState::Active));
-    run.tell(up());
+    run.observe(up());
     run.at(8_001, Observation::Tick);
     assert!(
         run.calls.is_empty(),
@@ -727,15 +727,15 @@ fn an_answer_that_took_long_shows_nothing() {
     );
     let message = run.shown.clone().unwrap().1.unwrap();
     assert_eq!(message, "waiting for Nova: its answer took longer than 5 s");
-    run.tell(is(VmState::Active));
-    run.tell(up());
+    run.observe(is(VmState::Active));
+    run.observe(up());
     assert_eq!(run.calls.len(), 1, "{:?}", run.calls);
 }
 
 #[test]
 fn a_refusal_is_not_told_any_more_when_the_state_has_come_all_the_same() {
     let mut run = Run::asked(Stage::Stopping);
-    run.tell(answer(
+    run.observe(answer(
         ServerCall::Stop,
         Err(fault(FaultClass::Conflict, Some(409), false)),
     ));
@@ -749,7 +749,7 @@ fn a_refusal_is_not_told_any_more_when_the_state_has_come_all_the_same() {
 #[test]
 fn nothing_is_asked_any_more_when_it_ends() {
     let mut run = Run::asked(Stage::Stopping);
-    run.tell(answer(ServerCall::Stop, Ok(())));
+    run.observe(answer(ServerCall::Stop, Ok(())));
     run.at(
         STOP_LIMIT - 1000,
         shown(server(VmState::Active, Some("powering-off"))),

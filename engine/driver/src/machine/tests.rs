@@ -53,12 +53,12 @@ fn driver() -> Driver {
     let state = open(&claimed, &Policy::default()).unwrap();
     let mut driver = Driver::new(&claimed, state, Duration::from_millis(CLAIMED_AT));
     let effects = driver.handle(Event::Observed(Vec::new()), at(CLAIMED_AT));
-    let calls = settle(&mut driver, effects, CLAIMED_AT);
+    let calls = commit_all(&mut driver, effects, CLAIMED_AT);
     assert_eq!(calls, [Command::ReadService]);
     // The region's guard has passed.
     let around = Event::Observed(vec![Observation::Region(Arc::new(nothing_else()))]);
     let effects = driver.handle(around, at(CLAIMED_AT));
-    let calls = settle(&mut driver, effects, CLAIMED_AT);
+    let calls = commit_all(&mut driver, effects, CLAIMED_AT);
     assert_eq!(calls, [Command::ReadService]);
     driver
 }
@@ -78,12 +78,12 @@ fn nothing_else() -> Region {
 }
 
 /// Commits every transaction until the driver requests no more. Returns the calls that were made.
-fn settle(driver: &mut Driver, mut effects: Vec<Effect>, now: u64) -> Vec<Command> {
+fn commit_all(driver: &mut Driver, mut effects: Vec<Effect>, now: u64) -> Vec<Command> {
     let mut calls = Vec::new();
     loop {
-        let asks = matches!(effects.last(), Some(Effect::Commit(..) | Effect::Beat(_)));
+        let has_commit = matches!(effects.last(), Some(Effect::Commit(..) | Effect::Beat(_)));
         calls.extend(effects.into_iter().flat_map(called));
-        if !asks {
+        if !has_commit {
             return calls;
         }
         effects = driver.handle(written(now, OperatorState::DEFAULT), at(now));
@@ -215,7 +215,7 @@ fn a_refused_intent_is_decided_again_and_not_called() {
             );
         }
     }
-    let calls = settle(&mut driver, effects, 10_200);
+    let calls = commit_all(&mut driver, effects, 10_200);
     assert!(calls.iter().all(|command| !command.is_write()), "{calls:?}");
 }
 
@@ -257,7 +257,7 @@ fn a_drain_continues_if_its_end_is_refused_because_its_instances_are_being_recov
     ] {
         let now = CLAIMED_AT + millis;
         let effects = driver.handle(event, at(now));
-        settle(&mut driver, effects, now);
+        commit_all(&mut driver, effects, now);
     }
     let effects = driver.handle(empty(), at(16_100));
     let Some(Effect::Commit(_, write)) = effects.last() else {
@@ -448,10 +448,13 @@ fn after_lost_writes_no_call_is_made_before_every_lost_call_has_taken_effect() {
         Some(quiet / 1_000),
         "{calls:?}"
     );
-    let (told, rest) = writes.split_first().unwrap();
-    assert_eq!(told.0, CLAIMED_AT, "operators get the message at once");
-    assert!(!told.1.rewind_done && told.1.notification.is_some(), "{told:?}");
-    assert!(told.1.state.is_none(), "the state is unchanged");
+    let (message, rest) = writes.split_first().unwrap();
+    assert_eq!(message.0, CLAIMED_AT, "operators get the message at once");
+    assert!(
+        !message.1.rewind_done && message.1.notification.is_some(),
+        "{message:?}"
+    );
+    assert!(message.1.state.is_none(), "the state is unchanged");
     let (over, later) = rest.split_first().unwrap();
     assert!(over.0 >= quiet && over.1.rewind_done, "{over:?}");
     assert!(over.1.state.is_some(), "with the observations");
@@ -495,7 +498,7 @@ fn every_write_compares_the_result_of_the_previous_one() {
     };
     assert_eq!(claim, &before);
     let effects = driver.handle(written(10_100, OperatorState::DEFAULT), at(10_200));
-    let _ = settle(&mut driver, effects, 10_200);
+    let _ = commit_all(&mut driver, effects, 10_200);
     let after = driver.claim().clone();
     assert!(after.seq > before.seq && after.beat > before.beat, "{after:?}");
     let effects = driver.handle(Event::Observed(Vec::new()), at(11_300));

@@ -147,7 +147,7 @@ fn one_by_one(observations: Vec<Observation>, mut decide: impl FnMut(Observation
 /// Returns the journalled name of a stage; for a stage with data, its tag.
 fn stage_name(stage: serde_json::Result<Value>) -> String {
     match stage {
-        Ok(Value::String(word)) => word,
+        Ok(Value::String(text)) => text,
         Ok(Value::Object(fields)) => fields.into_iter().next().map_or_else(String::new, |(key, _)| key),
         Ok(Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_)) | Err(_) => String::new(),
     }

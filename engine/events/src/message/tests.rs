@@ -113,7 +113,7 @@ fn notification() -> Notification {
     }
 }
 
-fn trouble() -> FailureCause {
+fn failure() -> FailureCause {
     FailureCause {
         exception: "HostRecoveryFailureException".into(),
         message: "no valid host".into(),
@@ -129,7 +129,7 @@ fn event(subject: Subject, phase: Phase) -> Event {
         cause: cause(),
         subject,
         phase: Some(phase),
-        trouble: (phase == Phase::Error).then(trouble),
+        failure: (phase == Phase::Error).then(failure),
     }
 }
 
@@ -258,7 +258,7 @@ fn a_payload_equals_upstreams_except_for_its_defects() {
                 .find_map(|key| data.remove(*key));
             assert!(id.is_some() && data.remove("id").is_some(), "{name}");
         }
-        if event.trouble.is_some() {
+        if event.failure.is_some() {
             let (fault, their_fault) = (data.remove("fault").unwrap(), their_data.remove("fault").unwrap());
             assert_eq!(keys(&fault), keys(&their_fault));
             let (fault, their_fault) = (
@@ -331,7 +331,7 @@ fn instances_and_recoveries_have_separate_events() {
     };
     let held = Event {
         phase: None,
-        trouble: Some(trouble()),
+        failure: Some(failure()),
         ..event(Subject::Recovery(RecoveryEvent::Hold, recovery), Phase::Start)
     };
     let sent = sent(&held);
@@ -389,16 +389,16 @@ proptest! {
             description: Some(description.clone()),
             ..segment()
         };
-        let told = sent(&event(Subject::Segment(Change::Create, EventSnapshot::Entity(segment)), Phase::End));
-        let data = &told["payload"]["masakari_object.data"];
+        let sent_message = sent(&event(Subject::Segment(Change::Create, EventSnapshot::Entity(segment)), Phase::End));
+        let data = &sent_message["payload"]["masakari_object.data"];
         prop_assert_eq!(data["name"].as_str(), Some(name.as_str()));
         prop_assert_eq!(data["description"].as_str(), Some(description.as_str()));
         let report = Notification {
             payload: [(value.clone(), value.clone())].into(),
             ..notification()
         };
-        let told = sent(&event(Subject::Notification(HandlingMethod::Create, EventSnapshot::Entity(report)), Phase::End));
-        let payload = &told["payload"]["masakari_object.data"]["payload"];
+        let sent_message = sent(&event(Subject::Notification(HandlingMethod::Create, EventSnapshot::Entity(report)), Phase::End));
+        let payload = &sent_message["payload"]["masakari_object.data"]["payload"];
         prop_assert_eq!(payload[&value].as_str(), Some(value.as_str()));
     }
 }

@@ -129,13 +129,13 @@ mod tests {
         }
     }
 
-    fn message(trouble: Option<FailureCause>) -> Message {
+    fn message(failure: Option<FailureCause>) -> Message {
         let event = Event {
             at: Timestamp::from_micros(0),
             cause: Arc::default(),
             subject: Subject::Segment(Change::Create, EventSnapshot::Id(uuid::Uuid::nil().into())),
             phase: Some(Phase::End),
-            trouble,
+            failure,
         };
         Message::of(&event, "here")
     }

@@ -205,7 +205,7 @@ mod tests {
     #[test]
     fn one_renewal_may_have_started_before_the_freeze_two_have_not() {
         let before = claim(1, 3, 10);
-        for (now, heard) in [
+        for (now, waited) in [
             (vec![claim(1, 3, 10)], false),
             (vec![claim(1, 3, 11)], false),
             (vec![claim(1, 3, 12)], true),
@@ -213,7 +213,7 @@ mod tests {
             (vec![claim(2, 3, 10)], true),
             (vec![], true),
         ] {
-            assert_eq!(has_read_freeze(&before, &now), heard, "{now:?}");
+            assert_eq!(has_read_freeze(&before, &now), waited, "{now:?}");
         }
     }
 
@@ -235,7 +235,7 @@ mod tests {
             opened_at: Timestamp::from_micros(1),
             first_reported_at: Timestamp::from_micros(1),
         };
-        let mut heard = WaitResult {
+        let mut waited = WaitResult {
             recoveries: vec![
                 row(1, Life::Open, WaitsFor::Frozen),
                 row(2, Life::Open, WaitsFor::Nothing),
@@ -243,7 +243,7 @@ mod tests {
             ],
             ..WaitResult::default()
         };
-        let lines = heard.lines();
+        let lines = waited.lines();
         assert!(
             lines[0].ends_with("of cmp1 waits until the freeze ends"),
             "{lines:?}"
@@ -253,11 +253,11 @@ mod tests {
             "{lines:?}"
         );
         assert!(lines[2].contains("neither powered on nor enabled"), "{lines:?}");
-        assert!(!heard.all_wait());
-        assert_eq!(heard.pending(), [] as [&str; 0]);
-        heard.recoveries.remove(1);
-        assert!(heard.all_wait());
-        heard.pending.push("e1 of cmp1 (ctl-1)".into());
-        assert_eq!(heard.pending(), ["e1 of cmp1 (ctl-1)"]);
+        assert!(!waited.all_wait());
+        assert_eq!(waited.pending(), [] as [&str; 0]);
+        waited.recoveries.remove(1);
+        assert!(waited.all_wait());
+        waited.pending.push("e1 of cmp1 (ctl-1)".into());
+        assert_eq!(waited.pending(), ["e1 of cmp1 (ctl-1)"]);
     }
 }

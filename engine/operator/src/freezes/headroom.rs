@@ -38,26 +38,30 @@ mod tests {
     #[test]
     fn a_freeze_reports_the_headroom_without_the_host() {
         let mut snapshot = fine();
-        let told = |snapshot: &RegionSnapshot, scope, name| {
+        let shortage = |snapshot: &RegionSnapshot, scope, name| {
             headroom_note(&FreezeTarget::find(scope, name, snapshot).unwrap(), snapshot)
         };
-        assert_eq!(told(&snapshot, FreezeScope::Host, "a"), None, "it is not known");
+        assert_eq!(
+            shortage(&snapshot, FreezeScope::Host, "a"),
+            None,
+            "it is not known"
+        );
         let has = |snapshot: &mut RegionSnapshot, hosts, exact| {
             snapshot.situation.segments[0].headroom = Some(Headroom { hosts, exact });
         };
         has(&mut snapshot, 1, true);
         assert_eq!(
-            told(&snapshot, FreezeScope::Host, "a").as_deref(),
+            shortage(&snapshot, FreezeScope::Host, "a").as_deref(),
             Some("without a, segment all tolerates 0 more host failures (now 1)")
         );
-        assert_eq!(told(&snapshot, FreezeScope::Segment, "all"), None);
+        assert_eq!(shortage(&snapshot, FreezeScope::Segment, "all"), None);
         has(&mut snapshot, 3, false);
         assert_eq!(
-            told(&snapshot, FreezeScope::Host, "a").as_deref(),
+            shortage(&snapshot, FreezeScope::Host, "a").as_deref(),
             Some("without a, segment all tolerates at least 2 more host failures (now at least 3)")
         );
         has(&mut snapshot, 0, true);
-        let tight = told(&snapshot, FreezeScope::Host, "a").unwrap();
+        let tight = shortage(&snapshot, FreezeScope::Host, "a").unwrap();
         assert!(
             tight.starts_with("segment all tolerates no further host failure: while a is off"),
             "{tight}"
@@ -65,6 +69,10 @@ mod tests {
         for host in &mut snapshot.situation.hosts {
             host.up = Some(false);
         }
-        assert_eq!(told(&snapshot, FreezeScope::Host, "a"), None, "it is off already");
+        assert_eq!(
+            shortage(&snapshot, FreezeScope::Host, "a"),
+            None,
+            "it is off already"
+        );
     }
 }

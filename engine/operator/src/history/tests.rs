@@ -97,7 +97,7 @@ fn history(kind: RecoveryKind, status: &str, state: &Value) -> RecoveryHistory {
         beat: 1,
         elapsed: tachi_domain::Elapsed::ZERO,
         word: None,
-        unheard: Vec::new(),
+        unread: Vec::new(),
         state: Some(state.to_string()),
         moves: Vec::new(),
         move_words: Vec::new(),

@@ -1,20 +1,20 @@
 use super::escape::code;
 use super::*;
 
-const STORY: &str = include_str!("golden/story.json");
+const HISTORY: &str = include_str!("golden/story.json");
 
 fn history() -> RecoveryHistoryView {
-    serde_json::from_str(STORY).unwrap()
+    serde_json::from_str(HISTORY).unwrap()
 }
 
 /// Compares a report with its stored form; `WRITE_GOLDEN=1` replaces that.
-fn assert_golden(name: &str, told: &str) {
+fn assert_golden(name: &str, rendered: &str) {
     let path = format!("{}/src/report/golden/{name}", env!("CARGO_MANIFEST_DIR"));
     if std::env::var_os("WRITE_GOLDEN").is_some() {
-        std::fs::write(&path, told).unwrap();
+        std::fs::write(&path, rendered).unwrap();
     }
     let golden = std::fs::read_to_string(&path).unwrap();
-    assert_eq!(told, golden, "{path}");
+    assert_eq!(rendered, golden, "{path}");
 }
 
 #[test]
@@ -33,12 +33,12 @@ fn the_same_story_makes_the_same_report() {
 #[test]
 fn milestones_are_listed_reached_or_not() {
     let mut history = history();
-    let told = |history: &RecoveryHistoryView| {
+    let rendered = |history: &RecoveryHistoryView| {
         let all = moments(history).into_iter();
         all.map(|one| (one.what, one.after)).collect::<Vec<_>>()
     };
     assert_eq!(
-        told(&history),
+        rendered(&history),
         [
             ("noticed, by the report", Some(-1.9)),
             ("recovery opened", Some(0.0)),
@@ -58,7 +58,7 @@ fn milestones_are_listed_reached_or_not() {
     history.proofs.clear();
     history.steps.clear();
     history.instances.clear();
-    let none = told(&history);
+    let none = rendered(&history);
     assert!(none.iter().skip(2).all(|(_, after)| after.is_none()), "{none:?}");
 }
 
@@ -130,7 +130,7 @@ fn a_failure_without_an_instance_is_left_to_do_with_its_commands() {
         RecoveryReport::of(&history).sentence,
         "No instance was moved: aborted by alice."
     );
-    for status in ["finished", DISMISSED, "ignored"] {
+    for status in ["finished", DISMISSED_STATUS, "ignored"] {
         history.summary.status = status.to_owned();
         assert!(RecoveryReport::of(&history).nothing_is_left(), "{status}");
     }
@@ -264,7 +264,7 @@ fn names_chosen_by_others_stay_text() {
 
 #[test]
 fn a_story_of_an_older_api_makes_a_report_too() {
-    let mut old: Value = serde_json::from_str(STORY).unwrap();
+    let mut old: Value = serde_json::from_str(HISTORY).unwrap();
     old.as_object_mut().unwrap().remove("instance_words");
     for one in old["instances"].as_array_mut().unwrap() {
         let one = one.as_object_mut().unwrap();

@@ -45,7 +45,7 @@ pub struct Check {
 }
 
 impl Check {
-    pub const fn is_against(&self) -> bool {
+    pub const fn is_blocker(&self) -> bool {
         matches!(self.verdict, CheckResult::Bad | CheckResult::Unknown)
     }
 }
@@ -53,18 +53,18 @@ impl Check {
 /// Makes all checks. They alone decide whether the host is shown as ready and whether it is returned to service.
 pub fn checks(facts: &ReturnFacts) -> Vec<Check> {
     let mut all = Vec::new();
-    let mut say = |verdict, text: String| all.push(Check { verdict, text });
-    recovery(facts, &mut say);
-    withheld(facts, &mut say);
-    evacuations(facts, &mut say);
-    service(facts, &mut say);
-    instances(facts, &mut say);
+    let mut report = |verdict, text: String| all.push(Check { verdict, text });
+    recovery(facts, &mut report);
+    withheld(facts, &mut report);
+    evacuations(facts, &mut report);
+    service(facts, &mut report);
+    instances(facts, &mut report);
     all
 }
 
-fn recovery(facts: &ReturnFacts, say: &mut impl FnMut(CheckResult, String)) {
+fn recovery(facts: &ReturnFacts, report: &mut impl FnMut(CheckResult, String)) {
     match &facts.open {
-        Some(open) if open.kind.is_planned() => say(
+        Some(open) if open.kind.is_planned() => report(
             CheckResult::Bad,
             format!(
                 "{} {} of the host has not ended: `tachi recovery abort {}` ends it",
@@ -77,7 +77,7 @@ fn recovery(facts: &ReturnFacts, say: &mut impl FnMut(CheckResult, String)) {
                 .message
                 .as_deref()
                 .map_or(String::new(), |text| format!("; {text}"));
-            say(
+            report(
                 CheckResult::Bad,
                 format!(
                     "recovery {} is open ({progress}{message}): keep the host off",
@@ -85,7 +85,7 @@ fn recovery(facts: &ReturnFacts, say: &mut impl FnMut(CheckResult, String)) {
                 ),
             );
         }
-        None => say(CheckResult::Good, "no recovery of the host is open".into()),
+        None => report(CheckResult::Good, "no recovery of the host is open".into()),
     }
     if facts.watched {
         let text = if facts.engine_runs {
@@ -93,15 +93,15 @@ fn recovery(facts: &ReturnFacts, say: &mut impl FnMut(CheckResult, String)) {
         } else {
             "no engine is running, so forced_down is not cleared when nova-compute is back: start one"
         };
-        say(CheckResult::Bad, text.into());
+        report(CheckResult::Bad, text.into());
     }
 }
 
 /// Checks for a freeze or a maintenance that an operator has started and has to end.
-fn withheld(facts: &ReturnFacts, say: &mut impl FnMut(CheckResult, String)) {
+fn withheld(facts: &ReturnFacts, report: &mut impl FnMut(CheckResult, String)) {
     for freeze in facts.freezes.iter().map(|line| &line.freeze) {
         let text = format!("{}: `{}` ends it", freeze.sentence(), freeze.thaw());
-        say(CheckResult::Bad, text);
+        report(CheckResult::Bad, text);
     }
     // A maintenance from before Tachi has no known reason: it counts as an operator's.
     let host = &facts.view.host;
@@ -112,13 +112,13 @@ fn withheld(facts: &ReturnFacts, say: &mut impl FnMut(CheckResult, String)) {
             tachi_domain::freeze::typed(&host.segment.name),
             host.name
         );
-        say(CheckResult::Bad, text);
+        report(CheckResult::Bad, text);
     }
 }
 
-fn evacuations(facts: &ReturnFacts, say: &mut impl FnMut(CheckResult, String)) {
+fn evacuations(facts: &ReturnFacts, report: &mut impl FnMut(CheckResult, String)) {
     if let Err(error) = &facts.migrations {
-        say(
+        report(
             CheckResult::Unknown,
             format!("Nova's migrations cannot be read: {error}"),
         );
@@ -131,14 +131,14 @@ fn evacuations(facts: &ReturnFacts, say: &mut impl FnMut(CheckResult, String)) {
         starts,
     } = BlockingEvacuations::of(facts);
     if under_way.is_empty() && not_closed.is_empty() {
-        say(
+        report(
             CheckResult::Good,
             "every evacuation from the host is closed".into(),
         );
     }
     if !under_way.is_empty() {
         let ids = names(under_way.iter().map(|record| record.server.to_string()));
-        say(
+        report(
             CheckResult::Bad,
             format!(
                 "{} evacuations from the host are under way: a nova-compute that starts now destroys what is left of \
@@ -149,7 +149,7 @@ fn evacuations(facts: &ReturnFacts, say: &mut impl FnMut(CheckResult, String)) {
     }
     if !left_over.is_empty() {
         let ids = names(left_over.iter().map(|record| record.server.to_string()));
-        say(
+        report(
             CheckResult::Note,
             format!(
                 "{} evacuations from the host were never picked up, and others have moved their instances since; a start of \
@@ -167,7 +167,7 @@ fn evacuations(facts: &ReturnFacts, say: &mut impl FnMut(CheckResult, String)) {
         } else {
             String::new()
         };
-        say(
+        report(
             CheckResult::Bad,
             format!(
                 "{} evacuations from the host are done and not closed: a start of its nova-compute removes the old \
@@ -176,12 +176,12 @@ fn evacuations(facts: &ReturnFacts, say: &mut impl FnMut(CheckResult, String)) {
             ),
         );
     }
-    migrations(facts, say);
+    migrations(facts, report);
 }
 
 /// Checks migrations that never finished. A migration of an instance that was evacuated later proves nothing about this host: the host was
 /// confirmed off, so no guest on it survived.
-fn migrations(facts: &ReturnFacts, say: &mut impl FnMut(CheckResult, String)) {
+fn migrations(facts: &ReturnFacts, report: &mut impl FnMut(CheckResult, String)) {
     let all = facts.migrations.as_deref().unwrap_or_default().iter();
     let unfinished =
         all.filter(|record| record.kind != MigrationType::Evacuation && !record.status.is_finished());
@@ -194,7 +194,7 @@ fn migrations(facts: &ReturnFacts, say: &mut impl FnMut(CheckResult, String)) {
         )
     };
     if !over.is_empty() {
-        say(
+        report(
             CheckResult::Note,
             format!(
                 "migrations with the host that never ended, of instances that have been recovered elsewhere since: {}",
@@ -203,7 +203,7 @@ fn migrations(facts: &ReturnFacts, say: &mut impl FnMut(CheckResult, String)) {
         );
     }
     if !open.is_empty() {
-        say(
+        report(
             CheckResult::Bad,
             format!(
                 "{}: {}: `tachi show` of each shows what to do, or end them in Nova",
@@ -218,15 +218,15 @@ fn migrations(facts: &ReturnFacts, say: &mut impl FnMut(CheckResult, String)) {
     }
 }
 
-fn service(facts: &ReturnFacts, say: &mut impl FnMut(CheckResult, String)) {
+fn service(facts: &ReturnFacts, report: &mut impl FnMut(CheckResult, String)) {
     let name = &facts.view.host.name;
     let service = match &facts.service {
         Err(error) => {
             let text = format!("Nova's record of the host cannot be read: {error}");
-            return say(CheckResult::Unknown, text);
+            return report(CheckResult::Unknown, text);
         }
         Ok(None) => {
-            return say(
+            return report(
                 CheckResult::Bad,
                 format!("Nova has no compute service on a host named {name}"),
             );
@@ -239,32 +239,32 @@ fn service(facts: &ReturnFacts, say: &mut impl FnMut(CheckResult, String)) {
         } else {
             "forced_down is set, and no engine waits for the host: clear it by hand once nova-compute is back"
         };
-        say(CheckResult::Bad, text.into());
+        report(CheckResult::Bad, text.into());
     } else if service.up {
-        say(CheckResult::Good, "nova-compute is up".into());
+        report(CheckResult::Good, "nova-compute is up".into());
     } else {
-        say(CheckResult::Bad, "nova-compute is not up".into());
+        report(CheckResult::Bad, "nova-compute is not up".into());
     }
     if !service.enabled {
         let reason = service.disabled_reason.as_deref().unwrap_or("no reason given");
         if is_drained(reason) {
             let text = format!("the service is disabled by a drain ({reason}): the return enables it");
-            say(CheckResult::Note, text);
+            report(CheckResult::Note, text);
         } else if is_marked(reason) {
             let text = format!("the service is disabled by a recovery ({reason}): the last step enables it");
-            say(CheckResult::Note, text);
+            report(CheckResult::Note, text);
         } else {
             let text = format!(
                 "the service was not disabled by Tachi ({reason}): enable it once that reason is gone"
             );
-            say(CheckResult::Bad, text);
+            report(CheckResult::Bad, text);
         }
     }
 }
 
-fn instances(facts: &ReturnFacts, say: &mut impl FnMut(CheckResult, String)) {
+fn instances(facts: &ReturnFacts, report: &mut impl FnMut(CheckResult, String)) {
     match &facts.servers {
-        Err(error) => say(
+        Err(error) => report(
             CheckResult::Unknown,
             format!("the host's instances cannot be read: {error}"),
         ),
@@ -277,7 +277,7 @@ fn instances(facts: &ReturnFacts, say: &mut impl FnMut(CheckResult, String)) {
                 })
                 .collect();
             if !busy.is_empty() {
-                say(
+                report(
                     CheckResult::Bad,
                     format!(
                         "{} a task under way; before nova-compute starts, such tasks wait in the queue of the host, which must be purged: \
@@ -292,7 +292,7 @@ fn instances(facts: &ReturnFacts, say: &mut impl FnMut(CheckResult, String)) {
                 );
             }
             if !servers.is_empty() {
-                say(
+                report(
                     CheckResult::Note,
                     format!(
                         "{} still on the host as Nova sees it: {}",
@@ -313,7 +313,7 @@ fn instances(facts: &ReturnFacts, say: &mut impl FnMut(CheckResult, String)) {
             count(facts.waiting.len(), "instance waits for", "instances wait for"),
             names(facts.waiting.iter().cloned())
         );
-        say(CheckResult::Bad, text);
+        report(CheckResult::Bad, text);
     }
     let needy: Vec<String> = facts
         .vmoves
@@ -334,7 +334,7 @@ fn instances(facts: &ReturnFacts, say: &mut impl FnMut(CheckResult, String)) {
             ),
             names(needy)
         );
-        say(CheckResult::Note, text);
+        report(CheckResult::Note, text);
     }
 }
 

@@ -277,10 +277,12 @@ mod tests {
         };
         facts.migrations = Ok(vec![evacuation("done"), lost]);
         assert_eq!(done(&facts), [yes, None, None, None, no, no, no, no]);
-        let told: Vec<String> = steps(&facts).into_iter().flat_map(|step| step.commands).collect();
+        let typed_commands: Vec<String> = steps(&facts).into_iter().flat_map(|step| step.commands).collect();
         assert!(
-            told.iter().any(|command| command.contains("started 2 times")),
-            "{told:?}"
+            typed_commands
+                .iter()
+                .any(|command| command.contains("started 2 times")),
+            "{typed_commands:?}"
         );
         facts.migrations = Err("503".into());
         assert_eq!(done(&facts)[0], no, "what is not known is not done");

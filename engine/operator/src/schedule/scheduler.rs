@@ -31,7 +31,7 @@ pub struct Scheduler<Z> {
     started: Timestamp,
     /// Jobs that this engine may or may not have started: the database did not answer.
     uncertain: BTreeSet<&'static str>,
-    trouble: bool,
+    is_failing: bool,
 }
 
 impl<Z: TimeZone> Scheduler<Z> {
@@ -57,7 +57,7 @@ impl<Z: TimeZone> Scheduler<Z> {
             zone,
             name,
             uncertain: BTreeSet::new(),
-            trouble: false,
+            is_failing: false,
         }
     }
 
@@ -74,22 +74,22 @@ impl<Z: TimeZone> Scheduler<Z> {
                 () = stop.cancelled() => return,
                 _ = ticks.tick() => {}
             }
-            match self.look(&stop).await {
-                Ok(()) => self.trouble = false,
+            match self.poll(&stop).await {
+                Ok(()) => self.is_failing = false,
                 Err(error) => {
                     let source = error.source.to_string();
-                    if self.trouble {
+                    if self.is_failing {
                         tracing::debug!(%error, source, "failed to start scheduled jobs; retrying");
                     } else {
                         tracing::warn!(%error, source, "failed to start scheduled jobs; retrying");
                     }
-                    self.trouble = true;
+                    self.is_failing = true;
                 }
             }
         }
     }
 
-    async fn look(&mut self, stop: &CancellationToken) -> Result<(), JournalError> {
+    async fn poll(&mut self, stop: &CancellationToken) -> Result<(), JournalError> {
         for (job, when) in self.schedule.jobs.clone() {
             if stop.is_cancelled() {
                 return Ok(());

@@ -128,10 +128,10 @@ async fn a_changed_provider_that_is_not_read_yet_is_dropped() {
     let mut rooms = Rooms::resume(["gone".to_owned()]);
     rooms.poll(&placement, NOW).await;
     rooms.poll(&placement, NOW).await;
-    let told = rooms.take_changed();
-    assert_eq!(told.len(), 31);
+    let observed = rooms.take_changed();
+    assert_eq!(observed.len(), 31);
     assert!(
-        told.contains(&("gone".to_owned(), None)),
+        observed.contains(&("gone".to_owned(), None)),
         "no data of the previous hosts remains"
     );
     assert!(rooms.take_changed().is_empty());
@@ -139,9 +139,9 @@ async fn a_changed_provider_that_is_not_read_yet_is_dropped() {
         placement.change(&format!("n{number:04}"));
     }
     rooms.poll(&placement, NOW).await;
-    let told = rooms.take_changed();
-    let forgotten = told.iter().filter(|(_, provider)| provider.is_none()).count();
-    assert_eq!((told.len(), forgotten), (30, 10));
+    let observed = rooms.take_changed();
+    let forgotten = observed.iter().filter(|(_, provider)| provider.is_none()).count();
+    assert_eq!((observed.len(), forgotten), (30, 10));
     assert_eq!(rooms.state.unread, 10);
 }
 
@@ -167,25 +167,25 @@ async fn data_stays_valid_for_a_while_after_a_transient_failure() {
     let placement = Placement::of(3);
     let mut rooms = Rooms::default();
     rooms.poll(&placement, NOW).await;
-    let told = |rooms: &Rooms| {
-        let told = rooms.snapshot().unwrap();
-        (told.as_of, told.value.state.trouble.is_some())
+    let observed = |rooms: &Rooms| {
+        let observed = rooms.snapshot().unwrap();
+        (observed.as_of, observed.value.state.trouble.is_some())
     };
     *placement.refuses.lock().unwrap() = Some(500);
     let later = |seconds: i64| NOW.minus_seconds(-seconds);
     for seconds in [15, 30, 45] {
         rooms.poll(&placement, later(seconds)).await;
-        assert_eq!(told(&rooms), (NOW, false), "{seconds}");
+        assert_eq!(observed(&rooms), (NOW, false), "{seconds}");
     }
     rooms.poll(&placement, later(60)).await;
-    assert_eq!(told(&rooms), (later(60), true));
+    assert_eq!(observed(&rooms), (later(60), true));
     *placement.refuses.lock().unwrap() = None;
     rooms.poll(&placement, later(75)).await;
-    assert_eq!(told(&rooms), (later(75), false));
+    assert_eq!(observed(&rooms), (later(75), false));
     // A denied request is reported at once.
     *placement.refuses.lock().unwrap() = Some(403);
     rooms.poll(&placement, later(90)).await;
-    assert_eq!(told(&rooms), (later(90), true));
+    assert_eq!(observed(&rooms), (later(90), true));
     assert!(rooms.state.refused);
 }
 

@@ -137,7 +137,7 @@ async fn open_notifications_are_adopted_by_type_and_status() {
         ("an unknown type", "SUN", "new", 0, STOPPED, "failed", "SUN"),
         ("an unreadable payload", "VM", "new", 0, "{", "failed", "payload"),
     ];
-    for (case, kind, before, hours, payload, after, told) in cases {
+    for (case, kind, before, hours, payload, after, expected) in cases {
         let bench = Bench::new().await;
         let segment = bench.segment("s1").await;
         let host = bench.host(&segment, "cmp1").await;
@@ -157,11 +157,11 @@ async fn open_notifications_are_adopted_by_type_and_status() {
                 .unwrap()
                 .unwrap();
             assert_eq!(row.status, after, "{case}");
-            assert!(row.message.unwrap().contains(told), "{case}");
+            assert!(row.message.unwrap().contains(expected), "{case}");
         } else {
             let (status, message) = status_of(&bench, &uuid).await;
             assert_eq!(status, after, "{case}");
-            assert!(message.contains(told), "{case}: {message}");
+            assert!(message.contains(expected), "{case}: {message}");
         }
         assert_eq!(bench.store.count_left_open().await.unwrap(), 0, "{case}");
         assert_eq!(

@@ -71,7 +71,8 @@ impl Transaction for Commit<'_> {
                 return Ok(TxOutcome::Undo(WriteOutcome::MayRunOn(hosts)));
             }
         }
-        let brings_evidence = |word: Option<OffClaim>| word.is_some_and(|word| word.evidence.is_some());
+        let brings_evidence =
+            |off_claim: Option<OffClaim>| off_claim.is_some_and(|off_claim| off_claim.evidence.is_some());
         if write.unless_joined && row.joined_normal
             || write.unless_evidence && brings_evidence(operator_state::off_word(&row)?)
         {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tachi_contract::{
-    Answer, Found, HOSTS, Operation, Outcome, RESERVED, Target, View, host_name, scenarios, server,
+    Answer, Found, HOSTS, Operation, Outcome, RESERVED_HOST, Target, View, host_name, scenarios, server,
 };
 use tachi_domain::entity::Segment;
 use tachi_domain::entity::host::HostChange;
@@ -50,7 +50,7 @@ impl Harness {
         let mut hosts = Vec::new();
         for host in 0..HOSTS {
             let mut new = new_host(&segment, &host_name(host));
-            new.reserved = host == RESERVED;
+            new.reserved = host == RESERVED_HOST;
             hosts.push(api.registry().create_host(&new).await.unwrap().id);
         }
         Self {
@@ -296,7 +296,7 @@ impl Harness {
                     .await
                     .unwrap();
             }
-            Operation::Say { recovery, word } => {
+            Operation::Submit { recovery, word } => {
                 store
                     .operator_journal()
                     .submit(
@@ -369,10 +369,10 @@ async fn the_store_does_all_its_work_with_the_grants_of_api_and_engine() {
 async fn answers_as_it_must(granted: bool) {
     let mut wrong = Vec::new();
     for scenario in scenarios() {
-        let mut bed = Harness::new(granted).await;
+        let mut harness = Harness::new(granted).await;
         let mut answers = Vec::new();
         for line in &scenario.lines {
-            answers.push(bed.apply(&line.operation).await);
+            answers.push(harness.apply(&line.operation).await);
         }
         wrong.extend(scenario.differences(&answers));
     }

@@ -39,12 +39,12 @@ pub(super) async fn read(db: &Database, lately: Duration) -> Result<HostRecords,
         .filter(recovery::Column::OpenKey.is_not_null())
         .all(reader)
         .await?;
-    let aside = set_aside(reader).await?;
+    let muted = set_aside(reader).await?;
     let reporters = rows.iter().map(|row| {
         let host = recovery_cell(row, "host_uuid").id(&row.host_uuid)?;
         let mut reporters = convert::reporters(row)?;
         for reporter in &mut reporters {
-            reporter.set_aside = aside.contains(&key(reporter)?);
+            reporter.set_aside = muted.contains(&key(reporter)?);
         }
         Ok((host, reporters))
     });

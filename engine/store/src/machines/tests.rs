@@ -5,7 +5,7 @@ fn id(text: &str) -> MachineId {
     text.parse().unwrap()
 }
 
-async fn learn(bench: &Bench, host: &str, device: &str, machine: &MachineId) -> bool {
+async fn record_machine(bench: &Bench, host: &str, device: &str, machine: &MachineId) -> bool {
     let new = NewMachine {
         host: host.into(),
         device: device.into(),
@@ -24,8 +24,8 @@ async fn a_machine_is_recorded_once_and_changed_by_an_operator_only() {
         store.machines().known("c1", "bmc", Some(&a)).await.unwrap(),
         Entry::default()
     );
-    assert!(learn(&bench, "c1", "bmc", &a).await);
-    assert!(!learn(&bench, "c1", "bmc", &b).await, "one is known");
+    assert!(record_machine(&bench, "c1", "bmc", &a).await);
+    assert!(!record_machine(&bench, "c1", "bmc", &b).await, "one is known");
     let entry = store.machines().known("c1", "bmc", Some(&b)).await.unwrap();
     assert_eq!((entry.known.expected, entry.noted), (Some(a.clone()), false));
     store.machines().note("c1", "bmc", Some(Some(&b))).await.unwrap();
@@ -78,8 +78,8 @@ async fn many_devices_are_known_as_each_is_by_itself() {
     for name in ["c1", "c2", "c3"] {
         bench.host(&segment, name).await;
     }
-    assert!(learn(&bench, "c1", "bmc", &a).await);
-    assert!(learn(&bench, "c1", "maas", &a).await);
+    assert!(record_machine(&bench, "c1", "bmc", &a).await);
+    assert!(record_machine(&bench, "c1", "maas", &a).await);
     // Another machine answers for c2, for which no machine is known, and for c1.
     store.machines().note("c2", "bmc", Some(Some(&b))).await.unwrap();
     store.machines().note("c1", "bmc", Some(None)).await.unwrap();
@@ -91,7 +91,7 @@ async fn many_devices_are_known_as_each_is_by_itself() {
             .unwrap()
     );
     assert!(
-        learn(&bench, "gone", "bmc", &id("guid=d")).await,
+        record_machine(&bench, "gone", "bmc", &id("guid=d")).await,
         "not a registered host"
     );
     let mut asked = Vec::new();
@@ -130,9 +130,12 @@ async fn a_machine_of_two_hosts_is_uncertain_and_never_recorded_twice() {
     for name in ["c1", "c2"] {
         bench.host(&segment, name).await;
     }
-    assert!(learn(&bench, "c1", "bmc1", &a).await);
-    assert!(learn(&bench, "c1", "maas", &a).await, "two devices of one host");
-    assert!(!learn(&bench, "c2", "bmc2", &a).await);
+    assert!(record_machine(&bench, "c1", "bmc1", &a).await);
+    assert!(
+        record_machine(&bench, "c1", "maas", &a).await,
+        "two devices of one host"
+    );
+    assert!(!record_machine(&bench, "c2", "bmc2", &a).await);
     let second = store.machines().known("c2", "bmc2", Some(&a)).await.unwrap();
     assert_eq!(
         (second.known.expected, second.known.elsewhere),
@@ -169,7 +172,7 @@ async fn a_machine_of_two_hosts_is_uncertain_and_never_recorded_twice() {
         .await
         .unwrap();
     assert_eq!(other.known.elsewhere, ["c2"]);
-    learn(&bench, "gone", "bmc", &id("guid=c")).await;
+    record_machine(&bench, "gone", "bmc", &id("guid=c")).await;
     let free = store
         .machines()
         .known("c2", "bmc2", Some(&id("guid=c")))
@@ -185,6 +188,6 @@ async fn no_machine_is_recorded_while_a_host_is_under_recovery() {
     let segment = bench.segment("s1").await;
     let host = bench.host(&segment, "c1").await;
     bench.stopped(&host).await;
-    assert!(!learn(&bench, "c1", "bmc", &id("guid=a")).await);
+    assert!(!record_machine(&bench, "c1", "bmc", &id("guid=a")).await);
     assert!(bench.store.machines().machines().await.unwrap().is_empty());
 }

@@ -9,7 +9,7 @@ use sea_orm::{
 };
 use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::entity::vmove::VmoveStatus;
-use tachi_domain::recovery::{DISMISSED, Life, RecoveryKind};
+use tachi_domain::recovery::{DISMISSED_STATUS, Life, RecoveryKind};
 use tachi_domain::{HostId, Timestamp, WaitsFor};
 use tachi_engine::ports::operator::{MoveCounts, RecoveryFilter, RecoveryState, RecoverySummary};
 
@@ -157,7 +157,7 @@ pub(super) async fn summaries(db: &Database, rows: Vec<Row>) -> Result<Vec<Recov
             column,
         };
         let (status, message, segment) = match notification {
-            Some(one) if row.dismissed => (DISMISSED.to_owned(), one.message, one.segment),
+            Some(one) if row.dismissed => (DISMISSED_STATUS.to_owned(), one.message, one.segment),
             Some(one) => (one.status, one.message, one.segment),
             None => ("purged".to_owned(), None, None),
         };
@@ -538,7 +538,7 @@ mod tests {
             let hosts: String = found.iter().map(|row| row.host.as_str()).collect();
             assert_eq!(hosts, expected, "{name}");
         }
-        let heard = bench
+        let submitted = bench
             .store
             .operator_journal()
             .submit(
@@ -549,6 +549,6 @@ mod tests {
             )
             .await
             .unwrap();
-        assert_eq!(heard, tachi_engine::ports::operator::ActionOutcome::Submitted);
+        assert_eq!(submitted, tachi_engine::ports::operator::ActionOutcome::Submitted);
     }
 }

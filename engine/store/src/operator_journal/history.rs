@@ -77,7 +77,7 @@ pub(super) async fn history(db: &Database, id: RecoveryId) -> Result<Option<Reco
             let at = Timestamp::from_micros(row.word_at.unwrap_or_default());
             (word, by, at)
         }),
-        unheard: journal::unread(reader, &row, db.now()).await?,
+        unread: journal::unread(reader, &row, db.now()).await?,
         move_words: journal::move_words(&row)?,
         state: row.state,
         moves: moves.into_iter().map(stored_move).collect::<Result<_, _>>()?,

@@ -38,15 +38,15 @@ impl Transaction for ResolveInstance<'_> {
             if row.life == Life::Closed.as_str() {
                 return Ok(TxOutcome::Undo(ActionOutcome::NotOpen));
             }
-            let mut words = move_words(&row)?;
-            let number = words.last().map_or(0, |updated| updated.number) + 1;
-            words.push(InstanceResolution {
+            let mut resolutions = move_words(&row)?;
+            let number = resolutions.last().map_or(0, |updated| updated.number) + 1;
+            resolutions.push(InstanceResolution {
                 number,
                 ..self.word.clone()
             });
-            let old = words.len().saturating_sub(MAX_STORED);
-            words.drain(..old);
-            let text = serde_json::to_string(&words).map_err(|error| DbErr::Json(error.to_string()))?;
+            let old = resolutions.len().saturating_sub(MAX_STORED);
+            resolutions.drain(..old);
+            let text = serde_json::to_string(&resolutions).map_err(|error| DbErr::Json(error.to_string()))?;
             // Another operator may have added a resolution in the meantime.
             let unchanged = match &row.move_words {
                 Some(before) => recovery::Column::MoveWords.eq(before),
@@ -102,14 +102,15 @@ mod tests {
                 ActionOutcome::Submitted
             );
         }
-        let words = bench.claim_newest("engine").await.operator_state.move_words;
-        let said: Vec<(u64, ResolutionKind)> = words.iter().map(|word| (word.number, word.word)).collect();
+        let resolutions = bench.claim_newest("engine").await.operator_state.move_words;
+        let said: Vec<(u64, ResolutionKind)> =
+            resolutions.iter().map(|word| (word.number, word.word)).collect();
         assert_eq!(said, [(1, ResolutionKind::Failure), (2, ResolutionKind::Ignore)]);
         let nobody = RecoveryId(Uuid::from_u128(1));
         let said = bench
             .store
             .operator_journal()
-            .resolve_instance(nobody, &words[0])
+            .resolve_instance(nobody, &resolutions[0])
             .await
             .unwrap();
         assert_eq!(said, ActionOutcome::Unknown);

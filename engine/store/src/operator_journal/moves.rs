@@ -126,9 +126,9 @@ async fn unsettled(db: &Database) -> Result<Found, Stop> {
 }
 
 async fn needing_person(db: &Database) -> Result<Found, Stop> {
-    let words = WaitsFor::ALL.iter().filter(|what| what.needs_person());
+    let wait_states = WaitsFor::ALL.iter().filter(|what| what.needs_person());
     let mut rows = recovery_move::Entity::find()
-        .filter(recovery_move::Column::WaitsFor.is_in(words.map(|what| what.as_str())))
+        .filter(recovery_move::Column::WaitsFor.is_in(wait_states.map(|what| what.as_str())))
         .filter(recovery_move::Column::SeenTo.is_null())
         .all(db.reader())
         .await?;

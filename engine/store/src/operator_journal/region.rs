@@ -131,14 +131,14 @@ mod tests {
             .unwrap();
         let views = bench.store.operator_journal().region().await.unwrap();
         assert_eq!(views.len(), 2);
-        let told: Vec<_> = views[0]
+        let names: Vec<_> = views[0]
             .hosts
             .iter()
             .map(|view| (view.host.name.as_str(), view.why, view.recovery))
             .collect();
         let dead = Some((claimed.id, Life::Open));
         assert_eq!(
-            told,
+            names,
             [
                 ("dead", Some(MaintenanceReason::Recovery), dead),
                 ("fine", None, None),

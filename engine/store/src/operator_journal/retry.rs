@@ -142,7 +142,7 @@ async fn standing_evidence(
     db: &Database,
     failed: &recovery::Model,
 ) -> Result<Option<Box<GivenEvidence>>, Stop> {
-    let Some(evidence) = off_word(failed)?.and_then(|word| word.evidence) else {
+    let Some(evidence) = off_word(failed)?.and_then(|off_claim| off_claim.evidence) else {
         return Ok(None);
     };
     let quarantined = set_aside(db.reader()).await?;
@@ -387,9 +387,9 @@ mod tests {
             .await
             .unwrap();
         let again = bench.claim_newest("engine").await;
-        let word = again.operator_state.off_word.unwrap();
-        assert_eq!(word.evidence.as_deref(), Some(&given));
-        assert_eq!(word.dated, given.dated());
+        let off_claim = again.operator_state.off_word.unwrap();
+        assert_eq!(off_claim.evidence.as_deref(), Some(&given));
+        assert_eq!(off_claim.dated, given.dated());
         assert_eq!(again.notification.payload["host_status"], "NORMAL");
 
         // A monitor on the host has sent a heartbeat since: the host has run.

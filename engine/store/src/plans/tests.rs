@@ -205,14 +205,14 @@ async fn no_intent_about_an_instance_is_written_while_its_host_is_recovered() {
         planned: vec![moved(1, "cmp2", "cmp1")],
         ..Write::default()
     };
-    let asks = async || {
+    let commit_intent = async || {
         let journal = bench.store.journal();
         journal
             .commit_at(claimed.id, claimed.epoch, &intent)
             .await
             .unwrap()
     };
-    assert!(matches!(asks().await, WriteOutcome::Written(_)));
+    assert!(matches!(commit_intent().await, WriteOutcome::Written(_)));
     bench.stopped(&two).await;
-    assert_eq!(asks().await, WriteOutcome::HostUnderRecovery);
+    assert_eq!(commit_intent().await, WriteOutcome::HostUnderRecovery);
 }

@@ -195,7 +195,7 @@ async fn the_budget_counts_what_masakari_manage_counts() {
     bench.clock.set_wall_on(DAY);
     let mut options = all_of(&bench);
     options.max_rows = Some(2);
-    let mut told = 0;
+    let mut progress_calls = 0;
     for (run, wanted) in [
         ("first", vec![("notifications", 2)]),
         ("second", vec![("notifications", 1), ("hosts", 1)]),
@@ -203,14 +203,18 @@ async fn the_budget_counts_what_masakari_manage_counts() {
         ("fourth", vec![("failover_segments", 1)]),
         ("last", vec![]),
     ] {
-        let purged = bench.store.purge(&options, |_| told += 1).await.unwrap();
+        let purged = bench
+            .store
+            .purge(&options, |_| progress_calls += 1)
+            .await
+            .unwrap();
         let counted: Vec<_> = rows(&purged)
             .into_iter()
             .filter(|(table, _)| ["notifications", "hosts", "failover_segments"].contains(table))
             .collect();
         assert_eq!(counted, wanted, "{run}");
     }
-    assert_eq!(told, 5);
+    assert_eq!(progress_calls, 5);
     assert_eq!(count(&bench, "recovery").await, 0);
     assert_eq!(count(&bench, "host_state").await, 0);
 }

@@ -92,7 +92,7 @@ impl Transaction for AcceptTransaction<'_> {
         if let Some(key) = &case.key
             && let Some(holder) = holder(tx, key).await?
         {
-            let Some(more) = self.says_more(tx, &holder).await? else {
+            let Some(more) = self.new_information(tx, &holder).await? else {
                 return Err(RegistryError::Duplicate.into());
             };
             // If the recovery has ended at this very moment, the notification is accepted as a new one.
@@ -135,21 +135,21 @@ impl<'a> AcceptTransaction<'a> {
 
     /// Returns the information that an open recovery lacks: that its host is off, or that another reporter confirms the
     /// failure.
-    async fn says_more(&self, tx: &Tx, holder: &recovery::Model) -> Result<Option<More>, Stop> {
-        let word = match OffClaim::reported(self.new, self.now) {
+    async fn new_information(&self, tx: &Tx, holder: &recovery::Model) -> Result<Option<More>, Stop> {
+        let off_claim = match OffClaim::reported(self.new, self.now) {
             None => None,
-            Some(mut word) => {
-                word.arrived = Some(clock::now(tx, self.now).await?);
+            Some(mut off_claim) => {
+                off_claim.arrived = Some(clock::now(tx, self.now).await?);
                 let known = off_word(holder)?;
-                let is_new = known.is_none_or(|known| known.clone().with(word.clone()) != known);
-                (is_new || !holder.joined_normal).then_some(word)
+                let is_new = known.is_none_or(|known| known.clone().with(off_claim.clone()) != known);
+                (is_new || !holder.joined_normal).then_some(off_claim)
             }
         };
         let mut reporters = convert::reporters(holder)?;
         let reporter = self.new.reporter.as_deref().cloned();
         let joins = reporter.is_some_and(|reporter| reporter.join(&mut reporters));
         let reporters = joins.then_some(reporters);
-        Ok((word.is_some() || reporters.is_some()).then_some(More { word, reporters }))
+        Ok((off_claim.is_some() || reporters.is_some()).then_some(More { off_claim, reporters }))
     }
 
     async fn named(&self, tx: &Tx) -> Result<host::Model, Stop> {
@@ -304,11 +304,11 @@ impl AcceptContext<'_> {
     /// Returns the data to store with the recovery: the evidence and the reporter. The rest of the fencing claim is in
     /// the notification's row.
     fn first_report(&self) -> Result<FirstReport, Stop> {
-        let word = OffClaim::reported(self.accept.new, self.accept.now);
-        let word = word.filter(|word| word.evidence.is_some());
+        let off_claim = OffClaim::reported(self.accept.new, self.accept.now);
+        let off_claim = off_claim.filter(|off_claim| off_claim.evidence.is_some());
         let reporter = self.accept.new.reporter.as_deref();
         Ok(FirstReport {
-            off_word: word.as_ref().map(json).transpose()?,
+            off_word: off_claim.as_ref().map(json).transpose()?,
             reporters: reporter.map(|reporter| json(&[reporter])).transpose()?,
             first_reported: first_reported(&self.accept.new.payload, self.accept.now),
         })
@@ -358,15 +358,15 @@ pub(crate) struct FirstReport {
 /// Information of a report that an open recovery lacks.
 pub(crate) struct More {
     /// The claim that its host is off.
-    pub(crate) word: Option<OffClaim>,
+    pub(crate) off_claim: Option<OffClaim>,
     /// All reporters, including this one.
     pub(crate) reporters: Option<Vec<Reporter>>,
 }
 
 impl From<OffClaim> for More {
-    fn from(word: OffClaim) -> Self {
+    fn from(off_claim: OffClaim) -> Self {
         Self {
-            word: Some(word),
+            off_claim: Some(off_claim),
             reporters: None,
         }
     }
@@ -379,10 +379,10 @@ pub(crate) async fn open(
     notification: &notification::Model,
     kind: RecoveryKind,
     key: Option<String>,
-    heard: FirstReport,
+    first_data: FirstReport,
     now: Timestamp,
 ) -> Result<(), Stop> {
-    let row = recovery_row(host, &notification.notification_uuid, kind, key, heard, now);
+    let row = recovery_row(host, &notification.notification_uuid, kind, key, first_data, now);
     match row.insert(tx).await {
         Ok(_) => Ok(()),
         Err(error) if is_unique_violation(&error) => Err(RegistryError::Duplicate.into()),
@@ -396,7 +396,7 @@ pub(crate) fn recovery_row(
     notification: &str,
     kind: RecoveryKind,
     key: Option<String>,
-    heard: FirstReport,
+    first_data: FirstReport,
     now: Timestamp,
 ) -> recovery::ActiveModel {
     recovery::ActiveModel {
@@ -408,9 +408,9 @@ pub(crate) fn recovery_row(
         life: Set(Life::Open.as_str().to_owned()),
         open_key: Set(key),
         opened_at: Set(now.micros()),
-        first_reported_at: Set(heard.first_reported.map(Timestamp::micros)),
-        off_word: Set(heard.off_word),
-        reporters: Set(heard.reporters),
+        first_reported_at: Set(first_data.first_reported.map(Timestamp::micros)),
+        off_word: Set(first_data.off_word),
+        reporters: Set(first_data.reporters),
         waits_for: Set(Some(WaitsFor::Nothing.as_str().to_owned())),
         waits_since: Set(Some(now.micros())),
         ..Default::default()
@@ -441,10 +441,10 @@ pub(crate) async fn join(
     let mut update = recovery::Entity::update_many()
         .filter(recovery::Column::Id.eq(holder.id))
         .filter(recovery::Column::OpenKey.is_not_null());
-    if let Some(word) = more.word {
+    if let Some(off_claim) = more.off_claim {
         let together = match off_word(holder)? {
-            Some(known) => known.with(word),
-            None => word,
+            Some(known) => known.with(off_claim),
+            None => off_claim,
         };
         update = update
             .col_expr(recovery::Column::OffWord, Expr::value(Some(json(&together)?)))

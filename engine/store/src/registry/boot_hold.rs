@@ -106,13 +106,13 @@ async fn is_confirmed_off(
     if is_new && row.word.as_deref() == Some(off) && is_in_time(row.word_at.unwrap_or_default()) {
         return Ok(true);
     }
-    let unheard = action::Entity::find()
+    let unread = action::Entity::find()
         .filter(action::Column::RecoveryId.eq(row.id))
         .filter(action::Column::Word.eq(off))
         .filter(action::Column::HeardAt.is_null())
         .all(db)
         .await?;
-    Ok(unheard.iter().any(|action| is_in_time(action.at)))
+    Ok(unread.iter().any(|action| is_in_time(action.at)))
 }
 
 /// Returns the time since the recovery was closed, because its elapsed time does not advance then. A clock that was set
@@ -159,7 +159,7 @@ mod tests {
         commit(bench, claimed, life, state, Vec::new()).await;
     }
 
-    async fn write_heard(bench: &Bench, claimed: &ClaimedRecovery, state: String, actions: Vec<i64>) {
+    async fn write_applied(bench: &Bench, claimed: &ClaimedRecovery, state: String, actions: Vec<i64>) {
         commit(bench, claimed, Life::Open, state, actions).await;
     }
 
@@ -322,9 +322,9 @@ mod tests {
             .iter()
             .map(|action| action.id)
             .collect();
-        write_heard(&bench, &claimed, heard, actions).await;
+        write_applied(&bench, &claimed, heard, actions).await;
         assert_eq!(held("given up").await, ("given up", None));
-        let unheard = bench
+        let unread = bench
             .store
             .operator_journal()
             .submit(
@@ -335,7 +335,7 @@ mod tests {
             )
             .await
             .unwrap();
-        assert!(matches!(unheard, ActionOutcome::Submitted), "{unheard:?}");
+        assert!(matches!(unread, ActionOutcome::Submitted), "{unread:?}");
         assert_eq!(held("again").await, ("again", recovery));
         bench.clock.set_wall_on(601);
         assert_eq!(held("expired").await, ("expired", None));

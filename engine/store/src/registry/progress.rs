@@ -144,7 +144,7 @@ mod tests {
             assert!(matches!(written, WriteOutcome::Written(_)), "{written:?}");
         }
         let tasks = bench.store.registry().progress(notification.id).await.unwrap();
-        let told: Vec<_> = tasks
+        let rendered: Vec<_> = tasks
             .iter()
             .map(|task| {
                 (
@@ -160,7 +160,7 @@ mod tests {
             ("PrepareHAEnabledInstancesTask", 0.25, "FAILURE", 2),
             ("EvacuateInstancesTask", 0.5, "RUNNING", 1),
         ];
-        assert_eq!(told, expected);
+        assert_eq!(rendered, expected);
         assert_eq!(tasks[0].details[1].message, "disabled");
         assert_eq!(tasks[0].details[1].progress.to_bits(), 1.0_f64.to_bits());
         let unknown = NotificationId(Uuid::nil());
@@ -196,7 +196,7 @@ mod tests {
             "ReturnHostTask",
             "PostHook1Task",
         ];
-        let told: Vec<String> = progress_of(spoken_of.iter().map(|task| line(task, 0)).collect())
+        let rendered: Vec<String> = progress_of(spoken_of.iter().map(|task| line(task, 0)).collect())
             .into_iter()
             .map(|task| task.name)
             .collect();
@@ -212,7 +212,7 @@ mod tests {
             "PostHook1Task",
             "ReturnHostTask",
         ];
-        assert_eq!(told, expected);
+        assert_eq!(rendered, expected);
     }
 
     #[test]

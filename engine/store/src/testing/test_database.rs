@@ -73,7 +73,7 @@ impl TestDatabase {
 }
 
 /// The password of users in test databases.
-const WORD: &str = "tachi";
+const PASSWORD: &str = "tachi";
 
 impl TestDatabase {
     /// Creates a user without privileges, and returns the options of the database for that user; `None` for a file.
@@ -87,15 +87,15 @@ impl TestDatabase {
             .collect::<String>();
         let admin = server.connect(None).await;
         let made = match server.kind {
-            ServerKind::MariaDb => format!("CREATE USER `{user}`@`%` IDENTIFIED BY '{WORD}'"),
-            ServerKind::Postgres => format!("CREATE ROLE {user} LOGIN PASSWORD '{WORD}'"),
+            ServerKind::MariaDb => format!("CREATE USER `{user}`@`%` IDENTIFIED BY '{PASSWORD}'"),
+            ServerKind::Postgres => format!("CREATE ROLE {user} LOGIN PASSWORD '{PASSWORD}'"),
         };
         run(&admin, &made).await;
         admin.close().await.unwrap();
         let (scheme, rest) = server.admin.split_once("://").unwrap();
         let (_, rest) = rest.rsplit_once('@').unwrap();
         let (address, _) = rest.rsplit_once('/').unwrap();
-        let url = format!("{scheme}://{user}:{WORD}@{address}/{database}");
+        let url = format!("{scheme}://{user}:{PASSWORD}@{address}/{database}");
         Some((user, StoreOptions::server(ServerOptions::new(server.kind, url))))
     }
 

@@ -183,12 +183,12 @@ struct Stream {
 
 impl Stream {
     async fn post(self, store: Store) -> BTreeMap<String, PostResult> {
-        let mut told = BTreeMap::new();
+        let mut post_results = BTreeMap::new();
         let at = ManualClock::at(tachi_domain::Timestamp::from_micros(START)).wall();
         loop {
             let number = self.next.fetch_add(1, Ordering::SeqCst);
             if number >= POSTS {
-                return told;
+                return post_results;
             }
             let name = format!("cmp{number}");
             let outcome = match store
@@ -203,7 +203,7 @@ impl Stream {
                 Err(RegistryError::Unavailable { .. }) => PostResult::Unavailable,
                 Err(error) => panic!("{name}: {error:?}"),
             };
-            told.insert(name, outcome);
+            post_results.insert(name, outcome);
         }
     }
 
@@ -242,11 +242,11 @@ async fn a_server_killed_in_mid_stream_leaves_no_half_write_and_the_store_heals(
         own.start();
         own.until_it_answers("tachi").await;
     }
-    let mut told = BTreeMap::new();
+    let mut post_results = BTreeMap::new();
     while let Some(poster) = posters.join_next().await {
-        told.extend(poster.unwrap());
+        post_results.extend(poster.unwrap());
     }
-    assert_eq!(told.len(), POSTS);
+    assert_eq!(post_results.len(), POSTS);
 
     // Read through the handle that was open during the restart.
     let mut found: BTreeMap<String, usize> = BTreeMap::new();
@@ -256,16 +256,16 @@ async fn a_server_killed_in_mid_stream_leaves_no_half_write_and_the_store_heals(
     }
     let listed = store.registry().list_notifications(&all()).await.unwrap();
     assert_eq!(listed.len(), recoveries.len(), "one without the other");
-    for (name, outcome) in &told {
+    for (name, outcome) in &post_results {
         let rows = found.get(name).copied().unwrap_or(0);
         match outcome {
             PostResult::Accepted => assert_eq!(rows, 1, "{name} was accepted"),
             PostResult::Unavailable => assert!(rows <= 1, "{name}: {rows}"),
         }
     }
-    let unavailable = told
+    let unavailable = post_results
         .values()
-        .filter(|told| **told == PostResult::Unavailable)
+        .filter(|post_results| **post_results == PostResult::Unavailable)
         .count();
     println!("{} accepted, {unavailable} unavailable", POSTS - unavailable);
     assert!(unavailable <= POSTS / 4, "{unavailable}");

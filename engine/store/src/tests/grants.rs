@@ -344,12 +344,12 @@ async fn the_api_removes_monitors_and_leaves_actions_that_start_work_to_a_contro
     );
     // Commands on a controller use the engine's user.
     let engine = bench.as_user(Role::Engine).await.unwrap();
-    let heard = engine
+    let unmuted = engine
         .operator_journal()
         .unmute_reporter(listed[0].number)
         .await
         .unwrap();
-    assert_eq!(heard.as_ref(), listed.first());
+    assert_eq!(unmuted.as_ref(), listed.first());
     let begun = engine.operator_journal().retry(claimed.id, "alice").await;
     assert!(matches!(begun, Ok(RetryOutcome::Started { .. })), "{begun:?}");
 }

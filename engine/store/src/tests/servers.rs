@@ -49,13 +49,13 @@ async fn text(store: &Store, sql: &str) -> String {
 
 /// Renders an error with all its causes.
 fn error_chain(error: &dyn std::error::Error) -> String {
-    let mut told = error.to_string();
+    let mut chain = error.to_string();
     let mut below = error.source();
     while let Some(error) = below {
-        told = format!("{told}: {error}");
+        chain = format!("{chain}: {error}");
         below = error.source();
     }
-    told
+    chain
 }
 
 #[tokio::test]
@@ -91,8 +91,8 @@ async fn tls_is_spoken_with_a_server_that_a_private_authority_vouches_for_and_no
     }
     let options = with_query(&server, &format!("{strict}={folder}/other-ca.pem"));
     let error = connect(&bench, options).await.unwrap_err();
-    let told = error_chain(&error).to_lowercase();
-    assert!(told.contains("tls") || told.contains("certificate"), "{told}");
+    let chain = error_chain(&error).to_lowercase();
+    assert!(chain.contains("tls") || chain.contains("certificate"), "{chain}");
 }
 
 #[tokio::test]
@@ -117,8 +117,8 @@ async fn no_error_shows_the_password() {
             ..ServerOptions::new(server.kind, url)
         };
         let error = connect(&bench, options).await.unwrap_err();
-        let told = format!("{} {error:?}", error_chain(&error));
-        assert!(!told.contains(secret), "{case}: {told}");
+        let chain = format!("{} {error:?}", error_chain(&error));
+        assert!(!chain.contains(secret), "{case}: {chain}");
     }
 }
 

@@ -76,10 +76,10 @@ pub(super) fn doubt(device: &Device, node: &str, alone: bool) -> Option<String> 
 
 /// Returns the reason why the message was in another node's slot: each node's watchdog reads the one of its own name.
 fn slot(device: &Device, node: &str, argument: Option<&str>, plug: Option<&str>) -> Option<String> {
-    let told = argument.is_none_or(|name| ["plug", "port"].contains(&name));
+    let takes_plug = argument.is_none_or(|name| ["plug", "port"].contains(&name));
     let slot = match plug {
         Some(plug) => Some(plug),
-        None if told => Some(mapped_to(device, node).unwrap_or(node)),
+        None if takes_plug => Some(mapped_to(device, node).unwrap_or(node)),
         None => None,
     };
     match slot {

@@ -51,7 +51,7 @@ impl NodeCase<'_> {
                 .filter(|(known, _)| *known == completed)
                 .map(|(_, seen)| seen);
             let since = first_seen.map_or(completed, |seen| seen.max(completed));
-            if age != Age::Older && now - since < self.rules.settle {
+            if age != Age::Older && now - since < self.rules.min_up_time {
                 let reason = format!(
                     "fenced at {} and shown up: waiting until that is certain",
                     show(completed)

@@ -384,7 +384,7 @@ fn killed_repeatedly_the_spool_holds_every_acknowledged_report() {
             .spawn()
             .unwrap();
         let mut lines = io::BufReader::new(child.stdout.take().unwrap()).lines();
-        let mut told = Vec::new();
+        let mut printed = Vec::new();
         let mut take = |line: &str| {
             // The test harness prints lines of its own, one of them without an end.
             let Some((word, seq)) = line.rsplit_once(' ') else {
@@ -397,7 +397,7 @@ fn killed_repeatedly_the_spool_holds_every_acknowledged_report() {
                 expected.remove(&seq);
                 expected.remove(&(seq - 1));
             }
-            told.push(seq);
+            printed.push(seq);
         };
         let mut seen = 0;
         for line in lines.by_ref().map_while(Result::ok) {
@@ -413,14 +413,14 @@ fn killed_repeatedly_the_spool_holds_every_acknowledged_report() {
             take(&line);
         }
         child.wait().unwrap();
-        assert!(!told.is_empty());
+        assert!(!printed.is_empty());
         let (spool, opened) = open(folder.path());
         assert_eq!(opened.damaged, 0);
         let there: std::collections::BTreeSet<u64> = spool.iter().map(|record| record.seq).collect();
         // One more step may have completed without being printed: two stored, or two removed.
         let differ: Vec<_> = there.symmetric_difference(&expected).collect();
         assert!(differ.len() <= 2, "round {round}: {differ:?}");
-        let last = told.iter().max().copied().unwrap_or(0);
+        let last = printed.iter().max().copied().unwrap_or(0);
         assert!(
             differ.iter().all(|seq| **seq + 1 >= last),
             "round {round}: {differ:?} of {last}"

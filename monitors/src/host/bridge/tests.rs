@@ -188,20 +188,20 @@ impl Sink for Post {
 
 impl Post {
     /// Returns the reports, as (host, event, `host_status`).
-    fn told(&self) -> Vec<(String, String, String)> {
+    fn reported(&self) -> Vec<(String, String, String)> {
         let reports = self.reports.lock().unwrap();
-        let words = reports.iter().map(|report| {
+        let rows = reports.iter().map(|report| {
             let body: serde_json::Value = serde_json::from_str(report.body()).unwrap();
-            let word = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
-            let told = &body["notification"];
-            let payload = &told["payload"];
+            let text_of = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+            let reported = &body["notification"];
+            let payload = &reported["payload"];
             (
-                word(&told["hostname"]),
-                word(&payload["event"]),
-                word(&payload["host_status"]),
+                text_of(&reported["hostname"]),
+                text_of(&payload["event"]),
+                text_of(&payload["host_status"]),
             )
         });
-        words.collect()
+        rows.collect()
     }
 }
 
@@ -272,10 +272,10 @@ async fn a_host_is_reported_as_stopped_once_when_it_was_fenced() {
     world.polls(&mut bridge, 3).await;
     world.cluster.set("cmp2", Node::Pending);
     world.polls(&mut bridge, 30).await;
-    assert!(world.post.told().is_empty(), "{:?}", world.post.told());
+    assert!(world.post.reported().is_empty(), "{:?}", world.post.reported());
     world.cluster.set("cmp2", Node::Fenced(World::second()));
     world.polls(&mut bridge, 30).await;
-    assert_eq!(world.post.told(), [stopped("nova2")]);
+    assert_eq!(world.post.reported(), [stopped("nova2")]);
     let reports = world.post.reports.lock().unwrap();
     let header = reports.first().unwrap().evidence().unwrap();
     let evidence: serde_json::Value =
@@ -297,10 +297,10 @@ async fn a_return_is_reported_after_it_held() {
     world.polls(&mut bridge, 2).await;
     world.cluster.heal("cmp1");
     world.polls(&mut bridge, 9).await;
-    assert_eq!(world.post.told(), [stopped("cmp1")]);
+    assert_eq!(world.post.reported(), [stopped("cmp1")]);
     world.polls(&mut bridge, 10).await;
     let started = ("cmp1".to_owned(), "STARTED".to_owned(), "NORMAL".to_owned());
-    assert_eq!(world.post.told(), [stopped("cmp1"), started]);
+    assert_eq!(world.post.reported(), [stopped("cmp1"), started]);
 }
 
 /// Seen on a real cluster, repeatedly: the CIB's record was read just before a remote was back and `crm_mon` just
@@ -314,7 +314,7 @@ async fn a_return_between_the_two_readings_is_seen_at_the_next_poll() {
     world.polls(&mut bridge, 2).await;
     // The clock of observations does not move here: the host was up a minute ago, was fenced, and is back for long
     // enough.
-    bridge.setup.rules.settle = chrono::TimeDelta::zero();
+    bridge.setup.rules.min_up_time = chrono::TimeDelta::zero();
     let fenced = World::second();
     let past = bridge.memory.history.nodes.get_mut("cmp1").unwrap();
     past.last_up = chrono::DateTime::from_timestamp(fenced - 60, 0);
@@ -340,7 +340,7 @@ async fn a_restart_neither_loses_nor_repeats() {
         let mut bridge = world.bridge("ctl1");
         world.polls(&mut bridge, 20).await;
     }
-    assert_eq!(world.post.told(), [stopped("cmp1")]);
+    assert_eq!(world.post.reported(), [stopped("cmp1")]);
 }
 
 /// Covers MW3.
@@ -352,14 +352,14 @@ async fn a_report_that_could_not_be_kept_is_repeated_to_the_letter() {
     *world.post.full.lock().unwrap() = true;
     world.cluster.set("cmp1", Node::Fenced(World::second()));
     world.polls(&mut bridge, 3).await;
-    let told = bridge.memory.ledger.nodes["cmp1"].clone();
-    assert!(!told.handed_over);
+    let reported = bridge.memory.ledger.nodes["cmp1"].clone();
+    assert!(!reported.handed_over);
     // The process is killed here: the next one has only the file.
     drop(bridge);
     *world.post.full.lock().unwrap() = false;
     let mut bridge = world.bridge("ctl1");
     world.polls(&mut bridge, 3).await;
-    assert_eq!(world.post.told(), [stopped("cmp1")]);
+    assert_eq!(world.post.reported(), [stopped("cmp1")]);
     let body = world
         .post
         .reports
@@ -369,7 +369,7 @@ async fn a_report_that_could_not_be_kept_is_repeated_to_the_letter() {
         .unwrap()
         .body()
         .to_owned();
-    let at = told.at.format("%Y-%m-%dT%H:%M:%S").to_string();
+    let at = reported.at.format("%Y-%m-%dT%H:%M:%S").to_string();
     assert!(body.contains(&at), "{body} {at}");
 }
 
@@ -388,7 +388,7 @@ async fn three_bridges_report_once() {
         }
         tokio::time::advance(Duration::from_secs(1)).await;
     }
-    assert_eq!(world.post.told(), [stopped("cmp1")]);
+    assert_eq!(world.post.reported(), [stopped("cmp1")]);
 }
 
 /// Seen on a real cluster on a busy machine: a member's bridge saw nothing for a hundred seconds, and then reported
@@ -412,15 +412,15 @@ async fn a_bridge_that_missed_a_fencing_does_not_report_it() {
         world.cluster.heal("cmp1");
         world.polls(&mut awake, 20).await;
     }
-    let told = world.post.told();
-    assert_eq!(told.len(), 4, "{told:?}");
+    let reported = world.post.reported();
+    assert_eq!(reported.len(), 4, "{reported:?}");
     world.polls(&mut asleep, 60).await;
-    assert_eq!(world.post.told(), told, "its return was reported before");
+    assert_eq!(world.post.reported(), reported, "its return was reported before");
     // It is up to date: if the other bridge dies, it reports the next event.
     drop(awake);
     world.cluster.set("cmp1", Node::Fenced(first + 300));
     world.polls(&mut asleep, 20).await;
-    assert_eq!(world.post.told()[4..], [stopped("cmp1")]);
+    assert_eq!(world.post.reported()[4..], [stopped("cmp1")]);
 }
 
 /// Covers MW8.
@@ -433,13 +433,13 @@ async fn another_bridge_takes_over_from_a_dead_one() {
     drop(first);
     world.cluster.set("cmp1", Node::Fenced(World::second()));
     world.polls(&mut second, 4).await;
-    assert!(world.post.told().is_empty(), "it still waits for the first");
+    assert!(world.post.reported().is_empty(), "it still waits for the first");
     world.polls(&mut second, 3).await;
-    assert_eq!(world.post.told(), [stopped("cmp1")]);
+    assert_eq!(world.post.reported(), [stopped("cmp1")]);
     // The first bridge returns, and finds that the loss was reported.
     let mut first = world.bridge("ctl1");
     world.polls(&mut first, 10).await;
-    assert_eq!(world.post.told(), [stopped("cmp1")]);
+    assert_eq!(world.post.reported(), [stopped("cmp1")]);
 }
 
 /// Covers MW4.
@@ -462,7 +462,7 @@ async fn on_a_remote_the_cluster_is_polled_rarely_while_another_bridge_reports()
     remote.poll(&world.post, &world.health).await;
     assert_eq!(pause(&remote), 1_000, "no bridge has reported it");
     world.polls(&mut remote, 20).await;
-    assert_eq!(world.post.told(), [stopped("cmp1")]);
+    assert_eq!(world.post.reported(), [stopped("cmp1")]);
     assert_eq!(pause(&remote), 10_000);
     // Without a view of the cluster it polls at the usual rate.
     world.cluster.with(|state| state.hung = true);
@@ -518,7 +518,7 @@ async fn an_answer_of_the_api_is_announced_before_the_next_poll() {
         stop.cancel();
     };
     tokio::join!(first.watch(&world.post, &world.health, &stop), watching);
-    assert_eq!(world.post.told(), [stopped("cmp1")]);
+    assert_eq!(world.post.reported(), [stopped("cmp1")]);
 }
 
 /// Covers MW8.
@@ -539,7 +539,7 @@ async fn while_the_api_is_away_the_others_leave_it_to_the_one_who_has_it() {
         second.poll(&world.post, &world.health).await;
         tokio::time::advance(Duration::from_secs(1)).await;
     }
-    assert_eq!(world.post.told(), [stopped("cmp1")]);
+    assert_eq!(world.post.reported(), [stopped("cmp1")]);
 }
 
 /// Covers MW9.
@@ -553,7 +553,7 @@ async fn without_quorum_nothing_is_reported_and_the_monitor_is_not_well() {
         world.cluster.set(name, Node::Fenced(World::second()));
     }
     world.polls(&mut bridge, 100).await;
-    assert!(world.post.told().is_empty());
+    assert!(world.post.reported().is_empty());
     assert!(
         world
             .health
@@ -572,7 +572,7 @@ async fn a_planned_stop_is_not_reported() {
     world.polls(&mut bridge, 200).await;
     world.cluster.heal("cmp1");
     world.polls(&mut bridge, 60).await;
-    assert!(world.post.told().is_empty(), "{:?}", world.post.told());
+    assert!(world.post.reported().is_empty(), "{:?}", world.post.reported());
 }
 
 /// Covers MW13.
@@ -583,7 +583,7 @@ async fn the_own_node_is_never_reported() {
     world.polls(&mut bridge, 2).await;
     world.cluster.set("cmp1", Node::Fenced(World::second()));
     world.polls(&mut bridge, 60).await;
-    assert!(world.post.told().is_empty());
+    assert!(world.post.reported().is_empty());
 }
 
 /// Covers MW4.
@@ -649,13 +649,13 @@ async fn a_host_whose_agent_does_not_switch_power_is_reported_as_unknown() {
         world.polls(&mut bridge, 3).await;
         world.cluster.set("cmp2", Node::Fenced(World::second()));
         world.polls(&mut bridge, 90).await;
-        let told: Vec<_> = world
+        let reported: Vec<_> = world
             .post
-            .told()
+            .reported()
             .into_iter()
             .map(|(_, _, status)| status)
             .collect();
-        assert_eq!(told, [status], "{name}");
+        assert_eq!(reported, [status], "{name}");
     }
 }
 
@@ -707,7 +707,7 @@ async fn a_power_controller_contradicts_an_off_and_no_reboot() {
             }),
             key: "k".to_owned(),
         };
-        let told = bridge.contradicted(&change, &snapshot, &world.health).await;
-        assert_eq!(told, contradicted, "{action}");
+        let reported = bridge.contradicted(&change, &snapshot, &world.health).await;
+        assert_eq!(reported, contradicted, "{action}");
     }
 }

@@ -46,9 +46,9 @@ async fn the_bridge_on_the_dc_reports_and_the_others_learn_of_it() {
     );
     let mut other = Claims::new(TURN);
     assert_eq!(decide(&mut other, "ctl2", &all, start), ReportingBridge::Wait);
-    let told = [("ctl1", "1;cmp2=fenced:7/accepted/1"), ("ctl2", "1")];
+    let reported = [("ctl1", "1;cmp2=fenced:7/accepted/1"), ("ctl2", "1")];
     assert_eq!(
-        decide(&mut other, "ctl2", &told, start + TURN / 2),
+        decide(&mut other, "ctl2", &reported, start + TURN / 2),
         ReportingBridge::Reported("ctl1".to_owned())
     );
 }
@@ -267,12 +267,12 @@ async fn a_remote_that_claims_to_have_reported_silences_no_bridge() {
 async fn a_remote_that_claims_to_work_on_it_for_ever_is_overtaken() {
     let start = Instant::now();
     let mut other = Claims::new(TURN);
-    let told = (0..20).find(|beat: &u32| {
+    let reported = (0..20).find(|beat: &u32| {
         let claim = format!("1;cmp2=fenced:7/spooled/{beat}");
         let attributes_of = [("cmp1", claim.as_str()), ("cmp3", "1")];
         decide(&mut other, "cmp3", &attributes_of, start + TURN / 2 * *beat) == ReportingBridge::Mine
     });
-    assert!(told.is_some(), "it reports in the end");
+    assert!(reported.is_some(), "it reports in the end");
 }
 
 /// A false attribute of the dead host, from any writer.

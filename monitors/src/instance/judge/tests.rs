@@ -182,11 +182,14 @@ async fn equal_events_within_two_seconds_are_reported_once() {
         all_events: true,
         ..Rules::default()
     });
-    let mut told_at = |seconds| {
+    let mut reports_at = |seconds| {
         let now = Instant::now() + Duration::from_secs(seconds);
         reported_details(&feed_at(&mut judge, ONE, &DomainEventKind::Reboot, 1, now)).len()
     };
-    assert_eq!([told_at(0), told_at(0), told_at(1), told_at(3)], [1, 0, 0, 1]);
+    assert_eq!(
+        [reports_at(0), reports_at(0), reports_at(1), reports_at(3)],
+        [1, 0, 0, 1]
+    );
 }
 
 /// Covers MW14.
@@ -516,8 +519,8 @@ enum Step {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kill {
     No,
-    BeforeTelling,
-    AfterTelling,
+    BeforeReport,
+    AfterReport,
 }
 
 /// The real state of a guest, and its reports.
@@ -639,7 +642,7 @@ impl World {
                 .collect()
         };
         let disk = self.judge.inventory.clone();
-        if kill != Kill::BeforeTelling {
+        if kill != Kill::BeforeReport {
             self.report(&decisions);
         }
         if kill == Kill::No {
@@ -665,8 +668,7 @@ fn any_step() -> impl Strategy<Value = (Step, Kill)> {
         1 => Just(Step::Away),
         2 => Just(Step::Back),
     ];
-    let kill =
-        prop_oneof![8 => Just(Kill::No), 1 => Just(Kill::BeforeTelling), 1 => Just(Kill::AfterTelling)];
+    let kill = prop_oneof![8 => Just(Kill::No), 1 => Just(Kill::BeforeReport), 1 => Just(Kill::AfterReport)];
     (step, kill)
 }
 

@@ -25,7 +25,7 @@ fn polled_ids(roster: &mut Roster, running: &[(u8, i32)]) -> Vec<i32> {
 fn round(roster: &mut Roster, id: i32, answers: bool) -> Transition {
     polled_ids(roster, &[(1, id)]);
     let turn = roster.answered(uuid(1), answers, 3);
-    if turn == Transition::Tell {
+    if turn == Transition::Report {
         roster.report_intent(uuid(1), 7);
         roster.reported(uuid(1));
     }
@@ -90,7 +90,7 @@ fn received_heartbeats_outlive_the_monitor() {
         Roster::new(serde_json::from_str(&text).unwrap(), boot)
     };
     let reported_after =
-        |roster: &mut Roster, id| (1..9).find(|_| round(roster, id, false) == Transition::Tell);
+        |roster: &mut Roster, id| (1..9).find(|_| round(roster, id, false) == Transition::Report);
     let mut first = Roster::default();
     round(&mut first, 1, true);
     // The guest hangs while the monitor is restarted: it is reported in time.

@@ -107,13 +107,14 @@ async fn deploy17_polkit_is_asked_for_each_unit_and_verb() {
         denied_actions,
         Ok(vec![("openvswitch-switch.service", "restart")])
     );
-    let told = finding("masakarimonitors", denied_actions);
-    assert_eq!(told.level, FindingLevel::Wrong);
+    let found = finding("masakarimonitors", denied_actions);
+    assert_eq!(found.level, FindingLevel::Wrong);
     assert!(
-        told.text
+        found
+            .text
             .contains("does not let masakarimonitors restart openvswitch-switch.service"),
         "{}",
-        told.text
+        found.text
     );
     assert_eq!(
         finding("masakarimonitors", Ok(Vec::new())).level,

@@ -137,7 +137,7 @@ async fn a_unit_that_fails_is_reported_when_it_happens() {
     let mut probe = UnitProbe::new("nova-compute.service", systemd);
     assert_eq!(probe.state().await, State::Up);
     assert_eq!(*fake.asked.lock().unwrap(), ["subscribe"]);
-    for (active, job, want) in [
+    for (active, job, expected) in [
         ("deactivating", 0, State::Changing),
         (
             "failed",
@@ -150,7 +150,7 @@ async fn a_unit_that_fails_is_reported_when_it_happens() {
     ] {
         fake.becomes(active, job).await;
         timeout(Duration::from_secs(10), probe.changed()).await.unwrap();
-        assert_eq!(probe.state().await, want, "{active}");
+        assert_eq!(probe.state().await, expected, "{active}");
     }
 }
 
@@ -191,20 +191,20 @@ async fn a_restart_is_done_when_the_unit_runs_and_no_job_is_left() {
         "restart nova-compute.service replace"
     );
     fake.becomes("failed", 0).await;
-    let told = systemd
+    let result = systemd
         .bring_up("nova-compute.service", false, Duration::from_secs(20))
         .await;
-    assert!(told.unwrap_err().contains("systemd reports failed"));
+    assert!(result.unwrap_err().contains("systemd reports failed"));
 }
 
 /// Covers MW26.
 #[tokio::test]
 async fn what_systemd_refuses_names_the_rule_that_is_missing() {
     let (_fake, systemd) = Fake::start(true).await;
-    let told = systemd
+    let result = systemd
         .bring_up("nova-compute.service", true, Duration::from_secs(20))
         .await;
-    assert!(told.clone().unwrap_err().contains("polkit rule"), "{told:?}");
+    assert!(result.clone().unwrap_err().contains("polkit rule"), "{result:?}");
 }
 
 #[tokio::test]

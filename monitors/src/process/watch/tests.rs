@@ -20,10 +20,10 @@ struct World {
     disk_full: Mutex<bool>,
 }
 
-struct Looks(watch::Receiver<State>);
+struct StateProbe(watch::Receiver<State>);
 
 #[async_trait]
-impl Probe for Looks {
+impl Probe for StateProbe {
     async fn state(&mut self) -> State {
         self.0.borrow_and_update().clone()
     }
@@ -38,10 +38,10 @@ impl Probe for Looks {
 #[async_trait]
 impl CommandRunner for World {
     async fn run(&self, command: &Command, _as_root: bool) -> Result<(), String> {
-        let Command::Program(words) = command else {
+        let Command::Program(arguments) = command else {
             return Ok(());
         };
-        let text = words.join(" ");
+        let text = arguments.join(" ");
         self.done.lock().unwrap().push(text.clone());
         let found = self
             .commands
@@ -108,7 +108,7 @@ fn world(state: State) -> Arc<World> {
 fn watch_of(world: &Arc<World>, pace: Pace) -> Watch {
     Watch {
         entry: list::parse(LIST).unwrap().remove(0),
-        probe: Box::new(Looks(world.state.subscribe())),
+        probe: Box::new(StateProbe(world.state.subscribe())),
         runner: Arc::clone(world) as Arc<dyn CommandRunner>,
         outlet: Arc::clone(world) as Arc<dyn Outlet>,
         pace,
@@ -245,7 +245,7 @@ async fn what_cannot_be_told_is_no_failure() {
 
 #[tokio::test(start_paused = true)]
 async fn at_the_start_only_what_does_not_run_is_started() {
-    for (state, want) in [
+    for (state, expected) in [
         (State::Up, vec![]),
         (State::Changing, vec![]),
         (State::Unknown(String::new()), vec![]),
@@ -253,7 +253,7 @@ async fn at_the_start_only_what_does_not_run_is_started() {
     ] {
         let world = world(state.clone());
         watch_of(&world, pace()).start().await;
-        assert_eq!(world.done(), want, "{state:?}");
+        assert_eq!(world.done(), expected, "{state:?}");
     }
     let world = world(down());
     world.does("pre-start", None, Err("no"));

@@ -88,15 +88,15 @@ impl Machines for Book {
 struct Nova {
     hears: &'static [&'static str],
     calls_up: &'static [&'static str],
-    looks: Mutex<i64>,
+    polls: Mutex<i64>,
 }
 
 #[async_trait]
 impl HostLiveness for Nova {
-    async fn look(&self) -> Option<Services> {
+    async fn poll_services(&self) -> Option<Services> {
         tokio::time::sleep(POLL_INTERVAL).await;
-        let mut looks = self.looks.lock().unwrap();
-        *looks += 1;
+        let mut polls = self.polls.lock().unwrap();
+        *polls += 1;
         let service = |host: &str| Service {
             id: ServiceId(Uuid::from_u128(1)),
             host: host.to_owned(),
@@ -105,7 +105,7 @@ impl HostLiveness for Nova {
             up: self.calls_up.contains(&host),
             forced_down: false,
             last_heartbeat: Some(Timestamp::from_micros(if self.hears.contains(&host) {
-                *looks
+                *polls
             } else {
                 0
             })),
@@ -154,14 +154,14 @@ fn nova(hears: &'static [&'static str], calls_up: &'static [&'static str]) -> No
     Nova {
         hears,
         calls_up,
-        looks: Mutex::new(0),
+        polls: Mutex::new(0),
     }
 }
 
 /// Covers T9.
 #[tokio::test(start_paused = true)]
 async fn a_machine_is_recorded_while_the_host_is_up_in_nova_and_the_device_reads_on() {
-    for (case, power, hears, busy, learnt) in [
+    for (case, power, hears, busy, is_recorded) in [
         (
             "on and heard",
             Power::On,
@@ -177,7 +177,7 @@ async fn a_machine_is_recorded_while_the_host_is_up_in_nova_and_the_device_reads
         let book = Book::default();
         let mut reports = [report("c1", power, Some("guid=a"))];
         round(&mut reports, &book, &nova(hears, &["c1"]), busy).await;
-        assert_eq!(book.0.lock().unwrap().contains_key("c1"), learnt, "{case}");
+        assert_eq!(book.0.lock().unwrap().contains_key("c1"), is_recorded, "{case}");
     }
 }
 
@@ -246,6 +246,6 @@ async fn another_machine_is_an_alarm_of_the_self_test_at_once() {
     assert!(fault.contains("expected guid=a, guid=b answers"), "{fault}");
     let how = super::super::FencingState::default();
     how.keep(&reports, Timestamp::from_micros(0));
-    let trouble = how.trouble().unwrap();
-    assert!(trouble.contains("c1 by bmc"), "{trouble}");
+    let problem = how.problem().unwrap();
+    assert!(problem.contains("c1 by bmc"), "{problem}");
 }

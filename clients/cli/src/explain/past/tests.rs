@@ -129,7 +129,7 @@ fn past(reports: Vec<PastReport>, recoveries: Vec<PastRecovery>) -> Past {
     }
 }
 
-fn told(past: &Past) -> String {
+fn rendered(past: &Past) -> String {
     lines(&PastView::of(past, span()), &View::bare(at(7_200))).join("\n")
 }
 
@@ -165,7 +165,7 @@ fn explain_at_golden_a_report_was_ignored_because_the_host_was_on_maintenance() 
          compute-002` on each machine of the API and of an engine has each change and who made it",
         SILENT,
     ];
-    assert_eq!(told(&past), wanted.join("\n"));
+    assert_eq!(rendered(&past), wanted.join("\n"));
 }
 
 /// A guard held it, nobody answered for hours, and then it was given up.
@@ -182,11 +182,11 @@ fn explain_at_golden_a_report_was_held_by_a_guard_and_given_up() {
         ],
     );
     ended.word = Some(("reject".to_owned(), "alice (too late)".to_owned(), at(5 * 3_600)));
-    let mut told_of = past(
+    let mut frozen_past = past(
         vec![report(NotificationStatus::Failed, "given up by alice (too late)")],
         vec![ended],
     );
-    told_of.freezes.push(PastFreeze {
+    frozen_past.freezes.push(PastFreeze {
         freeze: Freeze {
             number: 1,
             scope: FreezeScope::Segment,
@@ -199,7 +199,7 @@ fn explain_at_golden_a_report_was_held_by_a_guard_and_given_up() {
         since: at(-3_600),
         ended: Some((at(-300), "bob".to_owned())),
     });
-    let text = told(&told_of);
+    let text = rendered(&frozen_past);
     let wanted = [
         "host compute-002 from 2026-11-23T02:55:00Z to 2026-11-23T03:15:00Z: 1 report accepted, 1 recovery, 1 freeze",
         "2026-11-23T03:05:00Z report of monitor-001 (bound to compute-001): COMPUTE_HOST (event STOPPED, host_status UNKNOWN)",
@@ -220,10 +220,10 @@ fn explain_at_golden_a_report_was_held_by_a_guard_and_given_up() {
     assert_eq!(text, wanted.join("\n"));
 
     // As long as nobody has answered.
-    told_of.reports[0].notification.status = NotificationStatus::Running;
-    told_of.reports[0].notification.message = Some(held.to_owned());
-    told_of.recoveries[0].summary.wait = Some(Wait::bare(WaitsFor::Approval, at(3)));
-    let text = told(&told_of);
+    frozen_past.reports[0].notification.status = NotificationStatus::Running;
+    frozen_past.reports[0].notification.message = Some(held.to_owned());
+    frozen_past.recoveries[0].summary.wait = Some(Wait::bare(WaitsFor::Approval, at(3)));
+    let text = rendered(&frozen_past);
     assert!(
         text.contains("    accepted; on hold since 2026-11-23T03:05:03.000Z: on hold: 2 of"),
         "{text}"
@@ -237,7 +237,7 @@ fn what_is_not_kept_is_said_and_nothing_is_made_up() {
     nothing.engines.clear();
     nothing.oldest = Some(at(86_400));
     nothing.read_at = at(40 * 86_400);
-    let text = told(&nothing);
+    let text = rendered(&nothing);
     for wanted in [
         "no report accepted, no recovery, no freeze",
         "the oldest stored report of any host is of 2026-11-24T03:05:00.000Z; older ones were purged",
@@ -247,19 +247,19 @@ fn what_is_not_kept_is_said_and_nothing_is_made_up() {
     ] {
         assert!(text.contains(wanted), "{wanted}: {text}");
     }
-    let mut aside = report(
+    let mut muted = report(
         NotificationStatus::Ignored,
         "its reporter is muted, so no recovery was started: tachi monitor list --muted",
     );
-    aside.recovery = None;
-    if let Some(who) = aside.notification.reporter.as_mut() {
+    muted.recovery = None;
+    if let Some(who) = muted.notification.reporter.as_mut() {
         who.set_aside = true;
     }
     let mut unheard = report(NotificationStatus::Finished, "3 instances moved");
     if let Some(who) = unheard.notification.reporter.as_mut() {
         who.unheard = Some("NORMAL".to_owned());
     }
-    let text = told(&past(vec![aside, unheard], Vec::new()));
+    let text = rendered(&past(vec![muted, unheard], Vec::new()));
     assert!(
         text.contains("    stored, without starting a recovery: its reporter is muted"),
         "{text}"
@@ -326,7 +326,7 @@ fn explain_at_golden_reports_were_refused() {
         of_others: 9,
         counted_since: Some(at(-60)),
     });
-    let text = told(&past);
+    let text = rendered(&past);
     let wanted = [
         "host compute-002 from 2026-11-23T02:55:00Z to 2026-11-23T03:15:00Z: no report accepted, 25 refused, no recovery, no freeze",
         "2026-11-23T03:05:00Z report of monitor-001 (bound to compute-001): COMPUTE_HOST",
@@ -342,7 +342,7 @@ fn explain_at_golden_reports_were_refused() {
     ];
     assert!(text.starts_with(&wanted.join("\n")), "{text}");
     past.refused = None;
-    let text = told(&past);
+    let text = rendered(&past);
     assert!(
         text.contains("the database's user may not read them (`tachi db grants`)"),
         "{text}"

@@ -100,17 +100,21 @@ fn operator_yaml_of_whatever_others_have_named_is_read_back_as_it_was() {
             json!({ *text: text, "in a list": [text, [text]] }),
         );
         let one = json!([{ "name": text }]);
-        let told = yaml(&one).unwrap();
-        assert_eq!(serde_saphyr::from_str::<Value>(&told).unwrap(), one, "{told}");
+        let rendered = yaml(&one).unwrap();
+        assert_eq!(
+            serde_saphyr::from_str::<Value>(&rendered).unwrap(),
+            one,
+            "{rendered}"
+        );
         // Nothing of it moves the cursor of whoever looks at it.
         let moves = |c: char| c.is_control() && c != '\n';
-        assert!(!told.contains(moves), "{told:?}");
+        assert!(!rendered.contains(moves), "{rendered:?}");
     }
     let all = json!({
         "all": keyed, "none": null, "yes": true, "count": u64::MAX, "least": i64::MIN, "part": 0.1, "empty": [], "bare": {},
     });
-    let told = yaml(&all).unwrap();
-    assert_eq!(serde_saphyr::from_str::<Value>(&told).unwrap(), all);
+    let rendered = yaml(&all).unwrap();
+    assert_eq!(serde_saphyr::from_str::<Value>(&rendered).unwrap(), all);
 }
 
 fn sheet() -> TextTable<5> {
@@ -186,11 +190,11 @@ fn members_of_an_object_are_taken_by_their_names() {
     );
     assert!(only(&object, &names(&["no"])).unwrap_err().contains("looked_at"));
     assert!(only(&json!(7), &names(&["no"])).is_err());
-    let told: Vec<String> = parts(&object)
+    let rendered: Vec<String> = parts(&object)
         .iter()
         .map(|(name, value)| format!("{name}={}", member(Some(value))))
         .collect();
-    assert_eq!(told, ["grade=err", "looked_at=", "parts=[1]"]);
+    assert_eq!(rendered, ["grade=err", "looked_at=", "parts=[1]"]);
 }
 
 #[test]

@@ -23,7 +23,9 @@ impl Remote {
             Ok(body) => self.read(&body, "return"),
             // An API that does not know the path answers without naming a host.
             Err(failed) if failed.status == Some(404) && failed.text.contains(NO_PATH) => Err(self.too_old()),
-            Err(failed) if matches!(failed.status, Some(404 | 409)) => Err(self.failed(&failed, Act::Say)),
+            Err(failed) if matches!(failed.status, Some(404 | 409)) => {
+                Err(self.failed(&failed, Act::Request))
+            }
             Err(failed) => Err(self.failed(&failed, Act::Read)),
         }
     }
@@ -38,7 +40,7 @@ impl Remote {
         match waiting(&what, self.client.get_operator(&["from-nova"], &query)).await {
             Ok(body) => self.read(&body, "from_nova"),
             Err(failed) if failed.status == Some(404) => Err(self.too_old()),
-            Err(failed) if failed.status == Some(409) => Err(self.failed(&failed, Act::Say)),
+            Err(failed) if failed.status == Some(409) => Err(self.failed(&failed, Act::Request)),
             Err(failed) => Err(self.failed(&failed, Act::Read)),
         }
     }

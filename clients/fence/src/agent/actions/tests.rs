@@ -133,8 +133,16 @@ async fn act(action: &str, fake: &Fake, polls: PollSchedule) -> (u8, String, Str
 }
 
 /// (case, action, readings, results of commands, exit code, output, commands sent)
-type Case = (&'static str, &'static str, Words, Words, u8, &'static str, Words);
-type Words = &'static [&'static str];
+type Case = (
+    &'static str,
+    &'static str,
+    Commands,
+    Commands,
+    u8,
+    &'static str,
+    Commands,
+);
+type Commands = &'static [&'static str];
 
 const CASES: &[Case] = &[
     (

@@ -46,7 +46,7 @@ async fn the_self_test_reports_later_problems() {
             &["belongs to \"\"", "120 s ahead of"],
         ),
     ];
-    for (case, owner, superuser, clock, want) in cases {
+    for (case, owner, superuser, clock, expected) in cases {
         let owned = owned(owner);
         let fake = Fake::start(move |recorded| match recorded.line.as_str() {
             FIND => Some(owned()),
@@ -62,11 +62,11 @@ async fn the_self_test_reports_later_problems() {
         assert_eq!(checked.reading.power, Power::On, "{case}");
         assert_eq!(
             checked.warnings.len(),
-            want.len(),
+            expected.len(),
             "{case}: {:?}",
             checked.warnings
         );
-        for (warning, part) in checked.warnings.iter().zip(want) {
+        for (warning, part) in checked.warnings.iter().zip(expected) {
             assert!(warning.contains(part), "{case}: {warning}");
         }
     }
@@ -76,7 +76,7 @@ async fn the_self_test_reports_later_problems() {
 #[tokio::test]
 async fn a_machine_of_maas_is_known_by_its_id_and_its_hardware() {
     const UUID: &str = "92384634-2938-2342-8820-489239905423";
-    for (uuid, want) in [
+    for (uuid, expected) in [
         (json!(UUID), format!("uuid={UUID} system=abc")),
         (json!(null), "system=abc".to_owned()),
         (
@@ -95,10 +95,10 @@ async fn a_machine_of_maas_is_known_by_its_id_and_its_hardware() {
         let reading = maas.read_power(&plug).await.unwrap();
         assert_eq!(
             reading.machine.map(|machine| machine.to_string()).as_ref(),
-            Some(&want)
+            Some(&expected)
         );
         let asked = maas.machine(&plug).await.unwrap();
-        assert_eq!(asked.map(|machine| machine.to_string()).as_ref(), Some(&want));
+        assert_eq!(asked.map(|machine| machine.to_string()).as_ref(), Some(&expected));
     }
 }
 

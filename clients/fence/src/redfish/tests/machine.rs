@@ -6,7 +6,7 @@ use super::*;
 #[tokio::test]
 async fn a_system_names_its_machine() {
     const UUID: &str = "92384634-2938-2342-8820-489239905423";
-    for (uuid, serial, want) in [
+    for (uuid, serial, expected) in [
         (
             json!(UUID.to_uppercase()),
             json!("SN1"),
@@ -31,8 +31,8 @@ async fn a_system_names_its_machine() {
         let device = fake.redfish();
         let reading = device.read_power(&plug(None)).await.unwrap();
         let machine = reading.machine.map(|machine| machine.to_string());
-        assert_eq!(machine, want, "{uuid} {serial}");
+        assert_eq!(machine, expected, "{uuid} {serial}");
         let asked = device.machine(&plug(None)).await.unwrap();
-        assert_eq!(asked.map(|machine| machine.to_string()), want);
+        assert_eq!(asked.map(|machine| machine.to_string()), expected);
     }
 }

@@ -4,13 +4,16 @@ use super::*;
 
 /// Starts a Nova with an empty host, whose service reads return these states in turn, and returns the recorded list
 /// requests.
-async fn looks(services: &'static [&'static str], shown: bool) -> (Result<Contents, CallError>, Vec<String>) {
-    let told = AtomicUsize::new(0);
+async fn read_contents(
+    services: &'static [&'static str],
+    shown: bool,
+) -> (Result<Contents, CallError>, Vec<String>) {
+    let answered = AtomicUsize::new(0);
     let fake = Fake::start(move |recorded| match recorded.path.as_str() {
         "/v2.1/servers/detail" => Reply::Json(200, json!({"servers": []})),
         "/v2.1/os-migrations" => Reply::Json(200, json!({"migrations": []})),
         "/v2.1/os-services" => {
-            let services = match services[told.fetch_add(1, Ordering::SeqCst)] {
+            let services = match services[answered.fetch_add(1, Ordering::SeqCst)] {
                 "there" => json!([service_record()]),
                 "down" => json!([{"binary": "nova-compute", "host": "c1", "status": "UNKNOWN"}]),
                 _ => json!([]),
@@ -29,13 +32,13 @@ async fn looks(services: &'static [&'static str], shown: bool) -> (Result<Conten
 /// Covers EW33.
 #[tokio::test]
 async fn empty_lists_need_a_service_check_before_and_after() {
-    let (contents, asked) = looks(&["there", "there"], false).await;
+    let (contents, asked) = read_contents(&["there", "there"], false).await;
     assert!(contents.unwrap().service.is_some());
     assert_eq!(
         asked,
         ["os-services", "os-migrations", "servers/detail", "os-services"]
     );
-    let (contents, asked) = looks(&["there"], true).await;
+    let (contents, asked) = read_contents(&["there"], true).await;
     assert!(contents.unwrap().service.is_some());
     assert_eq!(asked, ["os-migrations", "servers/detail", "os-services"]);
 }
@@ -48,7 +51,7 @@ async fn a_cell_that_is_away_before_the_lists_or_after_them_is_no_empty_host() {
         (&["there", "down"], false),
         (&["down"], true),
     ] {
-        let error = looks(services, shown).await.0.unwrap_err();
+        let error = read_contents(services, shown).await.0.unwrap_err();
         assert_eq!(error.fault.class, FaultClass::Transient, "{services:?}");
     }
     // A Nova before 2.69 leaves the record out.
@@ -57,7 +60,7 @@ async fn a_cell_that_is_away_before_the_lists_or_after_them_is_no_empty_host() {
         (&["there", "missing"], false),
         (&["missing"], true),
     ] {
-        let contents = looks(services, shown).await.0.unwrap();
+        let contents = read_contents(services, shown).await.0.unwrap();
         assert_eq!(contents.service, None, "{services:?}");
     }
 }

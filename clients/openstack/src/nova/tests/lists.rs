@@ -101,7 +101,7 @@ async fn an_empty_list_of_ids_counts_only_while_the_cell_is_up() {
         ),
         ("nonsense", &nonsense, &up, Err(FaultClass::Transient)),
     ];
-    for (case, body, services, want) in cases {
+    for (case, body, services, expected) in cases {
         let rows = [
             ("GET /servers", 200, body.clone()),
             ("GET /os-services", 200, services.clone()),
@@ -109,7 +109,7 @@ async fn an_empty_list_of_ids_counts_only_while_the_cell_is_up() {
         let fake = Fake::start(table(rows)).await;
         let got = fake.nova().await.server_ids_on("c1").await;
         let got = got.map(|ids| ids.len()).map_err(|error| error.fault.class);
-        assert_eq!(got, want, "{case}");
+        assert_eq!(got, expected, "{case}");
     }
 }
 
@@ -185,7 +185,7 @@ async fn a_list_of_servers_is_whole_and_of_this_host_or_an_error() {
             Err(FaultClass::Transient),
         ),
     ];
-    for (case, body, services, want) in cases {
+    for (case, body, services, expected) in cases {
         let rows = [
             ("GET /servers/detail", 200, body),
             ("GET /os-services", 200, services.clone()),
@@ -195,7 +195,7 @@ async fn a_list_of_servers_is_whole_and_of_this_host_or_an_error() {
         let got = got
             .map(|servers| servers.len())
             .map_err(|error| error.fault.class);
-        assert_eq!(got, want, "{case}");
+        assert_eq!(got, expected, "{case}");
     }
 }
 
@@ -302,7 +302,7 @@ async fn pages_that_go_wrong_never_give_a_part_of_the_list() {
             2,
         ),
     ];
-    for (case, script, want, requests) in cases {
+    for (case, script, expected, requests) in cases {
         let count = AtomicUsize::new(0);
         let fake = Fake::start(move |recorded| match recorded.path.as_str() {
             "/v2.1/servers/detail" => script(recorded, count.fetch_add(1, Ordering::SeqCst)),
@@ -314,7 +314,7 @@ async fn pages_that_go_wrong_never_give_a_part_of_the_list() {
         let got = got
             .map(|servers| servers.len())
             .map_err(|error| error.fault.class);
-        assert_eq!(got, want, "{case}");
+        assert_eq!(got, expected, "{case}");
         let asked = fake
             .calls()
             .iter()

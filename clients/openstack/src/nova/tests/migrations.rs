@@ -19,7 +19,7 @@ async fn evacuations_are_read_newest_first_down_to_the_beginning() {
         ("made in the second of the beginning", at(770), 7, 1),
         ("nothing that new", at(5000), 0, 1),
     ];
-    for (case, since, want, pages) in cases {
+    for (case, since, expected, pages) in cases {
         let all = all.clone();
         let fake = Fake::start(move |recorded| match recorded.path.as_str() {
             "/v2.1/os-migrations" => page(recorded, "migrations", "uuid", &all, "http://wrong.invalid"),
@@ -33,7 +33,7 @@ async fn evacuations_are_read_newest_first_down_to_the_beginning() {
             .await
             .unwrap();
         let ids: Vec<u64> = got.iter().map(|migration| migration.id.0).collect();
-        let expected: Vec<u64> = (1..=20).rev().take(want).collect();
+        let expected: Vec<u64> = (1..=20).rev().take(expected).collect();
         assert_eq!(ids, expected, "{case}");
         let lists: Vec<RecordedRequest> = fake
             .calls()
@@ -75,14 +75,14 @@ async fn migrations_touching_a_host_are_all_kinds_on_all_pages() {
         .await
         .unwrap();
     let kinds: Vec<MigrationType> = got.iter().map(|migration| migration.kind.clone()).collect();
-    let want = [
+    let expected = [
         MigrationType::Evacuation,
         MigrationType::LiveMigration,
         MigrationType::Migration,
         MigrationType::Resize,
         MigrationType::Other("teleport".to_owned()),
     ];
-    assert_eq!(kinds, want);
+    assert_eq!(kinds, expected);
     assert_eq!(got[0].dest.as_deref(), Some("c2"));
     assert_eq!(
         got[0].created_at,

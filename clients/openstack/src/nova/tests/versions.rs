@@ -58,8 +58,8 @@ async fn microversions_follow_what_the_cloud_offers() {
             (evacuate, nova.evacuate(server_id(), None).await),
         ];
         let mut sent = fake.calls().into_iter();
-        for (want, outcome) in outcomes {
-            match want {
+        for (expected, outcome) in outcomes {
+            match expected {
                 Some(version) => {
                     outcome.unwrap();
                     let call = sent.next().unwrap();

@@ -76,14 +76,14 @@ fn an_inventory_is_honoured_in_each_class() {
 
 #[test]
 fn traits_are_honoured() {
-    for (word, has, expected) in [
+    for (requirement, has, expected) in [
         ("required", false, false),
         ("required", true, true),
         ("forbidden", false, true),
         ("forbidden", true, false),
     ] {
         let result = taken(|state, _| {
-            specs(state, &[("trait:HW_CPU_X86_AVX2", word)]);
+            specs(state, &[("trait:HW_CPU_X86_AVX2", requirement)]);
             let ix = state.h(2);
             if has {
                 state.world.hosts[ix]
@@ -92,7 +92,7 @@ fn traits_are_honoured() {
                     .insert("HW_CPU_X86_AVX2".into());
             }
         });
-        assert_eq!(result, expected, "{word} {has}");
+        assert_eq!(result, expected, "{requirement} {has}");
     }
 }
 

@@ -5,7 +5,7 @@ use crate::model::maas::{PowerCommand, PowerQuery, QueryAnswer};
 use crate::model::server::VmState;
 use crate::model::testing::region;
 
-fn word(text: &str) -> QueryAnswer {
+fn answer_of(text: &str) -> QueryAnswer {
     QueryAnswer::State(text.into())
 }
 
@@ -47,22 +47,28 @@ fn how_maas_answers() {
             PowerQuery::Truth,
             true,
             true,
-            [word("on"), word("on")],
+            [answer_of("on"), answer_of("on")],
         ),
         (
             "the truth, off",
             PowerQuery::Truth,
             false,
             true,
-            [word("off"), word("off")],
+            [answer_of("off"), answer_of("off")],
         ),
-        ("a lie", says("off"), true, true, [word("off"), word("off")]),
+        (
+            "a lie",
+            says("off"),
+            true,
+            true,
+            [answer_of("off"), answer_of("off")],
+        ),
         (
             "unknown",
             says("unknown"),
             true,
             true,
-            [word("unknown"), word("unknown")],
+            [answer_of("unknown"), answer_of("unknown")],
         ),
         (
             "a machine that boots reads as off once",
@@ -71,7 +77,7 @@ fn how_maas_answers() {
             },
             true,
             true,
-            [word("off"), word("on")],
+            [answer_of("off"), answer_of("on")],
         ),
         (
             "a rack controller that cannot",
@@ -178,5 +184,5 @@ fn a_rack_takes_its_bmcs_with_it() {
         PowerCommand::Fails { status: 503 }
     );
     state.world.restore_rack("rack-1");
-    assert_eq!(state.world.hosts[first].query_power(), word("off"));
+    assert_eq!(state.world.hosts[first].query_power(), answer_of("off"));
 }

@@ -1,6 +1,6 @@
 use super::*;
 
-fn told(entry: &str) -> String {
+fn summary(entry: &str) -> String {
     let hook = match Hook::parse(entry, Defaults::default()) {
         Ok(hook) => hook,
         Err(error) => return format!("! {}", error.why),
@@ -133,7 +133,7 @@ fn a_program_is_read_with_its_arguments_and_options() {
         ),
     ];
     for (case, entry, expected) in cases {
-        assert_eq!(told(entry), expected, "{case}");
+        assert_eq!(summary(entry), expected, "{case}");
     }
 }
 
@@ -184,9 +184,9 @@ fn an_address_is_read_with_its_options() {
         ),
     ];
     for (case, entry, expected) in cases {
-        let told = told(entry);
-        assert_eq!(told, expected, "{case}");
-        assert!(!told.contains("geheim"), "{case}");
+        let summary = summary(entry);
+        assert_eq!(summary, expected, "{case}");
+        assert!(!summary.contains("geheim"), "{case}");
     }
 }
 

@@ -12,7 +12,7 @@ fn build(kind: FlowKind, phases: &[(&str, &[&str])]) -> Result<(Flow, Vec<Note>)
 }
 
 /// Returns whether the engine does its work, the number of hooks per phase and the remarks; or the error.
-fn told(kind: FlowKind, phases: &[(&str, &[&str])]) -> String {
+fn summary(kind: FlowKind, phases: &[(&str, &[&str])]) -> String {
     match build(kind, phases) {
         Ok((flow, notes)) => {
             let counts = Phase::ALL.map(|phase| flow.hooks(phase).len());
@@ -139,7 +139,7 @@ fn built_in_steps_may_be_omitted_where_that_is_safe() {
         ),
     ];
     for (case, kind, phases, expected) in cases {
-        assert_eq!(told(*kind, phases), *expected, "{case}");
+        assert_eq!(summary(*kind, phases), *expected, "{case}");
     }
 }
 

@@ -177,7 +177,11 @@ impl StartTrack {
         moves: &mut Moves,
         ctx: &mut DecisionContext<'_>,
     ) {
-        let Some(one) = self.asking.take().and_then(|server| pending(moves, server)) else {
+        let Some(one) = self
+            .journalled_server
+            .take()
+            .and_then(|server| pending(moves, server))
+        else {
             return;
         };
         let hosts: Vec<&str> = hosts.iter().map(String::as_str).collect();

@@ -159,7 +159,7 @@ pub(super) fn act(
         reject_confirmation(known, &heartbeat, fence, ctx);
         return None;
     }
-    let claim = OffReport::Word {
+    let claim = OffReport::Claim {
         arrived: Some(confirmation.said),
         dated: confirmation.said,
     };

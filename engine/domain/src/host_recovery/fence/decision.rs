@@ -116,9 +116,9 @@ impl HostRecovery {
         record.step(Task::Fence, StepKind::Outcome, 1.0, sentence);
         record.proofs.push(proof.clone());
         self.proofs += 1;
-        let word = proof.is_claim();
+        let is_claim = proof.is_claim();
         self.proof = Some(proof);
-        if let Some(confirmation) = self.confirmation.take().filter(|_| word) {
+        if let Some(confirmation) = self.confirmation.take().filter(|_| is_claim) {
             confirmed_off(&mut self.off_word, confirmation.said);
         }
         self.in_flight.blockers.end(BlockerKind::Power);
@@ -130,7 +130,7 @@ impl HostRecovery {
         // Clients see from now on that the host is not protected any more.
         record.host = Some(MaintenanceReason::Recovery);
         // The heartbeats that Nova got before the proof show nothing about what comes after it.
-        let last_heartbeat = self.service.last_heartbeat().filter(|_| word);
+        let last_heartbeat = self.service.last_heartbeat().filter(|_| is_claim);
         self.service.begin_again(now.elapsed);
         // A claim was accepted because there was no heartbeat: any later one contradicts it.
         self.service.mark = last_heartbeat;
@@ -241,8 +241,8 @@ impl Fence {
                 if guard.allows_order(&self.approved, suspect, ctx, commands) {
                     self.order_off(guard, suspect, ctx, commands);
                 }
-            } else if let Some(heard) = suspect.service.up_evidence(now.elapsed) {
-                suspect.contradicted(&heard, self.began, guard, ctx);
+            } else if let Some(evidence) = suspect.service.up_evidence(now.elapsed) {
+                suspect.contradicted(&evidence, self.began, guard, ctx);
             } else {
                 guard.wait_for_silence(suspect, ctx);
             }
@@ -273,13 +273,13 @@ impl Fence {
         let (now, host, policy) = (ctx.now, ctx.host, ctx.policy);
         let beside = suspect.supporting_evidence(now);
         let mark = ctx.mark();
-        let word = self.last_word.clone().unwrap_or_default();
+        let last_answer = self.last_word.clone().unwrap_or_default();
         let Some(level) = self.current().cloned() else {
             return;
         };
         if policy.fencing == FencingMode::DryRun {
             let reason = format!(
-                "dry-run: host {host} is reported down, {beside}, and {word}; {level} would now power it off, and its instances \
+                "dry-run: host {host} is reported down, {beside}, and {last_answer}; {level} would now power it off, and its instances \
                  would be evacuated. Nothing was done; abort the recovery"
             );
             ctx.record.step(Task::Fence, StepKind::Note, 0.3, reason.clone());
@@ -314,12 +314,12 @@ impl Fence {
             record.head = true;
             let text = if again {
                 format!(
-                    "{word} after half of the timeoutafter half of the timeout: sending the power-off through {} to {host} again",
+                    "{last_answer} after half of the timeout: sending the power-off through {} to {host} again",
                     device.target
                 )
             } else {
                 format!(
-                    "powering off {host} by level {} ({}): it is reported down, {beside}, and {word}",
+                    "powering off {host} by level {} ({}): it is reported down, {beside}, and {last_answer}",
                     level.number, device.target
                 )
             };

@@ -93,7 +93,7 @@ impl<'a> OffClaims<'a> {
     /// make it more recent.
     pub(in super::super) fn claim(&self) -> Option<OffReport> {
         let claim = self.off_word.filter(|claim| claim.evidence.is_some());
-        Some(OffReport::Word {
+        Some(OffReport::Claim {
             arrived: claim.and_then(|claim| claim.arrived),
             dated: self.dated()?,
         })

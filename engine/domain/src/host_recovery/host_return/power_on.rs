@@ -49,7 +49,7 @@ pub struct PowerOn {
     off: std::collections::BTreeMap<usize, Elapsed>,
     /// The time at which the evacuation records were read, and the one that was open.
     #[serde(skip)]
-    looked: Option<(Elapsed, Option<MigrationId>)>,
+    last_listing: Option<(Elapsed, Option<MigrationId>)>,
     /// True if the wait for one of them has been recorded.
     #[serde(skip)]
     recorded: bool,
@@ -60,7 +60,7 @@ impl PowerOn {
     pub(in super::super) fn forget_answers(&mut self) {
         self.ordering = 0;
         self.off.clear();
-        self.looked = None;
+        self.last_listing = None;
     }
 
     pub(in super::super) fn not_sent(&mut self) {
@@ -80,7 +80,7 @@ impl PowerOn {
             .records
             .iter()
             .find(|record| !record.status.is_finished() && !given_up(record));
-        self.looked = Some((read.started, open.map(|record| record.id)));
+        self.last_listing = Some((read.started, open.map(|record| record.id)));
     }
 }
 
@@ -163,7 +163,7 @@ impl PowerOn {
             ctx.record.head = true;
             return false;
         }
-        match self.looked {
+        match self.last_listing {
             Some((at, None)) if young(at, MAX_RECORDS_AGE) => {}
             Some((at, Some(open))) if young(at, policy.heartbeat_poll) => {
                 if !std::mem::replace(&mut self.recorded, true) {

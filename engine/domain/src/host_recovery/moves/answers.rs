@@ -47,7 +47,7 @@ impl MoveTrack {
             ServerCall::Prepare if fault.is_gone() && matches!(one.step, MoveStep::Waiting { .. }) => {
                 one.preparation = Preparation::Wanted;
                 self.gone.entry(server).or_insert(now.elapsed);
-                self.look.insert(server);
+                self.to_read.insert(server);
             }
             ServerCall::Prepare => {
                 if let Preparation::Asked { unanswered, .. } = &mut one.preparation {
@@ -66,7 +66,7 @@ impl MoveTrack {
                 }
                 // A refusal may mean that the server or the host's service has changed: both are read again.
                 if matches!(fault.class, FaultClass::Permanent | FaultClass::Conflict) && !fault.maybe_done {
-                    self.look.insert(server);
+                    self.to_read.insert(server);
                     service_in_doubt = true;
                 }
                 evacuation_refused(one, &fault, RetryPolicy::of(policy), now, record);

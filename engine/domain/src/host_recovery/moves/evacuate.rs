@@ -60,9 +60,9 @@ impl HostRecovery {
         }
         let listing = &mut self.in_flight.listing;
         let seen = listing.question.seen.unwrap_or_default();
-        let looked = now.elapsed.since(seen) < HELD_CHECK_INTERVAL;
+        let polled_recently = now.elapsed.since(seen) < HELD_CHECK_INTERVAL;
         if !listing.taken.is_empty() && self.rejected.is_none() {
-            if !looked && listing.retaking.is_none() {
+            if !polled_recently && listing.retaking.is_none() {
                 listing.request_if_due(&self.service, now, commands);
             }
         } else if settled && ready {
@@ -71,7 +71,7 @@ impl HostRecovery {
         }
         self.service
             .request_if_due(now, self.policy.heartbeat_poll, commands);
-        if !looked && self.moves.values().any(|one| one.step == MoveStep::Held) {
+        if !polled_recently && self.moves.values().any(|one| one.step == MoveStep::Held) {
             self.in_flight
                 .listing
                 .request_if_due(&self.service, now, commands);
@@ -351,7 +351,7 @@ impl MoveTrack {
     /// True if a request about the instance must be answered before anything more is requested for it.
     fn is_unsure(&self, server: &ServerId) -> bool {
         self.others.contains_key(server)
-            || self.look.contains(server)
+            || self.to_read.contains(server)
             || self.servers.contains(server)
             || self.evacuating.contains(server)
     }
@@ -367,7 +367,7 @@ impl MoveTrack {
 
 /// Returns the instances for which something is to be done, by rank.
 fn pending_moves(moves: &Moves, ctx: &DecisionContext<'_>) -> Vec<(u32, ServerId)> {
-    let wants = |one: &&Move| {
+    let is_pending = |one: &&Move| {
         let under_way = one.is_in_flight() || one.step == MoveStep::Held;
         // Nothing is started for a frozen instance; a request that Nova already has is followed.
         let begins = matches!(one.step, MoveStep::Waiting { .. }) && ctx.frozen(one.server).is_none();
@@ -376,7 +376,7 @@ fn pending_moves(moves: &Moves, ctx: &DecisionContext<'_>) -> Vec<(u32, ServerId
         let begins = begins && !(is_locked && local_disk::waits(one, ctx.now.elapsed));
         begins || (under_way && one.lock == Lock::Wanted)
     };
-    let moves = moves.values().filter(wants);
+    let moves = moves.values().filter(is_pending);
     let mut order: Vec<(u32, ServerId)> = moves.map(|one| (one.rank, one.server)).collect();
     order.sort_unstable();
     order

@@ -49,7 +49,7 @@ impl MoveTrack {
         let asked = |one: &&Move| matches!(one.step, MoveStep::Unlocking { asked: true, .. });
         let mut unlocking = moves.values().filter(asked).count();
         let mut finish_moves = true;
-        let mut look = Vec::new();
+        let mut to_read = Vec::new();
         let mut doubtful = Vec::new();
         for one in moves.values_mut() {
             let server = one.server;
@@ -76,21 +76,21 @@ impl MoveTrack {
                 }
                 MoveStep::Restoring { .. } => match self.restorations.remove(&server) {
                     Some(wanted) => restore(one, &wanted, ctx, commands),
-                    None => look.push(server),
+                    None => to_read.push(server),
                 },
                 MoveStep::Waiting { .. } => {
                     if matches!(one.preparation, Preparation::Asked { unanswered: true, .. }) {
-                        look.push(server);
+                        to_read.push(server);
                     }
                 }
                 MoveStep::Held | MoveStep::Asked { .. } => {}
             }
-            if self.look.contains(&server) {
-                look.push(server);
+            if self.to_read.contains(&server) {
+                to_read.push(server);
             }
             finish_moves = false;
         }
-        for server in look {
+        for server in to_read {
             self.request_server(server, policy.tick, now, commands);
         }
         for server in doubtful {
@@ -139,7 +139,7 @@ impl MoveTrack {
         } else if !self.is_confirmed_gone(server, now) {
             return;
         }
-        self.look.remove(&server);
+        self.to_read.remove(&server);
         if !matches!(one.step, MoveStep::Restoring { .. } | MoveStep::Unlocking { .. }) {
             one.faults = 0;
         }
@@ -339,7 +339,7 @@ impl MoveTrack {
         let first = *self.gone.entry(server).or_insert(now.elapsed);
         let again = now.elapsed.since(first) >= NOT_FOUND_CONFIRM_DELAY;
         if !again {
-            self.look.insert(server);
+            self.to_read.insert(server);
             self.server_not_before
                 .insert(server, first.plus(NOT_FOUND_CONFIRM_DELAY));
         }

@@ -49,9 +49,9 @@ impl MoveTrack {
         self.lists.not_before = self.next_poll(pause, policy.tick, now);
         self.evacuations.not_before = self.lists.not_before;
         self.lists.seen = Some(lists.started);
-        let looked_before = self.evacuations.seen;
-        self.evacuations.seen = looked_before.max(Some(lists.started));
-        self.pace.looked = true;
+        let last_poll = self.evacuations.seen;
+        self.evacuations.seen = last_poll.max(Some(lists.started));
+        self.pace.polled = true;
         self.others.retain(|_, seen| *seen > lists.started);
         self.lists_due = !self.others.is_empty();
         self.stays.clear();
@@ -78,7 +78,7 @@ impl MoveTrack {
             .map(|host| (host.clone(), first_seen(host)))
             .collect();
         let dead = self.confirmed_off_hosts(now);
-        let look = ListPair {
+        let pair = ListPair {
             started: lists.started,
             since,
             absence_after: policy.absence_counts_after(),
@@ -92,7 +92,7 @@ impl MoveTrack {
         };
         for one in moves.values_mut() {
             if !one.is_finished() {
-                one.exclude_dead_hosts(&look.dead, record);
+                one.exclude_dead_hosts(&pair.dead, record);
             }
             let records = records.get(&one.server).map(Vec::as_slice).unwrap_or_default();
             let here = on_host.get(&one.server).copied();
@@ -111,10 +111,10 @@ impl MoveTrack {
             one.keep_owners_lock(here);
             one.seen_under_way(records, lists.started);
             let queued = one.queued_since();
-            if look.at(one, here, records, now, record) == ListStatus::ReadServer {
-                self.look.insert(one.server);
+            if pair.at(one, here, records, now, record) == ListStatus::ReadServer {
+                self.to_read.insert(one.server);
             }
-            self.pace.note_taken_up(queued, one, looked_before, now);
+            self.pace.note_taken_up(queued, one, last_poll, now);
         }
         self.unpicked = lists
             .evacuations

@@ -58,9 +58,9 @@ impl MoveTrack {
         ctx.blockers.end(BlockerKind::Lists);
         let pause = self.records_cost.pause_after(now.elapsed.since(read.started));
         self.evacuations.not_before = self.next_poll(pause, tick, now);
-        let looked_before = self.evacuations.seen;
-        self.evacuations.seen = looked_before.max(Some(read.started));
-        self.pace.looked = true;
+        let last_poll = self.evacuations.seen;
+        self.evacuations.seen = last_poll.max(Some(read.started));
+        self.pace.polled = true;
         let mut records: BTreeMap<ServerId, Vec<&Migration>> = BTreeMap::new();
         for record in &read.records {
             records.entry(record.server).or_default().push(record);
@@ -103,12 +103,12 @@ impl MoveTrack {
                 | MoveStep::Unlocking { .. }
                 | MoveStep::Over(_) => false,
             };
-            self.pace.note_taken_up(queued, one, looked_before, now);
+            self.pace.note_taken_up(queued, one, last_poll, now);
         }
         let due = is_departure_check_due(&done, moves, now);
         // Reading one instance is one request, and so is reading the ids of all.
         if let Some(only) = done.keys().next().filter(|_| due && done.len() == 1) {
-            self.look.insert(*only);
+            self.to_read.insert(*only);
         }
         self.server_ids_due = due && done.len() > 1;
         self.done = done;
@@ -148,7 +148,7 @@ impl MoveTrack {
             if asked_before && read.ids.contains(&server) {
                 self.stays.insert(server);
             } else if asked_before {
-                self.look.remove(&server);
+                self.to_read.remove(&server);
                 done.confirmed(one, None, now, ctx.record);
             }
         }

@@ -204,7 +204,7 @@ impl MoveTrack {
                     one.server,
                     (on.unwrap_or_default().to_owned(), resolution.by.clone()),
                 );
-                self.look.insert(one.server);
+                self.to_read.insert(one.server);
             }
             ResolutionKind::Failure => {
                 if let Some(host) = on {

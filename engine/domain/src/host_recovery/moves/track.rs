@@ -34,7 +34,7 @@ pub(in super::super) struct MoveTrack {
     /// The unfinished evacuation records of instances, by the last lists.
     pub(super) open_records: BTreeMap<ServerId, Vec<Migration>>,
     /// Servers that must be read before anything more is requested for them.
-    pub(in super::super) look: BTreeSet<ServerId>,
+    pub(in super::super) to_read: BTreeSet<ServerId>,
     pub(in super::super) server_not_before: BTreeMap<ServerId, Elapsed>,
     pub(super) restorations: BTreeMap<ServerId, Restoration>,
     /// The fingerprint of each move in flight when it last changed, and the time of that change.

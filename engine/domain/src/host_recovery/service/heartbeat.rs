@@ -56,7 +56,7 @@ impl ServiceTrack {
     /// Returns the record, if it was read just now: no longer ago than it takes until the next reading is requested and answered. A host
     /// that was seen silent before a recovery was put on hold, or before Nova was away, may be back since.
     fn seen_now(&self, now: Elapsed) -> Option<&Service> {
-        let just_now = now.since(self.looked) <= self.reading_lifetime;
+        let just_now = now.since(self.last_seen) <= self.reading_lifetime;
         self.seen.as_ref().filter(|_| just_now)
     }
 
@@ -103,7 +103,7 @@ impl ServiceTrack {
             Some(age) => age > limit,
             None => self
                 .still
-                .is_some_and(|(_, since)| self.looked.since(since) > self.stale_after),
+                .is_some_and(|(_, since)| self.last_seen.since(since) > self.stale_after),
         }
     }
 
@@ -116,14 +116,14 @@ impl ServiceTrack {
     /// Returns the time for which the heartbeat has been seen to stand still.
     pub(in super::super) fn still_for(&self) -> Duration {
         self.still
-            .map_or(Duration::ZERO, |(_, since)| self.looked.since(since))
+            .map_or(Duration::ZERO, |(_, since)| self.last_seen.since(since))
     }
 
     /// True if it may have stood still for `limit` by now, which no reading has shown yet.
     pub(in super::super) fn may_be_still_for(&self, limit: Duration, now: Elapsed) -> bool {
         self.still.is_some_and(|(_, since)| {
             let enough = since.plus(limit);
-            self.looked < enough && enough <= now
+            self.last_seen < enough && enough <= now
         })
     }
 
@@ -141,7 +141,7 @@ impl ServiceTrack {
     /// Records a heartbeat. True if it has moved. A reading is made between its request and its answer. The heartbeat stands still from
     /// the answer to the first reading that showed it until the request of the last one.
     fn record_heartbeat(&mut self, heartbeat: Timestamp, asked: Elapsed, answered: Elapsed) -> bool {
-        self.looked = asked;
+        self.last_seen = asked;
         let moved = self.still.is_none_or(|(seen, _)| seen != heartbeat);
         if moved {
             self.moved = self.still.map(|_| answered).or(self.moved);
@@ -158,7 +158,7 @@ impl ServiceTrack {
         let lasts = |stood: Duration| stood >= rules.silent_after();
         let others_up =
             |deaf_ago: Option<Duration>| deaf_ago.is_none_or(|ago| ago >= rules.silent_after_deafness());
-        let since = |from: Elapsed| self.looked.since(from);
+        let since = |from: Elapsed| self.last_seen.since(from);
         let own = |(_, from): (Timestamp, Elapsed)| {
             lasts(since(silence.again.map_or(from, |again| from.max(again))))
         };
@@ -167,7 +167,7 @@ impl ServiceTrack {
             let until = since(self.watched_until);
             unbroken && lasts(watched.stood + until) && others_up(watched.deaf_ago.map(|ago| ago + until))
         };
-        others_up(silence.deaf_ago(self.looked))
+        others_up(silence.deaf_ago(self.last_seen))
             && (self.still.is_some_and(own) || self.watched.is_some_and(before))
     }
 
@@ -203,7 +203,7 @@ impl ServiceTrack {
     /// an engine that was stopped meanwhile.
     pub(in super::super) fn heartbeat_age(&self, now: Elapsed) -> Option<Duration> {
         let age = self.seen.as_ref()?.heartbeat_age_micros()?;
-        Some(Duration::from_micros(u64::try_from(age).unwrap_or_default()) + now.since(self.looked))
+        Some(Duration::from_micros(u64::try_from(age).unwrap_or_default()) + now.since(self.last_seen))
     }
 
     /// Returns the time since the heartbeat was seen to move.
@@ -270,7 +270,7 @@ impl ServiceTrack {
         moves: &mut Moves,
         ctx: &mut DecisionContext<'_>,
     ) {
-        let is_newer = asked >= self.changed && asked > self.looked;
+        let is_newer = asked >= self.changed && asked > self.last_seen;
         if is_newer && !self.updating && !self.is_awaited() {
             self.shown(seen, asked, proof, moves, ctx);
         }

@@ -1,6 +1,6 @@
 //! Instances that Nova was moving to the host when it died (R28).
 
-use super::bed::{HOST, Harness, evacuation, id, nova_time, server};
+use super::harness::{HOST, Harness, evacuation, id, nova_time, server};
 use crate::entity::notification::NotificationStatus;
 use crate::host_recovery::{End, MoveStep, Stage};
 use crate::id::MigrationId;
@@ -30,45 +30,45 @@ fn at_b(task: Option<&str>, power_state: PowerState) -> Server {
     }
 }
 
-fn lists(bed: &Harness) -> bool {
-    bed.wants(|command| matches!(command, Command::TakeInventory { .. }))
+fn lists(harness: &Harness) -> bool {
+    harness.requests(|command| matches!(command, Command::TakeInventory { .. }))
 }
 
-fn reads(bed: &Harness) -> bool {
-    bed.wants(|command| *command == Command::ReadServer(id(77)))
+fn reads(harness: &Harness) -> bool {
+    harness.requests(|command| *command == Command::ReadServer(id(77)))
 }
 
 /// Returns a recovery whose host was empty when it was listed, with these arriving instances.
 fn empty_with(record: Migration) -> Harness {
-    let mut bed = Harness::engine().proven();
-    bed.forced_down().inventory(vec![], vec![record]);
-    bed
+    let mut harness = Harness::engine().proven();
+    harness.forced_down().inventory(vec![], vec![record]);
+    harness
 }
 
 /// Answers the requests after `millis`.
-fn round(bed: &mut Harness, millis: u64, here: &[Server], record: &Migration, shown: &Server) {
-    bed.service.nova_now = Some(nova_time(bed.at + millis + 100_000));
-    bed.tick(millis);
+fn round(harness: &mut Harness, millis: u64, here: &[Server], record: &Migration, shown: &Server) {
+    harness.service.nova_now = Some(nova_time(harness.at + millis + 100_000));
+    harness.tick(millis);
     for _ in 0..4 {
-        if lists(bed) {
-            bed.inventory(here.to_vec(), vec![record.clone()]);
-        } else if reads(bed) {
-            bed.reads(77, Some(shown.clone()));
+        if lists(harness) {
+            harness.inventory(here.to_vec(), vec![record.clone()]);
+        } else if reads(harness) {
+            harness.reads(77, Some(shown.clone()));
         } else {
-            bed.service();
+            harness.service();
         }
     }
 }
 
 /// Makes a number of rounds, ten seconds apart, with the same answers.
-fn watch(bed: &mut Harness, rounds: u32, record: &Migration, shown: &Server) {
+fn watch(harness: &mut Harness, rounds: u32, record: &Migration, shown: &Server) {
     for _ in 0..rounds {
-        round(bed, 10_000, &[], record, shown);
+        round(harness, 10_000, &[], record, shown);
     }
 }
 
-fn asks_for_its_evacuation(bed: &Harness) -> bool {
-    bed.evacuates(77)
+fn requests_its_evacuation(harness: &Harness) -> bool {
+    harness.evacuates(77)
 }
 
 /// Covers R28.
@@ -79,16 +79,16 @@ fn a_notification_ends_without_waiting_and_names_arriving_instances() {
         MigrationType::Resize,
         MigrationType::Migration,
     ] {
-        let bed = empty_with(inbound(kind.clone(), "running"));
-        assert_eq!(bed.status, NotificationStatus::Finished, "{kind:?}");
-        assert_eq!(bed.record.life, Some(Life::Watching), "{kind:?}");
-        let said = bed.message.clone().unwrap();
-        for word in [id(77).to_string().as_str(), "migration 9", "from b"] {
-            assert!(said.contains(word), "{kind:?}: {word}: {said}");
+        let harness = empty_with(inbound(kind.clone(), "running"));
+        assert_eq!(harness.status, NotificationStatus::Finished, "{kind:?}");
+        assert_eq!(harness.record.life, Some(Life::Watching), "{kind:?}");
+        let said = harness.message.clone().unwrap();
+        for fragment in [id(77).to_string().as_str(), "migration 9", "from b"] {
+            assert!(said.contains(fragment), "{kind:?}: {fragment}: {said}");
         }
     }
-    let bed = empty_with(evacuation(9, 77, "done", Some("b")));
-    assert_eq!(bed.message.as_deref(), Some("nothing was moved"));
+    let harness = empty_with(evacuation(9, 77, "done", Some("b")));
+    assert_eq!(harness.message.as_deref(), Some("nothing was moved"));
 }
 
 /// Covers R28.
@@ -96,27 +96,27 @@ fn a_notification_ends_without_waiting_and_names_arriving_instances() {
 fn a_late_arrival_is_moved_with_a_renewed_proof() {
     let sets_out = inbound(MigrationType::Resize, "migrating");
     let shown = at_b(Some("resize_migrating"), PowerState::Running);
-    let mut bed = empty_with(sets_out.clone());
-    watch(&mut bed, 6, &sets_out, &shown);
+    let mut harness = empty_with(sets_out.clone());
+    watch(&mut harness, 6, &sets_out, &shown);
     let landed = inbound(MigrationType::Resize, "post-migrating");
-    round(&mut bed, 10_000, &[server(77)], &landed, &shown);
-    assert_eq!(bed.state.stage, Stage::Moving);
-    bed.answer(77, ServerCall::Lock, Ok(()));
-    assert!(!asks_for_its_evacuation(&bed), "the proof is one minute old");
-    bed.power(Power::Off);
-    assert!(asks_for_its_evacuation(&bed), "{:?}", bed.commands);
-    assert_eq!(bed.record.life, None, "it blocks no other recovery");
+    round(&mut harness, 10_000, &[server(77)], &landed, &shown);
+    assert_eq!(harness.state.stage, Stage::Moving);
+    harness.answer(77, ServerCall::Lock, Ok(()));
+    assert!(!requests_its_evacuation(&harness), "the proof is one minute old");
+    harness.power(Power::Off);
+    assert!(requests_its_evacuation(&harness), "{:?}", harness.commands);
+    assert_eq!(harness.record.life, None, "it blocks no other recovery");
     assert_eq!(
-        bed.record.notification, None,
+        harness.record.notification, None,
         "its result stays until they are done"
     );
-    bed.answer(77, ServerCall::Evacuate, Ok(())).tick(1_000);
-    bed.lists(vec![], vec![evacuation(12, 77, "done", Some("c"))]);
-    bed.over(vec![]);
-    assert_eq!(bed.state.stage, Stage::Returning, "{:?}", bed.step(77));
-    assert_eq!(bed.status, NotificationStatus::Finished);
+    harness.answer(77, ServerCall::Evacuate, Ok(())).tick(1_000);
+    harness.lists(vec![], vec![evacuation(12, 77, "done", Some("c"))]);
+    harness.over(vec![]);
+    assert_eq!(harness.state.stage, Stage::Returning, "{:?}", harness.step(77));
+    assert_eq!(harness.status, NotificationStatus::Finished);
     assert_eq!(
-        bed.message.as_deref(),
+        harness.message.as_deref(),
         Some("1 instance moved, 0 left where they were, 0 need an operator")
     );
 }
@@ -127,27 +127,27 @@ fn a_late_arrival_is_moved_with_a_renewed_proof() {
 /// Covers R28.
 #[test]
 fn an_instance_that_another_recovery_has_brought_back_is_moved_again() {
-    let mut bed = Harness::engine().proven();
-    bed.forced_down().inventory(vec![server(77)], vec![]);
-    bed.answer(77, ServerCall::Lock, Ok(()));
-    bed.answer(77, ServerCall::Evacuate, Ok(())).tick(1_000);
+    let mut harness = Harness::engine().proven();
+    harness.forced_down().inventory(vec![server(77)], vec![]);
+    harness.answer(77, ServerCall::Lock, Ok(()));
+    harness.answer(77, ServerCall::Evacuate, Ok(())).tick(1_000);
     let ours = evacuation(9, 77, "done", Some("c"));
-    bed.lists(vec![], vec![ours.clone()]);
+    harness.lists(vec![], vec![ours.clone()]);
     assert!(matches!(
-        bed.step(77),
+        harness.step(77),
         MoveStep::Restoring { .. } | MoveStep::Unlocking { .. } | MoveStep::Over(End::Moved)
     ));
     let back = Migration {
         source: Some("c".into()),
         ..evacuation(12, 77, "done", Some(HOST))
     };
-    bed.over(vec![]);
-    assert_eq!(bed.state.stage, Stage::Returning, "{:?}", bed.step(77));
-    round(&mut bed, 60_000, &[server(77)], &back, &server(77));
-    assert_eq!(bed.state.stage, Stage::Moving, "{:?}", bed.step(77));
-    bed.answer(77, ServerCall::Lock, Ok(()));
-    bed.power(Power::Off);
-    assert!(asks_for_its_evacuation(&bed), "{:?}", bed.commands);
+    harness.over(vec![]);
+    assert_eq!(harness.state.stage, Stage::Returning, "{:?}", harness.step(77));
+    round(&mut harness, 60_000, &[server(77)], &back, &server(77));
+    assert_eq!(harness.state.stage, Stage::Moving, "{:?}", harness.step(77));
+    harness.answer(77, ServerCall::Lock, Ok(()));
+    harness.power(Power::Off);
+    assert!(requests_its_evacuation(&harness), "{:?}", harness.commands);
 }
 
 /// Covers R28.
@@ -158,55 +158,55 @@ fn an_arrival_that_nova_gave_up_needs_an_operator() {
         updated_at: Some(nova_time(120_000)),
         ..inbound(MigrationType::LiveMigration, "completed")
     };
-    let mut bed = empty_with(inbound(MigrationType::LiveMigration, "running"));
+    let mut harness = empty_with(inbound(MigrationType::LiveMigration, "running"));
     watch(
-        &mut bed,
+        &mut harness,
         100,
         &record,
         &at_b(Some("migrating"), PowerState::Running),
     );
-    assert_eq!(bed.status, NotificationStatus::Finished, "it may still land");
+    assert_eq!(harness.status, NotificationStatus::Finished, "it may still land");
     watch(
-        &mut bed,
+        &mut harness,
         100,
         &record,
         &at_b(Some("migrating"), PowerState::Running),
     );
-    assert_eq!(bed.status, NotificationStatus::Failed);
-    assert_eq!(bed.step(77), &MoveStep::Over(End::Person));
-    let note = bed.one(77).note.clone().unwrap();
-    for word in ["from b", "may have run there", "virsh domstate"] {
-        assert!(note.contains(word), "{word}: {note}");
+    assert_eq!(harness.status, NotificationStatus::Failed);
+    assert_eq!(harness.step(77), &MoveStep::Over(End::Person));
+    let note = harness.one(77).note.clone().unwrap();
+    for fragment in ["from b", "may have run there", "virsh domstate"] {
+        assert!(note.contains(fragment), "{fragment}: {note}");
     }
     // It arrives nevertheless.
-    bed.tick(60_000);
+    harness.tick(60_000);
 
-    assert!(lists(&bed));
-    bed.inventory(vec![server(77)], vec![record]);
-    assert!(bed.is_waiting(77), "{:?}", bed.step(77));
+    assert!(lists(&harness));
+    harness.inventory(vec![server(77)], vec![record]);
+    assert!(harness.is_waiting(77), "{:?}", harness.step(77));
 }
 
 /// Covers R28.
 #[test]
 fn an_instance_that_runs_at_its_source_is_left_alone() {
     let failed = inbound(MigrationType::LiveMigration, "error");
-    let mut bed = empty_with(inbound(MigrationType::LiveMigration, "running"));
-    watch(&mut bed, 2, &failed, &at_b(None, PowerState::Running));
-    assert_eq!(bed.message.as_deref(), Some("nothing was moved"));
-    assert!(bed.state.arrivals.expected.is_empty());
+    let mut harness = empty_with(inbound(MigrationType::LiveMigration, "running"));
+    watch(&mut harness, 2, &failed, &at_b(None, PowerState::Running));
+    assert_eq!(harness.message.as_deref(), Some("nothing was moved"));
+    assert!(harness.state.arrivals.expected.is_empty());
     // Shut down by Nova, which found no guest at its source.
-    let mut bed = empty_with(inbound(MigrationType::LiveMigration, "running"));
-    watch(&mut bed, 200, &failed, &at_b(None, PowerState::Shutdown));
-    assert_eq!(bed.step(77), &MoveStep::Over(End::Person));
+    let mut harness = empty_with(inbound(MigrationType::LiveMigration, "running"));
+    watch(&mut harness, 200, &failed, &at_b(None, PowerState::Shutdown));
+    assert_eq!(harness.step(77), &MoveStep::Over(End::Person));
     // Another recovery moves it and reports it itself.
-    let mut bed = empty_with(inbound(MigrationType::LiveMigration, "running"));
+    let mut harness = empty_with(inbound(MigrationType::LiveMigration, "running"));
     watch(
-        &mut bed,
+        &mut harness,
         200,
         &failed,
         &at_b(Some("rebuilding"), PowerState::Running),
     );
-    assert!(bed.state.moves.is_empty());
+    assert!(harness.state.moves.is_empty());
 }
 
 /// Covers R28.
@@ -217,19 +217,19 @@ fn a_revert_comes_to_its_source_and_old_records_are_reported_only() {
         dest: Some("b".into()),
         ..inbound(MigrationType::Resize, "reverting")
     };
-    let mut bed = empty_with(reverting.clone());
-    assert!(bed.message.clone().unwrap().contains("on the way to"));
+    let mut harness = empty_with(reverting.clone());
+    assert!(harness.message.clone().unwrap().contains("on the way to"));
     let failed = Migration {
         status: "error".into(),
         ..reverting
     };
     watch(
-        &mut bed,
+        &mut harness,
         200,
         &failed,
         &at_b(Some("resize_reverting"), PowerState::Running),
     );
-    assert_eq!(bed.step(77), &MoveStep::Over(End::Person));
+    assert_eq!(harness.step(77), &MoveStep::Over(End::Person));
     let leaves = Migration {
         source: Some(HOST.into()),
         dest: Some("b".into()),
@@ -240,23 +240,24 @@ fn a_revert_comes_to_its_source_and_old_records_are_reported_only() {
         created_at: Some(nova_time(0).minus_seconds(1_801)),
         ..inbound(MigrationType::Resize, status)
     };
-    let mut bed = Harness::engine().proven();
-    bed.forced_down();
-    bed.service.nova_now = Some(nova_time(0));
-    bed.inventory(vec![], vec![old("migrating")]);
-    assert!(bed.state.arrivals.expected.is_empty());
-    let told = |bed: &Harness| {
-        bed.record
+    let mut harness = Harness::engine().proven();
+    harness.forced_down();
+    harness.service.nova_now = Some(nova_time(0));
+    harness.inventory(vec![], vec![old("migrating")]);
+    assert!(harness.state.arrivals.expected.is_empty());
+    let is_recorded = |harness: &Harness| {
+        harness
+            .record
             .steps
             .iter()
             .any(|step| step.text.contains("not waiting for it"))
     };
-    assert!(told(&bed), "{:?}", bed.record.steps);
-    let mut bed = Harness::engine().proven();
-    bed.forced_down();
-    bed.service.nova_now = Some(nova_time(0));
-    bed.inventory(vec![], vec![old("error")]);
-    assert!(!told(&bed), "history");
+    assert!(is_recorded(&harness), "{:?}", harness.record.steps);
+    let mut harness = Harness::engine().proven();
+    harness.forced_down();
+    harness.service.nova_now = Some(nova_time(0));
+    harness.inventory(vec![], vec![old("error")]);
+    assert!(!is_recorded(&harness), "history");
 }
 
 /// Covers R28.
@@ -269,43 +270,46 @@ fn an_instance_that_has_left_again_is_not_an_arrival() {
         dest: Some("c".into()),
         ..inbound(MigrationType::LiveMigration, "completed")
     };
-    let mut bed = Harness::engine().proven();
-    bed.forced_down().inventory(vec![], vec![arrived.clone(), gone]);
-    assert!(bed.state.arrivals.expected.is_empty());
-    let mut bed = Harness::engine().proven();
-    bed.forced_down()
+    let mut harness = Harness::engine().proven();
+    harness
+        .forced_down()
+        .inventory(vec![], vec![arrived.clone(), gone]);
+    assert!(harness.state.arrivals.expected.is_empty());
+    let mut harness = Harness::engine().proven();
+    harness
+        .forced_down()
         .inventory(vec![], vec![arrived, evacuation(10, 77, "running", Some("c"))]);
-    assert!(bed.state.arrivals.expected.is_empty());
+    assert!(harness.state.arrivals.expected.is_empty());
 }
 
 /// Covers R28.
 #[test]
 fn the_host_is_listed_once_a_minute_while_its_return_is_waited_for() {
-    let mut bed = Harness::engine().proven();
-    bed.forced_down().inventory(vec![], vec![]);
+    let mut harness = Harness::engine().proven();
+    harness.forced_down().inventory(vec![], vec![]);
     let mut asked = 0;
     for _ in 0..600 {
-        bed.tick(1_000);
-        if lists(&bed) {
+        harness.tick(1_000);
+        if lists(&harness) {
             asked += 1;
-            bed.inventory(vec![], vec![]);
+            harness.inventory(vec![], vec![]);
         }
-        bed.service();
+        harness.service();
     }
     assert!((9..=11).contains(&asked), "{asked} in ten minutes");
     // After the return, its instances are its own again.
-    bed.beats();
+    harness.beats();
     for _ in 0..120 {
-        bed.tick(1_000);
-        assert!(!lists(&bed));
+        harness.tick(1_000);
+        assert!(!lists(&harness));
     }
 }
 
 /// Covers R28.
 #[test]
 fn a_revert_that_begins_while_the_return_is_waited_for_is_named() {
-    let mut bed = Harness::engine().proven();
-    bed.forced_down().inventory(vec![], vec![]);
+    let mut harness = Harness::engine().proven();
+    harness.forced_down().inventory(vec![], vec![]);
     let back = Migration {
         status: "reverting".into(),
         source: Some(HOST.into()),
@@ -313,11 +317,11 @@ fn a_revert_that_begins_while_the_return_is_waited_for_is_named() {
         ..inbound(MigrationType::Resize, "finished")
     };
     let shown = at_b(Some("resize_reverting"), PowerState::Shutdown);
-    watch(&mut bed, 8, &back, &shown);
+    watch(&mut harness, 8, &back, &shown);
     assert!(
-        bed.state.arrivals.expected.contains_key(&id(77)),
+        harness.state.arrivals.expected.contains_key(&id(77)),
         "{:?}",
-        bed.state.arrivals
+        harness.state.arrivals
     );
 }
 
@@ -325,21 +329,21 @@ fn a_revert_that_begins_while_the_return_is_waited_for_is_named() {
 #[test]
 fn arriving_instances_are_named_when_the_host_returns() {
     let record = inbound(MigrationType::LiveMigration, "running");
-    let mut bed = empty_with(record.clone());
+    let mut harness = empty_with(record.clone());
     watch(
-        &mut bed,
+        &mut harness,
         3,
         &record,
         &at_b(Some("migrating"), PowerState::Running),
     );
-    bed.beats();
-    assert!(bed.clears());
-    bed.service.forced_down = false;
-    let seen = bed.service.clone();
-    bed.see(Observation::ServiceUpdated(Ok(seen)));
-    assert_eq!(bed.record.life, Some(Life::Closed));
-    assert_eq!(bed.step(77), &MoveStep::Over(End::Person));
-    assert_eq!(bed.status, NotificationStatus::Failed);
+    harness.beats();
+    assert!(harness.clears());
+    harness.service.forced_down = false;
+    let seen = harness.service.clone();
+    harness.see(Observation::ServiceUpdated(Ok(seen)));
+    assert_eq!(harness.record.life, Some(Life::Closed));
+    assert_eq!(harness.step(77), &MoveStep::Over(End::Person));
+    assert_eq!(harness.status, NotificationStatus::Failed);
 }
 
 /// Covers R28.
@@ -359,77 +363,82 @@ fn an_instance_shut_down_for_a_revert_is_named() {
         dest: Some(HOST.into()),
         ..inbound(MigrationType::LiveMigration, "completed")
     };
-    let mut bed = empty_with(switched.clone());
-    watch(&mut bed, 200, &switched, &at_b(None, PowerState::Running));
-    assert_eq!(bed.step(77), &MoveStep::Over(End::Person), "it had switched");
-    let mut bed = empty_with(reverting.clone());
-    watch(&mut bed, 3, &reverting, &shown);
-    bed.beats();
-    bed.service.forced_down = false;
-    let seen = bed.service.clone();
-    bed.see(Observation::ServiceUpdated(Ok(seen)));
-    assert_eq!(bed.step(77), &MoveStep::Over(End::Person), "the host is back");
-    let mut bed = empty_with(reverting.clone());
-    watch(&mut bed, 200, &reverting, &shown);
-    assert_eq!(bed.step(77), &MoveStep::Over(End::Person), "its limit has passed");
+    let mut harness = empty_with(switched.clone());
+    watch(&mut harness, 200, &switched, &at_b(None, PowerState::Running));
+    assert_eq!(harness.step(77), &MoveStep::Over(End::Person), "it had switched");
+    let mut harness = empty_with(reverting.clone());
+    watch(&mut harness, 3, &reverting, &shown);
+    harness.beats();
+    harness.service.forced_down = false;
+    let seen = harness.service.clone();
+    harness.see(Observation::ServiceUpdated(Ok(seen)));
+    assert_eq!(harness.step(77), &MoveStep::Over(End::Person), "the host is back");
+    let mut harness = empty_with(reverting.clone());
+    watch(&mut harness, 200, &reverting, &shown);
+    assert_eq!(
+        harness.step(77),
+        &MoveStep::Over(End::Person),
+        "its limit has passed"
+    );
     let elsewhere = Server {
         host: Some("c".into()),
         ..shown
     };
-    let mut bed = empty_with(reverting.clone());
-    watch(&mut bed, 200, &reverting, &elsewhere);
-    assert!(bed.state.moves.is_empty(), "another recovery has moved it");
+    let mut harness = empty_with(reverting.clone());
+    watch(&mut harness, 200, &reverting, &elsewhere);
+    assert!(harness.state.moves.is_empty(), "another recovery has moved it");
 }
 
 /// Covers R28.
 #[test]
 fn no_late_arrival_is_moved_from_a_host_that_is_up_again() {
     let record = inbound(MigrationType::Resize, "post-migrating");
-    let mut bed = empty_with(record.clone());
-    round(&mut bed, 40_000, &[server(77)], &record, &server(77));
-    assert_eq!(bed.state.stage, Stage::Moving);
-    bed.answer(77, ServerCall::Lock, Ok(()));
-    bed.beats();
-    bed.power(Power::Off);
-    assert!(!asks_for_its_evacuation(&bed));
+    let mut harness = empty_with(record.clone());
+    round(&mut harness, 40_000, &[server(77)], &record, &server(77));
+    assert_eq!(harness.state.stage, Stage::Moving);
+    harness.answer(77, ServerCall::Lock, Ok(()));
+    harness.beats();
+    harness.power(Power::Off);
+    assert!(!requests_its_evacuation(&harness));
     assert!(
-        bed.state.hold.is_none(),
+        harness.state.hold.is_none(),
         "its notification has ended: no operator is needed"
     );
-    bed.tick(1_000).over(vec![server(77)]);
-    assert_eq!(bed.step(77), &MoveStep::Over(End::Person));
-    assert_eq!(bed.state.stage, Stage::Returning);
+    harness.tick(1_000).over(vec![server(77)]);
+    assert_eq!(harness.step(77), &MoveStep::Over(End::Person));
+    assert_eq!(harness.state.stage, Stage::Returning);
 }
 
 /// Covers R28.
 #[test]
 fn a_takeover_continues_watching_and_a_rejection_ends_it() {
     let record = inbound(MigrationType::LiveMigration, "running");
-    let mut bed = empty_with(record.clone());
-    bed.take_over();
-    assert!(lists(&bed), "{:?}", bed.commands);
-    assert!(bed.state.arrivals.expected.contains_key(&id(77)));
-    let mut bed = Harness::engine().proven();
-    bed.forced_down().operator_state(false, false);
-    bed.inventory(vec![server(1)], vec![record])
+    let mut harness = empty_with(record.clone());
+    harness.take_over();
+    assert!(lists(&harness), "{:?}", harness.commands);
+    assert!(harness.state.arrivals.expected.contains_key(&id(77)));
+    let mut harness = Harness::engine().proven();
+    harness.forced_down().operator_state(false, false);
+    harness
+        .inventory(vec![server(1)], vec![record])
         .command(OperatorCommand::Reject);
-    assert_eq!(bed.state.stage, Stage::Returning);
-    assert_eq!(bed.step(77), &MoveStep::Over(End::Person));
+    assert_eq!(harness.state.stage, Stage::Returning);
+    assert_eq!(harness.step(77), &MoveStep::Over(End::Person));
     for _ in 0..100 {
-        bed.tick(1_000);
-        assert!(!lists(&bed));
+        harness.tick(1_000);
+        assert!(!lists(&harness));
     }
 }
 
 /// Covers R28.
 #[test]
 fn a_cell_that_is_down_hides_no_arrival() {
-    let mut bed = empty_with(inbound(MigrationType::LiveMigration, "running"));
-    while !lists(&bed) {
-        bed.tick(1_000);
+    let mut harness = empty_with(inbound(MigrationType::LiveMigration, "running"));
+    while !lists(&harness) {
+        harness.tick(1_000);
     }
-    bed.empty(InCell::Has(1));
-    assert!(bed.state.arrivals.expected.contains_key(&id(77)));
-    bed.tick(2_000);
-    assert!(lists(&bed));
+    harness.empty(InCell::Has(1));
+    assert!(harness.state.arrivals.expected.contains_key(&id(77)));
+    harness.tick(2_000);
+    assert!(lists(&harness));
 }

@@ -3,7 +3,7 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::bed::{Harness, id, region, server, tagged};
+use super::harness::{Harness, id, region, server, tagged};
 use super::holds::alive;
 use super::properties::{Act, acts, apply, check};
 use crate::Timestamp;
@@ -58,7 +58,7 @@ impl Harness {
     }
 
     fn acts(&self) -> bool {
-        self.wants(Command::is_write)
+        self.requests(Command::is_write)
     }
 
     /// Sends silence and two readings of "off". Returns true if that gave a proof.
@@ -92,16 +92,16 @@ fn doubly_reported() -> Region {
 #[test]
 fn a_frozen_host_waits_with_its_end_shown_and_is_then_recovered() {
     for mode in [FencingMode::Engine, FencingMode::External] {
-        let mut bed = match mode {
+        let mut harness = match mode {
             FencingMode::External => Harness::external(),
             _ => Harness::engine(),
         };
-        bed.freeze_host().claim();
+        harness.freeze_host().claim();
         for _ in 0..200 {
-            assert!(bed.commands.is_empty(), "{mode:?}: {:?}", bed.commands);
-            bed.tick(60_000);
+            assert!(harness.commands.is_empty(), "{mode:?}: {:?}", harness.commands);
+            harness.tick(60_000);
         }
-        let message = bed.message.clone().unwrap();
+        let message = harness.message.clone().unwrap();
         for part in [
             "1970-01-01T01:00:00Z",
             "alice",
@@ -110,12 +110,16 @@ fn a_frozen_host_waits_with_its_end_shown_and_is_then_recovered() {
         ] {
             assert!(message.contains(part), "{message}");
         }
-        assert_eq!(bed.said, 1, "no running number is written again and again");
-        let wait = bed.state.wait().unwrap();
+        assert_eq!(harness.said, 1, "no running number is written again and again");
+        let wait = harness.state.wait().unwrap();
         assert_eq!((wait.what, wait.on.len()), (WaitsFor::Frozen, 1));
-        assert_eq!(bed.status, NotificationStatus::Running);
-        bed.around_later(region(1, 10)).thaw();
-        assert!(bed.tick(1_000).found_off(), "{mode:?}: {:?}", bed.commands);
+        assert_eq!(harness.status, NotificationStatus::Running);
+        harness.around_later(region(1, 10)).thaw();
+        assert!(
+            harness.tick(1_000).found_off(),
+            "{mode:?}: {:?}",
+            harness.commands
+        );
     }
 }
 
@@ -123,108 +127,121 @@ fn a_frozen_host_waits_with_its_end_shown_and_is_then_recovered() {
 #[test]
 fn reports_from_before_the_end_of_a_freeze_power_off_no_running_host() {
     for frozen in [false, true] {
-        let mut bed = Harness::engine();
+        let mut harness = Harness::engine();
         if frozen {
-            bed.freeze_host();
+            harness.freeze_host();
         }
-        bed.claim();
+        harness.claim();
         if frozen {
-            bed.tick(600_000).thaw();
+            harness.tick(600_000).thaw();
         }
-        bed.around(doubly_reported());
+        harness.around(doubly_reported());
         let mut ordered = false;
         for _ in 0..30 {
-            bed.tick(5_000)
+            harness
+                .tick(5_000)
                 .heartbeat_age(1_000)
                 .service_now()
                 .power(Power::On);
-            ordered |= bed.orders_off();
+            ordered |= harness.orders_off();
         }
         assert_eq!(ordered, !frozen);
-        assert_eq!(bed.state.stage == Stage::Over, frozen);
+        assert_eq!(harness.state.stage == Stage::Over, frozen);
         if frozen {
             assert_eq!(
-                bed.status,
+                harness.status,
                 NotificationStatus::Failed,
                 "a later report starts again"
             );
-            assert!(!bed.contradicted, "the report may have been right at the time");
+            assert!(
+                !harness.contradicted,
+                "the report may have been right at the time"
+            );
         }
     }
 }
 
 #[test]
 fn a_host_that_is_down_after_the_freeze_is_powered_off() {
-    let mut bed = Harness::engine();
-    bed.freeze_host().claim().tick(600_000).thaw();
-    bed.around(region(1, 10));
-    bed.found_on();
-    assert!(bed.orders_off(), "{:?}", bed.commands);
-    assert!(bed.record.unless_frozen.own, "the journal checks again");
+    let mut harness = Harness::engine();
+    harness.freeze_host().claim().tick(600_000).thaw();
+    harness.around(region(1, 10));
+    harness.found_on();
+    assert!(harness.orders_off(), "{:?}", harness.commands);
+    assert!(harness.record.unless_frozen.own, "the journal checks again");
 }
 
 #[test]
 fn a_freeze_before_the_first_order_or_change_discards_the_claims() {
     // On hold by a guard, being read, confirmed off, and about to be disabled.
     let held = {
-        let mut bed = Harness::engine();
-        bed.claim().storm(8, 10);
-        assert!(bed.state.hold.is_some());
-        bed
+        let mut harness = Harness::engine();
+        harness.claim().storm(8, 10);
+        assert!(harness.state.hold.is_some());
+        harness
     };
     let asked = {
-        let mut bed = Harness::engine().begun();
-        bed.heartbeat_age(20_000).service().power(Power::Off);
-        bed
+        let mut harness = Harness::engine().begun();
+        harness.heartbeat_age(20_000).service().power(Power::Off);
+        harness
     };
     let proven = Harness::engine().proven();
     assert!(proven.record.unless_frozen.own);
-    for mut bed in [held, asked].into_iter().chain([proven]) {
-        let disabling = bed.state.stage == Stage::Disabling;
+    for mut harness in [held, asked].into_iter().chain([proven]) {
+        let disabling = harness.state.stage == Stage::Disabling;
         // The journal refused the action.
-        let refused = bed.commands.iter().filter(|one| one.is_write()).cloned();
+        let refused = harness.commands.iter().filter(|one| one.is_write()).cloned();
         let mut news: Vec<Observation> = refused.map(Observation::NotSent).collect();
-        bed.operator_state.frozen.over = vec![freeze(FreezeScope::Host, 1)];
-        news.push(Observation::OperatorState(bed.operator_state.clone()));
-        bed.see_all(news);
-        assert_eq!(bed.state.stage, Stage::Begin);
-        assert!(bed.state.proof.is_none() && bed.state.hold.is_none() && !bed.acts());
-        assert_eq!(bed.record.host_back, disabling, "it is no lost host any more");
-        bed.tick(60_000).power(Power::Off);
-        let age = bed.at + 20_000;
-        bed.heartbeat_age(age).service();
-        assert!(bed.commands.is_empty(), "{:?}", bed.commands);
-        bed.around_later(region(1, 10)).thaw().tick(1_000);
-        bed.power(Power::Off).tick(3_000);
-        assert!(bed.state.proof.is_none(), "Nova was not read since");
-        assert!(bed.found_off(), "{:?}", bed.commands);
+        harness.operator_state.frozen.over = vec![freeze(FreezeScope::Host, 1)];
+        news.push(Observation::OperatorState(harness.operator_state.clone()));
+        harness.see_all(news);
+        assert_eq!(harness.state.stage, Stage::Begin);
+        assert!(harness.state.proof.is_none() && harness.state.hold.is_none() && !harness.acts());
+        assert_eq!(harness.record.host_back, disabling, "it is no lost host any more");
+        harness.tick(60_000).power(Power::Off);
+        let age = harness.at + 20_000;
+        harness.heartbeat_age(age).service();
+        assert!(harness.commands.is_empty(), "{:?}", harness.commands);
+        harness.around_later(region(1, 10)).thaw().tick(1_000);
+        harness.power(Power::Off).tick(3_000);
+        assert!(harness.state.proof.is_none(), "Nova was not read since");
+        assert!(harness.found_off(), "{:?}", harness.commands);
     }
 }
 
 /// The freeze was written while the intent was on its way, so the journal refused the intent.
 #[test]
 fn an_order_that_the_journal_refuses_has_never_been_given() {
-    let mut bed = Harness::engine().begun();
-    bed.found_on();
-    let order = bed.commands.iter().find(|one| one.is_write()).cloned().unwrap();
-    assert!(matches!(order, Command::PowerOff { .. }) && bed.record.unless_frozen.own);
-    bed.operator_state.frozen.over = vec![freeze(FreezeScope::Region, 1)];
-    let operator_state = bed.operator_state.clone();
-    bed.see_all(vec![
+    let mut harness = Harness::engine().begun();
+    harness.found_on();
+    let order = harness
+        .commands
+        .iter()
+        .find(|one| one.is_write())
+        .cloned()
+        .unwrap();
+    assert!(matches!(order, Command::PowerOff { .. }) && harness.record.unless_frozen.own);
+    harness.operator_state.frozen.over = vec![freeze(FreezeScope::Region, 1)];
+    let operator_state = harness.operator_state.clone();
+    harness.see_all(vec![
         Observation::NotSent(order),
         Observation::OperatorState(operator_state),
     ]);
-    assert!(!bed.state.fence.ordered && bed.state.fence.orders.is_empty());
-    assert_eq!(bed.state.stage, Stage::Begin);
+    assert!(!harness.state.fence.ordered && harness.state.fence.orders.is_empty());
+    assert_eq!(harness.state.stage, Stage::Begin);
     for _ in 0..10 {
-        bed.tick(60_000).power(Power::On).heartbeat_age(90_000).service();
-        assert!(!bed.acts(), "{:?}", bed.commands);
+        harness
+            .tick(60_000)
+            .power(Power::On)
+            .heartbeat_age(90_000)
+            .service();
+        assert!(!harness.acts(), "{:?}", harness.commands);
     }
-    bed.around_later(region(1, 10)).thaw().tick(1_000);
-    bed.found_on();
-    assert!(bed.orders_off(), "{:?}", bed.commands);
+    harness.around_later(region(1, 10)).thaw().tick(1_000);
+    harness.found_on();
+    assert!(harness.orders_off(), "{:?}", harness.commands);
     assert!(
-        bed.record.order.is_some(),
+        harness.record.order.is_some(),
         "counted as if it were the first, which it is"
     );
 }
@@ -233,132 +250,162 @@ fn an_order_that_the_journal_refuses_has_never_been_given() {
 /// Covers R24.
 #[test]
 fn a_refused_order_during_the_moves_is_counted_when_it_is_given() {
-    let mut bed = alive();
-    bed.command(OperatorCommand::Approve).found_on();
-    let order = bed.commands.iter().find(|one| one.is_write()).cloned().unwrap();
-    assert!(matches!(order, Command::PowerOff { .. }) && bed.record.order.is_some());
-    bed.operator_state.frozen.over = vec![freeze(FreezeScope::Host, 1)];
-    let operator_state = bed.operator_state.clone();
-    bed.see_all(vec![
+    let mut harness = alive();
+    harness.command(OperatorCommand::Approve).found_on();
+    let order = harness
+        .commands
+        .iter()
+        .find(|one| one.is_write())
+        .cloned()
+        .unwrap();
+    assert!(matches!(order, Command::PowerOff { .. }) && harness.record.order.is_some());
+    harness.operator_state.frozen.over = vec![freeze(FreezeScope::Host, 1)];
+    let operator_state = harness.operator_state.clone();
+    harness.see_all(vec![
         Observation::NotSent(order),
         Observation::OperatorState(operator_state),
     ]);
-    bed.tick(1_000).power(Power::On).heartbeat_age(90_000).service();
-    assert!(!bed.orders_off(), "{:?}", bed.commands);
-    bed.around_later(region(1, 10)).thaw();
-    assert!(bed.orders_off(), "{:?} {:?}", bed.state.hold, bed.state.fence);
-    assert!(bed.record.order.is_some(), "nothing was counted before");
+    harness
+        .tick(1_000)
+        .power(Power::On)
+        .heartbeat_age(90_000)
+        .service();
+    assert!(!harness.orders_off(), "{:?}", harness.commands);
+    harness.around_later(region(1, 10)).thaw();
+    assert!(
+        harness.orders_off(),
+        "{:?} {:?}",
+        harness.state.hold,
+        harness.state.fence
+    );
+    assert!(harness.record.order.is_some(), "nothing was counted before");
 }
 
 #[test]
 fn started_work_is_followed_to_its_end_without_power_commands() {
-    let mut bed = Harness::engine().begun();
-    bed.found_on();
-    assert!(bed.orders_off());
-    bed.powered_off(Ok(()));
-    bed.freeze_host();
-    assert_eq!(bed.state.stage, Stage::Fencing);
+    let mut harness = Harness::engine().begun();
+    harness.found_on();
+    assert!(harness.orders_off());
+    harness.powered_off(Ok(()));
+    harness.freeze_host();
+    assert_eq!(harness.state.stage, Stage::Fencing);
     for _ in 0..20 {
-        bed.tick(10_000).heartbeat_age(90_000).service().power(Power::On);
-        assert!(!bed.orders_off(), "{:?}", bed.commands);
+        harness
+            .tick(10_000)
+            .heartbeat_age(90_000)
+            .service()
+            .power(Power::On);
+        assert!(!harness.orders_off(), "{:?}", harness.commands);
     }
     // The device failed to power it off and an operator approves; that does not end a freeze.
     assert_eq!(
-        bed.state.hold.as_ref().map(|hold| hold.kind),
+        harness.state.hold.as_ref().map(|hold| hold.kind),
         Some(HoldKind::Fence)
     );
-    bed.command(OperatorCommand::Approve);
+    harness.command(OperatorCommand::Approve);
     assert!(
-        bed.record
+        harness
+            .record
             .steps
             .iter()
             .any(|step| step.text.contains("tachi thaw host compute-1")),
         "{:?}",
-        bed.record.steps
+        harness.record.steps
     );
     for _ in 0..20 {
-        bed.tick(10_000).heartbeat_age(90_000).service().power(Power::On);
-        assert!(!bed.orders_off(), "{:?}", bed.commands);
+        harness
+            .tick(10_000)
+            .heartbeat_age(90_000)
+            .service()
+            .power(Power::On);
+        assert!(!harness.orders_off(), "{:?}", harness.commands);
     }
     // It is found off after all: its instances are down and get moved.
     assert!(
-        bed.command(OperatorCommand::Approve).found_off(),
+        harness.command(OperatorCommand::Approve).found_off(),
         "{:?}",
-        bed.commands
+        harness.commands
     );
-    bed.forced_down().inventory(vec![server(1)], Vec::new());
-    bed.answer(1, ServerCall::Lock, Ok(()));
-    assert!(bed.evacuates(1), "{:?}", bed.commands);
+    harness.forced_down().inventory(vec![server(1)], Vec::new());
+    harness.answer(1, ServerCall::Lock, Ok(()));
+    assert!(harness.evacuates(1), "{:?}", harness.commands);
 }
 
 #[test]
 fn a_host_freeze_holds_no_moves_and_an_instance_that_is_frozen_itself_waits() {
-    let mut bed = Harness::engine().planned(vec![tagged(1)]);
-    assert!(bed.evacuates(1));
+    let mut harness = Harness::engine().planned(vec![tagged(1)]);
+    assert!(harness.evacuates(1));
     let mut bed2 = Harness::engine().proven();
     bed2.forced_down()
         .freeze_host()
         .inventory(vec![server(1)], Vec::new());
     assert!(bed2.acts(), "a proven host is emptied: {:?}", bed2.commands);
     // A freeze after the request: the evacuation is followed.
-    bed.freeze_instance(1).answer(1, ServerCall::Evacuate, Ok(()));
-    assert!(bed.is_asked(1));
+    harness.freeze_instance(1).answer(1, ServerCall::Evacuate, Ok(()));
+    assert!(harness.is_asked(1));
 
-    let mut bed = Harness::engine().proven();
-    bed.forced_down().freeze_instance(2);
-    bed.inventory(vec![server(1), server(2)], Vec::new());
-    let locks = |bed: &Harness, number| {
-        bed.wants(|one| matches!(one, Command::Lock { server, .. } if *server == id(number)))
+    let mut harness = Harness::engine().proven();
+    harness.forced_down().freeze_instance(2);
+    harness.inventory(vec![server(1), server(2)], Vec::new());
+    let locks = |harness: &Harness, number| {
+        harness.requests(|one| matches!(one, Command::Lock { server, .. } if *server == id(number)))
     };
-    assert!(locks(&bed, 1) && !locks(&bed, 2), "{:?}", bed.commands);
-    bed.answer(1, ServerCall::Lock, Ok(()));
-    assert!(bed.evacuates(1) && !bed.evacuates(2));
-    assert!(bed.record.unless_frozen.servers.contains(&id(1)));
-    bed.answer(1, ServerCall::Evacuate, Ok(()));
-    let deadline = u64::try_from(bed.state.policy.deadline.as_millis()).unwrap();
+    assert!(
+        locks(&harness, 1) && !locks(&harness, 2),
+        "{:?}",
+        harness.commands
+    );
+    harness.answer(1, ServerCall::Lock, Ok(()));
+    assert!(harness.evacuates(1) && !harness.evacuates(2));
+    assert!(harness.record.unless_frozen.servers.contains(&id(1)));
+    harness.answer(1, ServerCall::Evacuate, Ok(()));
+    let deadline = u64::try_from(harness.state.policy.deadline.as_millis()).unwrap();
     for _ in 0..4 {
-        bed.at += deadline / 2;
-        bed.power(Power::Off).service();
+        harness.at += deadline / 2;
+        harness.power(Power::Off).service();
         assert!(
-            bed.is_waiting(2),
+            harness.is_waiting(2),
             "it is not given up meanwhile: {:?}",
-            bed.step(2)
+            harness.step(2)
         );
     }
-    assert_eq!(bed.one(2).waits_for(), WaitsFor::Frozen);
-    assert_eq!(bed.state.wait().unwrap().what, WaitsFor::Frozen);
-    bed.thaw();
-    assert!(locks(&bed, 2), "{:?}", bed.commands);
+    assert_eq!(harness.one(2).waits_for(), WaitsFor::Frozen);
+    assert_eq!(harness.state.wait().unwrap().what, WaitsFor::Frozen);
+    harness.thaw();
+    assert!(locks(&harness, 2), "{:?}", harness.commands);
 }
 
 #[test]
 fn an_operator_can_reject_a_frozen_recovery() {
-    let mut bed = Harness::engine();
-    bed.freeze_host()
+    let mut harness = Harness::engine();
+    harness
+        .freeze_host()
         .claim()
         .tick(1_000)
         .command(OperatorCommand::Reject);
-    assert_eq!(bed.status, NotificationStatus::Failed);
-    let mut bed = Harness::engine().proven();
-    bed.forced_down().freeze_instance(1);
-    bed.inventory(vec![server(1)], Vec::new())
+    assert_eq!(harness.status, NotificationStatus::Failed);
+    let mut harness = Harness::engine().proven();
+    harness.forced_down().freeze_instance(1);
+    harness
+        .inventory(vec![server(1)], Vec::new())
         .command(OperatorCommand::Reject);
-    assert_eq!(*bed.step(1), MoveStep::Over(End::Person));
+    assert_eq!(*harness.step(1), MoveStep::Over(End::Person));
 }
 
 #[test]
 fn an_approval_does_not_end_a_freeze_and_does_not_count_after_it() {
-    let mut bed = Harness::engine();
-    bed.freeze_host()
+    let mut harness = Harness::engine();
+    harness
+        .freeze_host()
         .claim()
         .command(OperatorCommand::Approve)
         .tick(1_000);
-    assert!(bed.commands.is_empty(), "{:?}", bed.commands);
-    bed.command(OperatorCommand::HostIsOff).tick(1_000);
-    assert!(bed.commands.is_empty(), "{:?}", bed.commands);
-    bed.around_later(region(8, 10)).thaw().tick(1_000);
+    assert!(harness.commands.is_empty(), "{:?}", harness.commands);
+    harness.command(OperatorCommand::HostIsOff).tick(1_000);
+    assert!(harness.commands.is_empty(), "{:?}", harness.commands);
+    harness.around_later(region(8, 10)).thaw().tick(1_000);
     assert_eq!(
-        bed.state.hold.as_ref().map(|hold| hold.kind),
+        harness.state.hold.as_ref().map(|hold| hold.kind),
         Some(HoldKind::Storm)
     );
 }
@@ -366,38 +413,40 @@ fn an_approval_does_not_end_a_freeze_and_does_not_count_after_it() {
 /// No engine saw the freeze; the journal keeps its number.
 #[test]
 fn a_freeze_that_no_engine_has_seen_counts_too() {
-    let mut bed = Harness::engine();
-    bed.operator_state.frozen.thawed = 7;
-    bed.around_later(doubly_reported()).claim().tick(1_000);
+    let mut harness = Harness::engine();
+    harness.operator_state.frozen.thawed = 7;
+    harness.around_later(doubly_reported()).claim().tick(1_000);
     for _ in 0..30 {
-        bed.tick(5_000)
+        harness
+            .tick(5_000)
             .heartbeat_age(1_000)
             .service_now()
             .power(Power::On);
-        assert!(!bed.orders_off());
+        assert!(!harness.orders_off());
     }
-    assert_eq!(bed.state.stage, Stage::Over);
+    assert_eq!(harness.state.stage, Stage::Over);
 }
 
 #[test]
 fn a_new_owner_waits_for_the_freeze_and_handles_its_end_once() {
-    let mut bed = Harness::engine();
-    bed.freeze_host().claim().tick(1_000).take_over().tick(1_000);
-    assert!(bed.commands.is_empty(), "{:?}", bed.commands);
-    bed.around_later(region(1, 10));
-    bed.operator_state.frozen = FreezeStatus {
+    let mut harness = Harness::engine();
+    harness.freeze_host().claim().tick(1_000).take_over().tick(1_000);
+    assert!(harness.commands.is_empty(), "{:?}", harness.commands);
+    harness.around_later(region(1, 10));
+    harness.operator_state.frozen = FreezeStatus {
         thawed: 1,
         ..FreezeStatus::NONE
     };
-    bed.take_over().tick(1_000);
-    bed.found_on();
-    assert!(bed.orders_off(), "{:?}", bed.commands);
+    harness.take_over().tick(1_000);
+    harness.found_on();
+    assert!(harness.orders_off(), "{:?}", harness.commands);
     // The same thaw, seen again, revokes nothing.
-    let operator_state = bed.operator_state.clone();
-    bed.powered_off(Ok(()))
+    let operator_state = harness.operator_state.clone();
+    harness
+        .powered_off(Ok(()))
         .see(Observation::OperatorState(operator_state));
-    assert_eq!(bed.state.stage, Stage::Fencing);
-    assert!(bed.state.fence.ordered);
+    assert_eq!(harness.state.stage, Stage::Fencing);
+    assert!(harness.state.fence.ordered);
 }
 
 #[test]
@@ -410,12 +459,12 @@ fn an_unless_worse_freeze_ends_when_a_second_host_is_out() {
         (FreezeScope::Region, true, 2, true),
     ];
     for (scope, unless_worse, out, ends) in cases {
-        let mut bed = Harness::engine();
+        let mut harness = Harness::engine();
         let one = Freeze {
             unless_worse,
             ..freeze(scope, 9)
         };
-        bed.frozen(FreezeStatus {
+        harness.frozen(FreezeStatus {
             over: vec![one],
             ..FreezeStatus::NONE
         });
@@ -427,8 +476,8 @@ fn an_unless_worse_freeze_ends_when_a_second_host_is_out() {
                 service.last_heartbeat = Some(Timestamp::from_micros(0));
             }
         }
-        bed.around_later(around).claim().tick(10_000).tick(100);
-        let numbers: Vec<i64> = bed.record.worse.iter().copied().collect();
+        harness.around_later(around).claim().tick(10_000).tick(100);
+        let numbers: Vec<i64> = harness.record.worse.iter().copied().collect();
         assert_eq!(numbers == [9], ends, "{scope} {unless_worse} {out}: {numbers:?}");
     }
 }
@@ -455,39 +504,39 @@ proptest! {
         ], 1..60),
     ) {
         let mode = if external { FencingMode::External } else { FencingMode::Engine };
-        let mut bed = Harness::with("NORMAL", |policy| policy.fencing = mode);
-        bed = match opening {
-            0 => { bed.claim(); bed }
-            1 => bed.begun(),
-            _ if external => bed.begun(),
-            2 => bed.proven(),
-            _ => bed.planned(vec![server(1), server(2), server(3)]),
+        let mut harness = Harness::with("NORMAL", |policy| policy.fencing = mode);
+        harness = match opening {
+            0 => { harness.claim(); harness }
+            1 => harness.begun(),
+            _ if external => harness.begun(),
+            2 => harness.proven(),
+            _ => harness.planned(vec![server(1), server(2), server(3)]),
         };
         let mut thaws = 0;
         for cold in script {
-            let before = bed.state.clone();
-            let was_frozen = !bed.operator_state.frozen.over.is_empty();
+            let before = harness.state.clone();
+            let was_frozen = !harness.operator_state.frozen.over.is_empty();
             match cold {
                 Cold::Act(Act::TakeOver) if opening == 0 => continue,
-                Cold::Act(act) => apply(&mut bed, act),
+                Cold::Act(act) => apply(&mut harness, act),
                 Cold::Freeze(host) => {
-                    if host { bed.freeze_host(); } else { bed.freeze_instance(1); }
-                    bed.operator_state.frozen.thawed = thaws;
+                    if host { harness.freeze_host(); } else { harness.freeze_instance(1); }
+                    harness.operator_state.frozen.thawed = thaws;
                 }
                 Cold::Thaw => {
                     thaws += 1;
-                    bed.frozen(FreezeStatus { thawed: thaws, ..FreezeStatus::NONE });
+                    harness.frozen(FreezeStatus { thawed: thaws, ..FreezeStatus::NONE });
                 }
             }
-            check(&bed, &before);
-            let frozen = was_frozen && !bed.operator_state.frozen.over.is_empty();
+            check(&harness, &before);
+            let frozen = was_frozen && !harness.operator_state.frozen.over.is_empty();
             let untouched = before.moves.is_empty() && before.service.put.is_none() && !before.fence.ordered;
             if frozen {
-                prop_assert!(!bed.orders_off(), "{:?}", bed.commands);
-                prop_assert!(!untouched || bed.updates().is_none(), "{:?}", bed.commands);
+                prop_assert!(!harness.orders_off(), "{:?}", harness.commands);
+                prop_assert!(!untouched || harness.updates().is_none(), "{:?}", harness.commands);
             }
-            if bed.operator_state.frozen.instances.contains_key(&id(1)) {
-                prop_assert!(!bed.evacuates(1), "{:?}", bed.commands);
+            if harness.operator_state.frozen.instances.contains_key(&id(1)) {
+                prop_assert!(!harness.evacuates(1), "{:?}", harness.commands);
             }
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::bed::{HOST, Harness, evacuation, fault, id, messages, nova_time, server, timeout};
+use super::harness::{HOST, Harness, bus, evacuation, fault, id, nova_time, server, timeout};
 use crate::entity::notification::NotificationStatus;
 use crate::fault::FaultClass;
 use crate::host_recovery::{End, MoveStep};
@@ -30,112 +30,106 @@ pub(super) fn in_error(number: u128) -> Server {
 
 /// Runs ticks of 500 ms with a recent proof and these lists. Returns the targets of the evacuations of vm-1.
 pub(super) fn poll(
-    bed: &mut Harness,
+    harness: &mut Harness,
     millis: u64,
     servers: &[Server],
     records: &[Migration],
     off: &[&str],
     said: &Messaging,
 ) -> Vec<Option<String>> {
-    let until = bed.at + millis;
+    let until = harness.at + millis;
     let mut asked = Vec::new();
-    let mut answer = |bed: &mut Harness| {
+    let mut answer = |harness: &mut Harness| {
         // Queries are answered at once, including the commands that follow.
         for _ in 0..3 {
-            let targets = bed.commands.iter().filter_map(|command| match command {
+            let targets = harness.commands.iter().filter_map(|command| match command {
                 Command::Evacuate(it) => Some(it.target().map(ToOwned::to_owned)),
                 _ => None,
             });
             asked.extend(targets);
-            if bed.wants(|command| *command == Command::ReadConductors) {
-                bed.see(Observation::Conductors(Ok(said.clone())));
-            } else if bed.wants(|command| matches!(command, Command::TakeInventory { .. })) {
-                bed.inventory(servers.to_vec(), records.to_vec());
+            if harness.requests(|command| *command == Command::ReadConductors) {
+                harness.see(Observation::Conductors(Ok(said.clone())));
+            } else if harness.requests(|command| matches!(command, Command::TakeInventory { .. })) {
+                harness.inventory(servers.to_vec(), records.to_vec());
             } else {
                 return;
             }
         }
     };
-    while bed.at < until {
-        bed.at += 500;
-        bed.service();
-        answer(bed);
-        bed.power(Power::Off);
-        answer(bed);
-        bed.lists_with(servers.to_vec(), records.to_vec(), off);
-        answer(bed);
+    while harness.at < until {
+        harness.at += 500;
+        harness.service();
+        answer(harness);
+        harness.power(Power::Off);
+        answer(harness);
+        harness.lists_with(servers.to_vec(), records.to_vec(), off);
+        answer(harness);
     }
     asked
 }
 
 /// Returns a recovery whose evacuation of vm-1 failed at "b" after its guest was spawned there.
 pub(super) fn failed_at_b() -> Harness {
-    let mut bed = Harness::engine().asked();
-    bed.tick(1_000).lists(
+    let mut harness = Harness::engine().asked();
+    harness.tick(1_000).lists(
         vec![rebuilding(1)],
         vec![evacuation(1, 1, "pre-migrating", Some("b"))],
     );
-    bed.tick(1_000)
+    harness
+        .tick(1_000)
         .lists(vec![in_error(1)], vec![evacuation(1, 1, "failed", Some("b"))]);
-    bed
+    harness
 }
 
 /// Covers C1.
 #[test]
 fn an_evacuation_failed_at_a_destination_is_repeated_only_there() {
-    let mut bed = failed_at_b();
-    assert_eq!(bed.one(1).may_run, BTreeSet::from(["b".to_owned()]));
+    let mut harness = failed_at_b();
+    assert_eq!(harness.one(1).may_run, BTreeSet::from(["b".to_owned()]));
     let records = vec![evacuation(1, 1, "failed", Some("b"))];
-    let asked = poll(&mut bed, 5_000, &[in_error(1)], &records, &[], &messages(true));
+    let asked = poll(&mut harness, 5_000, &[in_error(1)], &records, &[], &bus(true));
     assert_eq!(asked, [Some("b".to_owned())]);
 }
 
 /// Covers C1.
 #[test]
 fn a_permanent_failure_there_is_held_for_an_operator() {
-    let mut bed = failed_at_b();
+    let mut harness = failed_at_b();
     let mut records = vec![evacuation(1, 1, "failed", Some("b"))];
     for record in 2..10 {
-        let asked = poll(&mut bed, 20_000, &[in_error(1)], &records, &[], &messages(true));
+        let asked = poll(&mut harness, 20_000, &[in_error(1)], &records, &[], &bus(true));
         assert!(asked.iter().all(|to| to.as_deref() == Some("b")), "{asked:?}");
-        bed.answer(1, ServerCall::Evacuate, Ok(())).tick(1);
+        harness.answer(1, ServerCall::Evacuate, Ok(())).tick(1);
         records.push(evacuation(record, 1, "failed", Some("b")));
     }
-    assert_eq!(bed.step(1), &MoveStep::Held);
-    assert_eq!(bed.status, NotificationStatus::Running);
-    let note = bed.one(1).note.clone().unwrap();
-    for word in ["may still run on b", "--not-running-on HOST", "virsh domstate"] {
-        assert!(note.contains(word), "{word}: {note}");
+    assert_eq!(harness.step(1), &MoveStep::Held);
+    assert_eq!(harness.status, NotificationStatus::Running);
+    let note = harness.one(1).note.clone().unwrap();
+    for fragment in ["may still run on b", "--not-running-on HOST", "virsh domstate"] {
+        assert!(note.contains(fragment), "{fragment}: {note}");
     }
-    let asked = poll(&mut bed, 200_000, &[in_error(1)], &records, &[], &messages(true));
+    let asked = poll(&mut harness, 200_000, &[in_error(1)], &records, &[], &bus(true));
     assert_eq!(asked, [], "not forgotten");
 }
 
 /// Covers C1.
 #[test]
 fn a_destination_confirmed_off_runs_nothing_and_releases_the_instance() {
-    let mut bed = failed_at_b();
+    let mut harness = failed_at_b();
     let records = vec![evacuation(1, 1, "failed", Some("b"))];
     // While it may run at "b", it is evacuated to "b".
-    poll(&mut bed, 9_000, &[in_error(1)], &records, &["b"], &messages(true));
-    bed.answer(1, ServerCall::Evacuate, Ok(()));
+    poll(&mut harness, 9_000, &[in_error(1)], &records, &["b"], &bus(true));
+    harness.answer(1, ServerCall::Evacuate, Ok(()));
     let mut records = records;
     records.push(evacuation(2, 1, "accepted", Some("b")));
-    let asked = poll(
-        &mut bed,
-        20_000,
-        &[in_error(1)],
-        &records,
-        &["b"],
-        &messages(true),
-    );
-    assert_eq!(asked, [None], "{:?}", bed.one(1));
-    assert_eq!(bed.one(1).possible_hosts().count(), 0);
+    let asked = poll(&mut harness, 20_000, &[in_error(1)], &records, &["b"], &bus(true));
+    assert_eq!(asked, [None], "{:?}", harness.one(1));
+    assert_eq!(harness.one(1).possible_hosts().count(), 0);
 }
 
 /// Returns the targets of the current evacuation commands.
-fn targets(bed: &Harness) -> Vec<Option<String>> {
-    let targets = bed.commands.iter().filter_map(|command| match command {
+fn targets(harness: &Harness) -> Vec<Option<String>> {
+    let targets = harness.commands.iter().filter_map(|command| match command {
         Command::Evacuate(it) => Some(it.target().map(ToOwned::to_owned)),
         _ => None,
     });
@@ -144,200 +138,200 @@ fn targets(bed: &Harness) -> Vec<Option<String>> {
 
 /// Returns a recovery that may start nothing while "b" is confirmed off.
 fn held_back_while_b_is_off(records: &[Migration]) -> Harness {
-    let mut bed = failed_at_b();
-    bed.operator_state(false, false);
-    let asked = poll(&mut bed, 12_000, &[in_error(1)], records, &["b"], &messages(true));
+    let mut harness = failed_at_b();
+    harness.operator_state(false, false);
+    let asked = poll(&mut harness, 12_000, &[in_error(1)], records, &["b"], &bus(true));
     assert_eq!(asked, []);
-    assert_eq!(bed.one(1).possible_hosts().count(), 0);
-    bed
+    assert_eq!(harness.one(1).possible_hosts().count(), 0);
+    harness
 }
 
 /// Covers R29.
 #[test]
 fn absence_is_revoked_with_its_proof() {
     let records = vec![evacuation(1, 1, "failed", Some("b"))];
-    let mut bed = held_back_while_b_is_off(&records);
+    let mut harness = held_back_while_b_is_off(&records);
     // A heartbeat of "b" arrives before the evacuation.
-    poll(&mut bed, 1_000, &[in_error(1)], &records, &[], &messages(true));
-    assert!(bed.one(1).possible_hosts().eq(["b"]), "{:?}", bed.one(1));
-    bed.operator_state(true, false);
-    assert_eq!(targets(&bed), [Some("b".to_owned())]);
+    poll(&mut harness, 1_000, &[in_error(1)], &records, &[], &bus(true));
+    assert!(harness.one(1).possible_hosts().eq(["b"]), "{:?}", harness.one(1));
+    harness.operator_state(true, false);
+    assert_eq!(targets(&harness), [Some("b".to_owned())]);
 }
 
 /// Covers R29.
 #[test]
 fn a_request_elsewhere_needs_a_recent_check_of_the_absence() {
     let records = vec![evacuation(1, 1, "failed", Some("b"))];
-    let mut bed = held_back_while_b_is_off(&records);
-    bed.at += 16_000;
-    bed.service().power(Power::Off).records(records);
-    bed.operator_state(true, false);
-    assert!(!bed.evacuates(1), "{:?}", bed.commands);
-    bed.tick(500);
-    assert!(bed.wants(|command| matches!(command, Command::ReadLists { .. })));
+    let mut harness = held_back_while_b_is_off(&records);
+    harness.at += 16_000;
+    harness.service().power(Power::Off).records(records);
+    harness.operator_state(true, false);
+    assert!(!harness.evacuates(1), "{:?}", harness.commands);
+    harness.tick(500);
+    assert!(harness.requests(|command| matches!(command, Command::ReadLists { .. })));
 }
 
 /// Covers R29.
 #[test]
 fn a_request_elsewhere_is_followed_and_names_the_returned_host() {
     let records = vec![evacuation(1, 1, "failed", Some("b"))];
-    let mut bed = held_back_while_b_is_off(&records);
-    bed.operator_state(true, false);
-    assert_eq!(targets(&bed), [None]);
-    bed.answer(1, ServerCall::Evacuate, Ok(())).tick(1_000);
+    let mut harness = held_back_while_b_is_off(&records);
+    harness.operator_state(true, false);
+    assert_eq!(targets(&harness), [None]);
+    harness.answer(1, ServerCall::Evacuate, Ok(())).tick(1_000);
     let under_way = evacuation(2, 1, "pre-migrating", Some("c"));
     let records = vec![records[0].clone(), under_way];
-    bed.lists(vec![rebuilding(1)], records.clone());
-    assert!(bed.is_asked(1));
-    assert!(bed.one(1).possible_hosts().eq(["b"]));
-    bed.tick(1_000).lists(
+    harness.lists(vec![rebuilding(1)], records.clone());
+    assert!(harness.is_asked(1));
+    assert!(harness.one(1).possible_hosts().eq(["b"]));
+    harness.tick(1_000).lists(
         vec![],
         vec![records[0].clone(), evacuation(2, 1, "done", Some("c"))],
     );
-    let note = bed.one(1).note.clone().unwrap_or_default();
+    let note = harness.one(1).note.clone().unwrap_or_default();
     assert!(note.contains("running on b too"), "{note}");
 }
 
 /// Covers R29.
 #[test]
 fn a_destination_that_failed_during_the_rebuild_and_is_back_may_run_it() {
-    let mut bed = Harness::engine().asked();
+    let mut harness = Harness::engine().asked();
     let records = vec![evacuation(1, 1, "pre-migrating", Some("b"))];
-    bed.operator_state(false, false);
+    harness.operator_state(false, false);
     poll(
-        &mut bed,
+        &mut harness,
         12_000,
         &[rebuilding(1)],
         &records,
         &["b"],
-        &messages(true),
+        &bus(true),
     );
-    assert!(bed.is_waiting(1), "{:?}", bed.step(1));
-    poll(&mut bed, 1_000, &[rebuilding(1)], &records, &[], &messages(true));
-    assert!(bed.one(1).possible_hosts().eq(["b"]), "{:?}", bed.one(1));
+    assert!(harness.is_waiting(1), "{:?}", harness.step(1));
+    poll(&mut harness, 1_000, &[rebuilding(1)], &records, &[], &bus(true));
+    assert!(harness.one(1).possible_hosts().eq(["b"]), "{:?}", harness.one(1));
 }
 
 /// Covers C1.
 #[test]
 fn possible_hosts_survive_a_takeover_and_are_known_to_later_recoveries() {
-    let mut bed = failed_at_b();
-    bed.take_over();
-    assert_eq!(bed.one(1).may_run, BTreeSet::from(["b".to_owned()]));
-    let kept = may_run_in(&bed.one(1).to_json().unwrap()).unwrap();
+    let mut harness = failed_at_b();
+    harness.take_over();
+    assert_eq!(harness.one(1).may_run, BTreeSet::from(["b".to_owned()]));
+    let kept = may_run_in(&harness.one(1).to_json().unwrap()).unwrap();
     let known = may_run([(id(1), kept.clone())]);
     assert_eq!(known[&id(1)], BTreeSet::from(["b".to_owned()]));
-    let mut free = bed.one(1).clone();
+    let mut free = harness.one(1).clone();
     free.may_run.clear();
     let later = may_run_in(&free.to_json().unwrap()).unwrap();
     assert!(
         may_run([(id(1), kept), (id(1), later)]).is_empty(),
         "found out since"
     );
-    let mut bed = Harness::engine().proven();
-    bed.forced_down();
-    let service = Some(bed.service.clone());
-    bed.see(Observation::Inventory(Ok(Inventory {
+    let mut harness = Harness::engine().proven();
+    harness.forced_down();
+    let service = Some(harness.service.clone());
+    harness.see(Observation::Inventory(Ok(Inventory {
         migrations: vec![],
         servers: vec![server(1)],
-        in_cell: InCell::NotAsked,
+        in_cell: InCell::NotQueried,
         service,
         written_off: [].into(),
         may_run: known,
         local_disks: [].into(),
     })));
-    bed.answer(1, ServerCall::Lock, Ok(()));
-    let to = bed.commands.iter().find_map(|command| match command {
+    harness.answer(1, ServerCall::Lock, Ok(()));
+    let to = harness.commands.iter().find_map(|command| match command {
         Command::Evacuate(it) => Some(it.target().map(ToOwned::to_owned)),
         _ => None,
     });
-    assert_eq!(to, Some(Some("b".to_owned())), "{:?}", bed.commands);
+    assert_eq!(to, Some(Some("b".to_owned())), "{:?}", harness.commands);
 }
 
 /// Covers C1.
 #[test]
 fn an_instance_that_may_run_on_two_hosts_is_not_requested() {
-    let mut bed = Harness::engine().asked();
+    let mut harness = Harness::engine().asked();
     let records = vec![
         evacuation(1, 1, "failed", Some("b")),
         evacuation(2, 1, "failed", Some("c")),
     ];
-    let asked = poll(&mut bed, 30_000, &[in_error(1)], &records, &[], &messages(true));
+    let asked = poll(&mut harness, 30_000, &[in_error(1)], &records, &[], &bus(true));
     assert_eq!(asked, []);
-    assert_eq!(bed.step(1), &MoveStep::Held);
-    assert!(bed.one(1).note.as_deref().unwrap().contains("b or c"));
+    assert_eq!(harness.step(1), &MoveStep::Held);
+    assert!(harness.one(1).note.as_deref().unwrap().contains("b or c"));
 }
 
 /// Covers C1.
 #[test]
 fn a_failure_that_named_no_destination_has_spawned_nothing() {
-    let mut bed = Harness::engine().asked();
+    let mut harness = Harness::engine().asked();
     let record = evacuation(1, 1, "failed", None);
-    let asked = poll(&mut bed, 5_000, &[server(1)], &[record], &[], &messages(true));
+    let asked = poll(&mut harness, 5_000, &[server(1)], &[record], &[], &bus(true));
     assert_eq!(asked, [None]);
 }
 
 /// Covers C14.
 #[test]
 fn an_accepted_record_is_not_lost_because_a_newer_one_was_picked_up_first() {
-    let mut bed = Harness::engine().asked();
+    let mut harness = Harness::engine().asked();
     let both = vec![
         evacuation(1, 1, "accepted", None),
         evacuation(2, 2, "pre-migrating", Some("c")),
     ];
     assert_eq!(
-        poll(&mut bed, 250_000, &[rebuilding(1)], &both, &[], &messages(true)),
+        poll(&mut harness, 250_000, &[rebuilding(1)], &both, &[], &bus(true)),
         []
     );
-    let asked = poll(&mut bed, 100_000, &[rebuilding(1)], &both, &[], &messages(true));
+    let asked = poll(&mut harness, 100_000, &[rebuilding(1)], &both, &[], &bus(true));
     assert_eq!(asked, [None], "by any measure");
 }
 
 /// Covers C14.
 #[test]
 fn time_without_a_broker_does_not_count_and_is_added() {
-    let mut bed = Harness::engine().asked();
+    let mut harness = Harness::engine().asked();
     let records = vec![evacuation(1, 1, "accepted", None)];
     let away = Messaging {
         latest_heartbeat_age: Some(Duration::from_secs(40)),
-        ..messages(true)
+        ..bus(true)
     };
     // Conductors are always up here: their heartbeats do not use the broker.
     assert_eq!(
-        poll(&mut bed, 400_000, &[rebuilding(1)], &records, &[], &away),
+        poll(&mut harness, 400_000, &[rebuilding(1)], &records, &[], &away),
         []
     );
     assert_eq!(
-        poll(
-            &mut bed,
-            470_000,
-            &[rebuilding(1)],
-            &records,
-            &[],
-            &messages(true)
-        ),
+        poll(&mut harness, 470_000, &[rebuilding(1)], &records, &[], &bus(true)),
         [],
         "as long again as it was away, and what Nova needs besides"
     );
-    let asked = poll(&mut bed, 40_000, &[rebuilding(1)], &records, &[], &messages(true));
+    let asked = poll(&mut harness, 40_000, &[rebuilding(1)], &records, &[], &bus(true));
     assert_eq!(asked, [None]);
 }
 
 /// Covers C14.
 #[test]
 fn where_nova_shows_no_date_continued_heartbeats_show_that_messages_get_through() {
-    let mut bed = Harness::engine().asked();
+    let mut harness = Harness::engine().asked();
     let records = vec![evacuation(1, 1, "accepted", None)];
     let heartbeat = |at: u64| Messaging {
         latest_heartbeat_age: None,
         latest_heartbeat: Some(nova_time(at)),
-        ..messages(true)
+        ..bus(true)
     };
-    let asked = poll(&mut bed, 600_000, &[rebuilding(1)], &records, &[], &heartbeat(0));
+    let asked = poll(
+        &mut harness,
+        600_000,
+        &[rebuilding(1)],
+        &records,
+        &[],
+        &heartbeat(0),
+    );
     assert_eq!(asked, [], "they stand still: the broker is away");
     let mut asked = Vec::new();
     for round in 1..=80 {
         asked.extend(poll(
-            &mut bed,
+            &mut harness,
             10_000,
             &[rebuilding(1)],
             &records,
@@ -352,20 +346,20 @@ fn where_nova_shows_no_date_continued_heartbeats_show_that_messages_get_through(
 /// Covers C14.
 #[test]
 fn an_unanswered_call_may_be_held_by_novas_api_forever() {
-    let mut bed = Harness::engine().planned(vec![server(1)]);
+    let mut harness = Harness::engine().planned(vec![server(1)]);
     let timeout = fault(None, FaultClass::Transient, true);
-    bed.answer(1, ServerCall::Evacuate, Err(timeout)).tick(1);
+    harness.answer(1, ServerCall::Evacuate, Err(timeout)).tick(1);
     let records = vec![evacuation(1, 1, "accepted", None)];
     let asked = poll(
-        &mut bed,
+        &mut harness,
         4_000_000,
         &[rebuilding(1)],
         &records,
         &[],
-        &messages(true),
+        &bus(true),
     );
     assert_eq!(asked, []);
-    let said = bed.message.clone().unwrap_or_default();
+    let said = harness.message.clone().unwrap_or_default();
     assert!(said.contains("no progress"), "{said}");
     assert!(said.contains("never answered"), "{said}");
 }
@@ -373,18 +367,25 @@ fn an_unanswered_call_may_be_held_by_novas_api_forever() {
 /// Covers C14.
 #[test]
 fn an_evacuation_may_wait_in_the_queue_of_a_host_that_failed_since() {
-    let mut bed = Harness::engine().asked();
+    let mut harness = Harness::engine().asked();
     let records = vec![evacuation(1, 1, "accepted", None)];
     let silent = |seconds: u64| Messaging {
         silent: [("c".to_owned(), Duration::from_secs(seconds))].into(),
-        ..messages(true)
+        ..bus(true)
     };
     assert_eq!(
-        poll(&mut bed, 500_000, &[rebuilding(1)], &records, &[], &silent(100)),
+        poll(
+            &mut harness,
+            500_000,
+            &[rebuilding(1)],
+            &records,
+            &[],
+            &silent(100)
+        ),
         []
     );
     let long_dead = silent(10_000);
-    let asked = poll(&mut bed, 10_000, &[rebuilding(1)], &records, &[], &long_dead);
+    let asked = poll(&mut harness, 10_000, &[rebuilding(1)], &records, &[], &long_dead);
     assert_eq!(asked, [None], "it was dead long before");
 }
 
@@ -392,114 +393,132 @@ fn an_evacuation_may_wait_in_the_queue_of_a_host_that_failed_since() {
 #[test]
 fn a_single_not_found_ends_no_move() {
     let all = || vec![server(1), server(2), server(3)];
-    let mut bed = Harness::engine().planned(all());
+    let mut harness = Harness::engine().planned(all());
     for number in 1..=3 {
-        bed.answer(
+        harness.answer(
             number,
             ServerCall::Evacuate,
             Err(fault(Some(404), FaultClass::Permanent, false)),
         );
-        assert!(bed.is_waiting(number));
+        assert!(harness.is_waiting(number));
     }
     assert!(
-        bed.wants(|command| matches!(command, Command::ReadServer(_)))
-            || !bed.state.in_flight.move_track.servers.is_empty()
+        harness.requests(|command| matches!(command, Command::ReadServer(_)))
+            || !harness.state.in_flight.move_track.servers.is_empty()
     );
     for number in 1..=3 {
-        bed.reads(number, Some(server(number)));
+        harness.reads(number, Some(server(number)));
     }
-    bed.tick(1_000).service().power(Power::Off).lists(all(), vec![]);
-    bed.tick(100);
+    harness
+        .tick(1_000)
+        .service()
+        .power(Power::Off)
+        .lists(all(), vec![]);
+    harness.tick(100);
     for number in 1..=3 {
-        assert!(bed.is_asked(number), "{:?}", bed.step(number));
+        assert!(harness.is_asked(number), "{:?}", harness.step(number));
     }
 }
 
 /// Covers C3.
 #[test]
 fn a_repeated_later_not_found_counts() {
-    let mut bed = Harness::engine().planned(vec![server(1)]);
-    bed.answer(
+    let mut harness = Harness::engine().planned(vec![server(1)]);
+    harness.answer(
         1,
         ServerCall::Evacuate,
         Err(fault(Some(404), FaultClass::Permanent, false)),
     );
-    bed.reads(1, None);
-    assert!(bed.is_waiting(1), "{:?}", bed.step(1));
-    let reads = |bed: &Harness| bed.wants(|command| *command == Command::ReadServer(id(1)));
-    bed.tick(4_000);
-    assert!(!reads(&bed) && !bed.evacuates(1));
-    bed.tick(1_100);
-    assert!(reads(&bed), "{:?}", bed.commands);
-    bed.reads(1, None);
+    harness.reads(1, None);
+    assert!(harness.is_waiting(1), "{:?}", harness.step(1));
+    let reads = |harness: &Harness| harness.requests(|command| *command == Command::ReadServer(id(1)));
+    harness.tick(4_000);
+    assert!(!reads(&harness) && !harness.evacuates(1));
+    harness.tick(1_100);
+    assert!(reads(&harness), "{:?}", harness.commands);
+    harness.reads(1, None);
     assert!(
         matches!(
-            bed.step(1),
+            harness.step(1),
             MoveStep::Over(End::Left) | MoveStep::Unlocking { end: End::Left, .. }
         ),
         "{:?}",
-        bed.step(1)
+        harness.step(1)
     );
 }
 
 /// Covers C3.
 #[test]
 fn instances_in_the_last_list_are_planned_again() {
-    let mut bed = Harness::engine().planned(vec![server(1)]);
-    bed.answer(
+    let mut harness = Harness::engine().planned(vec![server(1)]);
+    harness.answer(
         1,
         ServerCall::Evacuate,
         Err(fault(Some(404), FaultClass::Permanent, false)),
     );
-    bed.reads(1, None).tick(5_100).reads(1, None);
-    assert_eq!(bed.step(1), &MoveStep::Over(End::Left));
-    if !bed.wants(|command| matches!(command, Command::TakeInventory { .. })) {
-        bed.tick(1_000);
+    harness.reads(1, None).tick(5_100).reads(1, None);
+    assert_eq!(harness.step(1), &MoveStep::Over(End::Left));
+    if !harness.requests(|command| matches!(command, Command::TakeInventory { .. })) {
+        harness.tick(1_000);
     }
-    bed.inventory(vec![server(1)], vec![]);
-    assert_eq!(bed.status, NotificationStatus::Running);
-    assert!(bed.is_waiting(1), "{:?}", bed.step(1));
+    harness.inventory(vec![server(1)], vec![]);
+    assert_eq!(harness.status, NotificationStatus::Running);
+    assert!(harness.is_waiting(1), "{:?}", harness.step(1));
 }
 
 /// Covers C4.
 #[test]
 fn an_empty_list_counts_only_if_the_hosts_cell_confirms_it() {
-    let mut bed = Harness::engine().proven();
-    bed.forced_down().empty(InCell::Has(0)).tick(100);
-    assert_eq!(bed.status, NotificationStatus::Finished, "{:?}", bed.message);
+    let mut harness = Harness::engine().proven();
+    harness.forced_down().empty(InCell::Has(0)).tick(100);
+    assert_eq!(
+        harness.status,
+        NotificationStatus::Finished,
+        "{:?}",
+        harness.message
+    );
     // Repetition does not help: the cell may be down during each read of a list.
     for (doubt, why) in [
         (InCell::Has(3), "the host's cell has 3"),
         (InCell::Failed(timeout()), "could not be queried"),
     ] {
-        let mut bed = Harness::engine().proven();
-        bed.forced_down();
+        let mut harness = Harness::engine().proven();
+        harness.forced_down();
         for _ in 0..20 {
-            bed.empty(doubt.clone()).tick(31_000).service();
-            assert_eq!(bed.status, NotificationStatus::Running);
-            assert!(bed.wants(|command| matches!(command, Command::TakeInventory { .. })));
+            harness.empty(doubt.clone()).tick(31_000).service();
+            assert_eq!(harness.status, NotificationStatus::Running);
+            assert!(harness.requests(|command| matches!(command, Command::TakeInventory { .. })));
         }
-        let message = bed.message.clone().unwrap_or_default();
+        let message = harness.message.clone().unwrap_or_default();
         assert!(message.contains(why), "{message}");
-        bed.inventory(vec![server(1)], vec![]);
-        assert!(bed.is_waiting(1), "{doubt:?}");
+        harness.inventory(vec![server(1)], vec![]);
+        assert!(harness.is_waiting(1), "{doubt:?}");
     }
 }
 
 /// Covers C4.
 #[test]
 fn an_operator_ends_a_recovery_whose_list_stays_uncertain() {
-    let mut bed = Harness::engine().proven();
-    bed.forced_down().empty(InCell::Has(3));
-    bed.command(OperatorCommand::Reject).tick(31_000);
-    assert_eq!(bed.status, NotificationStatus::Running, "instances may be locked");
-    bed.tick(31_000);
-    assert_ne!(bed.status, NotificationStatus::Running, "{:?}", bed.message);
-    let told = format!("may be locked ({})", bed.mark());
-    assert!(
-        bed.message.as_deref().unwrap().contains(&told),
+    let mut harness = Harness::engine().proven();
+    harness.forced_down().empty(InCell::Has(3));
+    harness.command(OperatorCommand::Reject).tick(31_000);
+    assert_eq!(
+        harness.status,
+        NotificationStatus::Running,
+        "instances may be locked"
+    );
+    harness.tick(31_000);
+    assert_ne!(
+        harness.status,
+        NotificationStatus::Running,
         "{:?}",
-        bed.message
+        harness.message
+    );
+    let warning = format!("may be locked ({})", harness.mark());
+    assert!(
+        harness.message.as_deref().unwrap().contains(&warning),
+        "{:?}",
+        harness.message
     );
 }
 
@@ -507,56 +526,61 @@ fn an_operator_ends_a_recovery_whose_list_stays_uncertain() {
 #[test]
 fn a_late_instance_is_not_missed_when_the_cell_is_down_at_the_last_check() {
     let over = |in_cell: InCell| {
-        let mut bed = Harness::engine().asked();
-        bed.lists(vec![], vec![evacuation(1, 1, "done", Some("b"))]);
+        let mut harness = Harness::engine().asked();
+        harness.lists(vec![], vec![evacuation(1, 1, "done", Some("b"))]);
         let unlocked = Observation::ServerCall {
             server: id(1),
             call: ServerCall::Unlock,
             result: Ok(()),
         };
-        bed.see(unlocked);
-        if !bed.wants(|command| matches!(command, Command::TakeInventory { .. })) {
-            bed.tick(500);
+        harness.see(unlocked);
+        if !harness.requests(|command| matches!(command, Command::TakeInventory { .. })) {
+            harness.tick(500);
         }
-        bed.empty(in_cell).tick(100);
-        bed
+        harness.empty(in_cell).tick(100);
+        harness
     };
     assert_eq!(over(InCell::Has(0)).status, NotificationStatus::Finished);
     // By Nova's own records all known instances have left.
-    for unsure in [InCell::NotAsked, InCell::Failed(timeout())] {
+    for unsure in [InCell::NotQueried, InCell::Failed(timeout())] {
         assert_eq!(over(unsure).status, NotificationStatus::Finished);
     }
-    let mut bed = over(InCell::Has(1));
-    assert_eq!(bed.status, NotificationStatus::Running);
-    bed.tick(2_000).inventory(vec![server(2)], vec![]);
-    assert!(bed.is_waiting(2), "{:?}", bed.message);
+    let mut harness = over(InCell::Has(1));
+    assert_eq!(harness.status, NotificationStatus::Running);
+    harness.tick(2_000).inventory(vec![server(2)], vec![]);
+    assert!(harness.is_waiting(2), "{:?}", harness.message);
 }
 
 /// Covers C4.
 #[test]
 fn without_a_hypervisor_one_empty_list_does_not_count() {
-    let mut bed = Harness::engine().proven();
-    bed.forced_down().empty(InCell::NotAsked);
+    let mut harness = Harness::engine().proven();
+    harness.forced_down().empty(InCell::NotQueried);
     for _ in 0..5 {
-        bed.tick(400);
-        assert_eq!(bed.status, NotificationStatus::Running);
+        harness.tick(400);
+        assert_eq!(harness.status, NotificationStatus::Running);
     }
-    bed.tick(1_100);
-    assert!(bed.wants(|command| matches!(command, Command::TakeInventory { .. })));
-    bed.inventory(vec![server(1)], vec![]);
-    assert!(bed.is_waiting(1), "the cell was away only for a moment");
+    harness.tick(1_100);
+    assert!(harness.requests(|command| matches!(command, Command::TakeInventory { .. })));
+    harness.inventory(vec![server(1)], vec![]);
+    assert!(harness.is_waiting(1), "the cell was away only for a moment");
 }
 
 /// Covers C4.
 #[test]
 fn without_a_hypervisor_two_empty_lists_seconds_apart_count() {
-    let mut bed = Harness::engine().proven();
-    bed.forced_down().empty(InCell::NotAsked);
-    bed.tick(3_100).empty(InCell::NotAsked);
+    let mut harness = Harness::engine().proven();
+    harness.forced_down().empty(InCell::NotQueried);
+    harness.tick(3_100).empty(InCell::NotQueried);
     for _ in 0..3 {
-        bed.tick(100);
+        harness.tick(100);
     }
-    assert_eq!(bed.status, NotificationStatus::Finished, "{:?}", bed.message);
+    assert_eq!(
+        harness.status,
+        NotificationStatus::Finished,
+        "{:?}",
+        harness.message
+    );
 }
 
 fn stuck() -> Vec<Migration> {
@@ -566,26 +590,12 @@ fn stuck() -> Vec<Migration> {
 /// Covers C5.
 #[test]
 fn a_stuck_move_is_in_the_journal_with_its_destination() {
-    let mut bed = Harness::engine().asked();
-    poll(
-        &mut bed,
-        500_000,
-        &[rebuilding(1)],
-        &stuck(),
-        &[],
-        &messages(true),
-    );
-    assert!(!bed.one(1).waits_for().needs_person());
-    poll(
-        &mut bed,
-        200_000,
-        &[rebuilding(1)],
-        &stuck(),
-        &[],
-        &messages(true),
-    );
-    bed.take_over();
-    let kept = bed.one(1);
+    let mut harness = Harness::engine().asked();
+    poll(&mut harness, 500_000, &[rebuilding(1)], &stuck(), &[], &bus(true));
+    assert!(!harness.one(1).waits_for().needs_person());
+    poll(&mut harness, 200_000, &[rebuilding(1)], &stuck(), &[], &bus(true));
+    harness.take_over();
+    let kept = harness.one(1);
     assert!(kept.waits_for().needs_person());
     assert_eq!(kept.dest.as_deref(), Some("b"));
 }
@@ -593,48 +603,37 @@ fn a_stuck_move_is_in_the_journal_with_its_destination() {
 /// Covers C5.
 #[test]
 fn reject_ends_a_recovery_that_waits_for_a_record_that_nova_never_ends() {
-    let mut bed = Harness::engine().asked();
-    poll(&mut bed, 60_000, &[rebuilding(1)], &stuck(), &[], &messages(true));
-    bed.command(OperatorCommand::Reject);
-    poll(
-        &mut bed,
-        300_000,
-        &[rebuilding(1)],
-        &stuck(),
-        &[],
-        &messages(true),
+    let mut harness = Harness::engine().asked();
+    poll(&mut harness, 60_000, &[rebuilding(1)], &stuck(), &[], &bus(true));
+    harness.command(OperatorCommand::Reject);
+    poll(&mut harness, 300_000, &[rebuilding(1)], &stuck(), &[], &bus(true));
+    assert!(harness.is_asked(1), "it may yet be done");
+    poll(&mut harness, 300_000, &[rebuilding(1)], &stuck(), &[], &bus(true));
+    harness.over(vec![rebuilding(1)]);
+    assert_eq!(harness.step(1), &MoveStep::Over(End::Person));
+    assert_eq!(harness.status, NotificationStatus::Failed);
+    assert!(
+        harness.one(1).may_run.contains("b"),
+        "a later recovery is to know"
     );
-    assert!(bed.is_asked(1), "it may yet be done");
-    poll(
-        &mut bed,
-        300_000,
-        &[rebuilding(1)],
-        &stuck(),
-        &[],
-        &messages(true),
-    );
-    bed.over(vec![rebuilding(1)]);
-    assert_eq!(bed.step(1), &MoveStep::Over(End::Person));
-    assert_eq!(bed.status, NotificationStatus::Failed);
-    assert!(bed.one(1).may_run.contains("b"), "a later recovery is to know");
 }
 
 /// Covers C5.
 #[test]
 fn a_failure_declared_by_an_operator_ends_a_stuck_move_and_names_the_host() {
-    let mut bed = Harness::engine().asked();
-    poll(&mut bed, 20_000, &[rebuilding(1)], &stuck(), &[], &messages(true));
-    bed.resolve(1, ResolutionKind::Failure, Some("b"));
-    assert!(bed.is_asked(1), "it has made progress just now");
-    poll(&mut bed, 60_000, &[rebuilding(1)], &stuck(), &[], &messages(true));
-    bed.resolve(1, ResolutionKind::Failure, None);
-    assert!(bed.is_asked(1), "of which host?");
-    bed.resolve(1, ResolutionKind::Failure, Some("c"));
-    assert!(bed.is_asked(1), "another one");
-    bed.resolve(1, ResolutionKind::Failure, Some("b"));
-    let asked = bed.evacuates(1);
-    let later = poll(&mut bed, 5_000, &[rebuilding(1)], &stuck(), &[], &messages(true));
-    assert!(asked || later == [None], "{:?}", bed.one(1));
+    let mut harness = Harness::engine().asked();
+    poll(&mut harness, 20_000, &[rebuilding(1)], &stuck(), &[], &bus(true));
+    harness.resolve(1, ResolutionKind::Failure, Some("b"));
+    assert!(harness.is_asked(1), "it has made progress just now");
+    poll(&mut harness, 60_000, &[rebuilding(1)], &stuck(), &[], &bus(true));
+    harness.resolve(1, ResolutionKind::Failure, None);
+    assert!(harness.is_asked(1), "of which host?");
+    harness.resolve(1, ResolutionKind::Failure, Some("c"));
+    assert!(harness.is_asked(1), "another one");
+    harness.resolve(1, ResolutionKind::Failure, Some("b"));
+    let asked = harness.evacuates(1);
+    let later = poll(&mut harness, 5_000, &[rebuilding(1)], &stuck(), &[], &bus(true));
+    assert!(asked || later == [None], "{:?}", harness.one(1));
 }
 
 /// The action had no effect, but the timeline recorded one.
@@ -652,23 +651,23 @@ fn a_failure_declared_by_an_operator_names_uncertain_hosts_and_none_that_is_conf
 /// Covers C5.
 #[test]
 fn ignore_ends_a_held_or_stuck_move_and_keeps_its_possible_hosts() {
-    let mut bed = failed_at_b();
-    bed.resolve(1, ResolutionKind::Ignore, None);
+    let mut harness = failed_at_b();
+    harness.resolve(1, ResolutionKind::Ignore, None);
     assert!(
-        matches!(bed.step(1), MoveStep::Unlocking { end: End::Left, .. }),
+        matches!(harness.step(1), MoveStep::Unlocking { end: End::Left, .. }),
         "{:?}",
-        bed.step(1)
+        harness.step(1)
     );
-    assert!(bed.one(1).may_run.contains("b"));
-    let mut bed = Harness::engine().asked();
-    poll(&mut bed, 5_000, &[rebuilding(1)], &stuck(), &[], &messages(true));
-    bed.resolve(1, ResolutionKind::Ignore, None);
+    assert!(harness.one(1).may_run.contains("b"));
+    let mut harness = Harness::engine().asked();
+    poll(&mut harness, 5_000, &[rebuilding(1)], &stuck(), &[], &bus(true));
+    harness.resolve(1, ResolutionKind::Ignore, None);
     assert!(
-        matches!(bed.step(1), MoveStep::Unlocking { end: End::Person, .. }),
+        matches!(harness.step(1), MoveStep::Unlocking { end: End::Person, .. }),
         "{:?}",
-        bed.step(1)
+        harness.step(1)
     );
-    assert!(bed.one(1).may_run.contains("b"));
+    assert!(harness.one(1).may_run.contains("b"));
 }
 
 /// Covers C5.
@@ -679,28 +678,28 @@ fn success_counts_when_nova_shows_it_there() {
         ..server(1)
     };
     for (host, believed) in [(HOST, false), ("c", false), ("b", true)] {
-        let mut bed = Harness::engine().asked();
-        poll(&mut bed, 5_000, &[rebuilding(1)], &stuck(), &[], &messages(true));
-        bed.resolve(1, ResolutionKind::Success, Some("b"));
-        bed.reads(
+        let mut harness = Harness::engine().asked();
+        poll(&mut harness, 5_000, &[rebuilding(1)], &stuck(), &[], &bus(true));
+        harness.resolve(1, ResolutionKind::Success, Some("b"));
+        harness.reads(
             1,
             Some(Server {
                 task_state: Some("rebuilding".into()),
                 ..shown(host)
             }),
         );
-        let moved = matches!(bed.step(1), MoveStep::Unlocking { end: End::Moved, .. });
-        assert_eq!(moved, believed, "{host}: {:?}", bed.step(1));
+        let moved = matches!(harness.step(1), MoveStep::Unlocking { end: End::Moved, .. });
+        assert_eq!(moved, believed, "{host}: {:?}", harness.step(1));
     }
 }
 
 /// Covers C5.
 #[test]
 fn an_operator_action_applies_once_and_not_again_after_a_takeover() {
-    let mut bed = failed_at_b();
-    bed.resolve(1, ResolutionKind::Failure, Some("b"));
-    assert!(bed.one(1).may_run.is_empty());
-    bed.take_over();
-    assert_eq!(bed.state.heard_moves, 1);
-    assert!(bed.one(1).may_run.is_empty());
+    let mut harness = failed_at_b();
+    harness.resolve(1, ResolutionKind::Failure, Some("b"));
+    assert!(harness.one(1).may_run.is_empty());
+    harness.take_over();
+    assert_eq!(harness.state.heard_moves, 1);
+    assert!(harness.one(1).may_run.is_empty());
 }

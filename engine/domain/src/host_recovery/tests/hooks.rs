@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::bed::{HOST, Harness, evacuation, id, region, server};
+use super::harness::{HOST, Harness, evacuation, id, region, server};
 use crate::entity::notification::NotificationStatus::{self, Failed, Finished, Ignored, Running};
 use crate::hooks::{Defaults, Hook, HookCall, HookOutcome, HookVerdict, Phase};
 use crate::host_recovery::{End, MoveStep, Stage};
@@ -22,15 +22,15 @@ fn with(phase: Phase, entry: &str) -> Harness {
     })
 }
 
-fn call(bed: &Harness) -> Option<HookCall> {
-    bed.commands.iter().find_map(|command| match command {
+fn call(harness: &Harness) -> Option<HookCall> {
+    harness.commands.iter().find_map(|command| match command {
         Command::RunHook(call) => Some((**call).clone()),
         _ => None,
     })
 }
 
-fn says(bed: &mut Harness, call: &HookCall, verdict: HookVerdict) {
-    bed.see(Observation::Hook {
+fn says(harness: &mut Harness, call: &HookCall, verdict: HookVerdict) {
+    harness.see(Observation::Hook {
         phase: call.phase,
         number: call.number,
         attempt: call.attempt,
@@ -42,44 +42,44 @@ fn says(bed: &mut Harness, call: &HookCall, verdict: HookVerdict) {
 }
 
 /// True if a command changes the host or an instance.
-fn touches(bed: &Harness) -> bool {
-    bed.wants(|command| command.is_write() && !matches!(command, Command::RunHook(_)))
+fn touches(harness: &Harness) -> bool {
+    harness.requests(|command| command.is_write() && !matches!(command, Command::RunHook(_)))
 }
 
 /// Answers all commands and those that follow, except hooks. Returns all of them.
-fn serve(bed: &mut Harness, here: &[Server]) -> Vec<Command> {
+fn serve(harness: &mut Harness, here: &[Server]) -> Vec<Command> {
     let mut all = Vec::new();
-    while let Some(command) = bed.commands.pop() {
-        let mut more = std::mem::take(&mut bed.commands);
+    while let Some(command) = harness.commands.pop() {
+        let mut more = std::mem::take(&mut harness.commands);
         match &command {
             Command::ScanHosts => {
-                bed.see(Observation::Region(Arc::new(region(1, 10))));
+                harness.see(Observation::Region(Arc::new(region(1, 10))));
             }
             Command::ReadService => {
-                bed.service();
+                harness.service();
             }
             Command::ReadPower(_) => {
-                bed.power(Power::Off);
+                harness.power(Power::Off);
             }
             Command::TakeInventory { .. } => {
-                bed.inventory(here.to_vec(), Vec::new());
+                harness.inventory(here.to_vec(), Vec::new());
             }
             Command::ReadEvacuations { .. } => {
-                bed.records(Vec::new());
+                harness.records(Vec::new());
             }
             Command::ReadLists { .. } => {
-                bed.lists(here.to_vec(), Vec::new());
+                harness.lists(here.to_vec(), Vec::new());
             }
             Command::Lock { .. } | Command::Unlock(_) => {
                 let (_, call) = command.server_call().unwrap();
-                bed.answer(1, call, Ok(()));
+                harness.answer(1, call, Ok(()));
             }
             Command::ReadServer(_) => {
-                bed.reads(1, Some(server(1)));
+                harness.reads(1, Some(server(1)));
             }
             _ => {}
         }
-        bed.commands.append(&mut more);
+        harness.commands.append(&mut more);
         all.push(command);
     }
     all
@@ -87,25 +87,25 @@ fn serve(bed: &mut Harness, here: &[Server]) -> Vec<Command> {
 
 /// Returns a recovery with a host off and forced down, one instance, and a running hook before the moves.
 fn before_moves(entry: &str) -> (Harness, HookCall) {
-    let mut bed = with(Phase::Main, entry).proven();
-    bed.forced_down().inventory(vec![server(1)], Vec::new());
-    let call = call(&bed).unwrap();
-    (bed, call)
+    let mut harness = with(Phase::Main, entry).proven();
+    harness.forced_down().inventory(vec![server(1)], Vec::new());
+    let call = call(&harness).unwrap();
+    (harness, call)
 }
 
 /// Returns a recovery whose instances are moved and whose hook after the moves runs.
 fn after_moves(entry: &str) -> (Harness, HookCall) {
-    let mut bed = with(Phase::Post, entry).asked();
-    bed.lists(Vec::new(), vec![evacuation(1, 1, "done", Some("b"))]);
-    bed.over(Vec::new());
-    let call = call(&bed).unwrap();
-    (bed, call)
+    let mut harness = with(Phase::Post, entry).asked();
+    harness.lists(Vec::new(), vec![evacuation(1, 1, "done", Some("b"))]);
+    harness.over(Vec::new());
+    let call = call(&harness).unwrap();
+    (harness, call)
 }
 
 #[test]
 fn the_fence_waits_for_its_hook() {
-    let mut bed = with(Phase::Pre, "exec:/x").begun();
-    let call = call(&bed).unwrap();
+    let mut harness = with(Phase::Pre, "exec:/x").begun();
+    let call = call(&harness).unwrap();
     assert_eq!((call.phase, call.number, call.attempt), (Phase::Pre, 0, 1));
     assert_eq!(
         (&call.instances, &call.proof),
@@ -113,31 +113,35 @@ fn the_fence_waits_for_its_hook() {
         "nothing is known yet"
     );
     for _ in 0..20 {
-        bed.tick(1_000);
-        assert!(bed.commands.is_empty(), "{:?}", bed.commands);
+        harness.tick(1_000);
+        assert!(harness.commands.is_empty(), "{:?}", harness.commands);
     }
-    assert_eq!(bed.message.as_deref(), Some("waiting for hook exec:/x"));
-    says(&mut bed, &call, HookVerdict::GoOn);
-    assert_eq!(bed.state.stage, Stage::Begin);
+    assert_eq!(harness.message.as_deref(), Some("waiting for hook exec:/x"));
+    says(&mut harness, &call, HookVerdict::GoOn);
+    assert_eq!(harness.state.stage, Stage::Begin);
     assert_eq!(
-        bed.commands,
+        harness.commands,
         [Command::ScanHosts],
         "other hosts may have failed meanwhile"
     );
-    bed.storm(1, 10);
-    assert_eq!(bed.state.stage, Stage::Fencing);
-    assert_eq!(bed.message, None);
+    harness.storm(1, 10);
+    assert_eq!(harness.state.stage, Stage::Fencing);
+    assert_eq!(harness.message, None);
 }
 
 #[test]
 fn a_storm_that_starts_while_a_hook_runs_holds_the_recovery() {
-    let mut bed = with(Phase::Pre, "exec:/x").begun();
-    let call = call(&bed).unwrap();
-    says(&mut bed, &call, HookVerdict::GoOn);
-    bed.storm(5, 10);
-    assert!(bed.state.hold.is_some() && !touches(&bed));
-    bed.command(OperatorCommand::Approve).tick(0);
-    assert_eq!(bed.state.stage, Stage::Fencing, "and the hook is not run again");
+    let mut harness = with(Phase::Pre, "exec:/x").begun();
+    let call = call(&harness).unwrap();
+    says(&mut harness, &call, HookVerdict::GoOn);
+    harness.storm(5, 10);
+    assert!(harness.state.hold.is_some() && !touches(&harness));
+    harness.command(OperatorCommand::Approve).tick(0);
+    assert_eq!(
+        harness.state.stage,
+        Stage::Fencing,
+        "and the hook is not run again"
+    );
 }
 
 #[test]
@@ -166,50 +170,54 @@ fn before_the_fence_a_hook_can_end_the_recovery() {
         ),
     ];
     for (case, entry, verdict, status, message) in cases {
-        let mut bed = with(Phase::Pre, entry).begun();
-        let call = call(&bed).unwrap();
-        says(&mut bed, &call, verdict);
+        let mut harness = with(Phase::Pre, entry).begun();
+        let call = call(&harness).unwrap();
+        says(&mut harness, &call, verdict);
         assert_eq!(
-            (bed.status, bed.message.as_deref()),
+            (harness.status, harness.message.as_deref()),
             (status, Some(message)),
             "{case}"
         );
-        assert_eq!(bed.record.life, Some(Life::Closed), "{case}");
-        assert!(bed.commands.is_empty(), "{case}: {:?}", bed.commands);
+        assert_eq!(harness.record.life, Some(Life::Closed), "{case}");
+        assert!(harness.commands.is_empty(), "{case}: {:?}", harness.commands);
     }
 }
 
 #[test]
 fn a_tolerated_hook_failure_is_in_the_last_message() {
-    let mut bed = with(Phase::Pre, "exec:/x #on_failure=continue").begun();
-    let call = call(&bed).unwrap();
-    says(&mut bed, &call, HookVerdict::Failed);
-    bed.storm(1, 10);
-    bed.heartbeat_age(20_000).service();
-    bed.power(Power::Off).tick(3_000).power(Power::Off);
-    bed.forced_down().inventory(Vec::new(), Vec::new());
+    let mut harness = with(Phase::Pre, "exec:/x #on_failure=continue").begun();
+    let call = call(&harness).unwrap();
+    says(&mut harness, &call, HookVerdict::Failed);
+    harness.storm(1, 10);
+    harness.heartbeat_age(20_000).service();
+    harness.power(Power::Off).tick(3_000).power(Power::Off);
+    harness.forced_down().inventory(Vec::new(), Vec::new());
     let expected = "nothing was moved; hook exec:/x: as it ended";
-    assert_eq!((bed.status, bed.message.as_deref()), (Finished, Some(expected)));
+    assert_eq!(
+        (harness.status, harness.message.as_deref()),
+        (Finished, Some(expected))
+    );
 }
 
 /// Covers EW7.
 #[test]
 fn a_segment_disabled_while_a_hook_runs_ends_the_recovery() {
-    let mut bed = with(Phase::Pre, "exec:/x").begun();
-    let call = call(&bed).unwrap();
-    bed.operator_state(false, false);
-    assert_eq!(bed.status, Ignored);
-    says(&mut bed, &call, HookVerdict::GoOn);
-    assert!(bed.commands.is_empty() && bed.record.is_empty());
+    let mut harness = with(Phase::Pre, "exec:/x").begun();
+    let call = call(&harness).unwrap();
+    harness.operator_state(false, false);
+    assert_eq!(harness.status, Ignored);
+    says(&mut harness, &call, HookVerdict::GoOn);
+    assert!(harness.commands.is_empty() && harness.record.is_empty());
 }
 
 /// Covers R12.
 #[test]
 fn instances_that_wait_for_a_hook_are_locked_at_once() {
-    let mut bed = with(Phase::Main, "exec:/x").proven();
-    bed.forced_down()
+    let mut harness = with(Phase::Main, "exec:/x").proven();
+    harness
+        .forced_down()
         .inventory((1..=40).map(server).collect(), Vec::new());
-    let locks = bed
+    let locks = harness
         .commands
         .iter()
         .filter(|command| matches!(command, Command::Lock { .. }));
@@ -218,56 +226,61 @@ fn instances_that_wait_for_a_hook_are_locked_at_once() {
 
 #[test]
 fn before_the_moves_instances_are_locked_and_watched_while_a_hook_runs_and_nothing_is_evacuated() {
-    let (mut bed, call) = before_moves("exec:/x #timeout=600");
-    let told = call.instances.as_ref().unwrap();
-    assert_eq!((told.len(), told[0].status), (1, "pending"));
+    let (mut harness, call) = before_moves("exec:/x #timeout=600");
+    let listed = call.instances.as_ref().unwrap();
+    assert_eq!((listed.len(), listed[0].status), (1, "pending"));
     assert!(call.proof.as_ref().unwrap().starts_with(HOST), "{call:?}");
     assert!(
-        bed.wants(|command| matches!(command, Command::Lock { .. })),
+        harness.requests(|command| matches!(command, Command::Lock { .. })),
         "R12"
     );
-    bed.answer(1, ServerCall::Lock, Ok(()));
+    harness.answer(1, ServerCall::Lock, Ok(()));
     let (mut powers, mut services) = (0, 0);
     for _ in 0..300 {
-        bed.tick(1_000);
-        assert!(!bed.evacuates_any());
-        for command in serve(&mut bed, &[server(1)]) {
+        harness.tick(1_000);
+        assert!(!harness.evacuates_any());
+        for command in serve(&mut harness, &[server(1)]) {
             powers += u32::from(matches!(command, Command::ReadPower(_)));
             services += u32::from(command == Command::ReadService);
         }
     }
     assert!(powers > 5 && services > 20, "{powers} {services}");
-    says(&mut bed, &call, HookVerdict::GoOn);
-    assert!(bed.evacuates(1), "at once: {:?}", bed.commands);
+    says(&mut harness, &call, HookVerdict::GoOn);
+    assert!(harness.evacuates(1), "at once: {:?}", harness.commands);
 }
 
 /// Covers R17.
 #[test]
 fn a_host_seen_alive_while_a_hook_runs_is_not_evacuated() {
-    let (mut bed, call) = before_moves("exec:/x");
-    bed.answer(1, ServerCall::Lock, Ok(()));
-    bed.power(Power::On);
-    assert!(bed.state.hold.is_some());
-    says(&mut bed, &call, HookVerdict::GoOn);
+    let (mut harness, call) = before_moves("exec:/x");
+    harness.answer(1, ServerCall::Lock, Ok(()));
+    harness.power(Power::On);
+    assert!(harness.state.hold.is_some());
+    says(&mut harness, &call, HookVerdict::GoOn);
     for _ in 0..50 {
-        bed.tick(1_000);
-        assert!(!bed.evacuates_any());
+        harness.tick(1_000);
+        assert!(!harness.evacuates_any());
     }
 }
 
 /// Covers EW7.
 #[test]
 fn no_hook_before_the_moves_starts_while_the_segment_is_disabled() {
-    let mut bed = with(Phase::Main, "exec:/x").proven();
-    bed.forced_down()
+    let mut harness = with(Phase::Main, "exec:/x").proven();
+    harness
+        .forced_down()
         .operator_state(false, false)
         .inventory(vec![server(1)], Vec::new());
     for _ in 0..10 {
-        bed.tick(1_000);
-        assert!(call(&bed).is_none() && !touches(&bed), "{:?}", bed.commands);
+        harness.tick(1_000);
+        assert!(
+            call(&harness).is_none() && !touches(&harness),
+            "{:?}",
+            harness.commands
+        );
     }
-    bed.operator_state(true, false);
-    assert!(call(&bed).is_some());
+    harness.operator_state(true, false);
+    assert!(call(&harness).is_some());
 }
 
 #[test]
@@ -291,52 +304,59 @@ fn a_hook_before_the_moves_can_exclude_the_instances() {
         ),
     ];
     for (case, verdict, end, status, message, note) in cases {
-        let (mut bed, call) = before_moves("exec:/x");
-        bed.answer(1, ServerCall::Lock, Ok(()));
-        says(&mut bed, &call, verdict);
-        bed.over(vec![server(1)]);
-        assert_eq!(*bed.step(1), MoveStep::Over(end), "{case}");
-        assert_eq!(bed.one(1).note.as_deref(), Some(note), "{case}");
+        let (mut harness, call) = before_moves("exec:/x");
+        harness.answer(1, ServerCall::Lock, Ok(()));
+        says(&mut harness, &call, verdict);
+        harness.over(vec![server(1)]);
+        assert_eq!(*harness.step(1), MoveStep::Over(end), "{case}");
+        assert_eq!(harness.one(1).note.as_deref(), Some(note), "{case}");
         assert_eq!(
-            (bed.status, bed.message.as_deref()),
+            (harness.status, harness.message.as_deref()),
             (status, Some(message)),
             "{case}"
         );
-        assert_eq!(bed.state.stage, Stage::Returning, "{case}: its return is watched");
+        assert_eq!(
+            harness.state.stage,
+            Stage::Returning,
+            "{case}: its return is watched"
+        );
     }
 }
 
 #[test]
 fn an_instance_that_appears_after_such_a_hook_is_excluded_too() {
-    let (mut bed, call) = before_moves("exec:/x");
-    bed.answer(1, ServerCall::Lock, Ok(()));
-    says(&mut bed, &call, HookVerdict::Skip);
-    bed.over(vec![server(1), server(2)]);
-    bed.over(vec![server(1), server(2)]);
-    assert_eq!(*bed.step(2), MoveStep::Over(End::Left));
-    assert_eq!(bed.status, Finished);
+    let (mut harness, call) = before_moves("exec:/x");
+    harness.answer(1, ServerCall::Lock, Ok(()));
+    says(&mut harness, &call, HookVerdict::Skip);
+    harness.over(vec![server(1), server(2)]);
+    harness.over(vec![server(1), server(2)]);
+    assert_eq!(*harness.step(2), MoveStep::Over(End::Left));
+    assert_eq!(harness.status, Finished);
 }
 
 #[test]
 fn hooks_run_for_a_host_without_instances() {
-    let mut bed = with(Phase::Main, "exec:/x").proven();
-    bed.forced_down().inventory(Vec::new(), Vec::new());
-    let call = call(&bed).unwrap();
+    let mut harness = with(Phase::Main, "exec:/x").proven();
+    harness.forced_down().inventory(Vec::new(), Vec::new());
+    let call = call(&harness).unwrap();
     assert_eq!(call.instances.as_deref(), Some(&[][..]));
-    bed.tick(10_000);
-    assert_eq!(bed.status, Running);
-    says(&mut bed, &call, HookVerdict::Failed);
-    assert_eq!(bed.status, Failed, "{:?}", bed.message);
+    harness.tick(10_000);
+    assert_eq!(harness.status, Running);
+    says(&mut harness, &call, HookVerdict::Failed);
+    assert_eq!(harness.status, Failed, "{:?}", harness.message);
 }
 
 #[test]
 fn without_the_evacuation_step_hosts_are_fenced_and_instances_left() {
-    let mut bed = Harness::with("UNKNOWN", |policy| policy.flows.host_auto.acts = false).proven();
-    bed.forced_down().inventory(vec![server(1)], Vec::new());
-    bed.over(vec![server(1)]);
+    let mut harness = Harness::with("UNKNOWN", |policy| policy.flows.host_auto.acts = false).proven();
+    harness.forced_down().inventory(vec![server(1)], Vec::new());
+    harness.over(vec![server(1)]);
     let note = "the workflow leaves out evacuate_instances_task";
-    assert_eq!((bed.one(1).note.as_deref(), bed.status), (Some(note), Finished));
-    assert_eq!(bed.writes[&super::bed::id(1)], 1);
+    assert_eq!(
+        (harness.one(1).note.as_deref(), harness.status),
+        (Some(note), Finished)
+    );
+    assert_eq!(harness.writes[&super::harness::id(1)], 1);
 }
 
 #[test]
@@ -361,30 +381,30 @@ fn a_hook_that_fails_after_the_moves_undoes_nothing() {
         ),
     ];
     for (case, entry, verdict, status, more) in cases {
-        let (mut bed, call) = after_moves(entry);
+        let (mut harness, call) = after_moves(entry);
         assert_eq!(call.instances.as_ref().unwrap()[0].status, "succeeded", "{case}");
-        assert_eq!(bed.status, Running, "{case}");
-        bed.tick(1_000);
-        assert_eq!(bed.status, Running, "{case}");
-        says(&mut bed, &call, verdict);
+        assert_eq!(harness.status, Running, "{case}");
+        harness.tick(1_000);
+        assert_eq!(harness.status, Running, "{case}");
+        says(&mut harness, &call, verdict);
         let message = format!("{moved}{more}");
         assert_eq!(
-            (bed.status, bed.message.as_deref()),
+            (harness.status, harness.message.as_deref()),
             (status, Some(message.as_str())),
             "{case}"
         );
-        assert_eq!(bed.state.stage, Stage::Returning, "{case}");
-        assert!(!touches(&bed), "{case}: {:?}", bed.commands);
+        assert_eq!(harness.state.stage, Stage::Returning, "{case}");
+        assert!(!touches(&harness), "{case}: {:?}", harness.commands);
     }
 }
 
 #[test]
 fn a_segment_disabled_at_the_end_does_not_keep_the_last_hook_from_running() {
-    let mut bed = with(Phase::Post, "exec:/x").asked();
-    bed.operator_state(false, false);
-    bed.lists(Vec::new(), vec![evacuation(1, 1, "done", Some("b"))]);
-    bed.over(Vec::new());
-    assert!(call(&bed).is_some());
+    let mut harness = with(Phase::Post, "exec:/x").asked();
+    harness.operator_state(false, false);
+    harness.lists(Vec::new(), vec![evacuation(1, 1, "done", Some("b"))]);
+    harness.over(Vec::new());
+    assert!(call(&harness).is_some());
 }
 
 /// The owner dies while a hook runs.
@@ -393,68 +413,73 @@ fn a_take_over_runs_no_hook_twice_and_waits_for_the_lost_run() {
     type Reach = fn(&str) -> (Harness, HookCall);
     let phases: [(&str, Reach); 3] = [
         ("before the fence", |entry| {
-            let bed = with(Phase::Pre, entry).begun();
-            let call = call(&bed).unwrap();
-            (bed, call)
+            let harness = with(Phase::Pre, entry).begun();
+            let call = call(&harness).unwrap();
+            (harness, call)
         }),
         ("before the moves", before_moves),
         ("after the moves", after_moves),
     ];
     for (phase, reach) in phases {
         for (entry, again) in [("exec:/x", false), ("exec:/x #idempotent=true", true)] {
-            let (mut bed, first) = reach(entry);
-            bed.take_over();
+            let (mut harness, first) = reach(entry);
+            harness.take_over();
             let mut runs = 0;
-            let began = bed.at;
-            while bed.status == Running && runs == 0 && bed.at < began + 200_000 {
+            let began = harness.at;
+            while harness.status == Running && runs == 0 && harness.at < began + 200_000 {
                 let here = if first.phase == Phase::Main {
                     &[server(1)][..]
                 } else {
                     &[]
                 };
-                for command in serve(&mut bed, here) {
+                for command in serve(&mut harness, here) {
                     match command {
                         Command::RunHook(call) => {
                             runs += 1;
                             assert_eq!(call.attempt, 2, "{phase} {entry}");
-                            let waited = bed.at >= began + 37_000;
+                            let waited = harness.at >= began + 37_000;
                             assert!(waited, "{phase} {entry}: the lost run may still go on");
                         }
                         Command::Evacuate(_) | Command::PowerOff { .. } => panic!("{phase} {entry}"),
                         _ => {}
                     }
                 }
-                bed.tick(500);
+                harness.tick(500);
             }
             assert_eq!(runs, u32::from(again), "{phase} {entry}");
-            assert_eq!(bed.status == Failed, !again, "{phase} {entry}: {:?}", bed.message);
+            assert_eq!(
+                harness.status == Failed,
+                !again,
+                "{phase} {entry}: {:?}",
+                harness.message
+            );
         }
     }
 }
 
 #[test]
 fn a_rejected_recovery_starts_no_hook() {
-    let mut bed = with(Phase::Post, "exec:/x").asked();
-    bed.command(OperatorCommand::Reject);
-    bed.lists(Vec::new(), vec![evacuation(1, 1, "done", Some("b"))]);
-    bed.over(Vec::new());
-    assert!(call(&bed).is_none());
-    assert_eq!(bed.status, Failed);
+    let mut harness = with(Phase::Post, "exec:/x").asked();
+    harness.command(OperatorCommand::Reject);
+    harness.lists(Vec::new(), vec![evacuation(1, 1, "done", Some("b"))]);
+    harness.over(Vec::new());
+    assert!(call(&harness).is_none());
+    assert_eq!(harness.status, Failed);
 }
 
 #[test]
 fn an_unstarted_hook_is_started_again() {
-    let (mut bed, first) = before_moves("exec:/x");
-    bed.see(Observation::NotSent(Command::RunHook(Box::new(first))));
-    assert!(call(&bed).is_none());
-    bed.tick(1_000);
-    assert_eq!(call(&bed).unwrap().attempt, 1);
+    let (mut harness, first) = before_moves("exec:/x");
+    harness.see(Observation::NotSent(Command::RunHook(Box::new(first))));
+    assert!(call(&harness).is_none());
+    harness.tick(1_000);
+    assert_eq!(call(&harness).unwrap().attempt, 1);
 }
 
 #[test]
 fn a_state_written_before_there_were_hooks_is_read() {
-    let bed = Harness::engine().begun();
-    let mut head: serde_json::Value = serde_json::from_str(&bed.state.head().unwrap()).unwrap();
+    let harness = Harness::engine().begun();
+    let mut head: serde_json::Value = serde_json::from_str(&harness.state.head().unwrap()).unwrap();
     assert!(
         head["policy"].get("flows").is_none(),
         "nothing is stored of nothing"
@@ -468,27 +493,32 @@ fn a_state_written_before_there_were_hooks_is_read() {
 #[test]
 fn a_hook_before_the_fence_ends_nothing_that_lost_requests_have_touched() {
     for verdict in [HookVerdict::Failed, HookVerdict::Skip] {
-        let mut bed = with(Phase::Pre, "exec:/bin/hook");
-        bed.claim().storm(1, 10);
-        let first = call(&bed).expect("it runs before the fence");
-        bed.see(Observation::Rewound).service();
+        let mut harness = with(Phase::Pre, "exec:/bin/hook");
+        harness.claim().storm(1, 10);
+        let first = call(&harness).expect("it runs before the fence");
+        harness.see(Observation::Rewound).service();
         let locked = Server {
             locked: true,
-            locked_reason: Some(format!("{} found active, power on", bed.mark())),
+            locked_reason: Some(format!("{} found active, power on", harness.mark())),
             ..server(1)
         };
-        bed.inventory(vec![locked], vec![]);
-        assert!(bed.state.moves.contains_key(&id(1)));
-        says(&mut bed, &first, verdict);
+        harness.inventory(vec![locked], vec![]);
+        assert!(harness.state.moves.contains_key(&id(1)));
+        says(&mut harness, &first, verdict);
         assert!(
-            matches!(bed.step(1), MoveStep::Unlocking { .. }),
+            matches!(harness.step(1), MoveStep::Unlocking { .. }),
             "{:?}: {:?}",
-            bed.step(1),
-            bed.message
+            harness.step(1),
+            harness.message
         );
-        bed.answer(1, ServerCall::Unlock, Ok(()));
-        assert_eq!(bed.status, NotificationStatus::Failed, "{:?}", bed.message);
-        let message = bed.message.clone().unwrap_or_default();
+        harness.answer(1, ServerCall::Unlock, Ok(()));
+        assert_eq!(
+            harness.status,
+            NotificationStatus::Failed,
+            "{:?}",
+            harness.message
+        );
+        let message = harness.message.clone().unwrap_or_default();
         assert!(message.contains("as it ended"), "{message}");
     }
 }

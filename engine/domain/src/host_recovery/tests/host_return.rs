@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::bed::{Harness, evacuation, fault, timeout};
+use super::harness::{Harness, evacuation, fault, timeout};
 use crate::Timestamp;
 use crate::fault::FaultClass;
 use crate::freeze::{Freeze, FreezeScope, FreezeStatus};
@@ -12,12 +12,12 @@ use crate::recovery::{Command, Life, Observation, ServiceUpdate};
 
 /// Returns a recovery whose moves are done and whose host is off.
 fn returning() -> Harness {
-    let mut bed = Harness::engine().proven();
-    bed.forced_down().inventory(vec![], vec![]);
-    assert_eq!(bed.state.stage, Stage::Returning);
-    bed.at += 30_000;
-    bed.service();
-    bed
+    let mut harness = Harness::engine().proven();
+    harness.forced_down().inventory(vec![], vec![]);
+    assert_eq!(harness.state.stage, Stage::Returning);
+    harness.at += 30_000;
+    harness.service();
+    harness
 }
 
 /// Several owners each set `forced_down`, because the commits of the earlier ones were lost.
@@ -25,81 +25,81 @@ fn returning() -> Harness {
 /// Covers R22 and R26.
 #[test]
 fn a_copy_that_shows_our_own_changes_one_by_one_shows_no_return() {
-    let mut bed = Harness::engine().proven();
-    bed.forced_down().inventory(vec![], vec![]);
-    assert_eq!(bed.state.stage, Stage::Returning);
-    let last = bed.service.last_heartbeat.unwrap();
+    let mut harness = Harness::engine().proven();
+    harness.forced_down().inventory(vec![], vec![]);
+    assert_eq!(harness.state.stage, Stage::Returning);
+    let last = harness.service.last_heartbeat.unwrap();
     for before in [3, 2, 1, 0, 0] {
-        bed.service.last_heartbeat = Some(last.minus_seconds(before));
-        bed.tick(5_000).service();
-        assert!(!bed.clears(), "{before} s before the last one");
+        harness.service.last_heartbeat = Some(last.minus_seconds(before));
+        harness.tick(5_000).service();
+        assert!(!harness.clears(), "{before} s before the last one");
     }
     for _ in 0..30 {
-        bed.tick(5_000).service();
-        assert!(!bed.clears(), "it does not change");
+        harness.tick(5_000).service();
+        assert!(!harness.clears(), "it does not change");
     }
-    bed.tick(5_000).heartbeat_age(0).service();
-    bed.tick(5_000).heartbeat_age(0).service();
-    assert!(bed.clears(), "it is back");
+    harness.tick(5_000).heartbeat_age(0).service();
+    harness.tick(5_000).heartbeat_age(0).service();
+    assert!(harness.clears(), "it is back");
 }
 
 /// Covers R22.
 #[test]
 fn forced_down_is_cleared_once_its_nova_compute_is_back_and_not_before() {
-    let mut bed = returning();
-    assert!(!bed.clears(), "its heartbeat does not change");
-    bed.tick(5_000).heartbeat_age(0).service();
+    let mut harness = returning();
+    assert!(!harness.clears(), "its heartbeat does not change");
+    harness.tick(5_000).heartbeat_age(0).service();
     assert!(
-        !bed.clears(),
+        !harness.clears(),
         "an operator's change of the record moves the same stamp, once"
     );
-    bed.tick(5_000).service();
-    assert!(!bed.clears(), "then it stops changing again");
-    bed.tick(5_000).heartbeat_age(0).service();
-    assert!(bed.clears());
-    assert!(!bed.record.is_empty(), "journalled first");
-    bed.service.forced_down = false;
-    let seen = bed.service.clone();
-    bed.see(Observation::ServiceUpdated(Ok(seen)));
-    assert_eq!(bed.record.life, Some(Life::Closed));
-    assert_eq!(bed.state.stage, Stage::Over);
+    harness.tick(5_000).service();
+    assert!(!harness.clears(), "then it stops changing again");
+    harness.tick(5_000).heartbeat_age(0).service();
+    assert!(harness.clears());
+    assert!(!harness.record.is_empty(), "journalled first");
+    harness.service.forced_down = false;
+    let seen = harness.service.clone();
+    harness.see(Observation::ServiceUpdated(Ok(seen)));
+    assert_eq!(harness.record.life, Some(Life::Closed));
+    assert_eq!(harness.state.stage, Stage::Over);
 }
 
 /// Covers R22.
 #[test]
 fn a_host_with_rare_heartbeats_returns_too() {
-    let mut bed = returning();
-    bed.state.policy.heartbeat_age = Duration::from_secs(58);
-    bed.tick(90_000).heartbeat_age(0).service();
+    let mut harness = returning();
+    harness.state.policy.heartbeat_age = Duration::from_secs(58);
+    harness.tick(90_000).heartbeat_age(0).service();
     assert!(
-        !bed.clears(),
+        !harness.clears(),
         "one change may be another client's update of the record"
     );
-    bed.tick(65_000).heartbeat_age(0).service();
-    assert!(bed.clears());
+    harness.tick(65_000).heartbeat_age(0).service();
+    assert!(harness.clears());
 }
 
 /// Covers R22.
 #[test]
 fn clearing_forced_down_is_repeated_with_pauses_while_records_are_open() {
-    let mut bed = returning();
-    bed.beats();
+    let mut harness = returning();
+    harness.beats();
     let mut asked = 0;
     let mut steps = 0;
     for _ in 0..3_600 {
-        if bed.clears() {
+        if harness.clears() {
             asked += 1;
-            steps += bed.record.steps.len();
-            bed.see(Observation::ServiceUpdated(Err(fault(
+            steps += harness.record.steps.len();
+            harness.see(Observation::ServiceUpdated(Err(fault(
                 Some(400),
                 FaultClass::Permanent,
                 false,
             ))));
-            steps += bed.record.steps.len();
+            steps += harness.record.steps.len();
         }
-        bed.tick(1_000);
-        if !bed.clears() {
-            bed.service();
+        harness.tick(1_000);
+        if !harness.clears() {
+            harness.service();
         }
     }
     assert!((5..40).contains(&asked), "{asked} in an hour");
@@ -109,70 +109,74 @@ fn clearing_forced_down_is_repeated_with_pauses_while_records_are_open() {
 /// Covers R5.
 #[test]
 fn forced_down_is_not_cleared_while_an_order_may_still_take_effect() {
-    let mut bed = Harness::engine().begun();
-    bed.heartbeat_age(20_000).service().power(Power::On);
-    assert!(bed.orders_off());
-    bed.powered_off(Err(timeout()));
-    let ordered = bed.at;
-    bed.tick(5_000).power(Power::Off).tick(3_000).power(Power::Off);
-    bed.forced_down().inventory(vec![], vec![]);
-    bed.at += 1_000;
-    bed.service();
-    while bed.at < ordered + 79_000 {
-        bed.at += 1_000;
-        bed.heartbeat_age(0).service();
-        assert!(!bed.clears(), "at {}", bed.at);
+    let mut harness = Harness::engine().begun();
+    harness.heartbeat_age(20_000).service().power(Power::On);
+    assert!(harness.orders_off());
+    harness.powered_off(Err(timeout()));
+    let ordered = harness.at;
+    harness
+        .tick(5_000)
+        .power(Power::Off)
+        .tick(3_000)
+        .power(Power::Off);
+    harness.forced_down().inventory(vec![], vec![]);
+    harness.at += 1_000;
+    harness.service();
+    while harness.at < ordered + 79_000 {
+        harness.at += 1_000;
+        harness.heartbeat_age(0).service();
+        assert!(!harness.clears(), "at {}", harness.at);
     }
-    bed.at = ordered + 80_001;
-    bed.heartbeat_age(0).service();
-    assert!(bed.clears());
+    harness.at = ordered + 80_001;
+    harness.heartbeat_age(0).service();
+    assert!(harness.clears());
 }
 
 /// Covers R5.
 #[test]
 fn a_late_forced_down_is_waited_for_after_a_rejection() {
-    let mut bed = Harness::engine().proven();
+    let mut harness = Harness::engine().proven();
     assert!(matches!(
-        bed.updates(),
+        harness.updates(),
         Some(ServiceUpdate::DisableAndForceDown { .. })
     ));
-    bed.see(Observation::ServiceUpdated(Err(timeout())));
-    bed.command(crate::recovery::OperatorCommand::Reject);
-    bed.service().inventory(vec![], vec![]);
+    harness.see(Observation::ServiceUpdated(Err(timeout())));
+    harness.command(crate::recovery::OperatorCommand::Reject);
+    harness.service().inventory(vec![], vec![]);
     assert_eq!(
-        bed.record.life,
+        harness.record.life,
         Some(Life::Watching),
         "it may still be set, and must then be cleared"
     );
-    bed.at += 70_000;
-    bed.service();
-    assert_ne!(bed.state.stage, Stage::Over);
-    bed.at += 11_000;
-    bed.service();
+    harness.at += 70_000;
+    harness.service();
+    assert_ne!(harness.state.stage, Stage::Over);
+    harness.at += 11_000;
+    harness.service();
     // This answer belongs to an earlier query; the next one counts.
-    bed.tick(5_000).service();
-    assert_eq!(bed.state.stage, Stage::Over);
+    harness.tick(5_000).service();
+    assert_eq!(harness.state.stage, Stage::Over);
 }
 
 /// Returns a recovery whose host is back and reported again at the moment of its release.
 fn reported_again() -> Harness {
-    let mut bed = returning();
-    bed.beats();
-    assert!(bed.clears());
-    assert!(bed.record.unless_host_recovery.is_some());
-    let command = bed
+    let mut harness = returning();
+    harness.beats();
+    assert!(harness.clears());
+    assert!(harness.record.unless_host_recovery.is_some());
+    let command = harness
         .commands
         .iter()
         .find(|command| command.is_write())
         .cloned()
         .unwrap();
-    bed.see_all(vec![
+    harness.see_all(vec![
         Observation::NotSent(command),
         Observation::HostUnderRecovery,
     ]);
-    assert_eq!(bed.state.stage, Stage::Returning);
-    assert!(!bed.clears());
-    bed
+    assert_eq!(harness.state.stage, Stage::Returning);
+    assert!(!harness.clears());
+    harness
 }
 
 /// Seed 500722: while a younger recovery was open, the older one wrote, was refused and queried Nova a dozen
@@ -180,25 +184,25 @@ fn reported_again() -> Harness {
 /// Covers R22.
 #[test]
 fn an_older_recovery_waits_for_the_next_heartbeat_after_a_refusal() {
-    let mut bed = reported_again();
-    let asks = |bed: &Harness| bed.commands.contains(&Command::ReadService);
-    assert!(!asks(&bed));
-    bed.tick(100);
-    assert!(!asks(&bed));
-    bed.tick(5_000);
-    assert!(asks(&bed));
+    let mut harness = reported_again();
+    let reads_service = |harness: &Harness| harness.commands.contains(&Command::ReadService);
+    assert!(!reads_service(&harness));
+    harness.tick(100);
+    assert!(!reads_service(&harness));
+    harness.tick(5_000);
+    assert!(reads_service(&harness));
 }
 
 /// Covers R22.
 #[test]
 fn a_host_reported_again_is_returned_if_its_new_recovery_does_nothing() {
-    let mut bed = reported_again();
-    bed.tick(120_000).heartbeat_age(0).service();
-    assert!(!bed.clears(), "recorded again");
-    bed.at += 5_000;
-    bed.beats();
+    let mut harness = reported_again();
+    harness.tick(120_000).heartbeat_age(0).service();
+    assert!(!harness.clears(), "recorded again");
+    harness.at += 5_000;
+    harness.beats();
     assert!(
-        bed.clears(),
+        harness.clears(),
         "no other client forced it down, and none will clear it"
     );
 }
@@ -206,188 +210,202 @@ fn a_host_reported_again_is_returned_if_its_new_recovery_does_nothing() {
 /// Covers R22.
 #[test]
 fn heartbeats_before_the_new_failure_do_not_count_as_a_return() {
-    let mut bed = reported_again();
-    bed.tick(5_000).service().tick(5_000).heartbeat_age(0).service();
+    let mut harness = reported_again();
+    harness
+        .tick(5_000)
+        .service()
+        .tick(5_000)
+        .heartbeat_age(0)
+        .service();
     assert!(
-        !bed.clears(),
+        !harness.clears(),
         "one change of the record, as the new recovery's own"
     );
 }
 
 #[test]
 fn a_host_that_fails_again_is_left_to_its_new_recovery_once_that_has_put_its_mark() {
-    let mut bed = reported_again();
-    bed.state.service.marked = true;
-    bed.service.disabled_reason = Some("Masakari detected host failed. [tachi another]".into());
-    bed.tick(5_000).service();
-    assert_eq!(bed.record.life, Some(Life::Closed));
-    assert_eq!(bed.state.stage, Stage::Over);
+    let mut harness = reported_again();
+    harness.state.service.marked = true;
+    harness.service.disabled_reason = Some("Masakari detected host failed. [tachi another]".into());
+    harness.tick(5_000).service();
+    assert_eq!(harness.record.life, Some(Life::Closed));
+    assert_eq!(harness.state.stage, Stage::Over);
 }
 
 /// Covers R22.
 #[test]
 fn the_mark_of_a_process_recovery_is_no_new_host_recovery() {
-    let mut bed = returning();
-    bed.state.service.marked = true;
+    let mut harness = returning();
+    harness.state.service.marked = true;
     // Its call was late by 30 s.
-    bed.service.disabled_reason = Some("Masakari detected process failed. [tachi another]".into());
-    bed.tick(5_000).service();
-    assert_eq!((bed.record.life, bed.state.stage), (None, Stage::Returning));
-    bed.at += 10_000;
-    bed.beats();
-    assert!(bed.clears(), "{:?}", bed.commands);
+    harness.service.disabled_reason = Some("Masakari detected process failed. [tachi another]".into());
+    harness.tick(5_000).service();
+    assert_eq!(
+        (harness.record.life, harness.state.stage),
+        (None, Stage::Returning)
+    );
+    harness.at += 10_000;
+    harness.beats();
+    assert!(harness.clears(), "{:?}", harness.commands);
 }
 
 /// An operator drained the host when it died, and Nova executed that call after ours.
 /// Covers R22.
 #[test]
 fn a_drains_mark_is_no_new_host_recovery() {
-    let mut bed = returning();
-    bed.state.service.marked = true;
-    bed.service.disabled_reason = Some("firmware (drained by alice) [tachi drain another]".into());
-    bed.tick(5_000).service();
-    assert_eq!((bed.record.life, bed.state.stage), (None, Stage::Returning));
-    bed.at += 10_000;
-    bed.beats();
-    assert!(bed.clears(), "{:?}", bed.commands);
+    let mut harness = returning();
+    harness.state.service.marked = true;
+    harness.service.disabled_reason = Some("firmware (drained by alice) [tachi drain another]".into());
+    harness.tick(5_000).service();
+    assert_eq!(
+        (harness.record.life, harness.state.stage),
+        (None, Stage::Returning)
+    );
+    harness.at += 10_000;
+    harness.beats();
+    assert!(harness.clears(), "{:?}", harness.commands);
 }
 
 #[test]
 fn the_end_of_the_moves_and_the_return_are_separate_writes() {
-    let mut bed = Harness::engine().proven();
-    bed.forced_down();
-    bed.at += 30_000;
-    bed.beats();
-    bed.command(crate::recovery::OperatorCommand::Reject);
-    bed.inventory(vec![], vec![]);
-    assert_eq!(bed.record.life, Some(Life::Watching));
-    assert!(!bed.clears(), "the journal still counts it as open");
-    bed.tick(100);
-    assert!(bed.clears());
+    let mut harness = Harness::engine().proven();
+    harness.forced_down();
+    harness.at += 30_000;
+    harness.beats();
+    harness.command(crate::recovery::OperatorCommand::Reject);
+    harness.inventory(vec![], vec![]);
+    assert_eq!(harness.record.life, Some(Life::Watching));
+    assert!(!harness.clears(), "the journal still counts it as open");
+    harness.tick(100);
+    assert!(harness.clears());
 }
 
 #[test]
 fn a_returned_host_is_not_proven_off_any_more() {
-    let mut bed = returning();
-    assert!(bed.state.is_proven_off());
-    bed.heartbeat_age(0).service();
-    assert!(!bed.state.is_proven_off());
-    assert!(bed.record.head, "written at once, for others read it");
+    let mut harness = returning();
+    assert!(harness.state.is_proven_off());
+    harness.heartbeat_age(0).service();
+    assert!(!harness.state.is_proven_off());
+    assert!(harness.record.head, "written at once, for others read it");
 }
 
 /// Covers R26.
 #[test]
 fn a_copy_that_does_not_show_forced_down_yet_shows_no_return() {
-    let mut bed = Harness::engine().proven();
-    bed.forced_down().inventory(vec![], vec![]);
-    assert_eq!(bed.state.stage, Stage::Returning);
+    let mut harness = Harness::engine().proven();
+    harness.forced_down().inventory(vec![], vec![]);
+    assert_eq!(harness.state.stage, Stage::Returning);
     for (forced_down, enabled) in [(false, true), (true, false)] {
-        bed.service.forced_down = forced_down;
-        bed.service.enabled = enabled;
-        bed.tick(5_000).service();
-        assert_eq!(bed.state.stage, Stage::Returning, "{forced_down}");
+        harness.service.forced_down = forced_down;
+        harness.service.enabled = enabled;
+        harness.tick(5_000).service();
+        assert_eq!(harness.state.stage, Stage::Returning, "{forced_down}");
     }
     // Long after its change it does.
-    bed.service.forced_down = false;
-    bed.tick(30_000).service();
-    assert_eq!(bed.state.stage, Stage::Over);
+    harness.service.forced_down = false;
+    harness.tick(30_000).service();
+    assert_eq!(harness.state.stage, Stage::Over);
 }
 
 #[test]
 fn another_client_may_return_the_host_or_delete_its_service() {
-    let mut bed = returning();
-    bed.service.forced_down = false;
-    bed.tick(5_000).service();
-    assert_eq!(bed.state.stage, Stage::Over);
-    let mut bed = returning();
+    let mut harness = returning();
+    harness.service.forced_down = false;
+    harness.tick(5_000).service();
+    assert_eq!(harness.state.stage, Stage::Over);
+    let mut harness = returning();
     for _ in 0..3 {
         assert_eq!(
-            bed.state.stage,
+            harness.state.stage,
             Stage::Returning,
             "one missing answer is not believed"
         );
-        bed.tick(5_000).see(Observation::Service(Ok(None)));
+        harness.tick(5_000).see(Observation::Service(Ok(None)));
     }
-    assert_eq!(bed.state.stage, Stage::Over);
+    assert_eq!(harness.state.stage, Stage::Over);
 }
 
 #[test]
 fn a_stale_read_does_not_show_forced_down_as_cleared() {
-    let mut bed = Harness::engine().proven();
-    assert!(bed.updates().is_some());
+    let mut harness = Harness::engine().proven();
+    assert!(harness.updates().is_some());
     // The engine was stopped for two minutes; the change took effect without an answer.
-    bed.at += 120_000;
-    bed.see(Observation::ServiceUpdated(Err(timeout())));
-    bed.command(crate::recovery::OperatorCommand::Reject);
-    bed.service.forced_down = true;
-    bed.service().inventory(vec![], vec![]).tick(500);
+    harness.at += 120_000;
+    harness.see(Observation::ServiceUpdated(Err(timeout())));
+    harness.command(crate::recovery::OperatorCommand::Reject);
+    harness.service.forced_down = true;
+    harness.service().inventory(vec![], vec![]).tick(500);
     assert_eq!(
-        bed.state.stage,
+        harness.state.stage,
         Stage::Returning,
         "what was seen last was seen before the change"
     );
-    bed.service.forced_down = true;
+    harness.service.forced_down = true;
     for _ in 0..3 {
-        bed.tick(5_000).service();
-        assert_eq!(bed.state.stage, Stage::Returning);
+        harness.tick(5_000).service();
+        assert_eq!(harness.state.stage, Stage::Returning);
     }
-    let cleared = (0..5).any(|_| bed.tick(10_000).heartbeat_age(0).service().clears());
+    let cleared = (0..5).any(|_| harness.tick(10_000).heartbeat_age(0).service().clears());
     assert!(cleared, "it is watched until its nova-compute is back");
 }
 
 /// Covers R22.
 #[test]
 fn changes_of_the_record_far_apart_are_not_heartbeats() {
-    let mut bed = returning();
+    let mut harness = returning();
     for _ in 0..5 {
-        bed.tick(120_000).heartbeat_age(0).service();
-        bed.tick(5_000).service();
-        assert!(!bed.clears(), "as other recoveries of a dead host make them");
+        harness.tick(120_000).heartbeat_age(0).service();
+        harness.tick(5_000).service();
+        assert!(!harness.clears(), "as other recoveries of a dead host make them");
     }
-    bed.tick(10_000).heartbeat_age(0).service();
-    assert!(bed.clears());
+    harness.tick(10_000).heartbeat_age(0).service();
+    assert!(harness.clears());
 }
 
 /// Covers R22.
 #[test]
 fn our_own_late_changes_are_not_heartbeats() {
-    let mut bed = returning();
-    let lost = bed.at;
-    bed.state.service.unanswered_since = Some(crate::Elapsed::from_millis(lost));
+    let mut harness = returning();
+    let lost = harness.at;
+    harness.state.service.unanswered_since = Some(crate::Elapsed::from_millis(lost));
     // An unanswered change takes effect at last, and so does another that was lost before it.
-    bed.tick(10_000).heartbeat_age(0).service();
-    bed.tick(10_000).heartbeat_age(0).service();
-    bed.at = lost + 80_100;
-    bed.service();
-    assert!(!bed.clears(), "neither was the host's");
-    bed.at += 5_000;
-    bed.heartbeat_age(0).service();
-    assert!(bed.clears(), "the first heartbeat after one that counts");
+    harness.tick(10_000).heartbeat_age(0).service();
+    harness.tick(10_000).heartbeat_age(0).service();
+    harness.at = lost + 80_100;
+    harness.service();
+    assert!(!harness.clears(), "neither was the host's");
+    harness.at += 5_000;
+    harness.heartbeat_age(0).service();
+    assert!(harness.clears(), "the first heartbeat after one that counts");
 }
 
 /// Seed 38743 of the simulation: two unanswered changes took effect during the moves.
 /// Covers R22.
 #[test]
 fn our_own_late_changes_during_the_moves_are_not_heartbeats() {
-    let mut bed = Harness::engine().asked();
-    let lost = bed.at;
-    bed.state.service.unanswered_since = Some(crate::Elapsed::from_millis(lost));
-    bed.tick(10_000).heartbeat_age(0).service();
-    bed.tick(40_000).heartbeat_age(0).service();
-    bed.at = lost + 90_000;
-    bed.service().command(crate::recovery::OperatorCommand::Reject);
-    bed.tick(2_000)
+    let mut harness = Harness::engine().asked();
+    let lost = harness.at;
+    harness.state.service.unanswered_since = Some(crate::Elapsed::from_millis(lost));
+    harness.tick(10_000).heartbeat_age(0).service();
+    harness.tick(40_000).heartbeat_age(0).service();
+    harness.at = lost + 90_000;
+    harness
+        .service()
+        .command(crate::recovery::OperatorCommand::Reject);
+    harness
+        .tick(2_000)
         .lists(vec![], vec![evacuation(9, 1, "done", Some("c2"))]);
-    bed.over(vec![]);
-    assert_eq!(bed.state.stage, Stage::Returning, "{:?}", bed.state.moves);
+    harness.over(vec![]);
+    assert_eq!(harness.state.stage, Stage::Returning, "{:?}", harness.state.moves);
     for _ in 0..5 {
-        assert!(!bed.clears(), "its heartbeat has stood still ever since");
-        bed.tick(5_000);
-        assert!(!bed.clears(), "its heartbeat has stood still ever since");
-        bed.service();
+        assert!(!harness.clears(), "its heartbeat has stood still ever since");
+        harness.tick(5_000);
+        assert!(!harness.clears(), "its heartbeat has stood still ever since");
+        harness.service();
     }
-    bed.tick(5_000).heartbeat_age(0).service();
-    assert!(bed.clears(), "the first heartbeat that is not ours");
+    harness.tick(5_000).heartbeat_age(0).service();
+    assert!(harness.clears(), "the first heartbeat that is not ours");
 }
 
 /// Returns a recovery with its host back, `forced_down` cleared, and the option on.
@@ -396,45 +414,45 @@ fn back_home(reason: Option<&str>) -> Harness {
 }
 
 fn back_home_with(reason: Option<&str>, call_deadline: Duration) -> Harness {
-    let mut bed = Harness::with("UNKNOWN", |policy| {
+    let mut harness = Harness::with("UNKNOWN", |policy| {
         policy.enable_after_return = Some(Duration::from_mins(1));
         policy.call_deadline = call_deadline;
     })
     .proven();
-    bed.service.enabled = false;
-    bed.forced_down().inventory(vec![], vec![]);
-    bed.at += 30_000;
-    bed.service();
-    bed.service.disabled_reason = Some(reason.map_or_else(
-        || format!("Masakari detected host failed. [tachi {}]", bed.state.id),
+    harness.service.enabled = false;
+    harness.forced_down().inventory(vec![], vec![]);
+    harness.at += 30_000;
+    harness.service();
+    harness.service.disabled_reason = Some(reason.map_or_else(
+        || format!("Masakari detected host failed. [tachi {}]", harness.state.id),
         ToOwned::to_owned,
     ));
-    bed.beats();
-    assert!(bed.clears());
-    bed.service.forced_down = false;
-    bed.service.up = true;
-    let seen = bed.service.clone();
-    bed.see(Observation::ServiceUpdated(Ok(seen)));
-    bed
+    harness.beats();
+    assert!(harness.clears());
+    harness.service.forced_down = false;
+    harness.service.up = true;
+    let seen = harness.service.clone();
+    harness.see(Observation::ServiceUpdated(Ok(seen)));
+    harness
 }
 
-fn enables(bed: &Harness) -> bool {
-    bed.updates() == Some(ServiceUpdate::Enable)
+fn enables(harness: &Harness) -> bool {
+    harness.updates() == Some(ServiceUpdate::Enable)
 }
 
 /// Returns true if the host is enabled within 5 s and one heartbeat.
-fn enables_within_a_heartbeat(bed: &mut Harness) -> bool {
-    bed.tick(5_000);
-    enables(bed) || {
-        bed.heartbeat_age(0).service();
-        enables(bed)
+fn enables_within_a_heartbeat(harness: &mut Harness) -> bool {
+    harness.tick(5_000);
+    enables(harness) || {
+        harness.heartbeat_age(0).service();
+        enables(harness)
     }
 }
 
-fn enables_after_an_answer(bed: &mut Harness) -> bool {
-    bed.at += 500;
-    bed.heartbeat_age(0).service();
-    enables(bed)
+fn enables_after_an_answer(harness: &mut Harness) -> bool {
+    harness.at += 500;
+    harness.heartbeat_age(0).service();
+    enables(harness)
 }
 
 /// Nova is read every 5 s. A shorter call timeout must not make a read of 3 s ago stale, or show a running host
@@ -442,122 +460,129 @@ fn enables_after_an_answer(bed: &mut Harness) -> bool {
 /// Covers R22.
 #[test]
 fn a_host_is_enabled_even_if_the_call_timeout_is_shorter_than_the_poll_interval() {
-    let mut bed = back_home_with(None, Duration::from_secs(1));
-    let began = bed.at;
+    let mut harness = back_home_with(None, Duration::from_secs(1));
+    let began = harness.at;
     // 500 ms for the answer, and no new heartbeat for the rest of the 5 s.
-    while !enables_after_an_answer(&mut bed) && !enables(bed.tick(4_500)) {
-        assert!(bed.at < began + 100_000, "never");
+    while !enables_after_an_answer(&mut harness) && !enables(harness.tick(4_500)) {
+        assert!(harness.at < began + 100_000, "never");
     }
-    assert!(bed.at >= began + 60_000, "after {}", bed.at - began);
+    assert!(harness.at >= began + 60_000, "after {}", harness.at - began);
 }
 
 /// Covers R22.
 #[test]
 fn a_host_up_long_enough_is_enabled_and_leaves_maintenance_if_configured() {
-    let mut bed = back_home(None);
-    assert_eq!(bed.state.stage, Stage::Returning);
-    let began = bed.at;
-    while !enables_within_a_heartbeat(&mut bed) {
-        assert!(bed.at < began + 100_000, "never");
+    let mut harness = back_home(None);
+    assert_eq!(harness.state.stage, Stage::Returning);
+    let began = harness.at;
+    while !enables_within_a_heartbeat(&mut harness) {
+        assert!(harness.at < began + 100_000, "never");
     }
-    assert!(bed.at >= began + 60_000, "after {}", bed.at - began);
-    assert!(bed.record.head, "journalled first");
+    assert!(harness.at >= began + 60_000, "after {}", harness.at - began);
+    assert!(harness.record.head, "journalled first");
     assert!(
-        bed.record.unless_host_recovery.is_some(),
+        harness.record.unless_host_recovery.is_some(),
         "unless it has failed again"
     );
-    bed.service.enabled = true;
-    let seen = bed.service.clone();
-    bed.see(Observation::ServiceUpdated(Ok(seen)));
-    assert!(bed.record.host_back);
-    assert_eq!(bed.record.life, Some(Life::Closed));
+    harness.service.enabled = true;
+    let seen = harness.service.clone();
+    harness.see(Observation::ServiceUpdated(Ok(seen)));
+    assert!(harness.record.host_back);
+    assert_eq!(harness.record.life, Some(Life::Closed));
 }
 
 /// Covers R22.
 #[test]
 fn a_host_that_flaps_is_not_enabled() {
-    let mut bed = back_home(None);
+    let mut harness = back_home(None);
     for _ in 0..20 {
-        bed.service.up = true;
+        harness.service.up = true;
         for _ in 0..8 {
-            assert!(!enables_within_a_heartbeat(&mut bed));
+            assert!(!enables_within_a_heartbeat(&mut harness));
         }
-        bed.service.up = false;
-        bed.tick(5_000).heartbeat_age(70_000).service();
-        assert!(!enables(&bed));
+        harness.service.up = false;
+        harness.tick(5_000).heartbeat_age(70_000).service();
+        assert!(!enables(&harness));
     }
-    assert_eq!(bed.state.stage, Stage::Returning);
+    assert_eq!(harness.state.stage, Stage::Returning);
 }
 
 /// An operator who works on a returned host needs it without new instances.
 /// Covers R22.
 #[test]
 fn a_frozen_host_is_enabled_after_the_freeze() {
-    let mut bed = back_home(None);
-    bed.operator_state.frozen.over = vec![Freeze {
+    let mut harness = back_home(None);
+    harness.operator_state.frozen.over = vec![Freeze {
         number: 1,
         scope: FreezeScope::Host,
-        name: bed.state.host.clone(),
+        name: harness.state.host.clone(),
         until: Timestamp::from_micros(3_600_000_000),
         by: "alice".into(),
         reason: "firmware".into(),
         unless_worse: false,
     }];
-    let operator_state = bed.operator_state.clone();
-    bed.see(Observation::OperatorState(operator_state));
+    let operator_state = harness.operator_state.clone();
+    harness.see(Observation::OperatorState(operator_state));
     for _ in 0..40 {
-        assert!(!enables_within_a_heartbeat(&mut bed));
+        assert!(!enables_within_a_heartbeat(&mut harness));
     }
-    assert_eq!(bed.state.stage, Stage::Returning);
-    bed.operator_state.frozen = FreezeStatus {
+    assert_eq!(harness.state.stage, Stage::Returning);
+    harness.operator_state.frozen = FreezeStatus {
         thawed: 1,
         ..FreezeStatus::NONE
     };
-    let operator_state = bed.operator_state.clone();
-    bed.see(Observation::OperatorState(operator_state));
-    assert!(enables(&bed) || (0..20).any(|_| enables_within_a_heartbeat(&mut bed)));
-    assert!(bed.record.unless_frozen.own, "unless it is frozen again just now");
+    let operator_state = harness.operator_state.clone();
+    harness.see(Observation::OperatorState(operator_state));
+    assert!(enables(&harness) || (0..20).any(|_| enables_within_a_heartbeat(&mut harness)));
+    assert!(
+        harness.record.unless_frozen.own,
+        "unless it is frozen again just now"
+    );
 }
 
 /// Covers R23.
 #[test]
 fn a_host_with_a_foreign_reason_is_never_enabled() {
-    let mut bed = back_home(Some("disk is being replaced"));
+    let mut harness = back_home(Some("disk is being replaced"));
     for _ in 0..30 {
-        assert!(!enables_within_a_heartbeat(&mut bed));
+        assert!(!enables_within_a_heartbeat(&mut harness));
     }
-    assert_eq!(bed.state.stage, Stage::Over, "there is nothing left to do for it");
-    assert!(!bed.record.host_back);
+    assert_eq!(
+        harness.state.stage,
+        Stage::Over,
+        "there is nothing left to do for it"
+    );
+    assert!(!harness.record.host_back);
 }
 
 /// Covers R22.
 #[test]
 fn an_enabling_without_an_answer_is_looked_for() {
-    let mut bed = back_home(None);
-    assert!((0..20).any(|_| enables_within_a_heartbeat(&mut bed)));
-    bed.see(Observation::ServiceUpdated(Err(timeout())));
-    bed.take_over();
-    bed.service.enabled = true;
-    bed.tick(5_000);
-    bed.heartbeat_age(0).service();
-    assert!(bed.record.host_back, "what goes with it is done, too");
+    let mut harness = back_home(None);
+    assert!((0..20).any(|_| enables_within_a_heartbeat(&mut harness)));
+    harness.see(Observation::ServiceUpdated(Err(timeout())));
+    harness.take_over();
+    harness.service.enabled = true;
+    harness.tick(5_000);
+    harness.heartbeat_age(0).service();
+    assert!(harness.record.host_back, "what goes with it is done, too");
     assert!(
-        bed.record.running_again,
+        harness.record.running_again,
         "what is reported of it from now on is another failure (R19)"
     );
-    assert_eq!(bed.state.stage, Stage::Over);
+    assert_eq!(harness.state.stage, Stage::Over);
 }
 
 /// Covers R22.
 #[test]
 fn a_service_enabled_first_by_another_client_is_left_alone() {
-    let mut bed = back_home(None);
-    bed.service.enabled = true;
-    bed.tick(5_000);
-    bed.heartbeat_age(0).service();
-    assert_eq!(bed.state.stage, Stage::Over);
+    let mut harness = back_home(None);
+    harness.service.enabled = true;
+    harness.tick(5_000);
+    harness.heartbeat_age(0).service();
+    assert_eq!(harness.state.stage, Stage::Over);
     assert!(
-        !bed.record.host_back,
+        !harness.record.host_back,
         "who enables it clears its maintenance, too"
     );
 }
@@ -566,23 +591,28 @@ fn a_service_enabled_first_by_another_client_is_left_alone() {
 #[test]
 fn a_copy_that_shows_the_mark_from_before_our_change_shows_no_younger_recovery() {
     let earlier = "down [tachi 00000000-0000-0000-0000-0000000000ff]";
-    let mut bed = Harness::engine().begun();
-    bed.service.disabled_reason = Some(earlier.into());
-    bed.service.enabled = false;
-    bed.service.forced_down = true;
-    bed.heartbeat_age(20_000).service();
-    bed.power(Power::Off).tick(3_000).power(Power::Off);
-    let before = bed.service.last_heartbeat;
-    bed.service.disabled_reason = Some(format!("down [{}]", bed.mark()));
-    bed.forced_down().inventory(vec![], vec![]);
-    assert_eq!(bed.state.stage, Stage::Returning);
-    let now = bed.service.clone();
-    bed.tick(6_000);
-    bed.service.disabled_reason = Some(earlier.into());
-    bed.service.last_heartbeat = before;
-    bed.service();
-    assert_eq!(bed.state.stage, Stage::Returning, "{:?}", bed.record.steps);
-    bed.service = now;
-    bed.tick(1_000).service();
-    assert_eq!(bed.state.stage, Stage::Returning);
+    let mut harness = Harness::engine().begun();
+    harness.service.disabled_reason = Some(earlier.into());
+    harness.service.enabled = false;
+    harness.service.forced_down = true;
+    harness.heartbeat_age(20_000).service();
+    harness.power(Power::Off).tick(3_000).power(Power::Off);
+    let before = harness.service.last_heartbeat;
+    harness.service.disabled_reason = Some(format!("down [{}]", harness.mark()));
+    harness.forced_down().inventory(vec![], vec![]);
+    assert_eq!(harness.state.stage, Stage::Returning);
+    let now = harness.service.clone();
+    harness.tick(6_000);
+    harness.service.disabled_reason = Some(earlier.into());
+    harness.service.last_heartbeat = before;
+    harness.service();
+    assert_eq!(
+        harness.state.stage,
+        Stage::Returning,
+        "{:?}",
+        harness.record.steps
+    );
+    harness.service = now;
+    harness.tick(1_000).service();
+    assert_eq!(harness.state.stage, Stage::Returning);
 }

@@ -3,15 +3,15 @@
 
 use std::fmt::Write as _;
 
-use super::bed::{Harness, evacuation, fault, id, messages, server, unavailable};
 use super::half_done::{failed_at_b, in_error, poll, rebuilding};
+use super::harness::{Harness, bus, evacuation, fault, id, server, unavailable};
 use crate::fault::FaultClass;
 use crate::host_recovery::{End, MoveStep};
 use crate::nova::{Migration, MigrationType, Server, VmState};
 use crate::power::Power;
 use crate::recovery::{Command, Observation, ResolutionKind, ServerCall};
 
-const WORDS: [ResolutionKind; 4] = [
+const KINDS: [ResolutionKind; 4] = [
     ResolutionKind::Success,
     ResolutionKind::Failure,
     ResolutionKind::Retry,
@@ -21,7 +21,7 @@ const WORDS: [ResolutionKind; 4] = [
 /// A state, and what Nova keeps showing in it.
 struct State {
     name: &'static str,
-    bed: Harness,
+    harness: Harness,
     servers: Vec<Server>,
     records: Vec<Migration>,
     /// The host on which its guest may run; a second evacuation elsewhere would start a second guest.
@@ -43,10 +43,10 @@ fn live() -> Migration {
 }
 
 fn in_flight(servers: &[Server], records: &[Migration], millis: u64) -> Harness {
-    let mut bed = Harness::engine().asked();
-    poll(&mut bed, millis, servers, records, &[], &messages(true));
-    assert!(bed.is_asked(1), "{:?}", bed.step(1));
-    bed
+    let mut harness = Harness::engine().asked();
+    poll(&mut harness, millis, servers, records, &[], &bus(true));
+    assert!(harness.is_asked(1), "{:?}", harness.step(1));
+    harness
 }
 
 fn paused() -> Server {
@@ -64,21 +64,21 @@ fn stopped() -> Server {
 }
 
 fn held_at_b() -> (Harness, Vec<Migration>) {
-    let mut bed = failed_at_b();
+    let mut harness = failed_at_b();
     let mut records = vec![evacuation(1, 1, "failed", Some("b"))];
     for record in 2..10 {
-        poll(&mut bed, 20_000, &[in_error(1)], &records, &[], &messages(true));
-        bed.answer(1, ServerCall::Evacuate, Ok(())).tick(1);
+        poll(&mut harness, 20_000, &[in_error(1)], &records, &[], &bus(true));
+        harness.answer(1, ServerCall::Evacuate, Ok(())).tick(1);
         records.push(evacuation(record, 1, "failed", Some("b")));
     }
-    assert_eq!(bed.step(1), &MoveStep::Held);
-    (bed, records)
+    assert_eq!(harness.step(1), &MoveStep::Held);
+    (harness, records)
 }
 
 fn states() -> Vec<State> {
-    let state = |name, bed, servers: &[Server], records: &[Migration], runs_on| State {
+    let state = |name, harness, servers: &[Server], records: &[Migration], runs_on| State {
         name,
-        bed,
+        harness,
         servers: servers.to_vec(),
         records: records.to_vec(),
         runs_on,
@@ -175,8 +175,8 @@ fn states() -> Vec<State> {
 }
 
 /// Returns the result of the action, from the timeline.
-fn heard(bed: &Harness) -> String {
-    let steps = bed.record.steps.iter();
+fn outcome(harness: &Harness) -> String {
+    let steps = harness.record.steps.iter();
     let line = steps
         .map(|step| step.text.as_str())
         .find(|text| text.contains(" requested for "));
@@ -185,8 +185,8 @@ fn heard(bed: &Harness) -> String {
         .map_or_else(|| "done".to_owned(), |(_, why)| format!("refused: {why}"))
 }
 
-fn step(bed: &Harness) -> &'static str {
-    match bed.step(1) {
+fn step(harness: &Harness) -> &'static str {
+    match harness.step(1) {
         MoveStep::Held => "held",
         MoveStep::Waiting { .. } => "waiting",
         MoveStep::Asked { .. } => "asked",
@@ -198,33 +198,33 @@ fn step(bed: &Harness) -> &'static str {
 }
 
 /// Answers a read of the instance with Nova's state.
-fn answered(bed: &mut Harness, shown: Option<&Server>) {
-    if bed.wants(|command| *command == Command::ReadServer(id(1)))
+fn answered(harness: &mut Harness, shown: Option<&Server>) {
+    if harness.requests(|command| *command == Command::ReadServer(id(1)))
         && let Some(shown) = shown
     {
-        bed.reads(1, Some(shown.clone()));
+        harness.reads(1, Some(shown.clone()));
     }
 }
 
 /// Returns the targets of its evacuations, now and in the minutes after, while Nova shows the same.
 fn asked_for(state: &mut State) -> Vec<Option<String>> {
-    let bed = &mut state.bed;
-    let asked = |bed: &Harness| -> Vec<Option<String>> {
-        let asked = bed.commands.iter().filter_map(|command| match command {
+    let harness = &mut state.harness;
+    let asked = |harness: &Harness| -> Vec<Option<String>> {
+        let asked = harness.commands.iter().filter_map(|command| match command {
             Command::Evacuate(it) => Some(it.target().map(ToOwned::to_owned)),
             _ => None,
         });
         asked.collect()
     };
-    let mut all = asked(bed);
-    answered(bed, state.servers.first());
+    let mut all = asked(harness);
+    answered(harness, state.servers.first());
     // Queries caused by the action are answered too.
-    if bed.wants(|command| matches!(command, Command::TakeInventory { .. })) {
-        bed.inventory(state.servers.clone(), state.records.clone());
-        all.extend(asked(bed));
+    if harness.requests(|command| matches!(command, Command::TakeInventory { .. })) {
+        harness.inventory(state.servers.clone(), state.records.clone());
+        all.extend(asked(harness));
     }
     let (servers, records) = (&state.servers, &state.records);
-    all.extend(poll(bed, 150_000, servers, records, &[], &messages(true)));
+    all.extend(poll(harness, 150_000, servers, records, &[], &bus(true)));
     all
 }
 
@@ -237,35 +237,35 @@ fn operator_each_action_in_each_state_is_done_or_refused_and_never_starts_two() 
     let number = states().len();
     assert_eq!(number, 12);
     for place in 0..number {
-        for word in WORDS {
+        for kind in KINDS {
             let mut state = states().swap_remove(place);
             // As an operator would send it when asked about a host.
-            let on = matches!(word, ResolutionKind::Success | ResolutionKind::Failure).then_some("b");
-            let on = on.filter(|_| word == ResolutionKind::Success || state.runs_on.is_some());
+            let on = matches!(kind, ResolutionKind::Success | ResolutionKind::Failure).then_some("b");
+            let on = on.filter(|_| kind == ResolutionKind::Success || state.runs_on.is_some());
             let place = on.map_or_else(String::new, |host| format!(" on {host}"));
-            state.bed.resolve(1, word, on);
-            let heard = heard(&state.bed);
+            state.harness.resolve(1, kind, on);
+            let outcome = outcome(&state.harness);
             // A refused action changes nothing, and earlier requests are not its effect.
-            let then = step(&state.bed);
+            let then = step(&state.harness);
             let asked = asked_for(&mut state);
-            let told = asked.iter().map(|to| to.as_deref().unwrap_or("anywhere"));
-            let told: Vec<&str> = told.collect();
-            let told = if told.is_empty() {
+            let targets = asked.iter().map(|to| to.as_deref().unwrap_or("anywhere"));
+            let targets: Vec<&str> = targets.collect();
+            let targets = if targets.is_empty() {
                 "nowhere"
             } else {
-                &told.join(", ")
+                &targets.join(", ")
             };
             writeln!(
                 table,
-                "{} | {word}{place} | {heard} | {then} | {told}",
+                "{} | {kind}{place} | {outcome} | {then} | {targets}",
                 state.name
             )
             .unwrap();
             // An operator's statement that it does not run on "b" is trusted: there is no other source.
-            let confirmed_off = word == ResolutionKind::Failure && heard == "done";
+            let confirmed_off = kind == ResolutionKind::Failure && outcome == "done";
             if let (Some(runs_on), false) = (state.runs_on, confirmed_off) {
                 let two = asked.iter().any(|to| to.as_deref() != Some(runs_on));
-                assert!(!two, "{}: {word}: evacuated to {asked:?}", state.name);
+                assert!(!two, "{}: {kind}: evacuated to {asked:?}", state.name);
             }
         }
     }
@@ -276,20 +276,20 @@ fn operator_each_action_in_each_state_is_done_or_refused_and_never_starts_two() 
 fn operator_success_counts_as_soon_as_nova_confirms_it() {
     for place in 0..states().len() {
         let mut state = states().swap_remove(place);
-        state.bed.resolve(1, ResolutionKind::Success, Some("b"));
-        if heard(&state.bed) != "done" {
+        state.harness.resolve(1, ResolutionKind::Success, Some("b"));
+        if outcome(&state.harness) != "done" {
             continue;
         }
         let shown = at_b(server(1));
-        answered(&mut state.bed, Some(&shown));
+        answered(&mut state.harness, Some(&shown));
         state.servers = vec![shown];
         // A paused instance is paused there first.
-        let then = step(&state.bed);
+        let then = step(&state.harness);
         assert!(
             ["moved", "restoring"].contains(&then),
             "{}: {:?}",
             state.name,
-            state.bed.one(1)
+            state.harness.one(1)
         );
         assert_eq!(asked_for(&mut state), [], "{}", state.name);
     }
@@ -300,36 +300,40 @@ fn operator_success_holds_a_waiting_instance_while_nova_shows_it_elsewhere() {
     for place in ["waiting", "waiting, for b alone", "being made ready"] {
         let find = |state: &State| state.name == place;
         let mut state = states().into_iter().find(find).unwrap();
-        state.bed.resolve(1, ResolutionKind::Success, Some("b"));
+        state.harness.resolve(1, ResolutionKind::Success, Some("b"));
         assert_eq!(asked_for(&mut state), [], "{place}");
-        assert_eq!(state.bed.step(1), &MoveStep::Held, "{place}");
-        let note = state.bed.one(1).note.clone().unwrap();
+        assert_eq!(state.harness.step(1), &MoveStep::Held, "{place}");
+        let note = state.harness.one(1).note.clone().unwrap();
         assert!(
             note.contains("reported that it runs on b, but Nova shows it on"),
             "{note}"
         );
         // An operator's check of that host ends it.
-        state.bed.resolve(1, ResolutionKind::Failure, Some("b"));
+        state.harness.resolve(1, ResolutionKind::Failure, Some("b"));
         asked_for(&mut state);
-        assert_ne!(state.bed.step(1), &MoveStep::Held, "{place}");
+        assert_ne!(state.harness.step(1), &MoveStep::Held, "{place}");
     }
 }
 
 /// A permanent refusal by Nova ends the instance's recovery; before that, an operator can retry it at once.
 #[test]
 fn operator_retry_requests_again_at_once_and_resets_the_failures() {
-    let mut bed = Harness::engine().planned(vec![server(1)]);
+    let mut harness = Harness::engine().planned(vec![server(1)]);
     for _ in 0..2 {
         let refused = fault(Some(500), FaultClass::Transient, false);
-        bed.answer(1, ServerCall::Evacuate, Err(refused));
+        harness.answer(1, ServerCall::Evacuate, Err(refused));
     }
-    assert!(bed.is_waiting(1), "{:?}", bed.step(1));
-    bed.resolve(1, ResolutionKind::Retry, None);
-    assert_eq!(heard(&bed), "done");
-    assert_eq!((bed.one(1).failures, bed.one(1).note.clone()), (0, None));
-    bed.at += 500;
-    bed.service();
-    bed.power(Power::Off);
-    assert!(bed.evacuates(1) || bed.is_asked(1), "{:?}", bed.one(1));
-    bed.see(Observation::Tick);
+    assert!(harness.is_waiting(1), "{:?}", harness.step(1));
+    harness.resolve(1, ResolutionKind::Retry, None);
+    assert_eq!(outcome(&harness), "done");
+    assert_eq!((harness.one(1).failures, harness.one(1).note.clone()), (0, None));
+    harness.at += 500;
+    harness.service();
+    harness.power(Power::Off);
+    assert!(
+        harness.evacuates(1) || harness.is_asked(1),
+        "{:?}",
+        harness.one(1)
+    );
+    harness.see(Observation::Tick);
 }

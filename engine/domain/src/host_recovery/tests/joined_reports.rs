@@ -1,6 +1,6 @@
 //! Reports that join an open recovery (R19).
 
-use super::bed::{Harness, fault};
+use super::harness::{Harness, fault};
 use crate::entity::notification::NotificationStatus;
 use crate::fault::FaultClass;
 use crate::host_recovery::{HoldKind, Stage};
@@ -15,44 +15,45 @@ fn external(reported: &str) -> Harness {
 /// Covers R19, EW16.
 #[test]
 fn a_normal_report_applies_to_a_recovery_that_started_with_unknown() {
-    let mut bed = external("UNKNOWN");
-    bed.join_normal().claim();
-    assert_eq!(bed.state.stage, Stage::Begin);
-    assert_eq!(bed.status, NotificationStatus::Running);
-    assert!(bed.wants(|command| *command == Command::ScanHosts));
-    assert!(bed.record.head, "it must survive");
+    let mut harness = external("UNKNOWN");
+    harness.join_normal().claim();
+    assert_eq!(harness.state.stage, Stage::Begin);
+    assert_eq!(harness.status, NotificationStatus::Running);
+    assert!(harness.requests(|command| *command == Command::ScanHosts));
+    assert!(harness.record.head, "it must survive");
     assert!(
-        bed.record
+        harness
+            .record
             .steps
             .iter()
             .any(|step| step.text.contains("joins this recovery"))
     );
-    bed.storm(1, 10);
-    assert_eq!(bed.state.stage, Stage::Fencing);
-    let told = bed.state.clone();
-    bed.claim();
-    assert_eq!(bed.state.reported, told.reported);
-    assert!(bed.record.steps.is_empty(), "applied once");
+    harness.storm(1, 10);
+    assert_eq!(harness.state.stage, Stage::Fencing);
+    let before = harness.state.clone();
+    harness.claim();
+    assert_eq!(harness.state.reported, before.reported);
+    assert!(harness.record.steps.is_empty(), "applied once");
 }
 
 /// Covers R19.
 #[test]
 fn a_recovery_of_unknown_ends_without_normal_only_if_no_normal_has_joined() {
-    let mut bed = external("UNKNOWN");
-    bed.claim();
-    assert_eq!(bed.status, NotificationStatus::Ignored);
-    assert!(bed.record.unless_joined, "the journal refuses it if one has");
+    let mut harness = external("UNKNOWN");
+    harness.claim();
+    assert_eq!(harness.status, NotificationStatus::Ignored);
+    assert!(harness.record.unless_joined, "the journal refuses it if one has");
 }
 
 /// Covers R19.
 #[test]
 fn a_joined_report_retries_a_given_up_fence() {
-    let mut bed = Harness::engine().begun();
-    bed.heartbeat_age(20_000).service().power(Power::On);
+    let mut harness = Harness::engine().begun();
+    harness.heartbeat_age(20_000).service().power(Power::On);
     let refused = fault(Some(403), FaultClass::Permanent, false);
-    bed.powered_off(Err(refused));
-    assert_eq!(bed.state.hold.as_ref().unwrap().kind, HoldKind::Fence);
-    bed.join_normal().operator_state(true, false);
-    assert!(bed.state.hold.is_none());
-    assert!(bed.reads_power(), "{:?}", bed.commands);
+    harness.powered_off(Err(refused));
+    assert_eq!(harness.state.hold.as_ref().unwrap().kind, HoldKind::Fence);
+    harness.join_normal().operator_state(true, false);
+    assert!(harness.state.hold.is_none());
+    assert!(harness.reads_power(), "{:?}", harness.commands);
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::bed::{Harness, device, fault, levels, server, target, timeout, unavailable};
+use super::harness::{Harness, device, fault, levels, server, target, timeout, unavailable};
 use crate::Elapsed;
 use crate::entity::notification::NotificationStatus;
 use crate::fault::{Fault, FaultClass};
@@ -19,11 +19,19 @@ fn fencing(names: &[&[&str]]) -> Harness {
 }
 
 fn fencing_with(levels: Vec<Level>) -> Harness {
-    let mut bed = Harness::engine();
-    bed.levels = levels;
-    let mut bed = bed.begun();
-    bed.heartbeat_age(20_000).service();
-    bed
+    let mut harness = Harness::engine();
+    harness.levels = levels;
+    let mut harness = harness.begun();
+    harness.heartbeat_age(20_000).service();
+    harness
+}
+
+fn has_no_pending_orders(harness: &Harness, millis: u64) -> bool {
+    let at = Elapsed::from_millis(millis);
+    harness
+        .state
+        .fence
+        .has_no_pending_orders(at, &harness.state.policy)
 }
 
 fn wrong_password() -> Fault {
@@ -40,42 +48,45 @@ fn another_machine() -> Fault {
 }
 
 /// Sends two readings, far enough apart.
-fn off(bed: &mut Harness, name: &str) {
-    bed.device(name, Power::Off).tick(3_000).device(name, Power::Off);
+fn off(harness: &mut Harness, name: &str) {
+    harness
+        .device(name, Power::Off)
+        .tick(3_000)
+        .device(name, Power::Off);
 }
 
 /// Reads "on" from the device every 5 s for `seconds`. Returns the number of orders meanwhile.
-fn on_for(bed: &mut Harness, name: &str, seconds: u64) -> usize {
-    let answered = |bed: &mut Harness| {
-        let told = bed.ordered_devices().len();
-        if told > 0 {
-            bed.ordered(name, Ok(()));
+fn on_for(harness: &mut Harness, name: &str, seconds: u64) -> usize {
+    let answered = |harness: &mut Harness| {
+        let ordered = harness.ordered_devices().len();
+        if ordered > 0 {
+            harness.ordered(name, Ok(()));
         }
-        told
+        ordered
     };
     let mut orders = 0;
     for _ in 0..seconds / 5 {
-        bed.at += 5_000;
-        orders += answered(bed.service());
-        orders += answered(bed.device(name, Power::On));
+        harness.at += 5_000;
+        orders += answered(harness.service());
+        orders += answered(harness.device(name, Power::On));
     }
     orders
 }
 
-fn held(bed: &Harness) -> Option<(HoldKind, &str)> {
-    let hold = bed.state.hold.as_ref()?;
+fn held(harness: &Harness) -> Option<(HoldKind, &str)> {
+    let hold = harness.state.hold.as_ref()?;
     Some((hold.kind, hold.reason.as_str()))
 }
 
 /// Covers ROW1.
 #[test]
 fn already_off_is_a_proof_and_no_command_is_sent() {
-    let mut bed = fencing(&[&["bmc"], &["pdu"]]);
-    bed.device("bmc", Power::Off);
-    assert!(!bed.orders_off());
-    bed.tick(3_000).device("bmc", Power::Off);
-    assert!(!bed.orders_off() && !bed.state.fence.ordered);
-    assert!(bed.state.proof.is_some());
+    let mut harness = fencing(&[&["bmc"], &["pdu"]]);
+    harness.device("bmc", Power::Off);
+    assert!(!harness.orders_off());
+    harness.tick(3_000).device("bmc", Power::Off);
+    assert!(!harness.orders_off() && !harness.state.fence.ordered);
+    assert!(harness.state.proof.is_some());
 }
 
 /// Covers ROW2.
@@ -88,34 +99,34 @@ fn off_after_a_second_or_eleven_is_success_and_after_forty_five_the_next_level()
         fencing_with(levels)
     };
     for (after, level) in [(1_000, 1), (11_000, 1), (45_000, 2)] {
-        let mut bed = limited();
-        bed.device("bmc", Power::On);
-        assert_eq!(bed.ordered_devices(), ["bmc"]);
-        let ordered = bed.at;
-        bed.ordered("bmc", Ok(()));
+        let mut harness = limited();
+        harness.device("bmc", Power::On);
+        assert_eq!(harness.ordered_devices(), ["bmc"]);
+        let ordered = harness.at;
+        harness.ordered("bmc", Ok(()));
         let mut fell = None;
-        while bed.at < ordered + after && fell.is_none() {
-            bed.at += 1_000;
-            bed.service();
-            fell = (bed.asked_devices() == ["pdu"]).then_some(bed.at - ordered);
-            if bed.ordered_devices() == ["bmc"] {
-                bed.ordered("bmc", Ok(()));
+        while harness.at < ordered + after && fell.is_none() {
+            harness.at += 1_000;
+            harness.service();
+            fell = (harness.queries() == ["pdu"]).then_some(harness.at - ordered);
+            if harness.ordered_devices() == ["bmc"] {
+                harness.ordered("bmc", Ok(()));
             }
-            if bed.at < ordered + after && fell.is_none() {
-                bed.device("bmc", Power::On);
+            if harness.at < ordered + after && fell.is_none() {
+                harness.device("bmc", Power::On);
             }
         }
         if level == 1 {
-            bed.service();
-            off(&mut bed, "bmc");
+            harness.service();
+            off(&mut harness, "bmc");
         } else {
             assert_eq!(fell, Some(30_000), "at its limit, not before");
-            bed.device("pdu", Power::On);
-            assert_eq!(bed.ordered_devices(), ["pdu"]);
-            bed.ordered("pdu", Ok(())).tick(1);
-            off(&mut bed, "pdu");
+            harness.device("pdu", Power::On);
+            assert_eq!(harness.ordered_devices(), ["pdu"]);
+            harness.ordered("pdu", Ok(())).tick(1);
+            off(&mut harness, "pdu");
         }
-        let proof = bed.state.proof.as_ref().unwrap();
+        let proof = harness.state.proof.as_ref().unwrap();
         assert!(
             matches!(proof.basis(), Basis::Device { level: by, .. } if *by == level),
             "{after} ms: {proof:?}"
@@ -126,115 +137,116 @@ fn off_after_a_second_or_eleven_is_success_and_after_forty_five_the_next_level()
 /// Covers ROW3.
 #[test]
 fn a_device_that_accepts_and_never_obeys_fails_its_level_and_nothing_is_evacuated() {
-    let mut bed = fencing(&[&["bmc"]]);
-    bed.device("bmc", Power::On).ordered("bmc", Ok(()));
-    let orders = 1 + on_for(&mut bed, "bmc", 150);
+    let mut harness = fencing(&[&["bmc"]]);
+    harness.device("bmc", Power::On).ordered("bmc", Ok(()));
+    let orders = 1 + on_for(&mut harness, "bmc", 150);
     assert_eq!(orders, 2, "once, and again at half-time");
-    let (kind, why) = held(&bed).unwrap();
+    let (kind, why) = held(&harness).unwrap();
     assert_eq!(kind, HoldKind::Fence);
     assert!(
         why.contains("level 1 (bmc): it did not power off within 150 s: bmc reads"),
         "{why}"
     );
-    assert!(bed.state.proof.is_none());
-    assert_eq!(bed.status, NotificationStatus::Running);
+    assert!(harness.state.proof.is_none());
+    assert_eq!(harness.status, NotificationStatus::Running);
 }
 
 /// Covers ROW3.
 #[test]
 fn the_second_order_is_sent_at_half_time_and_not_before() {
-    let mut bed = fencing(&[&["bmc"]]);
-    bed.device("bmc", Power::On).ordered("bmc", Ok(()));
-    assert_eq!(on_for(&mut bed, "bmc", 70), 0);
-    assert_eq!(on_for(&mut bed, "bmc", 5), 1, "75 of 150 s have passed");
+    let mut harness = fencing(&[&["bmc"]]);
+    harness.device("bmc", Power::On).ordered("bmc", Ok(()));
+    assert_eq!(on_for(&mut harness, "bmc", 70), 0);
+    assert_eq!(on_for(&mut harness, "bmc", 5), 1, "75 of 150 s have passed");
 }
 
 /// Covers ROW4.
 #[test]
 fn any_device_that_reads_on_after_the_proof_ends_all_requests() {
-    type LifeSign = fn(&mut Harness);
-    let cases: [(&str, LifeSign, bool); 4] = [
+    type UpEvidence = fn(&mut Harness);
+    let cases: [(&str, UpEvidence, bool); 4] = [
         (
             "the device of the proof",
-            |bed| {
-                bed.device("pdu-a", Power::On);
+            |harness| {
+                harness.device("pdu-a", Power::On);
             },
             true,
         ),
         (
             "the other device of its level",
-            |bed| {
-                bed.device("pdu-b", Power::On);
+            |harness| {
+                harness.device("pdu-b", Power::On);
             },
             true,
         ),
         (
             "a device of the previous level, read after the proof",
-            |bed| {
-                bed.device("bmc", Power::On);
+            |harness| {
+                harness.device("bmc", Power::On);
             },
             true,
         ),
         (
             "the same, read before",
-            |bed| {
-                bed.device_at("bmc", 1, Power::On);
+            |harness| {
+                harness.device_at("bmc", 1, Power::On);
             },
             false,
         ),
     ];
     for (name, sign, alive) in cases {
-        let mut bed = fencing(&[&["bmc"], &["pdu-a", "pdu-b"]]);
-        bed.device_fails("bmc", wrong_password());
-        bed.device("pdu-a", Power::Off)
+        let mut harness = fencing(&[&["bmc"], &["pdu-a", "pdu-b"]]);
+        harness.device_fails("bmc", wrong_password());
+        harness
+            .device("pdu-a", Power::Off)
             .device("pdu-b", Power::Off)
             .tick(3_000);
-        bed.device("pdu-a", Power::Off).device("pdu-b", Power::Off);
-        assert!(bed.state.proof.is_some(), "{name}");
-        bed.forced_down().inventory(vec![server(1)], vec![]);
-        bed.at += 1_000;
-        sign(&mut bed);
+        harness.device("pdu-a", Power::Off).device("pdu-b", Power::Off);
+        assert!(harness.state.proof.is_some(), "{name}");
+        harness.forced_down().inventory(vec![server(1)], vec![]);
+        harness.at += 1_000;
+        sign(&mut harness);
         assert_eq!(
-            held(&bed).is_some_and(|(kind, _)| kind == HoldKind::Alive),
+            held(&harness).is_some_and(|(kind, _)| kind == HoldKind::Alive),
             alive,
             "{name}"
         );
-        assert_eq!(bed.state.proof.is_none(), alive, "{name}");
+        assert_eq!(harness.state.proof.is_none(), alive, "{name}");
     }
 }
 
 /// Covers ROW5.
 #[test]
 fn a_wrong_password_is_tried_once_and_the_next_level_at_once() {
-    let mut bed = fencing(&[&["bmc"], &["pdu"]]);
-    bed.device_fails("bmc", wrong_password());
-    assert_eq!(bed.asked_devices(), ["pdu"]);
-    let told = bed.record.steps.iter().any(|step| {
+    let mut harness = fencing(&[&["bmc"], &["pdu"]]);
+    harness.device_fails("bmc", wrong_password());
+    assert_eq!(harness.queries(), ["pdu"]);
+    let recorded = harness.record.steps.iter().any(|step| {
         step.text.contains("level 1 (bmc): its power cannot be read")
             && step.text.contains("Next is level 2 (pdu)")
     });
-    assert!(told, "{:?}", bed.record.steps);
-    assert!(bed.record.head, "which level is next survives a crash");
+    assert!(recorded, "{:?}", harness.record.steps);
+    assert!(harness.record.head, "which level is next survives a crash");
 }
 
 /// Covers ROW5.
 #[test]
 fn a_lasting_fault_is_not_tried_again_every_minute() {
-    let mut bed = fencing(&[&["bmc"]]);
-    bed.device_fails("bmc", wrong_password());
-    assert_eq!(held(&bed).unwrap().0, HoldKind::Fence);
+    let mut harness = fencing(&[&["bmc"]]);
+    harness.device_fails("bmc", wrong_password());
+    assert_eq!(held(&harness).unwrap().0, HoldKind::Fence);
     let mut asked = 0;
     for _ in 0..599 {
-        bed.tick(1_000);
-        asked += bed.asked_devices().len();
-        if bed.wants(|command| *command == Command::ReadService) {
-            bed.heartbeat_age(60_000).service();
-            asked += bed.asked_devices().len();
+        harness.tick(1_000);
+        asked += harness.queries().len();
+        if harness.requests(|command| *command == Command::ReadService) {
+            harness.heartbeat_age(60_000).service();
+            asked += harness.queries().len();
         }
     }
     assert_eq!(asked, 0, "an account may be locked by it");
-    bed.tick(2_000);
-    assert_eq!(bed.asked_devices(), ["bmc"], "after ten minutes");
+    harness.tick(2_000);
+    assert_eq!(harness.queries(), ["bmc"], "after ten minutes");
 }
 
 /// Covers T9, R17.
@@ -242,30 +254,31 @@ fn a_lasting_fault_is_not_tried_again_every_minute() {
 fn another_machine_ends_its_level_at_once_and_is_checked_again_every_minute() {
     let mut two = fencing(&[&["bmc"], &["pdu"]]);
     two.device_fails("bmc", another_machine());
-    assert_eq!(two.asked_devices(), ["pdu"], "the next level at once");
-    let mut bed = fencing(&[&["bmc"]]);
-    bed.device("bmc", Power::Off)
+    assert_eq!(two.queries(), ["pdu"], "the next level at once");
+    let mut harness = fencing(&[&["bmc"]]);
+    harness
+        .device("bmc", Power::Off)
         .tick(3_000)
         .device_fails("bmc", another_machine());
-    let (kind, why) = held(&bed).expect("only an operator is waited for");
+    let (kind, why) = held(&harness).expect("only an operator is waited for");
     assert_eq!(kind, HoldKind::Fence);
     for part in ["answers for another machine", "retries every 60 s"] {
         assert!(why.contains(part), "{part}: {why}");
     }
     assert!(
-        bed.state.proof.is_none(),
+        harness.state.proof.is_none(),
         "one reading before it counts for nothing"
     );
     let (mut asked, mut ordered) = (0, 0);
     for _ in 0..130 {
-        bed.tick(1_000);
-        if bed.wants(|command| *command == Command::ReadService) {
-            bed.heartbeat_age(60_000).service();
+        harness.tick(1_000);
+        if harness.requests(|command| *command == Command::ReadService) {
+            harness.heartbeat_age(60_000).service();
         }
-        ordered += bed.ordered_devices().len();
-        if bed.asked_devices() == ["bmc"] {
+        ordered += harness.ordered_devices().len();
+        if harness.queries() == ["bmc"] {
             asked += 1;
-            bed.device_fails("bmc", another_machine());
+            harness.device_fails("bmc", another_machine());
         }
     }
     assert_eq!((asked, ordered), (2, 0));
@@ -274,76 +287,76 @@ fn another_machine_ends_its_level_at_once_and_is_checked_again_every_minute() {
 /// Covers ROW6.
 #[test]
 fn an_unreachable_device_is_tried_twice_and_then_the_next_level() {
-    let mut bed = fencing(&[&["bmc"], &["pdu"]]);
-    bed.device_fails("bmc", timeout());
-    assert!(bed.asked_devices().is_empty(), "not at once");
+    let mut harness = fencing(&[&["bmc"], &["pdu"]]);
+    harness.device_fails("bmc", timeout());
+    assert!(harness.queries().is_empty(), "not at once");
     let mut waited = 0;
-    while !bed.reads_power() {
-        bed.tick(500);
+    while !harness.reads_power() {
+        harness.tick(500);
         waited += 500;
     }
-    assert!(waited <= 2_000 && bed.asked_devices() == ["bmc"], "{waited} ms");
-    bed.device_fails("bmc", timeout());
-    assert_eq!(bed.asked_devices(), ["pdu"]);
+    assert!(waited <= 2_000 && harness.queries() == ["bmc"], "{waited} ms");
+    harness.device_fails("bmc", timeout());
+    assert_eq!(harness.queries(), ["pdu"]);
 }
 
 /// Covers ROW6.
 #[test]
 fn without_another_level_transient_faults_are_tolerated_for_the_devices_time() {
-    let mut bed = fencing(&[&["bmc"]]);
+    let mut harness = fencing(&[&["bmc"]]);
     for _ in 0..5 {
-        bed.device_fails("bmc", unavailable());
-        assert!(held(&bed).is_none(), "at {}", bed.at);
-        bed.tick(20_000);
+        harness.device_fails("bmc", unavailable());
+        assert!(held(&harness).is_none(), "at {}", harness.at);
+        harness.tick(20_000);
     }
-    bed.service_now();
-    off(&mut bed, "bmc");
-    assert!(bed.state.proof.is_some());
+    harness.service_now();
+    off(&mut harness, "bmc");
+    assert!(harness.state.proof.is_some());
 }
 
 /// Covers ROW7.
 #[test]
 fn when_all_levels_fail_it_is_held_and_tried_again_every_minute_until_one_works() {
-    let mut bed = fencing(&[&["bmc"], &["pdu"]]);
+    let mut harness = fencing(&[&["bmc"], &["pdu"]]);
     for name in ["bmc", "bmc", "pdu"] {
-        bed.device_fails(name, timeout()).tick(2_000);
+        harness.device_fails(name, timeout()).tick(2_000);
     }
     let mut failed = None;
     for _ in 0..200 {
-        if failed.is_none() && held(&bed).is_some() {
-            failed = Some(bed.at);
+        if failed.is_none() && held(&harness).is_some() {
+            failed = Some(harness.at);
         }
-        if bed.asked_devices() == ["pdu"] {
-            bed.device_fails("pdu", timeout());
+        if harness.queries() == ["pdu"] {
+            harness.device_fails("pdu", timeout());
         }
         if failed.is_some() {
             break;
         }
-        bed.tick(1_000);
+        harness.tick(1_000);
     }
     let failed = failed.expect("held when the last level has used up its time");
-    let (kind, why) = held(&bed).unwrap();
+    let (kind, why) = held(&harness).unwrap();
     assert_eq!(kind, HoldKind::Fence);
     assert!(
         why.contains("level 1 (bmc)") && why.contains("level 2 (pdu)") && why.contains("retries every 60 s"),
         "{why}"
     );
-    let said = bed.said;
+    let said = harness.said;
     let mut tries = Vec::new();
     for _ in 0..130 {
-        bed.tick(1_000);
-        if bed.wants(|command| *command == Command::ReadService) {
-            bed.service();
+        harness.tick(1_000);
+        if harness.requests(|command| *command == Command::ReadService) {
+            harness.service();
         }
         for name in ["bmc", "pdu"] {
-            if bed.asked_devices() == [name] {
-                if name == "bmc" && tries.last().is_none_or(|last| bed.at - last > 20_000) {
-                    tries.push(bed.at);
+            if harness.queries() == [name] {
+                if name == "bmc" && tries.last().is_none_or(|last| harness.at - last > 20_000) {
+                    tries.push(harness.at);
                 }
-                bed.device_fails(name, timeout());
+                harness.device_fails(name, timeout());
             }
         }
-        assert!(held(&bed).is_some(), "held is not lost while it is tried again");
+        assert!(held(&harness).is_some(), "still on hold during the retry");
     }
     assert!(
         tries
@@ -352,39 +365,39 @@ fn when_all_levels_fail_it_is_held_and_tried_again_every_minute_until_one_works(
         "{failed} {tries:?}"
     );
     assert!(
-        bed.said - said <= 3,
+        harness.said - said <= 3,
         "the message does not flap: {}",
-        bed.said - said
+        harness.said - said
     );
     // The device is repaired; no operator action is needed.
-    bed.service_now();
+    harness.service_now();
     for _ in 0..300 {
         let asked =
-            |bed: &Harness| -> Vec<String> { bed.asked_devices().into_iter().map(Into::into).collect() };
-        let mut names = asked(bed.tick(1_000));
-        if bed.wants(|command| *command == Command::ReadService) {
-            names.extend(asked(bed.service()));
+            |harness: &Harness| -> Vec<String> { harness.queries().into_iter().map(Into::into).collect() };
+        let mut names = asked(harness.tick(1_000));
+        if harness.requests(|command| *command == Command::ReadService) {
+            names.extend(asked(harness.service()));
         }
         for name in names {
-            bed.device(&name, Power::Off);
+            harness.device(&name, Power::Off);
         }
-        if bed.state.proof.is_some() {
+        if harness.state.proof.is_some() {
             break;
         }
     }
-    assert!(bed.state.proof.is_some() && bed.state.hold.is_none());
-    assert_ne!(bed.state.stage, Stage::Fencing);
+    assert!(harness.state.proof.is_some() && harness.state.hold.is_none());
+    assert_ne!(harness.state.stage, Stage::Fencing);
 }
 
 /// Covers ROW7.
 #[test]
 fn a_host_that_returns_after_all_levels_have_failed_stays_manual() {
-    let mut bed = fencing(&[&["bmc"]]);
-    bed.device("bmc", Power::On).ordered("bmc", Ok(()));
-    on_for(&mut bed, "bmc", 150);
-    assert_eq!(held(&bed).unwrap().0, HoldKind::Fence);
-    bed.tick(10_000).heartbeat_age(1_000).service_now();
-    let (kind, why) = held(&bed).unwrap();
+    let mut harness = fencing(&[&["bmc"]]);
+    harness.device("bmc", Power::On).ordered("bmc", Ok(()));
+    on_for(&mut harness, "bmc", 150);
+    assert_eq!(held(&harness).unwrap().0, HoldKind::Fence);
+    harness.tick(10_000).heartbeat_age(1_000).service_now();
+    let (kind, why) = held(&harness).unwrap();
     assert_eq!(kind, HoldKind::Fence);
     assert!(
         why.contains("Nova shows it up") && why.contains("it could not be powered off"),
@@ -392,25 +405,25 @@ fn a_host_that_returns_after_all_levels_have_failed_stays_manual() {
     );
     let mut acted = 0;
     for _ in 0..300 {
-        bed.tick(5_000).heartbeat_age(60_000).service();
-        acted += bed.asked_devices().len() + bed.ordered_devices().len();
+        harness.tick(5_000).heartbeat_age(60_000).service();
+        acted += harness.queries().len() + harness.ordered_devices().len();
     }
     assert_eq!(acted, 0, "no automatic retry, even when it goes silent again");
-    assert_eq!(bed.status, NotificationStatus::Running, "and it is not forgotten");
-    bed.command(OperatorCommand::Approve);
-    assert_eq!(bed.asked_devices(), ["bmc"], "an operator decides");
+    assert_eq!(harness.status, NotificationStatus::Running, "not forgotten");
+    harness.command(OperatorCommand::Approve);
+    assert_eq!(harness.queries(), ["bmc"], "an operator decides");
 }
 
 /// Covers ROW7.
 #[test]
 fn no_level_starts_after_the_episodes_deadline() {
-    let mut bed = fencing(&[&["a"], &["b"], &["c"], &["d"], &["e"]]);
+    let mut harness = fencing(&[&["a"], &["b"], &["c"], &["d"], &["e"]]);
     for (level, name) in ["a", "b", "c", "d"].into_iter().enumerate() {
-        assert_eq!(bed.state.fence.level, level);
-        bed.device(name, Power::On).ordered(name, Ok(()));
-        on_for(&mut bed, name, 150);
+        assert_eq!(harness.state.fence.level, level);
+        harness.device(name, Power::On).ordered(name, Ok(()));
+        on_for(&mut harness, name, 150);
     }
-    let (_, why) = held(&bed).unwrap();
+    let (_, why) = held(&harness).unwrap();
     assert!(
         why.contains("the limit of 600 s has passed") && !why.contains("(e)"),
         "{why}"
@@ -431,163 +444,167 @@ fn an_engine_killed_at_any_step_leaves_one_order_at_each_device() {
         ),
         ("after the answer, and nothing has happened yet", true, Power::On),
     ] {
-        let mut bed = fencing(&[&["bmc"], &["pdu"]]);
-        bed.device("bmc", Power::On);
-        assert_eq!(bed.ordered_devices(), ["bmc"], "{name}");
+        let mut harness = fencing(&[&["bmc"], &["pdu"]]);
+        harness.device("bmc", Power::On);
+        assert_eq!(harness.ordered_devices(), ["bmc"], "{name}");
         if answered {
-            bed.ordered("bmc", Ok(()));
+            harness.ordered("bmc", Ok(()));
         }
-        bed.take_over();
-        bed.heartbeat_age(30_000).service();
-        assert_eq!(bed.asked_devices(), Vec::<&str>::new(), "read once: {name}");
-        bed.tick(100).device("bmc", found);
-        assert!(!bed.orders_off(), "{name}");
+        harness.take_over();
+        harness.heartbeat_age(30_000).service();
+        assert_eq!(harness.queries(), Vec::<&str>::new(), "read once: {name}");
+        harness.tick(100).device("bmc", found);
+        assert!(!harness.orders_off(), "{name}");
         for _ in 0..12 {
-            bed.tick(5_000).device("bmc", Power::Off);
-            assert!(!bed.orders_off(), "{name}");
+            harness.tick(5_000).device("bmc", Power::Off);
+            assert!(!harness.orders_off(), "{name}");
         }
-        assert!(bed.state.proof.is_some(), "{name}");
+        assert!(harness.state.proof.is_some(), "{name}");
     }
 }
 
 /// Covers ROW8.
 #[test]
 fn the_current_level_survives_the_engine() {
-    let mut bed = fencing(&[&["bmc"], &["pdu"]]);
-    bed.device_fails("bmc", wrong_password()).device("pdu", Power::On);
-    assert_eq!(bed.ordered_devices(), ["pdu"]);
-    bed.levels = levels(&[&["other"]]);
-    bed.take_over();
-    assert_eq!(bed.asked_devices(), ["pdu"], "I10: not what is configured by now");
-    bed.heartbeat_age(20_000).service();
-    off(&mut bed, "pdu");
-    assert!(bed.state.proof.is_some());
+    let mut harness = fencing(&[&["bmc"], &["pdu"]]);
+    harness
+        .device_fails("bmc", wrong_password())
+        .device("pdu", Power::On);
+    assert_eq!(harness.ordered_devices(), ["pdu"]);
+    harness.levels = levels(&[&["other"]]);
+    harness.take_over();
+    assert_eq!(harness.queries(), ["pdu"], "I10: not what is configured by now");
+    harness.heartbeat_age(20_000).service();
+    off(&mut harness, "pdu");
+    assert!(harness.state.proof.is_some());
 }
 
 /// Covers ROW13.
 #[test]
 fn with_nova_down_after_the_proof_the_host_is_kept_off_and_not_fenced_again() {
-    let mut bed = fencing(&[&["bmc"]]);
-    bed.device("bmc", Power::On).ordered("bmc", Ok(())).tick(1);
-    off(&mut bed, "bmc");
-    assert!(bed.state.proof.is_some());
+    let mut harness = fencing(&[&["bmc"]]);
+    harness.device("bmc", Power::On).ordered("bmc", Ok(())).tick(1);
+    off(&mut harness, "bmc");
+    assert!(harness.state.proof.is_some());
     for _ in 0..120 {
-        bed.tick(5_000);
-        assert!(bed.ordered_devices().is_empty());
-        if bed.reads_power() {
-            bed.device("bmc", Power::Off);
+        harness.tick(5_000);
+        assert!(harness.ordered_devices().is_empty());
+        if harness.reads_power() {
+            harness.device("bmc", Power::Off);
         }
-        if bed.wants(|command| *command == Command::ReadService) {
-            bed.see(Observation::Service(Err(timeout())));
+        if harness.requests(|command| *command == Command::ReadService) {
+            harness.see(Observation::Service(Err(timeout())));
         }
-        if bed.updates().is_some() {
-            bed.see(Observation::ServiceUpdated(Err(timeout())));
+        if harness.updates().is_some() {
+            harness.see(Observation::ServiceUpdated(Err(timeout())));
         }
     }
-    assert!(bed.state.proof.is_some() && bed.state.hold.is_none());
+    assert!(harness.state.proof.is_some() && harness.state.hold.is_none());
 }
 
 #[test]
 fn a_level_of_two_devices_is_off_when_both_are_and_each_is_told_by_itself() {
-    let mut bed = fencing(&[&["pdu-a", "pdu-b"]]);
-    assert_eq!(bed.asked_devices(), Vec::<&str>::new(), "both are read already");
-    bed.device("pdu-a", Power::Off);
-    assert!(bed.ordered_devices().is_empty());
-    bed.device("pdu-b", Power::On);
-    assert_eq!(bed.ordered_devices(), ["pdu-b"], "the one that is on");
-    bed.ordered("pdu-b", Ok(()))
+    let mut harness = fencing(&[&["pdu-a", "pdu-b"]]);
+    assert_eq!(harness.queries(), Vec::<&str>::new(), "both are read already");
+    harness.device("pdu-a", Power::Off);
+    assert!(harness.ordered_devices().is_empty());
+    harness.device("pdu-b", Power::On);
+    assert_eq!(harness.ordered_devices(), ["pdu-b"], "the one that is on");
+    harness
+        .ordered("pdu-b", Ok(()))
         .tick(3_000)
         .device("pdu-a", Power::Off);
-    assert!(bed.state.proof.is_none(), "one of two");
-    bed.device("pdu-b", Power::Off);
+    assert!(harness.state.proof.is_none(), "one of two");
+    harness.device("pdu-b", Power::Off);
     // The first device is still read, so that both are off at the same time.
     for _ in 0..20 {
-        bed.tick(1_000);
-        if bed.asked_devices().contains(&"pdu-a") {
-            bed.device("pdu-a", Power::Off);
+        harness.tick(1_000);
+        if harness.queries().contains(&"pdu-a") {
+            harness.device("pdu-a", Power::Off);
         }
     }
-    assert!(bed.state.proof.is_none());
-    bed.device("pdu-b", Power::Off);
-    let proof = bed.state.proof.as_ref().expect("both are off");
+    assert!(harness.state.proof.is_none());
+    harness.device("pdu-b", Power::Off);
+    let proof = harness.state.proof.as_ref().expect("both are off");
     assert!(matches!(proof.basis(), Basis::Device { others, .. } if others.len() == 1));
 }
 
 /// Covers R17.
 #[test]
 fn a_proof_of_two_devices_needs_both_read_again() {
-    let mut bed = fencing(&[&["pdu-a", "pdu-b"]]);
-    bed.device("pdu-a", Power::Off)
+    let mut harness = fencing(&[&["pdu-a", "pdu-b"]]);
+    harness
+        .device("pdu-a", Power::Off)
         .device("pdu-b", Power::Off)
         .tick(3_000);
-    bed.device("pdu-a", Power::Off).device("pdu-b", Power::Off);
-    assert!(bed.state.proof.is_some() && bed.updates().is_some());
-    bed.see(Observation::ServiceUpdated(Err(timeout())));
-    bed.tick(31_000);
-    assert_eq!(bed.asked_devices(), ["pdu-a", "pdu-b"]);
-    bed.device("pdu-a", Power::Off);
-    assert!(bed.updates().is_none(), "half of it is stale");
-    bed.device("pdu-b", Power::Off);
-    assert!(bed.updates().is_some());
+    harness.device("pdu-a", Power::Off).device("pdu-b", Power::Off);
+    assert!(harness.state.proof.is_some() && harness.updates().is_some());
+    harness.see(Observation::ServiceUpdated(Err(timeout())));
+    harness.tick(31_000);
+    assert_eq!(harness.queries(), ["pdu-a", "pdu-b"]);
+    harness.device("pdu-a", Power::Off);
+    assert!(harness.updates().is_none(), "half of it is stale");
+    harness.device("pdu-b", Power::Off);
+    assert!(harness.updates().is_some());
 }
 
 /// Covers I6.
 #[test]
 fn unknown_answers_never_count_as_off() {
-    let mut bed = fencing(&[&["a"], &["b", "c"]]);
+    let mut harness = fencing(&[&["a"], &["b", "c"]]);
     for _ in 0..400 {
-        bed.tick(1_000);
+        harness.tick(1_000);
         for name in ["a", "b", "c"] {
-            bed.device(name, Power::Unknown);
-            bed.ordered(name, Err(timeout()));
+            harness.device(name, Power::Unknown);
+            harness.ordered(name, Err(timeout()));
         }
     }
-    assert!(bed.state.proof.is_none());
-    assert_eq!(held(&bed).unwrap().0, HoldKind::Fence);
+    assert!(harness.state.proof.is_none());
+    assert_eq!(held(&harness).unwrap().0, HoldKind::Fence);
 }
 
 /// Covers I4.
 #[test]
 fn after_a_power_command_the_fence_is_followed_to_its_end() {
-    let mut bed = fencing(&[&["bmc"], &["pdu"]]);
-    bed.device("bmc", Power::On);
-    assert!(bed.orders_off());
-    bed.ordered("bmc", Err(fault(Some(403), FaultClass::Permanent, false)));
+    let mut harness = fencing(&[&["bmc"], &["pdu"]]);
+    harness.device("bmc", Power::On);
+    assert!(harness.orders_off());
+    harness.ordered("bmc", Err(fault(Some(403), FaultClass::Permanent, false)));
     // The host returns, the segment is disabled, and so on.
     for round in 0..300 {
-        bed.tick(1_000).heartbeat_age(500).service();
-        bed.operator_state(round % 2 == 0, false);
-        bed.device("pdu", Power::On);
-        assert_eq!(bed.status, NotificationStatus::Running, "at {}", bed.at);
+        harness.tick(1_000).heartbeat_age(500).service();
+        harness.operator_state(round % 2 == 0, false);
+        harness.device("pdu", Power::On);
+        assert_eq!(harness.status, NotificationStatus::Running, "at {}", harness.at);
     }
-    assert!(bed.state.hold.is_some());
+    assert!(harness.state.hold.is_some());
 }
 
 /// Covers I10.
 #[test]
 fn devices_that_change_in_the_file_do_not_change_the_targets_of_an_episode() {
-    let mut bed = fencing(&[&["bmc"]]);
-    bed.device("bmc", Power::On).ordered("bmc", Ok(()));
-    bed.levels = levels(&[&["other"]]);
-    on_for(&mut bed, "bmc", 150);
-    assert_eq!(held(&bed).unwrap().0, HoldKind::Fence);
-    bed.tick(1_000).heartbeat_age(60_000).service();
-    bed.tick(60_000);
-    assert_eq!(bed.asked_devices(), ["bmc"], "the next try of the same episode");
-    bed.command(OperatorCommand::Approve);
-    assert_eq!(bed.asked_devices(), ["other"], "an operator started a new one");
+    let mut harness = fencing(&[&["bmc"]]);
+    harness.device("bmc", Power::On).ordered("bmc", Ok(()));
+    harness.levels = levels(&[&["other"]]);
+    on_for(&mut harness, "bmc", 150);
+    assert_eq!(held(&harness).unwrap().0, HoldKind::Fence);
+    harness.tick(1_000).heartbeat_age(60_000).service();
+    harness.tick(60_000);
+    assert_eq!(harness.queries(), ["bmc"], "the next try of the same episode");
+    harness.command(OperatorCommand::Approve);
+    assert_eq!(harness.queries(), ["other"], "an operator started a new one");
 }
 
 #[test]
 fn a_host_without_a_device_is_held_until_there_is_one() {
-    let mut bed = fencing(&[]);
-    let (kind, why) = held(&bed).unwrap();
+    let mut harness = fencing(&[]);
+    let (kind, why) = held(&harness).unwrap();
     assert_eq!(kind, HoldKind::Fence);
     assert!(why.contains("no fence device is configured"), "{why}");
-    bed.levels = levels(&[&["bmc"]]);
-    bed.tick(1_000).heartbeat_age(60_000).service();
-    bed.tick(60_000);
-    assert_eq!(bed.asked_devices(), ["bmc"]);
+    harness.levels = levels(&[&["bmc"]]);
+    harness.tick(1_000).heartbeat_age(60_000).service();
+    harness.tick(60_000);
+    assert_eq!(harness.queries(), ["bmc"]);
 }
 
 /// Covers R5.
@@ -598,41 +615,35 @@ fn a_late_power_off_of_a_level_that_was_left_is_waited_for_before_the_host_is_ha
         ("accepted, and never seen to be done", Ok(()), 210_000),
         ("not answered", Err(timeout()), 80_000),
     ] {
-        let mut bed = fencing(&[&["bmc"], &["pdu"]]);
-        bed.device("bmc", Power::On).ordered("bmc", answer);
-        let ordered = bed.at;
-        bed.tick(1_000).device_fails("bmc", wrong_password());
-        off(&mut bed, "pdu");
-        assert!(bed.state.proof.is_some(), "{name}");
-        let quiet = |bed: &Harness, at: u64| {
-            bed.state
-                .fence
-                .has_no_pending_orders(Elapsed::from_millis(at), &bed.state.policy)
-        };
-        assert!(!quiet(&bed, ordered + quiet_after - 1), "{name}");
-        assert!(quiet(&bed, ordered + quiet_after), "{name}");
+        let mut harness = fencing(&[&["bmc"], &["pdu"]]);
+        harness.device("bmc", Power::On).ordered("bmc", answer);
+        let ordered = harness.at;
+        harness.tick(1_000).device_fails("bmc", wrong_password());
+        off(&mut harness, "pdu");
+        assert!(harness.state.proof.is_some(), "{name}");
+        assert!(
+            !has_no_pending_orders(&harness, ordered + quiet_after - 1),
+            "{name}"
+        );
+        assert!(has_no_pending_orders(&harness, ordered + quiet_after), "{name}");
     }
 }
 
 /// Covers R5.
 #[test]
 fn an_order_is_done_once_its_device_reads_off() {
-    let mut bed = fencing(&[&["bmc"]]);
-    bed.device("bmc", Power::On).ordered("bmc", Ok(())).tick(1);
-    off(&mut bed, "bmc");
-    assert!(
-        bed.state
-            .fence
-            .has_no_pending_orders(Elapsed::from_millis(bed.at), &bed.state.policy)
-    );
+    let mut harness = fencing(&[&["bmc"]]);
+    harness.device("bmc", Power::On).ordered("bmc", Ok(())).tick(1);
+    off(&mut harness, "bmc");
+    assert!(has_no_pending_orders(&harness, harness.at));
 }
 
 #[test]
 fn a_device_s_time_does_not_run_while_its_calls_wait_for_their_turn() {
-    let mut bed = fencing(&[&["bmc"], &["pdu"]]);
-    bed.device("bmc", Power::On).ordered("bmc", Ok(()));
+    let mut harness = fencing(&[&["bmc"], &["pdu"]]);
+    harness.device("bmc", Power::On).ordered("bmc", Ok(()));
     for _ in 0..4 {
-        bed.tick(45_000);
+        harness.tick(45_000);
         let reading = crate::power::PowerReading {
             power: Power::On,
             raw: "on".into(),
@@ -640,97 +651,98 @@ fn a_device_s_time_does_not_run_while_its_calls_wait_for_their_turn() {
             at: crate::Timestamp::from_micros(0),
             machine: None,
         };
-        bed.see(Observation::Power {
+        harness.see(Observation::Power {
             target: target("bmc"),
-            started: Elapsed::from_millis(bed.at),
+            started: Elapsed::from_millis(harness.at),
             waited: Duration::from_secs(40),
             result: Ok(reading),
         });
-        if !bed.ordered_devices().is_empty() {
-            bed.ordered("bmc", Ok(()));
+        if !harness.ordered_devices().is_empty() {
+            harness.ordered("bmc", Ok(()));
         }
     }
-    assert_eq!(bed.state.fence.level, 0, "180 s, 160 of them in a queue");
+    assert_eq!(harness.state.fence.level, 0, "180 s, 160 of them in a queue");
 }
 
 #[test]
 fn dry_run_reports_its_actions_and_does_nothing() {
     let dry = |reported: &str| Harness::with(reported, |policy| policy.fencing = FencingMode::DryRun);
-    let mut bed = dry("UNKNOWN").begun();
-    bed.heartbeat_age(20_000).service().power(Power::On);
-    let (kind, why) = held(&bed).unwrap();
+    let mut harness = dry("UNKNOWN").begun();
+    harness.heartbeat_age(20_000).service().power(Power::On);
+    let (kind, why) = held(&harness).unwrap();
     assert_eq!(kind, HoldKind::DryRun);
     assert!(
         why.starts_with("dry-run: ") && why.contains("level 1 (bmc) would now power it off"),
         "{why}"
     );
-    let mut bed = dry("NORMAL").begun();
-    bed.heartbeat_age(20_000).service();
-    off(&mut bed, "bmc");
-    let (kind, why) = held(&bed).unwrap();
+    let mut harness = dry("NORMAL").begun();
+    harness.heartbeat_age(20_000).service();
+    off(&mut harness, "bmc");
+    let (kind, why) = held(&harness).unwrap();
     assert_eq!(kind, HoldKind::DryRun);
     assert!(why.contains("is off: bmc read"), "{why}");
-    assert!(bed.state.proof.is_none() && bed.record.host.is_none());
+    assert!(harness.state.proof.is_none() && harness.record.host.is_none());
     let mut writes = 0;
     for _ in 0..50 {
-        bed.tick(5_000);
-        writes += bed.commands.iter().filter(|command| command.is_write()).count();
+        harness.tick(5_000);
+        writes += harness.commands.iter().filter(|one| one.is_write()).count();
     }
     assert_eq!(writes, 0);
-    bed.command(OperatorCommand::Approve).service_now();
-    off(&mut bed, "bmc");
+    harness.command(OperatorCommand::Approve).service_now();
+    off(&mut harness, "bmc");
     assert_eq!(
-        held(&bed).unwrap().0,
+        held(&harness).unwrap().0,
         HoldKind::DryRun,
         "approve only checks again"
     );
-    bed.command(OperatorCommand::Reject);
-    assert_eq!(bed.record.life, Some(Life::Closed));
+    harness.command(OperatorCommand::Reject);
+    assert_eq!(harness.record.life, Some(Life::Closed));
 }
 
 #[test]
 fn stopped_fencing_holds_everything_before_the_proof_and_drops_nothing() {
-    let mut bed = Harness::engine().begun();
-    bed.see(Observation::FencingStopped(true));
-    bed.heartbeat_age(20_000).service();
+    let mut harness = Harness::engine().begun();
+    harness.see(Observation::FencingStopped(true));
+    harness.heartbeat_age(20_000).service();
     let mut asked = 0;
     for _ in 0..20 {
-        bed.tick(5_000).power(Power::On);
-        asked += bed.ordered_devices().len();
+        harness.tick(5_000).power(Power::On);
+        asked += harness.ordered_devices().len();
     }
     assert_eq!(asked, 0);
     assert!(
-        bed.message
+        harness
+            .message
             .as_deref()
             .unwrap()
             .starts_with("on hold: fencing is stopped")
     );
-    assert_eq!(bed.status, NotificationStatus::Running);
-    bed.see(Observation::FencingStopped(false)).tick(100);
+    assert_eq!(harness.status, NotificationStatus::Running);
+    harness.see(Observation::FencingStopped(false)).tick(100);
     assert_eq!(
-        bed.ordered_devices(),
+        harness.ordered_devices(),
         [""; 0],
         "Nova is read again for heartbeats"
     );
     let goes_on = (0..5).any(|_| {
-        bed.heartbeat_age(60_000).service();
-        bed.ordered_devices() == ["bmc"]
-            || bed.tick(1_000).ordered_devices() == ["bmc"]
-            || bed.power(Power::On).ordered_devices() == ["bmc"]
+        harness.heartbeat_age(60_000).service();
+        harness.ordered_devices() == ["bmc"]
+            || harness.tick(1_000).ordered_devices() == ["bmc"]
+            || harness.power(Power::On).ordered_devices() == ["bmc"]
     });
     assert!(goes_on, "then it continues by itself");
     // Instances of a host that is confirmed off are still moved.
-    let mut bed = Harness::engine().proven();
-    bed.forced_down().see(Observation::FencingStopped(true));
-    bed.inventory(vec![server(1)], vec![]);
-    assert!(bed.wants(|command| matches!(command, Command::Lock { .. })));
+    let mut harness = Harness::engine().proven();
+    harness.forced_down().see(Observation::FencingStopped(true));
+    harness.inventory(vec![server(1)], vec![]);
+    assert!(harness.requests(|command| matches!(command, Command::Lock { .. })));
 }
 
 #[test]
 fn a_state_of_a_version_with_one_device_is_continued() {
-    let mut bed = fencing(&[&["bmc"], &["pdu"]]);
-    bed.device("bmc", Power::On);
-    let head = bed.state.head().unwrap();
+    let mut harness = fencing(&[&["bmc"], &["pdu"]]);
+    harness.device("bmc", Power::On);
+    let head = harness.state.head().unwrap();
     let mut old: serde_json::Value = serde_json::from_str(&head).unwrap();
     old["version"] = 1.into();
     let at = old["fence"]["orders"][0]["at"].clone();
@@ -738,33 +750,30 @@ fn a_state_of_a_version_with_one_device_is_continued() {
         "began": 0, "first_off": null, "off": { "at": at, "answered": false }, "first_order": at,
         "ordered": true, "not_off": true, "last_word": "bmc says \"On\"", "faults": 0,
     });
-    bed.journalled(old.to_string());
-    bed.take_over();
-    bed.heartbeat_age(30_000).service();
-    assert_eq!(bed.state.fence.levels.as_deref(), Some(bed.levels.as_slice()));
-    bed.tick(1_000).device("bmc", Power::On);
+    harness.journalled(old.to_string());
+    harness.take_over();
+    harness.heartbeat_age(30_000).service();
+    assert_eq!(harness.state.fence.levels.as_ref(), Some(&harness.levels));
+    harness.tick(1_000).device("bmc", Power::On);
     assert!(
-        !bed.orders_off(),
+        !harness.orders_off(),
         "R5: the order of the old version may still take effect"
     );
-    assert!(
-        !bed.state
-            .fence
-            .has_no_pending_orders(Elapsed::from_millis(bed.at), &bed.state.policy)
-    );
-    while bed.at < 85_000 {
-        bed.at += 5_000;
-        bed.heartbeat_age(100_000).service();
-        if bed.ordered_devices().is_empty() && bed.reads_power() {
-            bed.device("bmc", Power::On);
+    assert!(!has_no_pending_orders(&harness, harness.at));
+    while harness.at < 85_000 {
+        harness.at += 5_000;
+        harness.heartbeat_age(100_000).service();
+        if harness.ordered_devices().is_empty() && harness.reads_power() {
+            harness.device("bmc", Power::On);
         }
-        if bed.orders_off() {
+        if harness.orders_off() {
             break;
         }
     }
-    assert_eq!(bed.ordered_devices(), ["bmc"], "D + Q have passed");
+    assert_eq!(harness.ordered_devices(), ["bmc"], "D + Q have passed");
     assert_eq!(
-        bed.state
+        harness
+            .state
             .fence
             .orders
             .iter()
@@ -783,8 +792,8 @@ fn a_level_without_devices_is_dropped() {
     let mut second = levels(&[&["x"]]).remove(0);
     second.number = 2;
     second.devices = vec![device("bmc")];
-    let mut bed = fencing_with(vec![empty, second]);
-    off(&mut bed, "bmc");
-    let proof = bed.state.proof.as_ref().unwrap();
+    let mut harness = fencing_with(vec![empty, second]);
+    off(&mut harness, "bmc");
+    let proof = harness.state.proof.as_ref().unwrap();
     assert!(matches!(proof.basis(), Basis::Device { level: 2, .. }));
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::bed::{Harness, evacuation, id, server};
+use super::harness::{Harness, evacuation, id, server};
 use crate::evidence::time_text;
 use crate::host_recovery::{End, ExcludedStart, HoldKind, MoveStep};
 use crate::nova::Server;
@@ -13,10 +13,10 @@ use crate::wait::WaitsFor;
 const TWO_HOURS: LocalDisk = LocalDisk::Wait(Duration::from_hours(2));
 
 /// Returns a recovery of a host with instance 1 on its local disk.
-fn bed(usual: LocalDisk) -> Harness {
-    let mut bed = Harness::with("UNKNOWN", |policy| policy.local_disk.usual = usual);
-    bed.local_disks = [id(1)].into();
-    bed
+fn harness(usual: LocalDisk) -> Harness {
+    let mut harness = Harness::with("UNKNOWN", |policy| policy.local_disk.usual = usual);
+    harness.local_disks = [id(1)].into();
+    harness
 }
 
 fn with_own(number: u128, treatment: &str) -> Server {
@@ -27,11 +27,11 @@ fn with_own(number: u128, treatment: &str) -> Server {
 }
 
 /// Passes time while the host stays off.
-fn pass(bed: &mut Harness, seconds: u64) {
-    bed.tick(seconds * 1_000);
-    bed.power(crate::power::Power::Off);
-    bed.service().records(Vec::new());
-    bed.lists(vec![server(1), server(2)], Vec::new());
+fn pass(harness: &mut Harness, seconds: u64) {
+    harness.tick(seconds * 1_000);
+    harness.power(crate::power::Power::Off);
+    harness.service().records(Vec::new());
+    harness.lists(vec![server(1), server(2)], Vec::new());
 }
 
 /// Covers R14.
@@ -49,82 +49,86 @@ fn an_instance_that_was_read_as_local_is_left_or_evacuated_by_its_policy() {
         (TWO_HOURS, None, true, false),
         (LocalDisk::Evacuate, Some("wait:2h"), true, false),
     ] {
-        let mut bed = bed(usual);
+        let mut harness = harness(usual);
         if !on_local_disk {
-            bed.local_disks.clear();
+            harness.local_disks.clear();
         }
         let one = own.map_or_else(|| server(1), |text| with_own(1, text));
-        let bed = bed.planned(vec![one, server(2)]);
+        let harness = harness.planned(vec![one, server(2)]);
         let what = format!("{usual}, own {own:?}, read as local: {on_local_disk}");
-        assert_eq!(bed.evacuates(1), asked, "{what}");
-        assert!(bed.evacuates(2), "{what}");
+        assert_eq!(harness.evacuates(1), asked, "{what}");
+        assert!(harness.evacuates(2), "{what}");
     }
 }
 
 /// Covers R14.
 #[test]
 fn an_instance_that_is_left_says_why() {
-    let bed = bed(LocalDisk::Leave).planned(vec![server(1)]);
-    assert_eq!(*bed.step(1), MoveStep::Over(End::Left));
-    let note = bed.one(1).note.clone().unwrap();
+    let harness = harness(LocalDisk::Leave).planned(vec![server(1)]);
+    assert_eq!(*harness.step(1), MoveStep::Over(End::Left));
+    let note = harness.one(1).note.clone().unwrap();
     assert!(note.contains("local_disk is leave"), "{note}");
     assert!(
         note.contains("it is started when its host has returned"),
         "{note}"
     );
-    assert_eq!(bed.one(1).start, Some(ExcludedStart::default()));
+    assert_eq!(harness.one(1).start, Some(ExcludedStart::default()));
 }
 
 /// Covers R14.
 #[test]
 fn a_wait_lasts_as_long_as_was_said_under_any_owner() {
-    let mut bed = bed(TWO_HOURS).planned(vec![server(1)]);
-    assert_eq!(bed.one(1).waits_for(), WaitsFor::LocalDisk);
-    assert_eq!(bed.state.wait().unwrap().what, WaitsFor::LocalDisk);
-    let until = bed.one(1).disk_wait;
-    bed.take_over();
-    assert_eq!(bed.one(1).disk_wait, until);
+    let mut harness = harness(TWO_HOURS).planned(vec![server(1)]);
+    assert_eq!(harness.one(1).waits_for(), WaitsFor::LocalDisk);
+    assert_eq!(harness.state.wait().unwrap().what, WaitsFor::LocalDisk);
+    let until = harness.one(1).disk_wait;
+    harness.take_over();
+    assert_eq!(harness.one(1).disk_wait, until);
     for _ in 0..100 {
-        pass(&mut bed, 60);
-        assert!(bed.is_waiting(1) && !bed.evacuates(1), "at {} ms", bed.at);
+        pass(&mut harness, 60);
+        assert!(
+            harness.is_waiting(1) && !harness.evacuates(1),
+            "at {} ms",
+            harness.at
+        );
     }
     let mut asked = false;
     for _ in 0..30 {
-        pass(&mut bed, 60);
-        bed.answer(1, crate::recovery::ServerCall::Lock, Ok(()));
-        asked |= bed.is_asked(1);
+        pass(&mut harness, 60);
+        harness.answer(1, crate::recovery::ServerCall::Lock, Ok(()));
+        asked |= harness.is_asked(1);
     }
-    assert!(asked, "{:?}", bed.one(1));
-    assert_eq!(bed.one(1).disk_wait, None);
+    assert!(asked, "{:?}", harness.one(1));
+    assert_eq!(harness.one(1).disk_wait, None);
 }
 
 /// Covers R14.
 #[test]
 fn the_message_shows_how_many_wait_and_until_when() {
-    let mut bed = bed(TWO_HOURS);
-    bed.local_disks.insert(id(2));
-    let mut bed = bed.planned(vec![server(1), with_own(2, "wait:1h"), server(3)]);
-    let ends = bed.one(1).disk_wait.unwrap().ends_at;
-    assert!(ends > bed.one(2).disk_wait.unwrap().ends_at);
+    let mut harness = harness(TWO_HOURS);
+    harness.local_disks.insert(id(2));
+    let mut harness = harness.planned(vec![server(1), with_own(2, "wait:1h"), server(3)]);
+    let ends = harness.one(1).disk_wait.unwrap().ends_at;
+    assert!(ends > harness.one(2).disk_wait.unwrap().ends_at);
     let end = time_text(ends);
-    let told = bed.message.clone().unwrap();
+    let message = harness.message.clone().unwrap();
     assert!(
-        told.starts_with(&format!(
+        message.starts_with(&format!(
             "2 instances wait for their host (local disk), the last until {end}"
         )),
-        "{told}"
+        "{message}"
     );
-    let note = bed.one(1).note.clone().unwrap();
+    let note = harness.one(1).note.clone().unwrap();
     assert!(
         note.contains(&format!("it waits for the host until {end}")),
         "{note}"
     );
-    assert_eq!(bed.one(1).wait.as_ref().unwrap().on, [end.clone()].into());
-    bed.resolve(2, ResolutionKind::Ignore, None);
-    let told = bed.message.clone().unwrap();
+    assert_eq!(harness.one(1).wait.as_ref().unwrap().on, [end.clone()].into());
+    harness.resolve(2, ResolutionKind::Ignore, None);
+    let message = harness.message.clone().unwrap();
     assert!(
-        told.starts_with(&format!("1 instance waits until {end} for its host (local disk)")),
-        "{told}"
+        message.starts_with(&format!("1 instance waits until {end} for its host (local disk)")),
+        "{message}"
     );
 }
 
@@ -144,12 +148,15 @@ fn an_owner_s_wait_is_no_longer_than_the_recovery_s_deadline() {
             Some("\"wait:forever\", which is not valid: it is ignored"),
         ),
     ] {
-        let bed = bed(TWO_HOURS).planned(vec![with_own(1, own)]);
-        let start = bed.one(1).wait.as_ref().unwrap().since;
-        let waits = bed.one(1).disk_wait.map(|wait| wait.ends_at.micros_since(start));
+        let harness = harness(TWO_HOURS).planned(vec![with_own(1, own)]);
+        let start = harness.one(1).wait.as_ref().unwrap().since;
+        let waits = harness
+            .one(1)
+            .disk_wait
+            .map(|wait| wait.ends_at.micros_since(start));
         let waits = waits.map(|micros| (micros + 1_000_000) / 3_600_000_000);
         assert_eq!(waits, hours, "{own}");
-        let note = bed.one(1).note.clone().unwrap();
+        let note = harness.one(1).note.clone().unwrap();
         assert_eq!(remark.is_some(), note.contains("HA_Local_Disk"), "{own}: {note}");
         assert!(note.contains(remark.unwrap_or_default()), "{own}: {note}");
     }
@@ -171,59 +178,59 @@ fn an_owner_s_wait_is_no_longer_than_the_recovery_s_deadline() {
 /// Covers R14.
 #[test]
 fn an_operator_leaves_an_instance_that_waits() {
-    let mut bed = bed(TWO_HOURS).planned(vec![server(1), server(2)]);
-    bed.resolve(1, ResolutionKind::Ignore, None);
+    let mut harness = harness(TWO_HOURS).planned(vec![server(1), server(2)]);
+    harness.resolve(1, ResolutionKind::Ignore, None);
     assert!(
         matches!(
-            bed.step(1),
+            harness.step(1),
             MoveStep::Unlocking { end: End::Left, .. } | MoveStep::Over(End::Left)
         ),
         "{:?}",
-        bed.one(1)
+        harness.one(1)
     );
 }
 
 /// Covers R14.
 #[test]
 fn an_operator_ends_the_wait() {
-    let mut bed = bed(TWO_HOURS).planned(vec![server(1)]);
-    bed.resolve(1, ResolutionKind::Retry, None);
-    assert!(bed.one(1).disk_wait.is_none());
-    assert!(bed.is_asked(1), "{:?}", bed.one(1));
+    let mut harness = harness(TWO_HOURS).planned(vec![server(1)]);
+    harness.resolve(1, ResolutionKind::Retry, None);
+    assert!(harness.one(1).disk_wait.is_none());
+    assert!(harness.is_asked(1), "{:?}", harness.one(1));
 }
 
 /// Covers R14.
 #[test]
 fn an_instance_whose_host_is_back_stays_there() {
-    let mut bed = bed(TWO_HOURS).planned(vec![server(1), server(2)]);
-    bed.tick(2_000).power(crate::power::Power::On);
+    let mut harness = harness(TWO_HOURS).planned(vec![server(1), server(2)]);
+    harness.tick(2_000).power(crate::power::Power::On);
     assert_eq!(
-        bed.state.hold.as_ref().map(|hold| hold.kind),
+        harness.state.hold.as_ref().map(|hold| hold.kind),
         Some(HoldKind::Alive)
     );
-    bed.tick(1_000);
+    harness.tick(1_000);
     assert!(
         matches!(
-            bed.step(1),
+            harness.step(1),
             MoveStep::Unlocking { end: End::Left, .. } | MoveStep::Over(End::Left)
         ),
         "{:?}",
-        bed.one(1)
+        harness.one(1)
     );
-    let note = bed.one(1).note.clone().unwrap();
+    let note = harness.one(1).note.clone().unwrap();
     assert!(note.contains("its host is running again"), "{note}");
     assert!(
         note.contains("it is started when its host has returned"),
         "{note}"
     );
-    assert_eq!(bed.one(1).start, Some(ExcludedStart::default()));
+    assert_eq!(harness.one(1).start, Some(ExcludedStart::default()));
 }
 
 /// Covers R14.
 #[test]
 fn an_evacuation_that_is_under_way_is_followed_and_not_waited_with() {
     let under_way = evacuation(7, 1, "pre-migrating", Some("b"));
-    let bed = bed(TWO_HOURS).planned_with(vec![server(1)], vec![under_way]);
-    assert!(bed.is_asked(1), "{:?}", bed.one(1));
-    assert_eq!(bed.one(1).disk_wait, None);
+    let harness = harness(TWO_HOURS).planned_with(vec![server(1)], vec![under_way]);
+    assert!(harness.is_asked(1), "{:?}", harness.one(1));
+    assert_eq!(harness.one(1).disk_wait, None);
 }

@@ -3,20 +3,20 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::bed::{Harness, levels, nova_time, region, server};
+use super::harness::{Harness, levels, nova_time, region, server};
 use crate::host_recovery::{HoldKind, Stage};
 use crate::monitor::{BootHeartbeats, Heartbeat, MonitorKind};
 use crate::policy::{BareNormal, FencingMode};
 use crate::power::Power;
 use crate::recovery::{OffClaim, OperatorCommand};
 
-/// Returns the stored heartbeats received at these seconds, with ages at `bed.at`. The counters are the
+/// Returns the stored heartbeats received at these seconds, with ages at `harness.at`. The counters are the
 /// monitors' own uptimes.
-fn kept(bed: &Harness, seconds: &[u64], counters: &[u64]) -> BootHeartbeats {
+fn kept(harness: &Harness, seconds: &[u64], counters: &[u64]) -> BootHeartbeats {
     let beats = seconds.iter().zip(counters).map(|(at, up)| Heartbeat {
         up: Duration::from_secs(*up),
         received: nova_time(100_000 + at * 1_000),
-        age: Duration::from_millis(bed.at.saturating_sub(at * 1_000)),
+        age: Duration::from_millis(harness.at.saturating_sub(at * 1_000)),
     });
     BootHeartbeats {
         reported: Some(nova_time(100_000)),
@@ -25,60 +25,60 @@ fn kept(bed: &Harness, seconds: &[u64], counters: &[u64]) -> BootHeartbeats {
 }
 
 /// Answers a read of Nova without a heartbeat since the report, and a scan.
-fn look<'a>(bed: &'a mut Harness, beats: &BootHeartbeats) -> &'a mut Harness {
+fn poll<'a>(harness: &'a mut Harness, beats: &BootHeartbeats) -> &'a mut Harness {
     let mut region = region(1, 10);
     region.hosts[0].heartbeats = beats.clone();
-    bed.service.last_heartbeat = Some(nova_time(100_000));
-    bed.service.up = false;
-    bed.around_later(region).service_now().tick(0)
+    harness.service.last_heartbeat = Some(nova_time(100_000));
+    harness.service.up = false;
+    harness.around_later(region).service_now().tick(0)
 }
 
-fn look_at<'a>(bed: &'a mut Harness, seconds: &[u64]) -> &'a mut Harness {
-    let beats = kept(bed, seconds, seconds);
-    look(bed, &beats)
+fn poll_with<'a>(harness: &'a mut Harness, seconds: &[u64]) -> &'a mut Harness {
+    let beats = kept(harness, seconds, seconds);
+    poll(harness, &beats)
 }
 
 /// Checks each second, with heartbeats every 10 s in the given range, until confirmed off, on hold, or timed
 /// out.
-fn run(bed: &mut Harness, beating: std::ops::Range<u64>, until: u64) {
-    while bed.at < until * 1_000 && bed.state.proof.is_none() && bed.state.hold.is_none() {
-        bed.tick(1_000);
-        let all: Vec<u64> = (beating.start..=bed.at / 1_000).step_by(10).collect();
+fn run(harness: &mut Harness, beating: std::ops::Range<u64>, until: u64) {
+    while harness.at < until * 1_000 && harness.state.proof.is_none() && harness.state.hold.is_none() {
+        harness.tick(1_000);
+        let all: Vec<u64> = (beating.start..=harness.at / 1_000).step_by(10).collect();
         let came: Vec<u64> = all.into_iter().filter(|at| beating.contains(at)).collect();
         let last = &came[came.len().saturating_sub(4)..];
-        look_at(bed, last);
+        poll_with(harness, last);
     }
 }
 
 fn waiting(seconds: u64) -> Harness {
-    let mut bed = Harness::with("NORMAL", |policy| {
+    let mut harness = Harness::with("NORMAL", |policy| {
         policy.fencing = FencingMode::External;
         policy.bare_normal = BareNormal::Wait(Duration::from_secs(seconds));
     });
-    bed.around_later(region(1, 10));
-    bed.begun()
+    harness.around_later(region(1, 10));
+    harness.begun()
 }
 
 /// Covers R15.
 #[test]
 fn continued_monitor_heartbeats_contradict_a_bare_normal() {
     for wait in [0, 30, 180] {
-        let mut bed = waiting(wait);
+        let mut harness = waiting(wait);
         // The first check may precede their next heartbeat: with no wait nothing is known yet.
-        let beats = kept(&bed, &[], &[]);
+        let beats = kept(&harness, &[], &[]);
         if wait > 0 {
-            look(&mut bed, &beats);
+            poll(&mut harness, &beats);
         }
-        run(&mut bed, 1..1_000, 600);
+        run(&mut harness, 1..1_000, 600);
         if wait == 0 {
             assert!(
-                bed.at < 20_000 && bed.state.proof.is_some(),
+                harness.at < 20_000 && harness.state.proof.is_some(),
                 "as today: {} ms",
-                bed.at
+                harness.at
             );
             continue;
         }
-        let hold = bed.state.hold.clone().unwrap();
+        let hold = harness.state.hold.clone().unwrap();
         assert_eq!(hold.kind, HoldKind::Fence);
         let part = "its instance monitor sent heartbeats at 2023-11-14T22:16:";
         assert!(
@@ -86,37 +86,44 @@ fn continued_monitor_heartbeats_contradict_a_bare_normal() {
             "{}",
             hold.reason
         );
-        assert!((90_000..=100_000).contains(&bed.at), "wait {wait}: {} ms", bed.at);
-        assert!(bed.updates().is_none() && bed.state.proof.is_none());
+        assert!(
+            (90_000..=100_000).contains(&harness.at),
+            "wait {wait}: {} ms",
+            harness.at
+        );
+        assert!(harness.updates().is_none() && harness.state.proof.is_none());
         // Repeated reports do not change that.
         for again in 1..10 {
-            bed.join_claim(OffClaim {
-                dated: nova_time(bed.at + 100_000),
-                arrived: Some(nova_time(bed.at + 100_000)),
+            harness.join_claim(OffClaim {
+                dated: nova_time(harness.at + 100_000),
+                arrived: Some(nova_time(harness.at + 100_000)),
                 evidence: None,
             });
-            bed.tick(61_000);
-            let at = bed.at / 1_000;
-            look_at(&mut bed, &[at - 19, at - 9]);
-            assert!(bed.state.hold.is_some() && bed.state.proof.is_none(), "{again}");
+            harness.tick(61_000);
+            let at = harness.at / 1_000;
+            poll_with(&mut harness, &[at - 19, at - 9]);
+            assert!(
+                harness.state.hold.is_some() && harness.state.proof.is_none(),
+                "{again}"
+            );
         }
         // The monitors stop, and the report is repeated.
-        let last = bed.at / 1_000;
-        bed.tick(61_000);
-        bed.join_claim(OffClaim {
-            dated: nova_time(bed.at + 100_000),
-            arrived: Some(nova_time(bed.at + 100_000)),
+        let last = harness.at / 1_000;
+        harness.tick(61_000);
+        harness.join_claim(OffClaim {
+            dated: nova_time(harness.at + 100_000),
+            arrived: Some(nova_time(harness.at + 100_000)),
             evidence: None,
         });
-        while bed.state.proof.is_none() && bed.at < (last + 300) * 1_000 {
-            bed.tick(1_000);
-            look_at(&mut bed, &[last - 20, last - 10]);
+        while harness.state.proof.is_none() && harness.at < (last + 300) * 1_000 {
+            harness.tick(1_000);
+            poll_with(&mut harness, &[last - 20, last - 10]);
         }
-        assert!(bed.state.proof.is_some(), "{:?}", bed.state.hold);
+        assert!(harness.state.proof.is_some(), "{:?}", harness.state.hold);
         assert!(
-            bed.at >= (last + 90) * 1_000,
+            harness.at >= (last + 90) * 1_000,
             "quiet for 100 s: {} ms, {last} s",
-            bed.at
+            harness.at
         );
     }
 }
@@ -137,54 +144,57 @@ fn each_condition_of_a_contradiction_is_needed() {
         ),
         ("both before", [60, 70], [500, 510], false),
     ] {
-        let mut bed = waiting(3_600);
-        bed.tick(190_000);
-        let beats = kept(&bed, &seconds, &counters);
-        look(&mut bed, &beats);
-        let hold = bed.state.hold.as_ref();
+        let mut harness = waiting(3_600);
+        harness.tick(190_000);
+        let beats = kept(&harness, &seconds, &counters);
+        poll(&mut harness, &beats);
+        let hold = harness.state.hold.as_ref();
         let runs = hold.is_some_and(|hold| hold.reason.contains("so it runs"));
-        assert_eq!(runs, contradicted, "{case}: {:?}", bed.state.hold);
+        assert_eq!(runs, contradicted, "{case}: {:?}", harness.state.hold);
     }
-    let mut bed = waiting(3_600);
-    bed.tick(190_000);
-    let mut unknown = kept(&bed, &[82, 92], &[500, 510]);
+    let mut harness = waiting(3_600);
+    harness.tick(190_000);
+    let mut unknown = kept(&harness, &[82, 92], &[500, 510]);
     unknown.reported = None;
-    look(&mut bed, &unknown);
-    assert!(bed.state.hold.is_none(), "no boot was known when it was reported");
+    poll(&mut harness, &unknown);
+    assert!(
+        harness.state.hold.is_none(),
+        "no boot was known when it was reported"
+    );
 }
 
 /// Covers R15.
 #[test]
 fn a_late_report_is_contradicted_by_heartbeats_after_its_arrival() {
-    let mut bed = waiting(3_600);
-    bed.tick(50_000);
-    let mut beats = kept(&bed, &[15, 25], &[15, 25]);
-    bed.state.reported_at = Some(nova_time(100_000).minus_seconds(59));
-    look(&mut bed, &beats);
-    assert!(bed.state.hold.is_none(), "one came within 20 s");
-    bed.tick(1_000);
-    beats = kept(&bed, &[22, 32], &[22, 32]);
-    look(&mut bed, &beats);
-    assert!(bed.state.hold.is_some());
+    let mut harness = waiting(3_600);
+    harness.tick(50_000);
+    let mut beats = kept(&harness, &[15, 25], &[15, 25]);
+    harness.state.reported_at = Some(nova_time(100_000).minus_seconds(59));
+    poll(&mut harness, &beats);
+    assert!(harness.state.hold.is_none(), "one came within 20 s");
+    harness.tick(1_000);
+    beats = kept(&harness, &[22, 32], &[22, 32]);
+    poll(&mut harness, &beats);
+    assert!(harness.state.hold.is_some());
 }
 
 /// Covers R15.
 #[test]
 fn the_ordinary_recovery_is_not_slowed_by_monitors_that_died_with_the_host() {
-    let mut bed = waiting(30);
-    run(&mut bed, 0..1, 600);
-    let with = bed.at;
-    let mut bed = waiting(30);
-    while bed.state.proof.is_none() {
-        bed.tick(1_000);
-        look(&mut bed, &BootHeartbeats::default());
+    let mut harness = waiting(30);
+    run(&mut harness, 0..1, 600);
+    let with = harness.at;
+    let mut harness = waiting(30);
+    while harness.state.proof.is_none() {
+        harness.tick(1_000);
+        poll(&mut harness, &BootHeartbeats::default());
     }
-    assert_eq!(with, bed.at, "without monitors");
+    assert_eq!(with, harness.at, "without monitors");
     // A delayed heartbeat delays a bare NORMAL and causes no hold.
-    let mut bed = waiting(30);
-    run(&mut bed, 25..26, 600);
-    assert!(bed.state.proof.is_some(), "{:?}", bed.state.hold);
-    assert!((120_000..=130_000).contains(&bed.at), "{} ms", bed.at);
+    let mut harness = waiting(30);
+    run(&mut harness, 25..26, 600);
+    assert!(harness.state.proof.is_some(), "{:?}", harness.state.hold);
+    assert!((120_000..=130_000).contains(&harness.at), "{} ms", harness.at);
 }
 
 /// A device that answers for another machine: its reading is discarded, and the next level confirms the host
@@ -192,35 +202,35 @@ fn the_ordinary_recovery_is_not_slowed_by_monitors_that_died_with_the_host() {
 /// Covers R15.
 #[test]
 fn a_contradicted_reading_leads_to_the_next_level() {
-    let mut bed = Harness::engine();
-    bed.levels = levels(&[&["bmc"], &["pdu"]]);
-    let mut bed = bed.begun();
-    bed.device("bmc", Power::Off);
+    let mut harness = Harness::engine();
+    harness.levels = levels(&[&["bmc"], &["pdu"]]);
+    let mut harness = harness.begun();
+    harness.device("bmc", Power::Off);
     // Guards delay the proof for two minutes.
-    bed.tick(120_000);
-    look_at(&mut bed, &[90, 100]);
-    bed.device("bmc", Power::Off);
-    assert!(bed.state.proof.is_none(), "{:?}", bed.state.proof);
-    assert_eq!(bed.asked_devices(), ["pdu"]);
-    bed.tick(1_000);
-    bed.device("pdu", Power::Off).tick(3_000);
-    look_at(&mut bed, &[90, 100, 110]);
-    bed.device("pdu", Power::Off);
+    harness.tick(120_000);
+    poll_with(&mut harness, &[90, 100]);
+    harness.device("bmc", Power::Off);
+    assert!(harness.state.proof.is_none(), "{:?}", harness.state.proof);
+    assert_eq!(harness.queries(), ["pdu"]);
+    harness.tick(1_000);
+    harness.device("pdu", Power::Off).tick(3_000);
+    poll_with(&mut harness, &[90, 100, 110]);
+    harness.device("pdu", Power::Off);
     assert!(
-        bed.state.proof.is_some(),
+        harness.state.proof.is_some(),
         "its reading is younger than all heartbeats: {:?}",
-        bed.state.hold
+        harness.state.hold
     );
 }
 
 /// Covers R15.
 #[test]
 fn a_contradicted_device_counts_again_only_after_the_heartbeats_have_ended() {
-    let mut bed = Harness::engine().begun();
-    bed.device("bmc", Power::Off).tick(120_000);
-    look_at(&mut bed, &[90, 100]);
-    bed.device("bmc", Power::Off).tick(1_000);
-    let hold = bed.state.hold.clone().unwrap();
+    let mut harness = Harness::engine().begun();
+    harness.device("bmc", Power::Off).tick(120_000);
+    poll_with(&mut harness, &[90, 100]);
+    harness.device("bmc", Power::Off).tick(1_000);
+    let hold = harness.state.hold.clone().unwrap();
     assert_eq!(hold.kind, HoldKind::Fence);
     assert!(
         hold.reason.contains("its instance monitor sent heartbeats"),
@@ -228,46 +238,50 @@ fn a_contradicted_device_counts_again_only_after_the_heartbeats_have_ended() {
         hold.reason
     );
     let mut beating = 100;
-    while bed.state.proof.is_none() && bed.at < 900_000 {
-        bed.tick(1_000);
-        let at = bed.at / 1_000;
+    while harness.state.proof.is_none() && harness.at < 900_000 {
+        harness.tick(1_000);
+        let at = harness.at / 1_000;
         if at < 400 && at.is_multiple_of(10) {
             beating = at;
         }
-        look_at(&mut bed, &[beating - 10, beating]);
-        bed.device("bmc", Power::Off);
+        poll_with(&mut harness, &[beating - 10, beating]);
+        harness.device("bmc", Power::Off);
     }
-    assert!(bed.state.proof.is_some());
-    assert!((490_000..=570_000).contains(&bed.at), "{} ms", bed.at);
+    assert!(harness.state.proof.is_some());
+    assert!((490_000..=570_000).contains(&harness.at), "{} ms", harness.at);
 }
 
 /// Covers R15.
 #[test]
 fn continued_monitor_heartbeats_after_the_proof_end_all_further_evacuations() {
-    let mut bed = Harness::engine().begun();
-    look_at(&mut bed, &[]);
+    let mut harness = Harness::engine().begun();
+    poll_with(&mut harness, &[]);
     for _ in 0..4 {
-        bed.device("bmc", Power::Off);
-        if bed.state.stage == Stage::Disabling {
+        harness.device("bmc", Power::Off);
+        if harness.state.stage == Stage::Disabling {
             break;
         }
-        bed.tick(3_000);
-        look_at(&mut bed, &[1]);
+        harness.tick(3_000);
+        poll_with(&mut harness, &[1]);
     }
-    assert_eq!(bed.state.stage, Stage::Disabling);
-    bed.forced_down().service();
-    bed.inventory(vec![server(1), server(2)], vec![]);
-    let stood = bed.service.clone();
-    while bed.at < 300_000 && bed.state.hold.is_none() {
-        bed.tick(1_000);
-        let at = bed.at / 1_000;
-        let beats = kept(&bed, &[at.saturating_sub(10), at], &[at.saturating_sub(10), at]);
+    assert_eq!(harness.state.stage, Stage::Disabling);
+    harness.forced_down().service();
+    harness.inventory(vec![server(1), server(2)], vec![]);
+    let stood = harness.service.clone();
+    while harness.at < 300_000 && harness.state.hold.is_none() {
+        harness.tick(1_000);
+        let at = harness.at / 1_000;
+        let beats = kept(
+            &harness,
+            &[at.saturating_sub(10), at],
+            &[at.saturating_sub(10), at],
+        );
         let mut around = region(1, 10);
         around.hosts[0].heartbeats = beats;
-        bed.service = stood.clone();
-        bed.around_later(around).service();
+        harness.service = stood.clone();
+        harness.around_later(around).service();
     }
-    let hold = bed.state.hold.clone().unwrap();
+    let hold = harness.state.hold.clone().unwrap();
     assert_eq!(hold.kind, HoldKind::Alive, "{}", hold.reason);
     assert!(
         hold.reason
@@ -275,34 +289,34 @@ fn continued_monitor_heartbeats_after_the_proof_end_all_further_evacuations() {
         "{}",
         hold.reason
     );
-    assert!((93_000..=105_000).contains(&bed.at), "{} ms", bed.at);
-    assert!(bed.state.proof.is_none());
+    assert!((93_000..=105_000).contains(&harness.at), "{} ms", harness.at);
+    assert!(harness.state.proof.is_none());
 }
 
 /// Covers R15.
 #[test]
 fn only_an_operator_who_saw_the_heartbeats_overrides_them() {
     for shown in [true, false] {
-        let mut bed = waiting(180);
+        let mut harness = waiting(180);
         if shown {
-            run(&mut bed, 1..1_000, 600);
-            bed.tick(5_000);
+            run(&mut harness, 1..1_000, 600);
+            harness.tick(5_000);
         } else {
-            bed.tick(5_000);
-            look_at(&mut bed, &[1]);
+            harness.tick(5_000);
+            poll_with(&mut harness, &[1]);
         }
-        bed.command(OperatorCommand::HostIsOff);
-        let said = bed.at / 1_000;
-        assert_eq!(bed.state.guard.heartbeats.overridden, shown);
-        bed.tick(30_000);
-        look_at(&mut bed, &[said + 10, said + 21, said + 30]);
-        assert_eq!(bed.state.proof.is_some(), shown, "{:?}", bed.state.hold);
+        harness.command(OperatorCommand::HostIsOff);
+        let said = harness.at / 1_000;
+        assert_eq!(harness.state.guard.heartbeats.overridden, shown);
+        harness.tick(30_000);
+        poll_with(&mut harness, &[said + 10, said + 21, said + 30]);
+        assert_eq!(harness.state.proof.is_some(), shown, "{:?}", harness.state.hold);
         if shown {
-            bed.take_over();
-            assert!(bed.state.guard.heartbeats.overridden, "it is not forgotten");
+            harness.take_over();
+            assert!(harness.state.guard.heartbeats.overridden, "it is not forgotten");
         } else {
-            run(&mut bed, 6..1_000, 600);
-            assert!(bed.state.proof.is_none() && bed.state.hold.is_some());
+            run(&mut harness, 6..1_000, 600);
+            assert!(harness.state.proof.is_none() && harness.state.hold.is_some());
         }
     }
 }
@@ -310,10 +324,10 @@ fn only_an_operator_who_saw_the_heartbeats_overrides_them() {
 /// Covers R15.
 #[test]
 fn contradictions_survive_a_takeover() {
-    let mut bed = waiting(30);
-    run(&mut bed, 1..1_000, 600);
-    let before = bed.state.guard.heartbeats.clone();
+    let mut harness = waiting(30);
+    run(&mut harness, 1..1_000, 600);
+    let before = harness.state.guard.heartbeats.clone();
     assert!(before.shown.is_some());
-    bed.take_over();
-    assert_eq!(bed.state.guard.heartbeats, before);
+    harness.take_over();
+    assert_eq!(harness.state.guard.heartbeats, before);
 }

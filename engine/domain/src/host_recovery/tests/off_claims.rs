@@ -1,6 +1,6 @@
 //! The reports' off claims, and later heartbeats in Nova.
 
-use super::bed::{Harness, nova_time, region};
+use super::harness::{Harness, nova_time, region};
 use crate::Timestamp;
 use crate::entity::notification::NotificationStatus;
 use crate::evidence::{FenceEvidence, GivenEvidence};
@@ -45,10 +45,10 @@ fn external() -> Harness {
 }
 
 /// Passes `millis`, with a last heartbeat 20 s old. Returns true if that gives a proof.
-fn silent_after(bed: &mut Harness, millis: u64) -> bool {
-    bed.at += millis;
-    bed.heartbeat_age(20_000).service_now().storm(1, 10).tick(0);
-    bed.state.proof.is_some()
+fn silent_after(harness: &mut Harness, millis: u64) -> bool {
+    harness.at += millis;
+    harness.heartbeat_age(20_000).service_now().storm(1, 10).tick(0);
+    harness.state.proof.is_some()
 }
 
 /// Covers R16.
@@ -64,25 +64,25 @@ fn a_report_delivered_late_is_no_proof_after_a_newer_heartbeat_in_nova() {
 /// Covers R29.
 #[test]
 fn a_bare_normal_releases_no_instance_of_another_recovery() {
-    let mut bed = external();
-    assert!(silent_after(&mut bed, 10_000));
+    let mut harness = external();
+    assert!(silent_after(&mut harness, 10_000));
     assert!(
-        !bed.state.is_proven_off(),
+        !harness.state.is_proven_off(),
         "it is evacuated, and shows nothing to others"
     );
-    let mut bed = external();
-    bed.join_claim(fenced(nova_time(100_000)));
-    assert!(silent_after(&mut bed, 10_000));
-    assert!(bed.state.is_proven_off());
+    let mut harness = external();
+    harness.join_claim(fenced(nova_time(100_000)));
+    assert!(silent_after(&mut harness, 10_000));
+    assert!(harness.state.is_proven_off());
 }
 
 /// Passes time with a heartbeat that appears later than the report and is now stale. Returns true if the
 /// recovery waits for an operator.
-fn outlived_and_missed(bed: &mut Harness) -> bool {
+fn outlived_and_missed(harness: &mut Harness) -> bool {
     for _ in 0..600 {
-        bed.tick(1_000).service();
-        if bed.state.hold.is_some() {
-            return bed
+        harness.tick(1_000).service();
+        if harness.state.hold.is_some() {
+            return harness
                 .state
                 .hold
                 .as_ref()
@@ -97,66 +97,66 @@ fn outlived_and_missed(bed: &mut Harness) -> bool {
 #[test]
 fn one_heartbeat_after_the_report_does_not_end_the_recovery_of_a_silent_host() {
     let held = || {
-        let mut bed = external();
-        bed.storm(1, 10).at += 90_000;
-        bed.heartbeat_age(5_000);
-        assert!(outlived_and_missed(&mut bed), "{:?}", bed.message);
-        let why = bed.message.clone().unwrap();
+        let mut harness = external();
+        harness.storm(1, 10).at += 90_000;
+        harness.heartbeat_age(5_000);
+        assert!(outlived_and_missed(&mut harness), "{:?}", harness.message);
+        let why = harness.message.clone().unwrap();
         assert!(
             why.contains("later than") && why.contains("confirm that it is off"),
             "{why}"
         );
-        assert_eq!(bed.status, NotificationStatus::Running);
-        bed
+        assert_eq!(harness.status, NotificationStatus::Running);
+        harness
     };
     // A newer report ends the hold.
-    let mut bed = held();
-    bed.join_claim(fenced(nova_time(bed.at + 100_000)));
+    let mut harness = held();
+    harness.join_claim(fenced(nova_time(harness.at + 100_000)));
     for _ in 0..5 {
-        bed.service().tick(1_000);
+        harness.service().tick(1_000);
     }
-    assert!(bed.state.proof.is_some(), "{:?}", bed.message);
+    assert!(harness.state.proof.is_some(), "{:?}", harness.message);
     // But not while fencing is stopped.
-    let mut bed = held();
-    bed.see(Observation::FencingStopped(true));
-    bed.join_claim(fenced(nova_time(bed.at + 100_000)));
+    let mut harness = held();
+    harness.see(Observation::FencingStopped(true));
+    harness.join_claim(fenced(nova_time(harness.at + 100_000)));
     for stopped in [true, false] {
-        bed.see(Observation::FencingStopped(stopped));
+        harness.see(Observation::FencingStopped(stopped));
         for _ in 0..5 {
-            bed.service().tick(1_000);
+            harness.service().tick(1_000);
         }
-        assert_eq!(bed.state.hold.is_some(), stopped, "{:?}", bed.message);
+        assert_eq!(harness.state.hold.is_some(), stopped, "{:?}", harness.message);
     }
-    assert!(bed.state.proof.is_some(), "{:?}", bed.message);
+    assert!(harness.state.proof.is_some(), "{:?}", harness.message);
     // An operator's confirmation ends the hold.
-    let mut bed = held();
-    bed.command(OperatorCommand::HostIsOff);
+    let mut harness = held();
+    harness.command(OperatorCommand::HostIsOff);
     for _ in 0..5 {
-        bed.service().tick(1_000);
+        harness.service().tick(1_000);
     }
-    assert!(bed.state.proof.is_some(), "{:?}", bed.message);
+    assert!(harness.state.proof.is_some(), "{:?}", harness.message);
     // Heartbeats of the host resume.
-    let mut bed = held();
+    let mut harness = held();
     for _ in 0..300 {
-        if bed.at % 10_000 == 0 {
-            bed.heartbeat_age(0);
+        if harness.at % 10_000 == 0 {
+            harness.heartbeat_age(0);
         }
-        let region = heard_lately(&bed);
-        bed.service().around(region).tick(1_000);
+        let region = recent_heartbeats(&harness);
+        harness.service().around(region).tick(1_000);
     }
     assert_eq!(
-        bed.status,
+        harness.status,
         NotificationStatus::Failed,
         "so that a new report counts"
     );
 }
 
 /// Returns a scan that contains this host's current heartbeat.
-fn heard_lately(bed: &Harness) -> Region {
+fn recent_heartbeats(harness: &Harness) -> Region {
     let mut region = region(1, 10);
     let seen = Service {
-        nova_now: Some(nova_time(bed.at + 100_000)),
-        ..bed.service.clone()
+        nova_now: Some(nova_time(harness.at + 100_000)),
+        ..harness.service.clone()
     };
     let services = &mut region.nova.as_mut().unwrap().services;
     services.insert(seen.host.clone(), Some(seen));
@@ -166,32 +166,32 @@ fn heard_lately(bed: &Harness) -> Region {
 /// Covers R16.
 #[test]
 fn a_later_report_that_joins_counts_as_of_its_own_time() {
-    let mut bed = external();
-    assert!(!silent_after(&mut bed, 90_000));
+    let mut harness = external();
+    assert!(!silent_after(&mut harness, 90_000));
     // Dated at Nova's last heartbeat of it.
-    let heard = nova_time(bed.at + 80_000);
-    bed.join_claim(said(heard));
-    assert!(silent_after(&mut bed, 0));
+    let dated = nova_time(harness.at + 80_000);
+    harness.join_claim(said(dated));
+    assert!(silent_after(&mut harness, 0));
 }
 
 /// Covers R18.
 #[test]
 fn evidence_is_dated_by_the_fence_and_not_by_its_report() {
     for (fence, proven) in [(90_000, true), (1_000, false)] {
-        let mut bed = external();
-        bed.join_claim(fenced(nova_time(fence)));
+        let mut harness = external();
+        harness.join_claim(fenced(nova_time(fence)));
         assert_eq!(
-            silent_after(&mut bed, 10_000),
+            silent_after(&mut harness, 10_000),
             proven,
             "fenced at {fence} ms, heartbeat at 90 s"
         );
-        if let Some(proof) = &bed.state.proof {
+        if let Some(proof) = &harness.state.proof {
             let sentence = proof.sentence("h");
             assert!(
                 sentence.contains("ha-az1") && sentence.contains("NORMAL"),
                 "{sentence}"
             );
-            let head = bed.state.head().unwrap();
+            let head = harness.state.head().unwrap();
             let back = HostRecovery::restore(&head, &[]).unwrap();
             assert_eq!(
                 back.proof.unwrap().sentence("h"),
@@ -206,16 +206,16 @@ fn evidence_is_dated_by_the_fence_and_not_by_its_report() {
 #[test]
 fn with_evidence_one_report_is_enough_to_power_off_a_host_that_is_up_in_nova() {
     for (fence, ordered) in [(None, false), (Some(95_000), true), (Some(1_000), false)] {
-        let mut bed = Harness::with("NORMAL", |policy| policy.fencing = FencingMode::Engine).begun();
+        let mut harness = Harness::with("NORMAL", |policy| policy.fencing = FencingMode::Engine).begun();
         if let Some(fence) = fence {
-            bed.join_claim(fenced(nova_time(fence)));
+            harness.join_claim(fenced(nova_time(fence)));
         }
         let mut orders = 0;
         for _ in 0..10 {
-            bed.tick(1_000).heartbeat_age(1_000).service();
-            orders += usize::from(bed.orders_off());
-            bed.power(Power::On);
-            orders += usize::from(bed.orders_off());
+            harness.tick(1_000).heartbeat_age(1_000).service();
+            orders += usize::from(harness.orders_off());
+            harness.power(Power::On);
+            orders += usize::from(harness.orders_off());
         }
         assert_eq!(
             orders,
@@ -227,33 +227,37 @@ fn with_evidence_one_report_is_enough_to_power_off_a_host_that_is_up_in_nova() {
 
 #[test]
 fn a_recovery_of_an_older_version_has_no_dates_and_continues() {
-    let mut bed = external();
-    let mut head: serde_json::Value = serde_json::from_str(&bed.state.head().unwrap()).unwrap();
+    let mut harness = external();
+    let mut head: serde_json::Value = serde_json::from_str(&harness.state.head().unwrap()).unwrap();
     let members = head.as_object_mut().unwrap();
     assert!(members.remove("off_word").is_some() && members.remove("reported_at").is_some());
     let back = HostRecovery::restore(&head.to_string(), &[]).unwrap();
-    (bed.state.off_word, bed.state.reported_at) = (back.off_word, back.reported_at);
-    assert!(silent_after(&mut bed, 600_000));
+    (harness.state.off_word, harness.state.reported_at) = (back.off_word, back.reported_at);
+    assert!(silent_after(&mut harness, 600_000));
 }
 
 /// Returns a recovery on hold as a suspect, with heartbeats until `last`; `report` arrives at 115 s.
 fn suspect_that_beats_until(last: u64, report: Option<&OffClaim>) -> Harness {
-    let mut bed = Harness::engine();
-    bed.heartbeat_age(0).claim();
+    let mut harness = Harness::engine();
+    harness.heartbeat_age(0).claim();
     for second in 0..150 {
         if second % 10 == 0 && second <= last {
-            bed.heartbeat_age(0);
+            harness.heartbeat_age(0);
         }
-        if let Some(word) = report.filter(|_| second == 115) {
-            bed.join_claim(word.clone());
+        if let Some(claim) = report.filter(|_| second == 115) {
+            harness.join_claim(claim.clone());
         }
-        let mut region = heard_lately(&bed);
+        let mut region = recent_heartbeats(&harness);
         let others = region.hosts.iter_mut().skip(1).take(4);
         others.for_each(|host| host.recovering = true);
-        bed.around(region).tick(1_000);
-        assert!(second != 10 || bed.state.hold.is_some(), "{:?}", bed.message);
+        harness.around(region).tick(1_000);
+        assert!(
+            second != 10 || harness.state.hold.is_some(),
+            "{:?}",
+            harness.message
+        );
     }
-    bed
+    harness
 }
 
 /// The host dies during the hold, and that is reported too (seed 30080727).
@@ -267,12 +271,12 @@ fn a_suspected_host_is_given_up_only_while_it_is_up() {
         (110, None, false),
         (110, Some(fence), false),
     ] {
-        let bed = suspect_that_beats_until(last, report.as_ref());
-        let ended = bed.status == NotificationStatus::Failed;
+        let harness = suspect_that_beats_until(last, report.as_ref());
+        let ended = harness.status == NotificationStatus::Failed;
         assert_eq!(
             ended, ends,
             "heartbeats until {last} s, {report:?}: {:?}",
-            bed.message
+            harness.message
         );
     }
 }
@@ -283,18 +287,23 @@ fn a_suspected_host_is_given_up_only_while_it_is_up() {
 #[test]
 fn a_report_is_given_up_right_after_a_heartbeat() {
     for (stopped, ends) in [(0, true), (15_000, false)] {
-        let mut bed = external();
+        let mut harness = external();
         for _ in 0..235 {
-            bed.heartbeat_age(5_000).service().tick(1_000);
+            harness.heartbeat_age(5_000).service().tick(1_000);
         }
-        assert_eq!(bed.status, NotificationStatus::Running, "{:?}", bed.message);
-        bed.at += stopped;
-        bed.tick(5_000);
+        assert_eq!(
+            harness.status,
+            NotificationStatus::Running,
+            "{:?}",
+            harness.message
+        );
+        harness.at += stopped;
+        harness.tick(5_000);
         for _ in 0..if ends { 10 } else { 0 } {
-            bed.heartbeat_age(5_000).service().tick(1_000);
+            harness.heartbeat_age(5_000).service().tick(1_000);
         }
-        let ended = bed.status == NotificationStatus::Failed;
-        assert_eq!(ended, ends, "{stopped}: {:?}", bed.message);
+        let ended = harness.status == NotificationStatus::Failed;
+        assert_eq!(ended, ends, "{stopped}: {:?}", harness.message);
     }
 }
 
@@ -303,26 +312,28 @@ fn a_report_is_given_up_right_after_a_heartbeat() {
 /// Covers R16.
 #[test]
 fn an_approval_of_guards_does_not_renew_the_report() {
-    let mut bed = Harness::external();
-    bed.around_later(region(5, 10)).claim();
+    let mut harness = Harness::external();
+    harness.around_later(region(5, 10)).claim();
     for _ in 0..20 {
-        bed.at += 10_000;
-        bed.heartbeat_age(0).service().tick(0);
+        harness.at += 10_000;
+        harness.heartbeat_age(0).service().tick(0);
     }
-    let held = |bed: &Harness, kind| bed.state.hold.as_ref().is_some_and(|hold| hold.kind == kind);
-    assert!(held(&bed, HoldKind::Storm), "{:?}", bed.state.hold);
-    bed.command(OperatorCommand::Approve).around_later(region(1, 10));
+    let held = |harness: &Harness, kind| harness.state.hold.as_ref().is_some_and(|hold| hold.kind == kind);
+    assert!(held(&harness, HoldKind::Storm), "{:?}", harness.state.hold);
+    harness
+        .command(OperatorCommand::Approve)
+        .around_later(region(1, 10));
     for _ in 0..40 {
-        bed.service().tick(10_000);
+        harness.service().tick(10_000);
     }
-    assert!(bed.state.proof.is_none());
-    assert!(held(&bed, HoldKind::Fence), "{:?}", bed.state.hold);
+    assert!(harness.state.proof.is_none());
+    assert!(held(&harness, HoldKind::Fence), "{:?}", harness.state.hold);
     // This time the hold is about the host itself.
-    bed.command(OperatorCommand::Approve);
+    harness.command(OperatorCommand::Approve);
     for _ in 0..10 {
-        bed.service().tick(10_000);
+        harness.service().tick(10_000);
     }
-    assert!(bed.state.proof.is_some(), "{:?}", bed.state.hold);
+    assert!(harness.state.proof.is_some(), "{:?}", harness.state.hold);
 }
 
 /// Returns a retry of the host's recovery, in mode external.
@@ -334,8 +345,9 @@ fn retried() -> Harness {
     .begun()
 }
 
-fn is_held(bed: &Harness) -> bool {
-    bed.state
+fn is_held(harness: &Harness) -> bool {
+    harness
+        .state
         .hold
         .as_ref()
         .is_some_and(|hold| hold.kind == HoldKind::Fence)
@@ -344,39 +356,39 @@ fn is_held(bed: &Harness) -> bool {
 /// Covers R31.
 #[test]
 fn a_retry_in_mode_external_makes_no_claim_and_needs_a_confirmation() {
-    let mut bed = retried();
+    let mut harness = retried();
     for _ in 0..10 {
-        assert!(!silent_after(&mut bed, 30_000));
+        assert!(!silent_after(&mut harness, 30_000));
     }
-    assert!(is_held(&bed), "{:?}", bed.state.hold);
+    assert!(is_held(&harness), "{:?}", harness.state.hold);
     // Neither an approval nor a report without evidence proves that it is off.
-    bed.command(OperatorCommand::Approve).tick(0);
-    assert!(!silent_after(&mut bed, 30_000) && is_held(&bed));
-    bed.join_normal().tick(0);
-    assert!(!silent_after(&mut bed, 300_000) && is_held(&bed));
-    bed.take_over();
+    harness.command(OperatorCommand::Approve).tick(0);
+    assert!(!silent_after(&mut harness, 30_000) && is_held(&harness));
+    harness.join_normal().tick(0);
+    assert!(!silent_after(&mut harness, 300_000) && is_held(&harness));
+    harness.take_over();
     assert!(
-        !silent_after(&mut bed, 30_000) && is_held(&bed),
+        !silent_after(&mut harness, 30_000) && is_held(&harness),
         "the next owner asks too"
     );
-    bed.command(OperatorCommand::HostIsOff);
+    harness.command(OperatorCommand::HostIsOff);
     for _ in 0..4 {
-        silent_after(&mut bed, 30_000);
+        silent_after(&mut harness, 30_000);
     }
-    assert!(bed.state.proof.is_some(), "{:?}", bed.state.hold);
+    assert!(harness.state.proof.is_some(), "{:?}", harness.state.hold);
 }
 
 /// Covers R31.
 #[test]
 fn a_later_report_with_evidence_ends_the_hold_of_another_attempt() {
-    let mut bed = retried();
-    silent_after(&mut bed, 30_000);
-    assert!(is_held(&bed));
-    bed.join_claim(fenced(nova_time(400_000))).join_normal();
+    let mut harness = retried();
+    silent_after(&mut harness, 30_000);
+    assert!(is_held(&harness));
+    harness.join_claim(fenced(nova_time(400_000))).join_normal();
     for _ in 0..4 {
-        silent_after(&mut bed, 30_000);
+        silent_after(&mut harness, 30_000);
     }
-    assert!(bed.state.proof.is_some(), "{:?}", bed.state.hold);
+    assert!(harness.state.proof.is_some(), "{:?}", harness.state.hold);
 }
 
 /// The failed recovery's own change of the record is no heartbeat of the host.
@@ -390,19 +402,24 @@ fn a_stamp_of_our_own_change_does_not_outlive_the_evidence() {
         if own {
             payload.push(("retry_own_stamp", stamp.as_str()));
         }
-        let mut bed = Harness::with_payload(&payload, |policy| policy.fencing = FencingMode::External);
-        bed.operator_state.off_word = Some(fenced(nova_time(100_000)));
-        let mut bed = bed.begun();
-        bed.service = Service {
+        let mut harness = Harness::with_payload(&payload, |policy| policy.fencing = FencingMode::External);
+        harness.operator_state.off_word = Some(fenced(nova_time(100_000)));
+        let mut harness = harness.begun();
+        harness.service = Service {
             last_heartbeat: Some(later),
             nova_now: Some(nova_time(2_000_000)),
             up: false,
-            ..bed.service.clone()
+            ..harness.service.clone()
         };
         for _ in 0..6 {
-            bed.at += 30_000;
-            bed.service_now().storm(1, 10).tick(0);
+            harness.at += 30_000;
+            harness.service_now().storm(1, 10).tick(0);
         }
-        assert_eq!(bed.state.proof.is_some(), is_proven, "{:?}", bed.state.hold);
+        assert_eq!(
+            harness.state.proof.is_some(),
+            is_proven,
+            "{:?}",
+            harness.state.hold
+        );
     }
 }

@@ -1,6 +1,6 @@
 //! Failures, refusals, silence and slowness of Nova, of various lengths.
 
-use super::bed::{Harness, evacuation, fault, id, server, timeout, unavailable};
+use super::harness::{Harness, evacuation, fault, id, server, timeout, unavailable};
 use crate::entity::notification::NotificationStatus;
 use crate::fault::{Fault, FaultClass};
 use crate::host_recovery::{End, MoveStep, Stage};
@@ -17,31 +17,31 @@ fn rebuilding(number: u128) -> Server {
 
 /// Passes ten seconds, answering reads of the service, the device and the lists. Returns true if instance 1 was
 /// evacuated.
-fn round(bed: &mut Harness, servers: Vec<Server>, records: Vec<Migration>) -> bool {
-    bed.tick(10_000);
-    let mut asked = bed.evacuates(1);
-    bed.service();
-    asked |= bed.evacuates(1);
-    bed.power(Power::Off);
-    asked |= bed.evacuates(1);
-    bed.lists(servers, records);
-    asked | bed.evacuates(1)
+fn round(harness: &mut Harness, servers: Vec<Server>, records: Vec<Migration>) -> bool {
+    harness.tick(10_000);
+    let mut asked = harness.evacuates(1);
+    harness.service();
+    asked |= harness.evacuates(1);
+    harness.power(Power::Off);
+    asked |= harness.evacuates(1);
+    harness.lists(servers, records);
+    asked | harness.evacuates(1)
 }
 
 /// Refuses every evacuation with `refusal` for `millis`; everything else is answered normally. Returns the
 /// number of evacuation requests.
-fn refused_for(bed: &mut Harness, millis: u64, refusal: &Fault) -> u32 {
-    let until = bed.at + millis;
+fn refused_for(harness: &mut Harness, millis: u64, refusal: &Fault) -> u32 {
+    let until = harness.at + millis;
     let mut asked = 0;
-    while bed.at < until && bed.state.stage == Stage::Moving {
-        let mut now = round(bed, vec![server(1)], vec![]);
-        if bed.state.in_flight.move_track.servers.contains(&id(1)) {
-            bed.reads(1, Some(server(1)));
-            now |= bed.evacuates(1);
+    while harness.at < until && harness.state.stage == Stage::Moving {
+        let mut now = round(harness, vec![server(1)], vec![]);
+        if harness.state.in_flight.move_track.servers.contains(&id(1)) {
+            harness.reads(1, Some(server(1)));
+            now |= harness.evacuates(1);
         }
         if now {
             asked += 1;
-            bed.answer(1, ServerCall::Evacuate, Err(refusal.clone()));
+            harness.answer(1, ServerCall::Evacuate, Err(refusal.clone()));
         }
     }
     asked
@@ -56,52 +56,52 @@ fn a_transient_fault_never_makes_an_unfinished_move_a_success() {
         fault(Some(401), FaultClass::Fatal, false),
     ];
     for broken in faults {
-        let mut bed = Harness::engine().asked();
+        let mut harness = Harness::engine().asked();
         for _ in 0..20 {
-            bed.see(Observation::Lists(Err(broken.clone())));
-            bed.see(Observation::Server {
+            harness.see(Observation::Lists(Err(broken.clone())));
+            harness.see(Observation::Server {
                 server: id(1),
                 result: Err(broken.clone()),
             });
-            bed.see(Observation::Inventory(Err(broken.clone())));
-            bed.tick(30_000);
-            assert_eq!(bed.status, NotificationStatus::Running, "{broken}");
-            assert!(bed.is_asked(1), "{broken}");
+            harness.see(Observation::Inventory(Err(broken.clone())));
+            harness.tick(30_000);
+            assert_eq!(harness.status, NotificationStatus::Running, "{broken}");
+            assert!(harness.is_asked(1), "{broken}");
         }
-        bed.lists(vec![], vec![evacuation(1, 1, "done", Some("b"))]);
-        bed.over(vec![]);
-        assert_eq!(bed.status, NotificationStatus::Finished, "{broken}");
+        harness.lists(vec![], vec![evacuation(1, 1, "done", Some("b"))]);
+        harness.over(vec![]);
+        assert_eq!(harness.status, NotificationStatus::Finished, "{broken}");
     }
 }
 
 /// Covers EW2.
 #[test]
 fn a_move_that_fails_every_time_ends_as_failed() {
-    let mut bed = Harness::engine().planned(vec![server(1)]);
-    bed.answer(1, ServerCall::Evacuate, Ok(()));
+    let mut harness = Harness::engine().planned(vec![server(1)]);
+    harness.answer(1, ServerCall::Evacuate, Ok(()));
     let mut records = Vec::new();
     for record in 1..=3 {
         records.push(evacuation(record, 1, "failed", None));
-        let again = round(&mut bed, vec![server(1)], records.clone())
-            | round(&mut bed, vec![server(1)], records.clone());
+        let again = round(&mut harness, vec![server(1)], records.clone())
+            | round(&mut harness, vec![server(1)], records.clone());
         assert_eq!(again, record < 3, "{record}");
         if again {
-            bed.answer(1, ServerCall::Evacuate, Ok(()));
+            harness.answer(1, ServerCall::Evacuate, Ok(()));
         }
     }
     assert!(
-        matches!(bed.step(1), MoveStep::Unlocking { end: End::Person, .. }),
+        matches!(harness.step(1), MoveStep::Unlocking { end: End::Person, .. }),
         "{:?}",
-        bed.step(1)
+        harness.step(1)
     );
-    bed.over(vec![server(1)]);
-    assert_eq!(bed.status, NotificationStatus::Failed);
+    harness.over(vec![server(1)]);
+    assert_eq!(harness.status, NotificationStatus::Failed);
 }
 
 /// Covers EW4.
 #[test]
 fn a_rebuild_that_makes_progress_is_not_called_slow() {
-    let mut bed = Harness::engine().asked();
+    let mut harness = Harness::engine().asked();
     let stages = ["rebuilding", "rebuild_block_device_mapping", "rebuild_spawning"];
     for round in 0..90 {
         let task = stages[round / 30];
@@ -109,58 +109,69 @@ fn a_rebuild_that_makes_progress_is_not_called_slow() {
             task_state: Some(task.into()),
             ..server(1)
         };
-        bed.tick(10_000)
+        harness
+            .tick(10_000)
             .lists(vec![server], vec![evacuation(1, 1, "pre-migrating", Some("b"))]);
-        assert!(!bed.evacuates_any(), "{round}");
+        assert!(!harness.evacuates_any(), "{round}");
     }
-    bed.tick(4_000);
-    assert_eq!(bed.message, None, "fifteen minutes, five in each task");
+    harness.tick(4_000);
+    assert_eq!(harness.message, None, "fifteen minutes, five in each task");
     for _ in 0..70 {
-        bed.tick(10_000).lists(
+        harness.tick(10_000).lists(
             vec![rebuilding(1)],
             vec![evacuation(1, 1, "pre-migrating", Some("b"))],
         );
     }
-    bed.tick(4_000);
+    harness.tick(4_000);
     assert!(
-        bed.message.as_deref().unwrap().contains("no progress"),
+        harness.message.as_deref().unwrap().contains("no progress"),
         "and then nothing"
     );
-    assert_eq!(bed.status, NotificationStatus::Running, "which is no failure");
+    assert_eq!(harness.status, NotificationStatus::Running, "which is no failure");
 }
 
 /// Covers EW7.
 #[test]
 fn a_segment_disabled_between_two_attempts_gets_no_second_one() {
-    let mut bed = Harness::engine().asked();
-    bed.operator_state(false, false);
-    bed.tick(10_000).service().power(Power::Off);
-    bed.lists(vec![server(1)], vec![evacuation(1, 1, "failed", Some("b"))]);
-    assert_eq!(bed.one(1).failures, 1);
+    let mut harness = Harness::engine().asked();
+    harness.operator_state(false, false);
+    harness.tick(10_000).service().power(Power::Off);
+    harness.lists(vec![server(1)], vec![evacuation(1, 1, "failed", Some("b"))]);
+    assert_eq!(harness.one(1).failures, 1);
     for _ in 0..30 {
-        assert!(!round(&mut bed, vec![server(1)], vec![]));
-        let writes: Vec<&Command> = bed.commands.iter().filter(|command| command.is_write()).collect();
+        assert!(!round(&mut harness, vec![server(1)], vec![]));
+        let writes: Vec<&Command> = harness
+            .commands
+            .iter()
+            .filter(|command| command.is_write())
+            .collect();
         assert!(writes.is_empty(), "{writes:?}");
     }
-    assert!(bed.message.as_deref().unwrap().contains("segment is disabled"));
-    bed.operator_state(true, false);
-    let asked = bed.evacuates(1) | round(&mut bed, vec![server(1)], vec![]);
-    assert!(asked, "enabled again: {:?}", bed.commands);
+    assert!(
+        harness
+            .message
+            .as_deref()
+            .unwrap()
+            .contains("segment is disabled")
+    );
+    harness.operator_state(true, false);
+    let asked = harness.evacuates(1) | round(&mut harness, vec![server(1)], vec![]);
+    assert!(asked, "enabled again: {:?}", harness.commands);
 }
 
 /// Covers EW7.
 #[test]
 fn a_host_put_in_maintenance_between_two_attempts_gets_no_second_one() {
-    let mut bed = Harness::engine().asked();
-    bed.operator_state(true, true);
-    bed.tick(10_000).service().power(Power::Off);
-    bed.lists(vec![server(1)], vec![evacuation(1, 1, "failed", Some("b"))]);
+    let mut harness = Harness::engine().asked();
+    harness.operator_state(true, true);
+    harness.tick(10_000).service().power(Power::Off);
+    harness.lists(vec![server(1)], vec![evacuation(1, 1, "failed", Some("b"))]);
     for _ in 0..30 {
-        assert!(!round(&mut bed, vec![server(1)], vec![]));
+        assert!(!round(&mut harness, vec![server(1)], vec![]));
         assert!(
-            bed.commands.iter().all(|command| !command.is_write()),
+            harness.commands.iter().all(|command| !command.is_write()),
             "{:?}",
-            bed.commands
+            harness.commands
         );
     }
 }
@@ -169,40 +180,45 @@ fn a_host_put_in_maintenance_between_two_attempts_gets_no_second_one() {
 #[test]
 fn an_outage_of_nova_only_delays_the_recovery() {
     let away = fault(None, FaultClass::Transient, false);
-    let mut bed = Harness::engine().planned(vec![server(1)]);
-    bed.answer(1, ServerCall::Evacuate, Err(away.clone()));
-    let asked = refused_for(&mut bed, 900_000, &away);
+    let mut harness = Harness::engine().planned(vec![server(1)]);
+    harness.answer(1, ServerCall::Evacuate, Err(away.clone()));
+    let asked = refused_for(&mut harness, 900_000, &away);
     assert!(asked > 20, "{asked} requests");
-    assert_eq!(bed.one(1).failures, 0, "not Nova's failure of the instance");
-    assert_eq!(bed.status, NotificationStatus::Running);
-    bed.at += 31_000;
-    assert!(round(&mut bed, vec![server(1)], vec![]), "{:?}", bed.commands);
-    bed.answer(1, ServerCall::Evacuate, Ok(()));
-    bed.tick(1_000)
+    assert_eq!(harness.one(1).failures, 0, "not Nova's failure of the instance");
+    assert_eq!(harness.status, NotificationStatus::Running);
+    harness.at += 31_000;
+    assert!(
+        round(&mut harness, vec![server(1)], vec![]),
+        "{:?}",
+        harness.commands
+    );
+    harness.answer(1, ServerCall::Evacuate, Ok(()));
+    harness
+        .tick(1_000)
         .lists(vec![], vec![evacuation(1, 1, "done", Some("b"))]);
-    bed.over(vec![]);
-    assert_eq!(bed.status, NotificationStatus::Finished);
+    harness.over(vec![]);
+    assert_eq!(harness.status, NotificationStatus::Finished);
 }
 
 /// Covers EW8.
 #[test]
 fn an_instance_whose_calls_fail_beyond_its_deadline_needs_an_operator_and_names_the_cause() {
     let away = fault(Some(429), FaultClass::Transient, false);
-    let mut bed = Harness::with("UNKNOWN", |policy| {
+    let mut harness = Harness::with("UNKNOWN", |policy| {
         policy.move_deadline = std::time::Duration::from_secs(600);
     });
-    bed.service.enabled = true;
-    let mut bed = bed.planned(vec![server(1)]);
-    bed.answer(1, ServerCall::Evacuate, Err(away.clone()));
-    refused_for(&mut bed, 590_000, &away);
-    assert!(bed.is_waiting(1));
-    refused_for(&mut bed, 30_000, &away);
+    harness.service.enabled = true;
+    let mut harness = harness.planned(vec![server(1)]);
+    harness.answer(1, ServerCall::Evacuate, Err(away.clone()));
+    refused_for(&mut harness, 590_000, &away);
+    assert!(harness.is_waiting(1));
+    refused_for(&mut harness, 30_000, &away);
     assert!(
-        matches!(bed.step(1), MoveStep::Unlocking { end: End::Person, .. }),
+        matches!(harness.step(1), MoveStep::Unlocking { end: End::Person, .. }),
         "{:?}",
-        bed.step(1)
+        harness.step(1)
     );
-    let note = bed.one(1).note.clone().unwrap();
+    let note = harness.one(1).note.clone().unwrap();
     assert!(note.contains("600 s") && note.contains("429"), "{note}");
 }
 
@@ -213,19 +229,19 @@ fn time_an_operator_takes_counts_towards_no_deadline() {
         policy.move_deadline = std::time::Duration::from_secs(600);
         policy.deadline = std::time::Duration::from_secs(1_200);
     };
-    let mut bed = Harness::with("UNKNOWN", change).planned(vec![server(1)]);
-    bed.answer(1, ServerCall::Evacuate, Err(away.clone()));
-    refused_for(&mut bed, 300_000, &away);
-    bed.operator_state(false, false);
+    let mut harness = Harness::with("UNKNOWN", change).planned(vec![server(1)]);
+    harness.answer(1, ServerCall::Evacuate, Err(away.clone()));
+    refused_for(&mut harness, 300_000, &away);
+    harness.operator_state(false, false);
     for _ in 0..360 {
-        bed.tick(10_000);
+        harness.tick(10_000);
     }
-    bed.operator_state(true, false);
-    assert!(bed.is_waiting(1), "an hour disabled");
-    refused_for(&mut bed, 500_000, &away);
-    assert!(bed.is_waiting(1), "its limit starts again");
-    refused_for(&mut bed, 200_000, &away);
-    assert!(!bed.is_waiting(1));
+    harness.operator_state(true, false);
+    assert!(harness.is_waiting(1), "an hour disabled");
+    refused_for(&mut harness, 500_000, &away);
+    assert!(harness.is_waiting(1), "its limit starts again");
+    refused_for(&mut harness, 200_000, &away);
+    assert!(!harness.is_waiting(1));
 }
 
 #[test]
@@ -234,54 +250,57 @@ fn a_recovery_past_its_deadline_requests_nothing_and_follows_running_moves() {
         policy.in_flight = 1;
         policy.deadline = std::time::Duration::from_secs(1_200);
     };
-    let mut bed = Harness::with("UNKNOWN", change).planned(vec![server(1), server(2)]);
-    bed.answer(1, ServerCall::Evacuate, Ok(()))
+    let mut harness = Harness::with("UNKNOWN", change).planned(vec![server(1), server(2)]);
+    harness
+        .answer(1, ServerCall::Evacuate, Ok(()))
         .answer(2, ServerCall::Lock, Ok(()));
     let record = [evacuation(1, 1, "pre-migrating", Some("b"))];
     for _ in 0..130 {
-        bed.tick(10_000)
+        harness
+            .tick(10_000)
             .lists(vec![rebuilding(1), server(2)], record.to_vec());
     }
-    assert!(bed.is_asked(1), "Nova is evacuating it");
-    assert!(!bed.is_waiting(2));
+    assert!(harness.is_asked(1), "Nova is evacuating it");
+    assert!(!harness.is_waiting(2));
     assert!(
-        bed.one(2)
+        harness
+            .one(2)
             .note
             .as_deref()
             .unwrap()
             .contains("not moved within 1200 s")
     );
-    bed.answer(2, ServerCall::Unlock, Ok(()));
-    assert_eq!(bed.status, NotificationStatus::Running);
-    bed.lists(vec![server(2)], vec![evacuation(1, 1, "done", Some("b"))]);
-    bed.over(vec![server(2)]);
-    assert_eq!(bed.status, NotificationStatus::Failed);
-    assert!(bed.message.as_deref().unwrap().contains("1 instance moved"));
+    harness.answer(2, ServerCall::Unlock, Ok(()));
+    assert_eq!(harness.status, NotificationStatus::Running);
+    harness.lists(vec![server(2)], vec![evacuation(1, 1, "done", Some("b"))]);
+    harness.over(vec![server(2)]);
+    assert_eq!(harness.status, NotificationStatus::Failed);
+    assert!(harness.message.as_deref().unwrap().contains("1 instance moved"));
 }
 
 #[test]
 fn a_recovery_without_a_list_by_its_deadline_ends_with_the_reason() {
     let change = |policy: &mut crate::policy::Policy| policy.deadline = std::time::Duration::from_secs(600);
-    let mut bed = Harness::with("UNKNOWN", change).proven();
-    bed.forced_down();
-    bed.see(Observation::Inventory(Err(unavailable())));
+    let mut harness = Harness::with("UNKNOWN", change).proven();
+    harness.forced_down();
+    harness.see(Observation::Inventory(Err(unavailable())));
     for _ in 0..70 {
-        if bed.wants(|command| matches!(command, Command::TakeInventory { .. })) {
-            bed.see(Observation::Inventory(Err(unavailable())));
+        if harness.requests(|command| matches!(command, Command::TakeInventory { .. })) {
+            harness.see(Observation::Inventory(Err(unavailable())));
         }
-        bed.tick(10_000);
-        if bed.status != NotificationStatus::Running {
+        harness.tick(10_000);
+        if harness.status != NotificationStatus::Running {
             break;
         }
     }
-    assert_eq!(bed.status, NotificationStatus::Failed);
+    assert_eq!(harness.status, NotificationStatus::Failed);
     assert!(
-        bed.message.as_deref().unwrap().contains("429"),
+        harness.message.as_deref().unwrap().contains("429"),
         "{:?}",
-        bed.message
+        harness.message
     );
     assert_eq!(
-        bed.record.life,
+        harness.record.life,
         Some(Life::Watching),
         "forced_down is ours to clear"
     );
@@ -291,13 +310,13 @@ fn a_recovery_without_a_list_by_its_deadline_ends_with_the_reason() {
 #[test]
 fn the_vmove_shows_the_cause_and_the_notification_the_instance() {
     let cause = fault(Some(409), FaultClass::Conflict, false);
-    let mut bed = Harness::with("UNKNOWN", |policy| policy.attempts = 1).planned(vec![server(1)]);
-    bed.answer(1, ServerCall::Evacuate, Err(cause));
-    bed.over(vec![server(1)]);
-    let note = bed.one(1).note.clone().unwrap();
+    let mut harness = Harness::with("UNKNOWN", |policy| policy.attempts = 1).planned(vec![server(1)]);
+    harness.answer(1, ServerCall::Evacuate, Err(cause));
+    harness.over(vec![server(1)]);
+    let note = harness.one(1).note.clone().unwrap();
     assert!(note.contains("409"), "{note}");
-    assert_eq!(bed.status, NotificationStatus::Failed);
-    let message = bed.message.clone().unwrap();
+    assert_eq!(harness.status, NotificationStatus::Failed);
+    let message = harness.message.clone().unwrap();
     assert!(
         message.contains("vm-1") && message.contains("1 needs an operator"),
         "{message}"
@@ -307,56 +326,63 @@ fn the_vmove_shows_the_cause_and_the_notification_the_instance() {
 #[test]
 fn a_refused_evacuation_is_shown_until_it_is_accepted() {
     let policy = fault(Some(403), FaultClass::Permanent, false);
-    let mut bed = Harness::engine().planned(vec![server(1)]);
-    assert!(bed.evacuates(1));
-    bed.answer(1, ServerCall::Evacuate, Err(policy.clone()));
-    assert_eq!(bed.message, None, "what passes in a moment is not worth a write");
-    bed.tick(4_000);
-    let told = bed.message.clone().unwrap();
-    assert!(
-        told.starts_with("Nova has not evacuated vm-1; the request is repeated: ")
-            && told.contains(&policy.text),
-        "{told}"
+    let mut harness = Harness::engine().planned(vec![server(1)]);
+    assert!(harness.evacuates(1));
+    harness.answer(1, ServerCall::Evacuate, Err(policy.clone()));
+    assert_eq!(
+        harness.message, None,
+        "what passes in a moment is not worth a write"
     );
-    bed.reads(1, Some(server(1)));
-    let asked = (0..40).any(|_| round(&mut bed, vec![server(1)], vec![]));
-    assert!(asked, "{:?}", bed.step(1));
-    bed.answer(1, ServerCall::Evacuate, Ok(()));
-    bed.tick(1_000).lists(
+    harness.tick(4_000);
+    let message = harness.message.clone().unwrap();
+    assert!(
+        message.starts_with("Nova has not evacuated vm-1; the request is repeated: ")
+            && message.contains(&policy.text),
+        "{message}"
+    );
+    harness.reads(1, Some(server(1)));
+    let asked = (0..40).any(|_| round(&mut harness, vec![server(1)], vec![]));
+    assert!(asked, "{:?}", harness.step(1));
+    harness.answer(1, ServerCall::Evacuate, Ok(()));
+    harness.tick(1_000).lists(
         vec![rebuilding(1)],
         vec![evacuation(1, 1, "pre-migrating", Some("b"))],
     );
-    assert_eq!(bed.message, None);
+    assert_eq!(harness.message, None);
 }
 
 /// Covers EW19.
 #[test]
 fn a_refusal_due_to_the_service_is_not_a_failure_of_the_instance() {
     let in_use = fault(Some(400), FaultClass::Permanent, false);
-    let mut bed = Harness::engine().planned(vec![server(1)]);
-    let mut asked = bed.evacuates(1);
+    let mut harness = Harness::engine().planned(vec![server(1)]);
+    let mut asked = harness.evacuates(1);
     for round in 0..2 {
-        assert!(asked, "{round}: {:?}", bed.commands);
-        bed.answer(1, ServerCall::Evacuate, Err(in_use.clone()));
-        assert_eq!(bed.one(1).failures, 1, "{round}: as far as is known");
-        bed.tick(1_000).reads(1, Some(server(1)));
-        bed.service.forced_down = false;
-        bed.service.up = true;
-        bed.service();
-        assert_eq!(bed.one(1).failures, 0, "{round}: others have cleared forced_down");
+        assert!(asked, "{round}: {:?}", harness.commands);
+        harness.answer(1, ServerCall::Evacuate, Err(in_use.clone()));
+        assert_eq!(harness.one(1).failures, 1, "{round}: as far as is known");
+        harness.tick(1_000).reads(1, Some(server(1)));
+        harness.service.forced_down = false;
+        harness.service.up = true;
+        harness.service();
+        assert_eq!(
+            harness.one(1).failures,
+            0,
+            "{round}: others have cleared forced_down"
+        );
         assert!(
             matches!(
-                bed.updates(),
+                harness.updates(),
                 Some(ServiceUpdate::DisableAndForceDown { .. } | ServiceUpdate::ForceDown)
             ),
             "{round}: {:?}",
-            bed.commands
+            harness.commands
         );
-        bed.forced_down();
-        asked = bed.evacuates(1);
-        bed.inventory(vec![server(1)], vec![]);
-        asked |= bed.evacuates(1);
-        asked |= self::round(&mut bed, vec![server(1)], vec![]);
+        harness.forced_down();
+        asked = harness.evacuates(1);
+        harness.inventory(vec![server(1)], vec![]);
+        asked |= harness.evacuates(1);
+        asked |= self::round(&mut harness, vec![server(1)], vec![]);
     }
 }
 
@@ -364,22 +390,22 @@ fn a_refusal_due_to_the_service_is_not_a_failure_of_the_instance() {
 #[test]
 fn a_refusal_of_the_instance_itself_counts() {
     let refusal = fault(Some(400), FaultClass::Permanent, false);
-    let mut bed = Harness::engine().planned(vec![server(1)]);
-    bed.answer(1, ServerCall::Evacuate, Err(refusal.clone()));
-    let asked = refused_for(&mut bed, 300_000, &refusal);
+    let mut harness = Harness::engine().planned(vec![server(1)]);
+    harness.answer(1, ServerCall::Evacuate, Err(refusal.clone()));
+    let asked = refused_for(&mut harness, 300_000, &refusal);
     assert_eq!(asked, 2, "three attempts, the service forced down all the time");
-    assert!(!bed.is_waiting(1));
+    assert!(!harness.is_waiting(1));
 }
 
 /// Covers EW30.
 #[test]
 fn calls_without_answers_lose_nothing() {
-    let mut bed = Harness::engine().planned(vec![server(1), server(2)]);
+    let mut harness = Harness::engine().planned(vec![server(1), server(2)]);
     let mut writes = 0;
     for _ in 0..60 {
         // All open queries time out together.
-        let asked = bed.commands.clone();
-        bed.at += 20_000;
+        let asked = harness.commands.clone();
+        harness.at += 20_000;
         let silent: Vec<Observation> = asked
             .into_iter()
             .filter_map(|command| match command {
@@ -400,37 +426,37 @@ fn calls_without_answers_lose_nothing() {
                 }),
             })
             .collect();
-        bed.see_all(silent);
-        bed.power(Power::Off);
-        assert_eq!(bed.status, NotificationStatus::Running);
+        harness.see_all(silent);
+        harness.power(Power::Off);
+        assert_eq!(harness.status, NotificationStatus::Running);
     }
     assert_eq!(writes, 2, "one request each; no repetition before a check");
-    assert!(bed.is_asked(1) && bed.is_asked(2));
-    bed.tick(20_000).service();
+    assert!(harness.is_asked(1) && harness.is_asked(2));
+    harness.tick(20_000).service();
     let done = vec![
         evacuation(1, 1, "done", Some("b")),
         evacuation(2, 2, "done", Some("b")),
     ];
-    bed.lists(vec![], done);
-    bed.over(vec![]);
-    assert_eq!(bed.status, NotificationStatus::Finished);
+    harness.lists(vec![], done);
+    harness.over(vec![]);
+    assert_eq!(harness.status, NotificationStatus::Finished);
 }
 
 /// Lets Nova's scheduler find no host for `millis` or until the instance is given up. Returns the total number
 /// of requests.
-fn no_host_for(bed: &mut Harness, millis: u64, records: &mut Vec<Migration>) -> usize {
-    let until = bed.at + millis;
+fn no_host_for(harness: &mut Harness, millis: u64, records: &mut Vec<Migration>) -> usize {
+    let until = harness.at + millis;
     let failed =
         |records: &mut Vec<Migration>| records.push(evacuation(records.len() as u64 + 1, 1, "error", None));
     if records.is_empty() {
         failed(records);
-        bed.tick(1_000).lists(vec![server(1)], records.clone());
+        harness.tick(1_000).lists(vec![server(1)], records.clone());
     }
-    while bed.at < until && bed.is_waiting(1) {
-        if round(bed, vec![server(1)], records.clone()) {
-            bed.answer(1, ServerCall::Evacuate, Ok(())).tick(1_000);
+    while harness.at < until && harness.is_waiting(1) {
+        if round(harness, vec![server(1)], records.clone()) {
+            harness.answer(1, ServerCall::Evacuate, Ok(())).tick(1_000);
             failed(records);
-            bed.lists(vec![server(1)], records.clone());
+            harness.lists(vec![server(1)], records.clone());
         }
     }
     records.len()
@@ -439,15 +465,18 @@ fn no_host_for(bed: &mut Harness, millis: u64, records: &mut Vec<Migration>) -> 
 #[test]
 fn an_instance_without_a_host_is_retried_while_novas_broker_may_recover() {
     let patient = |policy: &mut crate::policy::Policy| policy.retry_for = std::time::Duration::from_secs(180);
-    let mut bed = Harness::with("UNKNOWN", patient).asked();
+    let mut harness = Harness::with("UNKNOWN", patient).asked();
     let mut records = Vec::new();
-    let asked = no_host_for(&mut bed, 150_000, &mut records);
+    let asked = no_host_for(&mut harness, 150_000, &mut records);
     assert!((5..20).contains(&asked), "{asked} times in 150 s");
-    assert!(bed.is_waiting(1), "{:?}", bed.one(1).step);
-    let asked = no_host_for(&mut bed, 120_000, &mut records);
+    assert!(harness.is_waiting(1), "{:?}", harness.one(1).step);
+    let asked = no_host_for(&mut harness, 120_000, &mut records);
     assert!(asked < 20, "{asked} requests");
-    assert!(!bed.is_waiting(1), "after three minutes an operator is needed");
-    let note = bed.one(1).note.clone().unwrap();
+    assert!(
+        !harness.is_waiting(1),
+        "after three minutes an operator is needed"
+    );
+    let note = harness.one(1).note.clone().unwrap();
     assert!(note.contains("of 180 s"), "{note}");
 
     let mut hasty = Harness::with("UNKNOWN", |_| {}).asked();

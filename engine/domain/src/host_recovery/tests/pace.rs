@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::bed::{Harness, evacuation, fault, id, server, tagged, timeout, wall};
+use super::harness::{Harness, evacuation, fault, id, server, tagged, timeout, wall};
 use crate::Elapsed;
 use crate::fault::FaultClass;
 use crate::host_recovery::{End, MoveStep};
@@ -25,16 +25,16 @@ impl Harness {
         self.commands.iter().filter(asked).count()
     }
 
-    fn wants_lists(&self) -> bool {
-        self.wants(|command| matches!(command, Command::ReadLists { .. }))
+    fn requests_lists(&self) -> bool {
+        self.requests(|command| matches!(command, Command::ReadLists { .. }))
     }
 
-    fn wants_records(&self) -> bool {
-        self.wants(|command| matches!(command, Command::ReadEvacuations { .. }))
+    fn requests_records(&self) -> bool {
+        self.requests(|command| matches!(command, Command::ReadEvacuations { .. }))
     }
 
-    fn wants_ids(&self) -> bool {
-        self.wants(|command| *command == Command::ReadServerIds)
+    fn requests_ids(&self) -> bool {
+        self.requests(|command| *command == Command::ReadServerIds)
     }
 
     fn ids(&mut self, numbers: &[u128]) -> &mut Self {
@@ -53,97 +53,105 @@ impl Harness {
 }
 
 /// Returns three instances, one of them prioritised; without permits one is evacuated at a time.
-fn bed() -> Harness {
+fn harness() -> Harness {
     Harness::with("UNKNOWN", |policy| policy.queued = 1).planned(vec![server(1), tagged(2), server(3)])
 }
 
 #[test]
 fn with_one_permit_the_marked_instance_is_first() {
-    let bed = bed();
-    assert!(bed.evacuates(2));
-    assert_eq!(bed.evacuated(), 1);
+    let harness = harness();
+    assert!(harness.evacuates(2));
+    assert_eq!(harness.evacuated(), 1);
 }
 
 #[test]
 fn nothing_starts_without_a_permit() {
-    let mut bed = Harness::with("UNKNOWN", |_| ());
-    bed.leave_is_given = true;
-    let mut bed = bed.planned(vec![server(1), tagged(2)]);
-    let locks = |bed: &Harness| bed.wants(|command| matches!(command, Command::Lock { .. }));
-    assert!(bed.evacuated() == 0 && !locks(&bed));
-    assert!(locks(bed.permits(1, 8)));
+    let mut harness = Harness::with("UNKNOWN", |_| ());
+    harness.leave_is_given = true;
+    let mut harness = harness.planned(vec![server(1), tagged(2)]);
+    let locks = |harness: &Harness| harness.requests(|command| matches!(command, Command::Lock { .. }));
+    assert!(harness.evacuated() == 0 && !locks(&harness));
+    assert!(locks(harness.permits(1, 8)));
 }
 
 #[test]
 fn no_more_starts_than_permitted_and_the_demand_is_reported() {
-    let mut bed = bed();
-    bed.permits(1, 8);
-    assert_eq!(bed.evacuated(), 0, "one was requested already");
-    let demand = bed.state.demand();
+    let mut harness = harness();
+    harness.permits(1, 8);
+    assert_eq!(harness.evacuated(), 0, "one was requested already");
+    let demand = harness.state.demand();
     assert_eq!((demand.asked, demand.in_flight, demand.queued), (1, 1, 1));
     assert_eq!(demand.ready, [(Urgency::default(), 2)]);
     assert!(demand.active && !demand.calls);
-    bed.permits(2, 8);
-    assert_eq!(bed.evacuated(), 1);
-    bed.permits(2, 8);
-    assert_eq!(bed.evacuated(), 0, "the same leave twice is not leave for two");
-    bed.permits(9, 8);
-    assert_eq!(bed.evacuated(), 1);
-    assert_eq!(bed.state.demand().ready, []);
+    harness.permits(2, 8);
+    assert_eq!(harness.evacuated(), 1);
+    harness.permits(2, 8);
+    assert_eq!(
+        harness.evacuated(),
+        0,
+        "the same leave twice is not leave for two"
+    );
+    harness.permits(9, 8);
+    assert_eq!(harness.evacuated(), 1);
+    assert_eq!(harness.state.demand().ready, []);
 }
 
 #[test]
 fn a_failed_request_needs_a_new_permit() {
-    let mut bed = bed();
-    bed.permits(1, 8);
+    let mut harness = harness();
+    harness.permits(1, 8);
     let refused = fault(Some(503), FaultClass::Transient, false);
-    bed.answer(2, ServerCall::Evacuate, Err(refused));
-    bed.tick(1_500);
-    bed.power(crate::power::Power::Off);
-    assert_eq!(bed.evacuated(), 0);
-    let ready = bed.state.demand().ready;
+    harness.answer(2, ServerCall::Evacuate, Err(refused));
+    harness.tick(1_500);
+    harness.power(crate::power::Power::Off);
+    assert_eq!(harness.evacuated(), 0);
+    let ready = harness.state.demand().ready;
     let marked = Urgency {
         tagged: true,
         priority: 0,
     };
     assert_eq!(ready, [(marked, 1), (Urgency::default(), 2)], "most urgent first");
-    bed.permits(2, 8);
-    assert!(bed.evacuates(2));
+    harness.permits(2, 8);
+    assert!(harness.evacuates(2));
 }
 
 #[test]
 fn nothing_is_ready_while_the_host_is_not_proven_off_just_now() {
-    let mut bed = bed();
-    bed.permits(1, 8).tick(31_000);
-    bed.lists(vec![server(1), tagged(2), server(3)], vec![]);
+    let mut harness = harness();
+    harness.permits(1, 8).tick(31_000);
+    harness.lists(vec![server(1), tagged(2), server(3)], vec![]);
     assert_eq!(
-        bed.state.demand().ready,
+        harness.state.demand().ready,
         [],
         "a place would be kept from others for nothing"
     );
-    bed.power(crate::power::Power::Off);
-    assert_eq!(bed.state.demand().ready, [(Urgency::default(), 2)]);
-    bed.operator_state(false, false);
-    assert_eq!(bed.state.demand().ready, [], "nor while the segment is disabled");
+    harness.power(crate::power::Power::Off);
+    assert_eq!(harness.state.demand().ready, [(Urgency::default(), 2)]);
+    harness.operator_state(false, false);
+    assert_eq!(
+        harness.state.demand().ready,
+        [],
+        "nor while the segment is disabled"
+    );
 }
 
 #[test]
 fn a_new_owner_starts_to_count_at_zero() {
-    let mut bed = bed();
-    bed.permits(5, 8).take_over();
-    assert_eq!(bed.state.demand().asked, 0);
-    let before = bed.state.demand().in_flight;
+    let mut harness = harness();
+    harness.permits(5, 8).take_over();
+    assert_eq!(harness.state.demand().asked, 0);
+    let before = harness.state.demand().in_flight;
     assert_eq!(before, 3, "the request is followed");
 }
 
 #[test]
 fn the_pick_up_time_is_reported_once() {
-    let mut bed = Harness::engine().asked();
-    bed.at += 699;
-    bed.lists(vec![server(1)], vec![evacuation(4, 1, "accepted", None)]);
-    assert_eq!(bed.state.sight().taken, []);
-    bed.at += 500;
-    bed.lists(
+    let mut harness = Harness::engine().asked();
+    harness.at += 699;
+    harness.lists(vec![server(1)], vec![evacuation(4, 1, "accepted", None)]);
+    assert_eq!(harness.state.sight().taken, []);
+    harness.at += 500;
+    harness.lists(
         vec![server(1)],
         vec![evacuation(4, 1, "pre-migrating", Some("b"))],
     );
@@ -152,26 +160,26 @@ fn the_pick_up_time_is_reported_once() {
         least: Duration::from_millis(least),
         most: Duration::from_millis(most),
     };
-    assert_eq!(bed.state.sight().taken, [wait(700, 1_200)]);
-    assert_eq!(bed.state.demand().queued, 0);
-    bed.at += 500;
-    bed.lists(
+    assert_eq!(harness.state.sight().taken, [wait(700, 1_200)]);
+    assert_eq!(harness.state.demand().queued, 0);
+    harness.at += 500;
+    harness.lists(
         vec![server(1)],
         vec![evacuation(4, 1, "pre-migrating", Some("b"))],
     );
-    assert_eq!(bed.state.sight().taken, []);
+    assert_eq!(harness.state.sight().taken, []);
 }
 
 #[test]
 fn rare_polls_do_not_count_as_pick_up_time() {
-    let mut bed = Harness::engine().asked();
-    bed.at += 6_000;
-    bed.lists(
+    let mut harness = Harness::engine().asked();
+    harness.at += 6_000;
+    harness.lists(
         vec![server(1)],
         vec![evacuation(4, 1, "pre-migrating", Some("b"))],
     );
     assert_eq!(
-        bed.state.sight().taken[0].least,
+        harness.state.sight().taken[0].least,
         Duration::ZERO,
         "it may have been at once"
     );
@@ -180,258 +188,268 @@ fn rare_polls_do_not_count_as_pick_up_time() {
 /// Covers R13.
 #[test]
 fn the_whole_lists_are_read_only_if_the_records_require_it() {
-    let mut bed = Harness::engine().asked();
-    bed.records(vec![]).tick(600);
-    assert!(bed.wants_records() && !bed.wants_lists());
-    bed.records(vec![evacuation(4, 1, "pre-migrating", Some("b"))]);
-    assert!(!bed.wants_lists());
-    assert_eq!(bed.one(1).dest.as_deref(), Some("b"));
-    assert_eq!(bed.state.sight().taken.len(), 1);
-    bed.tick(600);
-    assert!(bed.wants_records() && !bed.wants_lists());
-    bed.records(vec![evacuation(4, 1, "failed", Some("b"))]);
-    assert!(bed.is_asked(1), "the records alone end nothing");
-    assert!(bed.wants_lists(), "{:?}", bed.commands);
-    bed.lists(vec![server(1)], vec![evacuation(4, 1, "failed", Some("b"))]);
-    assert!(bed.is_waiting(1));
+    let mut harness = Harness::engine().asked();
+    harness.records(vec![]).tick(600);
+    assert!(harness.requests_records() && !harness.requests_lists());
+    harness.records(vec![evacuation(4, 1, "pre-migrating", Some("b"))]);
+    assert!(!harness.requests_lists());
+    assert_eq!(harness.one(1).dest.as_deref(), Some("b"));
+    assert_eq!(harness.state.sight().taken.len(), 1);
+    harness.tick(600);
+    assert!(harness.requests_records() && !harness.requests_lists());
+    harness.records(vec![evacuation(4, 1, "failed", Some("b"))]);
+    assert!(harness.is_asked(1), "the records alone end nothing");
+    assert!(harness.requests_lists(), "{:?}", harness.commands);
+    harness.lists(vec![server(1)], vec![evacuation(4, 1, "failed", Some("b"))]);
+    assert!(harness.is_waiting(1));
 }
 
 /// Covers R9.
 #[test]
 fn a_move_recorded_as_done_is_confirmed_by_one_read_of_the_instance() {
-    let mut bed = Harness::engine().asked();
-    bed.lists(vec![server(1)], vec![]);
+    let mut harness = Harness::engine().asked();
+    harness.lists(vec![server(1)], vec![]);
     let done = || vec![evacuation(4, 1, "done", Some("b"))];
-    bed.tick(600).records(done());
-    assert!(bed.is_asked(1), "the record alone ends nothing");
-    assert!(!bed.wants_lists());
-    assert!(bed.wants(|command| *command == Command::ReadServer(id(1))));
-    bed.reads(1, Some(server(1)));
-    assert!(bed.is_asked(1), "it has not left");
-    bed.tick(600).records(done());
+    harness.tick(600).records(done());
+    assert!(harness.is_asked(1), "the record alone ends nothing");
+    assert!(!harness.requests_lists());
+    assert!(harness.requests(|command| *command == Command::ReadServer(id(1))));
+    harness.reads(1, Some(server(1)));
+    assert!(harness.is_asked(1), "it has not left");
+    harness.tick(600).records(done());
     assert!(
-        !bed.wants(|command| matches!(command, Command::ReadServer(_))),
+        !harness.requests(|command| matches!(command, Command::ReadServer(_))),
         "not again and again"
     );
-    bed.lists(vec![server(1)], done());
-    assert!(bed.is_asked(1), "nor by the lists");
-    bed.tick(600).records(done());
+    harness.lists(vec![server(1)], done());
+    assert!(harness.is_asked(1), "nor by the lists");
+    harness.tick(600).records(done());
     let moved = Server {
         host: Some("b".into()),
         ..server(1)
     };
-    bed.reads(1, Some(moved));
-    assert!(!bed.is_asked(1));
-    bed.answer(1, ServerCall::Unlock, Ok(()));
-    assert_eq!(bed.step(1), &MoveStep::Over(End::Moved));
-    assert_eq!(bed.one(1).note, None, "{:?}", bed.one(1).note);
-    assert_eq!(bed.one(1).dest.as_deref(), Some("b"));
+    harness.reads(1, Some(moved));
+    assert!(!harness.is_asked(1));
+    harness.answer(1, ServerCall::Unlock, Ok(()));
+    assert_eq!(harness.step(1), &MoveStep::Over(End::Moved));
+    assert_eq!(harness.one(1).note, None, "{:?}", harness.one(1).note);
+    assert_eq!(harness.one(1).dest.as_deref(), Some("b"));
 }
 
 /// Covers R9.
 #[test]
 fn moves_that_are_done_together_are_confirmed_by_the_ids_of_those_that_are_still_there() {
     let servers: Vec<Server> = (1..=5).map(server).collect();
-    let mut bed = Harness::engine().planned(servers.clone());
-    bed.lists(servers, vec![]);
+    let mut harness = Harness::engine().planned(servers.clone());
+    harness.lists(servers, vec![]);
     let done = |number: u128| evacuation(u64::try_from(number).unwrap(), number, "done", Some("b"));
     let records = || (1..=3).map(done).collect();
-    bed.tick(600).records(records());
-    assert!(bed.wants_ids() && !bed.wants_lists());
-    assert!(!bed.wants(|command| matches!(command, Command::ReadServer(_))));
-    bed.tick(100);
-    assert!(!bed.wants_ids(), "the last one has not been answered");
-    bed.ids(&[1, 4, 5]);
-    assert!(bed.is_asked(1), "it has not left");
-    assert!(!bed.is_asked(2) && !bed.is_asked(3));
-    assert_eq!(bed.one(2).dest.as_deref(), Some("b"));
-    assert!(bed.is_asked(4), "no record shows its evacuation as done");
-    assert!(!bed.wants_ids(), "the records come first");
-    bed.tick(600).records(records());
+    harness.tick(600).records(records());
+    assert!(harness.requests_ids() && !harness.requests_lists());
+    assert!(!harness.requests(|command| matches!(command, Command::ReadServer(_))));
+    harness.tick(100);
+    assert!(!harness.requests_ids(), "the last one has not been answered");
+    harness.ids(&[1, 4, 5]);
+    assert!(harness.is_asked(1), "it has not left");
+    assert!(!harness.is_asked(2) && !harness.is_asked(3));
+    assert_eq!(harness.one(2).dest.as_deref(), Some("b"));
+    assert!(harness.is_asked(4), "no record shows its evacuation as done");
+    assert!(!harness.requests_ids(), "the records come first");
+    harness.tick(600).records(records());
     assert!(
-        !bed.wants_ids() && !bed.wants(|command| matches!(command, Command::ReadServer(_))),
+        !harness.requests_ids() && !harness.requests(|command| matches!(command, Command::ReadServer(_))),
         "left to the full lists, without repeated reads"
     );
     let left: Vec<Server> = [4, 5].map(server).into();
-    bed.lists(left, records());
-    assert!(!bed.is_asked(1));
+    harness.lists(left, records());
+    assert!(!harness.is_asked(1));
 }
 
 /// Covers R9.
 #[test]
 fn ids_do_not_confirm_a_move_without_a_finished_record() {
     let servers: Vec<Server> = (1..=3).map(server).collect();
-    let mut bed = Harness::engine().planned(servers.clone());
-    bed.lists(servers, vec![]);
+    let mut harness = Harness::engine().planned(servers.clone());
+    harness.lists(servers, vec![]);
     let done = |number: u128| evacuation(u64::try_from(number).unwrap(), number, "done", Some("b"));
-    bed.tick(600).records((1..=2).map(done).collect());
-    bed.ids(&[]);
-    assert!(bed.is_asked(3));
-    assert!(!bed.is_asked(1) && !bed.is_asked(2));
+    harness.tick(600).records((1..=2).map(done).collect());
+    harness.ids(&[]);
+    assert!(harness.is_asked(3));
+    assert!(!harness.is_asked(1) && !harness.is_asked(2));
 }
 
 /// Covers R9.
 #[test]
 fn ids_read_before_the_request_confirm_nothing() {
-    let mut bed = Harness::engine().planned(vec![server(1), server(2)]);
-    bed.lists(vec![server(1), server(2)], vec![]);
+    let mut harness = Harness::engine().planned(vec![server(1), server(2)]);
+    harness.lists(vec![server(1), server(2)], vec![]);
     let done = |number: u128| evacuation(u64::try_from(number).unwrap(), number, "done", Some("b"));
-    bed.tick(600).records((1..=2).map(done).collect());
-    bed.see(Observation::ServerIds(Ok(ServerIds {
+    harness.tick(600).records((1..=2).map(done).collect());
+    harness.see(Observation::ServerIds(Ok(ServerIds {
         started: Elapsed::ZERO,
         ids: BTreeSet::new(),
     })));
-    assert!(bed.is_asked(1) && bed.is_asked(2));
+    assert!(harness.is_asked(1) && harness.is_asked(2));
 }
 
 #[test]
 fn finished_evacuations_are_collected_for_three_seconds() {
     let servers: Vec<Server> = (1..=8).map(server).collect();
     let done = |number: u128| evacuation(u64::try_from(number).unwrap(), number, "done", Some("b"));
-    let looks =
-        |bed: &Harness| bed.wants_ids() || bed.wants(|command| matches!(command, Command::ReadServer(_)));
-    let begun = || {
-        let mut bed = Harness::with("UNKNOWN", |policy| policy.queued = 8).planned(servers.clone());
-        bed.lists(servers.clone(), vec![]);
-        assert!((1..=8).all(|number| bed.is_asked(number)));
-        bed.tick(600);
-        bed
+    let polls = |harness: &Harness| {
+        harness.requests_ids() || harness.requests(|command| matches!(command, Command::ReadServer(_)))
     };
-    let mut bed = begun();
+    let begun = || {
+        let mut harness = Harness::with("UNKNOWN", |policy| policy.queued = 8).planned(servers.clone());
+        harness.lists(servers.clone(), vec![]);
+        assert!((1..=8).all(|number| harness.is_asked(number)));
+        harness.tick(600);
+        harness
+    };
+    let mut harness = begun();
     for _ in 0..6 {
-        bed.records((1..=3).map(done).collect());
-        assert!(!looks(&bed), "no instance would return sooner");
-        bed.tick(500);
+        harness.records((1..=3).map(done).collect());
+        assert!(!polls(&harness), "no instance would return sooner");
+        harness.tick(500);
     }
-    bed.records((1..=3).map(done).collect());
-    assert!(bed.wants_ids());
-    let mut bed = begun();
-    bed.records((1..=4).map(done).collect());
-    assert!(bed.wants_ids(), "half of them");
+    harness.records((1..=3).map(done).collect());
+    assert!(harness.requests_ids());
+    let mut harness = begun();
+    harness.records((1..=4).map(done).collect());
+    assert!(harness.requests_ids(), "half of them");
     // A stopped instance would run until the next check.
     let mut stopped = servers.clone();
     stopped[0].vm_state = VmState::Stopped;
-    let mut bed = Harness::engine().planned(stopped.clone());
-    bed.lists(stopped, vec![]).tick(600).records(vec![done(1)]);
-    assert!(looks(&bed));
+    let mut harness = Harness::engine().planned(stopped.clone());
+    harness.lists(stopped, vec![]).tick(600).records(vec![done(1)]);
+    assert!(polls(&harness));
 }
 
 #[test]
 fn an_instance_counts_as_back_from_the_time_of_its_record() {
     let servers: Vec<Server> = (1..=4).map(server).collect();
-    let mut bed = Harness::engine().planned(servers.clone());
-    bed.lists(servers, vec![]).tick(600);
+    let mut harness = Harness::engine().planned(servers.clone());
+    harness.lists(servers, vec![]).tick(600);
     let done = evacuation(1, 1, "done", Some("b"));
-    bed.records(vec![done.clone()]);
-    let at = bed.at;
-    bed.tick(3_500).records(vec![done]);
-    assert!(bed.wants(|command| *command == Command::ReadServer(id(1))));
+    harness.records(vec![done.clone()]);
+    let at = harness.at;
+    harness.tick(3_500).records(vec![done]);
+    assert!(harness.requests(|command| *command == Command::ReadServer(id(1))));
     let moved = Server {
         host: Some("b".into()),
         ..server(1)
     };
-    bed.reads(1, Some(moved));
-    assert_eq!(bed.one(1).over_at, Some(wall(at)));
+    harness.reads(1, Some(moved));
+    assert_eq!(harness.one(1).over_at, Some(wall(at)));
 }
 
 #[test]
 fn ids_that_cannot_be_read_are_read_again_a_second_later() {
-    let mut bed = Harness::engine().planned(vec![server(1), server(2)]);
-    bed.lists(vec![server(1), server(2)], vec![]);
+    let mut harness = Harness::engine().planned(vec![server(1), server(2)]);
+    harness.lists(vec![server(1), server(2)], vec![]);
     let done = |number: u128| evacuation(u64::try_from(number).unwrap(), number, "done", Some("b"));
-    bed.tick(600).records((1..=2).map(done).collect());
+    harness.tick(600).records((1..=2).map(done).collect());
     let refused = fault(Some(503), FaultClass::Transient, false);
-    bed.see(Observation::ServerIds(Err(refused)));
-    assert!(!bed.wants_ids());
-    bed.tick(1_000);
-    assert!(bed.wants_ids());
-    bed.ids(&[]);
-    assert!(!bed.is_asked(1) && !bed.is_asked(2));
+    harness.see(Observation::ServerIds(Err(refused)));
+    assert!(!harness.requests_ids());
+    harness.tick(1_000);
+    assert!(harness.requests_ids());
+    harness.ids(&[]);
+    assert!(!harness.is_asked(1) && !harness.is_asked(2));
 }
 
 /// Covers R13.
 #[test]
 fn the_whole_lists_are_read_at_intervals_too() {
-    let mut bed = Harness::engine().asked();
-    bed.lists(vec![server(1)], vec![]);
-    bed.tick(9_000);
-    assert!(!bed.wants_lists());
-    bed.tick(1_000);
-    assert!(bed.wants_lists());
+    let mut harness = Harness::engine().asked();
+    harness.lists(vec![server(1)], vec![]);
+    harness.tick(9_000);
+    assert!(!harness.requests_lists());
+    harness.tick(1_000);
+    assert!(harness.requests_lists());
 }
 
 /// Covers R8.
 #[test]
 fn missing_records_are_never_a_failure() {
-    let mut bed = Harness::engine().planned(vec![server(1)]);
-    bed.answer(1, ServerCall::Evacuate, Err(timeout()));
-    bed.lists(vec![server(1)], vec![]);
+    let mut harness = Harness::engine().planned(vec![server(1)]);
+    harness.answer(1, ServerCall::Evacuate, Err(timeout()));
+    harness.lists(vec![server(1)], vec![]);
     for _ in 0..400 {
-        bed.tick(1_000).records(vec![]);
-        assert!(!bed.evacuates_any(), "at {}", bed.at);
-        assert!(bed.is_asked(1));
+        harness.tick(1_000).records(vec![]);
+        assert!(!harness.evacuates_any(), "at {}", harness.at);
+        assert!(harness.is_asked(1));
     }
 }
 
 #[test]
 fn records_of_another_evacuation_require_a_check_before_any_request() {
-    let mut bed = Harness::with("UNKNOWN", |policy| policy.queued = 1).planned(vec![server(1), server(2)]);
-    bed.lists(vec![server(1), server(2)], vec![]);
-    bed.see(Observation::Permits(Permits {
+    let mut harness =
+        Harness::with("UNKNOWN", |policy| policy.queued = 1).planned(vec![server(1), server(2)]);
+    harness.lists(vec![server(1), server(2)], vec![]);
+    harness.see(Observation::Permits(Permits {
         evacuations: 1,
         calls: 8,
         pause: Duration::from_millis(500),
     }));
-    bed.tick(600);
+    harness.tick(600);
     // An earlier record is done and must not be taken for the effect of a later request (R8).
-    bed.records(vec![evacuation(7, 2, "failed", None)]);
-    assert!(!bed.wants_lists());
-    assert_eq!(bed.one(2).known.0, 7);
-    bed.tick(600);
-    bed.records(vec![
+    harness.records(vec![evacuation(7, 2, "failed", None)]);
+    assert!(!harness.requests_lists());
+    assert_eq!(harness.one(2).known.0, 7);
+    harness.tick(600);
+    harness.records(vec![
         evacuation(9, 2, "accepted", None),
         evacuation(7, 2, "failed", None),
     ]);
-    assert!(bed.wants_lists(), "another client is evacuating it");
-    bed.lists(
+    assert!(harness.requests_lists(), "another client is evacuating it");
+    harness.lists(
         vec![server(1), server(2)],
         vec![
             evacuation(9, 2, "accepted", None),
             evacuation(7, 2, "failed", None),
         ],
     );
-    bed.permits(1_000, 64);
-    assert!(!bed.evacuates(2));
-    assert!(bed.is_asked(2), "it is followed");
+    harness.permits(1_000, 64);
+    assert!(!harness.evacuates(2));
+    assert!(harness.is_asked(2), "it is followed");
 }
 
 /// Covers R8.
 #[test]
 fn nothing_is_requested_while_the_records_show_an_evacuation_by_another_client() {
     for status in ["accepted", "pre-migrating", "done", "completed"] {
-        let mut bed =
+        let mut harness =
             Harness::with("UNKNOWN", |policy| policy.queued = 1).planned(vec![server(1), server(2)]);
-        bed.lists(vec![server(1), server(2)], vec![]);
-        bed.tick(600).records(vec![evacuation(9, 2, status, Some("b"))]);
-        assert!(bed.wants_lists(), "{status}");
-        bed.permits(1_000, 64);
+        harness.lists(vec![server(1), server(2)], vec![]);
+        harness
+            .tick(600)
+            .records(vec![evacuation(9, 2, status, Some("b"))]);
+        assert!(harness.requests_lists(), "{status}");
+        harness.permits(1_000, 64);
         assert!(
-            !bed.evacuates(2),
+            !harness.evacuates(2),
             "{status}: there is capacity, but it was not checked"
         );
-        bed.lists(vec![server(1), server(2)], vec![evacuation(9, 2, "failed", None)]);
-        assert!(bed.evacuates(2), "{status}: it has come to nothing, and is here");
+        harness.lists(vec![server(1), server(2)], vec![evacuation(9, 2, "failed", None)]);
+        assert!(
+            harness.evacuates(2),
+            "{status}: it has come to nothing, and is here"
+        );
     }
 }
 
 /// Covers R8.
 #[test]
 fn lists_requested_before_another_client_was_seen_do_not_clear_it() {
-    let mut bed = Harness::with("UNKNOWN", |policy| policy.queued = 1).planned(vec![server(1), server(2)]);
-    bed.lists(vec![server(1), server(2)], vec![]);
-    let asked = Elapsed::from_millis(bed.at);
-    bed.tick(600).records(vec![evacuation(9, 2, "accepted", None)]);
-    bed.permits(1_000, 64);
+    let mut harness =
+        Harness::with("UNKNOWN", |policy| policy.queued = 1).planned(vec![server(1), server(2)]);
+    harness.lists(vec![server(1), server(2)], vec![]);
+    let asked = Elapsed::from_millis(harness.at);
+    harness
+        .tick(600)
+        .records(vec![evacuation(9, 2, "accepted", None)]);
+    harness.permits(1_000, 64);
     let old = |started: Elapsed| {
         Observation::Lists(Ok(Lists {
             started,
@@ -440,49 +458,49 @@ fn lists_requested_before_another_client_was_seen_do_not_clear_it() {
             proven_off: BTreeSet::new(),
         }))
     };
-    bed.see(old(asked));
-    assert!(!bed.evacuates(2), "{:?}", bed.commands);
-    bed.tick(5_000);
-    assert!(bed.wants_lists(), "they are requested again");
-    bed.see(old(Elapsed::from_millis(bed.at)));
-    assert!(bed.evacuates(2), "no other client was evacuating it");
+    harness.see(old(asked));
+    assert!(!harness.evacuates(2), "{:?}", harness.commands);
+    harness.tick(5_000);
+    assert!(harness.requests_lists(), "they are requested again");
+    harness.see(old(Elapsed::from_millis(harness.at)));
+    assert!(harness.evacuates(2), "no other client was evacuating it");
 }
 
 #[test]
 fn a_record_from_before_our_request_is_not_its_effect() {
-    let mut bed = Harness::engine().asked();
-    bed.lists(vec![server(1)], vec![]);
-    bed.tick(600);
+    let mut harness = Harness::engine().asked();
+    harness.lists(vec![server(1)], vec![]);
+    harness.tick(600);
     let started = Elapsed::ZERO;
-    bed.see(Observation::Evacuations(Ok(Evacuations {
+    harness.see(Observation::Evacuations(Ok(Evacuations {
         started,
         records: vec![evacuation(4, 1, "done", Some("b"))],
     })));
-    assert!(!bed.wants_lists(), "it was read before");
-    assert_eq!(bed.one(1).dest, None);
+    assert!(!harness.requests_lists(), "it was read before");
+    assert_eq!(harness.one(1).dest, None);
 }
 
 #[test]
 fn the_next_decision_is_when_something_is_due_within_a_second() {
-    let mut bed = Harness::engine().asked();
-    bed.records(vec![]);
-    assert_eq!(bed.next_poll(), 500, "the records");
-    bed.tick(500);
-    assert!(bed.wants_records());
+    let mut harness = Harness::engine().asked();
+    harness.records(vec![]);
+    assert_eq!(harness.next_poll(), 500, "the records");
+    harness.tick(500);
+    assert!(harness.requests_records());
     assert_eq!(
-        bed.next_poll(),
+        harness.next_poll(),
         1_000,
         "an answer is awaited, and nothing else is due"
     );
-    bed.records(vec![]).at += 499;
+    harness.records(vec![]).at += 499;
     assert_eq!(
-        bed.next_poll(),
+        harness.next_poll(),
         5,
         "not again and again for the sake of a millisecond"
     );
     let refused = fault(Some(429), FaultClass::Transient, false);
-    bed.see(Observation::Evacuations(Err(refused)));
-    assert_eq!(bed.next_poll(), 1_000);
+    harness.see(Observation::Evacuations(Err(refused)));
+    assert_eq!(harness.next_poll(), 1_000);
     assert_eq!(
         Harness::engine().begun().next_poll(),
         100,

@@ -1,6 +1,6 @@
 //! Selection and order of the instances.
 
-use super::bed::{Harness, nova_time, server, tagged};
+use super::harness::{Harness, nova_time, server, tagged};
 use crate::entity::notification::NotificationStatus;
 use crate::entity::vmove::VmoveStatus;
 use crate::host_recovery::{End, MoveStep};
@@ -9,8 +9,9 @@ use crate::pace::{Permits, Urgency};
 use crate::policy::{ExclusionRules, Policy};
 use crate::recovery::{Command, Observation};
 
-fn order(bed: &Harness) -> Vec<u128> {
-    bed.commands
+fn order(harness: &Harness) -> Vec<u128> {
+    harness
+        .commands
         .iter()
         .filter_map(|command| match command {
             Command::Evacuate(it) => Some(it.server().0.as_u128()),
@@ -36,7 +37,7 @@ fn made(one: Server, millis: u64) -> Server {
 /// Covers EW13.
 #[test]
 fn marked_ones_come_first_then_the_highest_priority_then_the_oldest() {
-    let bed = Harness::engine().planned(vec![
+    let harness = Harness::engine().planned(vec![
         made(server(1), 9),
         made(preferred(server(2), "900"), 8),
         made(preferred(tagged(3), "-5"), 7),
@@ -47,11 +48,11 @@ fn marked_ones_come_first_then_the_highest_priority_then_the_oldest() {
         made(server(8), 2),
     ]);
     let mut by_rank: Vec<u128> = (1..=8).collect();
-    by_rank.sort_by_key(|number| bed.one(*number).rank);
+    by_rank.sort_by_key(|number| harness.one(*number).rank);
     assert_eq!(by_rank, [6, 5, 4, 3, 2, 8, 1, 7]);
-    assert!(by_rank.starts_with(&order(&bed)) && !order(&bed).is_empty());
-    assert_eq!((bed.one(6).priority, bed.one(6).rank), (10, 0));
-    assert_eq!((bed.one(2).priority, bed.one(2).rank), (900, 4));
+    assert!(by_rank.starts_with(&order(&harness)) && !order(&harness).is_empty());
+    assert_eq!((harness.one(6).priority, harness.one(6).rank), (10, 0));
+    assert_eq!((harness.one(2).priority, harness.one(2).rank), (900, 4));
 }
 
 #[test]
@@ -71,17 +72,17 @@ fn an_invalid_priority_counts_as_zero() {
         &long,
     ];
     for text in hostile {
-        let bed = Harness::engine().planned(vec![preferred(server(1), text), preferred(server(2), "1")]);
-        assert_eq!(bed.one(1).priority, 0, "{text:?}");
-        assert_eq!(order(&bed), [2, 1], "{text:?}");
+        let harness = Harness::engine().planned(vec![preferred(server(1), text), preferred(server(2), "1")]);
+        assert_eq!(harness.one(1).priority, 0, "{text:?}");
+        assert_eq!(order(&harness), [2, 1], "{text:?}");
     }
 }
 
 #[test]
 fn without_a_key_there_are_no_priorities() {
-    let bed = Harness::with("UNKNOWN", |policy| policy.priority_key = String::new());
-    let bed = bed.planned(vec![server(1), preferred(server(2), "9")]);
-    assert_eq!(order(&bed), [1, 2]);
+    let harness = Harness::with("UNKNOWN", |policy| policy.priority_key = String::new());
+    let harness = harness.planned(vec![server(1), preferred(server(2), "9")]);
+    assert_eq!(order(&harness), [1, 2]);
 }
 
 fn of(project: &str, one: Server) -> Server {
@@ -103,10 +104,14 @@ fn greedy_and_others() -> Vec<Server> {
 
 #[test]
 fn one_projects_priorities_do_not_delay_other_projects() {
-    let bed = Harness::engine().planned(greedy_and_others());
-    assert_eq!(order(&bed)[..4], [1, 22, 21, 2], "one of each, the oldest first");
+    let harness = Harness::engine().planned(greedy_and_others());
     assert_eq!(
-        bed.one(23).rank,
+        order(&harness)[..4],
+        [1, 22, 21, 2],
+        "one of each, the oldest first"
+    );
+    assert_eq!(
+        harness.one(23).rank,
         22,
         "what is not marked comes last, whosever it is"
     );
@@ -117,32 +122,32 @@ fn within_a_project_its_priorities_count() {
     let mut servers = greedy_and_others();
     servers.push(of("modest", preferred(made(tagged(30), 9), "7")));
     servers.push(of("modest", preferred(made(tagged(31), 9), "8")));
-    let bed = Harness::engine().planned(servers);
-    let ranks = [31, 30, 21].map(|number| bed.one(number).rank);
+    let harness = Harness::engine().planned(servers);
+    let ranks = [31, 30, 21].map(|number| harness.one(number).rank);
     assert_eq!(ranks, [2, 4, 6]);
 }
 
 #[test]
 fn priorities_of_all_projects_together_are_an_operators_choice() {
-    let bed = Harness::with("UNKNOWN", |policy| policy.priority_across_projects = true);
-    let bed = bed.planned(greedy_and_others());
-    assert_eq!([21, 22].map(|number| bed.one(number).rank), [20, 21]);
+    let harness = Harness::with("UNKNOWN", |policy| policy.priority_across_projects = true);
+    let harness = harness.planned(greedy_and_others());
+    assert_eq!([21, 22].map(|number| harness.one(number).rank), [20, 21]);
 }
 
 #[test]
 fn a_priority_affects_other_recoveries_only_if_it_counts_across_projects() {
     let urgent = |across| {
-        let bed = Harness::with("UNKNOWN", |policy| {
+        let harness = Harness::with("UNKNOWN", |policy| {
             policy.queued = 1;
             policy.priority_across_projects = across;
         });
-        let mut bed = bed.planned(vec![preferred(tagged(1), "9"), preferred(tagged(2), "8")]);
-        bed.see(Observation::Permits(Permits {
+        let mut harness = harness.planned(vec![preferred(tagged(1), "9"), preferred(tagged(2), "8")]);
+        harness.see(Observation::Permits(Permits {
             evacuations: 1,
             calls: 8,
             pause: std::time::Duration::ZERO,
         }));
-        bed.state.demand().ready
+        harness.state.demand().ready
     };
     let marked = |priority| Urgency {
         tagged: true,
@@ -154,9 +159,10 @@ fn a_priority_affects_other_recoveries_only_if_it_counts_across_projects() {
 
 #[test]
 fn a_late_instance_comes_after_the_planned_ones() {
-    let mut bed = Harness::with("UNKNOWN", |policy| policy.in_flight = 1).planned(vec![server(1), server(3)]);
-    bed.inventory(vec![server(1), preferred(tagged(2), "7"), server(3)], vec![]);
-    assert_eq!((bed.one(2).priority, bed.one(2).rank), (7, 2));
+    let mut harness =
+        Harness::with("UNKNOWN", |policy| policy.in_flight = 1).planned(vec![server(1), server(3)]);
+    harness.inventory(vec![server(1), preferred(tagged(2), "7"), server(3)], vec![]);
+    assert_eq!((harness.one(2).priority, harness.one(2).rank), (7, 2));
 }
 
 /// Returns a plan under these rules, with each instance marked by its owner.
@@ -251,18 +257,18 @@ fn an_excluded_instance_names_its_rule() {
         ),
     ];
     for (name, rules, left, moved, why) in cases {
-        let mut bed = left_by(rules.clone(), left.clone());
-        assert_eq!(bed.step(1), &MoveStep::Over(End::Left), "{name}");
-        assert_eq!(bed.one(1).status(), VmoveStatus::Ignored, "{name}");
+        let mut harness = left_by(rules.clone(), left.clone());
+        assert_eq!(harness.step(1), &MoveStep::Over(End::Left), "{name}");
+        assert_eq!(harness.one(1).status(), VmoveStatus::Ignored, "{name}");
         let expected = format!("{why}; it is started when its host has returned");
-        assert_eq!(bed.one(1).note.as_deref(), Some(expected.as_str()), "{name}");
+        assert_eq!(harness.one(1).note.as_deref(), Some(expected.as_str()), "{name}");
         assert!(
-            bed.commands.iter().all(|command| !command.is_write()),
+            harness.commands.iter().all(|command| !command.is_write()),
             "{name}: {:?}",
-            bed.commands
+            harness.commands
         );
-        bed.over(vec![left]);
-        assert_eq!(bed.status, NotificationStatus::Finished, "{name}");
+        harness.over(vec![left]);
+        assert_eq!(harness.status, NotificationStatus::Finished, "{name}");
         assert!(left_by(rules, moved).evacuates(1), "{name}: only what it names");
     }
 }
@@ -311,11 +317,14 @@ fn amphorae_are_left_to_octavia_unless_configured_otherwise() {
     ];
     for (name, one, option, moved) in cases {
         let change = |policy: &mut Policy| policy.evacuate_service_instances = option;
-        let bed = Harness::with("UNKNOWN", change).planned(vec![one]);
-        assert_eq!(bed.evacuates(1), moved, "{name}");
+        let harness = Harness::with("UNKNOWN", change).planned(vec![one]);
+        assert_eq!(harness.evacuates(1), moved, "{name}");
         if !moved {
-            assert_eq!(bed.one(1).status(), VmoveStatus::Ignored, "{name}");
-            assert!(bed.one(1).note.as_deref().unwrap().contains("Octavia"), "{name}");
+            assert_eq!(harness.one(1).status(), VmoveStatus::Ignored, "{name}");
+            assert!(
+                harness.one(1).note.as_deref().unwrap().contains("Octavia"),
+                "{name}"
+            );
         }
     }
 }

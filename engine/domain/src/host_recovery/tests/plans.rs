@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::bed::{HOST, Harness, evacuation, id, nova_time, server, tagged, unavailable};
+use super::harness::{HOST, Harness, evacuation, id, nova_time, server, tagged, unavailable};
 use crate::MigrationId;
 use crate::entity::notification::NotificationStatus;
 use crate::host_recovery::{End, Lock, MoveStep, Stage};
@@ -10,8 +10,9 @@ use crate::nova::{Migration, MigrationType, Server, VmState};
 use crate::recovery::WrittenOff;
 use crate::recovery::{Command, InCell, Inventory, Observation, ResolutionKind, ServerCall};
 
-fn order(bed: &Harness) -> Vec<u128> {
-    bed.commands
+fn order(harness: &Harness) -> Vec<u128> {
+    harness
+        .commands
         .iter()
         .filter_map(|command| match command {
             Command::Evacuate(it) => Some(it.server().0.as_u128()),
@@ -31,21 +32,21 @@ fn live(record: u64, number: u128, status: &str, source: &str, dest: Option<&str
 /// Covers EW13.
 #[test]
 fn marked_instances_come_first_and_otherwise_novas_order_is_kept() {
-    let bed = Harness::engine().planned(vec![server(4), tagged(9), server(2), tagged(3)]);
-    assert_eq!(order(&bed), [9, 3, 4, 2]);
+    let harness = Harness::engine().planned(vec![server(4), tagged(9), server(2), tagged(3)]);
+    assert_eq!(order(&harness), [9, 3, 4, 2]);
 }
 
 #[test]
 fn a_limit_in_flight_is_kept_and_the_next_follows_when_one_is_over() {
-    let mut bed = Harness::with("UNKNOWN", |policy| policy.in_flight = 1);
-    bed.service.enabled = true;
-    let mut bed = bed.planned(vec![server(1), server(2)]);
-    assert_eq!(order(&bed), [1]);
-    bed.answer(1, ServerCall::Evacuate, Ok(())).tick(1_000);
-    bed.answer(2, ServerCall::Lock, Ok(()));
-    assert!(order(&bed).is_empty());
-    bed.lists(vec![server(2)], vec![evacuation(1, 1, "done", Some("b"))]);
-    assert_eq!(order(&bed), [2]);
+    let mut harness = Harness::with("UNKNOWN", |policy| policy.in_flight = 1);
+    harness.service.enabled = true;
+    let mut harness = harness.planned(vec![server(1), server(2)]);
+    assert_eq!(order(&harness), [1]);
+    harness.answer(1, ServerCall::Evacuate, Ok(())).tick(1_000);
+    harness.answer(2, ServerCall::Lock, Ok(()));
+    assert!(order(&harness).is_empty());
+    harness.lists(vec![server(2)], vec![evacuation(1, 1, "done", Some("b"))]);
+    assert_eq!(order(&harness), [2]);
 }
 
 #[test]
@@ -102,19 +103,23 @@ fn excluded_instances_name_their_policy() {
         ),
     ];
     for (name, left, why) in cases {
-        let mut bed = Harness::with("UNKNOWN", |policy| {
+        let mut harness = Harness::with("UNKNOWN", |policy| {
             policy.evacuate_all = false;
             policy.ignore_error_state = true;
             policy.evacuate_image_backed = false;
         })
         .planned(vec![left.clone()]);
-        assert_eq!(bed.step(1), &MoveStep::Over(End::Left), "{name}");
-        assert!(bed.one(1).note.as_deref().unwrap().contains(why), "{name}");
-        assert!(!bed.evacuates_any(), "{name}");
-        bed.over(vec![left]);
-        assert_eq!(bed.status, NotificationStatus::Finished, "{name}");
+        assert_eq!(harness.step(1), &MoveStep::Over(End::Left), "{name}");
+        assert!(harness.one(1).note.as_deref().unwrap().contains(why), "{name}");
+        assert!(!harness.evacuates_any(), "{name}");
+        harness.over(vec![left]);
+        assert_eq!(harness.status, NotificationStatus::Finished, "{name}");
         assert!(
-            bed.message.as_deref().unwrap().contains("1 left where it was"),
+            harness
+                .message
+                .as_deref()
+                .unwrap()
+                .contains("1 left where it was"),
             "{name}"
         );
     }
@@ -123,12 +128,13 @@ fn excluded_instances_name_their_policy() {
 /// Covers R14.
 #[test]
 fn an_instance_from_image_says_that_its_disk_is_discarded() {
-    let bed = Harness::engine().planned(vec![Server {
+    let harness = Harness::engine().planned(vec![Server {
         volume_backed: false,
         ..server(1)
     }]);
     assert!(
-        bed.one(1)
+        harness
+            .one(1)
             .note
             .as_deref()
             .unwrap()
@@ -139,26 +145,28 @@ fn an_instance_from_image_says_that_its_disk_is_discarded() {
 /// Covers EW33.
 #[test]
 fn an_empty_list_without_the_service_record_is_not_trusted() {
-    let mut bed = Harness::engine().proven();
-    bed.forced_down();
+    let mut harness = Harness::engine().proven();
+    harness.forced_down();
     for _ in 0..5 {
-        bed.see(Observation::Inventory(Ok(Inventory {
+        harness.see(Observation::Inventory(Ok(Inventory {
             migrations: vec![],
             servers: vec![],
-            in_cell: InCell::NotAsked,
+            in_cell: InCell::NotQueried,
             service: None,
             written_off: BTreeMap::new(),
             may_run: BTreeMap::new(),
             local_disks: [].into(),
         })));
-        assert_eq!(bed.state.stage, Stage::Listing);
-        bed.tick(31_000);
+        assert_eq!(harness.state.stage, Stage::Listing);
+        harness.tick(31_000);
     }
-    assert!(bed.message.as_deref().unwrap().contains("cannot be listed"));
-    bed.see(Observation::Inventory(Err(unavailable()))).tick(31_000);
-    assert_eq!(bed.state.stage, Stage::Listing);
-    bed.inventory(vec![server(1)], vec![]);
-    assert_eq!(bed.state.stage, Stage::Moving);
+    assert!(harness.message.as_deref().unwrap().contains("cannot be listed"));
+    harness
+        .see(Observation::Inventory(Err(unavailable())))
+        .tick(31_000);
+    assert_eq!(harness.state.stage, Stage::Listing);
+    harness.inventory(vec![server(1)], vec![]);
+    assert_eq!(harness.state.stage, Stage::Moving);
 }
 
 /// Covers R11.
@@ -176,20 +184,20 @@ fn an_unfinished_move_that_names_another_host_is_held_unless_that_host_is_off_to
         ),
     ];
     for (name, migration) in held {
-        let bed = Harness::engine().planned_with(vec![server(1)], vec![migration]);
-        assert_eq!(bed.step(1), &MoveStep::Held, "{name}");
-        assert!(!bed.evacuates_any(), "{name}");
-        let note = bed.one(1).note.clone().unwrap();
+        let harness = Harness::engine().planned_with(vec![server(1)], vec![migration]);
+        assert_eq!(harness.step(1), &MoveStep::Held, "{name}");
+        assert!(!harness.evacuates_any(), "{name}");
+        let note = harness.one(1).note.clone().unwrap();
         assert!(note.contains(HOST) && note.contains('b'), "{name}: {note}");
-        let refusal = bed.one(1).accepts(ResolutionKind::Failure, Some("c"));
+        let refusal = harness.one(1).accepts(ResolutionKind::Failure, Some("c"));
         assert_eq!(refusal.unwrap_err(), "it may run on b: name that host", "{name}");
         assert_eq!(
-            bed.one(1).accepts(ResolutionKind::Failure, Some("b")),
+            harness.one(1).accepts(ResolutionKind::Failure, Some("b")),
             Ok(()),
             "{name}"
         );
         assert!(
-            bed.message.as_deref().unwrap().contains("needs an operator"),
+            harness.message.as_deref().unwrap().contains("needs an operator"),
             "{name}"
         );
     }
@@ -213,8 +221,8 @@ fn an_unfinished_move_that_names_another_host_is_held_unless_that_host_is_off_to
         ("one of another instance", live(7, 2, "running", HOST, Some("b"))),
     ];
     for (name, migration) in free {
-        let bed = Harness::engine().planned_with(vec![server(1)], vec![migration]);
-        assert!(bed.evacuates(1), "{name}");
+        let harness = Harness::engine().planned_with(vec![server(1)], vec![migration]);
+        assert!(harness.evacuates(1), "{name}");
     }
 }
 
@@ -254,8 +262,8 @@ fn an_unfinished_move_is_no_reason_if_a_younger_one_has_brought_the_instance_her
         ),
     ];
     for (name, younger, free) in cases {
-        let bed = Harness::engine().planned_with(vec![server(1)], vec![younger, stale()]);
-        assert_eq!(bed.step(1) != &MoveStep::Held, free, "{name}");
+        let harness = Harness::engine().planned_with(vec![server(1)], vec![younger, stale()]);
+        assert_eq!(harness.step(1) != &MoveStep::Held, free, "{name}");
     }
 }
 
@@ -277,12 +285,12 @@ fn an_instance_on_hold_continues_when_every_other_host_is_off_or_the_move_has_en
         ),
     ];
     for (name, migrations, off, free) in cases {
-        let mut bed = Harness::engine().planned_with(vec![server(1)], vec![running(), other()]);
+        let mut harness = Harness::engine().planned_with(vec![server(1)], vec![running(), other()]);
         for _ in 0..3 {
-            bed.tick(10_000).lists_with(vec![server(1)], vec![], &off);
-            bed.inventory(vec![server(1)], migrations.clone());
+            harness.tick(10_000).lists_with(vec![server(1)], vec![], &off);
+            harness.inventory(vec![server(1)], migrations.clone());
         }
-        assert_eq!(bed.step(1) != &MoveStep::Held, free, "{name}");
+        assert_eq!(harness.step(1) != &MoveStep::Held, free, "{name}");
     }
 }
 
@@ -321,43 +329,46 @@ fn a_guest_that_was_switched_to_a_host_that_did_not_answer_may_run_there() {
     ];
     for (name, task, at, since, held) in cases {
         let records = [switched(at)].into_iter().chain(since).collect();
-        let bed = Harness::engine().planned_with(vec![shown(task)], records);
-        assert_eq!(bed.step(1) == &MoveStep::Held, held, "{name}");
-        assert_ne!(bed.evacuates_any(), held, "{name}");
+        let harness = Harness::engine().planned_with(vec![shown(task)], records);
+        assert_eq!(harness.step(1) == &MoveStep::Held, held, "{name}");
+        assert_ne!(harness.evacuates_any(), held, "{name}");
     }
-    let mut bed = Harness::engine().planned_with(vec![shown(Some("migrating"))], vec![switched(long_ago)]);
-    let note = bed.one(1).note.clone().unwrap();
+    let mut harness =
+        Harness::engine().planned_with(vec![shown(Some("migrating"))], vec![switched(long_ago)]);
+    let note = harness.one(1).note.clone().unwrap();
     assert!(note.contains("was recorded as completed"), "{note}");
     for _ in 0..3 {
-        bed.tick(10_000)
+        harness
+            .tick(10_000)
             .lists_with(vec![shown(Some("migrating"))], vec![], &["b"]);
-        bed.inventory(vec![shown(Some("migrating"))], vec![switched(long_ago)]);
+        harness.inventory(vec![shown(Some("migrating"))], vec![switched(long_ago)]);
     }
-    assert_ne!(bed.step(1), &MoveStep::Held, "that host is off too");
+    assert_ne!(harness.step(1), &MoveStep::Held, "that host is off too");
 }
 
 #[test]
 fn a_held_instance_that_has_left_is_done() {
-    let mut bed =
+    let mut harness =
         Harness::engine().planned_with(vec![server(1)], vec![live(7, 1, "running", HOST, Some("b"))]);
-    bed.tick(10_000).inventory(vec![], vec![]);
-    assert_eq!(bed.step(1), &MoveStep::Held, "one list may lack it");
+    harness.tick(10_000).inventory(vec![], vec![]);
+    assert_eq!(harness.step(1), &MoveStep::Held, "one list may lack it");
     let elsewhere = Server {
         host: Some("b".into()),
         ..server(1)
     };
-    bed.reads(1, Some(elsewhere));
-    bed.answer(1, ServerCall::Unlock, Ok(()));
-    assert_eq!(bed.step(1), &MoveStep::Over(End::Left));
+    harness.reads(1, Some(elsewhere));
+    harness.answer(1, ServerCall::Unlock, Ok(()));
+    assert_eq!(harness.step(1), &MoveStep::Over(End::Left));
 }
 
 /// Covers R8.
 #[test]
 fn the_highest_record_known_is_the_floor() {
     let old = |record, status: &str| evacuation(record, 1, status, Some("b"));
-    let bed = Harness::engine().planned_with(vec![server(1)], vec![old(3, "completed"), old(9, "failed")]);
+    let harness =
+        Harness::engine().planned_with(vec![server(1)], vec![old(3, "completed"), old(9, "failed")]);
     assert!(matches!(
-        bed.step(1),
+        harness.step(1),
         MoveStep::Asked {
             floor: MigrationId(9),
             ..
@@ -368,16 +379,16 @@ fn the_highest_record_known_is_the_floor() {
 /// Covers R10.
 #[test]
 fn an_evacuation_requested_by_another_client_is_followed_and_not_repeated() {
-    let bed = Harness::engine().planned_with(
+    let harness = Harness::engine().planned_with(
         vec![server(1)],
         vec![
             evacuation(5, 1, "accepted", None),
             evacuation(6, 1, "pre-migrating", Some("b")),
         ],
     );
-    assert!(!bed.evacuates_any());
+    assert!(!harness.evacuates_any());
     assert!(matches!(
-        bed.step(1),
+        harness.step(1),
         MoveStep::Asked {
             floor: MigrationId(4),
             ..
@@ -398,10 +409,11 @@ fn each_instance_is_locked_with_our_mark_and_an_owners_lock_is_kept() {
         locked_reason: Some("tachi of last week".into()),
         ..server(3)
     };
-    let mut bed = Harness::engine().proven();
-    bed.forced_down()
+    let mut harness = Harness::engine().proven();
+    harness
+        .forced_down()
         .inventory(vec![server(1), owners, left_over], vec![]);
-    let locks: Vec<_> = bed
+    let locks: Vec<_> = harness
         .commands
         .iter()
         .filter_map(|command| match command {
@@ -412,62 +424,62 @@ fn each_instance_is_locked_with_our_mark_and_an_owners_lock_is_kept() {
     assert_eq!(locks.len(), 2);
     assert_eq!((locks[0].0, locks[1].0), (id(1), id(3)));
     assert!(locks[0].1.starts_with("tachi "));
-    assert!(!bed.evacuates(1), "locked first");
+    assert!(!harness.evacuates(1), "locked first");
     assert!(
-        !bed.evacuates(3),
+        !harness.evacuates(3),
         "its old lock may still be removed by its owner"
     );
-    assert_eq!(bed.one(2).lock, Lock::Owners);
-    assert!(bed.evacuates(2));
+    assert_eq!(harness.one(2).lock, Lock::Owners);
+    assert!(harness.evacuates(2));
     let mine = Server {
         locked: true,
         locked_reason: Some(locks[0].1.clone()),
         ..server(4)
     };
-    let mut bed = Harness::engine().proven();
-    bed.forced_down().inventory(vec![mine], vec![]);
+    let mut harness = Harness::engine().proven();
+    harness.forced_down().inventory(vec![mine], vec![]);
     assert!(
-        bed.evacuates(4),
+        harness.evacuates(4),
         "this recovery's own lock is as good as a new one"
     );
 }
 
 #[test]
 fn instances_of_another_recovery_are_waited_for_and_not_lost() {
-    let mut bed = Harness::engine().proven();
-    bed.forced_down().inventory(vec![server(1)], vec![]);
-    bed.see_all(vec![
-        Observation::NotSent(bed.commands[0].clone()),
+    let mut harness = Harness::engine().proven();
+    harness.forced_down().inventory(vec![server(1)], vec![]);
+    harness.see_all(vec![
+        Observation::NotSent(harness.commands[0].clone()),
         Observation::MovesTaken(vec![id(1)]),
     ]);
-    assert!(bed.state.moves.is_empty());
-    bed.tick(5_000);
+    assert!(harness.state.moves.is_empty());
+    harness.tick(5_000);
     assert_eq!(
-        bed.status,
+        harness.status,
         NotificationStatus::Running,
         "the host may still hold it"
     );
-    assert!(bed.message.as_deref().unwrap().contains("another recovery"));
-    bed.tick(5_000);
-    assert!(bed.wants(|command| matches!(command, Command::TakeInventory { .. })));
-    let said = bed.said;
-    bed.inventory(vec![server(1)], vec![]);
-    bed.see(Observation::MovesTaken(vec![id(1)]));
-    bed.tick(9_000);
-    assert_eq!(bed.said, said, "the message stays");
-    bed.tick(1_000).inventory(vec![server(1)], vec![]);
-    assert!(bed.is_waiting(1), "free at last");
-    bed.tick(3_000);
-    assert_eq!(bed.message, None);
+    assert!(harness.message.as_deref().unwrap().contains("another recovery"));
+    harness.tick(5_000);
+    assert!(harness.requests(|command| matches!(command, Command::TakeInventory { .. })));
+    let said = harness.said;
+    harness.inventory(vec![server(1)], vec![]);
+    harness.see(Observation::MovesTaken(vec![id(1)]));
+    harness.tick(9_000);
+    assert_eq!(harness.said, said, "the message stays");
+    harness.tick(1_000).inventory(vec![server(1)], vec![]);
+    assert!(harness.is_waiting(1), "free at last");
+    harness.tick(3_000);
+    assert_eq!(harness.message, None);
 }
 
 #[test]
 fn a_late_instance_is_found_before_the_end() {
-    let mut bed = Harness::engine().asked();
-    bed.lists(vec![], vec![evacuation(1, 1, "done", Some("b"))]);
-    bed.over(vec![server(2)]);
-    assert_eq!(bed.status, NotificationStatus::Running);
-    assert!(bed.is_waiting(2));
+    let mut harness = Harness::engine().asked();
+    harness.lists(vec![], vec![evacuation(1, 1, "done", Some("b"))]);
+    harness.over(vec![server(2)]);
+    assert_eq!(harness.status, NotificationStatus::Running);
+    assert!(harness.is_waiting(2));
 }
 
 /// Seed 23235: the destination was confirmed off, the recovery that knew this is closed, and the destination is
@@ -482,27 +494,27 @@ fn a_record_that_an_earlier_recovery_has_given_up_is_not_waited_for() {
         dest: Some("b".into()),
     };
     let planned = |written_off: Vec<WrittenOff>| {
-        let mut bed = Harness::engine().proven();
-        bed.forced_down();
-        let service = Some(bed.service.clone());
-        bed.see(Observation::Inventory(Ok(Inventory {
+        let mut harness = Harness::engine().proven();
+        harness.forced_down();
+        let service = Some(harness.service.clone());
+        harness.see(Observation::Inventory(Ok(Inventory {
             migrations: vec![stuck.clone()],
             servers: vec![server(1)],
-            in_cell: InCell::NotAsked,
+            in_cell: InCell::NotQueried,
             service,
             written_off: BTreeMap::from([(id(1), written_off)]),
             may_run: BTreeMap::new(),
             local_disks: [].into(),
         })));
-        bed
+        harness
     };
     assert!(
         planned(Vec::new()).is_asked(1),
         "another client may be evacuating it"
     );
-    let mut bed = planned(vec![given_up.clone()]);
-    bed.answer(1, ServerCall::Lock, Ok(()));
-    assert!(bed.evacuates(1), "{:?}", bed.commands);
+    let mut harness = planned(vec![given_up.clone()]);
+    harness.answer(1, ServerCall::Lock, Ok(()));
+    assert!(harness.evacuates(1), "{:?}", harness.commands);
     let picked_up = WrittenOff {
         status: "accepted".into(),
         dest: None,

@@ -1,6 +1,6 @@
 //! Results of the lists.
 
-use super::bed::{HOST, Harness, evacuation, fault, id, messages, server};
+use super::harness::{HOST, Harness, bus, evacuation, fault, id, server};
 use crate::Elapsed;
 use crate::fault::FaultClass;
 use crate::host_recovery::{End, MoveStep};
@@ -16,25 +16,25 @@ fn rebuilding(number: u128) -> Server {
 }
 
 /// Keeps all observations current and reads the lists every 500 ms. Returns the number of evacuations.
-fn look_for(
-    bed: &mut Harness,
+fn poll_lists(
+    harness: &mut Harness,
     millis: u64,
     servers: &[Server],
     records: &[Migration],
     off: &[&str],
 ) -> usize {
-    let until = bed.at + millis;
+    let until = harness.at + millis;
     let mut asked = 0;
-    while bed.at < until {
-        bed.at += 500;
-        bed.power(Power::Off);
-        asked += usize::from(bed.evacuates_any());
-        if bed.wants(|command| *command == Command::ReadConductors) {
-            bed.see(Observation::Conductors(Ok(messages(true))));
-            asked += usize::from(bed.evacuates_any());
+    while harness.at < until {
+        harness.at += 500;
+        harness.power(Power::Off);
+        asked += usize::from(harness.evacuates_any());
+        if harness.requests(|command| *command == Command::ReadConductors) {
+            harness.see(Observation::Conductors(Ok(bus(true))));
+            asked += usize::from(harness.evacuates_any());
         }
-        bed.lists_with(servers.to_vec(), records.to_vec(), off);
-        asked += usize::from(bed.evacuates_any());
+        harness.lists_with(servers.to_vec(), records.to_vec(), off);
+        asked += usize::from(harness.evacuates_any());
     }
     asked
 }
@@ -42,58 +42,58 @@ fn look_for(
 /// Covers R8.
 #[test]
 fn absence_counts_only_d_and_q_after_the_calls_deadline_and_twice() {
-    let mut bed = Harness::engine().planned(vec![server(1)]);
-    let sent = bed.at;
-    bed.answer(1, ServerCall::Evacuate, Err(super::bed::timeout()));
-    assert_eq!(look_for(&mut bed, 100_000, &[server(1)], &[], &[]), 0);
-    bed.at = sent + 101_000;
-    bed.power(Power::Off).lists(vec![server(1)], vec![]);
-    assert!(bed.is_asked(1), "seen once");
-    bed.at += 500;
-    bed.lists(vec![server(1)], vec![]);
-    assert!(bed.evacuates(1), "seen twice");
+    let mut harness = Harness::engine().planned(vec![server(1)]);
+    let sent = harness.at;
+    harness.answer(1, ServerCall::Evacuate, Err(super::harness::timeout()));
+    assert_eq!(poll_lists(&mut harness, 100_000, &[server(1)], &[], &[]), 0);
+    harness.at = sent + 101_000;
+    harness.power(Power::Off).lists(vec![server(1)], vec![]);
+    assert!(harness.is_asked(1), "seen once");
+    harness.at += 500;
+    harness.lists(vec![server(1)], vec![]);
+    assert!(harness.evacuates(1), "seen twice");
 }
 
 /// Covers R8.
 #[test]
 fn absence_does_not_count_while_nova_works_on_the_instance_unless_it_was_absent_before() {
-    let mut bed = Harness::engine().asked();
-    assert_eq!(look_for(&mut bed, 300_000, &[rebuilding(1)], &[], &[]), 0);
+    let mut harness = Harness::engine().asked();
+    assert_eq!(poll_lists(&mut harness, 300_000, &[rebuilding(1)], &[], &[]), 0);
     // An earlier lost cast left this record; it does not belong to this call.
-    let mut bed = Harness::engine().planned(vec![rebuilding(1)]);
-    bed.answer(1, ServerCall::Evacuate, Err(super::bed::timeout()));
-    assert_eq!(look_for(&mut bed, 103_000, &[rebuilding(1)], &[], &[]), 1);
+    let mut harness = Harness::engine().planned(vec![rebuilding(1)]);
+    harness.answer(1, ServerCall::Evacuate, Err(super::harness::timeout()));
+    assert_eq!(poll_lists(&mut harness, 103_000, &[rebuilding(1)], &[], &[]), 1);
 }
 
 /// Covers R8.
 #[test]
 fn any_newer_record_is_the_effect_and_an_older_one_is_not() {
-    let mut bed = Harness::engine().planned_with(vec![server(1)], vec![evacuation(7, 1, "failed", None)]);
-    bed.answer(1, ServerCall::Evacuate, Ok(()));
-    bed.at += 1;
-    bed.lists(vec![server(1)], vec![evacuation(7, 1, "failed", None)]);
-    assert!(bed.is_asked(1), "the old failure is not ours");
-    bed.at += 500;
-    bed.lists(
+    let mut harness = Harness::engine().planned_with(vec![server(1)], vec![evacuation(7, 1, "failed", None)]);
+    harness.answer(1, ServerCall::Evacuate, Ok(()));
+    harness.at += 1;
+    harness.lists(vec![server(1)], vec![evacuation(7, 1, "failed", None)]);
+    assert!(harness.is_asked(1), "the old failure is not ours");
+    harness.at += 500;
+    harness.lists(
         vec![server(1)],
         vec![evacuation(8, 1, "failed", None), evacuation(7, 1, "failed", None)],
     );
-    assert!(bed.is_waiting(1));
+    assert!(harness.is_waiting(1));
 }
 
 #[test]
 fn lists_requested_before_the_intent_do_not_count() {
-    let mut bed = Harness::engine().proven();
-    bed.forced_down().inventory(vec![server(1)], vec![]);
-    let started = bed.at;
-    bed.at += 400;
-    bed.answer(1, ServerCall::Lock, Ok(()));
-    assert!(bed.evacuates(1));
-    let later = bed.at;
-    bed.at = started;
-    bed.lists(vec![], vec![evacuation(1, 1, "done", Some("b"))]);
-    bed.at = later;
-    assert!(bed.is_asked(1));
+    let mut harness = Harness::engine().proven();
+    harness.forced_down().inventory(vec![server(1)], vec![]);
+    let started = harness.at;
+    harness.at += 400;
+    harness.answer(1, ServerCall::Lock, Ok(()));
+    assert!(harness.evacuates(1));
+    let later = harness.at;
+    harness.at = started;
+    harness.lists(vec![], vec![evacuation(1, 1, "done", Some("b"))]);
+    harness.at = later;
+    assert!(harness.is_asked(1));
 }
 
 /// Covers R9.
@@ -140,71 +140,80 @@ fn a_move_is_confirmed_by_both_the_host_and_a_finished_record() {
         ),
     ];
     for (name, servers, records, confirmed) in cases {
-        let mut bed = Harness::engine().asked();
-        bed.lists(servers, records);
-        assert_eq!(!bed.is_asked(1), confirmed, "{name}");
+        let mut harness = Harness::engine().asked();
+        harness.lists(servers, records);
+        assert_eq!(!harness.is_asked(1), confirmed, "{name}");
     }
 }
 
 /// Covers EW4.
 #[test]
 fn a_rebuild_of_a_quarter_of_an_hour_is_one_evacuation() {
-    let mut bed = Harness::engine().asked();
-    let asked = look_for(
-        &mut bed,
+    let mut harness = Harness::engine().asked();
+    let asked = poll_lists(
+        &mut harness,
         900_000,
         &[rebuilding(1)],
         &[evacuation(1, 1, "pre-migrating", Some("b"))],
         &[],
     );
     assert_eq!(asked, 0);
-    bed.tick(4_000);
-    let message = bed.message.clone().unwrap();
+    harness.tick(4_000);
+    let message = harness.message.clone().unwrap();
     assert!(
         message.contains("over 600 s") && message.contains('b'),
         "R10: the message shows it: {message}"
     );
-    bed.lists(vec![], vec![evacuation(1, 1, "done", Some("b"))]);
-    bed.over(vec![]);
-    assert_eq!(bed.step(1), &MoveStep::Over(End::Moved));
+    harness.lists(vec![], vec![evacuation(1, 1, "done", Some("b"))]);
+    harness.over(vec![]);
+    assert_eq!(harness.step(1), &MoveStep::Over(End::Moved));
 }
 
 /// Covers R10.
 #[test]
 fn a_move_to_a_failed_destination_is_repeated_once_that_is_confirmed_off() {
-    let mut bed = Harness::engine().asked();
+    let mut harness = Harness::engine().asked();
     let record = [evacuation(1, 1, "pre-migrating", Some("b"))];
-    assert_eq!(look_for(&mut bed, 60_000, &[rebuilding(1)], &record, &["c"]), 0);
     assert_eq!(
-        look_for(&mut bed, 9_500, &[rebuilding(1)], &record, &["b"]),
+        poll_lists(&mut harness, 60_000, &[rebuilding(1)], &record, &["c"]),
+        0
+    );
+    assert_eq!(
+        poll_lists(&mut harness, 9_500, &[rebuilding(1)], &record, &["b"]),
         0,
         "proven only just now"
     );
-    assert_eq!(look_for(&mut bed, 2_000, &[rebuilding(1)], &record, &["b"]), 1);
-    assert!(bed.is_asked(1));
-    assert_eq!(bed.one(1).failures, 0, "not Nova's failure");
+    assert_eq!(
+        poll_lists(&mut harness, 2_000, &[rebuilding(1)], &record, &["b"]),
+        1
+    );
+    assert!(harness.is_asked(1));
+    assert_eq!(harness.one(1).failures, 0, "not Nova's failure");
 }
 
 /// Covers R10.
 #[test]
 fn a_proof_that_ends_and_returns_is_a_new_one() {
-    let mut bed = Harness::engine().asked();
+    let mut harness = Harness::engine().asked();
     let record = [evacuation(1, 1, "pre-migrating", Some("b"))];
     for _ in 0..5 {
-        assert_eq!(look_for(&mut bed, 9_000, &[rebuilding(1)], &record, &["b"]), 0);
-        assert_eq!(look_for(&mut bed, 500, &[rebuilding(1)], &record, &[]), 0);
+        assert_eq!(
+            poll_lists(&mut harness, 9_000, &[rebuilding(1)], &record, &["b"]),
+            0
+        );
+        assert_eq!(poll_lists(&mut harness, 500, &[rebuilding(1)], &record, &[]), 0);
     }
 }
 
 /// Covers R10.
 #[test]
 fn a_given_up_record_that_changes_is_followed() {
-    let mut bed = Harness::engine().asked();
+    let mut harness = Harness::engine().asked();
     let first = evacuation(1, 1, "accepted", None);
     let other = evacuation(2, 2, "pre-migrating", Some("c"));
     assert_eq!(
-        look_for(
-            &mut bed,
+        poll_lists(
+            &mut harness,
             320_000,
             &[rebuilding(1)],
             &[first.clone(), other.clone()],
@@ -212,7 +221,7 @@ fn a_given_up_record_that_changes_is_followed() {
         ),
         1
     );
-    bed.answer(1, ServerCall::Evacuate, Ok(()));
+    harness.answer(1, ServerCall::Evacuate, Ok(()));
     // Nova's conductor takes the first accepted record for the second call.
     let taken = [
         evacuation(1, 1, "pre-migrating", Some("b")),
@@ -220,7 +229,7 @@ fn a_given_up_record_that_changes_is_followed() {
         other,
     ];
     assert_eq!(
-        look_for(&mut bed, 400_000, &[rebuilding(1)], &taken, &[]),
+        poll_lists(&mut harness, 400_000, &[rebuilding(1)], &taken, &[]),
         0,
         "never two"
     );
@@ -230,24 +239,30 @@ fn a_given_up_record_that_changes_is_followed() {
 /// Covers R10.
 #[test]
 fn a_move_to_a_failed_host_is_given_up_even_if_the_host_returns_first() {
-    let mut bed = Harness::engine().asked();
+    let mut harness = Harness::engine().asked();
     let first = evacuation(1, 1, "accepted", None);
     let other = evacuation(2, 2, "pre-migrating", Some("c"));
     let lists = [first, other.clone()];
-    assert_eq!(look_for(&mut bed, 320_000, &[rebuilding(1)], &lists, &[]), 1);
-    bed.answer(1, ServerCall::Evacuate, Ok(()));
+    assert_eq!(
+        poll_lists(&mut harness, 320_000, &[rebuilding(1)], &lists, &[]),
+        1
+    );
+    harness.answer(1, ServerCall::Evacuate, Ok(()));
     let taken = [
         evacuation(1, 1, "pre-migrating", Some("b")),
         evacuation(3, 1, "accepted", None),
         other.clone(),
     ];
     assert_eq!(
-        look_for(&mut bed, 15_000, &[rebuilding(1)], &taken, &["b"]),
+        poll_lists(&mut harness, 15_000, &[rebuilding(1)], &taken, &["b"]),
         0,
         "the younger may yet be taken up"
     );
-    assert_eq!(look_for(&mut bed, 400_000, &[rebuilding(1)], &taken, &[]), 1);
-    bed.answer(1, ServerCall::Evacuate, Ok(()));
+    assert_eq!(
+        poll_lists(&mut harness, 400_000, &[rebuilding(1)], &taken, &[]),
+        1
+    );
+    harness.answer(1, ServerCall::Evacuate, Ok(()));
     // It continues nevertheless: it was in the queue of "b".
     let alive = [
         evacuation(1, 1, "migrating", Some("b")),
@@ -256,7 +271,7 @@ fn a_move_to_a_failed_host_is_given_up_even_if_the_host_returns_first() {
         other,
     ];
     assert_eq!(
-        look_for(&mut bed, 400_000, &[rebuilding(1)], &alive, &[]),
+        poll_lists(&mut harness, 400_000, &[rebuilding(1)], &alive, &[]),
         0,
         "never two"
     );
@@ -265,13 +280,16 @@ fn a_move_to_a_failed_host_is_given_up_even_if_the_host_returns_first() {
 /// Covers R10.
 #[test]
 fn an_older_record_that_is_failed_in_the_place_of_the_new_one_is_an_attempt() {
-    let mut bed = Harness::engine().asked();
+    let mut harness = Harness::engine().asked();
     let first = evacuation(1, 1, "accepted", None);
     let other = evacuation(2, 2, "pre-migrating", Some("c"));
     let lists = [first, other.clone()];
-    assert_eq!(look_for(&mut bed, 320_000, &[rebuilding(1)], &lists, &[]), 1);
-    bed.answer(1, ServerCall::Evacuate, Ok(()));
-    assert_eq!(bed.one(1).failures, 0);
+    assert_eq!(
+        poll_lists(&mut harness, 320_000, &[rebuilding(1)], &lists, &[]),
+        1
+    );
+    harness.answer(1, ServerCall::Evacuate, Ok(()));
+    assert_eq!(harness.one(1).failures, 0);
     // Nova's conductor takes the first accepted record for the second call and finds no valid host. The second
     // record never changes. Without a count, a full cloud would get requests without end.
     let failed = [
@@ -280,30 +298,30 @@ fn an_older_record_that_is_failed_in_the_place_of_the_new_one_is_an_attempt() {
         other,
         evacuation(4, 2, "pre-migrating", Some("c")),
     ];
-    look_for(&mut bed, 400_000, &[rebuilding(1)], &failed, &[]);
-    assert_eq!(bed.one(1).failures, 1);
+    poll_lists(&mut harness, 400_000, &[rebuilding(1)], &failed, &[]);
+    assert_eq!(harness.one(1).failures, 1);
 }
 
 /// Covers R10.
 #[test]
 fn conductors_that_are_down_or_unknown_allow_no_repetition() {
     for (name, answer) in [
-        ("one is down", Ok(messages(false))),
+        ("one is down", Ok(bus(false))),
         ("no answer", Err(fault(Some(503), FaultClass::Transient, true))),
     ] {
-        let mut bed = Harness::engine().asked();
+        let mut harness = Harness::engine().asked();
         let records = vec![
             evacuation(1, 1, "accepted", None),
             evacuation(2, 2, "pre-migrating", Some("c")),
         ];
         for _ in 0..400 {
-            bed.at += 1_000;
-            bed.power(Power::Off);
-            if bed.wants(|command| *command == Command::ReadConductors) {
-                bed.see(Observation::Conductors(answer.clone()));
+            harness.at += 1_000;
+            harness.power(Power::Off);
+            if harness.requests(|command| *command == Command::ReadConductors) {
+                harness.see(Observation::Conductors(answer.clone()));
             }
-            bed.lists(vec![rebuilding(1)], records.clone());
-            assert!(!bed.evacuates_any(), "{name}");
+            harness.lists(vec![rebuilding(1)], records.clone());
+            assert!(!harness.evacuates_any(), "{name}");
         }
     }
 }
@@ -311,56 +329,61 @@ fn conductors_that_are_down_or_unknown_allow_no_repetition() {
 /// Covers R10.
 #[test]
 fn a_waiting_instance_allows_no_repetition_of_a_recent_request() {
-    let mut bed = Harness::with("UNKNOWN", |policy| policy.in_flight = 2).planned(vec![
+    let mut harness = Harness::with("UNKNOWN", |policy| policy.in_flight = 2).planned(vec![
         server(1),
         server(2),
         server(3),
     ]);
-    bed.answer(1, ServerCall::Evacuate, Ok(()))
+    harness
+        .answer(1, ServerCall::Evacuate, Ok(()))
         .answer(2, ServerCall::Evacuate, Ok(()));
     let stuck = evacuation(1, 1, "accepted", None);
     let servers = [rebuilding(1), server(2), server(3)];
-    look_for(
-        &mut bed,
+    poll_lists(
+        &mut harness,
         59_000,
         &servers,
         &[stuck.clone(), evacuation(2, 2, "pre-migrating", Some("b"))],
         &[],
     );
-    bed.at += 100;
-    bed.power(Power::Off);
-    bed.lists(
+    harness.at += 100;
+    harness.power(Power::Off);
+    harness.lists(
         vec![rebuilding(1), server(3)],
         vec![stuck.clone(), evacuation(2, 2, "done", Some("b"))],
     );
-    bed.answer(3, ServerCall::Lock, Ok(())).tick(0);
-    assert!(bed.is_asked(3), "{:?}", bed.step(3));
-    bed.answer(3, ServerCall::Evacuate, Ok(()));
+    harness.answer(3, ServerCall::Lock, Ok(())).tick(0);
+    assert!(harness.is_asked(3), "{:?}", harness.step(3));
+    harness.answer(3, ServerCall::Evacuate, Ok(()));
     let records = [
         stuck,
         evacuation(2, 2, "done", Some("b")),
         evacuation(3, 3, "accepted", None),
     ];
     for _ in 0..20 {
-        bed.at += 500;
-        bed.power(Power::Off)
+        harness.at += 500;
+        harness
+            .power(Power::Off)
             .lists(vec![rebuilding(1), rebuilding(3)], records.to_vec());
-        assert!(!bed.evacuates(3), "its own minute has only started");
+        assert!(!harness.evacuates(3), "its own minute has only started");
     }
 }
 
 #[test]
 fn two_records_in_flight_fail_only_together() {
-    let mut bed = Harness::engine().asked();
+    let mut harness = Harness::engine().asked();
     let records = [
         evacuation(2, 1, "failed", None),
         evacuation(1, 1, "pre-migrating", Some("b")),
     ];
-    assert_eq!(look_for(&mut bed, 30_000, &[rebuilding(1)], &records, &[]), 0);
-    assert!(bed.is_asked(1));
+    assert_eq!(
+        poll_lists(&mut harness, 30_000, &[rebuilding(1)], &records, &[]),
+        0
+    );
+    assert!(harness.is_asked(1));
     let records = [evacuation(2, 1, "failed", None), evacuation(1, 1, "failed", None)];
-    assert_eq!(look_for(&mut bed, 3_000, &[server(1)], &records, &[]), 1);
-    assert_eq!(bed.one(1).failures, 1);
+    assert_eq!(poll_lists(&mut harness, 3_000, &[server(1)], &records, &[]), 1);
+    assert_eq!(harness.one(1).failures, 1);
 }
 
 #[test]
@@ -383,23 +406,23 @@ fn an_instance_that_left_without_a_record_is_read() {
         ("on this host after all", Some(server(1)), None),
     ];
     for (name, seen, end) in cases {
-        let mut bed = Harness::engine().asked();
+        let mut harness = Harness::engine().asked();
         for _ in 0..2 {
-            bed.at += 500;
-            bed.lists(vec![], vec![]);
+            harness.at += 500;
+            harness.lists(vec![], vec![]);
         }
         assert!(
-            bed.wants(|command| *command == Command::ReadServer(id(1))),
+            harness.requests(|command| *command == Command::ReadServer(id(1))),
             "{name}"
         );
         match seen {
-            None => bed.gone(1),
-            seen => bed.reads(1, seen),
+            None => harness.gone(1),
+            seen => harness.reads(1, seen),
         };
-        bed.over(vec![]);
+        harness.over(vec![]);
         match end {
-            Some(end) => assert_eq!(bed.step(1), &MoveStep::Over(end), "{name}"),
-            None => assert!(bed.is_asked(1), "{name}"),
+            Some(end) => assert_eq!(harness.step(1), &MoveStep::Over(end), "{name}"),
+            None => assert!(harness.is_asked(1), "{name}"),
         }
     }
 }
@@ -413,43 +436,45 @@ fn two_conflicting_evacuations_leave_it_moved_and_it_is_restored() {
         task_state: Some("rebuild_block_device_mapping".into()),
         ..server(1)
     };
-    let mut bed = Harness::engine().asked();
+    let mut harness = Harness::engine().asked();
     for _ in 0..2 {
-        bed.at += 500;
-        bed.lists(vec![], vec![evacuation(1, 1, "failed", Some("elsewhere"))]);
+        harness.at += 500;
+        harness.lists(vec![], vec![evacuation(1, 1, "failed", Some("elsewhere"))]);
     }
-    bed.reads(1, Some(stuck.clone()))
+    harness
+        .reads(1, Some(stuck.clone()))
         .tick(500)
         .reads(1, Some(stuck.clone()));
     let to = Restoration::MarkActive;
-    assert!(bed.wants(|command| *command
+    assert!(harness.requests(|command| *command
         == Command::Restore {
             server: id(1),
             to: to.clone()
         }));
-    assert!(!bed.record.is_empty(), "journalled first");
-    bed.answer(1, ServerCall::Restore, Ok(()));
+    assert!(!harness.record.is_empty(), "journalled first");
+    harness.answer(1, ServerCall::Restore, Ok(()));
     let active = Server {
         vm_state: VmState::Active,
         task_state: None,
         ..stuck
     };
-    bed.tick(500).reads(1, Some(active)).over(vec![]);
-    assert_eq!(bed.step(1), &MoveStep::Over(End::Moved));
-    assert_eq!(bed.one(1).dest.as_deref(), Some("elsewhere"));
+    harness.tick(500).reads(1, Some(active)).over(vec![]);
+    assert_eq!(harness.step(1), &MoveStep::Over(End::Moved));
+    assert_eq!(harness.one(1).dest.as_deref(), Some("elsewhere"));
 }
 
 #[test]
 fn a_record_closed_by_the_returned_host_needs_an_operator() {
-    let mut bed = Harness::engine().asked();
+    let mut harness = Harness::engine().asked();
     let record = [evacuation(1, 1, "completed", None)];
-    assert_eq!(look_for(&mut bed, 590_000, &[server(1)], &record, &[]), 0);
-    assert!(bed.is_asked(1), "its destination may still be building");
-    look_for(&mut bed, 20_000, &[server(1)], &record, &[]);
-    bed.over(vec![server(1)]);
-    assert_eq!(bed.step(1), &MoveStep::Over(End::Person));
+    assert_eq!(poll_lists(&mut harness, 590_000, &[server(1)], &record, &[]), 0);
+    assert!(harness.is_asked(1), "its destination may still be building");
+    poll_lists(&mut harness, 20_000, &[server(1)], &record, &[]);
+    harness.over(vec![server(1)]);
+    assert_eq!(harness.step(1), &MoveStep::Over(End::Person));
     assert!(
-        bed.one(1)
+        harness
+            .one(1)
             .note
             .as_deref()
             .unwrap()
@@ -460,24 +485,26 @@ fn a_record_closed_by_the_returned_host_needs_an_operator() {
 /// Covers R13.
 #[test]
 fn records_are_read_once_per_tick_and_never_two_at_a_time() {
-    let mut bed = Harness::engine().asked();
-    let wants = |bed: &Harness| bed.wants(|command| matches!(command, Command::ReadEvacuations { .. }));
-    bed.records(vec![evacuation(1, 1, "pre-migrating", Some("b"))]);
-    assert!(!wants(&bed));
-    bed.tick(499);
-    assert!(!wants(&bed));
-    bed.tick(1);
-    assert!(wants(&bed));
-    bed.tick(5_000);
-    assert!(!wants(&bed), "the last one has not been answered");
-    assert_eq!(bed.one(1).server, id(1));
+    let mut harness = Harness::engine().asked();
+    let requests =
+        |harness: &Harness| harness.requests(|command| matches!(command, Command::ReadEvacuations { .. }));
+    harness.records(vec![evacuation(1, 1, "pre-migrating", Some("b"))]);
+    assert!(!requests(&harness));
+    harness.tick(499);
+    assert!(!requests(&harness));
+    harness.tick(1);
+    assert!(requests(&harness));
+    harness.tick(5_000);
+    assert!(!requests(&harness), "the last one has not been answered");
+    assert_eq!(harness.one(1).server, id(1));
     assert!(server(1).host.as_deref() == Some(HOST));
 }
 
 /// Covers R13.
 #[test]
 fn a_slow_nova_is_polled_for_records_less_often() {
-    let wants = |bed: &Harness| bed.wants(|command| matches!(command, Command::ReadEvacuations { .. }));
+    let requests =
+        |harness: &Harness| harness.requests(|command| matches!(command, Command::ReadEvacuations { .. }));
     for (taken, pause) in [
         (30, 500),
         (100, 1_500),
@@ -486,76 +513,76 @@ fn a_slow_nova_is_polled_for_records_less_often() {
         (3_000, 3_000),
         (60_000, 4_000),
     ] {
-        let mut bed = Harness::engine().asked();
+        let mut harness = Harness::engine().asked();
         // The cost of a list is measured from three samples.
-        for look in 0..3 {
-            if look > 0 {
-                bed.tick(4_000);
-                assert!(wants(&bed), "{taken} ms, read {look}");
+        for poll in 0..3 {
+            if poll > 0 {
+                harness.tick(4_000);
+                assert!(requests(&harness), "{taken} ms, read {poll}");
             }
-            let started = Elapsed::from_millis(bed.at);
-            bed.tick(taken);
-            bed.see(Observation::Evacuations(Ok(Evacuations {
+            let started = Elapsed::from_millis(harness.at);
+            harness.tick(taken);
+            harness.see(Observation::Evacuations(Ok(Evacuations {
                 started,
                 records: vec![evacuation(1, 1, "pre-migrating", Some("b"))],
             })));
         }
-        bed.tick(pause - 1);
-        assert!(!wants(&bed), "{taken} ms, too soon");
-        bed.tick(1);
-        assert!(wants(&bed), "{taken} ms, not again");
+        harness.tick(pause - 1);
+        assert!(!requests(&harness), "{taken} ms, too soon");
+        harness.tick(1);
+        assert!(requests(&harness), "{taken} ms, not again");
     }
 }
 
 #[test]
 fn no_more_evacuations_are_requested_than_nova_picks_up() {
     let servers: Vec<Server> = (1..=4).map(server).collect();
-    let mut bed = Harness::with("UNKNOWN", |policy| policy.queued = 2).planned(servers.clone());
-    let asked = |bed: &Harness| (1..=4).filter(|number| bed.is_asked(*number)).count();
-    assert_eq!(asked(&bed), 2);
-    bed.at += 500;
-    bed.lists(
+    let mut harness = Harness::with("UNKNOWN", |policy| policy.queued = 2).planned(servers.clone());
+    let asked = |harness: &Harness| (1..=4).filter(|number| harness.is_asked(*number)).count();
+    assert_eq!(asked(&harness), 2);
+    harness.at += 500;
+    harness.lists(
         servers.clone(),
         vec![
             evacuation(1, 1, "accepted", None),
             evacuation(2, 2, "accepted", None),
         ],
     );
-    assert_eq!(asked(&bed), 2, "no host has taken them up");
-    bed.at += 500;
-    bed.lists(
+    assert_eq!(asked(&harness), 2, "no host has taken them up");
+    harness.at += 500;
+    harness.lists(
         servers,
         vec![
             evacuation(1, 1, "pre-migrating", Some("b")),
             evacuation(2, 2, "accepted", None),
         ],
     );
-    assert_eq!(asked(&bed), 3, "one place in the queue is free");
+    assert_eq!(asked(&harness), 3, "one place in the queue is free");
 }
 
 /// The messaging state and the host's own record come from one read of Nova's services.
 /// Covers R13.
 #[test]
 fn the_hosts_service_is_read_together_with_the_conductors() {
-    let mut bed = Harness::engine().asked();
+    let mut harness = Harness::engine().asked();
     let records = vec![evacuation(1, 1, "accepted", None)];
     let (mut conductors, mut alone) = (0, 0);
     for round in 0..240 {
         if round % 2 == 0 {
-            bed.at += 500;
-            bed.power(Power::Off);
+            harness.at += 500;
+            harness.power(Power::Off);
         } else {
-            bed.lists(vec![rebuilding(1)], records.clone());
+            harness.lists(vec![rebuilding(1)], records.clone());
         }
-        let asks_service = bed.wants(|command| *command == Command::ReadService);
-        if bed.wants(|command| *command == Command::ReadConductors) {
+        let requests_service = harness.requests(|command| *command == Command::ReadService);
+        if harness.requests(|command| *command == Command::ReadConductors) {
             conductors += 1;
-            assert!(asks_service, "the first time, too");
-            bed.at += 50;
-            bed.see(Observation::Conductors(Ok(messages(true)))).service();
-        } else if asks_service {
+            assert!(requests_service, "the first time, too");
+            harness.at += 50;
+            harness.see(Observation::Conductors(Ok(bus(true)))).service();
+        } else if requests_service {
             alone += 1;
-            bed.service();
+            harness.service();
         }
     }
     assert!(conductors >= 8, "{conductors}");

@@ -1,6 +1,6 @@
 //! Requests, answers, and the end of a move.
 
-use super::bed::{Harness, evacuation, fault, id, server, timeout, unavailable};
+use super::harness::{Harness, evacuation, fault, id, server, timeout, unavailable};
 use crate::entity::notification::NotificationStatus;
 use crate::fault::FaultClass;
 use crate::host_recovery::{End, Lock, MoveStep};
@@ -8,76 +8,77 @@ use crate::nova::Server;
 use crate::power::Power;
 use crate::recovery::{Command, Life, Observation, OperatorCommand, ServerCall};
 
-fn unlocks(bed: &Harness) -> bool {
-    bed.wants(|command| matches!(command, Command::Unlock(_)))
+fn unlocks(harness: &Harness) -> bool {
+    harness.requests(|command| matches!(command, Command::Unlock(_)))
 }
 
 /// Covers R7.
 #[test]
 fn an_ordinary_move_takes_three_transactions_after_the_plans() {
-    let mut bed = Harness::engine().asked();
-    bed.lists(vec![], vec![evacuation(1, 1, "done", Some("b"))]);
-    assert!(unlocks(&bed));
-    bed.over(vec![]);
-    assert_eq!(bed.status, NotificationStatus::Finished);
-    assert_eq!(bed.writes[&id(1)] - 1, 3);
-    assert_eq!(bed.one(1).dest.as_deref(), Some("b"));
-    assert_eq!(bed.record.life, Some(Life::Watching));
+    let mut harness = Harness::engine().asked();
+    harness.lists(vec![], vec![evacuation(1, 1, "done", Some("b"))]);
+    assert!(unlocks(&harness));
+    harness.over(vec![]);
+    assert_eq!(harness.status, NotificationStatus::Finished);
+    assert_eq!(harness.writes[&id(1)] - 1, 3);
+    assert_eq!(harness.one(1).dest.as_deref(), Some("b"));
+    assert_eq!(harness.record.life, Some(Life::Watching));
 }
 
 #[test]
 fn the_intent_is_written_before_the_call() {
-    let bed = Harness::engine().planned(vec![server(1)]);
-    assert!(bed.evacuates(1));
-    assert!(bed.record.moves.contains(&id(1)));
+    let harness = Harness::engine().planned(vec![server(1)]);
+    assert!(harness.evacuates(1));
+    assert!(harness.record.moves.contains(&id(1)));
 }
 
 /// Covers R17.
 #[test]
 fn no_evacuation_is_requested_with_a_stale_reading() {
-    let mut bed = Harness::engine().planned(vec![server(1), server(2)]);
-    bed.answer(1, ServerCall::Evacuate, Err(unavailable()));
-    bed.at += 31_000;
-    bed.lists(vec![server(1), server(2)], vec![]);
-    assert!(!bed.evacuates_any(), "the proof is older than 30 s");
-    assert!(bed.reads_power());
-    bed.power(Power::Off);
-    assert!(bed.evacuates(1));
+    let mut harness = Harness::engine().planned(vec![server(1), server(2)]);
+    harness.answer(1, ServerCall::Evacuate, Err(unavailable()));
+    harness.at += 31_000;
+    harness.lists(vec![server(1), server(2)], vec![]);
+    assert!(!harness.evacuates_any(), "the proof is older than 30 s");
+    assert!(harness.reads_power());
+    harness.power(Power::Off);
+    assert!(harness.evacuates(1));
 }
 
 /// Covers R17.
 #[test]
 fn an_unclear_reading_renews_no_proof_and_is_shown() {
-    let mut bed = Harness::engine().planned(vec![server(1)]);
-    bed.answer(1, ServerCall::Evacuate, Err(unavailable()));
-    bed.at += 31_000;
-    bed.lists(vec![server(1)], vec![]).power(Power::Unknown);
-    assert!(!bed.evacuates_any());
-    bed.tick(4_000);
-    assert!(bed.message.as_deref().unwrap().contains("does not show"));
+    let mut harness = Harness::engine().planned(vec![server(1)]);
+    harness.answer(1, ServerCall::Evacuate, Err(unavailable()));
+    harness.at += 31_000;
+    harness.lists(vec![server(1)], vec![]).power(Power::Unknown);
+    assert!(!harness.evacuates_any());
+    harness.tick(4_000);
+    assert!(harness.message.as_deref().unwrap().contains("does not show"));
 }
 
 /// Covers R16.
 #[test]
 fn the_heartbeat_is_recorded_before_the_first_request() {
-    let mut bed = Harness::engine().proven();
-    bed.service.forced_down = true;
-    let seen = bed.service.clone();
-    bed.see(Observation::ServiceUpdated(Ok(seen))).tick(1);
+    let mut harness = Harness::engine().proven();
+    harness.service.forced_down = true;
+    let seen = harness.service.clone();
+    harness.see(Observation::ServiceUpdated(Ok(seen))).tick(1);
     assert!(
-        !bed.wants(lists),
+        !harness.requests(lists),
         "a read of the record is in flight, and lists start with it"
     );
-    bed.see(Observation::Service(Err(timeout())));
-    assert!(bed.wants(|command| *command == Command::TakeInventory { shown: false }));
+    harness.see(Observation::Service(Err(timeout())));
+    assert!(harness.requests(|command| *command == Command::TakeInventory { shown: false }));
     // A lagging replica of Nova's database.
-    bed.service.forced_down = false;
-    bed.inventory(vec![server(1)], vec![])
+    harness.service.forced_down = false;
+    harness
+        .inventory(vec![server(1)], vec![])
         .answer(1, ServerCall::Lock, Ok(()));
-    assert!(!bed.evacuates_any());
-    bed.service.forced_down = true;
-    bed.tick(1_100).service();
-    assert!(bed.evacuates(1));
+    assert!(!harness.evacuates_any());
+    harness.service.forced_down = true;
+    harness.tick(1_100).service();
+    assert!(harness.evacuates(1));
 }
 
 fn lists(command: &Command) -> bool {
@@ -87,79 +88,87 @@ fn lists(command: &Command) -> bool {
 /// A read of the service record costs Nova as much as a list of a few instances.
 #[test]
 fn one_read_of_the_service_precedes_the_lists_and_one_after_them_counts_too() {
-    let mut bed = Harness::engine().proven();
-    bed.service.forced_down = true;
-    let seen = bed.service.clone();
-    bed.see(Observation::ServiceUpdated(Ok(seen)));
-    bed.at += 1;
-    bed.service();
-    assert!(bed.wants(|command| *command == Command::TakeInventory { shown: true }));
-    bed.at += 4_000;
-    bed.inventory(vec![server(1)], vec![])
+    let mut harness = Harness::engine().proven();
+    harness.service.forced_down = true;
+    let seen = harness.service.clone();
+    harness.see(Observation::ServiceUpdated(Ok(seen)));
+    harness.at += 1;
+    harness.service();
+    assert!(harness.requests(|command| *command == Command::TakeInventory { shown: true }));
+    harness.at += 4_000;
+    harness
+        .inventory(vec![server(1)], vec![])
         .answer(1, ServerCall::Lock, Ok(()));
-    assert!(bed.evacuates(1));
-    let look = |command: &Command| *command == Command::ReadService;
-    bed.at += 900;
-    bed.tick(0);
-    assert!(!bed.wants(look));
-    bed.tick(200);
-    assert!(bed.wants(look), "it was requested together with the lists");
+    assert!(harness.evacuates(1));
+    let service_read = |command: &Command| *command == Command::ReadService;
+    harness.at += 900;
+    harness.tick(0);
+    assert!(!harness.requests(service_read));
+    harness.tick(200);
+    assert!(
+        harness.requests(service_read),
+        "it was requested together with the lists"
+    );
 }
 
 #[test]
 fn the_service_record_in_the_lists_can_show_the_host_up() {
-    let mut bed = Harness::engine().proven();
-    bed.forced_down();
-    assert!(bed.wants(|command| *command == Command::TakeInventory { shown: true }));
-    bed.at += 4_000;
-    bed.heartbeat_age(1);
-    bed.inventory(vec![server(1)], vec![]);
-    assert!(!bed.evacuates_any());
+    let mut harness = Harness::engine().proven();
+    harness.forced_down();
+    assert!(harness.requests(|command| *command == Command::TakeInventory { shown: true }));
+    harness.at += 4_000;
+    harness.heartbeat_age(1);
+    harness.inventory(vec![server(1)], vec![]);
+    assert!(!harness.evacuates_any());
     assert!(
-        bed.message.as_deref().unwrap_or_default().contains("heartbeat"),
+        harness
+            .message
+            .as_deref()
+            .unwrap_or_default()
+            .contains("heartbeat"),
         "{:?}",
-        bed.message
+        harness.message
     );
 }
 
 #[test]
 fn no_evacuation_is_requested_with_stale_lists() {
-    let mut bed = Harness::engine().planned(vec![server(1)]);
-    bed.answer(
+    let mut harness = Harness::engine().planned(vec![server(1)]);
+    harness.answer(
         1,
         ServerCall::Evacuate,
         Err(fault(Some(401), FaultClass::Fatal, false)),
     );
-    bed.at += 31_000;
-    bed.power(Power::Off);
+    harness.at += 31_000;
+    harness.power(Power::Off);
     assert!(
-        !bed.evacuates_any(),
+        !harness.evacuates_any(),
         "another client may have requested one meanwhile"
     );
-    assert!(bed.wants(|command| matches!(command, Command::ReadEvacuations { .. })));
-    bed.records(vec![evacuation(4, 1, "pre-migrating", Some("b"))]);
-    assert!(!bed.evacuates_any(), "another client has");
-    assert!(bed.wants(|command| matches!(command, Command::ReadLists { .. })));
-    bed.lists(
+    assert!(harness.requests(|command| matches!(command, Command::ReadEvacuations { .. })));
+    harness.records(vec![evacuation(4, 1, "pre-migrating", Some("b"))]);
+    assert!(!harness.evacuates_any(), "another client has");
+    assert!(harness.requests(|command| matches!(command, Command::ReadLists { .. })));
+    harness.lists(
         vec![server(1)],
         vec![evacuation(4, 1, "pre-migrating", Some("b"))],
     );
-    assert!(!bed.evacuates_any());
-    assert!(bed.is_asked(1), "another client's evacuation is followed");
+    assert!(!harness.evacuates_any());
+    assert!(harness.is_asked(1), "another client's evacuation is followed");
 }
 
 #[test]
 fn every_answer_to_an_evacuation_is_handled() {
     enum Wanted {
-        Looked,
+        Following,
         Waiting,
     }
     let cases = [
-        ("time-out", timeout(), Wanted::Looked),
+        ("time-out", timeout(), Wanted::Following),
         (
             "503 that may have been done",
             fault(Some(503), FaultClass::Transient, true),
-            Wanted::Looked,
+            Wanted::Following,
         ),
         ("429", unavailable(), Wanted::Waiting),
         ("401", fault(Some(401), FaultClass::Fatal, false), Wanted::Waiting),
@@ -180,42 +189,50 @@ fn every_answer_to_an_evacuation_is_handled() {
         ),
     ];
     for (name, answer, wanted) in cases {
-        let mut bed = Harness::engine().planned(vec![server(1)]);
-        bed.answer(1, ServerCall::Evacuate, Err(answer));
+        let mut harness = Harness::engine().planned(vec![server(1)]);
+        harness.answer(1, ServerCall::Evacuate, Err(answer));
         match wanted {
-            Wanted::Looked => assert!(bed.is_asked(1), "{name}"),
-            Wanted::Waiting => assert!(bed.is_waiting(1), "{name}"),
+            Wanted::Following => assert!(harness.is_asked(1), "{name}"),
+            Wanted::Waiting => assert!(harness.is_waiting(1), "{name}"),
         }
-        assert!(!bed.evacuates_any(), "not at once: {name}");
+        assert!(!harness.evacuates_any(), "not at once: {name}");
     }
 }
 
 #[test]
 fn a_refused_evacuation_is_retried_after_a_check_and_finally_needs_an_operator() {
-    let mut bed = Harness::engine().planned(vec![server(1)]);
+    let mut harness = Harness::engine().planned(vec![server(1)]);
     let refused = || fault(Some(400), FaultClass::Permanent, false);
     for attempt in 1..=3 {
-        assert!(bed.evacuates(1), "attempt {attempt}");
-        bed.answer(1, ServerCall::Evacuate, Err(refused()));
+        assert!(harness.evacuates(1), "attempt {attempt}");
+        harness.answer(1, ServerCall::Evacuate, Err(refused()));
         if attempt == 3 {
             break;
         }
         assert!(
-            bed.wants(|command| *command == Command::ReadServer(id(1))),
+            harness.requests(|command| *command == Command::ReadServer(id(1))),
             "looked at"
         );
-        assert!(bed.wants(|command| *command == Command::ReadService), "looked at");
-        bed.at += 4_000;
-        bed.service();
-        assert!(!bed.evacuates_any());
-        bed.reads(1, Some(server(1)));
+        assert!(
+            harness.requests(|command| *command == Command::ReadService),
+            "looked at"
+        );
+        harness.at += 4_000;
+        harness.service();
+        assert!(!harness.evacuates_any());
+        harness.reads(1, Some(server(1)));
     }
-    bed.over(vec![server(1)]);
-    assert_eq!(bed.step(1), &MoveStep::Over(End::Person));
-    assert_eq!(bed.status, NotificationStatus::Failed);
-    assert!(bed.message.as_deref().unwrap().contains("vm-1"), "named");
+    harness.over(vec![server(1)]);
+    assert_eq!(harness.step(1), &MoveStep::Over(End::Person));
+    assert_eq!(harness.status, NotificationStatus::Failed);
+    assert!(harness.message.as_deref().unwrap().contains("vm-1"), "named");
     assert!(
-        bed.one(1).note.as_deref().unwrap().contains("nova: Some(400)"),
+        harness
+            .one(1)
+            .note
+            .as_deref()
+            .unwrap()
+            .contains("nova: Some(400)"),
         "with the cause"
     );
 }
@@ -256,65 +273,65 @@ fn an_instance_found_elsewhere_is_not_evacuated_by_a_new_owner() {
 /// Covers EW1.
 #[test]
 fn an_instance_that_moves_on_the_second_attempt_is_moved() {
-    let mut bed = Harness::engine().asked();
-    bed.lists(vec![server(1)], vec![evacuation(1, 1, "failed", Some("b"))]);
-    assert!(bed.is_waiting(1));
-    bed.tick(1_100);
-    assert!(bed.evacuates(1));
-    bed.answer(1, ServerCall::Evacuate, Ok(())).tick(1);
-    bed.lists(
+    let mut harness = Harness::engine().asked();
+    harness.lists(vec![server(1)], vec![evacuation(1, 1, "failed", Some("b"))]);
+    assert!(harness.is_waiting(1));
+    harness.tick(1_100);
+    assert!(harness.evacuates(1));
+    harness.answer(1, ServerCall::Evacuate, Ok(())).tick(1);
+    harness.lists(
         vec![],
         vec![
             evacuation(2, 1, "done", Some("c")),
             evacuation(1, 1, "failed", Some("b")),
         ],
     );
-    bed.over(vec![]);
-    assert_eq!(bed.status, NotificationStatus::Finished);
+    harness.over(vec![]);
+    assert_eq!(harness.status, NotificationStatus::Finished);
 }
 
 /// Covers R5, R12.
 #[test]
 fn unlocking_is_repeated_until_nova_has_answered_and_none_can_come_late() {
-    let mut bed = Harness::engine().asked();
-    bed.lists(vec![], vec![evacuation(1, 1, "done", Some("b"))]);
+    let mut harness = Harness::engine().asked();
+    harness.lists(vec![], vec![evacuation(1, 1, "done", Some("b"))]);
     for _ in 0..4 {
-        assert!(unlocks(&bed));
-        bed.answer(1, ServerCall::Unlock, Err(timeout()));
-        assert_eq!(bed.status, NotificationStatus::Running);
-        bed.tick(31_000).lock_is_ours(1);
+        assert!(unlocks(&harness));
+        harness.answer(1, ServerCall::Unlock, Err(timeout()));
+        assert_eq!(harness.status, NotificationStatus::Running);
+        harness.tick(31_000).lock_is_ours(1);
     }
     // One of the unlocks may still take effect, and would remove the lock of the next recovery.
-    bed.answer(1, ServerCall::Unlock, Ok(()));
-    assert!(!bed.one(1).is_finished());
-    bed.tick(48_000);
-    assert!(!bed.wants(|command| *command == Command::ReadServer(id(1))));
-    bed.tick(1_000).lock_is_ours(1);
-    assert!(unlocks(&bed), "D + Q after the last one without an answer");
-    bed.answer(1, ServerCall::Unlock, Ok(()));
-    assert_eq!(bed.step(1), &MoveStep::Over(End::Moved));
+    harness.answer(1, ServerCall::Unlock, Ok(()));
+    assert!(!harness.one(1).is_finished());
+    harness.tick(48_000);
+    assert!(!harness.requests(|command| *command == Command::ReadServer(id(1))));
+    harness.tick(1_000).lock_is_ours(1);
+    assert!(unlocks(&harness), "D + Q after the last one without an answer");
+    harness.answer(1, ServerCall::Unlock, Ok(()));
+    assert_eq!(harness.step(1), &MoveStep::Over(End::Moved));
 }
 
 /// Covers R12.
 #[test]
 fn a_lock_that_may_come_late_is_removed_late_too() {
-    let mut bed = Harness::engine().proven();
-    bed.forced_down().inventory(vec![server(1)], vec![]);
-    bed.answer(1, ServerCall::Lock, Err(timeout()));
-    let loose = bed.at;
-    bed.tick(1_000).answer(1, ServerCall::Lock, Ok(()));
-    bed.answer(1, ServerCall::Evacuate, Ok(())).tick(10);
-    bed.lists(vec![], vec![evacuation(1, 1, "done", Some("b"))]);
-    assert!(unlocks(&bed), "its owner need not wait");
-    bed.answer(1, ServerCall::Unlock, Ok(()));
-    assert!(!bed.one(1).is_finished());
-    bed.at = loose + 79_000;
-    bed.tick(0);
-    assert!(!bed.wants(|command| *command == Command::ReadServer(id(1))));
-    bed.tick(1_000).lock_is_ours(1);
-    assert!(unlocks(&bed), "D + Q after the call");
-    bed.answer(1, ServerCall::Unlock, Ok(()));
-    assert!(bed.one(1).is_finished());
+    let mut harness = Harness::engine().proven();
+    harness.forced_down().inventory(vec![server(1)], vec![]);
+    harness.answer(1, ServerCall::Lock, Err(timeout()));
+    let unanswered_at = harness.at;
+    harness.tick(1_000).answer(1, ServerCall::Lock, Ok(()));
+    harness.answer(1, ServerCall::Evacuate, Ok(())).tick(10);
+    harness.lists(vec![], vec![evacuation(1, 1, "done", Some("b"))]);
+    assert!(unlocks(&harness), "its owner need not wait");
+    harness.answer(1, ServerCall::Unlock, Ok(()));
+    assert!(!harness.one(1).is_finished());
+    harness.at = unanswered_at + 79_000;
+    harness.tick(0);
+    assert!(!harness.requests(|command| *command == Command::ReadServer(id(1))));
+    harness.tick(1_000).lock_is_ours(1);
+    assert!(unlocks(&harness), "D + Q after the call");
+    harness.answer(1, ServerCall::Unlock, Ok(()));
+    assert!(harness.one(1).is_finished());
 }
 
 /// The engine may have been stopped, or Nova slow. When the answer arrives no earlier call can take effect, but
@@ -322,21 +339,21 @@ fn a_lock_that_may_come_late_is_removed_late_too() {
 /// Covers R5, R12.
 #[test]
 fn an_unlock_counts_from_its_sending_and_not_from_its_answer() {
-    let mut bed = Harness::engine().proven();
-    bed.forced_down().inventory(vec![server(1)], vec![]);
-    bed.answer(1, ServerCall::Lock, Err(timeout()));
-    let loose = bed.at;
-    bed.tick(1_000).answer(1, ServerCall::Lock, Ok(()));
-    bed.answer(1, ServerCall::Evacuate, Ok(())).tick(10);
-    bed.lists(vec![], vec![evacuation(1, 1, "done", Some("b"))]);
-    assert!(unlocks(&bed));
-    bed.at = loose + 200_000;
-    bed.answer(1, ServerCall::Unlock, Ok(()));
-    assert!(!bed.one(1).is_finished(), "the lock may have come after it");
-    bed.lock_is_ours(1);
-    assert!(unlocks(&bed));
-    bed.answer(1, ServerCall::Unlock, Ok(()));
-    assert!(bed.one(1).is_finished());
+    let mut harness = Harness::engine().proven();
+    harness.forced_down().inventory(vec![server(1)], vec![]);
+    harness.answer(1, ServerCall::Lock, Err(timeout()));
+    let unanswered_at = harness.at;
+    harness.tick(1_000).answer(1, ServerCall::Lock, Ok(()));
+    harness.answer(1, ServerCall::Evacuate, Ok(())).tick(10);
+    harness.lists(vec![], vec![evacuation(1, 1, "done", Some("b"))]);
+    assert!(unlocks(&harness));
+    harness.at = unanswered_at + 200_000;
+    harness.answer(1, ServerCall::Unlock, Ok(()));
+    assert!(!harness.one(1).is_finished(), "the lock may have come after it");
+    harness.lock_is_ours(1);
+    assert!(unlocks(&harness));
+    harness.answer(1, ServerCall::Unlock, Ok(()));
+    assert!(harness.one(1).is_finished());
 }
 
 #[test]
@@ -352,91 +369,92 @@ fn every_answer_to_a_lock_is_handled() {
         ),
     ];
     for (name, answer, lock) in cases {
-        let mut bed = Harness::engine().proven();
-        bed.forced_down().inventory(vec![server(1)], vec![]);
-        bed.answer(1, ServerCall::Lock, Err(answer));
-        assert_eq!(bed.one(1).lock, lock, "{name}");
-        bed.at += 900;
-        bed.tick(200);
-        assert_eq!(bed.evacuates(1), lock == Lock::None, "{name}");
+        let mut harness = Harness::engine().proven();
+        harness.forced_down().inventory(vec![server(1)], vec![]);
+        harness.answer(1, ServerCall::Lock, Err(answer));
+        assert_eq!(harness.one(1).lock, lock, "{name}");
+        harness.at += 900;
+        harness.tick(200);
+        assert_eq!(harness.evacuates(1), lock == Lock::None, "{name}");
     }
 }
 
 #[test]
 fn repeated_failures_of_calls_are_shown() {
-    let mut bed = Harness::engine().planned(vec![server(1)]);
+    let mut harness = Harness::engine().planned(vec![server(1)]);
     for _ in 0..6 {
-        bed.answer(1, ServerCall::Evacuate, Err(unavailable()))
+        harness
+            .answer(1, ServerCall::Evacuate, Err(unavailable()))
             .tick(20_000);
-        bed.power(Power::Off).lists(vec![server(1)], vec![]);
+        harness.power(Power::Off).lists(vec![server(1)], vec![]);
     }
-    assert!(bed.message.as_deref().unwrap().contains("vm-1"));
-    assert!(bed.said <= 2, "{}", bed.said);
+    assert!(harness.message.as_deref().unwrap().contains("vm-1"));
+    assert!(harness.said <= 2, "{}", harness.said);
 }
 
 #[test]
 fn each_unsent_call_is_decided_again() {
-    let mut bed = Harness::engine().proven();
-    bed.forced_down().inventory(vec![server(1)], vec![]);
-    let lock = bed
+    let mut harness = Harness::engine().proven();
+    harness.forced_down().inventory(vec![server(1)], vec![]);
+    let lock = harness
         .commands
         .iter()
         .find(|command| command.is_write())
         .cloned()
         .unwrap();
-    bed.see(Observation::NotSent(lock.clone()));
-    assert!(bed.wants(|command| *command == lock));
-    bed.answer(1, ServerCall::Lock, Ok(()));
-    let evacuate = bed
+    harness.see(Observation::NotSent(lock.clone()));
+    assert!(harness.requests(|command| *command == lock));
+    harness.answer(1, ServerCall::Lock, Ok(()));
+    let evacuate = harness
         .commands
         .iter()
         .find(|command| command.is_write())
         .cloned()
         .unwrap();
-    bed.see(Observation::NotSent(evacuate.clone()));
-    assert!(bed.wants(|command| *command == evacuate));
-    assert!(bed.record.moves.contains(&id(1)), "R4: journalled again");
-    bed.answer(1, ServerCall::Evacuate, Ok(())).tick(1);
-    bed.lists(vec![], vec![evacuation(1, 1, "done", Some("b"))]);
-    bed.see(Observation::NotSent(Command::Unlock(id(1))));
-    assert!(unlocks(&bed));
-    bed.answer(1, ServerCall::Unlock, Ok(()));
-    assert!(bed.one(1).is_finished());
+    harness.see(Observation::NotSent(evacuate.clone()));
+    assert!(harness.requests(|command| *command == evacuate));
+    assert!(harness.record.moves.contains(&id(1)), "R4: journalled again");
+    harness.answer(1, ServerCall::Evacuate, Ok(())).tick(1);
+    harness.lists(vec![], vec![evacuation(1, 1, "done", Some("b"))]);
+    harness.see(Observation::NotSent(Command::Unlock(id(1))));
+    assert!(unlocks(&harness));
+    harness.answer(1, ServerCall::Unlock, Ok(()));
+    assert!(harness.one(1).is_finished());
 }
 
 #[test]
 fn a_late_not_sent_does_not_reopen_a_move() {
-    let mut bed = Harness::engine().planned(vec![server(1)]);
-    let evacuate = bed
+    let mut harness = Harness::engine().planned(vec![server(1)]);
+    let evacuate = harness
         .commands
         .iter()
         .find(|command| command.is_write())
         .cloned()
         .unwrap();
-    bed.answer(
+    harness.answer(
         1,
         ServerCall::Evacuate,
         Err(fault(Some(404), FaultClass::Permanent, false)),
     );
-    bed.gone(1);
-    bed.see(Observation::NotSent(evacuate));
-    assert_eq!(bed.step(1), &MoveStep::Over(End::Left));
+    harness.gone(1);
+    harness.see(Observation::NotSent(evacuate));
+    assert_eq!(harness.step(1), &MoveStep::Over(End::Left));
 }
 
 #[test]
 fn the_first_of_two_observations_starts_nothing_that_the_second_blocks() {
-    let mut bed = Harness::engine().proven();
-    bed.forced_down().inventory(vec![server(1)], vec![]);
+    let mut harness = Harness::engine().proven();
+    harness.forced_down().inventory(vec![server(1)], vec![]);
     let locked = Observation::ServerCall {
         server: id(1),
         call: ServerCall::Lock,
         result: Ok(()),
     };
-    bed.power(Power::Off);
+    harness.power(Power::Off);
     let alive = Observation::Power {
-        target: super::bed::target("bmc"),
+        target: super::harness::target("bmc"),
         waited: std::time::Duration::ZERO,
-        started: crate::Elapsed::from_millis(bed.at),
+        started: crate::Elapsed::from_millis(harness.at),
         result: Ok(crate::power::PowerReading {
             power: Power::On,
             raw: "on".into(),
@@ -445,67 +463,69 @@ fn the_first_of_two_observations_starts_nothing_that_the_second_blocks() {
             machine: None,
         }),
     };
-    bed.see_all(vec![locked, alive]);
-    assert!(!bed.evacuates_any());
+    harness.see_all(vec![locked, alive]);
+    assert!(!harness.evacuates_any());
 }
 
 #[test]
 fn a_rejected_recovery_starts_nothing_and_follows_moves_in_flight() {
-    let mut bed = Harness::with("UNKNOWN", |policy| policy.in_flight = 1).planned(vec![server(1), server(2)]);
-    bed.answer(1, ServerCall::Evacuate, Ok(()))
+    let mut harness =
+        Harness::with("UNKNOWN", |policy| policy.in_flight = 1).planned(vec![server(1), server(2)]);
+    harness
+        .answer(1, ServerCall::Evacuate, Ok(()))
         .command(OperatorCommand::Reject);
-    bed.tick(1_000);
+    harness.tick(1_000);
     assert_eq!(
-        bed.status,
+        harness.status,
         NotificationStatus::Running,
         "no terminal status while a move is open"
     );
-    bed.lists(vec![server(2)], vec![evacuation(1, 1, "done", Some("b"))]);
-    assert!(!bed.evacuates(2));
-    bed.over(vec![server(2)]);
-    bed.over(vec![server(2)]);
-    assert_eq!(bed.step(2), &MoveStep::Over(End::Person));
-    assert_eq!(bed.step(1), &MoveStep::Over(End::Moved));
-    assert_eq!(bed.status, NotificationStatus::Failed);
+    harness.lists(vec![server(2)], vec![evacuation(1, 1, "done", Some("b"))]);
+    assert!(!harness.evacuates(2));
+    harness.over(vec![server(2)]);
+    harness.over(vec![server(2)]);
+    assert_eq!(harness.step(2), &MoveStep::Over(End::Person));
+    assert_eq!(harness.step(1), &MoveStep::Over(End::Moved));
+    assert_eq!(harness.status, NotificationStatus::Failed);
 }
 
 #[test]
 fn no_instance_is_requested_while_that_is_blocked() {
     type Forbid = fn(&mut Harness);
     let cases: [(&str, Forbid); 3] = [
-        ("segment disabled", |bed| {
-            bed.operator_state(false, false);
+        ("segment disabled", |harness| {
+            harness.operator_state(false, false);
         }),
-        ("operator's maintenance", |bed| {
-            bed.operator_state(true, true);
+        ("operator's maintenance", |harness| {
+            harness.operator_state(true, true);
         }),
-        ("host seen on", |bed| {
-            bed.power(Power::On);
+        ("host seen on", |harness| {
+            harness.power(Power::On);
         }),
     ];
     for (name, forbid) in cases {
-        let mut bed =
+        let mut harness =
             Harness::with("UNKNOWN", |policy| policy.in_flight = 1).planned(vec![server(1), server(2)]);
-        bed.answer(1, ServerCall::Evacuate, Ok(()));
-        forbid(&mut bed);
-        bed.tick(1_000).answer(2, ServerCall::Lock, Ok(()));
-        bed.lists(vec![server(2)], vec![evacuation(1, 1, "done", Some("b"))]);
-        assert!(unlocks(&bed), "what is in flight is seen to its end: {name}");
-        assert!(!bed.evacuates_any(), "{name}");
-        bed.tick(1_000);
-        assert!(!bed.evacuates_any(), "{name}");
-        assert!(bed.message.is_some(), "{name}");
+        harness.answer(1, ServerCall::Evacuate, Ok(()));
+        forbid(&mut harness);
+        harness.tick(1_000).answer(2, ServerCall::Lock, Ok(()));
+        harness.lists(vec![server(2)], vec![evacuation(1, 1, "done", Some("b"))]);
+        assert!(unlocks(&harness), "what is in flight is seen to its end: {name}");
+        assert!(!harness.evacuates_any(), "{name}");
+        harness.tick(1_000);
+        assert!(!harness.evacuates_any(), "{name}");
+        assert!(harness.message.is_some(), "{name}");
     }
 }
 
 #[test]
 fn a_late_answer_is_not_taken_for_that_of_another_call() {
-    let mut bed = Harness::engine().planned(vec![server(1)]);
-    bed.at += 1;
+    let mut harness = Harness::engine().planned(vec![server(1)]);
+    harness.at += 1;
     // The record exists before the answer, and Nova has failed it.
-    bed.lists(vec![server(1)], vec![evacuation(1, 1, "failed", None)]);
-    bed.tick(5_000);
-    assert!(!bed.evacuates_any(), "the first call has not been answered");
-    bed.answer(1, ServerCall::Evacuate, Ok(()));
-    assert!(bed.evacuates(1));
+    harness.lists(vec![server(1)], vec![evacuation(1, 1, "failed", None)]);
+    harness.tick(5_000);
+    assert!(!harness.evacuates_any(), "the first call has not been answered");
+    harness.answer(1, ServerCall::Evacuate, Ok(()));
+    assert!(harness.evacuates(1));
 }

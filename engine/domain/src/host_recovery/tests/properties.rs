@@ -3,7 +3,7 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::bed::{HOST, Harness, evacuation, fault, id, messages, server};
+use super::harness::{HOST, Harness, bus, evacuation, fault, id, server};
 use crate::fault::{Fault, FaultClass};
 use crate::host_recovery::{HoldKind, HostRecovery, Stage};
 use crate::nova::{Migration, MigrationType, PowerState, Server, VmState};
@@ -115,7 +115,7 @@ fn some_record(record: u64, number: u128, kind: u8) -> Migration {
     one
 }
 
-pub(super) fn apply(bed: &mut Harness, act: Act) {
+pub(super) fn apply(harness: &mut Harness, act: Act) {
     let servers = |list: Vec<(u128, u8)>| -> Vec<Server> {
         list.into_iter()
             .map(|(number, kind)| some_server(number, kind))
@@ -127,45 +127,45 @@ pub(super) fn apply(bed: &mut Harness, act: Act) {
             .collect()
     };
     match act {
-        Act::Tick(millis) => bed.tick(millis),
-        Act::Claim => bed.claim(),
-        Act::TakeOver => bed.take_over(),
-        Act::OperatorState(enabled, maintenance) => bed.operator_state(enabled, maintenance),
-        Act::Say(approve) => bed.command(if approve {
+        Act::Tick(millis) => harness.tick(millis),
+        Act::Claim => harness.claim(),
+        Act::TakeOver => harness.take_over(),
+        Act::OperatorState(enabled, maintenance) => harness.operator_state(enabled, maintenance),
+        Act::Say(approve) => harness.command(if approve {
             OperatorCommand::Approve
         } else {
             OperatorCommand::Reject
         }),
-        Act::Storm(out) => bed.storm(out, 10),
+        Act::Storm(out) => harness.storm(out, 10),
         Act::Service { age, up, forced } => {
-            bed.service.up = up;
-            bed.service.forced_down = forced;
-            bed.heartbeat_age(age).service()
+            harness.service.up = up;
+            harness.service.forced_down = forced;
+            harness.heartbeat_age(age).service()
         }
-        Act::ServiceFails(fault) => bed.see(Observation::Service(Err(fault))),
-        Act::ServiceGone => bed.see(Observation::Service(Ok(None))),
+        Act::ServiceFails(fault) => harness.see(Observation::Service(Err(fault))),
+        Act::ServiceGone => harness.see(Observation::Service(Ok(None))),
         Act::Power { back, power } => {
             let power = match power {
                 0 => Power::On,
                 1 => Power::Unknown,
                 _ => Power::Off,
             };
-            bed.power_at(bed.at.saturating_sub(back), power)
+            harness.power_at(harness.at.saturating_sub(back), power)
         }
-        Act::PowerFails(fault) => bed.power_fails(fault),
-        Act::PoweredOff(fault) => bed.powered_off(fault.map_or(Ok(()), Err)),
+        Act::PowerFails(fault) => harness.power_fails(fault),
+        Act::PoweredOff(fault) => harness.powered_off(fault.map_or(Ok(()), Err)),
         Act::Updated(fault) => {
-            let seen = bed.service.clone();
-            bed.see(Observation::ServiceUpdated(fault.map_or(Ok(seen), Err)))
+            let seen = harness.service.clone();
+            harness.see(Observation::ServiceUpdated(fault.map_or(Ok(seen), Err)))
         }
-        Act::Inventory(one, two) => bed.inventory(servers(one), records(two)),
-        Act::InventoryFails(fault) => bed.see(Observation::Inventory(Err(fault))),
+        Act::Inventory(one, two) => harness.inventory(servers(one), records(two)),
+        Act::InventoryFails(fault) => harness.see(Observation::Inventory(Err(fault))),
         Act::Lists(one, two, off) => {
-            bed.lists_with(servers(one), records(two), if off { &["b"] } else { &[] })
+            harness.lists_with(servers(one), records(two), if off { &["b"] } else { &[] })
         }
-        Act::ListsFail(fault) => bed.see(Observation::Lists(Err(fault))),
-        Act::Conductors(up) => bed.see(Observation::Conductors(Ok(messages(up)))),
-        Act::Server(number, seen) => bed.reads(number, seen.map(|kind| some_server(number, kind))),
+        Act::ListsFail(fault) => harness.see(Observation::Lists(Err(fault))),
+        Act::Conductors(up) => harness.see(Observation::Conductors(Ok(bus(up)))),
+        Act::Server(number, seen) => harness.reads(number, seen.map(|kind| some_server(number, kind))),
         Act::Answer(number, call, fault) => {
             let call = match call {
                 0 => ServerCall::Lock,
@@ -174,32 +174,34 @@ pub(super) fn apply(bed: &mut Harness, act: Act) {
                 3 => ServerCall::Restore,
                 _ => ServerCall::Evacuate,
             };
-            bed.answer(number, call, fault.map_or(Ok(()), Err))
+            harness.answer(number, call, fault.map_or(Ok(()), Err))
         }
-        Act::NotSent(which) => match bed.commands.get(which).cloned() {
-            Some(command) => bed.see(Observation::NotSent(command)),
-            None => bed.tick(0),
+        Act::NotSent(which) => match harness.commands.get(which).cloned() {
+            Some(command) => harness.see(Observation::NotSent(command)),
+            None => harness.tick(0),
         },
-        Act::Taken(number) => bed.see(Observation::MovesTaken(vec![id(number)])),
-        Act::UnderRecovery => bed.see(Observation::HostUnderRecovery),
+        Act::Taken(number) => harness.see(Observation::MovesTaken(vec![id(number)])),
+        Act::UnderRecovery => harness.see(Observation::HostUnderRecovery),
     };
 }
 
 /// Asserts the invariants after a decision.
-pub(super) fn check(bed: &Harness, before: &HostRecovery) {
-    let state = &bed.state;
-    let now = crate::Elapsed::from_millis(bed.at);
+pub(super) fn check(harness: &Harness, before: &HostRecovery) {
+    let state = &harness.state;
+    let now = crate::Elapsed::from_millis(harness.at);
     let forbidden = state.hold.is_some() || state.rejected.is_some();
-    for command in &bed.commands {
+    for command in &harness.commands {
         match command {
             Command::Evacuate(it) => {
                 let proof = state.proof.as_ref().expect("no evacuation without a proof");
                 assert!(proof.is_fresh(now, state.policy.proof_age));
                 assert!(!forbidden, "while held or rejected");
                 assert!(state.moves[&it.server()].is_in_flight());
-                assert!(bed.record.moves.contains(&it.server()), "not journalled");
+                assert!(harness.record.moves.contains(&it.server()), "not journalled");
                 let was = before.moves.get(&it.server());
-                assert!(was.is_none_or(|one| !one.is_in_flight()) || bed.record.moves.contains(&it.server()));
+                assert!(
+                    was.is_none_or(|one| !one.is_in_flight()) || harness.record.moves.contains(&it.server())
+                );
             }
             Command::PowerOff { .. } => {
                 assert_eq!(state.policy.fencing, FencingMode::Engine);
@@ -207,21 +209,21 @@ pub(super) fn check(bed: &Harness, before: &HostRecovery) {
                     .hold
                     .as_ref()
                     .is_none_or(|hold| hold.kind == HoldKind::Fence);
-                assert!(bed.record.head && trying && state.rejected.is_none() && state.proof.is_none());
+                assert!(harness.record.head && trying && state.rejected.is_none() && state.proof.is_none());
             }
-            Command::UpdateService { .. } => assert!(!bed.record.is_empty(), "not journalled"),
+            Command::UpdateService { .. } => assert!(!harness.record.is_empty(), "not journalled"),
             Command::Prepare(server) | Command::Restore { server, .. } => {
-                assert!(bed.record.moves.contains(server), "not journalled");
+                assert!(harness.record.moves.contains(server), "not journalled");
             }
             _ => {}
         }
     }
-    let evacuations = bed
+    let evacuations = harness
         .commands
         .iter()
         .filter(|one| matches!(one, Command::Evacuate(_)))
         .count();
-    let servers: std::collections::BTreeSet<_> = bed
+    let servers: std::collections::BTreeSet<_> = harness
         .commands
         .iter()
         .filter_map(|one| match one {
@@ -230,7 +232,7 @@ pub(super) fn check(bed: &Harness, before: &HostRecovery) {
         })
         .collect();
     assert_eq!(evacuations, servers.len(), "one call per instance");
-    if let Some((status, _)) = &bed.record.notification
+    if let Some((status, _)) = &harness.record.notification
         && !status.is_open()
     {
         assert!(
@@ -239,37 +241,37 @@ pub(super) fn check(bed: &Harness, before: &HostRecovery) {
         );
         assert!(matches!(state.stage, Stage::Returning | Stage::Over));
         // Later corrections change nothing else.
-        assert!(bed.record.life.is_some() || before.arrivals.settled);
+        assert!(harness.record.life.is_some() || before.arrivals.settled);
     }
     if before.stage == Stage::Over {
-        assert!(bed.commands.is_empty() && bed.record.is_empty());
+        assert!(harness.commands.is_empty() && harness.record.is_empty());
     }
     assert!(!state.is_proven_off() || state.proof.is_some());
 }
 
 fn run(mode: FencingMode, opening: usize, script: Vec<Act>) {
-    let mut bed = Harness::with("NORMAL", |policy| policy.fencing = mode);
-    bed = match (mode, opening) {
+    let mut harness = Harness::with("NORMAL", |policy| policy.fencing = mode);
+    harness = match (mode, opening) {
         (_, 0) => {
-            bed.claim();
-            bed
+            harness.claim();
+            harness
         }
-        (FencingMode::External, _) | (_, 1) => bed.begun(),
-        (_, 2) => bed.proven(),
-        _ => bed.planned(vec![server(1), some_server(2, 0), some_server(3, 1)]),
+        (FencingMode::External, _) | (_, 1) => harness.begun(),
+        (_, 2) => harness.proven(),
+        _ => harness.planned(vec![server(1), some_server(2, 0), some_server(3, 1)]),
     };
-    let journalled = bed.state.head().is_ok();
+    let journalled = harness.state.head().is_ok();
     assert!(journalled);
     for act in script {
         if matches!(act, Act::TakeOver) && opening == 0 {
             continue;
         }
-        let before = bed.state.clone();
-        apply(&mut bed, act);
-        check(&bed, &before);
-        round_trip(&bed.state);
+        let before = harness.state.clone();
+        apply(&mut harness, act);
+        check(&harness, &before);
+        round_trip(&harness.state);
     }
-    assert_eq!(bed.service.host, HOST);
+    assert_eq!(harness.service.host, HOST);
 }
 
 /// Asserts that the stored state is read back without loss.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::bed::{Harness, evacuation, fault, id, server, timeout};
+use super::harness::{Harness, evacuation, fault, id, server, timeout};
 use crate::fault::{Fault, FaultClass};
 use crate::host_recovery::{Preparation, Stage};
 use crate::nova::{Migration, Server, VmState};
@@ -25,8 +25,8 @@ fn busy(task: &str) -> Server {
     }
 }
 
-fn resets(bed: &Harness) -> bool {
-    bed.wants(|command| *command == Command::Prepare(id(1)))
+fn resets(harness: &Harness) -> bool {
+    harness.requests(|command| *command == Command::Prepare(id(1)))
 }
 
 /// The numbers of evacuations and resets of vm-1.
@@ -37,34 +37,34 @@ struct Calls {
 }
 
 /// Refuses every evacuation of vm-1 for `millis`, shows it as `seen`, and answers everything else.
-fn refused_for(bed: &mut Harness, millis: u64, seen: &Server, records: &[Migration]) -> Calls {
-    let until = bed.at + millis;
+fn refused_for(harness: &mut Harness, millis: u64, seen: &Server, records: &[Migration]) -> Calls {
+    let until = harness.at + millis;
     let mut calls = Calls::default();
-    let mut answer = |bed: &mut Harness| {
+    let mut answer = |harness: &mut Harness| {
         for _ in 0..3 {
-            if resets(bed) {
+            if resets(harness) {
                 calls.resets += 1;
-                bed.answer(1, ServerCall::Prepare, Ok(()));
-            } else if bed.evacuates(1) {
+                harness.answer(1, ServerCall::Prepare, Ok(()));
+            } else if harness.evacuates(1) {
                 calls.evacuations += 1;
-                bed.answer(1, ServerCall::Evacuate, Err(conflict()));
-            } else if bed.wants(|command| *command == Command::ReadServer(id(1))) {
-                bed.reads(1, Some(seen.clone()));
+                harness.answer(1, ServerCall::Evacuate, Err(conflict()));
+            } else if harness.requests(|command| *command == Command::ReadServer(id(1))) {
+                harness.reads(1, Some(seen.clone()));
             } else {
                 return;
             }
         }
     };
-    answer(bed);
-    while bed.at < until && bed.state.stage == Stage::Moving {
-        bed.tick(500);
-        answer(bed);
-        bed.service();
-        answer(bed);
-        bed.power(Power::Off);
-        answer(bed);
-        bed.lists(vec![seen.clone()], records.to_vec());
-        answer(bed);
+    answer(harness);
+    while harness.at < until && harness.state.stage == Stage::Moving {
+        harness.tick(500);
+        answer(harness);
+        harness.service();
+        answer(harness);
+        harness.power(Power::Off);
+        answer(harness);
+        harness.lists(vec![seen.clone()], records.to_vec());
+        answer(harness);
     }
     calls
 }
@@ -72,65 +72,71 @@ fn refused_for(bed: &mut Harness, millis: u64, seen: &Server, records: &[Migrati
 /// Covers C7.
 #[test]
 fn a_temporarily_refused_evacuation_is_retried_until_its_limit() {
-    let mut bed = Harness::with("UNKNOWN", patient).planned(vec![server(1)]);
-    let calls = refused_for(&mut bed, 60_000, &server(1), &[]);
+    let mut harness = Harness::with("UNKNOWN", patient).planned(vec![server(1)]);
+    let calls = refused_for(&mut harness, 60_000, &server(1), &[]);
     assert!((5..10).contains(&calls.evacuations), "{calls:?}");
     assert!(
-        bed.is_waiting(1),
+        harness.is_waiting(1),
         "after one minute no operator is needed: {:?}",
-        bed.step(1)
+        harness.step(1)
     );
 
-    refused_for(&mut bed, 180_000, &server(1), &[]);
-    assert!(!bed.is_waiting(1), "after three minutes an operator is needed");
-    let note = bed.one(1).note.clone().unwrap();
+    refused_for(&mut harness, 180_000, &server(1), &[]);
+    assert!(
+        !harness.is_waiting(1),
+        "after three minutes an operator is needed"
+    );
+    let note = harness.one(1).note.clone().unwrap();
     assert!(note.contains("409") && note.contains("of 180 s"), "{note}");
 }
 
 /// Covers C7.
 #[test]
 fn a_task_that_the_dead_host_has_left_is_reset_and_journalled() {
-    let mut bed = Harness::with("UNKNOWN", patient).planned(vec![busy("powering-off")]);
-    assert!(bed.evacuates(1), "nothing is reset that Nova has not refused for");
-    bed.answer(1, ServerCall::Evacuate, Err(conflict()));
-    let looks: [fn(&mut Harness); 5] = [
-        |bed| {
-            bed.tick(500);
+    let mut harness = Harness::with("UNKNOWN", patient).planned(vec![busy("powering-off")]);
+    assert!(
+        harness.evacuates(1),
+        "nothing is reset that Nova has not refused for"
+    );
+    harness.answer(1, ServerCall::Evacuate, Err(conflict()));
+    let events: [fn(&mut Harness); 5] = [
+        |harness| {
+            harness.tick(500);
         },
-        |bed| {
-            bed.service();
+        |harness| {
+            harness.service();
         },
-        |bed| {
-            bed.power(Power::Off);
+        |harness| {
+            harness.power(Power::Off);
         },
-        |bed| {
-            bed.lists(vec![busy("powering-off")], vec![]);
+        |harness| {
+            harness.lists(vec![busy("powering-off")], vec![]);
         },
-        |bed| {
-            if bed.state.in_flight.move_track.servers.contains(&id(1)) {
-                bed.reads(1, Some(busy("powering-off")));
+        |harness| {
+            if harness.state.in_flight.move_track.servers.contains(&id(1)) {
+                harness.reads(1, Some(busy("powering-off")));
             }
         },
     ];
-    let reset = looks.iter().cycle().take(40).any(|look| {
-        look(&mut bed);
-        resets(&bed)
+    let reset = events.iter().cycle().take(40).any(|event| {
+        event(&mut harness);
+        resets(&harness)
     });
-    assert!(reset, "{:?}", bed.commands);
-    assert!(bed.record.moves.contains(&id(1)), "with the intent");
-    let told = bed
+    assert!(reset, "{:?}", harness.commands);
+    assert!(harness.record.moves.contains(&id(1)), "with the intent");
+    let recorded = harness
         .record
         .steps
         .iter()
         .any(|step| step.text.contains("powering-off"));
-    assert!(told, "{:?}", bed.record.steps);
+    assert!(recorded, "{:?}", harness.record.steps);
 
     // Its answer is lost, and so is the owner. The new owner checks first and does not repeat it while the
     // first call may take effect.
-    bed.answer(1, ServerCall::Prepare, Err(timeout()));
-    bed.take_over();
-    bed.tick(1_000).reads(1, Some(busy("powering-off")));
-    assert!(!resets(&bed));
+    harness.answer(1, ServerCall::Prepare, Err(timeout()));
+    harness.take_over();
+    harness.tick(1_000).reads(1, Some(busy("powering-off")));
+    assert!(!resets(&harness));
     let in_error = Server {
         vm_state: VmState::Error,
         ..server(1)
@@ -139,11 +145,19 @@ fn a_task_that_the_dead_host_has_left_is_reset_and_journalled() {
         task_state: Some("powering-off".into()),
         ..in_error.clone()
     };
-    bed.tick(1_000).reads(1, Some(half_done));
-    assert_ne!(bed.one(1).preparation, Preparation::Done, "the task is still set");
-    bed.tick(1_000).reads(1, Some(in_error));
-    assert_eq!(bed.one(1).preparation, Preparation::Done);
-    assert_eq!(bed.one(1).was.vm_state, VmState::Active, "what it shall be again");
+    harness.tick(1_000).reads(1, Some(half_done));
+    assert_ne!(
+        harness.one(1).preparation,
+        Preparation::Done,
+        "the task is still set"
+    );
+    harness.tick(1_000).reads(1, Some(in_error));
+    assert_eq!(harness.one(1).preparation, Preparation::Done);
+    assert_eq!(
+        harness.one(1).was.vm_state,
+        VmState::Active,
+        "what it shall be again"
+    );
 }
 
 /// Covers C7.
@@ -155,11 +169,11 @@ fn a_task_that_another_host_or_its_owner_may_end_is_never_reset_and_is_named() {
         "soft-deleting",
         "one-that-is-not-known",
     ] {
-        let mut bed = Harness::with("UNKNOWN", patient).planned(vec![busy(task)]);
-        let calls = refused_for(&mut bed, 300_000, &busy(task), &[]);
+        let mut harness = Harness::with("UNKNOWN", patient).planned(vec![busy(task)]);
+        let calls = refused_for(&mut harness, 300_000, &busy(task), &[]);
         assert_eq!(calls.resets, 0, "{task}");
-        assert!(!bed.is_waiting(1), "{task}: an operator is needed");
-        let note = bed.one(1).note.clone().unwrap();
+        assert!(!harness.is_waiting(1), "{task}: an operator is needed");
+        let note = harness.one(1).note.clone().unwrap();
         assert!(note.contains(&format!("the task {task}")), "{note}");
         assert!(note.contains("server set --state error"), "{note}");
     }
@@ -168,15 +182,15 @@ fn a_task_that_another_host_or_its_owner_may_end_is_never_reset_and_is_named() {
 /// Covers C7.
 #[test]
 fn a_rebuilding_is_reset_only_when_no_evacuation_can_be_behind_it() {
-    let mut bed = Harness::with("UNKNOWN", patient).planned(vec![busy("rebuilding")]);
-    let early = refused_for(&mut bed, 95_000, &busy("rebuilding"), &[]);
+    let mut harness = Harness::with("UNKNOWN", patient).planned(vec![busy("rebuilding")]);
+    let early = refused_for(&mut harness, 95_000, &busy("rebuilding"), &[]);
     assert_eq!(early.resets, 0, "its record may be still to come");
-    let late = refused_for(&mut bed, 60_000, &busy("rebuilding"), &[]);
+    let late = refused_for(&mut harness, 60_000, &busy("rebuilding"), &[]);
     assert!(late.resets >= 1, "{late:?}");
 
     // An evacuation on record is followed, without a reset.
-    let mut bed = Harness::with("UNKNOWN", patient).planned(vec![busy("rebuilding")]);
+    let mut harness = Harness::with("UNKNOWN", patient).planned(vec![busy("rebuilding")]);
     let open = [evacuation(1, 1, "pre-migrating", Some("b"))];
-    let calls = refused_for(&mut bed, 300_000, &busy("rebuilding"), &open);
+    let calls = refused_for(&mut harness, 300_000, &busy("rebuilding"), &open);
     assert_eq!(calls.resets, 0);
 }

@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::bed::{HOST, Harness, evacuation, fault, server};
+use super::harness::{HOST, Harness, evacuation, fault, server};
 use crate::entity::notification::NotificationStatus;
 use crate::fault::FaultClass;
 use crate::host_recovery::{End, HoldKind, MoveStep, Stage};
@@ -13,29 +13,29 @@ use crate::recovery::{Command, InCell, Inventory, Observation, OperatorCommand, 
 
 #[test]
 fn a_missing_service_is_searched_again() {
-    let mut bed = Harness::engine().proven();
-    assert!(bed.updates().is_some());
+    let mut harness = Harness::engine().proven();
+    assert!(harness.updates().is_some());
     let gone = fault(Some(404), FaultClass::Permanent, false);
-    bed.see(Observation::ServiceUpdated(Err(gone)));
+    harness.see(Observation::ServiceUpdated(Err(gone)));
     for _ in 0..31 {
-        bed.tick(1_000).power(Power::Off);
-        assert!(bed.updates().is_none(), "no request for a deleted record");
+        harness.tick(1_000).power(Power::Off);
+        assert!(harness.updates().is_none(), "no request for a deleted record");
     }
-    bed.service.id = ServiceId(Uuid::from_u128(6));
-    bed.service();
-    if bed.updates().is_none() {
-        bed.power(Power::Off);
+    harness.service.id = ServiceId(Uuid::from_u128(6));
+    harness.service();
+    if harness.updates().is_none() {
+        harness.power(Power::Off);
     }
     let anew = |command: &Command| matches!(command, Command::UpdateService { id, .. } if id.0 == Uuid::from_u128(6));
-    assert!(bed.wants(anew), "at once: {:?}", bed.commands);
+    assert!(harness.requests(anew), "at once: {:?}", harness.commands);
 }
 
 /// Answers a list without a service.
-fn unlisted(bed: &mut Harness) {
-    bed.see(Observation::Inventory(Ok(Inventory {
+fn unlisted(harness: &mut Harness) {
+    harness.see(Observation::Inventory(Ok(Inventory {
         migrations: vec![],
         servers: vec![],
-        in_cell: InCell::NotAsked,
+        in_cell: InCell::NotQueried,
         service: None,
         written_off: [].into(),
         may_run: [].into(),
@@ -45,48 +45,48 @@ fn unlisted(bed: &mut Harness) {
 
 #[test]
 fn a_recovery_ends_without_its_last_check_once_the_service_is_deleted() {
-    let mut bed = Harness::engine().asked();
-    bed.lists(vec![], vec![evacuation(1, 1, "done", Some("b"))]);
-    bed.answer(1, ServerCall::Unlock, Ok(()));
-    unlisted(&mut bed);
-    assert_eq!(bed.state.stage, Stage::Moving);
+    let mut harness = Harness::engine().asked();
+    harness.lists(vec![], vec![evacuation(1, 1, "done", Some("b"))]);
+    harness.answer(1, ServerCall::Unlock, Ok(()));
+    unlisted(&mut harness);
+    assert_eq!(harness.state.stage, Stage::Moving);
     for _ in 0..4 {
-        bed.tick(6_000).see(Observation::Service(Ok(None)));
-        unlisted(&mut bed);
+        harness.tick(6_000).see(Observation::Service(Ok(None)));
+        unlisted(&mut harness);
     }
     assert!(
-        matches!(bed.state.stage, Stage::Returning | Stage::Over),
+        matches!(harness.state.stage, Stage::Returning | Stage::Over),
         "{:?}",
-        bed.state.stage
+        harness.state.stage
     );
 }
 
 #[test]
 fn a_host_whose_service_is_deleted_before_it_is_listed_waits_for_an_operator() {
-    let mut bed = Harness::engine().proven();
-    bed.forced_down();
+    let mut harness = Harness::engine().proven();
+    harness.forced_down();
     for _ in 0..4 {
-        bed.tick(6_000).see(Observation::Service(Ok(None)));
-        unlisted(&mut bed);
+        harness.tick(6_000).see(Observation::Service(Ok(None)));
+        unlisted(&mut harness);
     }
-    assert_eq!(bed.state.stage, Stage::Listing);
+    assert_eq!(harness.state.stage, Stage::Listing);
     assert_eq!(
-        bed.state.hold.as_ref().map(|hold| hold.kind),
+        harness.state.hold.as_ref().map(|hold| hold.kind),
         Some(HoldKind::Fence)
     );
-    bed.command(OperatorCommand::Approve);
-    assert_eq!(bed.state.stage, Stage::Fencing);
+    harness.command(OperatorCommand::Approve);
+    assert_eq!(harness.state.stage, Stage::Fencing);
     assert!(
-        !bed.state.is_proven_off(),
+        !harness.state.is_proven_off(),
         "the host may have run since, and its devices are read from the first level again"
     );
 }
 
 /// Passes time without a service on the host until that counts.
-fn deleted(bed: &mut Harness) {
+fn deleted(harness: &mut Harness) {
     for _ in 0..4 {
-        bed.tick(6_000).see(Observation::Service(Ok(None)));
-        unlisted(bed);
+        harness.tick(6_000).see(Observation::Service(Ok(None)));
+        unlisted(harness);
     }
 }
 
@@ -97,58 +97,63 @@ fn a_held_instance_that_has_left_is_over_once_the_service_is_deleted() {
         kind: MigrationType::LiveMigration,
         ..evacuation(7, 1, "running", Some("b"))
     };
-    let mut bed = Harness::engine().planned_with(vec![server(1)], vec![moving]);
-    assert_eq!(bed.step(1), &MoveStep::Held);
-    deleted(&mut bed);
+    let mut harness = Harness::engine().planned_with(vec![server(1)], vec![moving]);
+    assert_eq!(harness.step(1), &MoveStep::Held);
+    deleted(&mut harness);
     let reads = |command: &Command| matches!(command, Command::ReadServer(_));
-    bed.tick(10_000).lists(vec![server(1)], vec![]);
-    assert!(!bed.wants(reads));
-    bed.tick(10_000).lists(vec![], vec![]);
-    assert!(bed.wants(reads), "{:?}", bed.commands);
+    harness.tick(10_000).lists(vec![server(1)], vec![]);
+    assert!(!harness.requests(reads));
+    harness.tick(10_000).lists(vec![], vec![]);
+    assert!(harness.requests(reads), "{:?}", harness.commands);
     let elsewhere = Server {
         host: Some("b".into()),
         ..server(1)
     };
-    bed.reads(1, Some(elsewhere));
-    bed.answer(1, ServerCall::Unlock, Ok(()));
-    assert_eq!(bed.step(1), &MoveStep::Over(End::Left));
-    assert_ne!(bed.state.stage, Stage::Moving);
+    harness.reads(1, Some(elsewhere));
+    harness.answer(1, ServerCall::Unlock, Ok(()));
+    assert_eq!(harness.step(1), &MoveStep::Over(End::Left));
+    assert_ne!(harness.state.stage, Stage::Moving);
 }
 
 #[test]
 fn moves_that_cannot_be_requested_once_the_service_is_deleted_wait_for_an_operator() {
-    let mut bed = Harness::engine().planned_with(vec![server(1)], vec![]);
+    let mut harness = Harness::engine().planned_with(vec![server(1)], vec![]);
     for _ in 0..4 {
-        bed.tick(6_000);
-        if bed.is_asked(1) {
+        harness.tick(6_000);
+        if harness.is_asked(1) {
             let refused = fault(Some(503), FaultClass::Transient, false);
-            bed.answer(1, ServerCall::Evacuate, Err(refused));
+            harness.answer(1, ServerCall::Evacuate, Err(refused));
         }
-        bed.see(Observation::Service(Ok(None)));
-        unlisted(&mut bed);
+        harness.see(Observation::Service(Ok(None)));
+        unlisted(&mut harness);
     }
-    assert_eq!(bed.state.stage, Stage::Moving);
+    assert_eq!(harness.state.stage, Stage::Moving);
     assert!(
-        matches!(bed.step(1), MoveStep::Waiting { .. }),
+        matches!(harness.step(1), MoveStep::Waiting { .. }),
         "{:?}",
-        bed.step(1)
+        harness.step(1)
     );
     assert_eq!(
-        bed.state.hold.as_ref().map(|hold| hold.kind),
+        harness.state.hold.as_ref().map(|hold| hold.kind),
         Some(HoldKind::Fence),
         "{:?}",
-        bed.message
+        harness.message
     );
-    let message = bed.message.as_deref().unwrap();
+    let message = harness.message.as_deref().unwrap();
     assert!(
         !message.contains("not confirmed off"),
         "its proof stays: {message}"
     );
-    bed.command(OperatorCommand::Reject);
-    deleted(&mut bed);
-    bed.answer(1, ServerCall::Unlock, Ok(()));
-    assert_eq!(bed.status, NotificationStatus::Failed, "{:?}", bed.message);
-    assert_eq!(bed.step(1), &MoveStep::Over(End::Person));
+    harness.command(OperatorCommand::Reject);
+    deleted(&mut harness);
+    harness.answer(1, ServerCall::Unlock, Ok(()));
+    assert_eq!(
+        harness.status,
+        NotificationStatus::Failed,
+        "{:?}",
+        harness.message
+    );
+    assert_eq!(harness.step(1), &MoveStep::Over(End::Person));
 }
 
 /// Covers R17.
@@ -181,11 +186,16 @@ fn arriving_instances_are_named_when_the_service_is_deleted() {
         dest: Some(HOST.into()),
         ..evacuation(9, 2, "migrating", None)
     };
-    let mut bed = Harness::engine().planned_with(vec![server(1)], vec![coming]);
-    bed.answer(1, ServerCall::Evacuate, Ok(())).tick(1_000);
-    bed.lists(vec![], vec![evacuation(1, 1, "done", Some("b"))]);
-    deleted(&mut bed);
-    bed.answer(1, ServerCall::Unlock, Ok(()));
-    assert_eq!(bed.status, NotificationStatus::Failed, "{:?}", bed.message);
-    assert_eq!(bed.step(2), &MoveStep::Over(End::Person));
+    let mut harness = Harness::engine().planned_with(vec![server(1)], vec![coming]);
+    harness.answer(1, ServerCall::Evacuate, Ok(())).tick(1_000);
+    harness.lists(vec![], vec![evacuation(1, 1, "done", Some("b"))]);
+    deleted(&mut harness);
+    harness.answer(1, ServerCall::Unlock, Ok(()));
+    assert_eq!(
+        harness.status,
+        NotificationStatus::Failed,
+        "{:?}",
+        harness.message
+    );
+    assert_eq!(harness.step(2), &MoveStep::Over(End::Person));
 }

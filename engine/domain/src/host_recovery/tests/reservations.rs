@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::bed::{HOST, Harness, evacuation, fault, id, messages, server, timeout, unavailable};
+use super::harness::{HOST, Harness, bus, evacuation, fault, id, server, timeout, unavailable};
 use crate::entity::notification::NotificationStatus;
 use crate::entity::segment::RecoveryMethod;
 use crate::fault::{Fault, FaultClass};
@@ -76,9 +76,9 @@ fn sized(number: u128, vcpus: u64) -> Server {
 
 /// Returns a bench with this recovery method and with planned and locked instances.
 fn planned(method: RecoveryMethod, servers: Vec<Server>) -> Harness {
-    let mut bed = Harness::engine();
-    bed.state.method = method;
-    bed.planned(servers)
+    let mut harness = Harness::engine();
+    harness.state.method = method;
+    harness.planned(servers)
 }
 
 impl Harness {
@@ -107,7 +107,7 @@ impl Harness {
         }))))
     }
 
-    fn looked(&mut self, number: u128, enabled: bool, servers: Option<usize>) -> &mut Self {
+    fn host_listed(&mut self, number: u128, enabled: bool, servers: Option<usize>) -> &mut Self {
         self.shown(service(number, enabled), servers)
     }
 
@@ -133,7 +133,7 @@ impl Harness {
                 ReserveCall::ReadHost { host, servers } => {
                     let number = at(&host);
                     let on = enabled[usize::try_from(number).unwrap()];
-                    self.looked(number, on, servers.then_some(0));
+                    self.host_listed(number, on, servers.then_some(0));
                 }
                 ReserveCall::SetStatus { host, status, .. } => {
                     let number = at(&host);
@@ -182,80 +182,80 @@ impl Harness {
 
 /// Returns a bench with one prepared reserved host and the evacuations that fit.
 fn ready(method: RecoveryMethod, servers: Vec<Server>, room: Option<u64>) -> Harness {
-    let mut bed = planned(method, servers);
-    bed.surveyed(vec![spare(1, room)]);
-    bed.nova_does_it(&mut [false; 5]);
-    bed
+    let mut harness = planned(method, servers);
+    harness.surveyed(vec![spare(1, room)]);
+    harness.nova_does_it(&mut [false; 5]);
+    harness
 }
 
 #[test]
 fn a_reserved_host_is_taken_enabled_and_waited_for_before_it_is_named() {
-    let mut bed = planned(RecoveryMethod::ReservedHost, vec![server(1)]);
-    assert!(!bed.evacuates_any(), "not before there is a host");
-    bed.surveyed(vec![spare(1, Some(8))]);
+    let mut harness = planned(RecoveryMethod::ReservedHost, vec![server(1)]);
+    assert!(!harness.evacuates_any(), "not before there is a host");
+    harness.surveyed(vec![spare(1, Some(8))]);
     assert!(
-        bed.record.reservations.contains(&host_id(1)),
+        harness.record.reservations.contains(&host_id(1)),
         "in the journal first"
     );
-    assert!(bed.record.head);
-    bed.looked(1, false, None);
+    assert!(harness.record.head);
+    harness.host_listed(1, false, None);
     let enable = ReserveCall::SetStatus {
         host: name(1),
         service: service(1, false).id,
         status: ServiceStatus::Enabled,
     };
-    assert!(bed.in_flight(&enable), "whatever its disable reason");
-    assert!(bed.record.head, "the intent is journalled");
+    assert!(harness.in_flight(&enable), "whatever its disable reason");
+    assert!(harness.record.head, "the intent is journalled");
     let mut down = service(1, true);
     down.up = false;
-    bed.see(Observation::Reserve(ReserveAnswer::StatusSet {
+    harness.see(Observation::Reserve(ReserveAnswer::StatusSet {
         host: name(1),
         result: Ok(down),
     }));
-    assert!(!bed.evacuates_any(), "enabled, and not up yet");
-    bed.pass(1_000);
-    assert!(!bed.record.reservations.contains(&host_id(1)));
-    bed.looked(1, true, None);
-    assert_eq!(bed.goes_to(1).as_deref(), Some("rh-1"));
+    assert!(!harness.evacuates_any(), "enabled, and not up yet");
+    harness.pass(1_000);
+    assert!(!harness.record.reservations.contains(&host_id(1)));
+    harness.host_listed(1, true, None);
+    assert_eq!(harness.goes_to(1).as_deref(), Some("rh-1"));
     assert!(
-        bed.record.reservations.contains(&host_id(1)),
+        harness.record.reservations.contains(&host_id(1)),
         "consumed in the intent's own write"
     );
-    assert!(bed.state.reserve.taken(host_id(1)).unwrap().consumed);
-    bed.answer(1, ServerCall::Evacuate, Ok(())).tick(1_000);
-    bed.lists(vec![], vec![evacuation(1, 1, "done", Some("rh-1"))]);
-    bed.over(vec![]);
-    assert_eq!(bed.taken(1), Some(Step::Over(Outcome::Used)));
-    bed.over(vec![]);
-    assert_eq!(bed.status, NotificationStatus::Finished);
+    assert!(harness.state.reserve.taken(host_id(1)).unwrap().consumed);
+    harness.answer(1, ServerCall::Evacuate, Ok(())).tick(1_000);
+    harness.lists(vec![], vec![evacuation(1, 1, "done", Some("rh-1"))]);
+    harness.over(vec![]);
+    assert_eq!(harness.taken(1), Some(Step::Over(Outcome::Used)));
+    harness.over(vec![]);
+    assert_eq!(harness.status, NotificationStatus::Finished);
 }
 
 /// Covers EW23.
 #[test]
 fn one_unevacuable_instance_consumes_one_reserved_host() {
-    let mut bed = planned(RecoveryMethod::ReservedHost, vec![server(1), server(2)]);
-    bed.surveyed(vec![spare(1, Some(8)), spare(2, Some(8)), spare(3, Some(8))]);
+    let mut harness = planned(RecoveryMethod::ReservedHost, vec![server(1), server(2)]);
+    harness.surveyed(vec![spare(1, Some(8)), spare(2, Some(8)), spare(3, Some(8))]);
     let mut enabled = [false; 5];
-    bed.nova_does_it(&mut enabled);
-    assert_eq!(bed.goes_to(1).as_deref(), Some("rh-1"));
-    assert_eq!(bed.goes_to(2).as_deref(), Some("rh-1"));
-    bed.answer(2, ServerCall::Evacuate, Ok(()));
+    harness.nova_does_it(&mut enabled);
+    assert_eq!(harness.goes_to(1).as_deref(), Some("rh-1"));
+    assert_eq!(harness.goes_to(2).as_deref(), Some("rh-1"));
+    harness.answer(2, ServerCall::Evacuate, Ok(()));
     let unsupported = fault(Some(400), FaultClass::Permanent, false);
     for _ in 0..3 {
-        bed.answer(1, ServerCall::Evacuate, Err(unsupported.clone()));
-        bed.reads(1, Some(server(1)));
-        bed.pass(10_000).lists(
+        harness.answer(1, ServerCall::Evacuate, Err(unsupported.clone()));
+        harness.reads(1, Some(server(1)));
+        harness.pass(10_000).lists(
             vec![server(1), server(2)],
             vec![evacuation(1, 2, "pre-migrating", Some("rh-1"))],
         );
-        bed.power(crate::power::Power::Off);
-        assert!(!bed.awaits_survey(), "no other host would help");
+        harness.power(crate::power::Power::Off);
+        assert!(!harness.awaits_survey(), "no other host would help");
     }
-    bed.lists(vec![server(1)], vec![evacuation(1, 2, "done", Some("rh-1"))]);
-    bed.over(vec![server(1)]).over(vec![server(1)]);
-    assert_eq!(bed.step(1), &MoveStep::Over(End::Person));
-    assert_eq!(bed.step(2), &MoveStep::Over(End::Moved));
-    let taken: Vec<_> = bed
+    harness.lists(vec![server(1)], vec![evacuation(1, 2, "done", Some("rh-1"))]);
+    harness.over(vec![server(1)]).over(vec![server(1)]);
+    assert_eq!(harness.step(1), &MoveStep::Over(End::Person));
+    assert_eq!(harness.step(2), &MoveStep::Over(End::Moved));
+    let taken: Vec<_> = harness
         .state
         .reserve
         .hosts
@@ -263,35 +263,35 @@ fn one_unevacuable_instance_consumes_one_reserved_host() {
         .map(|one| (one.name.as_str(), one.step))
         .collect();
     assert_eq!(taken, [("rh-1", Step::Over(Outcome::Used))]);
-    assert_eq!(bed.status, NotificationStatus::Failed);
+    assert_eq!(harness.status, NotificationStatus::Failed);
 }
 
 /// Covers EW23.
 #[test]
 fn an_instance_that_no_reserved_host_takes_gives_all_of_them_back() {
-    let mut bed = planned(RecoveryMethod::ReservedHost, vec![server(1)]);
+    let mut harness = planned(RecoveryMethod::ReservedHost, vec![server(1)]);
     let mut enabled = [false; 5];
     let spares = || vec![spare(1, Some(8)), spare(2, Some(8)), spare(3, Some(8))];
-    bed.surveyed(spares());
-    bed.nova_does_it(&mut enabled);
+    harness.surveyed(spares());
+    harness.nova_does_it(&mut enabled);
     let mut asked = Vec::new();
     for record in 1..10 {
-        if let Some(host) = bed.goes_to(1) {
+        if let Some(host) = harness.goes_to(1) {
             asked.push(host.clone());
-            bed.answer(1, ServerCall::Evacuate, Ok(())).tick(1_000);
+            harness.answer(1, ServerCall::Evacuate, Ok(())).tick(1_000);
             let broken = Server {
                 vm_state: VmState::Error,
                 ..server(1)
             };
             let failed = evacuation(record, 1, "error", None);
-            bed.lists(vec![broken], vec![failed]);
+            harness.lists(vec![broken], vec![failed]);
         }
-        bed.pass(5_000).power(crate::power::Power::Off);
-        bed.lists(vec![server(1)], vec![]);
-        if bed.awaits_survey() {
-            bed.surveyed(spares());
+        harness.pass(5_000).power(crate::power::Power::Off);
+        harness.lists(vec![server(1)], vec![]);
+        if harness.awaits_survey() {
+            harness.surveyed(spares());
         }
-        bed.nova_does_it(&mut enabled);
+        harness.nova_does_it(&mut enabled);
     }
     assert_eq!(
         asked,
@@ -299,42 +299,42 @@ fn an_instance_that_no_reserved_host_takes_gives_all_of_them_back() {
         "what is peculiar about it does not walk through the whole reserve"
     );
     // They are released once the instance is unlocked.
-    bed.over(vec![server(1)]);
-    bed.nova_does_it(&mut enabled);
-    bed.over(vec![server(1)]);
+    harness.over(vec![server(1)]);
+    harness.nova_does_it(&mut enabled);
+    harness.over(vec![server(1)]);
     assert_eq!(enabled, [false; 5], "all are as they were");
     let back = Step::Over(Outcome::GivenBack);
-    assert!(bed.state.reserve.hosts.iter().all(|one| one.step == back));
-    assert_eq!(bed.status, NotificationStatus::Failed);
+    assert!(harness.state.reserve.hosts.iter().all(|one| one.step == back));
+    assert_eq!(harness.status, NotificationStatus::Failed);
     assert!(
-        bed.message.as_deref().unwrap().contains("no reserved host"),
+        harness.message.as_deref().unwrap().contains("no reserved host"),
         "{:?}",
-        bed.message
+        harness.message
     );
 }
 
 /// Covers R23.
 #[test]
 fn a_returned_reserved_host_is_disabled_with_its_former_reason() {
-    let mut bed = ready(RecoveryMethod::ReservedHost, vec![server(1)], Some(8));
-    bed.answer(1, ServerCall::Evacuate, conflict());
-    bed.command(OperatorCommand::Reject);
-    bed.pass(1_000);
-    bed.over(vec![server(1)]);
-    let look = ReserveCall::ReadHost {
+    let mut harness = ready(RecoveryMethod::ReservedHost, vec![server(1)], Some(8));
+    harness.answer(1, ServerCall::Evacuate, conflict());
+    harness.command(OperatorCommand::Reject);
+    harness.pass(1_000);
+    harness.over(vec![server(1)]);
+    let host_read = ReserveCall::ReadHost {
         host: name(1),
         servers: true,
     };
-    if !bed.in_flight(&look) {
-        bed.pass(1_000);
+    if !harness.in_flight(&host_read) {
+        harness.pass(1_000);
     }
-    assert!(bed.in_flight(&look), "{:?}", bed.commands);
+    assert!(harness.in_flight(&host_read), "{:?}", harness.commands);
     assert_ne!(
-        bed.status,
+        harness.status,
         NotificationStatus::Failed,
         "not done while it is on hold"
     );
-    bed.looked(1, true, Some(0));
+    harness.host_listed(1, true, Some(0));
     let restore = ReserveCall::SetStatus {
         host: name(1),
         service: service(1, false).id,
@@ -342,30 +342,30 @@ fn a_returned_reserved_host_is_disabled_with_its_former_reason() {
             reason: Some(REASON.into()),
         },
     };
-    assert!(bed.in_flight(&restore));
-    bed.status_set(1, Ok(false));
-    assert_eq!(bed.taken(1), Some(Step::Over(Outcome::GivenBack)));
-    assert!(bed.record.reservations.contains(&host_id(1)));
+    assert!(harness.in_flight(&restore));
+    harness.status_set(1, Ok(false));
+    assert_eq!(harness.taken(1), Some(Step::Over(Outcome::GivenBack)));
+    assert!(harness.record.reservations.contains(&host_id(1)));
 }
 
 /// Covers R23 and R26.
 #[test]
 fn a_copy_that_shows_a_reserved_host_from_before_it_was_enabled_does_not_give_it_back() {
-    let mut bed = ready(RecoveryMethod::ReservedHost, vec![server(1)], Some(8));
-    bed.answer(1, ServerCall::Evacuate, conflict());
-    bed.command(OperatorCommand::Reject);
-    bed.pass(1_000);
-    bed.over(vec![server(1)]);
-    bed.pass(1_000);
+    let mut harness = ready(RecoveryMethod::ReservedHost, vec![server(1)], Some(8));
+    harness.answer(1, ServerCall::Evacuate, conflict());
+    harness.command(OperatorCommand::Reject);
+    harness.pass(1_000);
+    harness.over(vec![server(1)]);
+    harness.pass(1_000);
     let mut before = service(1, false);
     before.disabled_reason = Some(REASON.into());
-    bed.shown(before, Some(0));
-    assert_eq!(bed.taken(1), Some(Step::Returning));
-    let calls = bed.reserve_calls();
+    harness.shown(before, Some(0));
+    assert_eq!(harness.taken(1), Some(Step::Returning));
+    let calls = harness.reserve_calls();
     let is_disabled = |call: &ReserveCall| matches!(call, ReserveCall::SetStatus { status: ServiceStatus::Disabled { reason }, .. } if reason.as_deref() == Some(REASON));
     assert!(calls.iter().any(is_disabled), "{calls:?}");
-    bed.status_set(1, Ok(false));
-    assert_eq!(bed.taken(1), Some(Step::Over(Outcome::GivenBack)));
+    harness.status_set(1, Ok(false));
+    assert_eq!(harness.taken(1), Some(Step::Over(Outcome::GivenBack)));
 }
 
 /// Covers R23.
@@ -377,161 +377,167 @@ fn changes_by_another_client_in_the_meantime_are_kept() {
         ("disabled by another client", Some(Some("a process")), 0),
         ("used by another client", None, 2),
     ] {
-        let mut bed = ready(RecoveryMethod::ReservedHost, vec![server(1)], Some(8));
-        bed.answer(1, ServerCall::Evacuate, conflict());
-        bed.command(OperatorCommand::Reject);
-        bed.pass(1_000);
-        bed.over(vec![server(1)]);
-        bed.pass(1_000);
+        let mut harness = ready(RecoveryMethod::ReservedHost, vec![server(1)], Some(8));
+        harness.answer(1, ServerCall::Evacuate, conflict());
+        harness.command(OperatorCommand::Reject);
+        harness.pass(1_000);
+        harness.over(vec![server(1)]);
+        harness.pass(1_000);
         let mut is = service(1, disabled.is_none());
         is.disabled_reason = disabled.flatten().map(Into::into);
-        bed.shown(is, Some(servers));
+        harness.shown(is, Some(servers));
         assert!(
-            !bed.reserve_calls().iter().any(ReserveCall::is_write),
+            !harness.reserve_calls().iter().any(ReserveCall::is_write),
             "{case}: {:?}",
-            bed.commands
+            harness.commands
         );
-        assert_eq!(bed.taken(1), Some(Step::Over(Outcome::Used)), "{case}");
+        assert_eq!(harness.taken(1), Some(Step::Over(Outcome::Used)), "{case}");
     }
 }
 
 #[test]
 fn several_are_taken_when_one_is_too_small_and_each_gets_what_it_holds() {
-    let mut bed = planned(
+    let mut harness = planned(
         RecoveryMethod::ReservedHost,
         vec![sized(1, 4), sized(2, 4), sized(3, 4)],
     );
-    bed.surveyed(vec![spare(1, Some(4)), spare(2, Some(8)), spare(3, Some(8))]);
-    bed.nova_does_it(&mut [false; 5]);
+    harness.surveyed(vec![spare(1, Some(4)), spare(2, Some(8)), spare(3, Some(8))]);
+    harness.nova_does_it(&mut [false; 5]);
     let places: Vec<_> = (1..=3)
-        .map(|number| bed.one(number).route.target.clone().unwrap())
+        .map(|number| harness.one(number).route.target.clone().unwrap())
         .collect();
     assert_eq!(places, ["rh-2", "rh-2", "rh-1"]);
-    assert_eq!(bed.taken(3), None, "not more than needed");
+    assert_eq!(harness.taken(3), None, "not more than needed");
 }
 
 /// Covers R14.
 #[test]
 fn no_host_stays_reserved_while_all_that_is_left_waits_for_its_own() {
-    let mut bed = Harness::with("UNKNOWN", |policy| {
+    let mut harness = Harness::with("UNKNOWN", |policy| {
         policy.local_disk.usual = LocalDisk::Wait(Duration::from_hours(2));
     });
-    bed.state.method = RecoveryMethod::ReservedHost;
-    bed.local_disks = [id(1)].into();
-    let mut bed = bed.planned(vec![server(1), server(2)]);
-    bed.surveyed(vec![spare(1, Some(1)), spare(2, Some(1))]);
+    harness.state.method = RecoveryMethod::ReservedHost;
+    harness.local_disks = [id(1)].into();
+    let mut harness = harness.planned(vec![server(1), server(2)]);
+    harness.surveyed(vec![spare(1, Some(1)), spare(2, Some(1))]);
     assert_eq!(
-        (bed.taken(1), bed.taken(2)),
+        (harness.taken(1), harness.taken(2)),
         (Some(Step::Preparing), None),
         "for the other one alone"
     );
-    bed.resolve(2, ResolutionKind::Ignore, None);
+    harness.resolve(2, ResolutionKind::Ignore, None);
     let mut enabled = [false; 5];
-    bed.nova_does_it(&mut enabled);
-    bed.answer(2, ServerCall::Unlock, Ok(()));
+    harness.nova_does_it(&mut enabled);
+    harness.answer(2, ServerCall::Unlock, Ok(()));
     for _ in 0..5 {
-        bed.nova_does_it(&mut enabled).pass(1_000);
+        harness.nova_does_it(&mut enabled).pass(1_000);
     }
-    assert!(bed.one(2).is_finished(), "{:?}", bed.one(2));
-    assert_eq!(bed.taken(1), Some(Step::Over(Outcome::GivenBack)));
+    assert!(harness.one(2).is_finished(), "{:?}", harness.one(2));
+    assert_eq!(harness.taken(1), Some(Step::Over(Outcome::GivenBack)));
     assert!(!enabled[1]);
-    assert!(bed.is_waiting(1) && !bed.awaits_survey());
-    bed.resolve(1, ResolutionKind::Retry, None);
-    bed.pass(1_000);
-    assert!(bed.awaits_survey(), "it needs a host now");
+    assert!(harness.is_waiting(1) && !harness.awaits_survey());
+    harness.resolve(1, ResolutionKind::Retry, None);
+    harness.pass(1_000);
+    assert!(harness.awaits_survey(), "it needs a host now");
 }
 
 #[test]
 fn a_host_that_another_recovery_has_taken_is_waited_for_and_then_given_up() {
-    let mut bed = planned(RecoveryMethod::ReservedHost, vec![server(1)]);
-    bed.surveyed(vec![spare(1, Some(8))]);
-    let commands: Vec<Observation> = bed.commands.drain(..).map(Observation::NotSent).collect();
+    let mut harness = planned(RecoveryMethod::ReservedHost, vec![server(1)]);
+    harness.surveyed(vec![spare(1, Some(8))]);
+    let commands: Vec<Observation> = harness.commands.drain(..).map(Observation::NotSent).collect();
     let mut refused = commands;
     refused.push(Observation::ReserveTaken(vec![host_id(1)]));
-    bed.see_all(refused);
-    assert_eq!(bed.taken(1), None);
-    assert!(!bed.evacuates_any());
+    harness.see_all(refused);
+    assert_eq!(harness.taken(1), None);
+    assert!(!harness.evacuates_any());
     let busy = || ReservedHost {
         busy: true,
         service: None,
         ..spare(1, None)
     };
     let mut surveys = 0;
-    while bed.is_waiting(1) && surveys < 200 {
-        bed.pass(1_000);
-        bed.inventory(vec![server(1)], vec![]);
-        if bed.awaits_survey() {
+    while harness.is_waiting(1) && surveys < 200 {
+        harness.pass(1_000);
+        harness.inventory(vec![server(1)], vec![]);
+        if harness.awaits_survey() {
             surveys += 1;
-            bed.surveyed(vec![busy()]);
+            harness.surveyed(vec![busy()]);
         }
     }
     assert!((10..100).contains(&surveys), "{surveys} looks in two minutes");
-    assert!(bed.at > 120_000, "waited for {}", bed.at);
-    bed.over(vec![server(1)]).over(vec![server(1)]);
-    assert_eq!(bed.status, NotificationStatus::Failed);
-    let message = bed.message.clone().unwrap();
+    assert!(harness.at > 120_000, "waited for {}", harness.at);
+    harness.over(vec![server(1)]).over(vec![server(1)]);
+    assert_eq!(harness.status, NotificationStatus::Failed);
+    let message = harness.message.clone().unwrap();
     assert!(message.contains("rh-1 is held by another recovery"), "{message}");
 }
 
 #[test]
 fn rh_priority_without_a_reserve_leaves_it_to_the_scheduler_at_once() {
-    let mut bed = planned(RecoveryMethod::RhPriority, vec![server(1), server(2)]);
+    let mut harness = planned(RecoveryMethod::RhPriority, vec![server(1), server(2)]);
     let busy = ReservedHost {
         busy: true,
         ..spare(1, None)
     };
-    bed.surveyed(vec![busy]);
-    assert_eq!(bed.goes_to(1).as_deref(), Some("any"));
-    assert_eq!(bed.goes_to(2).as_deref(), Some("any"));
-    assert!(bed.state.reserve.hosts.is_empty());
+    harness.surveyed(vec![busy]);
+    assert_eq!(harness.goes_to(1).as_deref(), Some("any"));
+    assert_eq!(harness.goes_to(2).as_deref(), Some("any"));
+    assert!(harness.state.reserve.hosts.is_empty());
 }
 
 /// Covers EW1.
 #[test]
 fn a_move_that_fails_by_one_way_and_succeeds_by_the_other_is_a_success() {
-    let mut bed = planned(RecoveryMethod::AutoPriority, vec![server(1), server(2)]);
-    assert_eq!(bed.goes_to(1).as_deref(), Some("any"));
-    assert!(!bed.awaits_survey(), "no reserved host before it is needed");
-    bed.answer(1, ServerCall::Evacuate, Ok(()))
+    let mut harness = planned(RecoveryMethod::AutoPriority, vec![server(1), server(2)]);
+    assert_eq!(harness.goes_to(1).as_deref(), Some("any"));
+    assert!(!harness.awaits_survey(), "no reserved host before it is needed");
+    harness
+        .answer(1, ServerCall::Evacuate, Ok(()))
         .answer(2, ServerCall::Evacuate, Ok(()));
-    bed.tick(1_000);
+    harness.tick(1_000);
     let broken = Server {
         vm_state: VmState::Error,
         ..server(1)
     };
-    bed.lists(
+    harness.lists(
         vec![broken.clone()],
         vec![
             evacuation(2, 2, "done", Some("b")),
             evacuation(1, 1, "error", None),
         ],
     );
-    bed.surveyed(vec![spare(1, Some(8))]);
-    bed.nova_does_it(&mut [false; 5]);
+    harness.surveyed(vec![spare(1, Some(8))]);
+    harness.nova_does_it(&mut [false; 5]);
     assert_eq!(
-        bed.goes_to(1).as_deref(),
+        harness.goes_to(1).as_deref(),
         Some("rh-1"),
         "only the one that failed"
     );
-    assert_eq!(bed.goes_to(2), None);
-    bed.answer(1, ServerCall::Evacuate, Ok(())).tick(1_000);
-    bed.lists(
+    assert_eq!(harness.goes_to(2), None);
+    harness.answer(1, ServerCall::Evacuate, Ok(())).tick(1_000);
+    harness.lists(
         vec![],
         vec![
             evacuation(3, 1, "done", Some("rh-1")),
             evacuation(1, 1, "error", None),
         ],
     );
-    bed.over(vec![]).over(vec![]);
-    assert_eq!(bed.step(1), &MoveStep::Over(End::Moved));
-    assert_eq!(bed.status, NotificationStatus::Finished, "{:?}", bed.message);
+    harness.over(vec![]).over(vec![]);
+    assert_eq!(harness.step(1), &MoveStep::Over(End::Moved));
+    assert_eq!(
+        harness.status,
+        NotificationStatus::Finished,
+        "{:?}",
+        harness.message
+    );
 }
 
 /// Covers EW36.
 #[test]
 fn a_zone_conflict_excludes_the_host_and_the_next_is_taken() {
-    let mut bed = planned(RecoveryMethod::ReservedHost, vec![server(1)]);
-    bed.state.policy.join_aggregates = true;
+    let mut harness = planned(RecoveryMethod::ReservedHost, vec![server(1)]);
+    harness.state.policy.join_aggregates = true;
     let aggregates = || {
         vec![Aggregate {
             id: 7,
@@ -541,28 +547,28 @@ fn a_zone_conflict_excludes_the_host_and_the_next_is_taken() {
             metadata: std::collections::BTreeMap::new(),
         }]
     };
-    bed.surveyed_with(vec![spare(1, Some(8)), spare(2, Some(64))], aggregates());
+    harness.surveyed_with(vec![spare(1, Some(8)), spare(2, Some(64))], aggregates());
     let join = |number| ReserveCall::Join {
         host: name(number),
         aggregate: 7,
     };
-    assert!(bed.in_flight(&join(1)));
-    assert!(bed.record.head, "journalled, so that it can be undone");
-    bed.see(Observation::Reserve(ReserveAnswer::Joined {
+    assert!(harness.in_flight(&join(1)));
+    assert!(harness.record.head, "journalled, so that it can be undone");
+    harness.see(Observation::Reserve(ReserveAnswer::Joined {
         host: name(1),
         aggregate: 7,
         result: Err(fault(Some(409), FaultClass::Conflict, false)),
     }));
-    bed.pass(1_000);
-    assert!(bed.awaits_survey(), "{:?}", bed.commands);
+    harness.pass(1_000);
+    assert!(harness.awaits_survey(), "{:?}", harness.commands);
     let mut enabled = [false; 5];
-    bed.surveyed_with(vec![spare(1, Some(8)), spare(2, Some(64))], aggregates());
-    assert!(bed.in_flight(&join(2)), "{:?}", bed.commands);
-    bed.nova_does_it(&mut enabled);
-    bed.pass(1_000).nova_does_it(&mut enabled);
-    assert!(bed.is_asked(1));
-    assert_eq!(bed.one(1).route.target.as_deref(), Some("rh-2"));
-    assert_eq!(bed.taken(1), Some(Step::Over(Outcome::GivenBack)));
+    harness.surveyed_with(vec![spare(1, Some(8)), spare(2, Some(64))], aggregates());
+    assert!(harness.in_flight(&join(2)), "{:?}", harness.commands);
+    harness.nova_does_it(&mut enabled);
+    harness.pass(1_000).nova_does_it(&mut enabled);
+    assert!(harness.is_asked(1));
+    assert_eq!(harness.one(1).route.target.as_deref(), Some("rh-2"));
+    assert_eq!(harness.taken(1), Some(Step::Over(Outcome::GivenBack)));
     assert!(!enabled[1], "it never got so far");
 }
 
@@ -570,8 +576,8 @@ fn a_zone_conflict_excludes_the_host_and_the_next_is_taken() {
 #[test]
 fn an_aggregate_membership_by_others_is_kept() {
     let with_aggregate = |joined: JoinResult| {
-        let mut bed = planned(RecoveryMethod::ReservedHost, vec![server(1)]);
-        bed.state.policy.join_aggregates = true;
+        let mut harness = planned(RecoveryMethod::ReservedHost, vec![server(1)]);
+        harness.state.policy.join_aggregates = true;
         let rack = Aggregate {
             id: 7,
             name: "rack".into(),
@@ -579,38 +585,38 @@ fn an_aggregate_membership_by_others_is_kept() {
             hosts: [HOST.to_owned()].into(),
             metadata: std::collections::BTreeMap::new(),
         };
-        bed.surveyed_with(vec![spare(1, Some(8))], vec![rack]);
-        bed.see(Observation::Reserve(ReserveAnswer::Joined {
+        harness.surveyed_with(vec![spare(1, Some(8))], vec![rack]);
+        harness.see(Observation::Reserve(ReserveAnswer::Joined {
             host: name(1),
             aggregate: 7,
             result: Ok(joined),
         }));
-        bed.command(OperatorCommand::Reject);
-        bed.over(vec![server(1)]);
-        bed.pass(1_000);
+        harness.command(OperatorCommand::Reject);
+        harness.over(vec![server(1)]);
+        harness.pass(1_000);
         let mut left = false;
         for _ in 0..6 {
-            left |= bed
+            left |= harness
                 .reserve_calls()
                 .iter()
                 .any(|call| matches!(call, ReserveCall::Leave { .. }));
-            match bed.reserve_calls().first() {
+            match harness.reserve_calls().first() {
                 Some(ReserveCall::ReadHost { .. }) => {
-                    bed.looked(1, false, Some(0));
+                    harness.host_listed(1, false, Some(0));
                 }
                 Some(ReserveCall::Leave { .. }) => {
-                    bed.see(Observation::Reserve(ReserveAnswer::Left {
+                    harness.see(Observation::Reserve(ReserveAnswer::Left {
                         host: name(1),
                         aggregate: 7,
                         result: Ok(()),
                     }));
                 }
                 _ => {
-                    bed.pass(1_000);
+                    harness.pass(1_000);
                 }
             }
         }
-        assert_eq!(bed.taken(1), Some(Step::Over(Outcome::GivenBack)));
+        assert_eq!(harness.taken(1), Some(Step::Over(Outcome::GivenBack)));
         left
     };
     assert!(with_aggregate(JoinResult::Added));
@@ -620,14 +626,14 @@ fn an_aggregate_membership_by_others_is_kept() {
 /// Covers EW37.
 #[test]
 fn a_reserved_host_without_nova_compute_is_named_in_the_message() {
-    let mut bed = planned(RecoveryMethod::ReservedHost, vec![server(1)]);
-    bed.surveyed(vec![ReservedHost {
+    let mut harness = planned(RecoveryMethod::ReservedHost, vec![server(1)]);
+    harness.surveyed(vec![ReservedHost {
         service: None,
         ..spare(1, None)
     }]);
-    bed.over(vec![server(1)]).over(vec![server(1)]);
-    assert_eq!(bed.status, NotificationStatus::Failed);
-    let message = bed.message.clone().unwrap();
+    harness.over(vec![server(1)]).over(vec![server(1)]);
+    assert_eq!(harness.status, NotificationStatus::Failed);
+    let message = harness.message.clone().unwrap();
     assert!(
         message.contains("rh-1 has no nova-compute service of that name"),
         "{message}"
@@ -637,40 +643,40 @@ fn a_reserved_host_without_nova_compute_is_named_in_the_message() {
 /// Covers R20.
 #[test]
 fn no_reserved_host_is_prepared_while_the_segment_is_disabled() {
-    let mut bed = planned(RecoveryMethod::ReservedHost, vec![server(1)]);
-    bed.operator_state(false, false);
+    let mut harness = planned(RecoveryMethod::ReservedHost, vec![server(1)]);
+    harness.operator_state(false, false);
     let hosts = vec![spare(1, Some(8))];
     let survey = Survey {
         hosts,
         ..Survey::default()
     };
-    bed.see(Observation::Reserve(ReserveAnswer::Survey(Ok(survey))));
-    bed.pass(2_000);
-    assert!(bed.reserve_calls().is_empty(), "{:?}", bed.commands);
-    assert!(bed.state.reserve.hosts.is_empty());
+    harness.see(Observation::Reserve(ReserveAnswer::Survey(Ok(survey))));
+    harness.pass(2_000);
+    assert!(harness.reserve_calls().is_empty(), "{:?}", harness.commands);
+    assert!(harness.state.reserve.hosts.is_empty());
 }
 
 #[test]
 fn a_host_that_does_not_come_up_is_given_back_and_another_taken() {
-    let mut bed = planned(RecoveryMethod::ReservedHost, vec![server(1)]);
-    bed.surveyed(vec![spare(1, Some(8))]);
-    bed.looked(1, false, None);
+    let mut harness = planned(RecoveryMethod::ReservedHost, vec![server(1)]);
+    harness.surveyed(vec![spare(1, Some(8))]);
+    harness.host_listed(1, false, None);
     let down = |enabled| Service {
         up: false,
         ..service(1, enabled)
     };
-    bed.see(Observation::Reserve(ReserveAnswer::StatusSet {
+    harness.see(Observation::Reserve(ReserveAnswer::StatusSet {
         host: name(1),
         result: Ok(down(true)),
     }));
     for _ in 0..70 {
-        bed.pass(1_000);
-        if bed
+        harness.pass(1_000);
+        if harness
             .reserve_calls()
             .iter()
             .any(|call| matches!(call, ReserveCall::ReadHost { servers: false, .. }))
         {
-            bed.see(Observation::Reserve(ReserveAnswer::ReadHost {
+            harness.see(Observation::Reserve(ReserveAnswer::ReadHost {
                 host: name(1),
                 result: Ok(ReservedHostView {
                     service: Some(down(true)),
@@ -679,48 +685,48 @@ fn a_host_that_does_not_come_up_is_given_back_and_another_taken() {
             }));
         }
     }
-    assert_eq!(bed.taken(1), Some(Step::Returning));
-    assert!(bed.state.reserve.unfit["rh-1"].contains("has not come up"));
+    assert_eq!(harness.taken(1), Some(Step::Returning));
+    assert!(harness.state.reserve.unfit["rh-1"].contains("has not come up"));
 }
 
 /// Covers R10.
 #[test]
 fn a_reserved_host_that_dies_before_it_takes_an_instance_up_is_not_named_again() {
-    let mut bed = ready(RecoveryMethod::ReservedHost, vec![server(1)], Some(8));
-    bed.answer(1, ServerCall::Evacuate, Ok(()));
+    let mut harness = ready(RecoveryMethod::ReservedHost, vec![server(1)], Some(8));
+    harness.answer(1, ServerCall::Evacuate, Ok(()));
     let mut rebuilding = server(1);
     rebuilding.task_state = Some("rebuilding".into());
     for _ in 0..80 {
-        bed.tick(5_000).see(Observation::Conductors(Ok(messages(true))));
+        harness.tick(5_000).see(Observation::Conductors(Ok(bus(true))));
         let accepted = evacuation(1, 1, "accepted", None);
-        bed.lists(vec![rebuilding.clone()], vec![accepted]);
-        if bed.is_waiting(1) {
+        harness.lists(vec![rebuilding.clone()], vec![accepted]);
+        if harness.is_waiting(1) {
             break;
         }
     }
-    assert!(bed.is_waiting(1), "given up in the end");
-    assert!(bed.one(1).route.tried.contains("rh-1"));
-    assert_ne!(bed.goes_to(1).as_deref(), Some("rh-1"));
+    assert!(harness.is_waiting(1), "given up in the end");
+    assert!(harness.one(1).route.tried.contains("rh-1"));
+    assert_ne!(harness.goes_to(1).as_deref(), Some("rh-1"));
 }
 
 /// Covers R5.
 #[test]
 fn an_unanswered_enable_is_waited_for_before_the_host_is_given_back() {
-    let mut bed = planned(RecoveryMethod::ReservedHost, vec![server(1)]);
-    bed.surveyed(vec![spare(1, Some(8))]);
-    bed.looked(1, false, None);
-    let asked = bed.at;
-    bed.status_set(1, Err(timeout()));
-    bed.command(OperatorCommand::Reject);
-    bed.over(vec![server(1)]);
-    while bed.at < asked + 79_000 {
-        bed.pass(1_000);
-        assert!(bed.reserve_calls().is_empty(), "at {}", bed.at);
-        assert_eq!(bed.taken(1), Some(Step::Returning));
+    let mut harness = planned(RecoveryMethod::ReservedHost, vec![server(1)]);
+    harness.surveyed(vec![spare(1, Some(8))]);
+    harness.host_listed(1, false, None);
+    let asked = harness.at;
+    harness.status_set(1, Err(timeout()));
+    harness.command(OperatorCommand::Reject);
+    harness.over(vec![server(1)]);
+    while harness.at < asked + 79_000 {
+        harness.pass(1_000);
+        assert!(harness.reserve_calls().is_empty(), "at {}", harness.at);
+        assert_eq!(harness.taken(1), Some(Step::Returning));
     }
-    bed.pass(2_000);
+    harness.pass(2_000);
     assert!(
-        !bed.reserve_calls().is_empty(),
+        !harness.reserve_calls().is_empty(),
         "read once it can no longer take effect"
     );
 }
@@ -728,28 +734,28 @@ fn an_unanswered_enable_is_waited_for_before_the_host_is_given_back() {
 /// Covers R5.
 #[test]
 fn an_answer_that_comes_twice_does_not_hide_an_enable_that_is_never_answered() {
-    let mut bed = planned(RecoveryMethod::ReservedHost, vec![server(1)]);
-    bed.surveyed(vec![spare(1, Some(8))]);
-    bed.looked(1, false, None);
+    let mut harness = planned(RecoveryMethod::ReservedHost, vec![server(1)]);
+    harness.surveyed(vec![spare(1, Some(8))]);
+    harness.host_listed(1, false, None);
     // The read that led to the enable arrives again; then one of the two enables in flight is lost.
-    bed.looked(1, false, None);
-    let asked = bed.at;
-    bed.command(OperatorCommand::Reject);
-    bed.status_set(1, Err(unavailable()));
-    bed.status_set(1, Err(timeout()));
-    bed.over(vec![server(1)]);
-    while bed.at < asked + 79_000 {
-        bed.pass(1_000);
-        assert!(bed.reserve_calls().is_empty(), "at {}", bed.at);
-        assert_eq!(bed.taken(1), Some(Step::Returning));
+    harness.host_listed(1, false, None);
+    let asked = harness.at;
+    harness.command(OperatorCommand::Reject);
+    harness.status_set(1, Err(unavailable()));
+    harness.status_set(1, Err(timeout()));
+    harness.over(vec![server(1)]);
+    while harness.at < asked + 79_000 {
+        harness.pass(1_000);
+        assert!(harness.reserve_calls().is_empty(), "at {}", harness.at);
+        assert_eq!(harness.taken(1), Some(Step::Returning));
     }
 }
 
 #[test]
 fn a_state_of_the_previous_version_is_read() {
-    let mut bed = planned(RecoveryMethod::Auto, vec![server(1)]);
-    let mut head: serde_json::Value = serde_json::from_str(&bed.state.head().unwrap()).unwrap();
-    let mut row: serde_json::Value = serde_json::from_str(&bed.one(1).to_json().unwrap()).unwrap();
+    let mut harness = planned(RecoveryMethod::Auto, vec![server(1)]);
+    let mut head: serde_json::Value = serde_json::from_str(&harness.state.head().unwrap()).unwrap();
+    let mut row: serde_json::Value = serde_json::from_str(&harness.one(1).to_json().unwrap()).unwrap();
     assert!(head.as_object_mut().unwrap().remove("reserve").is_some());
     let policy = head["policy"].as_object_mut().unwrap();
     for new in [
@@ -766,5 +772,5 @@ fn a_state_of_the_previous_version_is_read() {
     let read = crate::host_recovery::HostRecovery::restore(&head.to_string(), &[row.to_string()]).unwrap();
     assert!(read.reserve.hosts.is_empty());
     assert_eq!(read.moves[&id(1)].route.way, PlacementTarget::Scheduler);
-    bed.tick(1);
+    harness.tick(1);
 }

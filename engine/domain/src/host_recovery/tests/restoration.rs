@@ -1,6 +1,6 @@
 //! The restoration of instances to their original state.
 
-use super::bed::{Harness, evacuation, fault, id, server, timeout};
+use super::harness::{Harness, evacuation, fault, id, server, timeout};
 use crate::fault::FaultClass;
 use crate::host_recovery::{End, MoveStep, Preparation};
 use crate::nova::{PowerState, Server, VmState};
@@ -24,8 +24,8 @@ fn moved(vm_state: VmState) -> Server {
     }
 }
 
-fn restores(bed: &Harness) -> Option<Restoration> {
-    bed.commands.iter().find_map(|command| match command {
+fn restores(harness: &Harness) -> Option<Restoration> {
+    harness.commands.iter().find_map(|command| match command {
         Command::Restore { to, .. } => Some(to.clone()),
         _ => None,
     })
@@ -33,15 +33,15 @@ fn restores(bed: &Harness) -> Option<Restoration> {
 
 /// Returns a recovery that reads its moved instance.
 fn at_the_destination(first: Server) -> Harness {
-    let mut bed = Harness::engine().planned(vec![first]);
-    if bed.wants(|command| matches!(command, Command::Prepare(_))) {
-        bed.answer(1, ServerCall::Prepare, Ok(()));
+    let mut harness = Harness::engine().planned(vec![first]);
+    if harness.requests(|command| matches!(command, Command::Prepare(_))) {
+        harness.answer(1, ServerCall::Prepare, Ok(()));
     }
-    assert!(bed.evacuates(1), "{:?}", bed.commands);
-    bed.answer(1, ServerCall::Evacuate, Ok(()));
-    bed.at += 1;
-    bed.lists(vec![], vec![evacuation(1, 1, "done", Some("b"))]);
-    bed
+    assert!(harness.evacuates(1), "{:?}", harness.commands);
+    harness.answer(1, ServerCall::Evacuate, Ok(()));
+    harness.at += 1;
+    harness.lists(vec![], vec![evacuation(1, 1, "done", Some("b"))]);
+    harness
 }
 
 /// Covers EW20.
@@ -82,28 +82,28 @@ fn each_vm_state_comes_back_as_it_was() {
     for (state, power, reset, turns, end) in cases {
         let name = format!("{state:?} {power:?}");
         let prepared = Harness::engine().planned(vec![was(state.clone(), power)]);
-        let resets = prepared.wants(|command| *command == Command::Prepare(id(1)));
+        let resets = prepared.requests(|command| *command == Command::Prepare(id(1)));
         assert_eq!(resets, reset, "{name}");
         assert_eq!(prepared.evacuates(1), !reset, "in error first: {name}");
-        let mut bed = at_the_destination(was(state, power));
+        let mut harness = at_the_destination(was(state, power));
         for (seen, wanted) in turns {
-            bed.reads(1, Some(moved(seen)));
-            assert_eq!(restores(&bed), Some(wanted), "{name}");
-            assert!(bed.record.moves.contains(&id(1)), "journalled first: {name}");
-            bed.answer(1, ServerCall::Restore, Ok(())).tick(500);
+            harness.reads(1, Some(moved(seen)));
+            assert_eq!(restores(&harness), Some(wanted), "{name}");
+            assert!(harness.record.moves.contains(&id(1)), "journalled first: {name}");
+            harness.answer(1, ServerCall::Restore, Ok(())).tick(500);
         }
-        if matches!(bed.step(1), MoveStep::Restoring { .. }) {
-            bed.reads(1, Some(moved(end)));
+        if matches!(harness.step(1), MoveStep::Restoring { .. }) {
+            harness.reads(1, Some(moved(end)));
         }
-        assert_eq!(restores(&bed), None, "{name}");
-        bed.over(vec![]);
-        assert_eq!(bed.step(1), &MoveStep::Over(End::Moved), "{name}");
+        assert_eq!(restores(&harness), None, "{name}");
+        harness.over(vec![]);
+        assert_eq!(harness.step(1), &MoveStep::Over(End::Moved), "{name}");
     }
 }
 
 #[test]
 fn an_incomplete_restoration_is_noted() {
-    for (state, word) in [
+    for (state, fragment) in [
         (VmState::Paused, "memory is lost"),
         (VmState::Suspended, "memory is lost"),
         (VmState::Rescued, "rescue"),
@@ -111,73 +111,77 @@ fn an_incomplete_restoration_is_noted() {
         (VmState::Resized, "resize"),
         (VmState::Other("odd".into()), "cannot be restored"),
     ] {
-        let bed = Harness::engine().planned(vec![was(state.clone(), PowerState::Running)]);
-        assert!(bed.one(1).note.as_deref().unwrap().contains(word), "{state}");
+        let harness = Harness::engine().planned(vec![was(state.clone(), PowerState::Running)]);
+        assert!(
+            harness.one(1).note.as_deref().unwrap().contains(fragment),
+            "{state}"
+        );
     }
 }
 
 #[test]
 fn no_request_is_made_while_nova_works_on_the_instance() {
-    let mut bed = at_the_destination(was(VmState::Stopped, PowerState::Shutdown));
-    bed.reads(
+    let mut harness = at_the_destination(was(VmState::Stopped, PowerState::Shutdown));
+    harness.reads(
         1,
         Some(Server {
             task_state: Some("powering-off".into()),
             ..moved(VmState::Active)
         }),
     );
-    assert_eq!(restores(&bed), None);
-    assert!(!bed.one(1).is_finished());
+    assert_eq!(restores(&harness), None);
+    assert!(!harness.one(1).is_finished());
 }
 
 /// Covers R5.
 #[test]
 fn a_restoration_without_an_answer_is_looked_for_and_not_repeated() {
-    let mut bed = at_the_destination(was(VmState::Stopped, PowerState::Shutdown));
-    bed.reads(1, Some(moved(VmState::Active)));
-    assert_eq!(restores(&bed), Some(Restoration::Stop));
-    bed.answer(1, ServerCall::Restore, Err(timeout()));
+    let mut harness = at_the_destination(was(VmState::Stopped, PowerState::Shutdown));
+    harness.reads(1, Some(moved(VmState::Active)));
+    assert_eq!(restores(&harness), Some(Restoration::Stop));
+    harness.answer(1, ServerCall::Restore, Err(timeout()));
     for _ in 0..99 {
-        bed.tick(1_000).reads(1, Some(moved(VmState::Active)));
-        assert_eq!(restores(&bed), None, "at {}", bed.at);
+        harness.tick(1_000).reads(1, Some(moved(VmState::Active)));
+        assert_eq!(restores(&harness), None, "at {}", harness.at);
     }
-    bed.tick(2_000).reads(1, Some(moved(VmState::Active)));
-    assert_eq!(restores(&bed), Some(Restoration::Stop));
+    harness.tick(2_000).reads(1, Some(moved(VmState::Active)));
+    assert_eq!(restores(&harness), Some(Restoration::Stop));
 }
 
 #[test]
 fn a_failed_restoration_ends_in_time_with_a_note() {
-    let mut bed = at_the_destination(was(VmState::Paused, PowerState::Other));
+    let mut harness = at_the_destination(was(VmState::Paused, PowerState::Other));
     for _ in 0..400 {
-        if bed.wants(|command| *command == Command::ReadServer(id(1))) {
-            bed.reads(1, Some(moved(VmState::Active)));
+        if harness.requests(|command| *command == Command::ReadServer(id(1))) {
+            harness.reads(1, Some(moved(VmState::Active)));
         }
-        if restores(&bed).is_some() {
-            bed.answer(
+        if restores(&harness).is_some() {
+            harness.answer(
                 1,
                 ServerCall::Restore,
                 Err(fault(Some(409), FaultClass::Conflict, false)),
             );
         }
-        bed.tick(500);
+        harness.tick(500);
     }
-    bed.over(vec![]);
-    assert_eq!(bed.step(1), &MoveStep::Over(End::Moved));
-    let note = bed.one(1).note.clone().unwrap();
+    harness.over(vec![]);
+    assert_eq!(harness.step(1), &MoveStep::Over(End::Moved));
+    let note = harness.one(1).note.clone().unwrap();
     assert!(
         note.contains("not brought back to paused") && note.contains("409"),
         "{note}"
     );
     assert!(note.len() < 400, "causes do not pile up: {note}");
-    assert!(bed.writes[&id(1)] < 20, "{}", bed.writes[&id(1)]);
+    assert!(harness.writes[&id(1)] < 20, "{}", harness.writes[&id(1)]);
 }
 
 #[test]
 fn a_moved_instance_in_an_unexpected_state_is_noted() {
-    let mut bed = at_the_destination(was(VmState::Stopped, PowerState::Shutdown));
-    bed.reads(1, Some(moved(VmState::Error))).over(vec![]);
+    let mut harness = at_the_destination(was(VmState::Stopped, PowerState::Shutdown));
+    harness.reads(1, Some(moved(VmState::Error))).over(vec![]);
     assert!(
-        bed.one(1)
+        harness
+            .one(1)
             .note
             .as_deref()
             .unwrap()
@@ -187,52 +191,53 @@ fn a_moved_instance_in_an_unexpected_state_is_noted() {
 
 #[test]
 fn a_moved_instance_deleted_meanwhile_is_left() {
-    let mut bed = at_the_destination(was(VmState::Stopped, PowerState::Shutdown));
-    bed.gone(1);
-    assert_eq!(bed.step(1), &MoveStep::Over(End::Left));
+    let mut harness = at_the_destination(was(VmState::Stopped, PowerState::Shutdown));
+    harness.gone(1);
+    assert_eq!(harness.step(1), &MoveStep::Over(End::Left));
 }
 
 /// Covers R5.
 #[test]
 fn a_reset_without_an_answer_is_looked_for_before_anything_else_is_asked() {
-    let mut bed = Harness::engine().planned(vec![was(VmState::Paused, PowerState::Other)]);
-    assert!(bed.wants(|command| *command == Command::Prepare(id(1))));
-    assert!(bed.record.moves.contains(&id(1)), "journalled first");
-    bed.answer(1, ServerCall::Prepare, Err(timeout()));
+    let mut harness = Harness::engine().planned(vec![was(VmState::Paused, PowerState::Other)]);
+    assert!(harness.requests(|command| *command == Command::Prepare(id(1))));
+    assert!(harness.record.moves.contains(&id(1)), "journalled first");
+    harness.answer(1, ServerCall::Prepare, Err(timeout()));
     for _ in 0..90 {
-        bed.tick(1_000).power(Power::Off);
-        bed.lists(vec![was(VmState::Paused, PowerState::Other)], vec![]);
-        bed.reads(1, Some(was(VmState::Paused, PowerState::Other)));
-        assert!(!bed.wants(|command| matches!(command, Command::Prepare(_))));
-        assert!(!bed.evacuates_any(), "a late reset would hit the rebuild");
+        harness.tick(1_000).power(Power::Off);
+        harness.lists(vec![was(VmState::Paused, PowerState::Other)], vec![]);
+        harness.reads(1, Some(was(VmState::Paused, PowerState::Other)));
+        assert!(!harness.requests(|command| matches!(command, Command::Prepare(_))));
+        assert!(!harness.evacuates_any(), "a late reset would hit the rebuild");
     }
-    bed.reads(1, Some(was(VmState::Error, PowerState::Other)));
-    assert!(bed.evacuates(1), "it was done after all");
-    assert_eq!(bed.one(1).preparation, Preparation::Done);
+    harness.reads(1, Some(was(VmState::Error, PowerState::Other)));
+    assert!(harness.evacuates(1), "it was done after all");
+    assert_eq!(harness.one(1).preparation, Preparation::Done);
 }
 
 #[test]
 fn a_reset_without_effect_is_repeated() {
-    let mut bed = Harness::engine().planned(vec![was(VmState::Paused, PowerState::Other)]);
-    bed.answer(1, ServerCall::Prepare, Err(timeout()));
-    bed.at += 101_000;
-    bed.power(Power::Off)
+    let mut harness = Harness::engine().planned(vec![was(VmState::Paused, PowerState::Other)]);
+    harness.answer(1, ServerCall::Prepare, Err(timeout()));
+    harness.at += 101_000;
+    harness
+        .power(Power::Off)
         .lists(vec![was(VmState::Paused, PowerState::Other)], vec![]);
-    bed.reads(1, Some(was(VmState::Paused, PowerState::Other)));
-    assert!(bed.wants(|command| *command == Command::Prepare(id(1))));
+    harness.reads(1, Some(was(VmState::Paused, PowerState::Other)));
+    assert!(harness.requests(|command| *command == Command::Prepare(id(1))));
 }
 
 #[test]
 fn an_instance_deleted_before_it_could_be_prepared_is_left() {
-    let mut bed = Harness::engine().planned(vec![was(VmState::Paused, PowerState::Other)]);
-    bed.answer(
+    let mut harness = Harness::engine().planned(vec![was(VmState::Paused, PowerState::Other)]);
+    harness.answer(
         1,
         ServerCall::Prepare,
         Err(fault(Some(404), FaultClass::Permanent, false)),
     );
-    bed.gone(1);
-    assert_eq!(bed.step(1), &MoveStep::Over(End::Left));
-    assert!(bed.one(1).note.as_deref().unwrap().contains("deleted"));
+    harness.gone(1);
+    assert_eq!(harness.step(1), &MoveStep::Over(End::Left));
+    assert!(harness.one(1).note.as_deref().unwrap().contains("deleted"));
 }
 
 /// Seed 62637 of the simulation: another instance waited forever for the slot of a deleted one.
@@ -245,30 +250,35 @@ fn an_instance_deleted_during_preparation_releases_its_slot() {
             ..was(VmState::Paused, PowerState::Other)
         },
     ];
-    let mut bed = Harness::with("UNKNOWN", |policy| policy.in_flight = 1).planned(two.clone());
-    assert!(bed.wants(|command| *command == Command::Prepare(id(1))));
-    bed.answer(
+    let mut harness = Harness::with("UNKNOWN", |policy| policy.in_flight = 1).planned(two.clone());
+    assert!(harness.requests(|command| *command == Command::Prepare(id(1))));
+    harness.answer(
         1,
         ServerCall::Prepare,
         Err(fault(Some(404), FaultClass::Permanent, false)),
     );
-    bed.tick(1_000).power(Power::Off).lists(two, vec![]);
-    bed.answer(2, ServerCall::Lock, Ok(())).tick(1_000);
-    assert!(bed.one(2).preparation != Preparation::Wanted, "{:?}", bed.one(2));
+    harness.tick(1_000).power(Power::Off).lists(two, vec![]);
+    harness.answer(2, ServerCall::Lock, Ok(())).tick(1_000);
+    assert!(
+        harness.one(2).preparation != Preparation::Wanted,
+        "{:?}",
+        harness.one(2)
+    );
 }
 
 #[test]
 fn an_instance_whose_state_has_changed_is_prepared_after_all() {
-    let mut bed = Harness::engine().planned(vec![server(1)]);
-    bed.answer(
+    let mut harness = Harness::engine().planned(vec![server(1)]);
+    harness.answer(
         1,
         ServerCall::Evacuate,
         Err(fault(Some(409), FaultClass::Conflict, false)),
     );
-    bed.at += 2_000;
-    bed.service()
+    harness.at += 2_000;
+    harness
+        .service()
         .reads(1, Some(was(VmState::Paused, PowerState::Other)));
-    assert!(bed.wants(|command| *command == Command::Prepare(id(1))));
-    bed.see(Observation::Tick);
-    assert!(!bed.evacuates_any());
+    assert!(harness.requests(|command| *command == Command::Prepare(id(1))));
+    harness.see(Observation::Tick);
+    assert!(!harness.evacuates_any());
 }

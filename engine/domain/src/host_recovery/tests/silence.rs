@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::bed::{HOST, Harness, nova_time, region, server, timeout};
+use super::harness::{HOST, Harness, nova_time, region, server, timeout};
 use crate::Elapsed;
 use crate::entity::notification::NotificationStatus;
 use crate::host_recovery::{HoldKind, Stage};
@@ -14,48 +14,53 @@ use crate::recovery::{Command, Observation, OperatorCommand};
 /// Covers C2, T9.
 #[test]
 fn off_from_another_machines_controller_is_no_proof_while_the_host_is_up_in_nova() {
-    let mut bed = Harness::engine().begun();
-    while bed.at < 119_000 {
-        bed.heartbeat_age(1_000).service().power(Power::Off);
-        assert!(bed.state.proof.is_none(), "{} ms", bed.at);
-        assert!(bed.updates().is_none(), "{} ms", bed.at);
-        if bed.at < 10_000 {
-            let message = bed.message.clone().unwrap_or_default();
+    let mut harness = Harness::engine().begun();
+    while harness.at < 119_000 {
+        harness.heartbeat_age(1_000).service().power(Power::Off);
+        assert!(harness.state.proof.is_none(), "{} ms", harness.at);
+        assert!(harness.updates().is_none(), "{} ms", harness.at);
+        if harness.at < 10_000 {
+            let message = harness.message.clone().unwrap_or_default();
             assert!(
                 !message.contains("another machine"),
                 "so it is in every death: {message}"
             );
         }
-        bed.tick(3_500);
+        harness.tick(3_500);
     }
-    let message = bed.message.clone().unwrap();
+    let message = harness.message.clone().unwrap();
     assert!(message.contains("Nova shows it up"), "{message}");
     assert!(message.contains("of another machine?"), "{message}");
-    bed.service().tick(3_000);
-    bed.heartbeat_age(1_000).service().power(Power::Off);
-    assert_eq!(bed.status, NotificationStatus::Failed, "{:?}", bed.message);
-    assert_eq!(bed.state.stage, Stage::Over);
+    harness.service().tick(3_000);
+    harness.heartbeat_age(1_000).service().power(Power::Off);
+    assert_eq!(
+        harness.status,
+        NotificationStatus::Failed,
+        "{:?}",
+        harness.message
+    );
+    assert_eq!(harness.state.stage, Stage::Over);
 }
 
 /// Covers C2.
 #[test]
 fn a_host_found_off_is_believed_as_soon_as_it_is_down_in_nova_too() {
-    let mut bed = Harness::engine().begun();
-    bed.heartbeat_age(4_000).service().power(Power::Off);
-    bed.tick(3_000).service().power(Power::Off);
-    assert!(bed.state.proof.is_none(), "seven seconds are no silence");
+    let mut harness = Harness::engine().begun();
+    harness.heartbeat_age(4_000).service().power(Power::Off);
+    harness.tick(3_000).service().power(Power::Off);
+    assert!(harness.state.proof.is_none(), "seven seconds are no silence");
     // The device is read again when the silence may be long enough, not continuously.
-    bed.tick(1_000);
-    assert!(!bed.reads_power());
+    harness.tick(1_000);
+    assert!(!harness.reads_power());
     let mut asked = 0;
-    while bed.state.proof.is_none() && bed.at < 30_000 {
-        let due = bed.tick(500).reads_power() || bed.service().reads_power();
+    while harness.state.proof.is_none() && harness.at < 30_000 {
+        let due = harness.tick(500).reads_power() || harness.service().reads_power();
         if due {
             asked += 1;
-            bed.service().power(Power::Off);
+            harness.service().power(Power::Off);
         }
     }
-    assert!((11_000..=14_000).contains(&bed.at), "{} ms", bed.at);
+    assert!((11_000..=14_000).contains(&harness.at), "{} ms", harness.at);
     assert!(asked <= 4, "{asked}");
 }
 
@@ -63,14 +68,14 @@ fn a_host_found_off_is_believed_as_soon_as_it_is_down_in_nova_too() {
 /// Covers R16.
 #[test]
 fn a_host_with_rare_heartbeats_is_silent_after_its_own_measured_interval() {
-    let proven_at = |learnt: bool, age: u64| {
-        let mut bed = Harness::with("UNKNOWN", |policy| {
-            policy.heartbeat_age = Duration::from_secs(if learnt { 28 } else { 0 });
+    let proven_at = |measured: bool, age: u64| {
+        let mut harness = Harness::with("UNKNOWN", |policy| {
+            policy.heartbeat_age = Duration::from_secs(if measured { 28 } else { 0 });
         })
         .begun();
-        bed.heartbeat_age(age).service().power(Power::Off);
-        bed.tick(3_000).service().power(Power::Off);
-        bed.state.proof.is_some()
+        harness.heartbeat_age(age).service().power(Power::Off);
+        harness.tick(3_000).service().power(Power::Off);
+        harness.state.proof.is_some()
     };
     assert!(proven_at(false, 20_000), "as configured");
     assert!(
@@ -85,14 +90,14 @@ fn a_host_with_rare_heartbeats_is_silent_after_its_own_measured_interval() {
 #[test]
 fn an_order_whose_other_end_is_another_machine_needs_silence_too() {
     // Evidence of a fence permits an order while Nova still receives heartbeats.
-    let mut bed = Harness::engine().begun();
-    bed.heartbeat_age(20_000).service().power(Power::On);
-    assert!(bed.orders_off());
-    bed.powered_off(Ok(()));
+    let mut harness = Harness::engine().begun();
+    harness.heartbeat_age(20_000).service().power(Power::On);
+    assert!(harness.orders_off());
+    harness.powered_off(Ok(()));
     // The machine that was powered off is not the one that sends heartbeats.
     for _ in 0..5 {
-        bed.tick(3_000).heartbeat_age(500).service().power(Power::Off);
-        assert!(bed.state.proof.is_none(), "{} ms", bed.at);
+        harness.tick(3_000).heartbeat_age(500).service().power(Power::Off);
+        assert!(harness.state.proof.is_none(), "{} ms", harness.at);
     }
 }
 
@@ -100,13 +105,13 @@ fn an_order_whose_other_end_is_another_machine_needs_silence_too() {
 #[test]
 fn any_other_heartbeat_shows_the_host_up_whoever_dated_the_change() {
     // The API server that set forced_down is a minute ahead of the conductors.
-    let mut bed = Harness::engine().planned(vec![server(1), server(2), server(3)]);
-    bed.state.service.mark = Some(nova_time(bed.at + 100_000 + 60_000));
-    bed.at += 10_000;
-    bed.heartbeat_age(0).service();
-    assert!(bed.state.proof.is_none());
+    let mut harness = Harness::engine().planned(vec![server(1), server(2), server(3)]);
+    harness.state.service.mark = Some(nova_time(harness.at + 100_000 + 60_000));
+    harness.at += 10_000;
+    harness.heartbeat_age(0).service();
+    assert!(harness.state.proof.is_none());
     assert_eq!(
-        bed.state.hold.as_ref().map(|hold| hold.kind),
+        harness.state.hold.as_ref().map(|hold| hold.kind),
         Some(HoldKind::Alive)
     );
 }
@@ -114,30 +119,30 @@ fn any_other_heartbeat_shows_the_host_up_whoever_dated_the_change() {
 /// Covers C6.
 #[test]
 fn an_off_claim_is_not_discarded_by_a_heartbeat_dated_earlier() {
-    let mut bed = Harness::external().begun();
-    bed.heartbeat_age(20_000).service();
-    assert!(bed.state.proof.is_some());
-    bed.service.last_heartbeat = Some(nova_time(bed.at + 160_000));
-    bed.service.forced_down = true;
-    bed.service.up = false;
-    let seen = bed.service.clone();
-    bed.see(Observation::ServiceUpdated(Ok(seen)));
-    bed.at += 16_000;
-    bed.service.last_heartbeat = Some(nova_time(bed.at + 60_000));
-    bed.service();
-    bed.at += 10_000;
-    bed.service.last_heartbeat = Some(nova_time(bed.at + 60_000));
-    bed.service();
+    let mut harness = Harness::external().begun();
+    harness.heartbeat_age(20_000).service();
+    assert!(harness.state.proof.is_some());
+    harness.service.last_heartbeat = Some(nova_time(harness.at + 160_000));
+    harness.service.forced_down = true;
+    harness.service.up = false;
+    let seen = harness.service.clone();
+    harness.see(Observation::ServiceUpdated(Ok(seen)));
+    harness.at += 16_000;
+    harness.service.last_heartbeat = Some(nova_time(harness.at + 60_000));
+    harness.service();
+    harness.at += 10_000;
+    harness.service.last_heartbeat = Some(nova_time(harness.at + 60_000));
+    harness.service();
     assert_eq!(
-        bed.state.hold.as_ref().map(|hold| hold.kind),
+        harness.state.hold.as_ref().map(|hold| hold.kind),
         Some(HoldKind::Alive)
     );
 }
 
 /// Returns the record as a lagging replica shows it, without our change.
-fn lagging(bed: &Harness, before: &Service) -> Service {
+fn lagging(harness: &Harness, before: &Service) -> Service {
     Service {
-        nova_now: Some(nova_time(bed.at + 100_000)),
+        nova_now: Some(nova_time(harness.at + 100_000)),
         ..before.clone()
     }
 }
@@ -145,39 +150,41 @@ fn lagging(bed: &Harness, before: &Service) -> Service {
 /// Covers C6.
 #[test]
 fn a_lagging_replica_is_neither_a_heartbeat_nor_a_clearing_by_another_client() {
-    let mut bed = Harness::engine().proven();
-    let before = bed.service.clone();
-    bed.forced_down().inventory(vec![server(1)], vec![]);
-    let mark = bed.state.service.mark;
+    let mut harness = Harness::engine().proven();
+    let before = harness.service.clone();
+    harness.forced_down().inventory(vec![server(1)], vec![]);
+    let mark = harness.state.service.mark;
     assert!(mark.is_some());
     for _ in 0..10 {
-        bed.at += 1_000;
-        let seen = lagging(&bed, &before);
-        bed.see(Observation::Service(Ok(Some(seen)))).power(Power::Off);
-        assert!(bed.state.proof.is_some());
-        assert!(bed.updates().is_none(), "it is not set again");
+        harness.at += 1_000;
+        let seen = lagging(&harness, &before);
+        harness
+            .see(Observation::Service(Ok(Some(seen))))
+            .power(Power::Off);
+        assert!(harness.state.proof.is_some());
+        assert!(harness.updates().is_none(), "it is not set again");
     }
-    assert_eq!(bed.state.service.mark, mark);
+    assert_eq!(harness.state.service.mark, mark);
 }
 
 /// Covers C6.
 #[test]
 fn the_heartbeat_is_not_noted_from_a_copy_that_lags_behind() {
-    let mut bed = Harness::engine().proven();
-    let before = bed.service.clone();
-    bed.service.forced_down = true;
-    bed.service.up = false;
-    bed.heartbeat_age(0);
-    let seen = bed.service.clone();
-    bed.see(Observation::ServiceUpdated(Ok(seen)));
-    bed.at += 1;
-    let seen = lagging(&bed, &before);
-    bed.see(Observation::Service(Ok(Some(seen))));
-    assert_eq!(bed.state.service.mark, None);
-    bed.at += 1_000;
-    bed.service();
-    assert_eq!(bed.state.service.mark, bed.service.last_heartbeat);
-    assert!(bed.state.proof.is_some(), "our own change is no heartbeat");
+    let mut harness = Harness::engine().proven();
+    let before = harness.service.clone();
+    harness.service.forced_down = true;
+    harness.service.up = false;
+    harness.heartbeat_age(0);
+    let seen = harness.service.clone();
+    harness.see(Observation::ServiceUpdated(Ok(seen)));
+    harness.at += 1;
+    let seen = lagging(&harness, &before);
+    harness.see(Observation::Service(Ok(Some(seen))));
+    assert_eq!(harness.state.service.mark, None);
+    harness.at += 1_000;
+    harness.service();
+    assert_eq!(harness.state.service.mark, harness.service.last_heartbeat);
+    assert!(harness.state.proof.is_some(), "our own change is no heartbeat");
 }
 
 /// Nova reads the record at some time between request and answer, so a slow answer may show the host's own
@@ -186,15 +193,15 @@ fn the_heartbeat_is_not_noted_from_a_copy_that_lags_behind() {
 #[test]
 fn a_first_reading_is_dated_by_its_answer() {
     for (millis, is_noted) in [(7_000, true), (9_000, false)] {
-        let mut bed = Harness::engine().proven();
-        bed.service.forced_down = true;
-        bed.service.up = false;
-        bed.heartbeat_age(0);
-        let seen = bed.service.clone();
-        bed.see(Observation::ServiceUpdated(Ok(seen)));
-        bed.at += millis;
-        bed.service();
-        assert_eq!(bed.state.service.mark.is_some(), is_noted, "{millis} ms");
+        let mut harness = Harness::engine().proven();
+        harness.service.forced_down = true;
+        harness.service.up = false;
+        harness.heartbeat_age(0);
+        let seen = harness.service.clone();
+        harness.see(Observation::ServiceUpdated(Ok(seen)));
+        harness.at += millis;
+        harness.service();
+        assert_eq!(harness.state.service.mark.is_some(), is_noted, "{millis} ms");
     }
 }
 
@@ -204,120 +211,121 @@ fn waiting() -> Harness {
 }
 
 /// Reads Nova, with a fixed last heartbeat, until `end` or a proof.
-fn look_until(bed: &mut Harness, end: u64) {
-    while bed.at < end && bed.state.proof.is_none() {
-        bed.tick(2_000).storm(1, 10).service();
+fn poll_until(harness: &mut Harness, end: u64) {
+    while harness.at < end && harness.state.proof.is_none() {
+        harness.tick(2_000).storm(1, 10).service();
     }
 }
 
 /// Covers C8, T1.
 #[test]
 fn without_evidence_normal_counts_once_the_heartbeat_has_stood_still_for_as_long_as_masakari_waits() {
-    let mut bed = waiting();
-    bed.heartbeat_age(20_000).service();
-    look_until(&mut bed, 178_000);
-    assert!(bed.state.proof.is_none());
-    let message = bed.message.clone().unwrap();
+    let mut harness = waiting();
+    harness.heartbeat_age(20_000).service();
+    poll_until(&mut harness, 178_000);
+    assert!(harness.state.proof.is_none());
+    let message = harness.message.clone().unwrap();
     assert!(message.contains("180 s, as Masakari waits"), "{message}");
-    look_until(&mut bed, 190_000);
-    assert!(bed.state.proof.is_some());
+    poll_until(&mut harness, 190_000);
+    assert!(harness.state.proof.is_some());
 }
 
 /// Covers C8, T1.
 #[test]
 fn a_wait_shorter_than_a_second_ends_by_a_poll_of_its_own() {
-    let mut bed = Harness::with("NORMAL", |policy| {
+    let mut harness = Harness::with("NORMAL", |policy| {
         policy.fencing = FencingMode::External;
         policy.bare_normal = BareNormal::Wait(Duration::from_millis(200));
     })
     .begun();
-    let looks = |bed: &Harness| bed.wants(|command| *command == Command::ReadService);
-    bed.heartbeat_age(20_000).service();
-    bed.tick(100);
-    assert!(!looks(&bed), "the heartbeat has not stood still long enough");
-    bed.tick(100);
-    assert!(looks(&bed));
-    bed.service();
-    assert!(bed.state.proof.is_some(), "{:?}", bed.message);
+    let polls = |harness: &Harness| harness.requests(|command| *command == Command::ReadService);
+    harness.heartbeat_age(20_000).service();
+    harness.tick(100);
+    assert!(!polls(&harness), "the heartbeat has not stood still long enough");
+    harness.tick(100);
+    assert!(polls(&harness));
+    harness.service();
+    assert!(harness.state.proof.is_some(), "{:?}", harness.message);
 }
 
 /// Covers C8, T1.
 #[test]
 fn a_heartbeat_restarts_the_wait() {
-    let mut bed = waiting();
-    bed.heartbeat_age(20_000).service();
-    look_until(&mut bed, 100_000);
-    bed.tick(2_000).heartbeat_age(0).service();
-    look_until(&mut bed, 270_000);
-    assert!(bed.state.proof.is_none(), "{:?}", bed.message);
+    let mut harness = waiting();
+    harness.heartbeat_age(20_000).service();
+    poll_until(&mut harness, 100_000);
+    harness.tick(2_000).heartbeat_age(0).service();
+    poll_until(&mut harness, 270_000);
+    assert!(harness.state.proof.is_none(), "{:?}", harness.message);
 }
 
 /// Covers C8, T1.
 #[test]
 fn the_wait_continues_after_a_takeover() {
-    let mut bed = waiting();
-    bed.heartbeat_age(20_000).service();
-    look_until(&mut bed, 100_000);
-    bed.take_over();
-    look_until(&mut bed, 190_000);
-    assert!(bed.state.proof.is_some());
+    let mut harness = waiting();
+    harness.heartbeat_age(20_000).service();
+    poll_until(&mut harness, 100_000);
+    harness.take_over();
+    poll_until(&mut harness, 190_000);
+    assert!(harness.state.proof.is_some());
 }
 
 /// Covers C8.
 #[test]
 fn evidence_and_an_operators_confirmation_need_no_wait() {
-    let mut bed = waiting();
-    bed.heartbeat_age(20_000).service();
-    look_until(&mut bed, 10_000);
-    assert!(bed.state.proof.is_none());
-    bed.command(OperatorCommand::HostIsOff)
+    let mut harness = waiting();
+    harness.heartbeat_age(20_000).service();
+    poll_until(&mut harness, 10_000);
+    assert!(harness.state.proof.is_none());
+    harness
+        .command(OperatorCommand::HostIsOff)
         .storm(1, 10)
         .service()
         .tick(100)
         .service();
-    let proof = bed.state.proof.as_ref().unwrap();
+    let proof = harness.state.proof.as_ref().unwrap();
     assert!(proof.sentence("h").contains("ada"), "{}", proof.sentence("h"));
 }
 
 /// Covers C8, T1.
 #[test]
 fn new_installations_refuse_normal_without_evidence() {
-    let mut bed = Harness::with("NORMAL", |policy| {
+    let mut harness = Harness::with("NORMAL", |policy| {
         policy.fencing = FencingMode::External;
         policy.bare_normal = BareNormal::Refuse;
     });
-    bed.claim();
-    assert_eq!(bed.status, NotificationStatus::Ignored);
-    let message = bed.message.clone().unwrap();
+    harness.claim();
+    assert_eq!(harness.status, NotificationStatus::Ignored);
+    let message = harness.message.clone().unwrap();
     assert!(message.contains("normal_without_evidence"), "{message}");
 }
 
 /// Covers T4.
 #[test]
 fn a_suspect_on_hold_ends_by_itself_when_it_is_up_in_nova_again() {
-    let mut bed = Harness::engine();
-    bed.claim().storm(5, 5);
+    let mut harness = Harness::engine();
+    harness.claim().storm(5, 5);
     assert_eq!(
-        bed.state.hold.as_ref().map(|hold| hold.kind),
+        harness.state.hold.as_ref().map(|hold| hold.kind),
         Some(HoldKind::Storm)
     );
-    while bed.at < 300_000 && bed.status == NotificationStatus::Running {
+    while harness.at < 300_000 && harness.status == NotificationStatus::Running {
         let mut around = region(5, 5);
         for service in around.nova.as_mut().unwrap().services.values_mut().flatten() {
-            service.last_heartbeat = Some(nova_time(100_000 + bed.at / 10_000 * 10_000));
-            service.nova_now = Some(nova_time(105_000 + bed.at));
+            service.last_heartbeat = Some(nova_time(100_000 + harness.at / 10_000 * 10_000));
+            service.nova_now = Some(nova_time(105_000 + harness.at));
         }
-        bed.around_later(around).tick(1_000);
+        harness.around_later(around).tick(1_000);
     }
-    assert_eq!(bed.status, NotificationStatus::Failed);
-    assert!((119_000..=190_000).contains(&bed.at), "{} ms", bed.at);
-    let message = bed.message.clone().unwrap();
+    assert_eq!(harness.status, NotificationStatus::Failed);
+    assert!((119_000..=190_000).contains(&harness.at), "{} ms", harness.at);
+    let message = harness.message.clone().unwrap();
     assert!(
         message.contains("it is not down, and nothing was done"),
         "{message}"
     );
-    assert!(bed.contradicted);
-    assert!(bed.dismissed, "a false alarm is no failure");
+    assert!(harness.contradicted);
+    assert!(harness.dismissed, "a false alarm is no failure");
 }
 
 /// Covers T4.
@@ -330,17 +338,17 @@ fn a_real_failure_held_by_false_reports_continues_when_those_hosts_are_up() {
             let age = if host == HOST { 60_000 } else { others };
             service.as_mut().unwrap().last_heartbeat = Some(nova_time(105_000).minus_seconds(age / 1_000));
         }
-        let mut bed = Harness::engine();
-        bed.claim().storm(5, 5);
-        assert!(bed.state.hold.is_some(), "{name}");
+        let mut harness = Harness::engine();
+        harness.claim().storm(5, 5);
+        assert!(harness.state.hold.is_some(), "{name}");
         for one in &mut around.hosts {
             one.recovering = one.name == HOST;
         }
-        bed.around(around);
-        while bed.at < 900_000 && bed.state.hold.is_some() {
-            bed.tick(1_000);
+        harness.around(around);
+        while harness.at < 900_000 && harness.state.hold.is_some() {
+            harness.tick(1_000);
         }
-        assert_eq!(bed.state.hold.is_none(), goes_on, "{name}");
+        assert_eq!(harness.state.hold.is_none(), goes_on, "{name}");
     }
 }
 
@@ -351,29 +359,30 @@ fn a_suspect_on_hold_that_is_down_in_nova_waits_for_an_operator() {
     for service in around.nova.as_mut().unwrap().services.values_mut().flatten() {
         service.last_heartbeat = Some(nova_time(60_000));
     }
-    let mut bed = Harness::engine();
-    bed.claim().storm(5, 5).around(around);
-    while bed.at < 1_000_000 {
-        bed.tick(1_000);
+    let mut harness = Harness::engine();
+    harness.claim().storm(5, 5).around(around);
+    while harness.at < 1_000_000 {
+        harness.tick(1_000);
     }
-    assert!(bed.state.hold.is_some());
-    assert_eq!(bed.status, NotificationStatus::Running);
+    assert!(harness.state.hold.is_some());
+    assert_eq!(harness.status, NotificationStatus::Running);
 }
 
 /// Covers C11.
 #[test]
 fn an_order_without_an_answer_may_come_as_long_as_its_device_was_given() {
     for (call, quiet_after) in [(None, 80_000), (Some(300), 360_000)] {
-        let mut bed = Harness::engine();
-        bed.levels[0].devices[0].call = call.map(Duration::from_secs);
-        let mut bed = bed.begun();
-        bed.heartbeat_age(20_000).service().power(Power::On);
-        assert!(bed.orders_off());
-        let ordered = bed.at;
-        bed.powered_off(Err(timeout()));
+        let mut harness = Harness::engine();
+        harness.levels[0].devices[0].call = call.map(Duration::from_secs);
+        let mut harness = harness.begun();
+        harness.heartbeat_age(20_000).service().power(Power::On);
+        assert!(harness.orders_off());
+        let ordered = harness.at;
+        harness.powered_off(Err(timeout()));
         let quiet = |millis: u64| {
-            let policy = &bed.state.policy;
-            bed.state
+            let policy = &harness.state.policy;
+            harness
+                .state
                 .fence
                 .has_no_pending_orders(Elapsed::from_millis(ordered + millis), policy)
         };
@@ -386,24 +395,33 @@ fn an_order_without_an_answer_may_come_as_long_as_its_device_was_given() {
 /// Covers T4.
 #[test]
 fn a_report_is_given_up_right_after_a_heartbeat_and_not_between_two() {
-    let mut bed = Harness::engine().begun();
-    while bed.at < 125_000 {
-        bed.heartbeat_age(6_000).service().power(Power::On);
-        assert_eq!(bed.state.stage, Stage::Fencing, "{} ms", bed.at);
-        bed.tick(2_500);
+    let mut harness = Harness::engine().begun();
+    while harness.at < 125_000 {
+        harness.heartbeat_age(6_000).service().power(Power::On);
+        assert_eq!(harness.state.stage, Stage::Fencing, "{} ms", harness.at);
+        harness.tick(2_500);
     }
-    bed.heartbeat_age(500).service().power(Power::On);
-    assert_eq!(bed.status, NotificationStatus::Failed, "{:?}", bed.message);
+    harness.heartbeat_age(500).service().power(Power::On);
+    assert_eq!(
+        harness.status,
+        NotificationStatus::Failed,
+        "{:?}",
+        harness.message
+    );
 }
 
 /// Covers T4.
 #[test]
 fn a_report_is_given_up_in_the_end_however_nova_is_looked_at() {
-    let mut bed = Harness::engine().begun();
-    while bed.status == NotificationStatus::Running && bed.at < 260_000 {
-        bed.heartbeat_age(6_000).service().power(Power::On).tick(2_500);
+    let mut harness = Harness::engine().begun();
+    while harness.status == NotificationStatus::Running && harness.at < 260_000 {
+        harness
+            .heartbeat_age(6_000)
+            .service()
+            .power(Power::On)
+            .tick(2_500);
     }
-    assert_eq!(bed.status, NotificationStatus::Failed);
-    assert!(bed.dismissed, "a false alarm is no failure");
-    assert!((240_000..=250_000).contains(&bed.at), "{} ms", bed.at);
+    assert_eq!(harness.status, NotificationStatus::Failed);
+    assert!(harness.dismissed, "a false alarm is no failure");
+    assert!((240_000..=250_000).contains(&harness.at), "{} ms", harness.at);
 }

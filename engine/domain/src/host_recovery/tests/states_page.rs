@@ -1,14 +1,14 @@
 //! Checks the table of `docs/reference/instance-states.md` against `restoration`.
 
-use super::bed::server;
+use super::harness::server;
 use crate::host_recovery::OriginalState;
 use crate::host_recovery::moves::restoration::{Rest, needs_preparation, remark, rest, target};
 use crate::nova::{PowerState, Server, VmState};
 use crate::recovery::Restoration;
 
 const PAGE: &str = include_str!("../../../../../docs/reference/instance-states.md");
-const BEGIN: &str = "<!-- table -->\n";
-const END: &str = "<!-- end -->";
+const TABLE_START: &str = "<!-- table -->\n";
+const TABLE_END: &str = "<!-- end -->";
 
 /// Returns the requests to Nova after the instance runs on the new host, and the final state.
 fn asked(was: &OriginalState) -> (String, VmState) {
@@ -18,14 +18,14 @@ fn asked(was: &OriginalState) -> (String, VmState) {
     };
     let mut asked = Vec::new();
     while let Rest::Do(restoration) = rest(was, &now) {
-        let (word, state) = match restoration {
+        let (label, state) = match restoration {
             Restoration::Stop => ("stop", VmState::Stopped),
             Restoration::Pause => ("pause", VmState::Paused),
             Restoration::Suspend => ("suspend", VmState::Suspended),
             Restoration::MarkError => ("mark in error", VmState::Error),
             Restoration::MarkActive => ("mark active", VmState::Active),
         };
-        asked.push(word);
+        asked.push(label);
         now.vm_state = state;
         assert!(asked.len() < 5, "{was:?}: {asked:?}");
     }
@@ -95,7 +95,10 @@ fn the_page_about_instances_shows_what_becomes_of_each_state() {
     }
     table.extend(unknown);
     let expected = table.join("\n");
-    let shown = PAGE.split(BEGIN).nth(1).and_then(|rest| rest.split(END).next());
+    let shown = PAGE
+        .split(TABLE_START)
+        .nth(1)
+        .and_then(|rest| rest.split(TABLE_END).next());
     assert_eq!(
         shown.map(str::trim_end),
         Some(expected.as_str()),

@@ -1,6 +1,6 @@
 //! The owner dies in each stage, and another one continues.
 
-use super::bed::{Harness, evacuation, id, nova_time, server, timeout};
+use super::harness::{Harness, evacuation, id, nova_time, server, timeout};
 use crate::host_recovery::{End, HoldKind, Lock, MoveStep, Preparation, Stage};
 use crate::nova::{Migration, PowerState, Server, VmState};
 use crate::power::Power;
@@ -8,12 +8,12 @@ use crate::recovery::{Command, Observation, OperatorCommand, ServerCall};
 
 #[test]
 fn a_takeover_at_the_start_counts_the_hosts_again() {
-    let mut bed = Harness::engine();
-    bed.claim();
-    assert!(bed.wants(|command| *command == Command::ScanHosts));
-    bed.storm(5, 5).take_over();
+    let mut harness = Harness::engine();
+    harness.claim();
+    assert!(harness.requests(|command| *command == Command::ScanHosts));
+    harness.storm(5, 5).take_over();
     assert_eq!(
-        bed.state.hold.as_ref().unwrap().kind,
+        harness.state.hold.as_ref().unwrap().kind,
         HoldKind::Storm,
         "held is held"
     );
@@ -21,135 +21,139 @@ fn a_takeover_at_the_start_counts_the_hosts_again() {
 
 #[test]
 fn a_single_reading_does_not_survive_a_takeover() {
-    let mut bed = Harness::engine().begun();
-    bed.heartbeat_age(5_000).service().power(Power::Off);
-    bed.take_over().tick(3_000);
-    bed.power(Power::Off);
-    assert!(bed.state.proof.is_none());
+    let mut harness = Harness::engine().begun();
+    harness.heartbeat_age(5_000).service().power(Power::Off);
+    harness.take_over().tick(3_000);
+    harness.power(Power::Off);
+    assert!(harness.state.proof.is_none());
 }
 
 /// Covers R5.
 #[test]
 fn an_order_of_the_last_owner_is_checked_and_not_repeated() {
-    let mut bed = Harness::engine().begun();
-    bed.heartbeat_age(20_000).service().power(Power::On);
-    assert!(bed.orders_off());
-    bed.take_over();
+    let mut harness = Harness::engine().begun();
+    harness.heartbeat_age(20_000).service().power(Power::On);
+    assert!(harness.orders_off());
+    harness.take_over();
     for _ in 0..15 {
-        bed.tick(5_000).heartbeat_age(100_000).service().power(Power::On);
-        assert!(!bed.orders_off(), "at {}", bed.at);
+        harness
+            .tick(5_000)
+            .heartbeat_age(100_000)
+            .service()
+            .power(Power::On);
+        assert!(!harness.orders_off(), "at {}", harness.at);
     }
-    bed.tick(6_000);
-    assert!(bed.orders_off());
+    harness.tick(6_000);
+    assert!(harness.orders_off());
 }
 
 #[test]
 fn a_proof_counts_for_a_new_owner_only_after_its_own_check() {
     // Elapsed time does not advance without an owner: a reading that looks recent may be hours old.
-    let mut bed = Harness::engine().planned(vec![server(1), server(2)]);
-    bed.answer(1, ServerCall::Evacuate, Err(super::bed::unavailable()));
-    bed.take_over();
-    assert!(!bed.state.is_proven_off(), "nor to others");
-    assert!(bed.record.head);
-    bed.service().lists(vec![server(1), server(2)], vec![]);
-    bed.answer(1, ServerCall::Lock, Ok(())).tick(100);
-    assert!(!bed.evacuates_any());
-    assert!(bed.state.proof.is_some());
-    bed.at += 1;
-    bed.power(Power::Off);
+    let mut harness = Harness::engine().planned(vec![server(1), server(2)]);
+    harness.answer(1, ServerCall::Evacuate, Err(super::harness::unavailable()));
+    harness.take_over();
+    assert!(!harness.state.is_proven_off(), "nor to others");
+    assert!(harness.record.head);
+    harness.service().lists(vec![server(1), server(2)], vec![]);
+    harness.answer(1, ServerCall::Lock, Ok(())).tick(100);
+    assert!(!harness.evacuates_any());
+    assert!(harness.state.proof.is_some());
+    harness.at += 1;
+    harness.power(Power::Off);
     assert!(
-        bed.state.is_proven_off() && bed.record.head,
+        harness.state.is_proven_off() && harness.record.head,
         "others may count on it again"
     );
 }
 
 #[test]
 fn a_new_owner_renews_the_proof_and_a_host_found_on_is_alive() {
-    let mut bed = Harness::engine().planned(vec![server(1)]);
-    bed.take_over();
-    bed.at += 10;
-    bed.power(Power::On);
-    assert_eq!(bed.state.hold.as_ref().unwrap().kind, HoldKind::Alive);
+    let mut harness = Harness::engine().planned(vec![server(1)]);
+    harness.take_over();
+    harness.at += 10;
+    harness.power(Power::On);
+    assert_eq!(harness.state.hold.as_ref().unwrap().kind, HoldKind::Alive);
 }
 
 #[test]
 fn a_claim_is_bound_to_the_stored_heartbeat() {
-    let mut bed = Harness::external().begun();
-    bed.heartbeat_age(20_000).service();
-    bed.forced_down().inventory(vec![server(1)], vec![]);
-    bed.take_over();
-    bed.at += 10;
-    bed.heartbeat_age(20_000);
-    bed.service.last_heartbeat = bed
+    let mut harness = Harness::external().begun();
+    harness.heartbeat_age(20_000).service();
+    harness.forced_down().inventory(vec![server(1)], vec![]);
+    harness.take_over();
+    harness.at += 10;
+    harness.heartbeat_age(20_000);
+    harness.service.last_heartbeat = harness
         .service
         .last_heartbeat
         .map(|at| crate::Timestamp::from_micros(at.micros() + 60_000_000));
-    bed.service();
-    assert_eq!(bed.state.hold.as_ref().unwrap().kind, HoldKind::Alive);
+    harness.service();
+    assert_eq!(harness.state.hold.as_ref().unwrap().kind, HoldKind::Alive);
 }
 
 #[test]
 fn without_a_stored_heartbeat_forced_down_is_set_again() {
-    let mut bed = Harness::engine().proven();
-    bed.service.forced_down = true;
-    let seen = bed.service.clone();
-    bed.see(Observation::ServiceUpdated(Ok(seen)));
-    bed.take_over();
-    assert_eq!(bed.state.stage, Stage::Disabling);
+    let mut harness = Harness::engine().proven();
+    harness.service.forced_down = true;
+    let seen = harness.service.clone();
+    harness.see(Observation::ServiceUpdated(Ok(seen)));
+    harness.take_over();
+    assert_eq!(harness.state.stage, Stage::Disabling);
 }
 
 #[test]
 fn a_change_that_was_not_answered_moves_the_heartbeat_and_silence_is_waited_for_again() {
-    let mut bed = Harness::external().begun();
-    bed.heartbeat_age(20_000).service();
-    assert!(bed.updates().is_some());
-    bed.take_over();
+    let mut harness = Harness::external().begun();
+    harness.heartbeat_age(20_000).service();
+    assert!(harness.updates().is_some());
+    harness.take_over();
     // Nova shows the time of the change as the heartbeat.
-    bed.service.forced_down = true;
-    bed.service.up = false;
-    bed.at += 1;
-    bed.heartbeat_age(2_000).service();
-    assert!(bed.state.hold.is_none(), "not taken for a sign of life");
-    assert!(bed.updates().is_none());
-    bed.at += 14_000;
-    bed.service();
-    assert!(bed.updates().is_some(), "it has grown stale");
+    harness.service.forced_down = true;
+    harness.service.up = false;
+    harness.at += 1;
+    harness.heartbeat_age(2_000).service();
+    assert!(harness.state.hold.is_none(), "not taken for a sign of life");
+    assert!(harness.updates().is_none());
+    harness.at += 14_000;
+    harness.service();
+    assert!(harness.updates().is_some(), "it has grown stale");
 }
 
 #[test]
 fn an_evacuation_of_the_last_owner_is_followed() {
-    let mut bed = Harness::engine().planned(vec![server(1)]);
-    bed.take_over().power(Power::Off);
-    assert!(bed.is_asked(1));
-    bed.at += 50_000;
-    bed.power(Power::Off).lists(vec![server(1)], vec![]);
-    assert!(!bed.evacuates_any());
-    bed.at += 1_000;
-    bed.lists(vec![server(1)], vec![evacuation(1, 1, "accepted", None)]);
-    bed.at += 90_000;
-    bed.lists(vec![], vec![evacuation(1, 1, "done", Some("b"))]);
-    bed.over(vec![]);
-    assert_eq!(bed.step(1), &MoveStep::Over(End::Moved));
+    let mut harness = Harness::engine().planned(vec![server(1)]);
+    harness.take_over().power(Power::Off);
+    assert!(harness.is_asked(1));
+    harness.at += 50_000;
+    harness.power(Power::Off).lists(vec![server(1)], vec![]);
+    assert!(!harness.evacuates_any());
+    harness.at += 1_000;
+    harness.lists(vec![server(1)], vec![evacuation(1, 1, "accepted", None)]);
+    harness.at += 90_000;
+    harness.lists(vec![], vec![evacuation(1, 1, "done", Some("b"))]);
+    harness.over(vec![]);
+    assert_eq!(harness.step(1), &MoveStep::Over(End::Moved));
 }
 
 #[test]
 fn a_lock_of_the_last_owner_is_removed_even_without_a_move() {
-    let mut bed = Harness::engine().proven();
-    bed.forced_down().inventory(vec![server(1)], vec![]);
-    assert!(bed.wants(|command| matches!(command, Command::Lock { .. })));
-    bed.take_over();
-    assert_eq!(bed.one(1).lock, Lock::Asked, "requested again");
-    bed.command(OperatorCommand::Reject);
+    let mut harness = Harness::engine().proven();
+    harness.forced_down().inventory(vec![server(1)], vec![]);
+    assert!(harness.requests(|command| matches!(command, Command::Lock { .. })));
+    harness.take_over();
+    assert_eq!(harness.one(1).lock, Lock::Asked, "requested again");
+    harness.command(OperatorCommand::Reject);
     assert!(
-        !bed.wants(|command| *command == Command::Unlock(id(1))),
+        !harness.requests(|command| *command == Command::Unlock(id(1))),
         "it would come before the lock"
     );
-    bed.answer(1, ServerCall::Lock, Ok(()));
-    assert!(bed.wants(|command| *command == Command::Unlock(id(1))));
-    bed.answer(1, ServerCall::Unlock, Ok(()));
-    assert!(!bed.one(1).is_finished(), "its call may still be in flight");
-    bed.tick(80_000).lock_is_ours(1);
-    assert!(bed.wants(|command| *command == Command::Unlock(id(1))));
+    harness.answer(1, ServerCall::Lock, Ok(()));
+    assert!(harness.requests(|command| *command == Command::Unlock(id(1))));
+    harness.answer(1, ServerCall::Unlock, Ok(()));
+    assert!(!harness.one(1).is_finished(), "its call may still be in flight");
+    harness.tick(80_000).lock_is_ours(1);
+    assert!(harness.requests(|command| *command == Command::Unlock(id(1))));
 }
 
 #[test]
@@ -159,20 +163,20 @@ fn a_reset_of_the_last_owner_is_checked() {
         power_state: PowerState::Other,
         ..server(1)
     };
-    let mut bed = Harness::engine().planned(vec![paused]);
+    let mut harness = Harness::engine().planned(vec![paused]);
     assert!(matches!(
-        bed.one(1).preparation,
+        harness.one(1).preparation,
         Preparation::Asked {
             unanswered: false,
             ..
         }
     ));
-    bed.take_over();
+    harness.take_over();
     assert!(matches!(
-        bed.one(1).preparation,
+        harness.one(1).preparation,
         Preparation::Asked { unanswered: true, .. }
     ));
-    assert!(bed.wants(|command| *command == Command::ReadServer(id(1))));
+    assert!(harness.requests(|command| *command == Command::ReadServer(id(1))));
 }
 
 #[test]
@@ -182,65 +186,69 @@ fn a_restoration_of_the_last_owner_is_checked() {
         power_state: PowerState::Shutdown,
         ..server(1)
     };
-    let mut bed = Harness::engine().planned(vec![stopped]);
-    bed.answer(1, ServerCall::Evacuate, Ok(()));
-    bed.at += 1;
-    bed.lists(vec![], vec![evacuation(1, 1, "done", Some("b"))]);
+    let mut harness = Harness::engine().planned(vec![stopped]);
+    harness.answer(1, ServerCall::Evacuate, Ok(()));
+    harness.at += 1;
+    harness.lists(vec![], vec![evacuation(1, 1, "done", Some("b"))]);
     let running = Server {
         host: Some("b".into()),
         ..server(1)
     };
-    bed.reads(1, Some(running.clone()));
-    assert!(bed.wants(|command| matches!(command, Command::Restore { .. })));
-    bed.take_over().tick(1_000);
-    bed.reads(1, Some(running));
-    assert!(!bed.wants(|command| matches!(command, Command::Restore { .. })));
+    harness.reads(1, Some(running.clone()));
+    assert!(harness.requests(|command| matches!(command, Command::Restore { .. })));
+    harness.take_over().tick(1_000);
+    harness.reads(1, Some(running));
+    assert!(!harness.requests(|command| matches!(command, Command::Restore { .. })));
 }
 
 #[test]
 fn an_unlock_of_the_last_owner_is_repeated() {
-    let mut bed = Harness::engine().asked();
-    bed.lists(vec![], vec![evacuation(1, 1, "done", Some("b"))]);
-    bed.answer(1, ServerCall::Unlock, Err(timeout()));
-    bed.take_over().tick(500);
-    bed.lists(vec![], vec![evacuation(1, 1, "done", Some("b"))]);
-    bed.lock_is_ours(1);
-    assert!(bed.wants(|command| *command == Command::Unlock(id(1))));
+    let mut harness = Harness::engine().asked();
+    harness.lists(vec![], vec![evacuation(1, 1, "done", Some("b"))]);
+    harness.answer(1, ServerCall::Unlock, Err(timeout()));
+    harness.take_over().tick(500);
+    harness.lists(vec![], vec![evacuation(1, 1, "done", Some("b"))]);
+    harness.lock_is_ours(1);
+    assert!(harness.requests(|command| *command == Command::Unlock(id(1))));
 }
 
 #[test]
 fn instances_left_to_another_recovery_are_not_forgotten() {
-    let mut bed = Harness::engine().proven();
-    bed.forced_down().inventory(vec![server(1)], vec![]);
-    bed.see(Observation::MovesTaken(vec![id(1)]));
-    bed.take_over();
-    assert_ne!(bed.state.stage, Stage::Returning, "the new owner has not checked");
-    assert!(bed.wants(|command| matches!(command, Command::TakeInventory { .. })));
+    let mut harness = Harness::engine().proven();
+    harness.forced_down().inventory(vec![server(1)], vec![]);
+    harness.see(Observation::MovesTaken(vec![id(1)]));
+    harness.take_over();
+    assert_ne!(
+        harness.state.stage,
+        Stage::Returning,
+        "the new owner has not checked"
+    );
+    assert!(harness.requests(|command| matches!(command, Command::TakeInventory { .. })));
 }
 
 #[test]
 fn a_hold_a_rejection_and_processed_actions_survive_a_takeover() {
-    let mut bed = Harness::engine().planned(vec![server(1)]);
-    bed.at += 10;
-    bed.power(Power::On).take_over();
-    assert_eq!(bed.state.hold.as_ref().unwrap().kind, HoldKind::Alive);
-    bed.command(OperatorCommand::Reject).take_over();
-    assert!(bed.state.rejected.is_some());
-    assert_eq!(bed.state.heard, 1);
+    let mut harness = Harness::engine().planned(vec![server(1)]);
+    harness.at += 10;
+    harness.power(Power::On).take_over();
+    assert_eq!(harness.state.hold.as_ref().unwrap().kind, HoldKind::Alive);
+    harness.command(OperatorCommand::Reject).take_over();
+    assert!(harness.state.rejected.is_some());
+    assert_eq!(harness.state.heard, 1);
 }
 
 #[test]
 fn a_watched_hosts_proof_counts_again_after_the_new_owners_check() {
-    let mut bed = Harness::engine().proven();
-    bed.forced_down().inventory(vec![], vec![]);
-    bed.take_over();
-    assert!(!bed.state.is_proven_off());
-    assert!(bed.reads_power());
-    bed.at += 10;
-    bed.power(Power::Off);
-    assert!(bed.state.is_proven_off());
-    bed.tick(60_000);
-    assert!(!bed.reads_power(), "once is enough");
+    let mut harness = Harness::engine().proven();
+    harness.forced_down().inventory(vec![], vec![]);
+    harness.take_over();
+    assert!(!harness.state.is_proven_off());
+    assert!(harness.reads_power());
+    harness.at += 10;
+    harness.power(Power::Off);
+    assert!(harness.state.is_proven_off());
+    harness.tick(60_000);
+    assert!(!harness.reads_power(), "once is enough");
 }
 
 /// Returns the record of an evacuation created after the report.
@@ -254,74 +262,79 @@ fn young(record: u64, number: u128, status: &str, dest: &str) -> Migration {
 /// Covers R33.
 #[test]
 fn an_evacuation_that_the_journal_has_lost_is_followed_and_unlocked() {
-    let mut bed = Harness::engine().planned(vec![server(1)]);
-    bed.see(Observation::Rewound).take_over();
-    assert_eq!(bed.state.stage, Stage::Listing);
-    assert!(!bed.evacuates_any());
-    bed.service();
-    assert!(bed.wants(|command| matches!(command, Command::TakeInventory { .. })));
+    let mut harness = Harness::engine().planned(vec![server(1)]);
+    harness.see(Observation::Rewound).take_over();
+    assert_eq!(harness.state.stage, Stage::Listing);
+    assert!(!harness.evacuates_any());
+    harness.service();
+    assert!(harness.requests(|command| matches!(command, Command::TakeInventory { .. })));
     let records = vec![
         young(7, 2, "done", "compute-9"),
         young(8, 1, "failed", "compute-8"),
         young(9, 3, "failed", "compute-8"),
     ];
-    bed.inventory(vec![server(1)], records.clone());
-    let looks = |bed: &Harness| bed.wants(|command| *command == Command::ReadServer(id(2)));
-    let mut looked = looks(&bed);
-    assert!(bed.is_asked(2), "{:?}", bed.state.moves);
-    assert!(!bed.state.moves.contains_key(&id(3)), "it came to nothing");
+    harness.inventory(vec![server(1)], records.clone());
+    let reads = |harness: &Harness| harness.requests(|command| *command == Command::ReadServer(id(2)));
+    let mut was_read = reads(&harness);
+    assert!(harness.is_asked(2), "{:?}", harness.state.moves);
+    assert!(!harness.state.moves.contains_key(&id(3)), "it came to nothing");
     assert!(
-        bed.one(1).may_run.contains("compute-8"),
+        harness.one(1).may_run.contains("compute-8"),
         "a spawn may have failed late"
     );
-    bed.tick(1_000);
-    looked |= looks(&bed);
-    bed.lists(vec![server(1)], records);
+    harness.tick(1_000);
+    was_read |= reads(&harness);
+    harness.lists(vec![server(1)], records);
     for _ in 0..5 {
-        looked |= looks(&bed);
-        bed.tick(1_000);
+        was_read |= reads(&harness);
+        harness.tick(1_000);
     }
     assert!(
-        matches!(bed.step(2), MoveStep::Unlocking { end: End::Moved, .. }),
+        matches!(harness.step(2), MoveStep::Unlocking { end: End::Moved, .. }),
         "{:?}",
-        bed.step(2)
+        harness.step(2)
     );
     assert!(
-        looked || bed.one(2).lock == Lock::Asked,
+        was_read || harness.one(2).lock == Lock::Asked,
         "its owner is unknown: it is replaced by ours before it is removed"
     );
-    assert!(!bed.wants(|command| *command == Command::Unlock(id(2))));
+    assert!(!harness.requests(|command| *command == Command::Unlock(id(2))));
     // It happens once only.
-    bed.take_over();
-    assert_eq!(bed.state.stage, Stage::Moving);
+    harness.take_over();
+    assert_eq!(harness.state.stage, Stage::Moving);
 }
 
 /// The plan survived the loss, and the requests made from it did not.
 /// Covers R33.
 #[test]
 fn a_move_that_waits_follows_the_evacuation_that_the_journal_has_lost() {
-    let mut bed = Harness::engine().proven();
-    bed.forced_down().operator_state(false, false);
-    bed.inventory((1..=4).map(server).collect(), vec![]);
-    let is_waiting = |bed: &Harness, number| matches!(bed.step(number), MoveStep::Waiting { .. });
-    assert!((1..=4).all(|number| is_waiting(&bed, number)));
-    bed.see(Observation::Rewound)
+    let mut harness = Harness::engine().proven();
+    harness.forced_down().operator_state(false, false);
+    harness.inventory((1..=4).map(server).collect(), vec![]);
+    let is_waiting = |harness: &Harness, number| matches!(harness.step(number), MoveStep::Waiting { .. });
+    assert!((1..=4).all(|number| is_waiting(&harness, number)));
+    harness
+        .see(Observation::Rewound)
         .take_over()
         .operator_state(true, false);
-    assert_eq!(bed.state.stage, Stage::Listing);
-    bed.service();
+    assert_eq!(harness.state.stage, Stage::Listing);
+    harness.service();
     let records = vec![
         young(7, 1, "migrating", "compute-9"),
         young(8, 2, "done", "compute-9"),
         young(9, 3, "failed", "compute-8"),
         young(10, 4, "done", "compute-9"),
     ];
-    bed.inventory(vec![server(1), server(3), server(4)], records);
-    assert!(bed.is_asked(1), "Nova is rebuilding it: {:?}", bed.step(1));
-    assert!(bed.is_asked(2), "it has left the host: {:?}", bed.step(2));
-    assert!(is_waiting(&bed, 3), "it came to nothing");
-    assert!(is_waiting(&bed, 4), "it is on the host again");
-    assert!(!bed.evacuates_any(), "{:?}", bed.commands);
+    harness.inventory(vec![server(1), server(3), server(4)], records);
+    assert!(
+        harness.is_asked(1),
+        "Nova is rebuilding it: {:?}",
+        harness.step(1)
+    );
+    assert!(harness.is_asked(2), "it has left the host: {:?}", harness.step(2));
+    assert!(is_waiting(&harness, 3), "it came to nothing");
+    assert!(is_waiting(&harness, 4), "it is on the host again");
+    assert!(!harness.evacuates_any(), "{:?}", harness.commands);
 }
 
 /// A failed evacuation left one instance in `error`, a reset the other; the journal contains neither.
@@ -336,22 +349,23 @@ fn a_state_caused_by_lost_calls_is_not_the_original_state() {
     let shown = vec![broken(1, PowerState::Running), broken(2, PowerState::Shutdown)];
     let lost = vec![young(8, 1, "failed", "compute-8")];
     for (rewound, was) in [(true, VmState::Active), (false, VmState::Error)] {
-        let mut bed = Harness::engine().planned(vec![]);
+        let mut harness = Harness::engine().planned(vec![]);
         if rewound {
-            bed.see(Observation::Rewound);
+            harness.see(Observation::Rewound);
         }
-        bed.take_over().service().tick(61_000);
-        bed.inventory(shown.clone(), lost.clone());
-        assert_eq!(bed.one(1).was.vm_state, was);
-        assert_eq!(bed.one(2).was.vm_state, VmState::Error);
-        let told = |number| {
-            bed.one(number)
+        harness.take_over().service().tick(61_000);
+        harness.inventory(shown.clone(), lost.clone());
+        assert_eq!(harness.one(1).was.vm_state, was);
+        assert_eq!(harness.one(2).was.vm_state, VmState::Error);
+        let is_unknown = |number| {
+            harness
+                .one(number)
                 .note
                 .as_deref()
                 .is_some_and(|note| note.contains("not known"))
         };
-        assert_eq!((told(1), told(2)), (rewound, rewound));
-        let one = bed.state.moves.get_mut(&id(1)).unwrap();
+        assert_eq!((is_unknown(1), is_unknown(2)), (rewound, rewound));
+        let one = harness.state.moves.get_mut(&id(1)).unwrap();
         one.remark("on hold: its host was seen alive");
         one.clear_note();
         assert_eq!(
@@ -362,10 +376,10 @@ fn a_state_caused_by_lost_calls_is_not_the_original_state() {
         assert!(!one.note.as_deref().unwrap_or_default().contains("on hold"));
     }
     // A state planned before the loss was read before it.
-    let mut bed = Harness::engine().planned(vec![broken(1, PowerState::Running)]);
-    bed.see(Observation::Rewound).take_over().service();
-    bed.inventory(shown.clone(), lost);
-    assert_eq!(bed.one(1).was.vm_state, VmState::Error);
+    let mut harness = Harness::engine().planned(vec![broken(1, PowerState::Running)]);
+    harness.see(Observation::Rewound).take_over().service();
+    harness.inventory(shown.clone(), lost);
+    assert_eq!(harness.one(1).was.vm_state, VmState::Error);
 }
 
 /// All engines restarted with the database, so none could detect the lost commits.
@@ -376,9 +390,9 @@ fn the_lock_on_an_instance_says_what_it_was_and_that_the_journal_has_lost_reques
         vm_state: VmState::Paused,
         ..server(number)
     };
-    let mut bed = Harness::engine().proven();
-    bed.forced_down().inventory(vec![paused(1)], vec![]);
-    let reason = bed.commands.iter().find_map(|command| match command {
+    let mut harness = Harness::engine().proven();
+    harness.forced_down().inventory(vec![paused(1)], vec![]);
+    let reason = harness.commands.iter().find_map(|command| match command {
         Command::Lock { reason, .. } => Some(reason.clone()),
         _ => None,
     });
@@ -389,45 +403,45 @@ fn the_lock_on_an_instance_says_what_it_was_and_that_the_journal_has_lost_reques
         ..server(1)
     };
     let elsewhere = young(7, 2, "done", "compute-9");
-    let mut bed = Harness::engine().planned(vec![]);
-    bed.take_over().service().tick(61_000);
-    bed.inventory(vec![prepared.clone()], vec![elsewhere.clone()]);
-    assert_eq!(bed.one(1).was.vm_state, VmState::Paused);
-    assert_eq!(bed.one(1).was.power_state, PowerState::Running);
-    assert_eq!(bed.one(1).lock, Lock::Ours);
-    assert!(bed.is_asked(2), "the other lost request is followed too");
+    let mut harness = Harness::engine().planned(vec![]);
+    harness.take_over().service().tick(61_000);
+    harness.inventory(vec![prepared.clone()], vec![elsewhere.clone()]);
+    assert_eq!(harness.one(1).was.vm_state, VmState::Paused);
+    assert_eq!(harness.one(1).was.power_state, PowerState::Running);
+    assert_eq!(harness.one(1).lock, Lock::Ours);
+    assert!(harness.is_asked(2), "the other lost request is followed too");
 
     // A lock of another recovery also holds the original state, but nothing about this journal.
     let of_another = Server {
         locked_reason: prepared
             .locked_reason
             .as_ref()
-            .map(|reason| reason.replace(&bed.mark(), "tachi of last week")),
+            .map(|reason| reason.replace(&harness.mark(), "tachi of last week")),
         ..prepared.clone()
     };
-    let mut bed = Harness::engine().planned(vec![]);
-    bed.take_over().service().tick(61_000);
-    bed.inventory(vec![of_another], vec![elsewhere]);
-    assert_eq!(bed.one(1).was.vm_state, VmState::Paused);
-    assert_eq!(bed.one(1).lock, Lock::Asked, "its own is set in its place");
-    assert!(!bed.state.moves.contains_key(&id(2)));
+    let mut harness = Harness::engine().planned(vec![]);
+    harness.take_over().service().tick(61_000);
+    harness.inventory(vec![of_another], vec![elsewhere]);
+    assert_eq!(harness.one(1).was.vm_state, VmState::Paused);
+    assert_eq!(harness.one(1).lock, Lock::Asked, "its own is set in its place");
+    assert!(!harness.state.moves.contains_key(&id(2)));
 
     // An instance in error before its lock keeps that state, and so does one planned before the loss.
     let broken = |number| Server {
         vm_state: VmState::Error,
         ..server(number)
     };
-    let mark = bed.mark();
+    let mark = harness.mark();
     let locked = Server {
         locked: true,
         locked_reason: Some(format!("{mark} found error, power on")),
         ..broken(3)
     };
-    let mut bed = Harness::engine().planned(vec![broken(4)]);
-    bed.take_over().service().tick(61_000);
-    bed.inventory(vec![broken(4), locked], vec![]);
+    let mut harness = Harness::engine().planned(vec![broken(4)]);
+    harness.take_over().service().tick(61_000);
+    harness.inventory(vec![broken(4), locked], vec![]);
     for number in [3, 4] {
-        let one = bed.one(number);
+        let one = harness.one(number);
         assert_eq!(one.was.vm_state, VmState::Error);
         assert!(
             one.note.as_deref().is_none_or(|note| !note.contains("not known")),
@@ -435,14 +449,14 @@ fn the_lock_on_an_instance_says_what_it_was_and_that_the_journal_has_lost_reques
             one.note
         );
     }
-    let noted = bed
+    let noted = harness
         .record
         .steps
         .iter()
         .filter(|step| step.text.contains("carry locks"));
     assert_eq!(noted.count(), 1);
-    bed.tick(1_000).inventory(vec![broken(4), broken(3)], vec![]);
-    let again = bed
+    harness.tick(1_000).inventory(vec![broken(4), broken(3)], vec![]);
+    let again = harness
         .record
         .steps
         .iter()
@@ -459,51 +473,51 @@ fn the_lock_on_an_instance_says_what_it_was_and_that_the_journal_has_lost_reques
             locked_reason: Some(reason.into()),
             ..prepared.clone()
         };
-        let mut bed = Harness::engine().planned(vec![]);
-        bed.take_over().service().tick(61_000);
-        bed.inventory(vec![shown], vec![]);
-        assert_ne!(bed.one(1).was.vm_state, VmState::Paused, "{reason}");
+        let mut harness = Harness::engine().planned(vec![]);
+        harness.take_over().service().tick(61_000);
+        harness.inventory(vec![shown], vec![]);
+        assert_ne!(harness.one(1).was.vm_state, VmState::Paused, "{reason}");
     }
 }
 
 /// Covers R33.
 #[test]
 fn a_closed_notification_is_corrected_by_what_is_listed_after_the_loss_and_not_before() {
-    let mut bed = Harness::engine().planned(vec![]);
-    bed.tick(1_000).over(vec![]);
-    assert_eq!(bed.state.stage, Stage::Returning, "{:?}", bed.commands);
-    let closed = bed.message.clone();
-    bed.see(Observation::Rewound).take_over();
-    assert_eq!(bed.state.stage, Stage::Returning);
-    assert_eq!(bed.message, closed);
+    let mut harness = Harness::engine().planned(vec![]);
+    harness.tick(1_000).over(vec![]);
+    assert_eq!(harness.state.stage, Stage::Returning, "{:?}", harness.commands);
+    let closed = harness.message.clone();
+    harness.see(Observation::Rewound).take_over();
+    assert_eq!(harness.state.stage, Stage::Returning);
+    assert_eq!(harness.message, closed);
     assert!(
-        bed.wants(|command| matches!(command, Command::TakeInventory { .. })),
+        harness.requests(|command| matches!(command, Command::TakeInventory { .. })),
         "{:?}",
-        bed.commands
+        harness.commands
     );
-    bed.inventory(vec![], vec![young(7, 2, "done", "compute-9")]);
-    assert!(bed.is_asked(2), "{:?}", bed.state.moves);
-    assert_eq!(bed.state.stage, Stage::Moving);
+    harness.inventory(vec![], vec![young(7, 2, "done", "compute-9")]);
+    assert!(harness.is_asked(2), "{:?}", harness.state.moves);
+    assert_eq!(harness.state.stage, Stage::Moving);
 }
 
 /// Covers R33.
 #[test]
 fn a_lost_forced_down_is_checked_before_a_rejection_ends_the_recovery() {
     for maintenance in [true, false] {
-        let mut bed = Harness::engine().begun();
-        bed.see(Observation::Rewound).take_over();
+        let mut harness = Harness::engine().begun();
+        harness.see(Observation::Rewound).take_over();
         if maintenance {
-            bed.operator_state(true, true);
+            harness.operator_state(true, true);
         } else {
-            bed.command(OperatorCommand::Reject);
+            harness.command(OperatorCommand::Reject);
         }
-        assert_ne!(bed.state.stage, Stage::Over, "{:?}", bed.message);
-        bed.service.enabled = false;
-        bed.service.forced_down = true;
-        bed.service.disabled_reason = Some(bed.mark());
-        bed.heartbeat_age(0).service().tick(1_000);
-        assert!(bed.state.service.put.is_some());
-        assert_ne!(bed.state.stage, Stage::Over, "{:?}", bed.message);
+        assert_ne!(harness.state.stage, Stage::Over, "{:?}", harness.message);
+        harness.service.enabled = false;
+        harness.service.forced_down = true;
+        harness.service.disabled_reason = Some(harness.mark());
+        harness.heartbeat_age(0).service().tick(1_000);
+        assert!(harness.state.service.put.is_some());
+        assert_ne!(harness.state.stage, Stage::Over, "{:?}", harness.message);
     }
 }
 
@@ -511,16 +525,17 @@ fn a_lost_forced_down_is_checked_before_a_rejection_ends_the_recovery() {
 #[test]
 fn aborting_a_recovery_with_lost_requests_looks_for_what_they_have_left() {
     // It locked one instance and evacuated another; the journal contains neither.
-    let mut bed = Harness::engine().begun();
-    bed.see(Observation::Rewound)
+    let mut harness = Harness::engine().begun();
+    harness
+        .see(Observation::Rewound)
         .take_over()
         .command(OperatorCommand::Reject);
-    bed.service();
-    assert_ne!(bed.state.stage, Stage::Over, "it has not checked");
-    assert!(bed.wants(|command| matches!(command, Command::TakeInventory { .. })));
+    harness.service();
+    assert_ne!(harness.state.stage, Stage::Over, "it has not checked");
+    assert!(harness.requests(|command| matches!(command, Command::TakeInventory { .. })));
     let locked = Server {
         locked: true,
-        locked_reason: Some(format!("{} found active, power on", bed.mark())),
+        locked_reason: Some(format!("{} found active, power on", harness.mark())),
         ..server(1)
     };
     let of_its_owner = Server {
@@ -528,107 +543,111 @@ fn aborting_a_recovery_with_lost_requests_looks_for_what_they_have_left() {
         vm_state: VmState::Error,
         ..server(4)
     };
-    bed.inventory(
+    harness.inventory(
         vec![locked, server(3), of_its_owner],
         vec![young(7, 2, "migrating", "compute-9")],
     );
-    assert_eq!(bed.state.stage, Stage::Moving);
-    let note = bed.one(4).note.as_deref().unwrap_or_default();
+    assert_eq!(harness.state.stage, Stage::Moving);
+    let note = harness.one(4).note.as_deref().unwrap_or_default();
     assert!(
         note.contains("is not known"),
         "it may have been put into error by the recovery: {note}"
     );
     assert!(
-        matches!(bed.step(1), MoveStep::Unlocking { .. }),
+        matches!(harness.step(1), MoveStep::Unlocking { .. }),
         "{:?}",
-        bed.step(1)
+        harness.step(1)
     );
-    assert!(bed.is_asked(2), "the evacuation is followed");
-    assert!(!bed.state.moves.contains_key(&id(3)), "nothing has touched it");
+    assert!(harness.is_asked(2), "the evacuation is followed");
+    assert!(
+        !harness.state.moves.contains_key(&id(3)),
+        "nothing has touched it"
+    );
 
     // Nothing is found: it ends as if nothing had been lost.
-    let mut bed = Harness::engine().begun();
-    bed.see(Observation::Rewound)
+    let mut harness = Harness::engine().begun();
+    harness
+        .see(Observation::Rewound)
         .take_over()
         .command(OperatorCommand::Reject);
-    bed.service().inventory(vec![server(1)], vec![]);
-    assert_eq!(bed.state.stage, Stage::Over, "{:?}", bed.message);
-    assert!(!bed.message.as_deref().unwrap().contains("locked"));
+    harness.service().inventory(vec![server(1)], vec![]);
+    assert_eq!(harness.state.stage, Stage::Over, "{:?}", harness.message);
+    assert!(!harness.message.as_deref().unwrap().contains("locked"));
 
     // Nothing can be listed: an operator must check.
-    let mut bed = Harness::engine().begun();
-    bed.see(Observation::Rewound).take_over().service();
+    let mut harness = Harness::engine().begun();
+    harness.see(Observation::Rewound).take_over().service();
     for _ in 0..8 {
-        bed.tick(6_000).see(Observation::Service(Ok(None)));
+        harness.tick(6_000).see(Observation::Service(Ok(None)));
     }
     assert_eq!(
-        bed.state.hold.as_ref().map(|hold| hold.kind),
+        harness.state.hold.as_ref().map(|hold| hold.kind),
         Some(HoldKind::Fence)
     );
-    bed.command(OperatorCommand::Reject);
-    assert_eq!(bed.state.stage, Stage::Over, "{:?}", bed.message);
-    let told = format!("may be locked ({})", bed.mark());
-    let message = bed.message.as_deref().unwrap();
-    assert!(message.contains(&told), "{message}");
+    harness.command(OperatorCommand::Reject);
+    assert_eq!(harness.state.stage, Stage::Over, "{:?}", harness.message);
+    let warning = format!("may be locked ({})", harness.mark());
+    let message = harness.message.as_deref().unwrap();
+    assert!(message.contains(&warning), "{message}");
 }
 
 /// The database has lost the plan, and no engine is left that knew of it.
 /// Covers R33.
 #[test]
 fn an_abort_after_forced_down_looks_for_locks_before_it_ends() {
-    let mut bed = Harness::engine().proven();
-    bed.forced_down();
-    assert!(bed.state.moves.is_empty());
-    bed.take_over().command(OperatorCommand::Reject);
+    let mut harness = Harness::engine().proven();
+    harness.forced_down();
+    assert!(harness.state.moves.is_empty());
+    harness.take_over().command(OperatorCommand::Reject);
     assert!(
-        !matches!(bed.state.stage, Stage::Returning | Stage::Over),
+        !matches!(harness.state.stage, Stage::Returning | Stage::Over),
         "it has listed nothing"
     );
     let locked = Server {
         locked: true,
-        locked_reason: Some(format!("{} found active, power on", bed.mark())),
+        locked_reason: Some(format!("{} found active, power on", harness.mark())),
         ..server(1)
     };
-    bed.service().inventory(vec![locked, server(2)], vec![]);
+    harness.service().inventory(vec![locked, server(2)], vec![]);
     assert!(
-        matches!(bed.step(1), MoveStep::Unlocking { .. }),
+        matches!(harness.step(1), MoveStep::Unlocking { .. }),
         "{:?}",
-        bed.step(1)
+        harness.step(1)
     );
 }
 
 /// Covers R33.
 #[test]
 fn a_rejected_recovery_with_lost_requests_ends_when_nova_knows_no_service() {
-    let mut bed = Harness::engine().begun();
-    bed.see(Observation::Rewound).take_over().service();
-    bed.command(OperatorCommand::Reject);
+    let mut harness = Harness::engine().begun();
+    harness.see(Observation::Rewound).take_over().service();
+    harness.command(OperatorCommand::Reject);
     for _ in 0..3 {
-        assert_ne!(bed.state.stage, Stage::Over, "too few checks");
-        bed.tick(6_000).see(Observation::Service(Ok(None)));
+        assert_ne!(harness.state.stage, Stage::Over, "too few checks");
+        harness.tick(6_000).see(Observation::Service(Ok(None)));
     }
-    assert_eq!(bed.state.stage, Stage::Over, "{:?}", bed.message);
-    let told = format!("may be locked ({})", bed.mark());
-    let message = bed.message.as_deref().unwrap();
-    assert!(message.contains(&told), "{message}");
+    assert_eq!(harness.state.stage, Stage::Over, "{:?}", harness.message);
+    let warning = format!("may be locked ({})", harness.mark());
+    let message = harness.message.as_deref().unwrap();
+    assert!(message.contains(&warning), "{message}");
 }
 
 /// A report that requires no action never led to a request, whatever the database lost.
 /// Covers R33.
 #[test]
 fn a_report_that_asks_for_nothing_ends_after_a_loss_even_if_nothing_can_be_listed() {
-    let mut bed = Harness::engine();
-    bed.state.event = "STARTED".to_owned();
-    bed.see(Observation::Rewound).claim();
+    let mut harness = Harness::engine();
+    harness.state.event = "STARTED".to_owned();
+    harness.see(Observation::Rewound).claim();
     for _ in 0..8 {
-        bed.tick(6_000).see(Observation::Service(Ok(None)));
+        harness.tick(6_000).see(Observation::Service(Ok(None)));
     }
     assert_eq!(
-        bed.state.stage,
+        harness.state.stage,
         Stage::Over,
         "{:?} {:?}",
-        bed.state.hold,
-        bed.message
+        harness.state.hold,
+        harness.message
     );
 }
 
@@ -637,25 +656,25 @@ fn a_report_that_asks_for_nothing_ends_after_a_loss_even_if_nothing_can_be_liste
 #[test]
 fn a_false_alarm_is_not_given_up_before_lost_requests_are_looked_for() {
     for touched in [true, false] {
-        let mut bed = Harness::engine().begun();
-        bed.see(Observation::Rewound).take_over();
-        bed.heartbeat_age(0).service();
+        let mut harness = Harness::engine().begun();
+        harness.see(Observation::Rewound).take_over();
+        harness.heartbeat_age(0).service();
         let servers = vec![Server {
             locked: touched,
-            locked_reason: touched.then(|| bed.mark()),
+            locked_reason: touched.then(|| harness.mark()),
             ..server(1)
         }];
-        bed.inventory(servers, vec![]).storm(1, 10);
+        harness.inventory(servers, vec![]).storm(1, 10);
         for _ in 0..150 {
-            bed.tick(1_000).heartbeat_age(0).service();
-            bed.power(Power::On);
+            harness.tick(1_000).heartbeat_age(0).service();
+            harness.power(Power::On);
         }
-        let held = bed.state.hold.is_some();
+        let held = harness.state.hold.is_some();
         assert_eq!(
-            (held, bed.state.stage == Stage::Over),
+            (held, harness.state.stage == Stage::Over),
             (touched, !touched),
             "{:?}",
-            bed.message
+            harness.message
         );
     }
 }
@@ -666,14 +685,19 @@ fn a_false_alarm_is_not_given_up_before_lost_requests_are_looked_for() {
 #[test]
 fn a_lost_forced_down_of_ours_is_cleared() {
     for (ours, stage) in [(true, Stage::Returning), (false, Stage::Over)] {
-        let mut bed = Harness::engine().begun();
-        bed.see(Observation::Rewound).take_over();
-        bed.service.enabled = false;
-        bed.service.forced_down = true;
-        bed.service.disabled_reason = Some(if ours { bed.mark() } else { "tachi 7".to_owned() });
-        bed.heartbeat_age(0).service();
-        bed.command(OperatorCommand::Reject)
+        let mut harness = Harness::engine().begun();
+        harness.see(Observation::Rewound).take_over();
+        harness.service.enabled = false;
+        harness.service.forced_down = true;
+        harness.service.disabled_reason = Some(if ours {
+            harness.mark()
+        } else {
+            "tachi 7".to_owned()
+        });
+        harness.heartbeat_age(0).service();
+        harness
+            .command(OperatorCommand::Reject)
             .inventory(vec![server(1)], vec![]);
-        assert_eq!(bed.state.stage, stage, "{ours}: {:?}", bed.message);
+        assert_eq!(harness.state.stage, stage, "{ours}: {:?}", harness.message);
     }
 }

@@ -9,7 +9,7 @@ use super::{SMALL, in_turn, sharing};
 
 const WIDTH: f64 = 720.0;
 const HEIGHT: f64 = 150.0;
-const LEFT: f64 = 50.0;
+const LEFT_MARGIN: f64 = 50.0;
 const TOP: f64 = 46.0;
 const GAP: f64 = 44.0;
 
@@ -45,10 +45,10 @@ fn draw(title: &str, lines: &[Line<'_>]) -> String {
     let height = TOP + 2.0 * (HEIGHT + GAP);
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {} {height:.0}\" font-family=\"sans-serif\" font-size=\"12\">\n\
-         <rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>\n<text x=\"{LEFT}\" y=\"16\" font-size=\"14\">{title}</text>\n",
-        LEFT + WIDTH + 30.0,
+         <rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>\n<text x=\"{LEFT_MARGIN}\" y=\"16\" font-size=\"14\">{title}</text>\n",
+        LEFT_MARGIN + WIDTH + 30.0,
     );
-    let mut x = LEFT;
+    let mut x = LEFT_MARGIN;
     for line in lines {
         let _ = writeln!(
             svg,
@@ -65,24 +65,24 @@ fn draw(title: &str, lines: &[Line<'_>]) -> String {
         let bottom = top + HEIGHT;
         let _ = writeln!(
             svg,
-            "<text x=\"{LEFT}\" y=\"{:.0}\">{}</text>\n<path d=\"M{LEFT} {:.0}V{bottom:.0}H{:.0}\" stroke=\"#888888\" fill=\"none\"/>\n\
+            "<text x=\"{LEFT_MARGIN}\" y=\"{:.0}\">{}</text>\n<path d=\"M{LEFT_MARGIN} {:.0}V{bottom:.0}H{:.0}\" stroke=\"#888888\" fill=\"none\"/>\n\
              <text x=\"{:.0}\" y=\"{:.0}\" text-anchor=\"end\">{most:.0}</text><text x=\"{:.0}\" y=\"{bottom:.0}\" text-anchor=\"end\">0</text>\n\
              <text x=\"{:.0}\" y=\"{:.0}\" text-anchor=\"end\">{end:.0} s</text>",
             top + 8.0,
             graph.title,
             top + 12.0,
-            LEFT + WIDTH,
-            LEFT - 6.0,
+            LEFT_MARGIN + WIDTH,
+            LEFT_MARGIN - 6.0,
             top + 24.0,
-            LEFT - 6.0,
-            LEFT + WIDTH,
+            LEFT_MARGIN - 6.0,
+            LEFT_MARGIN + WIDTH,
             bottom + 16.0,
         );
         for line in lines {
             let mut path = String::new();
             let mut before = None;
             for one in &line.course.trace {
-                let at = LEFT + WIDTH * one.0 / end;
+                let at = LEFT_MARGIN + WIDTH * one.0 / end;
                 let value = (graph.value)(one);
                 if before == Some(value) {
                     continue;

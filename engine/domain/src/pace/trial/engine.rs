@@ -53,10 +53,10 @@ struct Host {
     waiting: usize,
     /// The job, the time of its request, and whether it has been seen picked up or back.
     asked: Vec<(usize, f64, bool, bool)>,
-    look_at: f64,
+    next_poll: f64,
     /// The start and the end of a poll in progress.
     poll: Option<(f64, f64)>,
-    looked: Option<f64>,
+    polled: Option<f64>,
     cost: PollCost,
 }
 
@@ -111,9 +111,9 @@ impl Trial {
             waiting: self.each,
             asked: Vec::new(),
             // The hosts are not all polled at the same moment.
-            look_at: f64::from(small(at)) * 0.037,
+            next_poll: f64::from(small(at)) * 0.037,
             poll: None,
-            looked: None,
+            polled: None,
             cost: PollCost::default(),
         };
         let mut engines: Vec<Engine> = (0..self.engines)
@@ -162,14 +162,14 @@ impl Engine {
         if nova.now < PREPARATION_SECONDS {
             return;
         }
-        self.ask(nova);
+        self.request(nova);
         for at in 0..self.hosts.len() {
             if let Some((since, until)) = self.hosts[at].poll {
                 if nova.now >= until {
                     self.seen(at, since, nova, course);
-                    self.ask(nova);
+                    self.request(nova);
                 }
-            } else if nova.now >= self.hosts[at].look_at && self.hosts[at].in_flight() > 0 {
+            } else if nova.now >= self.hosts[at].next_poll && self.hosts[at].in_flight() > 0 {
                 course.polls += 1;
                 self.hosts[at].poll = Some((nova.now, nova.now + nova.poll_duration()));
             }
@@ -180,7 +180,7 @@ impl Engine {
         small(self.hosts.iter().map(of).sum())
     }
 
-    fn ask(&mut self, nova: &mut Nova) {
+    fn request(&mut self, nova: &mut Nova) {
         let (window, flight) = self.pace.windows();
         let mut queued = self.total(Host::queued);
         let mut in_flight = self.total(Host::in_flight);
@@ -205,7 +205,7 @@ impl Engine {
             self.hosts[at].waiting -= 1;
             if first {
                 let pause = self.pause();
-                self.hosts[at].look_at = self.hosts[at].look_at.max(nova.now + pause);
+                self.hosts[at].next_poll = self.hosts[at].next_poll.max(nova.now + pause);
             }
             queued += 1;
             in_flight += 1;
@@ -231,14 +231,14 @@ impl Engine {
         let floor = self.pause();
         let before_it = self.total(Host::queued);
         let host = &mut self.hosts[at];
-        let before = host.looked.replace(since);
+        let before = host.polled.replace(since);
         host.poll = None;
         let took = duration(nova.now - since);
         let pause = match self.pace {
             Pace::Model { .. } => host.cost.pause_after(took),
             Pace::Guess { .. } | Pace::Loop => took.max((took * 15).min(Duration::from_secs(2))),
         };
-        host.look_at = nova.now + floor.max(pause.as_secs_f64());
+        host.next_poll = nova.now + floor.max(pause.as_secs_f64());
         let mut taken = Vec::new();
         let mut any_done = false;
         for (job, asked, was_taken, was_back) in &mut host.asked {
@@ -277,7 +277,7 @@ impl Engine {
                     busy: before_it,
                     pause: duration(floor),
                 };
-                queued.looked(seen, now);
+                queued.polled(seen, now);
                 for _ in &taken {
                     in_flight.observe(NovaFeedback::Answered(Duration::ZERO), full, now);
                 }

@@ -32,12 +32,12 @@ fn arriving_instances_are_awaited_and_moved_away_again() {
         bench.run(30_000);
         assert_eq!(bench.state().stage, PlannedStage::Listing, "at {at}");
         assert!(!bench.froze(), "at {at}: it is not there yet, and will be");
-        let told = bench.state().message.clone().unwrap();
+        let message = bench.state().message.clone().unwrap();
         let wanted = format!(
             "waits for what Nova is bringing to compute-1: {} (migration 70, pre-migrating)",
             id(9)
         );
-        assert_eq!(told, wanted);
+        assert_eq!(message, wanted);
         let lists = bench
             .calls
             .iter()
@@ -85,8 +85,8 @@ fn a_resize_that_is_taken_back_brings_its_instance_to_the_host() {
     bench.service.nova_now = Some(Timestamp::from_micros(later));
     bench.run(60_000);
     assert!(!bench.froze(), "it is arriving: {:?}", bench.state().message);
-    let told = bench.state().message.clone().unwrap();
-    assert!(told.contains("(migration 70, reverting)"), "{told}");
+    let message = bench.state().message.clone().unwrap();
+    assert!(message.contains("(migration 70, reverting)"), "{message}");
 
     let one = bench.servers.get_mut(&id(9)).unwrap();
     (one.host, one.task_state, one.vm_state) = (Some(HOST.to_owned()), None, VmState::Active);

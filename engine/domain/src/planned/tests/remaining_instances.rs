@@ -39,11 +39,11 @@ fn an_instance_locked_by_a_recovery_delays_no_other() {
         bench.state().message.as_deref(),
         Some("waits for the recovery that has locked vm-1")
     );
-    let looks = bench
+    let polls = bench
         .calls
         .iter()
         .filter(|call| **call == Command::FollowMove(id(1)));
-    assert!(looks.count() < 15, "it does not poll continuously");
+    assert!(polls.count() < 15, "it does not poll continuously");
     for number in 1..=3 {
         let one = bench.servers.get_mut(&id(number)).unwrap();
         (one.locked, one.locked_reason) = (false, None);

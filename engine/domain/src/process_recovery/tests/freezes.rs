@@ -19,7 +19,7 @@ fn frozen() -> FreezeStatus {
     }
 }
 
-fn told(frozen: FreezeStatus) -> Observation {
+fn freeze_state(frozen: FreezeStatus) -> Observation {
     Observation::OperatorState(OperatorState {
         frozen,
         ..OperatorState::DEFAULT
@@ -27,13 +27,13 @@ fn told(frozen: FreezeStatus) -> Observation {
 }
 
 fn thawed() -> Observation {
-    told(FreezeStatus {
+    freeze_state(FreezeStatus {
         thawed: 1,
         ..FreezeStatus::NONE
     })
 }
 
-fn heard(up: bool) -> Observation {
+fn service_state(up: bool) -> Observation {
     Observation::Service(Ok(Some(Service {
         up,
         ..record_of(true, None)
@@ -44,24 +44,24 @@ fn heard(up: bool) -> Observation {
 fn a_frozen_hosts_service_is_disabled_afterwards_if_it_is_not_up_in_nova() {
     for up in [false, true] {
         let mut run = Run::new("STOPPED", "nova-compute");
-        run.tell(Observation::Claimed(OperatorState {
+        run.observe(Observation::Claimed(OperatorState {
             frozen: frozen(),
             ..OperatorState::DEFAULT
         }));
         for _ in 0..50 {
             run.at += 30_000;
             // This answer was already in flight.
-            run.tell(heard(up));
+            run.observe(service_state(up));
             assert!(run.commands.is_empty(), "{:?}", run.commands);
         }
         assert_eq!(run.state.wait().map(|wait| wait.what), Some(WaitsFor::Frozen));
-        run.tell(thawed());
+        run.observe(thawed());
         for _ in 0..40 {
             if run.commands.contains(&Command::ReadService) {
-                run.tell(heard(up));
+                run.observe(service_state(up));
             }
             run.at += 5_000;
-            run.tell(Observation::Tick);
+            run.observe(Observation::Tick);
         }
         let disabled = run
             .calls
@@ -76,14 +76,14 @@ fn a_frozen_hosts_service_is_disabled_afterwards_if_it_is_not_up_in_nova() {
 #[test]
 fn a_call_that_the_journal_refuses_was_never_made() {
     let mut run = Run::new("STOPPED", "nova-compute");
-    run.tell(Observation::Claimed(OperatorState::DEFAULT));
-    run.tell(heard(false));
+    run.observe(Observation::Claimed(OperatorState::DEFAULT));
+    run.observe(service_state(false));
     let call = run.commands.iter().find(|one| one.is_write()).cloned().unwrap();
     assert!(run.record.unless_frozen.is_blocked_by(&frozen()));
-    run.tell(Observation::NotSent(call));
-    run.tell(told(frozen()));
+    run.observe(Observation::NotSent(call));
+    run.observe(freeze_state(frozen()));
     run.at += 600_000;
-    run.tell(heard(false));
+    run.observe(service_state(false));
     assert!(run.commands.is_empty(), "{:?}", run.commands);
     assert_eq!(run.state.wait().map(|wait| wait.what), Some(WaitsFor::Frozen));
 }

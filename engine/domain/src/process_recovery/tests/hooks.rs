@@ -36,11 +36,11 @@ impl Bench {
             shown: None,
             enabled: true,
         };
-        bench.tell(Observation::Claimed(OperatorState::DEFAULT));
+        bench.observe(Observation::Claimed(OperatorState::DEFAULT));
         bench
     }
 
-    fn tell(&mut self, observation: Observation) {
+    fn observe(&mut self, observation: Observation) {
         let now = DecisionTime {
             elapsed: Elapsed::from_millis(self.at),
             wall: Timestamp::from_micros(0),
@@ -68,23 +68,23 @@ impl Bench {
             while let Some(command) = self.commands.pop() {
                 match command {
                     Command::RunHook(call) => return Some(*call),
-                    Command::ReadService => self.tell(shown(self.enabled)),
-                    Command::ScanHosts => self.tell(Observation::Region(Arc::new(super::region()))),
+                    Command::ReadService => self.observe(shown(self.enabled)),
+                    Command::ScanHosts => self.observe(Observation::Region(Arc::new(super::region()))),
                     Command::UpdateService { .. } => {
                         self.enabled = false;
-                        self.tell(accepted());
+                        self.observe(accepted());
                     }
                     other => panic!("{other:?}"),
                 }
             }
             self.at += 500;
-            self.tell(Observation::Tick);
+            self.observe(Observation::Tick);
         }
         None
     }
 
     fn says(&mut self, call: &HookCall, verdict: HookVerdict) {
-        self.tell(Observation::Hook {
+        self.observe(Observation::Hook {
             phase: call.phase,
             number: call.number,
             attempt: call.attempt,
@@ -165,7 +165,7 @@ fn an_owner_that_dies_in_a_hook_leaves_one_that_does_not_run_it_again() {
         bench.until_hook(10_000).unwrap();
         bench.state = ProcessRecovery::restore(&bench.state.head().unwrap()).unwrap();
         bench.commands.clear();
-        bench.tell(Observation::Claimed(OperatorState::DEFAULT));
+        bench.observe(Observation::Claimed(OperatorState::DEFAULT));
         assert_eq!(bench.until_hook(120_000), None, "{phase:?}");
         let (status, message) = bench.end();
         assert_eq!(status, NotificationStatus::Finished, "{phase:?}");

@@ -185,9 +185,9 @@ fn each_result_of_a_hook_has_its_effect() {
             gate,
             "{case}, by the next owner"
         );
-        let told = bench.track.with_remarks("done");
+        let observed = bench.track.with_remarks("done");
         let quiet = matches!((verdict, phase), (GoOn, _) | (Skip, Phase::Post));
-        assert_eq!(told == "done", quiet, "{case}: {told}");
+        assert_eq!(observed == "done", quiet, "{case}: {observed}");
     }
 }
 
@@ -233,13 +233,13 @@ fn a_run_with_an_unknown_result_is_repeated_only_if_idempotent() {
             "{case}: it may still be running"
         );
         assert_eq!(bench.later(after - 1), Gate::Wait, "{case}: still");
-        let told = match bench.later(1) {
+        let observed = match bench.later(1) {
             Gate::Abort(_) => "abort",
             Gate::Open => "open",
             Gate::Run { attempt: 2, .. } => "run",
             Gate::Run { .. } | Gate::Wait | Gate::Skip(_) => "something else",
         };
-        assert_eq!(told, expected, "{case}");
+        assert_eq!(observed, expected, "{case}");
     }
 }
 

@@ -10,10 +10,10 @@ use super::*;
 use crate::entity::host::MaintenanceReason;
 use crate::{ServerId, WaitsFor};
 
-fn against(explanation: &Explanation<'_>) -> Vec<(Need, FindingCode)> {
+fn blockers(explanation: &Explanation<'_>) -> Vec<(Need, FindingCode)> {
     let needs = explanation.needs.iter();
     needs
-        .flat_map(|(need, against)| against.iter().map(|finding| (*need, finding.code)))
+        .flat_map(|(need, blockers)| blockers.iter().map(|finding| (*need, finding.code)))
         .collect()
 }
 
@@ -30,7 +30,7 @@ fn a_protected_subject_is_explained_by_its_met_requirements() {
             panic!("{name}");
         };
         assert_eq!(one.subject.protection(), Protection::Protected);
-        assert_eq!(against(one), []);
+        assert_eq!(blockers(one), []);
         let has_all = one.needs.len() == Need::ALL.len();
         assert_eq!(has_all, name == "vm-1", "{name}: only an instance runs");
     }
@@ -48,7 +48,7 @@ fn an_unprotected_subject_has_only_its_own_reasons() {
     let computes = facts.computes.as_mut().unwrap();
     computes.value.iter_mut().find(|one| one.host == "c").unwrap().up = false;
     let situation = assess(&facts, NOW);
-    let why = |name: &str| against(&situation.explain(name)[0]);
+    let why = |name: &str| blockers(&situation.explain(name)[0]);
     // The only running host is the one without a device.
     let room = (Need::Room, FindingCode::FewHosts);
     assert_eq!(
@@ -57,7 +57,7 @@ fn an_unprotected_subject_has_only_its_own_reasons() {
     );
     assert_eq!(why("a"), why("vm-1"));
     assert_eq!(why("vm-3"), [(Need::Meant, FindingCode::HostOnMaintenance), room]);
-    assert_eq!(why("vm-5"), [(Need::Heard, FindingCode::HostDown), room]);
+    assert_eq!(why("vm-5"), [(Need::HostUp, FindingCode::HostDown), room]);
     let of_a = &situation.explain("vm-1")[0];
     let (_, found) = of_a
         .needs
@@ -78,17 +78,17 @@ fn every_reason_is_in_the_explanation() {
         (Need::Movable, FindingCode::MoveNeedsPerson),
         (Need::Engine, FindingCode::NoEngine),
     );
-    assert_eq!(against(&situation.explain("vm-1")[0]), [waits, engine]);
-    assert_eq!(against(&situation.explain("vm-2")[0]), [engine]);
+    assert_eq!(blockers(&situation.explain("vm-1")[0]), [waits, engine]);
+    assert_eq!(blockers(&situation.explain("vm-2")[0]), [engine]);
     for one in situation.instances.iter().flatten() {
-        let told = against(&situation.explain(&one.id.to_string())[0]);
-        let told: BTreeSet<FindingCode> = told.into_iter().map(|(_, code)| code).collect();
+        let codes = blockers(&situation.explain(&one.id.to_string())[0]);
+        let codes: BTreeSet<FindingCode> = codes.into_iter().map(|(_, code)| code).collect();
         let host = situation
             .hosts
             .iter()
             .find(|host| *host.name == *one.host)
             .unwrap();
-        assert_eq!(told, &*one.reasons | &host.reasons, "{}", one.name);
+        assert_eq!(codes, &*one.reasons | &host.reasons, "{}", one.name);
     }
 }
 
@@ -98,23 +98,26 @@ fn a_requirement_is_met_only_if_that_is_known() {
     let holds = |facts: &Facts, wanted: Need| {
         let situation = assess(facts, NOW);
         let one = &situation.explain("vm-1")[0];
-        let (need, against) = one.needs.iter().find(|(need, _)| *need == wanted).unwrap();
-        (one.holds(*need, against), against.len())
+        let (need, blockers) = one.needs.iter().find(|(need, _)| *need == wanted).unwrap();
+        (one.holds(*need, blockers), blockers.len())
     };
-    let heard = |facts: &Facts| holds(facts, Need::Heard);
+    let host_up = |facts: &Facts| holds(facts, Need::HostUp);
     let runs = |facts: &Facts| holds(facts, Need::Runs);
     let mut facts = fine();
-    assert_eq!((heard(&facts), runs(&facts)), ((Some(true), 0), (Some(true), 0)));
+    assert_eq!(
+        (host_up(&facts), runs(&facts)),
+        ((Some(true), 0), (Some(true), 0))
+    );
     facts.waiting.push(waiting(1, WaitsFor::Absence));
     assert_eq!(runs(&facts), (None, 0), "it may have been lost in transit");
     facts.waiting.clear();
     let computes = facts.computes.as_mut().unwrap();
     computes.value.iter_mut().find(|one| one.host == "a").unwrap().up = false;
-    assert_eq!((heard(&facts), runs(&facts)), ((Some(false), 1), (None, 0)));
+    assert_eq!((host_up(&facts), runs(&facts)), ((Some(false), 1), (None, 0)));
     facts.waiting.push(waiting(1, WaitsFor::Absence));
-    assert_eq!((heard(&facts), runs(&facts)), ((Some(false), 1), (None, 0)));
+    assert_eq!((host_up(&facts), runs(&facts)), ((Some(false), 1), (None, 0)));
     facts.segments[0].hosts[0].maintenance = Some(MaintenanceReason::Operator);
-    assert_eq!(heard(&facts), (Some(false), 0), "no reason is needed");
+    assert_eq!(host_up(&facts), (Some(false), 0), "no reason is needed");
     facts.computes = None;
-    assert_eq!(heard(&facts), (None, 0));
+    assert_eq!(host_up(&facts), (None, 0));
 }

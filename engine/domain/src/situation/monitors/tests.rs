@@ -195,10 +195,10 @@ fn monitors_are_judged_from_the_first_signature_of_one_that_watches_hosts() {
     facts.monitors.push(monitor("z", MonitorKind::Host, 60, &["a"]));
     let situation = assess(&facts, NOW);
     assert_eq!(situation.not_assessed, [Aspect::Room]);
-    let told: Vec<_> = situation
+    let grades: Vec<_> = situation
         .monitors
         .iter()
         .map(|one| (one.host.as_str(), one.grade))
         .collect();
-    assert_eq!(told, [("z", Severity::Err), ("a", Severity::Ok)], "worst first");
+    assert_eq!(grades, [("z", Severity::Err), ("a", Severity::Ok)], "worst first");
 }

@@ -233,7 +233,7 @@ fn only_a_likely_lack_of_capacity_is_worse_than_info() {
 
 #[test]
 fn room_is_assessed_as_soon_as_it_can_be() {
-    let told = |change: fn(&mut Facts)| {
+    let outcome = |change: fn(&mut Facts)| {
         let situation = situation(change);
         let headroom = situation.segments[0].headroom;
         (
@@ -241,16 +241,16 @@ fn room_is_assessed_as_soon_as_it_can_be() {
             headroom.map(|one| (one.hosts, one.exact)),
         )
     };
-    assert_eq!(told(|_| {}), (true, None), "without a request");
-    assert_eq!(told(|facts| rooms(facts, [100; 3])), (false, Some((1, true))));
-    assert_eq!(told(|facts| rooms(facts, [400; 3])), (false, Some((2, true))));
-    assert_eq!(told(|facts| rooms(facts, SHORT)), (false, Some((0, true))));
+    assert_eq!(outcome(|_| {}), (true, None), "without a request");
+    assert_eq!(outcome(|facts| rooms(facts, [100; 3])), (false, Some((1, true))));
+    assert_eq!(outcome(|facts| rooms(facts, [400; 3])), (false, Some((2, true))));
+    assert_eq!(outcome(|facts| rooms(facts, SHORT)), (false, Some((0, true))));
     let refused: fn(&mut Facts) = |facts| {
         rooms(facts, SHORT);
         state(facts).trouble = Some("403".into());
         state(facts).refused = true;
     };
-    assert_eq!(told(refused), (true, None));
+    assert_eq!(outcome(refused), (true, None));
 }
 
 #[test]
@@ -259,18 +259,18 @@ fn the_number_of_hosts_for_an_instance_is_known() {
     let id = on(&mut facts, "a")[0].id;
     assert_eq!(fit(&facts, NOW, "a", id), None, "without a request");
     rooms(&mut facts, [500, 100, 99]);
-    let told = |facts: &Facts| fit(facts, NOW, "a", id).map(|fit| (fit.hosts, fit.of));
-    assert_eq!(told(&facts), Some((1, 2)));
+    let outcome = |facts: &Facts| fit(facts, NOW, "a", id).map(|fit| (fit.hosts, fit.of));
+    assert_eq!(outcome(&facts), Some((1, 2)));
     facts.segments[0].hosts[1].maintenance = Some(crate::entity::host::MaintenanceReason::Operator);
     assert_eq!(
-        told(&facts),
+        outcome(&facts),
         Some((0, 1)),
         "nothing comes to a host in maintenance"
     );
     assert_eq!(fit(&facts, NOW, "b", id), None, "it is not there");
     let needs = Arc::make_mut(on(&mut facts, "a")[0].needs.as_mut().unwrap());
     needs.not_reckoned = Some("hw:numa_nodes=2".into());
-    assert_eq!(told(&facts), None);
+    assert_eq!(outcome(&facts), None);
 }
 
 /// An instance's project matters only where hosts are reserved for projects.

@@ -15,16 +15,24 @@ fn each_answer_of_each_call() {
         ("429", Err(fault(Transient, Some(429), false)), Ok(1000)),
         ("not connected", Err(fault(Transient, None, false)), Ok(1000)),
         ("403", Err(fault(Fatal, Some(403), false)), Ok(10_000)),
-        ("500", Err(fault(Transient, Some(500), true)), Ok(SETTLED)),
-        ("timed out", Err(fault(Transient, None, true)), Ok(SETTLED)),
+        (
+            "500",
+            Err(fault(Transient, Some(500), true)),
+            Ok(LATE_EFFECT_WINDOW),
+        ),
+        (
+            "timed out",
+            Err(fault(Transient, None, true)),
+            Ok(LATE_EFFECT_WINDOW),
+        ),
     ];
-    for stage in CALLING {
+    for stage in CALL_STAGES {
         for (case, result, wanted) in cases.clone() {
             let case = format!("{stage:?}, {case}");
             let (command, call) = call_of(stage);
             let mut run = Run::asked(stage);
             assert_eq!(run.calls, [(0, command.clone())], "{case}");
-            run.tell(answer(call, result));
+            run.observe(answer(call, result));
             match wanted {
                 Err(status) => assert_eq!(run.end().0, status, "{case}"),
                 Ok(again) => {
@@ -45,7 +53,7 @@ fn a_fault_of_the_read_is_waited_for_and_a_404_ends_it() {
         let mut run = Run::begun();
         let result = Err(fault(class, Some(500), false));
         let server = server_id();
-        run.tell(Observation::Server { server, result });
+        run.observe(Observation::Server { server, result });
         assert!(run.record.notification.is_none(), "a short fault is not reported");
         run.at(500, Observation::Tick);
         assert_eq!(run.commands, [Command::ReadServer(server)], "{class:?}");
@@ -53,7 +61,7 @@ fn a_fault_of_the_read_is_waited_for_and_a_404_ends_it() {
         let (status, message) = run.shown.clone().unwrap();
         assert_eq!(status, NotificationStatus::Running);
         assert!(message.unwrap().starts_with("waiting for Nova"));
-        run.tell(is(VmState::Active));
+        run.observe(is(VmState::Active));
         assert_eq!(
             run.shown,
             Some((NotificationStatus::Running, None)),
@@ -65,7 +73,7 @@ fn a_fault_of_the_read_is_waited_for_and_a_404_ends_it() {
         result: Ok(None),
     };
     let mut run = Run::asked(Stage::Stopping);
-    run.tell(gone());
+    run.observe(gone());
     assert_ne!(
         run.state.stage,
         Stage::Over,
@@ -75,16 +83,16 @@ fn a_fault_of_the_read_is_waited_for_and_a_404_ends_it() {
     assert!(!run.commands.contains(&Command::ReadServer(server_id())));
     run.at(5_000, Observation::Tick);
     assert!(run.commands.contains(&Command::ReadServer(server_id())));
-    run.tell(gone());
+    run.observe(gone());
     run.assert_end("", NotificationStatus::Ignored, "does not exist");
 
     // It was seen again in between.
     let mut run = Run::asked(Stage::Stopping);
-    run.tell(gone());
+    run.observe(gone());
     run.at(5_000, Observation::Tick);
-    run.tell(is(VmState::Active));
+    run.observe(is(VmState::Active));
     run.goes_on(20_000, &is(VmState::Active));
-    run.tell(gone());
+    run.observe(gone());
     assert_ne!(run.state.stage, Stage::Over);
 }
 
@@ -97,18 +105,18 @@ fn what_was_not_sent_is_asked_for_again_but_not_at_once() {
     for (read, again) in reads {
         let mut run = Run::begun();
         if read == Command::ReadService {
-            run.tell(is(VmState::Active));
+            run.observe(is(VmState::Active));
         }
         assert!(run.commands.contains(&read));
-        run.tell(Observation::NotSent(read.clone()));
+        run.observe(Observation::NotSent(read.clone()));
         assert!(!run.commands.contains(&read), "{read:?}: no busy loop");
         run.at(again, Observation::Tick);
         assert!(run.commands.contains(&read), "{read:?}");
     }
-    for stage in CALLING {
+    for stage in CALL_STAGES {
         let (command, _) = call_of(stage);
         let mut run = Run::asked(stage);
-        run.tell(Observation::NotSent(command.clone()));
+        run.observe(Observation::NotSent(command.clone()));
         assert_eq!(run.state.asked, None);
         assert_eq!(
             run.calls.len(),
@@ -126,9 +134,9 @@ fn what_was_not_sent_is_asked_for_again_but_not_at_once() {
 fn a_stop_whose_answer_is_lost_does_not_hit_the_started_instance() {
     let mut run = Run::asked(Stage::Stopping);
     run.at(100, answer(ServerCall::Stop, Err(lost())));
-    run.goes_on(SETTLED - 1, &is(VmState::Stopped));
+    run.goes_on(LATE_EFFECT_WINDOW - 1, &is(VmState::Stopped));
     assert_eq!(run.calls.len(), 1, "no start while the stop may still come");
-    run.goes_on(SETTLED + 2000, &is(VmState::Stopped));
+    run.goes_on(LATE_EFFECT_WINDOW + 2000, &is(VmState::Stopped));
     assert_eq!(run.calls.last().unwrap().1, Command::Start(server_id()));
     assert_eq!(run.calls.len(), 2);
 }
@@ -137,11 +145,11 @@ fn a_stop_whose_answer_is_lost_does_not_hit_the_started_instance() {
 #[test]
 fn a_lost_stop_is_not_forgotten_when_the_next_one_is_refused() {
     let mut run = Run::asked(Stage::Stopping);
-    run.tell(answer(ServerCall::Stop, Err(lost())));
+    run.observe(answer(ServerCall::Stop, Err(lost())));
     run.state.asked = None;
-    run.goes_on(SETTLED - 1, &is(VmState::Stopped));
+    run.goes_on(LATE_EFFECT_WINDOW - 1, &is(VmState::Stopped));
     assert_eq!(run.calls.len(), 1);
-    run.goes_on(SETTLED + 2000, &is(VmState::Stopped));
+    run.goes_on(LATE_EFFECT_WINDOW + 2000, &is(VmState::Stopped));
     assert_eq!(run.calls.len(), 2);
 }
 
@@ -149,15 +157,15 @@ fn a_lost_stop_is_not_forgotten_when_the_next_one_is_refused() {
 fn a_late_reset_to_active_is_waited_for_and_not_taken_for_the_start() {
     let mut run = Run::asked(Stage::Activating);
     run.at(100, answer(ServerCall::Activate, Err(lost())));
-    run.goes_on(SETTLED - 1, &is(VmState::Active));
+    run.goes_on(LATE_EFFECT_WINDOW - 1, &is(VmState::Active));
     assert_eq!((run.state.stage, run.calls.len()), (Stage::Activating, 1));
-    run.goes_on(SETTLED + 2000, &is(VmState::Active));
+    run.goes_on(LATE_EFFECT_WINDOW + 2000, &is(VmState::Active));
     assert_eq!(run.calls.last().unwrap().1, Command::Stop(server_id()));
 }
 
 #[test]
 fn an_answer_to_another_call_is_not_taken_for_the_answer_to_this_one() {
-    for stage in CALLING {
+    for stage in CALL_STAGES {
         for call in [
             ServerCall::Activate,
             ServerCall::Stop,
@@ -168,9 +176,9 @@ fn an_answer_to_another_call_is_not_taken_for_the_answer_to_this_one() {
                 continue;
             }
             let mut run = Run::asked(stage);
-            run.tell(answer(call, Ok(())));
+            run.observe(answer(call, Ok(())));
             assert!(!run.state.asked.unwrap().answered, "{stage:?} {call:?}");
-            run.tell(answer(call, Err(fault(FaultClass::Permanent, Some(404), false))));
+            run.observe(answer(call, Err(fault(FaultClass::Permanent, Some(404), false))));
             assert_eq!(run.state.stage, stage, "{call:?}");
         }
     }
@@ -186,7 +194,7 @@ fn a_copy_that_lags_behind_does_not_end_a_recovery_that_has_stopped_the_instance
         })
     };
     let mut run = Run::asked(Stage::Stopping);
-    run.tell(answer(ServerCall::Stop, Ok(())));
+    run.observe(answer(ServerCall::Stop, Ok(())));
     run.at(1_000, dated(VmState::Stopped, 10));
     assert_eq!(run.state.stage, Stage::Starting);
     // It ran before the stop.

@@ -10,7 +10,7 @@ fn after(ages: &[u64]) -> Run {
     let mut run = Run::new("LIFECYCLE", "STOPPED_FAILED", Some(&id), restart_only());
     let ages: Vec<Duration> = ages.iter().map(|age| Duration::from_secs(*age)).collect();
     run.state = run.state.after(&ages);
-    run.tell(Observation::Claimed(OperatorState::DEFAULT));
+    run.observe(Observation::Claimed(OperatorState::DEFAULT));
     run
 }
 
@@ -33,7 +33,7 @@ fn an_instance_restarted_as_often_as_allowed_needs_an_operator() {
     ];
     for (name, ages, refused) in cases {
         let mut run = after(&ages);
-        run.tell(is(VmState::Active));
+        run.observe(is(VmState::Active));
         assert_eq!(run.state.stage == Stage::Over, refused, "{name}");
         if refused {
             run.assert_end(name, NotificationStatus::Failed, "max_restarts allows 5");
@@ -54,9 +54,9 @@ fn each_restart_waits_twice_as_long_as_the_one_before() {
     ];
     for (name, ages, wait) in cases {
         let mut run = after(&ages);
-        run.tell(is(VmState::Active));
+        run.observe(is(VmState::Active));
         if run.commands.contains(&Command::ReadService) {
-            run.tell(up());
+            run.observe(up());
         }
         run.goes_on(wait + 1_000, &is(VmState::Active));
         let first = run.calls.first().map(|(at, _)| *at);
@@ -71,7 +71,7 @@ fn each_restart_waits_twice_as_long_as_the_one_before() {
 #[test]
 fn while_it_waits_it_says_so_and_survives_a_takeover() {
     let mut run = after(&[0, 1]);
-    run.tell(is(VmState::Active));
+    run.observe(is(VmState::Active));
     run.goes_on(4_000, &is(VmState::Active));
     let (status, message) = run.shown.clone().unwrap();
     assert_eq!(status, NotificationStatus::Running);
@@ -87,20 +87,20 @@ fn while_it_waits_it_says_so_and_survives_a_takeover() {
 #[test]
 fn a_restart_is_counted_once_with_its_first_call() {
     let mut run = after(&[]);
-    run.tell(is(VmState::Active));
+    run.observe(is(VmState::Active));
     assert_eq!(run.record.restarted, None, "no request yet");
-    run.tell(up());
+    run.observe(up());
     assert_eq!(run.record.restarted, Some(server_id()));
     run.taken_over();
-    run.at(SETTLED, is(VmState::Active));
-    run.at(SETTLED + 1_000, Observation::Tick);
-    run.tell(is(VmState::Active));
-    run.tell(up());
+    run.at(LATE_EFFECT_WINDOW, is(VmState::Active));
+    run.at(LATE_EFFECT_WINDOW + 1_000, Observation::Tick);
+    run.observe(is(VmState::Active));
+    run.observe(up());
     assert_eq!(run.calls.len(), 2, "requested again");
     assert_eq!(run.record.restarted, None);
-    run.tell(answer(ServerCall::Stop, Ok(())));
-    run.tell(is(VmState::Stopped));
-    run.tell(up());
+    run.observe(answer(ServerCall::Stop, Ok(())));
+    run.observe(is(VmState::Stopped));
+    run.observe(up());
     assert_eq!(run.calls.len(), 3);
     assert_eq!(run.record.restarted, None);
 }
@@ -116,8 +116,8 @@ fn no_limit_is_no_limit_but_the_pauses_stay() {
     let mut run = Run::new("LIFECYCLE", "STOPPED_FAILED", Some(&id), policy);
     let ages: Vec<Duration> = ages.into_iter().map(Duration::from_secs).collect();
     run.state = run.state.after(&ages);
-    run.tell(Observation::Claimed(OperatorState::DEFAULT));
-    run.tell(is(VmState::Active));
+    run.observe(Observation::Claimed(OperatorState::DEFAULT));
+    run.observe(is(VmState::Active));
     run.goes_on(599_000, &is(VmState::Active));
     assert!(run.calls.is_empty());
     run.goes_on(602_000, &is(VmState::Active));

@@ -94,7 +94,7 @@ struct Facts {
 }
 
 impl Facts {
-    fn learn(&mut self, observation: &Observation) {
+    fn apply(&mut self, observation: &Observation) {
         match observation {
             Observation::Claimed(operator_state) | Observation::OperatorState(operator_state) => {
                 self.forbidden = !operator_state.segment_enabled || operator_state.operator_maintenance;
@@ -144,7 +144,10 @@ impl Facts {
         assert!(!self.forbidden, "{call:?} against the operator's action");
         assert_eq!(self.up, Some(true), "{call:?} to a host not seen up");
         if let Some((since, open)) = self.unanswered.take() {
-            assert!(*at >= since + SETTLED, "{call:?} while {open:?} may still come");
+            assert!(
+                *at >= since + LATE_EFFECT_WINDOW,
+                "{call:?} while {open:?} may still come"
+            );
         }
         self.unanswered = Some((*at, call.clone()));
         // A read of the host's state permits one call.
@@ -170,10 +173,10 @@ fn weather(sequence: &[(u64, u64)]) -> (NotificationStatus, usize) {
         } else {
             dice.observation(&run.commands)
         };
-        facts.learn(&observation);
+        facts.apply(&observation);
         run.actions = (dice.roll(8) > 0).then(Vec::new);
         let before = run.calls.len();
-        run.tell(observation);
+        run.observe(observation);
         if run.calls.len() > before {
             facts.judge(run.calls.last().unwrap());
         }
@@ -183,7 +186,7 @@ fn weather(sequence: &[(u64, u64)]) -> (NotificationStatus, usize) {
     }
     // Without faults: everything is permitted and answered, and Nova executes all calls.
     run.actions = Some(Vec::new());
-    run.tell(Observation::OperatorState(OperatorState::DEFAULT));
+    run.observe(Observation::OperatorState(OperatorState::DEFAULT));
     let (mut vm_state, mut host) = (VmState::Active, HOST);
     while run.state.stage != Stage::Over && run.at < 10_000_000 {
         run.at += 500;
@@ -193,7 +196,7 @@ fn weather(sequence: &[(u64, u64)]) -> (NotificationStatus, usize) {
             ..server(vm_state.clone(), None)
         };
         for observation in [shown(sight), up()] {
-            run.tell(observation);
+            run.observe(observation);
             if let Some((_, call)) = run.commands.iter().find_map(Command::server_call) {
                 vm_state = if matches!(call, ServerCall::Stop | ServerCall::ConfirmMigration) {
                     VmState::Stopped
@@ -205,7 +208,7 @@ fn weather(sequence: &[(u64, u64)]) -> (NotificationStatus, usize) {
                 if call == ServerCall::Migrate {
                     host = "c2";
                 }
-                run.tell(answer(call, Ok(())));
+                run.observe(answer(call, Ok(())));
             }
         }
     }

@@ -16,8 +16,8 @@ fn an_instance_that_may_run_on_another_host_is_not_restarted() {
             "{stage:?}"
         );
         // As the driver does: the call of the refused write was not sent.
-        run.tell(Observation::NotSent(call_of(stage).0));
-        run.tell(Observation::MayRunOn(["c9".to_owned()].into()));
+        run.observe(Observation::NotSent(call_of(stage).0));
+        run.observe(Observation::MayRunOn(["c9".to_owned()].into()));
         run.assert_end(&format!("{stage:?}"), NotificationStatus::Failed, "running on c9");
         assert_eq!(run.calls.len(), 1, "{stage:?}");
     }

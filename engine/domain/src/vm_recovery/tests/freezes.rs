@@ -16,7 +16,7 @@ fn freeze() -> Freeze {
     }
 }
 
-fn told(frozen: FreezeStatus) -> Observation {
+fn freeze_state(frozen: FreezeStatus) -> Observation {
     Observation::OperatorState(OperatorState {
         frozen,
         ..OperatorState::DEFAULT
@@ -46,7 +46,7 @@ fn a_frozen_instance_waits_and_is_restarted_afterwards_if_it_does_not_run() {
     for frozen in freezes() {
         for thawed in [0, 1] {
             let mut run = Run::begun();
-            run.at(10, told(frozen.clone()));
+            run.at(10, freeze_state(frozen.clone()));
             run.goes_on(3_600_000, &is(VmState::Stopped));
             assert_eq!(run.calls, []);
             assert_eq!(run.state.wait().map(|wait| wait.what), Some(WaitsFor::Frozen));
@@ -54,7 +54,7 @@ fn a_frozen_instance_waits_and_is_restarted_afterwards_if_it_does_not_run() {
             assert!(message.contains("tachi thaw host c1"), "{message}");
             run.taken_over();
             // A takeover after the freeze keeps the wait in the record.
-            run.tell(told(FreezeStatus {
+            run.observe(freeze_state(FreezeStatus {
                 thawed,
                 ..FreezeStatus::NONE
             }));
@@ -69,8 +69,8 @@ fn a_frozen_instance_waits_and_is_restarted_afterwards_if_it_does_not_run() {
 fn what_runs_when_it_thaws_is_not_restarted_on_an_old_report() {
     for frozen in freezes() {
         let mut run = Run::begun();
-        run.at(10, told(frozen));
-        run.at(600_000, told(FreezeStatus::NONE));
+        run.at(10, freeze_state(frozen));
+        run.at(600_000, freeze_state(FreezeStatus::NONE));
         run.goes_on(700_000, &is(VmState::Active));
         assert_eq!(run.calls, []);
         run.assert_end("runs", NotificationStatus::Ignored, "running now");
@@ -87,13 +87,13 @@ fn what_was_stopped_before_the_freeze_is_started_again() {
         for frozen in freezes() {
             let mut run = Run::asked(stage);
             let at = run.at + 10;
-            run.at(at, told(frozen));
+            run.at(at, freeze_state(frozen));
             let (call, until) = if stage == Stage::Stopping {
                 (ServerCall::Stop, VmState::Stopped)
             } else {
                 (ServerCall::Start, VmState::Active)
             };
-            run.tell(answer(call, Ok(())));
+            run.observe(answer(call, Ok(())));
             run.goes_on(at + 5_000, &is(until));
             let starts = |(_, call): &&(u64, Command)| matches!(call, Command::Start(_));
             assert_eq!(
@@ -123,12 +123,12 @@ fn a_call_that_the_journal_refuses_was_never_made() {
             }
             assert!(run.record.restarted.is_some());
             let call = run.commands.iter().find(|one| one.is_write()).cloned().unwrap();
-            run.tell(Observation::NotSent(call));
+            run.observe(Observation::NotSent(call));
             run.calls.clear();
-            run.tell(told(frozen));
+            run.observe(freeze_state(frozen));
             run.goes_on(600_000, &is(VmState::Stopped));
             assert_eq!(run.calls, [], "{stage:?}");
-            run.tell(told(FreezeStatus::NONE));
+            run.observe(freeze_state(FreezeStatus::NONE));
             run.goes_on(610_000, &is(VmState::Stopped));
             assert_eq!(run.calls.len(), 1, "{stage:?}: {:?}", run.calls);
         }
@@ -139,7 +139,7 @@ fn a_call_that_the_journal_refuses_was_never_made() {
 fn a_person_may_give_it_up_while_it_is_frozen() {
     let mut run = Run::begun();
     let [frozen, ..] = freezes();
-    run.at(10, told(frozen));
-    run.tell(said(1, OperatorCommand::Reject));
+    run.at(10, freeze_state(frozen));
+    run.observe(said(1, OperatorCommand::Reject));
     run.assert_end("aborted", NotificationStatus::Failed, "aborted by alice");
 }

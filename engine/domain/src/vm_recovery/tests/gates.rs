@@ -76,7 +76,7 @@ fn gates_that_need_nothing_but_the_notification() {
     ];
     for (case, event, detail, operator_state, instance, part) in cases {
         let mut run = Run::new(event, detail, instance, Policy::default());
-        run.tell(Observation::Claimed(operator_state));
+        run.observe(Observation::Claimed(operator_state));
         assert!(run.commands.is_empty(), "{case}: {:?}", run.commands);
         run.assert_end(case, Ignored, part);
     }
@@ -92,9 +92,9 @@ fn the_three_pairs_that_are_failures_in_any_case() {
         ("lifecycle", "stopped_failed"),
     ] {
         let mut run = Run::new(event, detail, Some(&id), Policy::default());
-        run.tell(Observation::Tick);
+        run.observe(Observation::Tick);
         assert!(run.commands.is_empty(), "nothing before the first pulse");
-        run.tell(Observation::Claimed(OperatorState::DEFAULT));
+        run.observe(Observation::Claimed(OperatorState::DEFAULT));
         assert_eq!(
             run.commands,
             [Command::ReadServer(server_id())],
@@ -138,7 +138,7 @@ fn gates_that_need_the_instance() {
     ];
     for (case, server, wanted) in cases {
         let mut run = Run::begun();
-        run.tell(shown(server.clone()));
+        run.observe(shown(server.clone()));
         if run.state.stage == Stage::Begin {
             run.at(5_000, shown(server));
         }
@@ -154,8 +154,8 @@ fn gates_that_need_the_instance() {
         ..Policy::default()
     };
     let mut run = Run::new("LIFECYCLE", "STOPPED_FAILED", Some(&id), policy);
-    run.tell(Observation::Claimed(OperatorState::DEFAULT));
-    run.tell(shown(with(BTreeMap::new(), Some(HOST))));
+    run.observe(Observation::Claimed(OperatorState::DEFAULT));
+    run.observe(shown(with(BTreeMap::new(), Some(HOST))));
     assert_eq!(
         run.state.stage,
         Stage::Stopping,
@@ -183,8 +183,8 @@ fn an_instance_counts_wherever_nova_shows_it_and_a_bound_reporter_for_its_own_ho
             })
         });
         let mut run = Run::of(&notification, Policy::default());
-        run.tell(Observation::Claimed(OperatorState::DEFAULT));
-        run.tell(shown(elsewhere()));
+        run.observe(Observation::Claimed(OperatorState::DEFAULT));
+        run.observe(shown(elsewhere()));
         if let Some(part) = wanted {
             assert_eq!(
                 run.state.stage,
@@ -196,7 +196,7 @@ fn an_instance_counts_wherever_nova_shows_it_and_a_bound_reporter_for_its_own_ho
             continue;
         }
         assert_eq!(run.state.host, "c2", "{case}: its host is read from now on");
-        run.tell(up());
+        run.observe(up());
         assert_eq!(run.record.unless_host_recovery.as_deref(), Some("c2"), "R12");
     }
 }

@@ -43,11 +43,11 @@ impl Bench {
             shown: None,
             vm_state: VmState::Active,
         };
-        bench.tell(Observation::Claimed(OperatorState::DEFAULT));
+        bench.observe(Observation::Claimed(OperatorState::DEFAULT));
         bench
     }
 
-    fn tell(&mut self, observation: Observation) {
+    fn observe(&mut self, observation: Observation) {
         let now = DecisionTime {
             elapsed: Elapsed::from_millis(self.at),
             wall: Timestamp::from_micros(0),
@@ -84,28 +84,28 @@ impl Bench {
             while let Some(command) = self.commands.pop() {
                 match command {
                     Command::RunHook(call) => return Some(*call),
-                    Command::ReadServer(_) => self.tell(is(self.vm_state.clone())),
-                    Command::ReadService => self.tell(up()),
-                    Command::ReadActions(_) => self.tell(actions(Ok(Some(Vec::new())))),
+                    Command::ReadServer(_) => self.observe(is(self.vm_state.clone())),
+                    Command::ReadService => self.observe(up()),
+                    Command::ReadActions(_) => self.observe(actions(Ok(Some(Vec::new())))),
                     Command::Stop(_) => {
                         self.vm_state = VmState::Stopped;
-                        self.tell(answer(ServerCall::Stop, Ok(())));
+                        self.observe(answer(ServerCall::Stop, Ok(())));
                     }
                     Command::Start(_) => {
                         self.vm_state = VmState::Active;
-                        self.tell(answer(ServerCall::Start, Ok(())));
+                        self.observe(answer(ServerCall::Start, Ok(())));
                     }
                     other => panic!("{other:?}"),
                 }
             }
             self.at += 500;
-            self.tell(Observation::Tick);
+            self.observe(Observation::Tick);
         }
         None
     }
 
     fn says(&mut self, call: &HookCall, verdict: HookVerdict) {
-        self.tell(Observation::Hook {
+        self.observe(Observation::Hook {
             phase: call.phase,
             number: call.number,
             attempt: call.attempt,
@@ -133,8 +133,11 @@ fn each_hook_has_its_place() {
     for (phase, order) in cases {
         let mut bench = Bench::new(phase, "exec:/x #timeout=600");
         let call = bench.until_hook(10_000).unwrap();
-        let told = &call.instances.as_ref().unwrap()[0];
-        assert_eq!((told.id, told.name.as_deref()), (server_id(), Some("web")));
+        let instance = &call.instances.as_ref().unwrap()[0];
+        assert_eq!(
+            (instance.id, instance.name.as_deref()),
+            (server_id(), Some("web"))
+        );
         let before = bench.done.len();
         assert_eq!(
             bench.until_hook(300_000),
@@ -233,7 +236,7 @@ fn an_owner_that_dies_in_a_hook_leaves_one_that_does_not_run_it_again() {
         bench.state = VmRecovery::restore(&bench.state.head().unwrap()).unwrap();
         bench.commands.clear();
         let began = bench.at;
-        bench.tell(Observation::Claimed(OperatorState::DEFAULT));
+        bench.observe(Observation::Claimed(OperatorState::DEFAULT));
         assert_eq!(bench.until_hook(120_000), None, "{phase:?}");
         let (status, message) = bench.end();
         assert_eq!(status, NotificationStatus::Finished, "{phase:?}");
@@ -257,8 +260,8 @@ fn no_hook_between_stop_and_start_is_begun_while_the_segment_is_disabled() {
     while bench.done.is_empty() {
         assert_eq!(bench.until_hook(500), None);
     }
-    bench.tell(Observation::OperatorState(operator_state(false, false)));
+    bench.observe(Observation::OperatorState(operator_state(false, false)));
     assert_eq!(bench.until_hook(30_000), None);
-    bench.tell(Observation::OperatorState(OperatorState::DEFAULT));
+    bench.observe(Observation::OperatorState(OperatorState::DEFAULT));
     assert!(bench.until_hook(2_000).is_some());
 }

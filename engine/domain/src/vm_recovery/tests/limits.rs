@@ -4,22 +4,22 @@ use super::*;
 
 #[test]
 fn a_silence_of_nova_counts_towards_no_limit() {
-    for stage in CALLING {
+    for stage in CALL_STAGES {
         let mut run = Run::begun();
-        run.tell(unmoved(stage));
-        run.tell(Observation::Service(Err(lost())));
+        run.observe(unmoved(stage));
+        run.observe(Observation::Service(Err(lost())));
         while run.at < 600_000 {
             run.at += 1000;
-            run.tell(silent());
+            run.observe(silent());
         }
         run.goes_on(605_000, &unmoved(stage));
         assert_eq!(run.calls.len(), 1, "{stage:?}: Nova is back");
 
         let mut run = Run::asked(stage);
-        run.tell(answer(call_of(stage).1, Err(lost())));
+        run.observe(answer(call_of(stage).1, Err(lost())));
         while run.at < 600_000 {
             run.at += 1000;
-            run.tell(silent());
+            run.observe(silent());
         }
         run.goes_on(605_000, &unmoved(stage));
         assert_eq!(run.calls.len(), 2, "{stage:?}: and the lost call is repeated");
@@ -58,7 +58,7 @@ fn time_limits_begin_with_the_call_and_end_with_the_reason() {
         (Stage::Starting, START_LIMIT, is(VmState::Error), "it is error"),
     ];
     for (stage, limit, sight, part) in cases {
-        for (result, limit) in [(Ok(()), limit), (Err(lost()), limit + SETTLED)] {
+        for (result, limit) in [(Ok(()), limit), (Err(lost()), limit + LATE_EFFECT_WINDOW)] {
             let mut run = Run::asked(stage);
             run.at(100, answer(call_of(stage).1, result));
             run.goes_on(limit - 1, &sight);
@@ -69,18 +69,18 @@ fn time_limits_begin_with_the_call_and_end_with_the_reason() {
     }
     // The waits before the call do not count against the instance.
     let mut run = Run::begun();
-    run.tell(is(VmState::Stopped));
-    run.tell(service(false, false));
+    run.observe(is(VmState::Stopped));
+    run.observe(service(false, false));
     while run.at < START_LIMIT - 2000 {
         run.at += 500;
-        run.tell(is(VmState::Stopped));
+        run.observe(is(VmState::Stopped));
         if run.commands.contains(&Command::ReadService) {
-            run.tell(service(false, false));
+            run.observe(service(false, false));
         }
     }
     run.goes_on(START_LIMIT, &is(VmState::Stopped));
     assert_eq!(run.calls.len(), 1);
-    run.tell(answer(ServerCall::Start, Ok(())));
+    run.observe(answer(ServerCall::Start, Ok(())));
     run.goes_on(
         START_LIMIT + 30_000,
         &shown(server(VmState::Stopped, Some("powering-on"))),
@@ -98,12 +98,12 @@ fn a_refusal_that_is_repeated_is_told_and_ends_it() {
     let refused = fault(FaultClass::Conflict, Some(409), false);
     while run.at < STOP_LIMIT + 500 && run.state.stage != Stage::Over {
         if run.commands.iter().any(Command::is_write) {
-            run.tell(answer(ServerCall::Stop, Err(refused.clone())));
+            run.observe(answer(ServerCall::Stop, Err(refused.clone())));
         }
         run.at += 100;
-        run.tell(is(VmState::Active));
+        run.observe(is(VmState::Active));
         if run.commands.contains(&Command::ReadService) {
-            run.tell(up());
+            run.observe(up());
         }
         if run.at == 10_000 {
             assert!(
@@ -122,17 +122,17 @@ fn a_refusal_that_is_repeated_is_told_and_ends_it() {
 
 #[test]
 fn an_operators_reject_ends_it_in_each_stage_and_is_heard_once() {
-    for stage in CALLING {
+    for stage in CALL_STAGES {
         let mut run = Run::asked(stage);
-        run.tell(said(1, OperatorCommand::Approve));
+        run.observe(said(1, OperatorCommand::Approve));
         assert_eq!(
             (run.state.stage, run.state.heard),
             (stage, 1),
             "there is nothing to approve"
         );
-        run.tell(said(1, OperatorCommand::Reject));
+        run.observe(said(1, OperatorCommand::Reject));
         assert_eq!(run.state.stage, stage, "a stale number");
-        run.tell(said(2, OperatorCommand::Reject));
+        run.observe(said(2, OperatorCommand::Reject));
         run.assert_end(
             &format!("{stage:?}"),
             NotificationStatus::Failed,
@@ -147,6 +147,6 @@ fn an_operators_reject_ends_it_in_each_stage_and_is_heard_once() {
         );
     }
     let mut run = Run::begun();
-    run.tell(said(1, OperatorCommand::Reject));
+    run.observe(said(1, OperatorCommand::Reject));
     run.assert_end("Begin", NotificationStatus::Failed, "aborted by alice");
 }

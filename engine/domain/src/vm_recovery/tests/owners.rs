@@ -4,9 +4,9 @@ use super::*;
 
 #[test]
 fn an_instance_that_its_owner_has_paused_meanwhile_is_left_alone() {
-    for stage in CALLING {
+    for stage in CALL_STAGES {
         let mut run = Run::asked(stage);
-        run.tell(is(VmState::Paused));
+        run.observe(is(VmState::Paused));
         run.assert_end(
             &format!("{stage:?}"),
             NotificationStatus::Ignored,
@@ -22,7 +22,7 @@ fn an_owners_task_is_waited_for_before_a_running_instance_is_restarted() {
     let id = server_id().to_string();
     let begun = |event: &str, detail: &str| {
         let mut run = Run::new(event, detail, Some(&id), Policy::default());
-        run.tell(Observation::Claimed(OperatorState::DEFAULT));
+        run.observe(Observation::Claimed(OperatorState::DEFAULT));
         run
     };
     let busy = |task: &str| shown(server(VmState::Active, Some(task)));
@@ -33,7 +33,7 @@ fn an_owners_task_is_waited_for_before_a_running_instance_is_restarted() {
         let mut stopped = begun(event, detail);
         stopped.goes_on(120_000, &busy("powering-off"));
         assert_eq!(stopped.state.stage, Stage::Begin, "{event}");
-        stopped.tell(is(VmState::Stopped));
+        stopped.observe(is(VmState::Stopped));
         assert_eq!(stopped.state.stage, Stage::Begin, "{event}: shown once");
         stopped.at(125_000, is(VmState::Stopped));
         stopped.assert_end(event, NotificationStatus::Ignored, "left to its owner");
@@ -41,7 +41,7 @@ fn an_owners_task_is_waited_for_before_a_running_instance_is_restarted() {
 
         let mut reboots = begun(event, detail);
         reboots.goes_on(20_000, &busy("rebooting"));
-        reboots.tell(is(VmState::Active));
+        reboots.observe(is(VmState::Active));
         assert_eq!(
             reboots.state.stage,
             Stage::Stopping,
@@ -58,7 +58,7 @@ fn an_owners_task_is_waited_for_before_a_running_instance_is_restarted() {
     }
     // After a crash Nova stops the instance, with the same task state.
     let mut crashed = begun("LIFECYCLE", "STOPPED_FAILED");
-    crashed.tell(busy("powering-off"));
+    crashed.observe(busy("powering-off"));
     assert_eq!(crashed.state.stage, Stage::Stopping);
     crashed.at(1100, is(VmState::Stopped));
     assert_eq!(crashed.state.stage, Stage::Starting);
@@ -70,8 +70,8 @@ fn an_owners_task_is_waited_for_before_a_running_instance_is_restarted() {
 fn an_instance_that_a_lost_call_may_have_stopped_is_started() {
     let id = server_id().to_string();
     let mut run = Run::new("IO_ERROR", "IO_ERROR_REPORT", Some(&id), Policy::default());
-    run.tell(Observation::Rewound);
-    run.tell(Observation::Claimed(OperatorState::DEFAULT));
-    run.tell(is(VmState::Stopped));
+    run.observe(Observation::Rewound);
+    run.observe(Observation::Claimed(OperatorState::DEFAULT));
+    run.observe(is(VmState::Stopped));
     assert_eq!(run.state.stage, Stage::Starting);
 }

@@ -16,10 +16,10 @@ fn on(host: &str, vm_state: VmState, task: Option<&str>) -> Observation {
 fn not_started() -> Run {
     let id = server_id().to_string();
     let mut run = Run::new("LIFECYCLE", "STOPPED_FAILED", Some(&id), Policy::default());
-    run.tell(Observation::Claimed(OperatorState::DEFAULT));
-    run.tell(is(VmState::Stopped));
-    run.tell(up());
-    run.tell(answer(ServerCall::Start, Ok(())));
+    run.observe(Observation::Claimed(OperatorState::DEFAULT));
+    run.observe(is(VmState::Stopped));
+    run.observe(up());
+    run.observe(answer(ServerCall::Start, Ok(())));
     run.goes_on(
         START_LIMIT - 500,
         &on(HOST, VmState::Stopped, Some("powering-on")),
@@ -56,7 +56,7 @@ fn an_instance_that_does_not_start_is_moved_confirmed_and_started_on_the_other_h
         run.record.unless_frozen.is_conditional(),
         "and refuses it for a frozen host"
     );
-    run.tell(answer(ServerCall::Migrate, Ok(())));
+    run.observe(answer(ServerCall::Migrate, Ok(())));
     for task in ["resize_prep", "resize_migrating"] {
         run.goes_on(run.at + 5_000, &on(HOST, VmState::Stopped, Some(task)));
     }
@@ -70,10 +70,10 @@ fn an_instance_that_does_not_start_is_moved_confirmed_and_started_on_the_other_h
         (Stage::Confirming, OTHER)
     );
     run.goes_on(run.at + 500, &on(OTHER, VmState::Resized, None));
-    run.tell(answer(ServerCall::ConfirmMigration, Ok(())));
+    run.observe(answer(ServerCall::ConfirmMigration, Ok(())));
     run.taken_over();
     run.goes_on(run.at + 1_000, &on(OTHER, VmState::Stopped, None));
-    run.tell(answer(ServerCall::Start, Ok(())));
+    run.observe(answer(ServerCall::Start, Ok(())));
     run.goes_on(run.at + 2_000, &on(OTHER, VmState::Active, None));
     run.assert_end(
         "",
@@ -97,10 +97,10 @@ fn an_instance_that_does_not_start_is_moved_confirmed_and_started_on_the_other_h
 #[test]
 fn a_move_is_confirmed_once_and_a_refusal_of_another_request_is_waited_for() {
     let mut run = migrating();
-    run.tell(answer(ServerCall::Migrate, Ok(())));
+    run.observe(answer(ServerCall::Migrate, Ok(())));
     run.goes_on(run.at + 1_000, &on(OTHER, VmState::Resized, None));
     let asked = calls(&run).len();
-    run.tell(answer(ServerCall::ConfirmMigration, Ok(())));
+    run.observe(answer(ServerCall::ConfirmMigration, Ok(())));
     run.goes_on(run.at + 600_000, &on(OTHER, VmState::Resized, None));
     assert_eq!(run.state.stage, Stage::Confirming);
     assert_eq!(calls(&run).len(), asked, "it is asked for once");
@@ -108,10 +108,10 @@ fn a_move_is_confirmed_once_and_a_refusal_of_another_request_is_waited_for() {
     assert_eq!(run.state.stage, Stage::Starting);
 
     let mut run = migrating();
-    run.tell(answer(ServerCall::Migrate, Ok(())));
+    run.observe(answer(ServerCall::Migrate, Ok(())));
     run.goes_on(run.at + 1_000, &on(OTHER, VmState::Resized, None));
     let refused = fault(FaultClass::Permanent, Some(400), false);
-    run.tell(answer(ServerCall::ConfirmMigration, Err(refused)));
+    run.observe(answer(ServerCall::ConfirmMigration, Err(refused)));
     run.goes_on(run.at + 5_000, &on(OTHER, VmState::Resized, None));
     assert_eq!(run.state.stage, Stage::Confirming);
     run.goes_on(run.at + 500, &on(OTHER, VmState::Stopped, None));
@@ -129,10 +129,10 @@ fn the_move_counts_wherever_nova_is_when_it_is_seen_again() {
         for is_answered in [true, false] {
             let mut run = migrating();
             if is_answered {
-                run.tell(answer(ServerCall::Migrate, Ok(())));
+                run.observe(answer(ServerCall::Migrate, Ok(())));
             }
             run.taken_over();
-            run.tell(on(OTHER, state.clone(), None));
+            run.observe(on(OTHER, state.clone(), None));
             assert_eq!(run.state.stage, stage, "{name}, answered: {is_answered}");
             assert_eq!(run.state.host, OTHER, "{name}");
         }
@@ -143,9 +143,9 @@ fn the_move_counts_wherever_nova_is_when_it_is_seen_again() {
 fn an_instance_that_left_before_a_move_was_requested_is_left_alone() {
     let mut run = not_started();
     run.at = START_LIMIT + 500;
-    run.tell(is(VmState::Stopped));
+    run.observe(is(VmState::Stopped));
     assert_eq!(run.state.stage, Stage::Migrating);
-    run.tell(on(OTHER, VmState::Stopped, None));
+    run.observe(on(OTHER, VmState::Stopped, None));
     run.assert_end("", NotificationStatus::Failed, "has left host c1 meanwhile");
     assert_eq!(calls(&run), [Command::Start(server_id())]);
 }
@@ -166,12 +166,12 @@ fn a_move_that_nova_gives_up_or_refuses_is_followed_by_further_attempts_and_then
             let last = run.calls.last().unwrap().1.clone();
             if last == Command::Start(server_id()) {
                 starts += 1;
-                run.tell(answer(ServerCall::Start, Ok(())));
+                run.observe(answer(ServerCall::Start, Ok(())));
             } else {
                 assert_eq!(last, Command::Migrate(server_id()));
                 moves += 1;
                 let result = if is_refused { Err(refused()) } else { Ok(()) };
-                run.tell(answer(ServerCall::Migrate, result));
+                run.observe(answer(ServerCall::Migrate, result));
             }
         }
         run.assert_end("", NotificationStatus::Failed, "not active within 60 s");
@@ -185,7 +185,7 @@ fn a_move_that_nova_gives_up_or_refuses_is_followed_by_further_attempts_and_then
 #[test]
 fn what_nova_shows_right_after_it_has_accepted_the_move_is_not_taken_for_a_failure() {
     let mut run = migrating();
-    run.tell(answer(ServerCall::Migrate, Ok(())));
+    run.observe(answer(ServerCall::Migrate, Ok(())));
     run.goes_on(run.at + 4_500, &is(VmState::Stopped));
     assert_eq!(run.state.stage, Stage::Migrating, "a database may lag");
     run.goes_on(run.at + 1_500, &is(VmState::Stopped));
@@ -195,14 +195,14 @@ fn what_nova_shows_right_after_it_has_accepted_the_move_is_not_taken_for_a_failu
 #[test]
 fn a_start_that_was_repeated_shortly_before_the_limit_gets_its_time() {
     let mut run = not_started();
-    run.tell(is(VmState::Stopped));
-    run.tell(up());
+    run.observe(is(VmState::Stopped));
+    run.observe(up());
     assert_eq!(run.calls.len(), 2, "repeated");
-    run.tell(answer(ServerCall::Start, Ok(())));
+    run.observe(answer(ServerCall::Start, Ok(())));
     // The reading precedes the repeated start.
     run.goes_on(START_LIMIT + 3_000, &is(VmState::Stopped));
     assert_eq!((run.state.stage, run.calls.len()), (Stage::Starting, 2));
-    run.tell(is(VmState::Active));
+    run.observe(is(VmState::Active));
     run.assert_end("", NotificationStatus::Finished, "is active");
 }
 
@@ -215,7 +215,7 @@ fn a_move_that_was_taken_for_given_up_is_followed_when_it_shows() {
             (VmState::Stopped, Stage::Starting),
         ] {
             let mut run = migrating();
-            run.tell(answer(ServerCall::Migrate, Ok(())));
+            run.observe(answer(ServerCall::Migrate, Ok(())));
             run.goes_on(run.at + 6_000, &is(VmState::Stopped));
             assert_eq!(run.state.stage, Stage::Waiting);
             if !waits {
@@ -224,7 +224,7 @@ fn a_move_that_was_taken_for_given_up_is_followed_when_it_shows() {
             }
             run.goes_on(run.at + 500, &on(OTHER, VmState::Stopped, Some("resize_finish")));
             assert_ne!(run.state.stage, Stage::Over, "it is moving");
-            run.tell(on(OTHER, state.clone(), None));
+            run.observe(on(OTHER, state.clone(), None));
             assert_eq!(
                 (run.state.stage, run.state.host.as_str()),
                 (stage, OTHER),
@@ -239,16 +239,16 @@ fn a_move_that_the_journal_refuses_for_a_freeze_is_requested_after_it() {
     let [frozen, ..] = super::freezes::freezes();
     let mut run = migrating();
     // As the driver does after a write that the journal refused.
-    run.tell(Observation::NotSent(Command::Migrate(server_id())));
-    run.tell(Observation::OperatorState(OperatorState {
+    run.observe(Observation::NotSent(Command::Migrate(server_id())));
+    run.observe(Observation::OperatorState(OperatorState {
         frozen,
         ..OperatorState::DEFAULT
     }));
     run.goes_on(run.at + 2 * MOVE_LIMIT, &is(VmState::Stopped));
     assert_eq!((run.state.stage, run.calls.len()), (Stage::Migrating, 2));
     assert_eq!(run.state.wait().unwrap().what, WaitsFor::Frozen);
-    run.tell(Observation::OperatorState(OperatorState::DEFAULT));
-    run.tell(up());
+    run.observe(Observation::OperatorState(OperatorState::DEFAULT));
+    run.observe(up());
     run.goes_on(run.at + 1_000, &is(VmState::Stopped));
     assert_eq!(run.calls.len(), 3, "{:?}", run.calls);
 }
@@ -257,10 +257,10 @@ fn a_move_that_the_journal_refuses_for_a_freeze_is_requested_after_it() {
 fn a_move_without_an_answer_is_repeated_only_when_it_can_take_effect_no_more() {
     let mut run = migrating();
     let asked = run.at;
-    run.tell(answer(ServerCall::Migrate, Err(lost())));
-    run.goes_on(asked + SETTLED - 1, &is(VmState::Stopped));
+    run.observe(answer(ServerCall::Migrate, Err(lost())));
+    run.goes_on(asked + LATE_EFFECT_WINDOW - 1, &is(VmState::Stopped));
     assert_eq!(run.calls.len(), 2);
-    run.goes_on(asked + SETTLED + 2_000, &is(VmState::Stopped));
+    run.goes_on(asked + LATE_EFFECT_WINDOW + 2_000, &is(VmState::Stopped));
     assert_eq!(run.calls.len(), 3);
     assert_eq!(run.calls.last().unwrap().1, Command::Migrate(server_id()));
 }
@@ -268,7 +268,7 @@ fn a_move_without_an_answer_is_repeated_only_when_it_can_take_effect_no_more() {
 #[test]
 fn a_move_that_hangs_or_ends_in_error_ends_the_recovery_with_its_reason() {
     let mut run = migrating();
-    run.tell(answer(ServerCall::Migrate, Ok(())));
+    run.observe(answer(ServerCall::Migrate, Ok(())));
     let stuck = on(HOST, VmState::Stopped, Some("resize_migrating"));
     run.goes_on(START_LIMIT + MOVE_LIMIT - 1_000, &stuck);
     assert_eq!(run.state.stage, Stage::Migrating, "a disk may take long to copy");
@@ -280,8 +280,8 @@ fn a_move_that_hangs_or_ends_in_error_ends_the_recovery_with_its_reason() {
     );
 
     let mut run = migrating();
-    run.tell(answer(ServerCall::Migrate, Ok(())));
-    run.tell(shown(Server {
+    run.observe(answer(ServerCall::Migrate, Ok(())));
+    run.observe(shown(Server {
         fault: Some("no space left on device".into()),
         host: Some(OTHER.into()),
         ..server(VmState::Error, None)
@@ -289,8 +289,8 @@ fn a_move_that_hangs_or_ends_in_error_ends_the_recovery_with_its_reason() {
     run.assert_end("error", NotificationStatus::Failed, "no space left on device");
 
     let mut run = migrating();
-    run.tell(answer(ServerCall::Migrate, Ok(())));
-    run.tell(on(OTHER, VmState::Resized, None));
+    run.observe(answer(ServerCall::Migrate, Ok(())));
+    run.observe(on(OTHER, VmState::Resized, None));
     run.goes_on(run.at + 2 * MOVE_LIMIT, &on(OTHER, VmState::Resized, None));
     run.assert_end(
         "not confirmed",
@@ -302,7 +302,7 @@ fn a_move_that_hangs_or_ends_in_error_ends_the_recovery_with_its_reason() {
 #[test]
 fn an_instance_that_runs_again_during_a_pause_is_done() {
     let mut run = migrating();
-    run.tell(answer(
+    run.observe(answer(
         ServerCall::Migrate,
         Err(fault(FaultClass::Permanent, Some(400), false)),
     ));
@@ -312,7 +312,7 @@ fn an_instance_that_runs_again_during_a_pause_is_done() {
     assert_eq!(status, NotificationStatus::Running);
     let message = message.unwrap();
     assert!(message.contains("next attempt within 60 s"), "{message}");
-    run.tell(is(VmState::Active));
+    run.observe(is(VmState::Active));
     run.assert_end("", NotificationStatus::Finished, "is active");
     assert!(run.record.running_again);
 }
@@ -327,12 +327,12 @@ fn nothing_is_moved_while_the_instance_is_frozen_or_where_the_limit_is_reached()
     };
     run.at(START_LIMIT - 400, Observation::OperatorState(frozen));
     run.at = START_LIMIT + 500;
-    run.tell(is(VmState::Stopped));
+    run.observe(is(VmState::Stopped));
     run.goes_on(START_LIMIT + MOVE_LIMIT + 60_000, &is(VmState::Stopped));
     assert_eq!((run.state.stage, run.calls.len()), (Stage::Migrating, 1));
     assert_eq!(run.state.wait().unwrap().what, WaitsFor::Frozen);
-    run.tell(Observation::OperatorState(OperatorState::DEFAULT));
-    run.tell(up());
+    run.observe(Observation::OperatorState(OperatorState::DEFAULT));
+    run.observe(up());
     run.goes_on(run.at + 1_000, &is(VmState::Stopped));
     assert_eq!(
         run.calls.last().unwrap().1,
@@ -342,8 +342,8 @@ fn nothing_is_moved_while_the_instance_is_frozen_or_where_the_limit_is_reached()
 
     // As the driver does after a write that the journal refused.
     let mut run = migrating();
-    run.tell(Observation::NotSent(Command::Migrate(server_id())));
-    run.tell(Observation::OrderRefused);
+    run.observe(Observation::NotSent(Command::Migrate(server_id())));
+    run.observe(Observation::OrderRefused);
     assert_eq!(run.state.stage, Stage::Waiting);
     let text = &run.record.steps.last().unwrap().text;
     assert!(text.contains("max_moves allows 10 in 3600 s"), "{text}");
@@ -365,14 +365,14 @@ fn an_instance_that_was_restarted_as_often_as_allowed_is_moved_once() {
         let mut run = Run::new("LIFECYCLE", "STOPPED_FAILED", Some(&id), Policy::default());
         let ages: Vec<Duration> = ages.iter().map(|age| Duration::from_secs(*age)).collect();
         run.state = run.state.after(&ages);
-        run.tell(Observation::Claimed(OperatorState::DEFAULT));
-        run.tell(is(VmState::Stopped));
+        run.observe(Observation::Claimed(OperatorState::DEFAULT));
+        run.observe(is(VmState::Stopped));
         run
     };
     let mut run = after(&[900, 1_000, 1_100, 1_200, 1_300]);
     assert_eq!(run.state.stage, Stage::Migrating);
-    run.tell(up());
-    run.tell(answer(
+    run.observe(up());
+    run.observe(answer(
         ServerCall::Migrate,
         Err(fault(FaultClass::Permanent, Some(400), false)),
     ));
@@ -399,16 +399,16 @@ fn an_instance_that_was_restarted_as_often_as_allowed_is_moved_once() {
 #[test]
 fn a_host_recovery_or_another_copy_ends_it_in_every_stage() {
     let mut waiting = migrating();
-    waiting.tell(answer(
+    waiting.observe(answer(
         ServerCall::Migrate,
         Err(fault(FaultClass::Permanent, Some(400), false)),
     ));
     let mut confirming = migrating();
-    confirming.tell(answer(ServerCall::Migrate, Ok(())));
-    confirming.tell(on(OTHER, VmState::Resized, None));
+    confirming.observe(answer(ServerCall::Migrate, Ok(())));
+    confirming.observe(on(OTHER, VmState::Resized, None));
     for mut run in [migrating(), waiting, confirming] {
         let stage = run.state.stage;
-        run.tell(Observation::HostUnderRecovery);
+        run.observe(Observation::HostUnderRecovery);
         run.assert_end(
             &format!("{stage:?}"),
             NotificationStatus::Failed,
@@ -416,7 +416,7 @@ fn a_host_recovery_or_another_copy_ends_it_in_every_stage() {
         );
     }
     let mut run = migrating();
-    run.tell(Observation::MayRunOn(["c9".to_owned()].into()));
+    run.observe(Observation::MayRunOn(["c9".to_owned()].into()));
     run.assert_end("", NotificationStatus::Failed, "c9");
 }
 
@@ -437,7 +437,7 @@ fn an_instance_that_a_user_stops_after_a_failed_start_is_neither_moved_nor_start
     before_move.goes_on(START_LIMIT + 10_000, &is(VmState::Stopped));
 
     let mut after_move = migrating();
-    after_move.tell(answer(ServerCall::Migrate, Ok(())));
+    after_move.observe(answer(ServerCall::Migrate, Ok(())));
     after_move.actions = Some(stopped_by_user());
     after_move.goes_on(after_move.at + 5_000, &on(OTHER, VmState::Stopped, None));
 
@@ -468,15 +468,15 @@ fn a_start_waits_for_the_actions_unless_nova_never_shows_them() {
         let id = server_id().to_string();
         let mut run = Run::new("LIFECYCLE", "STOPPED_FAILED", Some(&id), Policy::default());
         run.actions = None;
-        run.tell(Observation::Claimed(OperatorState::DEFAULT));
-        run.tell(is(VmState::Stopped));
+        run.observe(Observation::Claimed(OperatorState::DEFAULT));
+        run.observe(is(VmState::Stopped));
         assert!(
             run.commands.contains(&Command::ReadActions(server_id())),
             "{class:?}"
         );
-        run.tell(up());
+        run.observe(up());
         assert_eq!(run.calls, [], "{class:?}");
-        run.tell(actions(Err(fault(class, Some(status), false))));
+        run.observe(actions(Err(fault(class, Some(status), false))));
         assert_eq!(run.calls.len(), usize::from(is_started), "{class:?}");
         run.actions = Some(Vec::new());
         run.goes_on(run.at + 2_000, &is(VmState::Stopped));

@@ -351,15 +351,19 @@ fn blockers_of_a_return_are_shown() {
     for (name, change, verdict, part) in cases {
         let mut facts = back();
         change(&mut facts);
-        let told = checks(&facts);
-        let found = told.iter().find(|check| check.text.contains(part));
+        let results = checks(&facts);
+        let found = results.iter().find(|check| check.text.contains(part));
         assert_eq!(
             found.map(|check| check.verdict),
             Some(*verdict),
-            "{name}: {told:?}"
+            "{name}: {results:?}"
         );
-        let against = told.iter().any(Check::is_against);
-        assert_eq!(against, matches!(verdict, Bad | Unknown), "{name}: {told:?}");
+        let is_blocked = results.iter().any(Check::is_blocker);
+        assert_eq!(
+            is_blocked,
+            matches!(verdict, Bad | Unknown),
+            "{name}: {results:?}"
+        );
     }
 }
 

@@ -178,95 +178,104 @@ const HOUR: Duration = Duration::from_hours(1);
 
 #[tokio::test(start_paused = true)]
 async fn of_two_engines_one_does_it_each_day() {
-    let bed = Harness::at("11-10T12:00", Duration::from_secs(40));
-    let _engines = [bed.engine("a", "daily 03:00"), bed.engine("b", "daily 03:00")];
+    let harness = Harness::at("11-10T12:00", Duration::from_secs(40));
+    let _engines = [
+        harness.engine("a", "daily 03:00"),
+        harness.engine("b", "daily 03:00"),
+    ];
     sleep(14 * HOUR).await;
-    assert_eq!(bed.begun(), 0, "it is not three yet");
+    assert_eq!(harness.begun(), 0, "it is not three yet");
     sleep(2 * HOUR).await;
-    assert_eq!(bed.begun(), 1);
-    let line = bed.table.line();
+    assert_eq!(harness.begun(), 1);
+    let line = harness.table.line();
     assert_eq!(line.due, Some(utc("11-11T03:00")));
     assert_eq!(line.end.unwrap().details, "all is well");
     sleep(72 * HOUR).await;
-    assert_eq!(bed.begun(), 4);
+    assert_eq!(harness.begun(), 4);
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_was_missed_is_done_once_and_late() {
-    let bed = Harness::at("11-10T12:00", Duration::ZERO);
-    let one = bed.engine("a", "daily 03:00");
+    let harness = Harness::at("11-10T12:00", Duration::ZERO);
+    let one = harness.engine("a", "daily 03:00");
     sleep(16 * HOUR).await;
-    assert_eq!(bed.begun(), 1);
+    assert_eq!(harness.begun(), 1);
     one.abort();
     sleep(30 * HOUR).await;
-    let _two = bed.engine("b", "daily 03:00");
+    let _two = harness.engine("b", "daily 03:00");
     sleep(Duration::from_secs(1)).await;
-    assert_eq!(bed.begun(), 2, "for the night when nobody was there");
-    assert_eq!(bed.table.line().due, Some(utc("11-12T03:00")));
+    assert_eq!(harness.begun(), 2, "for the night when nobody was there");
+    assert_eq!(harness.table.line().due, Some(utc("11-12T03:00")));
     sleep(HOUR).await;
-    assert_eq!(bed.begun(), 2);
+    assert_eq!(harness.begun(), 2);
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_answer_that_is_lost_neither_loses_nor_doubles_it() {
-    let bed = Harness::at("11-10T12:00", Duration::from_secs(40));
-    bed.table.lost.store(1, Ordering::Relaxed);
-    let _engines = [bed.engine("a", "every 6h"), bed.engine("b", "every 6h")];
+    let harness = Harness::at("11-10T12:00", Duration::from_secs(40));
+    harness.table.lost.store(1, Ordering::Relaxed);
+    let _engines = [harness.engine("a", "every 6h"), harness.engine("b", "every 6h")];
     sleep(Duration::from_mins(2)).await;
-    assert_eq!(bed.begun(), 1, "who has begun it does it, and nobody else");
-    assert_eq!(bed.table.line().run, 1);
-    assert!(bed.table.line().end.is_some());
+    assert_eq!(harness.begun(), 1, "who has begun it does it, and nobody else");
+    assert_eq!(harness.table.line().run, 1);
+    assert!(harness.table.line().end.is_some());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_clock_that_jumps_does_it_once() {
-    let bed = Harness::at("11-10T12:00", Duration::ZERO);
-    let _engine = bed.engine("a", "daily 03:00");
+    let harness = Harness::at("11-10T12:00", Duration::ZERO);
+    let _engine = harness.engine("a", "daily 03:00");
     sleep(Duration::from_secs(1)).await;
-    bed.clock.at.store(utc("12-10T12:00").micros(), Ordering::Relaxed);
+    harness
+        .clock
+        .at
+        .store(utc("12-10T12:00").micros(), Ordering::Relaxed);
     sleep(HOUR).await;
-    assert_eq!(bed.begun(), 1, "once for a month");
-    bed.clock.at.store(utc("11-10T13:00").micros(), Ordering::Relaxed);
+    assert_eq!(harness.begun(), 1, "once for a month");
+    harness
+        .clock
+        .at
+        .store(utc("11-10T13:00").micros(), Ordering::Relaxed);
     sleep(10 * HOUR).await;
     assert_eq!(
-        bed.begun(),
+        harness.begun(),
         1,
         "nothing is due again because the clock was put back"
     );
     sleep(10 * HOUR).await;
-    assert_eq!(bed.begun(), 2, "and it does not wait for a month");
+    assert_eq!(harness.begun(), 2, "and it does not wait for a month");
 }
 
 #[tokio::test(start_paused = true)]
 async fn who_dies_at_it_leaves_it_to_the_next_time() {
-    let bed = Harness::at("11-10T12:00", HOUR);
-    let one = bed.engine("a", "daily 12:01");
+    let harness = Harness::at("11-10T12:00", HOUR);
+    let one = harness.engine("a", "daily 12:01");
     sleep(Duration::from_mins(2)).await;
-    assert_eq!(bed.begun(), 1);
+    assert_eq!(harness.begun(), 1);
     one.abort();
-    let _two = bed.engine("b", "daily 12:01");
+    let _two = harness.engine("b", "daily 12:01");
     sleep(23 * HOUR).await;
     assert_eq!(
-        bed.begun(),
+        harness.begun(),
         1,
         "what has killed one engine is not given to the next at once"
     );
-    assert_eq!(bed.table.line().end, None);
+    assert_eq!(harness.table.line().end, None);
     sleep(2 * HOUR).await;
-    assert_eq!(bed.begun(), 2);
-    let end = bed.table.line().end.unwrap();
+    assert_eq!(harness.begun(), 2);
+    let end = harness.table.line().end.unwrap();
     assert_eq!(end.details, "stopped: not finished after 30 min");
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_engine_that_is_stopped_says_that_it_did_not_finish() {
-    let bed = Harness::at("11-10T12:00", HOUR);
-    let engine = bed.engine("a", "every 6h");
+    let harness = Harness::at("11-10T12:00", HOUR);
+    let engine = harness.engine("a", "every 6h");
     sleep(Duration::from_secs(1)).await;
-    bed.stop.cancel();
+    harness.stop.cancel();
     engine.await.unwrap();
     assert_eq!(
-        bed.table.line().end.unwrap().details,
+        harness.table.line().end.unwrap().details,
         "not finished: its engine was stopped"
     );
 }

@@ -93,7 +93,7 @@ async fn hosts_are_listed_with_their_maintenance_and_their_open_recovery() {
         .unwrap();
     bench.stopped(&host).await;
     let standing = bench.store.journal().host_records(HOUR).await.unwrap();
-    let mut told: Vec<_> = standing
+    let mut rows: Vec<_> = standing
         .hosts
         .iter()
         .map(|host| {
@@ -105,9 +105,9 @@ async fn hosts_are_listed_with_their_maintenance_and_their_open_recovery() {
             )
         })
         .collect();
-    told.sort_unstable();
+    rows.sort_unstable();
     assert_eq!(
-        told,
+        rows,
         [
             ("down", true, false, false),
             ("fine", false, false, false),
@@ -228,13 +228,13 @@ async fn proofs_are_listed_with_their_host_while_a_recovery_needs_them() {
     };
     assert!(written(&bench, &all[1], &write).await);
     let standing = bench.store.journal().host_records(HOUR).await.unwrap();
-    let told: Vec<_> = standing
+    let rows: Vec<_> = standing
         .proofs
         .iter()
         .map(|one| (one.recovery, one.host, one.age))
         .collect();
     let host = all[1].host.as_ref().unwrap().id;
-    assert_eq!(told, [(all[1].id, host, Duration::ZERO)]);
+    assert_eq!(rows, [(all[1].id, host, Duration::ZERO)]);
     bench.clock.set_wall_on(3_601);
     assert_eq!(bench.store.journal().host_records(HOUR).await.unwrap().proofs, []);
 }

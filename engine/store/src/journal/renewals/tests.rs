@@ -24,17 +24,17 @@ async fn together(bench: &Bench, claims: &[ClaimedRecovery]) -> Vec<OperatorStat
 }
 
 async fn one_by_one(bench: &Bench, claims: &[ClaimedRecovery]) -> Vec<OperatorState> {
-    let mut told = Vec::new();
+    let mut states = Vec::new();
     for one in claims {
         let journal = bench.store.journal();
-        told.push(operator_state(
+        states.push(operator_state(
             journal
                 .beat_at(one.id, one.epoch, Elapsed::from_millis(1))
                 .await
                 .unwrap(),
         ));
     }
-    told
+    states
 }
 
 fn operator_state(committed: WriteOutcome) -> OperatorState {
@@ -54,19 +54,19 @@ fn operator_state(committed: WriteOutcome) -> OperatorState {
 async fn lease_renewals_in_one_transaction_get_the_answers_that_each_would_get() {
     let bench = Bench::new().await;
     let claims = bench.varied_recoveries().await;
-    let told = together(&bench, &claims).await;
-    assert_eq!(told, one_by_one(&bench, &claims).await);
-    let maintained: Vec<bool> = told
+    let states = together(&bench, &claims).await;
+    assert_eq!(states, one_by_one(&bench, &claims).await);
+    let maintained: Vec<bool> = states
         .iter()
         .map(|operator_state| operator_state.operator_maintenance)
         .collect();
     assert_eq!(maintained, [false, false, false, false, true, false]);
-    let enabled: Vec<bool> = told
+    let enabled: Vec<bool> = states
         .iter()
         .map(|operator_state| operator_state.segment_enabled)
         .collect();
     assert_eq!(enabled, [true, true, true, false, false, false]);
-    assert!(told[1].word.is_some());
+    assert!(states[1].word.is_some());
     let new = NewFreeze {
         scope: FreezeScope::Host,
         target: claims[2].host.as_ref().unwrap().id.to_string(),
@@ -77,9 +77,9 @@ async fn lease_renewals_in_one_transaction_get_the_answers_that_each_would_get()
         unless_worse: false,
     };
     bench.store.freezes().freeze(&new).await.unwrap();
-    let told = together(&bench, &claims).await;
-    assert_eq!(told, one_by_one(&bench, &claims).await);
-    let frozen: Vec<usize> = told
+    let states = together(&bench, &claims).await;
+    assert_eq!(states, one_by_one(&bench, &claims).await);
+    let frozen: Vec<usize> = states
         .iter()
         .map(|operator_state| operator_state.frozen.over.len())
         .collect();

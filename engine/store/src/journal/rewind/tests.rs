@@ -29,7 +29,7 @@ async fn views(bench: &Bench) -> Vec<PeerClaim> {
     bench.store.journal().unsettled().await.unwrap()
 }
 
-fn told() -> Write {
+fn note() -> Write {
     Write {
         steps: vec![step("EvacuateInstancesTask", 0.0, false, "asked")],
         ..Write::default()
@@ -41,7 +41,7 @@ fn told() -> Write {
 async fn a_write_on_a_row_that_lost_one_leaves_nothing_but_the_mark() {
     let (bench, claims) = lost(1).await;
     let journal = bench.store.journal();
-    let rewound = journal.commit(&past(&claims[0]), &told()).await.unwrap();
+    let rewound = journal.commit(&past(&claims[0]), &note()).await.unwrap();
     assert_eq!(rewound, WriteOutcome::Rewound);
     assert!(
         bench
@@ -58,7 +58,7 @@ async fn a_write_on_a_row_that_lost_one_leaves_nothing_but_the_mark() {
     assert!(next.rewound && next.seq > past(&claims[0]).seq, "{next:?}");
     // No previous owner can write any more.
     for stale in [claims[0].claim(), past(&claims[0])] {
-        assert_eq!(journal.commit(&stale, &told()).await.unwrap(), WriteOutcome::Lost);
+        assert_eq!(journal.commit(&stale, &note()).await.unwrap(), WriteOutcome::Lost);
         assert_eq!(
             journal.beat(&stale, Elapsed::ZERO).await.unwrap(),
             WriteOutcome::Lost
@@ -102,6 +102,6 @@ async fn a_recovery_whose_row_is_lost_has_no_owner() {
     let (bench, claims) = lost(1).await;
     let sql = format!("DELETE FROM recovery WHERE uuid = '{}'", claims[0].id);
     bench.store.db.writer().execute_unprepared(&sql).await.unwrap();
-    let committed = bench.store.journal().commit(&claims[0].claim(), &told()).await;
+    let committed = bench.store.journal().commit(&claims[0].claim(), &note()).await;
     assert_eq!(committed.unwrap(), WriteOutcome::Lost);
 }

@@ -20,7 +20,7 @@ fn around(at: i64) -> Span {
     }
 }
 
-async fn told(bench: &Bench, host: &str, at: i64) -> Past {
+async fn past_at(bench: &Bench, host: &str, at: i64) -> Past {
     let past = bench
         .store
         .operator_journal()
@@ -76,7 +76,7 @@ async fn recoveries_of_the_period_are_listed_for_this_host_only() {
     write(&bench, "given up", Some(Life::Closed), NotificationStatus::Failed).await;
     bench.clock.set_wall_on(3_600);
 
-    let first = told(&bench, "a", 0).await;
+    let first = past_at(&bench, "a", 0).await;
     assert_eq!((first.reports.len(), first.recoveries.len()), (1, 1));
     assert_eq!(first.reports[0].recovery, Some(first.recoveries[0].summary.id));
     let texts = |steps: &[StepLine]| steps.iter().map(|one| one.text.clone()).collect::<Vec<_>>();
@@ -84,7 +84,7 @@ async fn recoveries_of_the_period_are_listed_for_this_host_only() {
     assert_eq!(first.recoveries[0].before, None);
 
     // The recovery was open, although it wrote nothing in that period.
-    let between = told(&bench, &a.id.to_string(), 1_800).await;
+    let between = past_at(&bench, &a.id.to_string(), 1_800).await;
     assert_eq!((between.host.as_str(), between.reports.len()), ("a", 0));
     assert_eq!(between.recoveries.len(), 1);
     assert_eq!(texts(&between.recoveries[0].steps), [""; 0]);
@@ -93,20 +93,20 @@ async fn recoveries_of_the_period_are_listed_for_this_host_only() {
         "on hold by guards"
     );
 
-    let end = told(&bench, "a", 3_600).await;
+    let end = past_at(&bench, "a", 3_600).await;
     assert_eq!(texts(&end.recoveries[0].steps), ["given up"]);
     let (word, by, _) = end.recoveries[0].word.clone().unwrap();
     assert_eq!((word.as_str(), by.as_str()), ("reject", "alice"));
 
     // A closed recovery is not listed later; an open one is.
-    assert_eq!(told(&bench, "a", 7_200).await.recoveries, []);
-    assert_eq!(told(&bench, "b", 7_200).await.recoveries.len(), 1);
+    assert_eq!(past_at(&bench, "a", 7_200).await.recoveries, []);
+    assert_eq!(past_at(&bench, "b", 7_200).await.recoveries.len(), 1);
     assert_eq!(
-        told(&bench, "b", -7_200).await.recoveries,
+        past_at(&bench, "b", -7_200).await.recoveries,
         [],
         "it was not open before"
     );
-    let oldest = told(&bench, "b", -7_200).await.oldest.unwrap();
+    let oldest = past_at(&bench, "b", -7_200).await.oldest.unwrap();
     assert_eq!(oldest.micros() / 1_000_000, START / 1_000_000);
     assert_eq!(
         bench.store.operator_journal().past("c", around(0)).await.unwrap(),
@@ -152,15 +152,15 @@ async fn freezes_of_the_period_and_the_current_maintenance_are_listed() {
             .map(|one| one.freeze.scope)
             .collect::<Vec<_>>()
     };
-    let now = told(&bench, "a", 0).await;
+    let now = past_at(&bench, "a", 0).await;
     // Freezes use the database's clock, which on a server is not the test's.
     if std::env::var_os("TACHI_TEST_DATABASE").is_none() {
         assert_eq!(scopes(&now), [FreezeScope::Host, FreezeScope::Segment]);
-        assert_eq!(scopes(&told(&bench, "a", 7_200).await), [FreezeScope::Segment]);
-        assert_eq!(scopes(&told(&bench, "a", -7_200).await), []);
+        assert_eq!(scopes(&past_at(&bench, "a", 7_200).await), [FreezeScope::Segment]);
+        assert_eq!(scopes(&past_at(&bench, "a", -7_200).await), []);
     }
     assert_eq!(now.maintenance.unwrap().0, MaintenanceReason::Operator);
-    assert_eq!(told(&bench, "b", 0).await.maintenance, None);
+    assert_eq!(past_at(&bench, "b", 0).await.maintenance, None);
 }
 
 /// A monitor has reported one host repeatedly for weeks.
@@ -202,7 +202,7 @@ async fn a_hundred_thousand_reports_are_looked_through_in_less_than_a_second() {
         let (mut past, mut took) = (None, Duration::MAX);
         for _ in 0..5 {
             let began = Instant::now();
-            past = Some(told(&bench, "a", at).await);
+            past = Some(past_at(&bench, "a", at).await);
             took = took.min(began.elapsed());
         }
         let past = past.unwrap();

@@ -16,7 +16,7 @@ async fn claimed(bench: &Bench) -> tachi_engine::ports::journal::ClaimedRecovery
     bench.claim_newest("engine").await
 }
 
-async fn say(bench: &Bench, id: RecoveryId, word: OperatorCommand, by: &str) -> ActionOutcome {
+async fn submit_action(bench: &Bench, id: RecoveryId, word: OperatorCommand, by: &str) -> ActionOutcome {
     bench
         .store
         .operator_journal()
@@ -32,7 +32,7 @@ fn operator_state(committed: WriteOutcome) -> OperatorState {
     operator_state
 }
 
-fn words(operator_state: &OperatorState) -> Vec<(OperatorCommand, &str)> {
+fn commands(operator_state: &OperatorState) -> Vec<(OperatorCommand, &str)> {
     let word = |one: &'_ OperatorAction| one.said.word;
     operator_state
         .actions
@@ -54,11 +54,11 @@ async fn actions_of_two_operators_both_apply_and_each_is_marked_in_the_engines_o
     };
     let _ = journal.commit_at(owner.id, owner.epoch, &write).await.unwrap();
     assert_eq!(
-        say(&bench, owner.id, OperatorCommand::Reject, "ada").await,
+        submit_action(&bench, owner.id, OperatorCommand::Reject, "ada").await,
         ActionOutcome::Submitted
     );
     assert_eq!(
-        say(&bench, owner.id, OperatorCommand::Approve, "bob").await,
+        submit_action(&bench, owner.id, OperatorCommand::Approve, "bob").await,
         ActionOutcome::Submitted
     );
     let beaten = operator_state(
@@ -68,7 +68,7 @@ async fn actions_of_two_operators_both_apply_and_each_is_marked_in_the_engines_o
             .unwrap(),
     );
     assert_eq!(
-        words(&beaten),
+        commands(&beaten),
         [
             (OperatorCommand::Reject, "ada"),
             (OperatorCommand::Approve, "bob")
@@ -83,15 +83,15 @@ async fn actions_of_two_operators_both_apply_and_each_is_marked_in_the_engines_o
     // Every new owner reads them until one owner has marked them.
     let next = bench.claim_newest("other").await;
     assert_eq!(next.operator_state.actions, beaten.actions);
-    let heard = Write {
+    let applied = Write {
         processed_action_ids: vec![beaten.actions[0].id],
         ..Write::default()
     };
-    let lost = journal.commit_at(owner.id, owner.epoch, &heard).await.unwrap();
+    let lost = journal.commit_at(owner.id, owner.epoch, &applied).await.unwrap();
     assert_eq!(lost, WriteOutcome::Lost);
-    let left = operator_state(journal.commit_at(next.id, next.epoch, &heard).await.unwrap());
+    let left = operator_state(journal.commit_at(next.id, next.epoch, &applied).await.unwrap());
     assert_eq!(
-        words(&left),
+        commands(&left),
         [(OperatorCommand::Approve, "bob")],
         "marked by the owner alone"
     );
@@ -103,7 +103,7 @@ async fn actions_of_two_operators_both_apply_and_each_is_marked_in_the_engines_o
         .unwrap()
         .unwrap();
     assert_eq!(
-        history.unheard, left.actions,
+        history.unread, left.actions,
         "the history shows actions that no engine has read"
     );
 }
@@ -113,7 +113,7 @@ async fn actions_of_two_operators_both_apply_and_each_is_marked_in_the_engines_o
 async fn an_action_that_is_read_late_is_marked() {
     let bench = Bench::new().await;
     let owner = claimed(&bench).await;
-    say(&bench, owner.id, OperatorCommand::Approve, "ada").await;
+    submit_action(&bench, owner.id, OperatorCommand::Approve, "ada").await;
     for (seconds, is_late) in [(119, false), (2, true)] {
         bench.clock.set_wall_on(seconds);
         let next = bench.claim_newest("engine").await;
@@ -137,27 +137,27 @@ async fn an_engine_that_reads_no_rows_is_named_and_only_an_abort_is_written() {
     };
     sign(BTreeMap::new()).await;
     for word in [OperatorCommand::Approve, OperatorCommand::HostIsOff] {
-        let said = say(&bench, owner.id, word, "ada").await;
+        let said = submit_action(&bench, owner.id, word, "ada").await;
         assert_eq!(said, ActionOutcome::OlderEngine("c1:7:x (0.1)".to_owned()));
     }
     assert_eq!(
-        say(&bench, owner.id, OperatorCommand::Reject, "ada").await,
+        submit_action(&bench, owner.id, OperatorCommand::Reject, "ada").await,
         ActionOutcome::Submitted
     );
     let next = bench.claim_newest("engine").await;
     // An abort is written as a row and, for the older engine, to the column.
-    assert_eq!(words(&next.operator_state), [(OperatorCommand::Reject, "ada")]);
+    assert_eq!(commands(&next.operator_state), [(OperatorCommand::Reject, "ada")]);
     assert_eq!(next.operator_state.word.unwrap().word, OperatorCommand::Reject);
     sign([(READS_ACTIONS.to_owned(), "ok".to_owned())].into()).await;
     assert_eq!(
-        say(&bench, owner.id, OperatorCommand::Approve, "ada").await,
+        submit_action(&bench, owner.id, OperatorCommand::Approve, "ada").await,
         ActionOutcome::Submitted
     );
     // An engine without a heartbeat for a minute does not count.
     sign(BTreeMap::new()).await;
     bench.clock.set_wall_on(61);
     assert_eq!(
-        say(&bench, owner.id, OperatorCommand::Approve, "ada").await,
+        submit_action(&bench, owner.id, OperatorCommand::Approve, "ada").await,
         ActionOutcome::Submitted
     );
 }
@@ -198,7 +198,7 @@ async fn an_approval_of_another_wait_than_the_operator_was_shown_is_not_written(
             ActionOutcome::Submitted,
         ),
     ] {
-        let shown = ApprovedWait::Shown(shown);
+        let shown = ApprovedWait::Snapshot(shown);
         let operator_journal = bench.store.operator_journal();
         let outcome = operator_journal
             .submit(owner.id, OperatorCommand::Approve, &shown, "ada")
@@ -211,7 +211,7 @@ async fn an_approval_of_another_wait_than_the_operator_was_shown_is_not_written(
             .await
             .unwrap()
             .unwrap()
-            .unheard;
+            .unread;
         assert!(rows.iter().all(|row| row.hold.as_ref() == Some(&now)), "{name}");
         let outcome = operator_journal
             .submit(owner.id, OperatorCommand::Reject, &shown, "ada")
@@ -229,7 +229,7 @@ async fn an_approval_of_another_wait_than_the_operator_was_shown_is_not_written(
         .await
         .unwrap()
         .unwrap()
-        .unheard;
+        .unread;
     let approvals = rows
         .iter()
         .filter(|row| row.said.word == OperatorCommand::Approve);

@@ -286,7 +286,7 @@ mod tests {
 
     use super::*;
     use crate::testing::Bench;
-    use crate::testing::{all, notification as told};
+    use crate::testing::{all, notification as report};
     use sea_orm::{ActiveModelTrait as _, IntoActiveModel as _, Set};
     use tachi_engine::ports::{Notifications as _, RegistryError, Reports as _};
 
@@ -295,7 +295,7 @@ mod tests {
     #[test]
     fn the_key_is_made_of_what_has_to_be_equal_and_of_nothing_else() {
         let at = Timestamp::from_micros(0);
-        let first = told(Vm, "cmp1", at, &[("event", "LIFECYCLE"), ("instance_uuid", "x")]);
+        let first = report(Vm, "cmp1", at, &[("event", "LIFECYCLE"), ("instance_uuid", "x")]);
         let key = repeat_key(&first, HOST);
         let later = NewNotification {
             generated_time: Timestamp::from_micros(1),
@@ -304,15 +304,15 @@ mod tests {
         };
         assert_eq!(repeat_key(&later, HOST), key);
         let others = [
-            told(
+            report(
                 ComputeHost,
                 "cmp1",
                 at,
                 &[("event", "LIFECYCLE"), ("instance_uuid", "x")],
             ),
-            told(Vm, "cmp1", at, &[("event", "LIFECYCLE"), ("instance_uuid", "y")]),
-            told(Vm, "cmp1", at, &[("event", "LIFECYCLE"), ("instance_uuidx", "")]),
-            told(Vm, "cmp1", at, &[("event", "LIFECYCLE")]),
+            report(Vm, "cmp1", at, &[("event", "LIFECYCLE"), ("instance_uuid", "y")]),
+            report(Vm, "cmp1", at, &[("event", "LIFECYCLE"), ("instance_uuidx", "")]),
+            report(Vm, "cmp1", at, &[("event", "LIFECYCLE")]),
         ];
         for other in others {
             assert_ne!(repeat_key(&other, HOST), key, "{other:?}");
@@ -330,7 +330,7 @@ mod tests {
         let host = bench.host(&segment, "cmp1").await;
         let at = bench.clock_wall();
         let vm = |instance: &str| {
-            told(
+            report(
                 Vm,
                 "cmp1",
                 at,
@@ -370,11 +370,11 @@ mod tests {
         bench.host(&segment, "cmp1").await;
         let crash = [("event", "LIFECYCLE"), ("instance_uuid", "x")];
         let arrived = bench.clock_wall();
-        let forged = told(Vm, "cmp1", arrived.minus_seconds(-2_000_000_000), &crash);
+        let forged = report(Vm, "cmp1", arrived.minus_seconds(-2_000_000_000), &crash);
         bench.accept(&forged).await.unwrap();
         for (case, seconds, repeats) in [("within the window", 100, true), ("after it", 200, false)] {
             let now = arrived.minus_seconds(-seconds);
-            let real = told(Vm, "cmp1", now, &crash);
+            let real = report(Vm, "cmp1", now, &crash);
             let accepted = bench.store.registry().accept_notification(&real, 180, now).await;
             assert_eq!(
                 matches!(accepted, Err(RegistryError::Duplicate)),
@@ -383,7 +383,7 @@ mod tests {
             );
         }
         let again = arrived.minus_seconds(-500);
-        let forged = told(Vm, "cmp1", arrived.minus_seconds(-2_000_000_000), &crash);
+        let forged = report(Vm, "cmp1", arrived.minus_seconds(-2_000_000_000), &crash);
         let accepted = bench
             .store
             .registry()

@@ -91,10 +91,10 @@ async fn evidence_is_kept_with_the_report_that_opens_a_recovery() {
     bench.accept(&new).await.unwrap();
     for engine in ["engine", "other"] {
         let claimed = bench.claim_newest(engine).await;
-        let word = claimed.operator_state.off_word.unwrap();
-        assert_eq!(word.evidence, new.evidence, "{engine}");
+        let off_claim = claimed.operator_state.off_word.unwrap();
+        assert_eq!(off_claim.evidence, new.evidence, "{engine}");
         assert_eq!(
-            word.dated,
+            off_claim.dated,
             new.evidence.as_ref().unwrap().dated(),
             "not by its report's time"
         );
@@ -112,25 +112,25 @@ async fn evidence_is_kept_with_the_report_that_opens_a_recovery() {
 async fn evidence_of_a_report_that_joins_applies_and_the_later_one_counts() {
     let (bench, _) = suspected().await;
     bench.accept(&says(&bench, "NORMAL")).await.unwrap_err();
-    let word = bench
+    let off_claim = bench
         .claim_newest("engine")
         .await
         .operator_state
         .off_word
         .unwrap();
-    assert_eq!((word.dated, word.evidence), (bench.clock_wall(), None));
+    assert_eq!((off_claim.dated, off_claim.evidence), (bench.clock_wall(), None));
     let (later, earlier) = (fenced(&bench, 3), fenced(&bench, 30));
     for report in [&earlier, &later, &earlier] {
         let error = bench.accept(report).await.unwrap_err();
         assert!(matches!(error, RegistryError::Duplicate), "{error:?}");
     }
-    let word = bench
+    let off_claim = bench
         .claim_newest("engine")
         .await
         .operator_state
         .off_word
         .unwrap();
-    assert_eq!(word.evidence, later.evidence);
+    assert_eq!(off_claim.evidence, later.evidence);
 }
 
 /// Covers R19, EW16.
@@ -169,7 +169,7 @@ async fn unread_evidence_prevents_that_a_report_without_evidence_is_ignored() {
     joins(&bench, "NORMAL").await;
     let claimed = bench.claim_newest("engine").await;
     assert!(claimed.operator_state.joined_normal);
-    let heard_normal = Write {
+    let joins_normal = Write {
         unless_joined: false,
         ..ignoring()
     };
@@ -177,7 +177,7 @@ async fn unread_evidence_prevents_that_a_report_without_evidence_is_ignored() {
     let commit = bench
         .store
         .journal()
-        .commit_at(claimed.id, claimed.epoch, &heard_normal);
+        .commit_at(claimed.id, claimed.epoch, &joins_normal);
     assert_eq!(commit.await.unwrap(), WriteOutcome::Joined);
     let again = bench.claim_newest("other").await;
     assert!(again.operator_state.off_word.unwrap().evidence.is_some());

@@ -295,13 +295,13 @@ impl Transaction for AcceptBatch<'_> {
         let recoveries = cases.iter().flatten().zip(&uuids);
         let recoveries: Vec<recovery::ActiveModel> = recoveries
             .map(|(case, uuid)| {
-                let (key, heard) = (case.key.clone(), case.first_report()?);
+                let (key, first_data) = (case.key.clone(), case.first_report()?);
                 Ok(recovery_row(
                     &case.host,
                     uuid,
                     case.kind,
                     key,
-                    heard,
+                    first_data,
                     case.accept.now,
                 ))
             })
@@ -337,7 +337,7 @@ impl AcceptBatch<'_> {
             .collect();
         let names: Vec<&str> = names.into_iter().collect();
         let known = self.known.of(&names);
-        let learned = known.is_some();
+        let is_cached = known.is_some();
         let ids: Vec<String> = if let Some(ids) = known {
             ids
         } else {
@@ -357,7 +357,7 @@ impl AcceptBatch<'_> {
             .await?;
         let hosts: HashMap<String, host::Model> =
             taken.into_iter().map(|host| (host.name.clone(), host)).collect();
-        if learned
+        if is_cached
             && !self
                 .entries
                 .iter()

@@ -6,31 +6,31 @@ use super::*;
 #[test]
 fn a_crash_between_any_two_steps_leaves_no_host_behind() {
     for crash in 0..14 {
-        let mut bed = planned(RecoveryMethod::ReservedHost, vec![server(1)]);
-        bed.state.policy.join_aggregates = true;
+        let mut harness = planned(RecoveryMethod::ReservedHost, vec![server(1)]);
+        harness.state.policy.join_aggregates = true;
         let mut enabled = false;
         let mut joined = false;
         let mut over = false;
         for step in 0..400 {
             if step == crash + 1 {
-                bed.take_over().service();
+                harness.take_over().service();
             }
-            if bed.state.rejected.is_none() && step == 12 {
-                bed.command(OperatorCommand::Reject);
+            if harness.state.rejected.is_none() && step == 12 {
+                harness.command(OperatorCommand::Reject);
             }
-            if bed.state.moves.values().any(|one| one.lock == Lock::Asked) {
-                bed.answer(1, ServerCall::Lock, Ok(()));
+            if harness.state.moves.values().any(|one| one.lock == Lock::Asked) {
+                harness.answer(1, ServerCall::Lock, Ok(()));
             }
-            let Some(call) = bed.reserve_calls().into_iter().next() else {
-                if matches!(bed.state.stage, Stage::Returning | Stage::Over) {
+            let Some(call) = harness.reserve_calls().into_iter().next() else {
+                if matches!(harness.state.stage, Stage::Returning | Stage::Over) {
                     over = true;
                     break;
                 }
-                bed.at += 1_000;
+                harness.at += 1_000;
                 match step % 3 {
-                    0 => bed.service(),
-                    1 => bed.over(vec![server(1)]),
-                    _ => bed.tick(500),
+                    0 => harness.service(),
+                    1 => harness.over(vec![server(1)]),
+                    _ => harness.tick(500),
                 };
                 continue;
             };
@@ -83,20 +83,20 @@ fn a_crash_between_any_two_steps_leaves_no_host_behind() {
                 }
             };
             if step != crash {
-                bed.see(Observation::Reserve(answer));
+                harness.see(Observation::Reserve(answer));
             }
-            if bed.evacuates(1) {
+            if harness.evacuates(1) {
                 let refusal = fault(Some(409), FaultClass::Conflict, false);
-                bed.answer(1, ServerCall::Evacuate, Err(refusal));
+                harness.answer(1, ServerCall::Evacuate, Err(refusal));
             }
         }
         assert!(
             over,
             "crash {crash}: {:?} {:?}",
-            bed.state.stage, bed.state.reserve
+            harness.state.stage, harness.state.reserve
         );
         assert!(!enabled, "crash {crash}: left enabled");
         assert!(!joined, "crash {crash}: left in the aggregate");
-        assert!(bed.state.reserve.is_settled(), "crash {crash}");
+        assert!(harness.state.reserve.is_settled(), "crash {crash}");
     }
 }

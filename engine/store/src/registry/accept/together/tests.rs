@@ -36,11 +36,11 @@ fn the_oldest_of_each_host_go_together_and_none_overtakes_another_of_its_host() 
     let batches: Vec<Vec<(String, i64)>> = std::iter::repeat_with(|| waiting.next())
         .take_while(|batch| !batch.is_empty())
         .map(|batch| {
-            let told = batch.iter().map(|entry| {
+            let reports = batch.iter().map(|entry| {
                 let second = entry.now.micros() / 1_000_000;
                 (entry.new.hostname.clone(), second)
             });
-            told.collect()
+            reports.collect()
         })
         .collect();
     let sizes: Vec<usize> = batches.iter().map(Vec::len).collect();
@@ -86,14 +86,15 @@ fn different_reports_of_a_host_share_a_batch_and_a_repetition_waits() {
     assert!(waiting.another(1));
     let next = || -> Vec<(String, char)> {
         let batch = waiting.next();
-        let told = batch.iter().map(|entry| {
+        let reports = batch.iter().map(|entry| {
             let instance = &entry.new.payload["instance_uuid"];
             (entry.new.hostname.clone(), instance.chars().nth(7).unwrap())
         });
-        told.collect()
+        reports.collect()
     };
-    let of = |told: &[(&str, char)]| -> Vec<(String, char)> {
-        told.iter()
+    let of = |reports: &[(&str, char)]| -> Vec<(String, char)> {
+        reports
+            .iter()
             .map(|(host, instance)| ((*host).to_owned(), *instance))
             .collect()
     };

@@ -38,15 +38,15 @@ pub(super) fn unprotected(vmoves: &[InstanceView], registered: &BTreeSet<&str>) 
 }
 
 /// Returns the lines before the history.
-pub(crate) fn heading(story: &RecoveryHistoryView, view: &View) -> Vec<String> {
-    let summary = &story.summary;
-    let stage = stage(&story.state).map_or(String::new(), |stage| format!(", {stage}"));
+pub(crate) fn heading(history: &RecoveryHistoryView, view: &View) -> Vec<String> {
+    let summary = &history.summary;
+    let stage = stage(&history.state).map_or(String::new(), |stage| format!(", {stage}"));
     let mut lines = vec![
         format!("recovery      {}", summary.recovery),
         format!("host          {}", summary.host),
         format!("notification  {} ({})", summary.notification, summary.status),
     ];
-    if let Some(reported) = &story.reported {
+    if let Some(reported) = &history.reported {
         // A retry adds the recovery that it repeats and the time of its first report.
         let payload: Vec<String> = reported
             .payload
@@ -61,14 +61,14 @@ pub(crate) fn heading(story: &RecoveryHistoryView, view: &View) -> Vec<String> {
             view.when(reported.generated_at.0)
         ));
     }
-    let earlier = story
+    let earlier = history
         .reported
         .as_ref()
         .and_then(|reported| reported.payload.get("retry_of"));
     if let Some(earlier) = earlier {
         lines.push(format!("retry of      {}", one_line(earlier)));
     }
-    for reporter in &story.reporters {
+    for reporter in &history.reporters {
         lines.push(format!("reported by   {}", one_line(&reporter.to_string())));
         if let Some(claimed) = &reporter.unheard {
             let claimed = one_line(claimed);
@@ -80,11 +80,11 @@ pub(crate) fn heading(story: &RecoveryHistoryView, view: &View) -> Vec<String> {
     lines.push(format!("opened        {}", view.when(summary.opened_at.0)));
     lines.push(format!(
         "life          {}{stage}; {} s elapsed",
-        summary.life, story.elapsed_seconds
+        summary.life, history.elapsed_seconds
     ));
     let owner = summary.owner.as_deref().unwrap_or("none");
-    lines.push(format!("engine        {owner} (claim {})", story.claim));
-    if let Some(word) = &story.word {
+    lines.push(format!("engine        {owner} (claim {})", history.claim));
+    if let Some(word) = &history.word {
         lines.push(format!(
             "last action   {} by {} at {}",
             super::action(&word.word),
@@ -95,25 +95,25 @@ pub(crate) fn heading(story: &RecoveryHistoryView, view: &View) -> Vec<String> {
     if let Some(text) = progress_of(summary.kind, summary.moves) {
         lines.push(format!("instances     {text}"));
     }
-    for (name, down) in story.downtime.parts() {
+    for (name, down) in history.downtime.parts() {
         if let Some(line) = down.line() {
             lines.push(format!("downtime      {name}: {line}"));
         }
     }
     let message = summary.message.as_deref().unwrap_or("none");
     lines.push(format!("message       {}", one_line(message)));
-    lines.push(format!("waits for     {}", one_line(&story.waits_for)));
+    lines.push(format!("waits for     {}", one_line(&history.waits_for)));
     lines
 }
 
 /// Returns the history: steps and proofs in chronological order.
-pub(crate) fn lines(story: &RecoveryHistoryView, view: &View) -> Vec<String> {
-    let mut events: Vec<(Time, String)> = story
+pub(crate) fn lines(history: &RecoveryHistoryView, view: &View) -> Vec<String> {
+    let mut events: Vec<(Time, String)> = history
         .steps
         .iter()
         .map(|line| (line.at, step(line, view)))
         .collect();
-    for one in &story.proofs {
+    for one in &history.proofs {
         // A proof is stored with the step that reports it, so it comes right after that step.
         // Times are from the clocks of different engines, so they need not be in order.
         let before = events.iter().rposition(|(at, _)| *at <= one.at);
@@ -153,12 +153,12 @@ fn proof(line: &ProofView, view: &View) -> String {
 }
 
 /// Returns the table of the instances; `None` without any.
-pub(super) fn instances(story: &RecoveryHistoryView) -> Option<TextTable<8>> {
-    if story.instances.is_empty() {
+pub(super) fn instances(history: &RecoveryHistoryView) -> Option<TextTable<8>> {
+    if history.instances.is_empty() {
         return None;
     }
     // Instances of a planned move were never down.
-    let lasted: (Column, fn(&InstanceView) -> Option<f64>) = if story.summary.kind.is_planned() {
+    let lasted: (Column, fn(&InstanceView) -> Option<f64>) = if history.summary.kind.is_planned() {
         (Column::of("took (s)", "took_seconds"), took)
     } else {
         (Column::of("down (s)", "down_seconds"), |one| one.down_seconds)
@@ -173,7 +173,7 @@ pub(super) fn instances(story: &RecoveryHistoryView) -> Option<TextTable<8>> {
         lasted.0,
         Column::new("message"),
     ];
-    Some(TextTable::new(columns, &story.instances, |one| {
+    Some(TextTable::new(columns, &history.instances, |one| {
         let cells = [
             Cell::text(&one.name),
             Cell::id(&one.id),
@@ -216,14 +216,14 @@ mod tests {
             down_seconds: down,
             ..InstanceView::default()
         };
-        let told = json!({
+        let rendered = json!({
             "recovery": id, "notification": id, "kind": kind, "host": "c1", "host_id": id, "segment": null, "life": "closed",
             "status": "finished", "waits": null, "message": null, "owner": null, "opened_at": at(0),
             "moves": {"total": 1, "pending": 0, "ongoing": 0, "succeeded": 1, "failed": 0, "ignored": 0},
             "claim": 1, "downtime": DowntimeView::of(&[]), "elapsed_seconds": 61, "waits_for": "nothing", "reported": null,
             "reporters": [], "word": null, "state": Value::Null, "steps": [], "proofs": [], "instances": [instance],
         });
-        serde_json::from_value(told).unwrap()
+        serde_json::from_value(rendered).unwrap()
     }
 
     #[test]
@@ -260,11 +260,11 @@ mod tests {
             vmove(Some("c8"), Succeeded),
             vmove(Some("c1"), Succeeded),
         ];
-        let told = unprotected(&strange, &registered).unwrap();
+        let rendered = unprotected(&strange, &registered).unwrap();
         assert!(
-            told.starts_with("3 instances run on hosts in no segment"),
-            "{told}"
+            rendered.starts_with("3 instances run on hosts in no segment"),
+            "{rendered}"
         );
-        assert!(told.contains("c8 (1), c9 (2)"), "{told}");
+        assert!(rendered.contains("c8 (1), c9 (2)"), "{rendered}");
     }
 }

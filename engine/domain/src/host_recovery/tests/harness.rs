@@ -34,7 +34,7 @@ pub(super) use cloud::*;
 pub(super) const HOST: &str = "compute-1";
 
 /// Returns Nova's services with every host up.
-pub(super) fn messages(conductors_up: bool) -> Messaging {
+pub(super) fn bus(conductors_up: bool) -> Messaging {
     Messaging {
         conductors_up,
         latest_heartbeat_age: Some(Duration::from_secs(3)),
@@ -60,7 +60,7 @@ pub(super) struct Harness {
     pub(super) message: Option<String>,
     pub(super) said: u32,
     pub(super) operator_state: OperatorState,
-    words: u64,
+    action_count: u64,
     /// The host's service in Nova.
     pub(super) service: Service,
     /// The state of all hosts, returned to each scan.
@@ -95,7 +95,7 @@ pub(super) fn region(out: usize, of: usize) -> Region {
         reporters: Vec::new(),
         heartbeats: crate::monitor::BootHeartbeats::default(),
     });
-    let services = (0..of.max(2)).map(|ix| (name(ix), Some(heard(&name(ix)))));
+    let services = (0..of.max(2)).map(|ix| (name(ix), Some(up_service(&name(ix)))));
     Region {
         running_for: Duration::from_hours(1),
         hosts: hosts.collect(),
@@ -113,7 +113,7 @@ pub(super) fn region(out: usize, of: usize) -> Region {
 }
 
 /// Returns a service with a heartbeat five seconds ago.
-pub(super) fn heard(host: &str) -> Service {
+pub(super) fn up_service(host: &str) -> Service {
     Service {
         id: ServiceId(Uuid::from_u128(5)),
         host: host.into(),
@@ -215,7 +215,7 @@ impl Harness {
             message: None,
             said: 0,
             operator_state: OperatorState::DEFAULT,
-            words: 0,
+            action_count: 0,
             service: Service {
                 id: ServiceId(Uuid::from_u128(5)),
                 host: HOST.into(),
@@ -250,7 +250,7 @@ impl Harness {
     /// Answers the request for the configured levels in the same step.
     pub(super) fn see_all(&mut self, mut observations: Vec<Observation>) -> &mut Self {
         // A scan requested by the last decision is answered with the next one.
-        if self.looks_around()
+        if self.scans_region()
             && let Some(around) = self.around.clone()
         {
             observations.insert(0, Observation::Region(around));
@@ -264,14 +264,14 @@ impl Harness {
             observations.push(leave);
         }
         self.decide(observations);
-        let learns = |command: &Command| *command == Command::ReadLevels;
-        if let Some(asked) = self.commands.iter().position(learns) {
+        let is_level_read = |command: &Command| *command == Command::ReadLevels;
+        if let Some(asked) = self.commands.iter().position(is_level_read) {
             self.commands.remove(asked);
             self.decide_too(Observation::Levels(self.levels.clone()));
         }
         // After a first order, the engine always has a recent scan before a further order.
         if self.state.fence.ordered
-            && self.looks_around()
+            && self.scans_region()
             && let Some(around) = self.around.clone()
         {
             self.commands.retain(|command| *command != Command::ScanHosts);
@@ -404,9 +404,9 @@ impl Harness {
     }
 
     pub(super) fn command(&mut self, word: OperatorCommand) -> &mut Self {
-        self.words += 1;
+        self.action_count += 1;
         self.operator_state.word = Some(OperatorRequest {
-            number: self.words,
+            number: self.action_count,
             word,
             by: "ada".into(),
             at: nova_time(self.at + 100_000),
@@ -426,20 +426,20 @@ impl Harness {
         self.see(Observation::OperatorState(self.operator_state.clone()))
     }
 
-    pub(super) fn wants(&self, wanted: impl Fn(&Command) -> bool) -> bool {
+    pub(super) fn requests(&self, wanted: impl Fn(&Command) -> bool) -> bool {
         self.commands.iter().any(wanted)
     }
 
     pub(super) fn evacuates(&self, number: u128) -> bool {
-        self.wants(|command| matches!(command, Command::Evacuate(it) if it.server() == id(number)))
+        self.requests(|command| matches!(command, Command::Evacuate(it) if it.server() == id(number)))
     }
 
     pub(super) fn evacuates_any(&self) -> bool {
-        self.wants(|command| matches!(command, Command::Evacuate(_)))
+        self.requests(|command| matches!(command, Command::Evacuate(_)))
     }
 
     pub(super) fn orders_off(&self) -> bool {
-        self.wants(|command| matches!(command, Command::PowerOff { .. }))
+        self.requests(|command| matches!(command, Command::PowerOff { .. }))
     }
 
     pub(super) fn clears(&self) -> bool {
@@ -452,7 +452,7 @@ impl Harness {
                 }
             )
         };
-        self.wants(update)
+        self.requests(update)
     }
 
     pub(super) fn updates(&self) -> Option<ServiceUpdate> {
@@ -480,8 +480,8 @@ impl Harness {
 
     // --- answers of Nova and the devices
 
-    pub(super) fn looks_around(&self) -> bool {
-        self.wants(|command| *command == Command::ScanHosts)
+    pub(super) fn scans_region(&self) -> bool {
+        self.requests(|command| *command == Command::ScanHosts)
     }
 
     /// Sets the number of hosts under recovery, including this one.
@@ -492,7 +492,7 @@ impl Harness {
     /// Sets the state of all hosts from now on.
     pub(super) fn around(&mut self, region: Region) -> &mut Self {
         self.around = Some(Arc::new(region));
-        if self.looks_around() {
+        if self.scans_region() {
             // The answer arrives together with it.
             return self.see_all(Vec::new());
         }
@@ -599,7 +599,7 @@ impl Harness {
     }
 
     /// Returns the devices that are being read.
-    pub(super) fn asked_devices(&self) -> Vec<&str> {
+    pub(super) fn queries(&self) -> Vec<&str> {
         self.commands
             .iter()
             .filter_map(|command| match command {
@@ -611,7 +611,7 @@ impl Harness {
 
     /// True if a device is being read.
     pub(super) fn reads_power(&self) -> bool {
-        !self.asked_devices().is_empty()
+        !self.queries().is_empty()
     }
 
     /// Lists the host; its cell confirms an empty list.
@@ -669,7 +669,7 @@ impl Harness {
     /// Answers the read of a lock with this reason; `None` for no lock.
     pub(super) fn lock_is(&mut self, number: u128, reason: Option<&str>) -> &mut Self {
         assert!(
-            self.wants(|command| *command == Command::ReadServer(id(number))),
+            self.requests(|command| *command == Command::ReadServer(id(number))),
             "{:?}",
             self.commands
         );
@@ -715,11 +715,11 @@ impl Harness {
 
     /// Sends two readings of "off", three seconds apart, for a host that is down in Nova.
     pub(super) fn proven(self) -> Self {
-        let mut bed = self.begun();
-        bed.heartbeat_age(20_000).service();
-        bed.power(Power::Off).tick(3_000).power(Power::Off);
-        assert!(bed.state.proof.is_some());
-        bed
+        let mut harness = self.begun();
+        harness.heartbeat_age(20_000).service();
+        harness.power(Power::Off).tick(3_000).power(Power::Off);
+        assert!(harness.state.proof.is_some());
+        harness
     }
 
     pub(super) fn forced_down(&mut self) -> &mut Self {
@@ -740,9 +740,9 @@ impl Harness {
     }
 
     pub(super) fn planned_with(self, servers: Vec<Server>, migrations: Vec<Migration>) -> Self {
-        let mut bed = self.proven();
-        bed.forced_down().inventory(servers, migrations);
-        let locking: Vec<ServerId> = bed
+        let mut harness = self.proven();
+        harness.forced_down().inventory(servers, migrations);
+        let locking: Vec<ServerId> = harness
             .commands
             .iter()
             .filter_map(|command| match command {
@@ -756,18 +756,18 @@ impl Harness {
                 call: ServerCall::Lock,
                 result: Ok(()),
             };
-            bed.see_all(locking.into_iter().map(locked).collect());
+            harness.see_all(locking.into_iter().map(locked).collect());
         }
-        bed
+        harness
     }
 
     /// Returns a recovery with one instance whose evacuation Nova has accepted.
     pub(super) fn asked(self) -> Self {
-        let mut bed = self.planned(vec![server(1)]);
-        assert!(bed.evacuates(1), "{:?}", bed.commands);
-        bed.answer(1, ServerCall::Evacuate, Ok(()));
-        bed.at += 1;
-        bed
+        let mut harness = self.planned(vec![server(1)]);
+        assert!(harness.evacuates(1), "{:?}", harness.commands);
+        harness.answer(1, ServerCall::Evacuate, Ok(()));
+        harness.at += 1;
+        harness
     }
 
     /// Answers the last unlocks and the last check of the host.
@@ -783,15 +783,16 @@ impl Harness {
                 result: Ok(()),
             })
             .collect();
-        let looks = |bed: &Self| bed.wants(|command| matches!(command, Command::TakeInventory { .. }));
-        let looked = looks(self);
+        let lists_requested =
+            |harness: &Self| harness.requests(|command| matches!(command, Command::TakeInventory { .. }));
+        let was_requested = lists_requested(self);
         if !asked.is_empty() {
             self.see_all(asked);
         }
-        if !looked && !looks(self) {
+        if !was_requested && !lists_requested(self) {
             self.tick(500);
         }
-        if looked || looks(self) {
+        if was_requested || lists_requested(self) {
             self.inventory(servers, Vec::new());
         }
         self
