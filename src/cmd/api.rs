@@ -28,7 +28,7 @@ pub(crate) async fn run(args: &ConfigArgs) -> Result<u8, Failure> {
         event_setup.port(),
     )
     .await?;
-    let mut process = Process::default();
+    let mut process = Process::catching_signals()?;
     process.metrics(&settings, wiring::Runs::Api).await?;
     event_setup.run(&process);
     bus.publish(&process);

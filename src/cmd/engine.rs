@@ -21,7 +21,7 @@ pub(crate) async fn run(args: &EngineArgs) -> Result<u8, Failure> {
     let (engine, nova) = wiring::engine(&settings, &base, wake, policy, &devices).await?;
     let event_setup = EventSetup::open(&settings, &bus);
     let engine = engine.with_events(event_setup.port());
-    let mut process = Process::default();
+    let mut process = Process::catching_signals()?;
     process.metrics(&settings, wiring::Runs::Engine).await?;
     let events = event_setup.port();
     event_setup.run(&process);

@@ -152,7 +152,7 @@ pub(crate) async fn start(
     )
     .await?;
     let listener = wiring::listen::api(settings).await?;
-    let mut process = Process::default();
+    let mut process = Process::catching_signals()?;
     process.metrics(settings, wiring::Runs::Engine).await?;
     let events = event_setup.port();
     event_setup.run(&process);

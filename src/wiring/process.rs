@@ -14,7 +14,7 @@ use tachi_engine::ports::{Events, freezes, operator, plans};
 use tachi_engine::watcher::{Sources, Watcher};
 use tachi_openstack::Nova;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -55,9 +55,35 @@ pub(crate) struct Process {
     status: Vec<String>,
     facts: BTreeMap<String, Fact>,
     health: Option<Health>,
+    signals: Option<Signals>,
+}
+
+struct Signals {
+    term: Signal,
+    int: Signal,
+    hup: Signal,
+}
+
+impl Signals {
+    fn catch() -> Result<Self, Failure> {
+        let wrong = |error| Failure::new("listening for signals", error);
+        Ok(Self {
+            term: signal(SignalKind::terminate()).map_err(wrong)?,
+            int: signal(SignalKind::interrupt()).map_err(wrong)?,
+            hup: signal(SignalKind::hangup()).map_err(wrong)?,
+        })
+    }
 }
 
 impl Process {
+    /// Starts to catch signals: a client of its listeners may send one before the process waits for it.
+    pub(crate) fn catching_signals() -> Result<Self, Failure> {
+        Ok(Self {
+            signals: Some(Signals::catch()?),
+            ..Self::default()
+        })
+    }
+
     /// Adds a fact to the heartbeat of this process's engine: the state of a part. Must be called before the engine runs.
     pub(crate) fn fact(&mut self, part: &str, how: Fact) {
         self.facts.insert(part.to_owned(), how);
@@ -239,10 +265,11 @@ impl Process {
     /// Waits for SIGTERM or SIGINT, or for the end of a task that ends the process, and then until all tasks have ended. A second signal
     /// ends the waiting. SIGHUP calls `reload`.
     pub(crate) async fn run(mut self, mut reload: impl FnMut()) -> Result<(), Failure> {
-        let wrong = |error| Failure::new("listening for signals", error);
-        let mut term = signal(SignalKind::terminate()).map_err(wrong)?;
-        let mut int = signal(SignalKind::interrupt()).map_err(wrong)?;
-        let mut hup = signal(SignalKind::hangup()).map_err(wrong)?;
+        let Signals {
+            mut term,
+            mut int,
+            mut hup,
+        } = self.signals.take().map_or_else(Signals::catch, Ok)?;
         let mut watchdog = Manager::interval().map(|every| {
             let mut watchdog = interval(every);
             watchdog.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -164,7 +164,7 @@ mod tests {
     }
 
     /// The chosen machine's id, or a part of the error.
-    type Expected = Result<&'static str, &'static str>;
+    type ExpectedMachine = Result<&'static str, &'static str>;
 
     #[test]
     fn a_machine_is_chosen_only_when_there_is_no_doubt() {
@@ -172,7 +172,7 @@ mod tests {
         let other = machine("o", "c2.maas");
         let mut lying = machine("l", "c2.maas");
         lying.hostname = "c1".to_owned();
-        let cases: [(&str, Vec<Machine>, &str, Expected); 9] = [
+        let cases: [(&str, Vec<Machine>, &str, ExpectedMachine); 9] = [
             ("one", vec![a.clone()], "c1", Ok("a")),
             ("one, full name asked for", vec![a.clone()], "c1.maas", Ok("a")),
             ("one, other case", vec![a.clone()], "C1.MAAS", Ok("a")),
