@@ -19,7 +19,7 @@ use tachi_domain::entity::notification::{NewNotification, NotificationStatus, No
 use tachi_domain::recovery::OffClaim;
 use tachi_domain::recovery::retry::first_reported;
 use tachi_domain::recovery::{Life, RecoveryKind, kind_of, open_key};
-use tachi_domain::situation::ComputeService;
+use tachi_domain::situation::{ComputeService, TimedFact};
 use tachi_domain::{HostId, Reporter, Timestamp, WaitsFor};
 use tachi_engine::ports::RegistryError;
 use tachi_engine::watcher::kind;
@@ -43,13 +43,13 @@ pub(super) struct AcceptTransaction<'a> {
     pub(super) new: &'a NewNotification,
     pub(super) window_seconds: u32,
     pub(super) now: Timestamp,
-    /// The identity of the reporter, if it is quarantined.
+    /// The identity of the reporter, if it is muted.
     pub(super) muted: Option<&'a str>,
 }
 
 /// The outcome of a notification.
 pub(super) enum AcceptOutcome {
-    /// The notification got its own row, and a recovery unless its reporter is quarantined.
+    /// The notification got its own row, and a recovery unless its reporter is muted.
     Opened(Notification),
     /// The additional information was added to the open recovery of its host; the reporter gets the response for a
     /// duplicate.
@@ -109,7 +109,7 @@ impl Transaction for AcceptTransaction<'_> {
         let mut first_report = case.first_report()?;
         if case.host_stopped && first_report.first_reported.is_none() {
             let is_recovered = maintenance == Some(MaintenanceReason::Recovery);
-            first_report.first_reported = outage_since(tx, &case.host, is_recovered).await?;
+            first_report.first_reported = outage_since(tx, &case.host, is_recovered, self.now).await?;
         }
         open(tx, &case.host, &row, case.kind, case.key, first_report, self.now).await?;
         Ok(TxOutcome::Keep(AcceptOutcome::Opened(convert::notification(
@@ -185,7 +185,12 @@ const NOVA_DELAY_SECONDS: i64 = 120;
 /// Returns the first report of the outage of a host: that of its newest recovery, if it failed and the host was not seen running since. A
 /// recovery that was aborted while on hold has not put the host in maintenance; then the engine's reading of Nova has to show that
 /// the host has been down all the time.
-async fn outage_since(tx: &Tx, host: &host::Model, is_recovered: bool) -> Result<Option<Timestamp>, Stop> {
+async fn outage_since(
+    tx: &Tx,
+    host: &host::Model,
+    is_recovered: bool,
+    now: Timestamp,
+) -> Result<Option<Timestamp>, Stop> {
     let newest = recovery::Entity::find()
         .filter(recovery::Column::HostUuid.eq(&host.uuid))
         .filter(recovery::Column::Kind.eq(RecoveryKind::Host.as_str()))
@@ -205,23 +210,27 @@ async fn outage_since(tx: &Tx, host: &host::Model, is_recovered: bool) -> Result
     }
     let first = Timestamp::from_micros(newest.first_reported_at.unwrap_or(newest.opened_at));
     let shown = Timestamp::from_micros(newest.opened_at).minus_seconds(-NOVA_DELAY_SECONDS);
-    let goes_on = is_recovered || is_down_since(tx, &host.name, shown).await?;
+    let goes_on = is_recovered || is_down_since(tx, &host.name, shown, now).await?;
     Ok(goes_on.then_some(first))
 }
 
-/// True if the engine's latest reading of Nova shows the host as down since this time or longer.
-async fn is_down_since(tx: &Tx, host: &str, since: Timestamp) -> Result<bool, Stop> {
+/// True if the engine's latest reading of Nova is current, and shows the host as down since this time or longer. An older one may be
+/// from an outage that has ended.
+async fn is_down_since(tx: &Tx, host: &str, since: Timestamp, now: Timestamp) -> Result<bool, Stop> {
     let known = fact::Entity::find()
         .filter(fact::Column::Kind.eq(kind::COMPUTES))
         .one(tx)
         .await?;
+    let Some(known) = known else {
+        return Ok(false);
+    };
     // One that cannot be read was written by another version, and shows nothing.
-    let computes: Vec<ComputeService> = known
-        .and_then(|row| serde_json::from_str(&row.value).ok())
-        .unwrap_or_default();
-    Ok(computes
-        .iter()
-        .any(|one| one.host == host && !one.up && !one.cell_down && one.since <= since))
+    let computes = TimedFact::<Vec<ComputeService>> {
+        as_of: Timestamp::from_micros(known.as_of),
+        value: serde_json::from_str(&known.value).unwrap_or_default(),
+    };
+    let is_down = |one: &ComputeService| one.host == host && !one.up && !one.cell_down && one.since <= since;
+    Ok(computes.is_fresh(clock::now(tx, now).await?) && computes.value.iter().any(is_down))
 }
 
 /// Returns those of these hosts with a report whose recovery failed: an outage of such a host may have begun before the next report.
@@ -242,7 +251,7 @@ async fn with_failed_recovery(tx: &Tx, hosts: &[String]) -> Result<HashSet<Strin
     Ok(found)
 }
 
-/// Stores a report of a quarantined reporter without starting anything.
+/// Stores a report of a muted reporter without starting anything.
 async fn keep(tx: &Tx, case: &AcceptContext<'_>) -> Result<TxOutcome<AcceptOutcome>, Stop> {
     let earlier = duplicates::earlier(tx, std::iter::once(case)).await?;
     if case.is_repeated(&earlier)? {
@@ -257,7 +266,7 @@ async fn keep(tx: &Tx, case: &AcceptContext<'_>) -> Result<TxOutcome<AcceptOutco
     )?)))
 }
 
-/// Message of a report from a quarantined reporter.
+/// Message of a report from a muted reporter.
 const MUTED_MESSAGE: &str = "its reporter is muted, so no recovery was started: tachi monitor list --muted";
 
 /// A notification and its host.

@@ -207,10 +207,11 @@ async fn downtime_counts_from_the_first_report_also_if_the_next_attempt_is_a_rep
 #[tokio::test]
 async fn downtime_counts_from_the_first_report_after_an_abort_on_hold_if_nova_has_shown_the_host_down_since()
 {
-    for (case, up, down_after, is_carried) in [
-        ("down since the report", false, 60, true),
-        ("up at that time, and down since", false, 1_800, false),
-        ("up", true, 60, false),
+    for (case, up, down_after, age, is_carried) in [
+        ("down since the report", false, 60, 10, true),
+        ("up at that time, and down since", false, 1_800, 10, false),
+        ("up", true, 60, 10, false),
+        ("down when it was last read", false, 60, 3_000, false),
     ] {
         for reports in [1, 2] {
             let bench = bench().await;
@@ -227,6 +228,7 @@ async fn downtime_counts_from_the_first_report_after_an_abort_on_hold_if_nova_ha
             let journal = bench.store.journal();
             let written = journal.commit(&claimed.claim(), &aborted).await.unwrap();
             assert!(matches!(written, WriteOutcome::Written(_)), "{written:?}");
+            bench.clock.set_wall_on(3_600);
             let compute = ComputeService {
                 host: "cmp1".to_owned(),
                 up,
@@ -239,10 +241,9 @@ async fn downtime_counts_from_the_first_report_after_an_abort_on_hold_if_nova_ha
                 kind: kind::COMPUTES.to_owned(),
                 subject: String::new(),
                 value: serde_json::to_string(&[compute]).unwrap(),
-                as_of: bench.clock_wall(),
+                as_of: bench.clock_wall().minus_seconds(age),
             };
             bench.store.facts().put_facts(&[known]).await.unwrap();
-            bench.clock.set_wall_on(3_600);
             // Two reports at once are accepted in one transaction.
             let segment = bench.segment("others").await;
             bench.host(&segment, "cmp9").await;
