@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use sea_orm::{ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _, QuerySelect as _};
+use sea_orm::{
+    ColumnTrait as _, Condition, ConnectionTrait, EntityTrait as _, QueryFilter as _, QuerySelect as _,
+};
 use serde::{Deserialize, Serialize};
 use tachi_domain::monitor::{BootHeartbeats, Heartbeat, MonitorKind};
 use tachi_domain::{HostId, Timestamp};
@@ -82,13 +84,8 @@ pub(crate) async fn boots(
 
 /// Returns the latest boot of each host whose monitors send it, by the database's clock.
 pub(crate) async fn booted_at(db: &impl ConnectionTrait) -> Result<BTreeMap<String, Timestamp>, Stop> {
-    let all = monitor::Entity::find()
-        .select_only()
-        .column(monitor::Column::Host);
-    let hosts: Vec<String> = all.distinct().into_tuple().all(db).await?;
-    let hosts: Vec<&str> = hosts.iter().map(String::as_str).collect();
     let mut latest = BTreeMap::new();
-    for row in rows(db, &hosts).await? {
+    for row in matching_rows(db, Condition::all()).await? {
         let Some(last) = row.beats.last() else { continue };
         let up = i64::try_from(last.up).unwrap_or(i64::MAX).saturating_mul(1_000);
         let booted = Timestamp::from_micros(last.at.saturating_sub(up));
@@ -115,30 +112,36 @@ struct Row {
 /// Reads the monitors of these hosts whose heartbeats count. A row that cannot be parsed was written by another
 /// version, and is ignored.
 async fn rows(db: &impl ConnectionTrait, hosts: &[&str]) -> Result<Vec<Row>, Stop> {
-    type Columns = (String, String, Option<String>, Option<String>);
     let mut found = Vec::new();
     for batch in batches(hosts) {
-        let read: Vec<Columns> = monitor::Entity::find()
-            .select_only()
-            .column(monitor::Column::Host)
-            .column(monitor::Column::Kind)
-            .column(monitor::Column::BootId)
-            .column(monitor::Column::Beats)
-            .filter(monitor::Column::Host.is_in(batch))
-            .filter(monitor::Column::BootId.is_not_null())
-            .into_tuple()
-            .all(db)
-            .await?;
-        found.extend(read.into_iter().filter_map(|(host, kind, boot_id, beats)| {
-            Some(Row {
-                kind: MonitorKind::from_value(&kind)?,
-                boot_id: boot_id?,
-                beats: serde_json::from_str(&beats?).ok()?,
-                host,
-            })
-        }));
+        let of_batch = Condition::all().add(monitor::Column::Host.is_in(batch));
+        found.extend(matching_rows(db, of_batch).await?);
     }
     Ok(found)
+}
+
+async fn matching_rows(db: &impl ConnectionTrait, condition: Condition) -> Result<Vec<Row>, Stop> {
+    type Columns = (String, String, Option<String>, Option<String>);
+    let read: Vec<Columns> = monitor::Entity::find()
+        .select_only()
+        .column(monitor::Column::Host)
+        .column(monitor::Column::Kind)
+        .column(monitor::Column::BootId)
+        .column(monitor::Column::Beats)
+        .filter(condition)
+        .filter(monitor::Column::BootId.is_not_null())
+        .into_tuple()
+        .all(db)
+        .await?;
+    let rows = read.into_iter().filter_map(|(host, kind, boot_id, beats)| {
+        Some(Row {
+            kind: MonitorKind::from_value(&kind)?,
+            boot_id: boot_id?,
+            beats: serde_json::from_str(&beats?).ok()?,
+            host,
+        })
+    });
+    Ok(rows.collect())
 }
 
 /// Reads the heartbeats from the monitors of hosts under recovery, in the boot in which each host was reported.
