@@ -23,17 +23,22 @@ impl Watcher {
             Err(error) => tracing::debug!(%error, "failed to read the boots of hosts"),
         }
         let mut gone = self.roster.deleted(now);
-        gone.extend(self.roster.take_running_again());
+        gone.extend(&self.roster.running_again);
         if let Some((server, failed_at)) = self.roster.next_failed()
             && let Ok(Some(actions)) = self.sources.inventory.orders(server).await
             && is_started_since(&actions, failed_at)
         {
             gone.insert(server, failed_at);
         }
-        if !gone.is_empty()
-            && let Err(error) = self.sources.failed.forget_instances(&gone).await
-        {
-            tracing::debug!(%error, "failed to remove instances that were deleted or run again");
+        if gone.is_empty() {
+            return;
+        }
+        match self.sources.failed.forget_instances(&gone).await {
+            Ok(()) => self.roster.running_again.clear(),
+            // Nova may not show again that an instance was stopped and runs, so that is kept for the next round.
+            Err(error) => {
+                tracing::debug!(%error, "failed to remove instances that were deleted or run again");
+            }
         }
     }
 }

@@ -65,7 +65,7 @@ pub(super) struct Roster {
     /// The latest boot of each host whose monitors send it.
     pub(super) boots: BTreeMap<String, Timestamp>,
     /// Failed instances that Nova showed at rest, and running after the failure.
-    running_again: BTreeMap<ServerId, Timestamp>,
+    pub(super) running_again: BTreeMap<ServerId, Timestamp>,
     /// Instances to query again: Nova's timestamps have whole seconds, so a change may have been missed.
     recheck: Ring,
 }
@@ -339,11 +339,6 @@ impl Roster {
         };
         let gone = self.failed.iter().filter(is_gone);
         gone.map(|(id, at)| (*id, *at)).collect()
-    }
-
-    /// Returns the instances whose recovery has failed and that run again, with the time of the failure.
-    pub(super) fn take_running_again(&mut self) -> BTreeMap<ServerId, Timestamp> {
-        std::mem::take(&mut self.running_again)
     }
 
     /// Returns the next instance whose recovery has failed and that Nova shows as running.

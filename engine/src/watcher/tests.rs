@@ -50,6 +50,8 @@ struct World {
     /// The instances whose recovery has failed.
     failed: Mutex<BTreeMap<ServerId, Timestamp>>,
     boots: Mutex<BTreeMap<String, Timestamp>>,
+    /// True if no failed recovery can be removed.
+    forget_fails: Mutex<bool>,
     /// The instances that were read.
     asked: Mutex<Vec<ServerId>>,
 }
@@ -220,6 +222,9 @@ impl FailedInstances for World {
         Ok(self.boots.lock().unwrap().clone())
     }
     async fn forget_instances(&self, gone: &BTreeMap<ServerId, Timestamp>) -> Result<(), JournalError> {
+        if *self.forget_fails.lock().unwrap() {
+            return Err(JournalError::new("removing instances", "gone"));
+        }
         self.failed
             .lock()
             .unwrap()

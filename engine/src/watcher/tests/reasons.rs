@@ -129,6 +129,9 @@ async fn a_failed_recovery_is_forgotten_once_its_instance_runs_again() {
         server.vm_state = VmState::Active;
         server.power_state = PowerState::Running;
     });
+    *world.forget_fails.lock().unwrap() = true;
+    assert_eq!(known().await, ids[1..], "the database does not answer");
+    *world.forget_fails.lock().unwrap() = false;
     assert_eq!(
         known().await,
         ids[2..],
