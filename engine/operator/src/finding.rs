@@ -19,7 +19,7 @@ pub struct FindingView {
     pub grade: Severity,
     /// The names of the hosts, instances, engines or others that it is about; empty if it is about the whole region.
     pub subjects: Vec<String>,
-    /// The host of each subject, in the same order, if these are instances; else empty.
+    /// The host of each subject, in the same order, if these are instances; else empty. An empty name is an unknown host.
     #[serde(default)]
     #[schema(required)]
     pub hosts: Vec<String>,

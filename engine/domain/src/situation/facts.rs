@@ -55,7 +55,7 @@ pub struct Facts {
     pub displaced_instances: BTreeSet<ServerId>,
     /// The instances whose reported failure no recovery has repaired, and that are not known to run since.
     pub failed: BTreeMap<ServerId, ReportedFailure>,
-    /// The reporters that are quarantined, or should be.
+    /// The reporters that are muted, or should be.
     pub muted_reporters: Vec<MutedReporter>,
     /// The freezes in force.
     pub freezes: Vec<ActiveFreeze>,

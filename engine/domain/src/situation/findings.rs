@@ -15,7 +15,7 @@ pub struct Finding {
     pub grade: Severity,
     /// The hosts, instances, engines or other subjects; empty if the finding is about the whole region.
     pub subjects: Vec<String>,
-    /// The host of each subject, if these are instances; else empty.
+    /// The host of each subject, in the same order, if these are instances; else empty. An empty name is an unknown host.
     pub hosts: Vec<String>,
     /// The number of affected instances.
     pub instances: u64,

@@ -111,10 +111,10 @@ fn about(finding: Finding, ice: &ActiveFreeze, ctx: &AssessContext<'_>) -> Findi
             finding.about(format!("segment {name}"), instances)
         }
         FreezeScope::Host => finding.about(name, ctx.instances_on(name)),
-        FreezeScope::Instance => match ice.server.and_then(|server| ctx.host_of(server)) {
-            Some(host) => finding.about_instance(name, host),
-            None => finding.about(name, 1),
-        },
+        FreezeScope::Instance => {
+            let host = ice.server.and_then(|server| ctx.host_of(server));
+            finding.about_instance(name, host.unwrap_or_default())
+        }
     }
 }
 
@@ -122,7 +122,7 @@ fn about(finding: Finding, ice: &ActiveFreeze, ctx: &AssessContext<'_>) -> Findi
 mod tests {
     use uuid::Uuid;
 
-    use super::super::tests::{NOW, engine, fine, ice};
+    use super::super::tests::{NOW, engine, fine, ice, instance};
     use super::super::{Recovery, Situation, assess};
     use super::*;
     use crate::id::RecoveryId;
@@ -172,6 +172,20 @@ mod tests {
                 "{scope}"
             );
         }
+    }
+
+    /// The host of an instance that was not listed is unknown.
+    #[test]
+    fn each_frozen_instance_of_a_finding_has_a_host() {
+        let mut facts = frozen(FreezeScope::Instance, "vm-1");
+        facts.freezes[0].server = Some(instance(1).id);
+        let mut other = ice(FreezeScope::Instance, "vm-77");
+        other.server = Some(instance(77).id);
+        facts.freezes.insert(0, other);
+        let situation = assess(&facts, NOW);
+        let (_, subjects, ..) = only_finding(&situation);
+        assert_eq!(subjects, ["vm-77", "vm-1"]);
+        assert_eq!(situation.findings[0].hosts, ["", "a"]);
     }
 
     #[test]
