@@ -1,4 +1,4 @@
-//! Claims that Nova has contradicted, and the reporters that are quarantined for them until an operator releases
+//! Claims that Nova has contradicted, and the reporters that are muted for them until an operator unmutes
 //! them. No foreign keys: the records outlive recoveries that are purged.
 
 use sea_orm_migration::prelude::*;

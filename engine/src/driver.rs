@@ -24,9 +24,9 @@ use crate::executor::{Context, execute};
 use crate::hooks::DocumentContext;
 use crate::lease::LeaseRenewer;
 use crate::lists::SharedLists;
+use crate::muting;
 use crate::numbers::{self, Numbers};
 use crate::ports::JournalError;
-use crate::quarantine;
 use crate::rate_controller::{RateController, RateSlot};
 
 /// Time that a stopping engine waits for the answers of running calls.
@@ -233,7 +233,7 @@ impl Driver {
         self.numbers.decided(state, record, *now);
         if record.contradicted {
             let rules = self.rules.borrow().guards.reporters;
-            quarantine::contradicted(&self.ports, self.claimed.id, state.host(), rules);
+            muting::contradicted(&self.ports, self.claimed.id, state.host(), rules);
         }
     }
 

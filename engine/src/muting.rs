@@ -1,7 +1,7 @@
-//! Counts reports that Nova has contradicted, for each reporter, and logs a quarantine.
+//! Counts reports that Nova has contradicted, for each reporter, and logs a muting.
 
 use tachi_domain::RecoveryId;
-use tachi_domain::guard::QuarantinePolicy;
+use tachi_domain::guard::MutingPolicy;
 use tachi_domain::situation::MutedReporter;
 
 use crate::engine::Ports;
@@ -10,7 +10,7 @@ use crate::ports::audit::{AuditAction, AuditEntry, AuditPhase};
 
 /// Counts one contradiction in the background. Losing the count is harmless, so the finished recovery does not wait for
 /// it.
-pub(crate) fn contradicted(ports: &Ports, recovery: RecoveryId, host: &str, rules: QuarantinePolicy) {
+pub(crate) fn contradicted(ports: &Ports, recovery: RecoveryId, host: &str, rules: MutingPolicy) {
     if rules.limit == 0 {
         return;
     }

@@ -381,7 +381,7 @@ fn is_written(path: &str, text: &str) {
     let there = std::fs::read_to_string(&path).unwrap_or_default();
     assert!(
         there == text,
-        "{} is old: WRITE_PAGES=1 makes it anew",
+        "{} is old: WRITE_PAGES=1 writes it again",
         path.display()
     );
 }

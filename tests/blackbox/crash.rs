@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::future::join_all;
 use tachi_domain::entity::segment::RecoveryMethod;
-use tachi_domain::guard::QuarantinePolicy;
+use tachi_domain::guard::MutingPolicy;
 use tachi_domain::recovery::WrittenOff;
 use tachi_domain::situation::MutedReporter;
 use tachi_domain::{Elapsed, HostId, RecoveryId, ServerId};
@@ -134,7 +134,7 @@ impl Journal for CrashingJournal {
     async fn contradicted(
         &self,
         id: RecoveryId,
-        rules: QuarantinePolicy,
+        rules: MutingPolicy,
     ) -> Result<Vec<MutedReporter>, JournalError> {
         self.store.journal().contradicted(id, rules).await
     }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use tachi_domain::guard::{GuardPolicy, QuarantinePolicy};
+use tachi_domain::guard::{GuardPolicy, MutingPolicy};
 use tachi_domain::policy::Policy;
 use tachi_domain::recovery::WrittenOff;
 use tachi_domain::situation::MutedReporter;
@@ -131,7 +131,7 @@ impl Journal for CountingJournal {
     async fn contradicted(
         &self,
         id: RecoveryId,
-        rules: QuarantinePolicy,
+        rules: MutingPolicy,
     ) -> Result<Vec<MutedReporter>, JournalError> {
         self.store.journal().contradicted(id, rules).await
     }

@@ -1,4 +1,4 @@
-//! `/operator/v1`: quarantined reporters, removed monitors, and new attempts of failed recoveries. The commands use the same
+//! `/operator/v1`: muted reporters, removed monitors, and new attempts of failed recoveries. The commands use the same
 //! code.
 
 use axum::extract::State;
@@ -60,7 +60,7 @@ fn warned(unaudited: Option<&String>) {
     }
 }
 
-/// Lists the reporters that are quarantined, or would be if the limit allowed it.
+/// Lists the reporters that are muted, or would be if the limit allowed it.
 pub(crate) async fn reporters(State(app): State<ApiState>, _: AuthorisedRequest) -> Answer {
     let listed = app
         .operator_journal
@@ -71,7 +71,7 @@ pub(crate) async fn reporters(State(app): State<ApiState>, _: AuthorisedRequest)
     reply::ok("reporters", &views)
 }
 
-/// Ends the quarantine of a reporter.
+/// Unmutes a reporter.
 pub(crate) async fn unmute(
     State(app): State<ApiState>,
     Ids(reporter): Ids<String>,

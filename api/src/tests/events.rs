@@ -73,7 +73,7 @@ async fn an_accepted_notification_is_published_with_its_id() {
         panic!("{emitted:?}");
     };
     assert_eq!(done.id.to_string(), id);
-    assert!(start.starts_creation(), "at the start it is told without its id");
+    assert!(start.starts_creation(), "at its start the event has no id");
     // A repeated report is a duplicate without an event.
     assert_eq!(
         bench.send("POST", "/v1/notifications", report("h1")).await.status,

@@ -1,10 +1,10 @@
-//! Bodies of requests to end a reporter's quarantine or to retry a recovery.
+//! Bodies of requests to unmute a reporter or to retry a recovery.
 
 use super::fields::{Body, Fields};
 use super::rules::Name;
 use crate::microversion::Microversion;
 
-/// A request to end a reporter's quarantine.
+/// A request to unmute a reporter.
 #[derive(Debug)]
 pub(crate) struct NewUnmute {
     pub(crate) reason: Option<String>,

@@ -102,10 +102,10 @@ pub trait Source: Send + Sync {
     /// Plans a drain or a giveback. The request has been validated.
     async fn plan(&self, host: &str, wish: &PlanRequest) -> Result<PlannedView, Failure>;
 
-    /// Returns the reporters that are quarantined, or should be.
+    /// Returns the reporters that are muted, or should be.
     async fn reporters(&self) -> Result<Vec<ReporterView>, Failure>;
 
-    /// Ends a reporter's quarantine, by its number or the host that it is bound to.
+    /// Unmutes a reporter, by its number or the host that it is bound to.
     async fn unmute(&self, reporter: &str, reason: Option<&str>) -> Result<LiftedView, Failure>;
 
     /// Deletes a monitor that was decommissioned.

@@ -33,7 +33,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::policy::{FencingMode, Policy};
-pub use crate::policy::{GuardPolicy, QuarantinePolicy};
+pub use crate::policy::{GuardPolicy, MutingPolicy};
 use crate::string_enum::string_enum;
 
 pub(crate) use cliff::is_seen as sees_cliff;

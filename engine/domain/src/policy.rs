@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-pub use guards::{GuardPolicy, QuarantinePolicy};
+pub use guards::{GuardPolicy, MutingPolicy};
 pub use leave::{ExclusionRules, InvalidMetadataPair, MetadataPair};
 pub use local_disk::{InvalidLocalDisk, LocalDisk, LocalDiskRules, MAX_DISK_WAIT};
 

@@ -36,7 +36,7 @@ pub struct Reporter {
     /// The reported state of the host, if that did not count and UNKNOWN was stored instead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unheard: Option<String>,
-    /// True if the reporter was quarantined at the time of the report, or is now: its claims count for nothing.
+    /// True if the reporter was muted at the time of the report, or is now: its claims count for nothing.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub set_aside: bool,
 }

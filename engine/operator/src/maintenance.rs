@@ -120,11 +120,11 @@ pub struct MaintenanceOperator<'a> {
 }
 
 impl MaintenanceOperator<'_> {
-    /// Releases a reporter from quarantine, given its number or the host that it is bound to.
+    /// Unmutes a reporter, given its number or the host that it is bound to.
     ///
     /// # Errors
     ///
-    /// No such reporter is quarantined, the audit log cannot be written, or the database failed.
+    /// No such reporter is muted, the audit log cannot be written, or the database failed.
     pub async fn unmute(&self, wanted: &str) -> Result<Done<LiftedView>, ActionError> {
         let all = self.operator_journal.muted_reporters().await?;
         let found = reporter(&all, wanted)?.ok_or_else(|| {

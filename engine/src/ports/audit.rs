@@ -17,9 +17,9 @@ pub enum AuditAction {
     Proof,
     /// A recovery enters the next stage, is put on hold, or is released from it.
     Transition,
-    /// A reporter whose claims Nova contradicts is quarantined, or would be if the limit allowed it.
+    /// A reporter whose claims Nova contradicts is muted, or would be if the limit allowed it.
     SetAside,
-    /// An operator releases a reporter from quarantine.
+    /// An operator unmutes a reporter.
     Lift,
     /// An operator's action on a recovery or one of its instances, once its engine has received it.
     Word,

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tachi_domain::guard::{QuarantinePolicy, RegionHost};
+use tachi_domain::guard::{MutingPolicy, RegionHost};
 use tachi_domain::recovery::WrittenOff;
 use tachi_domain::{Elapsed, HostId, RecoveryId, Reporter, ServerId, Timestamp};
 pub use tachi_driver::RowVersion;
@@ -228,7 +228,7 @@ pub trait Journal: Send + Sync {
     async fn local_disks(&self, host: &str) -> Result<BTreeSet<ServerId>, JournalError>;
 
     /// Counts one contradiction for every reporter of a recovery that ended because its host was up in Nova all the time.
-    /// Quarantines reporters that were contradicted too often, and returns the newly quarantined ones.
+    /// Mutes reporters that were contradicted too often, and returns the newly muted ones.
     ///
     /// # Errors
     ///
@@ -236,7 +236,7 @@ pub trait Journal: Send + Sync {
     async fn contradicted(
         &self,
         id: RecoveryId,
-        rules: QuarantinePolicy,
+        rules: MutingPolicy,
     ) -> Result<Vec<MutedReporter>, JournalError>;
 
     /// Returns the reserved hosts in the segment of `host`, including those that a recovery has taken, except those in

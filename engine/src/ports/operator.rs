@@ -427,14 +427,14 @@ pub trait OperatorJournal: Send + Sync {
     /// The database failed.
     async fn reported_failures(&self) -> Result<BTreeMap<ServerId, ReportedFailure>, JournalError>;
 
-    /// Returns the quarantined reporters, and those that would be quarantined if the limit allowed it.
+    /// Returns the muted reporters, and those that would be muted if the limit allowed it.
     ///
     /// # Errors
     ///
     /// The database failed.
     async fn muted_reporters(&self) -> Result<Vec<MutedReporter>, JournalError>;
 
-    /// Releases a reporter from quarantine; `None` if there is none with this number.
+    /// Unmutes a reporter; `None` if there is none with this number.
     ///
     /// # Errors
     ///

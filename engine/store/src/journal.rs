@@ -27,7 +27,7 @@ use async_trait::async_trait;
 use sea_orm::{
     ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
 };
-use tachi_domain::guard::QuarantinePolicy;
+use tachi_domain::guard::MutingPolicy;
 use tachi_domain::recovery::WrittenOff;
 use tachi_domain::recovery::{Life, RecoveryKind};
 use tachi_domain::situation::MutedReporter;
@@ -208,7 +208,7 @@ impl Journal for JournalTables {
     async fn contradicted(
         &self,
         id: RecoveryId,
-        rules: QuarantinePolicy,
+        rules: MutingPolicy,
     ) -> Result<Vec<MutedReporter>, JournalError> {
         let now = self.db.now();
         let counted = self

@@ -38,7 +38,7 @@ pub struct RegistryTables {
     pub(crate) db: Database,
     /// The notifications that wait to be accepted.
     pub(crate) waiting: Arc<AcceptQueue>,
-    /// The quarantined reporters.
+    /// The muted reporters.
     pub(crate) muted_reporters: Arc<reporters::MutedReporters>,
 }
 

@@ -1,5 +1,5 @@
-//! Reporters whose claims Nova contradicts. They are counted, and quarantined if there are too many contradictions.
-//! Reports of a quarantined reporter are stored and start nothing until an operator releases it.
+//! Reporters whose claims Nova contradicts. They are counted, and muted if there are too many contradictions.
+//! Reports of a muted reporter are stored and start nothing until an operator unmutes it.
 
 use std::collections::{BTreeSet, HashSet};
 use std::fmt::Write as _;
@@ -14,7 +14,7 @@ use sea_orm::{
 };
 use sha2::{Digest as _, Sha256};
 use tachi_domain::entity::notification::NewNotification;
-use tachi_domain::guard::QuarantinePolicy;
+use tachi_domain::guard::MutingPolicy;
 use tachi_domain::situation::MutedReporter;
 use tachi_domain::{RecoveryId, Reporter, ReporterIdentity, Timestamp};
 use tokio::time::Instant;
@@ -27,7 +27,7 @@ use crate::journal::before;
 use crate::transaction::{Transaction, Tx, TxOutcome};
 use crate::{clock, lock};
 
-/// The lock for counting contradictions. Without it, two engines at once could each quarantine the last reporter that
+/// The lock for counting contradictions. Without it, two engines at once could each mute the last reporter that
 /// the limit permits.
 const LOCK: &str = "reporters";
 
@@ -53,7 +53,7 @@ pub(crate) fn key(reporter: &Reporter) -> Result<String, Failure> {
     }))
 }
 
-/// Reads the identities of the quarantined reporters. Their number is bounded, because they are a share of all
+/// Reads the identities of the muted reporters. Their number is bounded, because they are a share of all
 /// reporters.
 pub(crate) async fn set_aside(db: &impl ConnectionTrait) -> Result<HashSet<String>, Stop> {
     let voices: Vec<String> = reporter_aside::Entity::find()
@@ -66,11 +66,11 @@ pub(crate) async fn set_aside(db: &impl ConnectionTrait) -> Result<HashSet<Strin
     Ok(voices.into_iter().collect())
 }
 
-/// Maximum age of the cached result. A newly quarantined reporter is still accepted for that time, and no report waits
+/// Maximum age of the cached result. A newly muted reporter is still accepted for that time, and no report waits
 /// for the query.
 const CACHE_LIFETIME: Duration = Duration::from_secs(1);
 
-/// The identities of the quarantined reporters, as read last.
+/// The identities of the muted reporters, as read last.
 #[derive(Default)]
 pub(crate) struct MutedReporters(Mutex<Option<(Instant, Arc<HashSet<String>>)>>);
 
@@ -86,7 +86,7 @@ impl MutedReporters {
     }
 }
 
-/// Returns the identity of a report's reporter if it is quarantined.
+/// Returns the identity of a report's reporter if it is muted.
 pub(crate) async fn muted_identity(
     db: &Database,
     cached: &MutedReporters,
@@ -109,7 +109,7 @@ pub(crate) async fn muted_identity(
     Ok(known.contains(&voice).then_some(voice))
 }
 
-/// Counts another stored report of a quarantined reporter.
+/// Counts another stored report of a muted reporter.
 pub(crate) async fn count_muted_report(tx: &Tx, voice: &str) -> Result<(), Stop> {
     reporter_aside::Entity::update_many()
         .col_expr(
@@ -150,13 +150,13 @@ fn shown(row: reporter_aside::Model) -> Result<MutedReporter, Failure> {
 /// The claims of a recovery's reporters were contradicted.
 pub(crate) struct RecordContradiction {
     pub(crate) id: RecoveryId,
-    pub(crate) rules: QuarantinePolicy,
+    pub(crate) rules: MutingPolicy,
     pub(crate) now: Timestamp,
 }
 
 #[async_trait]
 impl Transaction for RecordContradiction {
-    /// The reporters whose quarantine has changed.
+    /// The reporters that were muted or unmuted.
     type Output = Vec<MutedReporter>;
 
     async fn run(&self, tx: &Tx) -> Result<TxOutcome<Vec<MutedReporter>>, Stop> {
@@ -238,7 +238,7 @@ async fn record_contradiction(
 }
 
 impl RecordContradiction {
-    /// Returns the reason to quarantine the reporter, if there is one.
+    /// Returns the reason to mute the reporter, if there is one.
     async fn hosts(&self, tx: &Tx, voice: &str, since: i64) -> Result<Option<String>, Stop> {
         let hosts: Vec<String> = reporter_doubt::Entity::find()
             .select_only()
@@ -267,7 +267,7 @@ impl RecordContradiction {
         )))
     }
 
-    /// True if one more quarantined reporter is within the permitted share. Reporters with and without a host are
+    /// True if one more muted reporter is within the permitted share. Reporters with and without a host are
     /// counted separately: on many clouds a single reporter on the control nodes reports for all hosts.
     async fn may_be_muted(&self, tx: &Tx, reporter: &Reporter) -> Result<bool, Stop> {
         let is_bound = |one: &Reporter| matches!(one.voice(), ReporterIdentity::Host(_));
@@ -314,7 +314,7 @@ async fn unbound(tx: &Tx) -> Result<u64, Stop> {
     Ok(u64::try_from(voices.len()).unwrap_or(u64::MAX))
 }
 
-/// Releases a reporter from quarantine; earlier contradictions do not count any more.
+/// Unmutes a reporter; earlier contradictions do not count any more.
 pub(crate) struct Lift {
     pub(crate) number: i64,
 }

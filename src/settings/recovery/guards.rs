@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use tachi_config::{Reader, Refusal};
-use tachi_domain::guard::{GuardPolicy, QuarantinePolicy};
+use tachi_domain::guard::{GuardPolicy, MutingPolicy};
 use tachi_domain::policy::Policy;
 
 use super::list;
@@ -78,7 +78,7 @@ pub(super) fn guards(r: &mut Reader<'_>, d: Policy) -> Policy {
             .string(G, "storm_protected_key")
             .default(usual.protected_key)
             .help("metadata key of aggregates whose hosts are protected too").get(),
-        reporters: QuarantinePolicy {
+        reporters: MutingPolicy {
             limit: r
                 .int(G, "reporter_contradictions")
                 .default(usual.reporters.limit)

@@ -186,7 +186,10 @@ fn one_failed_self_test_is_not_told_and_two_are_until_it_works_again() {
         ..report("c5", Some("another machine"))
     };
     how.keep(&[foreign], at(4));
-    assert!(how.problem().unwrap().contains("c5"), "an alarm is told at once");
+    assert!(
+        how.problem().unwrap().contains("c5"),
+        "an alarm is reported at once"
+    );
 }
 
 #[test]

@@ -9,7 +9,7 @@ use tachi_domain::entity::host::{HostChange, HostFilter, NewHost};
 use tachi_domain::entity::notification::{NewNotification, NotificationStatus, NotificationType};
 use tachi_domain::entity::segment::{NewSegment, RecoveryMethod, SegmentChange};
 use tachi_domain::entity::{Host, Segment};
-use tachi_domain::guard::QuarantinePolicy;
+use tachi_domain::guard::MutingPolicy;
 use tachi_domain::{HostId, SegmentId};
 use tachi_engine::SystemClock;
 use tachi_engine::ports::{
@@ -646,9 +646,9 @@ async fn slow_operator_checks_of_queue() {
             .unwrap();
     }
     // An engine mutes a reporter whose report Nova has contradicted for two minutes.
-    let rules = QuarantinePolicy {
+    let rules = MutingPolicy {
         limit: 2,
-        ..QuarantinePolicy::default()
+        ..MutingPolicy::default()
     };
     for row in harness.store.operator_journal().recoveries(true).await.unwrap() {
         harness.store.journal().contradicted(row.id, rules).await.unwrap();

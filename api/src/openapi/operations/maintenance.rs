@@ -1,4 +1,4 @@
-//! Operations on quarantined reporters, removed monitors, and new attempts of failed recoveries.
+//! Operations on muted reporters, removed monitors, and new attempts of failed recoveries.
 
 use std::borrow::Cow;
 

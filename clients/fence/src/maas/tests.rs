@@ -229,7 +229,7 @@ async fn power_off_is_hard_and_looks_first() {
     assert_eq!(
         fake.lines(),
         [FIND, QUERY, FIND, OFF],
-        "looked up anew in spite of the memory"
+        "looked up again in spite of the cache"
     );
     let body = fake.recorded.lock().unwrap().last().unwrap().body.clone();
     let form = reqwest::Url::parse(&format!("http://x/?{body}")).unwrap();

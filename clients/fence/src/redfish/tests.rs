@@ -549,7 +549,7 @@ async fn the_off_of_a_system_that_has_become_another_proves_nothing() {
     assert_eq!(
         redfish.read_power(&plug(None)).await.unwrap().power,
         Power::Off,
-        "looked for anew"
+        "looked up again"
     );
 }
 

@@ -183,7 +183,7 @@ async fn a_failed_renewal_is_shared_by_all_calls_that_wait_for_it() {
     }));
     assert_eq!(fake.token_requests(), 1);
     assert!(session.call(&read(THINGS)).await.is_err());
-    assert_eq!(fake.token_requests(), 2, "a later call asks anew");
+    assert_eq!(fake.token_requests(), 2, "a later call requests a token again");
 }
 
 #[tokio::test]

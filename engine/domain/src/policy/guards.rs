@@ -37,24 +37,24 @@ pub struct GuardPolicy {
     pub domain_key: String,
     /// The interval at which a recovery on hold is reported again.
     pub alarm_interval: Duration,
-    /// The conditions for the quarantine of a reporter.
-    pub reporters: QuarantinePolicy,
+    /// The conditions for muting a reporter.
+    pub reporters: MutingPolicy,
 }
 
-/// The conditions under which a reporter whose claims Nova contradicts is quarantined.
+/// The conditions under which a reporter whose claims Nova contradicts is muted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct QuarantinePolicy {
-    /// The number of contradicted claims, about two hosts at least; 0 for no quarantine.
+pub struct MutingPolicy {
+    /// The number of contradicted claims, about two hosts at least; 0 mutes none.
     pub limit: u32,
     /// The period in which these claims count.
     pub window: Duration,
-    /// The maximum share of reporters in quarantine at the same time, in percent. Those bound to hosts are counted against
+    /// The maximum share of reporters that are muted at the same time, in percent. Those bound to hosts are counted against
     /// the hosts, the others against those that have reported recently.
     pub percent: u32,
 }
 
-impl Default for QuarantinePolicy {
+impl Default for MutingPolicy {
     fn default() -> Self {
         Self {
             limit: 3,
@@ -81,7 +81,7 @@ impl Default for GuardPolicy {
             protected_key: "no-fence".into(),
             domain_key: "failure_domain".into(),
             alarm_interval: Duration::from_mins(5),
-            reporters: QuarantinePolicy::default(),
+            reporters: MutingPolicy::default(),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! `reporter_aside`: quarantined reporters, and those that are not quarantined only because there would be too many.
+//! `reporter_aside`: muted reporters, and those that are not muted only because there would be too many.
 
 use sea_orm::entity::prelude::*;
 

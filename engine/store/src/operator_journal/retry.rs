@@ -2,7 +2,7 @@
 //!
 //! The attempt passes the same checks as a notification, and is a new recovery that reads everything again. The failed
 //! one stays unchanged. The attempt claims nothing about the host, because an earlier NORMAL was about the past.
-//! Evidence keeps its date, and is kept only if no reporter of the host is quarantined and no monitor on the host has sent a heartbeat
+//! Evidence keeps its date, and is kept only if no reporter of the host is muted and no monitor on the host has sent a heartbeat
 //! since.
 
 use async_trait::async_trait;
@@ -136,7 +136,7 @@ pub(super) async fn retry(registry: &RegistryTables, id: RecoveryId, by: &str) -
     })
 }
 
-/// Returns the evidence of the failed recovery, unless one of its reporters is quarantined by now, or a monitor on the host has sent a
+/// Returns the evidence of the failed recovery, unless one of its reporters is muted by now, or a monitor on the host has sent a
 /// heartbeat later: the host has run since.
 async fn standing_evidence(
     db: &Database,
@@ -145,9 +145,9 @@ async fn standing_evidence(
     let Some(evidence) = off_word(failed)?.and_then(|off_claim| off_claim.evidence) else {
         return Ok(None);
     };
-    let quarantined = set_aside(db.reader()).await?;
+    let muted = set_aside(db.reader()).await?;
     for reporter in convert::reporters(failed)? {
-        if quarantined.contains(&key(&reporter)?) {
+        if muted.contains(&key(&reporter)?) {
             return Ok(None);
         }
     }

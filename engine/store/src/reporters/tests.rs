@@ -1,6 +1,6 @@
 use tachi_domain::entity::notification::NotificationType::ComputeHost;
 use tachi_domain::entity::notification::{NewNotification, NotificationStatus};
-use tachi_domain::guard::QuarantinePolicy;
+use tachi_domain::guard::MutingPolicy;
 use tachi_domain::recovery::Life;
 use tachi_engine::ports::journal::{Write, WriteOutcome};
 use tachi_engine::ports::{Journal as _, Notifications as _, OperatorJournal as _, RegistryError};
@@ -63,13 +63,13 @@ async fn contradicted(bench: &Bench, reporter: &Reporter, host: &str) -> Vec<Mut
     let changed = bench
         .store
         .journal()
-        .contradicted(claimed.id, QuarantinePolicy::default())
+        .contradicted(claimed.id, MutingPolicy::default())
         .await
         .unwrap();
     let again = bench
         .store
         .journal()
-        .contradicted(claimed.id, QuarantinePolicy::default())
+        .contradicted(claimed.id, MutingPolicy::default())
         .await
         .unwrap();
     assert!(again.is_empty(), "counted once: {again:?}");

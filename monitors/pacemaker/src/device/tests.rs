@@ -609,7 +609,7 @@ fn the_slot_that_was_written_is_the_nodes() {
         ("another's plug", "fence_sbd", &[list, ("plug", "cmp2")], false),
         ("another's port", "fence_sbd", &[list, ("port", "cmp2")], false),
         (
-            "a plug that is told",
+            "a plug that is passed",
             "fence_sbd",
             &[list, ("plug", "dynamic")],
             true,

@@ -419,7 +419,7 @@ fn remotes() {
             Verdict::Planned,
         ),
         (
-            "newer by the clock, but in the history when it was up",
+            "a later time, but in the history when it was up",
             Scene {
                 watched: Some("2026-11-20 07:09:30Z"),
                 ..fenced()

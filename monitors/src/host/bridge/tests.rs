@@ -292,7 +292,7 @@ async fn a_return_is_reported_after_it_held() {
     let world = World::new();
     let mut bridge = world.bridge("ctl1");
     world.polls(&mut bridge, 2).await;
-    // Long ago by the clock, so that the views agree when it is up again.
+    // Dated long ago, so that the views agree when it is up again.
     world.cluster.set("cmp1", Node::Fenced(World::second()));
     world.polls(&mut bridge, 2).await;
     world.cluster.heal("cmp1");

@@ -26,8 +26,12 @@ fn a_missing_service_is_searched_again() {
     if harness.updates().is_none() {
         harness.power(Power::Off);
     }
-    let anew = |command: &Command| matches!(command, Command::UpdateService { id, .. } if id.0 == Uuid::from_u128(6));
-    assert!(harness.requests(anew), "at once: {:?}", harness.commands);
+    let updates_new_record = |command: &Command| matches!(command, Command::UpdateService { id, .. } if id.0 == Uuid::from_u128(6));
+    assert!(
+        harness.requests(updates_new_record),
+        "at once: {:?}",
+        harness.commands
+    );
 }
 
 /// Answers a list without a service.

@@ -137,10 +137,10 @@ fn statement(
 }
 
 impl AcceptContext<'_> {
-    /// Returns the key that its repetitions share. For a quarantined reporter, only its own reports can share it.
+    /// Returns the key that its repetitions share. For a muted reporter, only its own reports can share it.
     pub(super) fn repeat_key(&self) -> i64 {
         let key = repeat_key(self.accept.new, &self.host.uuid);
-        // A quarantined reporter's report can repeat only its own, and no other reporter's report repeats it.
+        // A muted reporter's report can repeat only its own, and no other reporter's report repeats it.
         self.accept
             .muted
             .map_or(key, |voice| number(&[&key.to_string(), voice]))

@@ -68,7 +68,7 @@ struct Entry {
     new: NewNotification,
     window_seconds: u32,
     now: Timestamp,
-    /// The identity of the reporter, if it is quarantined.
+    /// The identity of the reporter, if it is muted.
     muted: Option<String>,
     answer: oneshot::Sender<Result<Notification, RegistryError>>,
 }
@@ -252,7 +252,7 @@ impl Transaction for AcceptBatch<'_> {
                     muted: None,
                 };
                 let host = hosts.get(&entry.new.hostname)?;
-                // A report of a quarantined reporter is handled alone.
+                // A report of a muted reporter is handled alone.
                 if host.on_maintenance.unwrap_or(false) || entry.muted.is_some() {
                     return None;
                 }
