@@ -11,7 +11,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 pub use shape::{Format, ShapeArgs};
-pub use table::{Cell, Column, TextTable, at_widths};
+pub use table::{Cell, Column, TABLE_STYLE, TextTable, at_widths};
 pub use tachi_operator::plain;
 pub use view::{View, Zone};
 pub use waiting::waiting;

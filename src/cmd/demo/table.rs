@@ -1,6 +1,6 @@
 //! Result table of a demo.
 
-use comfy_table::{CellAlignment, Table, presets};
+use comfy_table::{CellAlignment, Table};
 use tachi_cli::out;
 use tachi_domain::count;
 use tachi_operator::downtime;
@@ -10,7 +10,7 @@ use super::outcome::{Instance, Outcome};
 /// Prints the instances, the proof, and the verdict.
 pub(super) fn print(outcome: &Outcome) {
     let mut table = Table::new();
-    table.load_style(presets::ASCII_FULL_CONDENSED);
+    table.load_style(out::TABLE_STYLE);
     table.set_header(["instance", "HA_Enabled", "from", "to", "seconds"]);
     if let Some(column) = table.column_mut(4) {
         column.set_cell_alignment(CellAlignment::Right);

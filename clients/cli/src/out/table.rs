@@ -1,6 +1,6 @@
 //! A list: rows in columns for people and shells, and an object for each row for programs.
 
-use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table, TableStyle, presets};
 use serde_json::{Map, Value};
 use tachi_domain::Timestamp;
 use tachi_operator::when::{ago, time};
@@ -8,6 +8,10 @@ use textwrap::core::display_width;
 
 use super::plain;
 use super::view::{View, wrapped};
+
+/// The lines of a table, as `openstack` prints them.
+pub const TABLE_STYLE: TableStyle =
+    presets::ASCII_FULL_CONDENSED.header_separator(LineStyle::new('+', '-', '+', '+'));
 
 /// Number of shown characters of an id if the full one does not fit: commands accept the beginning of an id.
 const SHORT_ID: usize = 8;
@@ -251,7 +255,7 @@ impl<const N: usize> TextTable<N> {
         let (under, beside): (Vec<&Selection>, Vec<&Selection>) =
             taken.iter().partition(|one| is_below(one) && !all_below);
         let mut table = Table::new();
-        table.load_style(presets::ASCII_FULL_CONDENSED);
+        table.load_style(TABLE_STYLE);
         table.set_header(beside.iter().map(|one| title(one)));
         let mut below = Vec::new();
         for (cells, object) in &self.rows {
