@@ -24,8 +24,8 @@ use crate::world::{Event, Owner, World, note};
 
 /// Interval between two reads of the database while no other owner's heartbeats are watched, in ms.
 const SWEEP: u64 = 2_000;
-/// Interval between evacuation permits of an owner that shares the rate with many, in ms. After `THROTTLE_TIME` ms it
-/// has more than it needs.
+/// Interval between evacuation permits of an owner that shares the rate with many, in ms. After `THROTTLE_TIME` ms the
+/// others are done, and it is alone.
 const PERMIT_INTERVAL: u64 = 700;
 const THROTTLE_TIME: u64 = 60_000;
 /// Maximum wait of an engine for open calls during a graceful stop, in ms.
@@ -350,7 +350,7 @@ impl World {
         let is_one_of_many = self.is_one_of_many(owner);
         let driven = self.engines[owner.engine].drivers.get_mut(&owner.rec).unwrap();
         driven.leave = Some(leave);
-        if is_one_of_many && self.now < driven.claimed_at + THROTTLE_TIME {
+        if is_one_of_many {
             self.after(PERMIT_INTERVAL, Event::Permits(owner));
         }
         self.feed(
@@ -359,11 +359,12 @@ impl World {
         );
     }
 
-    /// True for every other owner. Such an owner shares the rate with many: it gets a few evacuation permits at
+    /// True for every other owner, for a while. Such an owner shares the rate with many: it gets a few evacuation permits at
     /// a time. It reads the migration records first, and other lists when the records require them.
     fn is_one_of_many(&self, owner: Owner) -> bool {
         let driven = &self.engines[owner.engine].drivers[&owner.rec];
-        driven.epoch % 2 == u64::try_from(owner.rec).unwrap_or_default() % 2
+        let is_second = driven.epoch % 2 == u64::try_from(owner.rec).unwrap_or_default() % 2;
+        is_second && self.now < driven.claimed_at + THROTTLE_TIME
     }
 
     /// Returns an owner's permits. An owner that is alone always has the initial budget.
