@@ -36,7 +36,7 @@ impl HostRecovery {
                 let starts = &mut self.in_flight.starts;
                 starts.actions_read(server, result, &mut self.moves, &mut ctx);
             }
-            Observation::Rewound => rewound(self, record),
+            Observation::Rewound => rewound(self, now, record),
             Observation::Claimed(operator_state) => self.claimed(operator_state, now, record),
             Observation::OperatorState(operator_state) => {
                 self.apply_operator_state(operator_state, now, record);

@@ -8,7 +8,7 @@ use super::fence::confirmation;
 use super::guard::off_claim::{apply_off_claim, confirmed_off};
 use super::in_flight::InFlight;
 use super::service::heartbeat::renew_proof;
-use super::{HoldKind, HostRecovery, Stage};
+use super::{HoldKind, HostRecovery, Lock, Move, MoveStep, Stage};
 use crate::guard::Guard;
 use crate::proof::Proof;
 use crate::recovery::action::{self, AppliedAction};
@@ -165,13 +165,20 @@ fn fence_again(state: &mut HostRecovery, now: DecisionTime, record: &mut Record)
 }
 
 /// Lists everything again, and follows Nova's records of this host's evacuations, including those without a move.
-pub(super) fn rewound(state: &mut HostRecovery, record: &mut Record) {
+pub(super) fn rewound(state: &mut HostRecovery, now: DecisionTime, record: &mut Record) {
     if !state.is_stop_report() {
         // It has requested nothing.
         return;
     }
     state.rewound = true;
     record.head = true;
+    for one in state.moves.values_mut() {
+        if is_lock_doubtful(one) {
+            one.lock = Lock::Wanted;
+            one.unanswered_lock = Some(now.elapsed);
+            record.moves.insert(one.server);
+        }
+    }
     if matches!(state.stage, Stage::Returning | Stage::Starting) {
         // The notification is closed: it is corrected by what the next list shows.
         return;
@@ -180,6 +187,15 @@ pub(super) fn rewound(state: &mut HostRecovery, record: &mut Record) {
     if state.stage == Stage::Moving {
         state.enter(Stage::Listing, record);
     }
+}
+
+/// True if the journal may have lost the unlocking of an instance that is to be locked.
+fn is_lock_doubtful(one: &Move) -> bool {
+    let needs_lock = matches!(
+        one.step,
+        MoveStep::Held | MoveStep::Waiting { .. } | MoveStep::Asked { .. }
+    );
+    needs_lock && one.lock == Lock::Ours
 }
 
 fn apply_action(

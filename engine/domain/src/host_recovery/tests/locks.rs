@@ -4,7 +4,7 @@ use super::harness::{Harness, evacuation, fault, id, server, timeout};
 use crate::fault::FaultClass;
 use crate::host_recovery::{End, Lock, MoveStep};
 use crate::nova::{Migration, MigrationType, Server};
-use crate::recovery::{Command, OperatorCommand, ServerCall};
+use crate::recovery::{Command, Observation, OperatorCommand, ServerCall};
 
 fn unlocks(harness: &Harness) -> bool {
     harness.requests(|command| *command == Command::Unlock(id(1)))
@@ -280,4 +280,28 @@ fn a_lock_that_nova_refuses_is_noted_until_the_end_and_a_401_refuses_none() {
     let one = harness.state.moves.get_mut(&id(1)).unwrap();
     one.clear_note();
     assert_eq!(one.note.as_deref(), Some("it could not be locked"));
+}
+
+/// The journal has lost the end of the move, and with it the unlocking.
+/// Covers R12, R33.
+#[test]
+fn an_instance_is_locked_again_after_the_journal_lost_its_latest_writes() {
+    for is_failed in [true, false] {
+        let mut harness = Harness::engine().asked();
+        let records = if is_failed {
+            vec![evacuation(1, 1, "error", Some("b"))]
+        } else {
+            vec![]
+        };
+        harness.tick(1_000).lists(vec![server(1)], records.clone());
+        assert_eq!(harness.one(1).lock, Lock::Ours);
+        harness.see(Observation::Rewound).take_over().service();
+        let unlocked = vec![server(1)];
+        harness.tick(60_000).service().inventory(unlocked, records);
+        assert!(locks(&harness), "{:?}", harness.commands);
+        assert!(!harness.evacuates_any());
+        harness.answer(1, ServerCall::Lock, Ok(()));
+        assert_eq!(harness.one(1).lock, Lock::Ours);
+        assert_eq!(harness.is_waiting(1), is_failed, "{:?}", harness.step(1));
+    }
 }
