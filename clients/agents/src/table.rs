@@ -34,17 +34,12 @@ pub(super) const PLUG_AGENTS: &[&str] = &[
     "fence_maas",
     "fence_netio",
     "fence_openstack",
-    "fence_ovm",
     "fence_powerman",
     "fence_pve",
     "fence_raritan",
     "fence_raritan_px3",
     "fence_shelly_gen2",
-    "fence_vbox",
     "fence_virt",
-    "fence_vmware_rest",
-    "fence_vmware_soap",
-    "fence_vmware_vcloud",
     "fence_xenapi",
     "fence_xvm",
 ];
@@ -216,6 +211,16 @@ pub(super) const NON_POWER_AGENTS: &[(&str, &[&str])] = &[
             "fence_vmware",
             // Every outlet of a group that is not on.
             "fence_wti",
+        ],
+    ),
+    (
+        "reads a suspended machine as off, whose guests continue when it is resumed",
+        &[
+            "fence_ovm",
+            "fence_vbox",
+            "fence_vmware_rest",
+            "fence_vmware_soap",
+            "fence_vmware_vcloud",
         ],
     ),
     (

@@ -159,6 +159,13 @@ fn agent_options_and_action_decide_if_the_power_is_off() {
         ("fence_ilo_mp", "off", &[], false),
         ("fence_wti", "off", &[], false),
         ("fence_nutanix_ahv", "off", &[], false),
+        ("fence_ovm", "off", &[], false),
+        ("fence_vbox", "off", &[], false),
+        ("fence_vmware_rest", "off", &[], false),
+        ("fence_vmware_soap", "reboot", &[], false),
+        ("fence_vmware_vcloud", "off", &[], false),
+        // It takes a machine for off only if it is halted.
+        ("fence_xenapi", "off", &[], true),
         // Their devices have two states.
         ("fence_ilo", "off", &[], true),
         ("fence_ilo5", "off", &[], true),
