@@ -32,20 +32,18 @@ pub enum NameError {
 }
 
 impl Names {
-    /// Returns the host's name: the identical name, then the map's, then the one host that differs only in its domain.
+    /// Returns the host's name: the map's, then the identical name, then the one host that differs only in its domain.
     /// Without a list of hosts, returns the map's name or the identical one.
     ///
     /// # Errors
     ///
     /// Several hosts fit, or none.
     pub fn host(&self, node: &str) -> Result<String, NameError> {
-        if self.hosts.iter().any(|host| host == node) {
-            return Ok(node.to_owned());
-        }
+        // An operator's entry decides before a host that has this node's name by chance.
         if let Some(host) = self.mapped(node) {
             return Ok(host.to_owned());
         }
-        if self.hosts.is_empty() {
+        if self.hosts.is_empty() || self.hosts.iter().any(|host| host == node) {
             return Ok(node.to_owned());
         }
         let alike: Vec<_> = self
@@ -130,11 +128,11 @@ mod tests {
                 Some("nova1"),
             ),
             (
-                "the very name before the map",
+                "map before the very name",
                 &[("cmp1", "nova1")],
                 &["cmp1", "nova1"],
                 "cmp1",
-                Some("cmp1"),
+                Some("nova1"),
             ),
             (
                 "map before the domain",
