@@ -182,6 +182,30 @@ async fn sessions_are_set_up_as_they_must_be() {
     }
 }
 
+/// Covers R33.
+#[tokio::test]
+async fn a_read_that_decides_waits_for_other_nodes_commits_whatever_the_option_is() {
+    let Some((bench, server)) = on_a_server().await else {
+        return;
+    };
+    if server.kind == ServerKind::Postgres {
+        return;
+    }
+    let options = ServerOptions {
+        wsrep_sync_wait: 0,
+        ..server
+    };
+    let store = connect(&bench, options).await.unwrap();
+    let sql = "SELECT CAST(@@session.wsrep_sync_wait AS CHAR)";
+    assert_eq!(text(&store, sql).await, "0", "registry");
+    let snapshot = store.db.snapshot().await.unwrap();
+    let statement = Statement::from_string(DbBackend::MySql, sql);
+    let row = snapshot.query_one_raw(statement).await.unwrap().unwrap();
+    assert_eq!(row.try_get_by_index::<String>(0).unwrap(), "1", "journal");
+    roll_back(snapshot).await;
+    store.close().await.unwrap();
+}
+
 #[tokio::test]
 async fn a_standby_is_refused() {
     let Some((bench, server)) = on_a_server().await else {
