@@ -55,13 +55,13 @@ kinds! {
     /// A failover of the journal's database that loses the last commits.
     Failover = "failover", 8;
     /// A deleted record of a compute service, created again by the next start of nova-compute.
-    Registered = "registered", 18;
+    Registered = "registered", 24;
     /// An operator's confirmation that a host is off while Nova receives no heartbeats.
     DeafConfirmation = "deaf-word", 17;
     /// An engine that is stopped between the commit of an order and its call, while other state changes.
     Unsent = "unsent", 25;
     /// Two operators who act at the same time.
-    Crowd = "crowd", 7;
+    Crowd = "crowd", 9;
     /// A report of a host as off, without evidence, while only its nova-compute is down.
     BareNormalReport = "bare-word", 12;
     /// An operator's retry of a failed recovery.

@@ -6,7 +6,7 @@
 //! |---|---|
 //! | `SIM_SEED=n` | run one seed and print its events and faults |
 //! | `SIM_SEEDS=n` | number of seeds (3,000) |
-//! | `SIM_FROM=n` | first seed (1) |
+//! | `SIM_FROM=n` | first seed (1; CI draws it from the commit) |
 //! | `SIM_THREADS=n` | number of threads (one per core) |
 //! | `SIM_SURVEY=1` | continue after a violation, to count violations per rule |
 //! | `SIM_SHARES=lag=100,crowd=0` | shares of seeds per kind of fault (`faults.rs`); `all=10` for every kind |
@@ -139,6 +139,10 @@ const REGRESSION_SEEDS: &[u64] = &[
     997_159_335,
 ];
 
+/// Seeds with faults that fewer than one in 300 has, so that each fault happens in every run, whatever its first seed is. If a
+/// change of what is decided moves such a fault elsewhere, another seed with it comes here.
+const RARE_SEEDS: &[u64] = &[65, 153, 159, 206, 322, 416, 582, 603, 746, 1_867];
+
 #[test]
 fn whole_recoveries_survive_everything_that_goes_wrong() {
     if let Some(seed) = number("SIM_SEED") {
@@ -146,7 +150,7 @@ fn whole_recoveries_survive_everything_that_goes_wrong() {
     }
     let seeds = number("SIM_SEEDS").unwrap_or(SEEDS);
     let from = number("SIM_FROM").unwrap_or(1);
-    let sum = run_all(from, seeds, REGRESSION_SEEDS);
+    let sum = run_all(from, seeds, &[REGRESSION_SEEDS, RARE_SEEDS].concat());
     sum.print();
     sum.assert_enough();
 }

@@ -75,7 +75,7 @@ fn digest(of: impl Hash) -> u64 {
 
 /// Runs `count` seeds from `from` on, and the `regression_seeds` ones. Stops at the first violation unless it is a
 /// survey.
-pub(crate) fn run_all(from: u64, count: u64, regression_seeds: &[u64]) -> Sum {
+pub(crate) fn run_all(from: u64, count: u64, always: &[u64]) -> Sum {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let threads = number("SIM_THREADS")
         .unwrap_or(u64::try_from(cores).unwrap())
@@ -86,7 +86,7 @@ pub(crate) fn run_all(from: u64, count: u64, regression_seeds: &[u64]) -> Sum {
     let next = AtomicU64::new(0);
     let stop = AtomicBool::new(false);
     let sum = Mutex::new(Sum::default());
-    let old = u64::try_from(regression_seeds.len()).unwrap();
+    let old = u64::try_from(always.len()).unwrap();
     std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
@@ -97,7 +97,7 @@ pub(crate) fn run_all(from: u64, count: u64, regression_seeds: &[u64]) -> Sum {
                         break;
                     }
                     let seed = match usize::try_from(index) {
-                        Ok(place) if place < regression_seeds.len() => regression_seeds[place],
+                        Ok(place) if place < always.len() => always[place],
                         _ => from + index - old,
                     };
                     if !mine.run(seed, digests.is_some()) && !survey {
