@@ -1,5 +1,7 @@
 //! The boot guard: whether nova-compute on a host has to wait for operations of its recoveries.
 
+use std::time::Duration;
+
 use sea_orm::sea_query::ExprTrait as _;
 use sea_orm::{
     ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
@@ -15,6 +17,9 @@ use crate::error::Stop;
 
 /// Limit of closed recoveries to check. Their operations can take effect only for some minutes.
 const MAX_CLOSED_RECOVERIES: u64 = 5;
+
+/// Difference that is assumed between the clocks of two controllers.
+const MAX_CLOCK_DIFFERENCE: Duration = Duration::from_secs(60);
 
 pub(super) async fn hold(
     db: &impl ConnectionTrait,
@@ -72,6 +77,10 @@ async fn waits_for(
     (now, clock): (Timestamp, Timestamp),
 ) -> Result<Option<BootHeldFor>, Stop> {
     let life = convert::life(row)?;
+    // What the database has lost may still take effect; its next owner looks for it.
+    if row.rewound && life != Life::Closed {
+        return Ok(Some(BootHeldFor::Recovery));
+    }
     // No engine has claimed it, so nothing has been done.
     let Some(state) = &row.state else {
         let confirmed = life == Life::Open && is_confirmed_off(db, row, 0, clock).await?;
@@ -79,7 +88,7 @@ async fn waits_for(
     };
     let mut elapsed = Elapsed::from_millis(recovery_cell(row, "elapsed_ms").count(row.elapsed_ms)?);
     if life == Life::Closed {
-        elapsed = elapsed.plus(since_the_end(db, row, now).await?);
+        elapsed = elapsed.plus(since_the_end(db, row, now.min(clock)).await?);
     }
     match HostRecovery::restore(state, &[]) {
         Ok(recovery) if life == Life::Open && is_confirmed_off(db, row, recovery.heard, clock).await? => {
@@ -116,12 +125,12 @@ async fn is_confirmed_off(
 }
 
 /// Returns the time since the recovery was closed, because its elapsed time does not advance then. A clock that was set
-/// back makes the result smaller, never larger.
+/// back makes the result smaller, never larger. The end was dated by another machine's clock, which may be behind.
 async fn since_the_end(
     db: &impl ConnectionTrait,
     row: &recovery::Model,
     now: Timestamp,
-) -> Result<std::time::Duration, Stop> {
+) -> Result<Duration, Stop> {
     let found = notification::Entity::find()
         .filter(notification::Column::NotificationUuid.eq(&row.notification_uuid))
         .one(db)
@@ -132,7 +141,7 @@ async fn since_the_end(
     };
     let ended = ended.unwrap_or_else(|| Timestamp::from_micros(row.opened_at));
     let micros = u64::try_from(now.micros_since(ended)).unwrap_or(0);
-    Ok(std::time::Duration::from_micros(micros))
+    Ok(Duration::from_micros(micros).saturating_sub(MAX_CLOCK_DIFFERENCE))
 }
 
 #[cfg(test)]
@@ -141,8 +150,9 @@ mod tests {
     use tachi_domain::host_recovery::Stage;
     use tachi_domain::policy::Policy;
     use tachi_engine::ports::BootHolds as _;
+    use tachi_engine::ports::Journal as _;
     use tachi_engine::ports::OperatorJournal as _;
-    use tachi_engine::ports::journal::{ClaimedRecovery, Write, WriteOutcome};
+    use tachi_engine::ports::journal::{ClaimedRecovery, RowVersion, Write, WriteOutcome};
     use tachi_engine::ports::operator::ActionOutcome;
 
     use super::*;
@@ -267,7 +277,34 @@ mod tests {
             "put back"
         );
         bench.clock.set_wall_on(3_600 + 82);
+        assert!(
+            bench.store.registry().boot_hold("cmp1").await.unwrap().is_some(),
+            "the engine's clock may be behind"
+        );
+        bench.clock.set_wall_on(60);
         assert_eq!(bench.store.registry().boot_hold("cmp1").await.unwrap(), None);
+    }
+
+    /// Covers R25, R33.
+    #[tokio::test]
+    async fn a_host_whose_recovery_has_lost_writes_is_held() {
+        let bench = Bench::new().await;
+        let segment = bench.segment("s").await;
+        let host = bench.host(&segment, "cmp1").await;
+        bench.stopped(&host).await;
+        let claimed = bench.claim_newest("engine").await;
+        write(&bench, &claimed, Life::Open, head(&claimed, |_| {})).await;
+        assert_eq!(bench.store.registry().boot_hold("cmp1").await.unwrap(), None);
+        // An order to power off and its answer were lost.
+        let journal = bench.store.journal();
+        let seen = journal.unsettled().await.unwrap().remove(0);
+        let known = RowVersion {
+            epoch: seen.epoch,
+            seq: seen.seq + 2,
+        };
+        assert!(journal.mark_rewound(&seen, known).await.unwrap());
+        let held = bench.store.registry().boot_hold("cmp1").await.unwrap();
+        assert_eq!(held.map(|hold| hold.waits_for), Some(BootHeldFor::Recovery));
     }
 
     /// Covers R26.
