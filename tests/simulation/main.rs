@@ -137,6 +137,7 @@ const REGRESSION_SEEDS: &[u64] = &[
     997_052_199,
     997_140_617,
     997_159_335,
+    999_162_949,
 ];
 
 /// Seeds with faults that fewer than one in 300 has, so that each fault happens in every run, whatever its first seed is. If a

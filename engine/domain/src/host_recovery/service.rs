@@ -96,6 +96,9 @@ pub struct ServiceTrack {
     /// The time at which the last change was answered: a reading requested before it may show the row as it was.
     #[serde(skip)]
     pub(super) changed: Elapsed,
+    /// The time of the record in the answer to that change: a copy of Nova's database that shows an earlier one lags behind.
+    #[serde(skip)]
+    pub(super) made: Option<Timestamp>,
     /// True if it is unknown when the change was requested after which the heartbeat is to be noted, because its owner is gone.
     #[serde(skip)]
     pub(super) changed_by_another: bool,
@@ -128,6 +131,13 @@ pub struct ServiceTrack {
 }
 
 impl ServiceTrack {
+    /// Returns the last time at which nova-compute is known to have run: its heartbeat before the first change of an attempt, at the
+    /// latest the first reading.
+    pub(super) fn last_alive(&self) -> Option<Timestamp> {
+        let stamp = self.own_stamp.map(|stamp| stamp.before);
+        [self.since, self.before, stamp].into_iter().flatten().min()
+    }
+
     /// Drops the answers to the last owner, whose change may or may not have been made, and may yet be. A change moves the heartbeat
     /// that Nova shows, so one noted before it counts for nothing.
     pub(super) fn forget_answers(&mut self, now: Elapsed) {
@@ -332,6 +342,7 @@ impl ServiceTrack {
                 self.put_answered();
                 self.in_force = is_proven;
                 self.changed = now.elapsed;
+                self.made = Some(seen.heartbeat().whole_seconds());
                 self.changed_by_another = false;
                 let mark = ctx.mark();
                 self.marked |= reason_of(&seen).contains(&mark);

@@ -73,6 +73,10 @@ pub(in super::super) fn end_confirmation(state: &mut HostRecovery, now: Decision
         .and_then(|operator_state| operator_state.clock);
     let clock = clock.unwrap_or(now.wall);
     let Some(confirmation) = &mut state.confirmation else {
+        // What an operator has overridden counts for this confirmation, and for the proof by it.
+        if state.proof.is_none() {
+            record.head |= std::mem::take(&mut state.guard.heartbeats.overridden);
+        }
         return;
     };
     if confirmation.is_pending(clock, now.elapsed) {

@@ -15,6 +15,7 @@ use crate::fault::Fault;
 use crate::nova::Service;
 use crate::policy::Policy;
 use crate::proof::Proof;
+use crate::question::MAX_READ_LAG;
 use crate::recovery::{Record, Task};
 use crate::timestamp::Timestamp;
 
@@ -129,7 +130,12 @@ impl ServiceTrack {
 
     /// True if the record comes from a copy of Nova's database that lags behind: it shows the state before this recovery's change. An
     /// actor who clears `forced_down` also changes the time of the record.
-    fn is_outdated(&self, seen: &Service, mark: &str) -> bool {
+    fn is_outdated(&self, seen: &Service, asked: Elapsed, mark: &str) -> bool {
+        // The heartbeat is noted from a record that shows the change: that of the host before it is none since.
+        let is_older = self.made.is_some_and(|made| seen.heartbeat() < made);
+        if self.in_force && self.mark.is_none() && is_older && asked.since(self.changed) < MAX_READ_LAG {
+            return true;
+        }
         let is_not_own_mark = |before: &Timestamp| self.mark.is_none_or(|mark| mark != *before);
         let before = self.before.filter(is_not_own_mark);
         // The mark of an earlier recovery, which this one's has replaced.
@@ -301,7 +307,7 @@ impl ServiceTrack {
             self.since = seen.nova_now.map(|at| at.minus_seconds(MAX_CLOCK_SKEW_SECONDS));
             ctx.record.head = true;
         }
-        if self.is_outdated(&seen, &ctx.mark()) {
+        if self.is_outdated(&seen, asked, &ctx.mark()) {
             self.question.not_before = now.elapsed.plus(LAGGING_READ_RETRY_DELAY);
             return;
         }

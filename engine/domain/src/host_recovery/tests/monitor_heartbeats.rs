@@ -8,7 +8,7 @@ use crate::host_recovery::{HoldKind, Stage};
 use crate::monitor::{BootHeartbeats, Heartbeat, MonitorKind};
 use crate::policy::{BareNormal, FencingMode};
 use crate::power::Power;
-use crate::recovery::{OffClaim, OperatorCommand};
+use crate::recovery::{Observation, OffClaim, OperatorCommand};
 
 /// Returns the stored heartbeats received at these seconds, with ages at `harness.at`. The counters are the
 /// monitors' own uptimes.
@@ -330,4 +330,25 @@ fn contradictions_survive_a_takeover() {
     assert!(before.shown.is_some());
     harness.take_over();
     assert_eq!(harness.state.guard.heartbeats, before);
+}
+
+/// Covers R15, R26.
+#[test]
+fn an_override_ends_with_its_confirmation() {
+    let mut harness = waiting(180);
+    run(&mut harness, 1..1_000, 600);
+    harness.tick(5_000).command(OperatorCommand::HostIsOff);
+    assert!(harness.state.guard.heartbeats.overridden);
+    harness.see(Observation::FencingStopped(true));
+    for _ in 0..122 {
+        harness.tick(1_000);
+    }
+    assert!(harness.state.confirmation.is_none());
+    harness.see(Observation::FencingStopped(false));
+    for _ in 0..60 {
+        harness.tick(5_000);
+        let at = harness.at / 1_000;
+        poll_with(&mut harness, &[at - 19, at - 9]);
+        assert!(harness.state.proof.is_none(), "at {at} s: {:?}", harness.message);
+    }
 }
