@@ -96,6 +96,9 @@ impl VmRecovery {
                 if command.is_write() {
                     // Not journalled by itself: a reader of the intent assumes that the call was possible, and only waits.
                     freeze_state::call_withdrawn(self);
+                    if matches!(command, Command::Migrate(_)) {
+                        relocation::not_requested(self);
+                    }
                 } else if command == Command::ReadService {
                     self.service_read.not_sent();
                     self.service_read.not_before = now.elapsed.plus(self.policy.tick);

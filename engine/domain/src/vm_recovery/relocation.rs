@@ -35,6 +35,9 @@ pub(super) struct Relocation {
     pub(super) first: bool,
     /// True if a move was requested at least once.
     pub(super) asked: bool,
+    /// The same before the request that was decided last, which may not be made.
+    #[serde(skip)]
+    asked_before: bool,
     /// The host that the instance was moved away from.
     pub(super) from: Option<String>,
     /// The reason why the instance does not run.
@@ -50,6 +53,11 @@ impl Relocation {
     pub(super) fn is_default(&self) -> bool {
         *self == Self::default()
     }
+}
+
+/// Reverts a request that was not made.
+pub(super) fn not_requested(state: &mut VmRecovery) {
+    state.relocation.asked = state.relocation.asked_before;
 }
 
 /// True if this recovery may move the instance to another host.
@@ -197,7 +205,7 @@ fn request_migration(
     let before = commands.len();
     state.issue_call(Command::Migrate(server), now, record, commands, text);
     if commands.get(before..) == Some(&[Command::Migrate(server)][..]) {
-        state.relocation.asked = true;
+        state.relocation.asked_before = std::mem::replace(&mut state.relocation.asked, true);
         freeze_state::unless_frozen(state, record);
         record.move_order = Some(MoveOrder {
             server,

@@ -483,3 +483,19 @@ fn a_start_waits_for_the_actions_unless_nova_never_shows_them() {
         assert_eq!(calls(&run), [Command::Start(server_id())], "{class:?}");
     }
 }
+
+/// Covers R27.
+#[test]
+fn a_move_that_was_never_requested_confirms_no_resize_of_the_owner() {
+    let mut run = migrating();
+    run.observe(Observation::NotSent(Command::Migrate(server_id())));
+    run.observe(Observation::OrderRefused);
+    assert_eq!(run.state.stage, Stage::Waiting);
+    let resized = on(OTHER, VmState::Resized, None);
+    run.goes_on(run.at + 5_000, &resized);
+    assert!(
+        !calls(&run).contains(&Command::ConfirmMigration(server_id())),
+        "{:?}",
+        run.calls
+    );
+}
