@@ -10,6 +10,7 @@ use crate::freeze::Freeze;
 use crate::id::{HostId, NotificationId, RecoveryId, ServerId};
 use crate::policy::Policy;
 use crate::recovery::{DecisionTime, Life, OperatorState, Record, Task, mark};
+use crate::timestamp::Timestamp;
 
 /// The instances of a recovery.
 pub(super) type Moves = BTreeMap<ServerId, Move>;
@@ -21,6 +22,8 @@ pub(super) struct DecisionContext<'a> {
     pub(super) host_id: HostId,
     /// The host's service name in Nova.
     pub(super) host: &'a str,
+    /// The last time at which the host's nova-compute is known to have run, by Nova's clock.
+    pub(super) last_alive: Option<Timestamp>,
     pub(super) policy: &'a Policy,
     pub(super) method: RecoveryMethod,
     pub(super) operator_state: Option<&'a OperatorState>,
@@ -47,6 +50,7 @@ macro_rules! decision_context {
             notification: $recovery.notification,
             host_id: $recovery.host_id,
             host: &$recovery.host,
+            last_alive: $crate::host_recovery::service::last_alive(&$recovery.service),
             policy: &$recovery.policy,
             method: $recovery.method,
             operator_state: $recovery.operator_state.as_ref(),

@@ -14,7 +14,7 @@ use super::lock_mark;
 use super::method::PlacementPlan;
 use super::moves::blank::blank;
 use super::moves::evacuate::MAX_LISTS_AGE;
-use super::moves::local_disk::{DiskWait, remark_wait};
+use super::moves::local_disk::{DiskWait, has_stayed, remark_wait};
 use super::moves::restoration::{needs_preparation, remark};
 use super::moves::track::MoveTrack;
 use super::service::ServiceTrack;
@@ -56,6 +56,8 @@ impl<'a> HostInstance<'a> {
         let window = ctx.policy.nova_long_rpc_timeout.as_secs();
         let clock = seen.and_then(|lists| lists.service.as_ref()?.nova_now);
         let clock = clock.unwrap_or(ctx.now.wall);
+        // nova-compute of the host would show that a guest is gone, as long as it runs.
+        let clock = ctx.last_alive.map_or(clock, |alive| alive.min(clock));
         Self {
             server,
             host: ctx.host,
@@ -392,10 +394,14 @@ fn plan_if(
     planned
 }
 
-/// True if an instance is on the host again. One that Nova once did not know, or did not show on the host, and shows there all the
+/// True if an instance is on the host again. One that waited for the host stays there only if the host runs, and is planned again after
+/// a new proof. One that Nova once did not know, or did not show on the host, and shows there all the
 /// same was not deleted, and has arrived. One that was moved may have come back by another migration.
 fn is_back_on_host(one: &Move, records: &[&Migration], host: &str) -> bool {
-    one.deleted || one.awaited || (one.step == MoveStep::Over(End::Moved) && has_come_back(records, host))
+    one.deleted
+        || one.awaited
+        || has_stayed(one)
+        || (one.step == MoveStep::Over(End::Moved) && has_come_back(records, host))
 }
 
 fn plan_one(
@@ -541,6 +547,7 @@ fn recheck_held(
                     one.note_may_run_on(other, &off);
                 }
             }
+            one.elsewhere.clear();
             one.clear_note();
             one.remark_nature();
             one.step = MoveStep::Waiting {

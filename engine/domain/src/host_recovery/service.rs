@@ -130,14 +130,14 @@ pub struct ServiceTrack {
     pub(super) watched_until: Elapsed,
 }
 
-impl ServiceTrack {
-    /// Returns the last time at which nova-compute is known to have run: its heartbeat before the first change of an attempt, at the
-    /// latest the first reading.
-    pub(super) fn last_alive(&self) -> Option<Timestamp> {
-        let stamp = self.own_stamp.map(|stamp| stamp.before);
-        [self.since, self.before, stamp].into_iter().flatten().min()
-    }
+/// Returns the last time at which nova-compute is known to have run: its heartbeat before the first change of an attempt, at the
+/// latest the first reading.
+pub(super) fn last_alive(service: &ServiceTrack) -> Option<Timestamp> {
+    let stamp = service.own_stamp.map(|stamp| stamp.before);
+    [service.since, service.before, stamp].into_iter().flatten().min()
+}
 
+impl ServiceTrack {
     /// Drops the answers to the last owner, whose change may or may not have been made, and may yet be. A change moves the heartbeat
     /// that Nova shows, so one noted before it counts for nothing.
     pub(super) fn forget_answers(&mut self, now: Elapsed) {

@@ -161,6 +161,20 @@ impl Move {
     }
 }
 
+/// Records that an operator reports an instance on `host`, before Nova has shown that. Until then nothing is requested for it.
+pub(in super::super) fn note_report(one: &mut Move, host: &str, by: &str, record: &mut Record) {
+    one.counted_off.remove(host);
+    one.may_run.insert(host.to_owned());
+    record.moves.insert(one.server);
+    if matches!(one.step, MoveStep::Waiting { .. }) {
+        let seen = format!(
+            "{by} reported that it runs on {host}, and Nova has not shown it there: check there (virsh domstate {})",
+            one.server
+        );
+        one.hold_until_checked(&seen, record);
+    }
+}
+
 fn note_released(one: &mut Move) {
     if one.has_no_possible_host() {
         // A failure there shows nothing about other hosts.

@@ -241,6 +241,10 @@ fn evacuation_refused(
         return;
     }
     match fault.class {
+        // The only host on which it may be requested: nothing else can be tried, and an operator has to check there.
+        _ if fault.is_gone() && !one.has_no_possible_host() => {
+            nova_failed(one, &fault.text, RetryElsewhere::No, patience, now, record);
+        }
         // Nova gives the same answer for a host that it does not know.
         _ if fault.is_gone() => {
             one.route.exclude_target();

@@ -40,6 +40,15 @@ pub(super) fn record_unrequested_end(one: &Move, record: &mut Record) {
 pub(in super::super) fn finish(one: &mut Move, end: End, now: DecisionTime, record: &mut Record) {
     record_unrequested_end(one, record);
     one.over_at = Some(now.wall);
+    if one.step == MoveStep::Held && !one.deleted {
+        // The other migration may still leave it there.
+        let others = one.elsewhere.difference(&one.absent);
+        let others: Vec<String> = others
+            .filter(|host| one.dest.as_ref() != Some(*host))
+            .cloned()
+            .collect();
+        one.may_run.extend(others);
+    }
     if end == End::Person && !one.has_no_possible_host() {
         let hosts = one.possible_hosts_text();
         one.remark(&format!(

@@ -408,13 +408,14 @@ fn apply_location_report(
         confirmed(one, Some(host), now, record);
         return true;
     }
-    if matches!(one.step, MoveStep::Waiting { .. }) {
+    if matches!(one.step, MoveStep::Waiting { .. } | MoveStep::Held) {
         one.hold_for_report(host, &by, seen.host.as_deref(), record);
         return true;
     }
     let shown = seen.host.as_deref().unwrap_or("no host");
-    let text =
-        format!("{by} reported that it runs on {host}, but Nova shows it on {shown}: nothing is changed");
+    let text = format!(
+        "{by} reported that it runs on {host}, but Nova shows it on {shown}: its evacuation is followed, and it is requested on no other host"
+    );
     record.server_step(Task::Evacuate, StepKind::Note, one.server, 0.5, text);
     false
 }

@@ -59,6 +59,12 @@ pub(in super::super) fn host_is_back(
     }
 }
 
+/// True if its wait has ended because its host seemed to run again.
+pub(in super::super) fn has_stayed(one: &Move) -> bool {
+    let note = one.note.as_deref().unwrap_or_default();
+    one.step == MoveStep::Over(End::Left) && note.contains(STAYED_NOTE)
+}
+
 /// True if its request is due.
 pub(super) fn is_due(one: &Move, now: Elapsed) -> bool {
     matches!(one.step, MoveStep::Waiting { not_before } if now >= not_before)

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::super::decision_context::{DecisionContext, Moves};
 use super::super::{End, Move, MoveStep, Preparation};
+use super::absence::note_report;
 use super::finish;
 use super::track::MoveTrack;
 use crate::nova::Migration;
@@ -40,7 +41,11 @@ impl Move {
                 "Nova may still be working on {}: use --not-running-on with the host it went to, once it is certain that nothing runs there",
                 self.name
             )),
-            ResolutionKind::Retry if self.step == MoveStep::Held && self.has_no_possible_host() => {
+            ResolutionKind::Retry
+                if self.step == MoveStep::Held
+                    && (self.has_no_possible_host()
+                        || self.elsewhere.difference(&self.absent).count() > 0) =>
+            {
                 Err(format!(
                     "{} may run elsewhere: {}",
                     self.name,
@@ -200,10 +205,10 @@ impl MoveTrack {
         match resolution.word {
             // The report counts once Nova shows the instance there.
             ResolutionKind::Success => {
-                self.said_on.insert(
-                    one.server,
-                    (on.unwrap_or_default().to_owned(), resolution.by.clone()),
-                );
+                let host = on.unwrap_or_default().to_owned();
+                // At once: an owner that never gets the answer to the reading must leave the host to the next one.
+                note_report(one, &host, &resolution.by, record);
+                self.said_on.insert(one.server, (host, resolution.by.clone()));
                 self.to_read.insert(one.server);
             }
             ResolutionKind::Failure => {

@@ -703,3 +703,23 @@ fn an_operator_action_applies_once_and_not_again_after_a_takeover() {
     assert_eq!(harness.state.heard_moves, 1);
     assert!(harness.one(1).may_run.is_empty());
 }
+
+/// Covers R13.
+#[test]
+fn an_instance_bound_to_a_host_that_nova_forgot_is_held_and_not_requested_in_a_loop() {
+    let mut harness = failed_at_b();
+    let records = [evacuation(1, 1, "failed", Some("b"))];
+    let mut asked = 0;
+    for _ in 0..400 {
+        asked += poll(&mut harness, 1_000, &[in_error(1)], &records, &[], &bus(true)).len();
+        if harness.is_asked(1) {
+            let unknown = fault(Some(404), FaultClass::Permanent, false);
+            harness.answer(1, ServerCall::Evacuate, Err(unknown));
+            if harness.requests(|command| *command == Command::ReadServer(id(1))) {
+                harness.reads(1, Some(in_error(1)));
+            }
+        }
+    }
+    assert_eq!(harness.step(1), &MoveStep::Held, "{asked} requests");
+    assert!(asked <= 12, "{asked} requests");
+}

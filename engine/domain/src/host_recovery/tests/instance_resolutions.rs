@@ -337,3 +337,33 @@ fn operator_retry_requests_again_at_once_and_resets_the_failures() {
     );
     harness.see(Observation::Tick);
 }
+
+/// Covers R32.
+#[test]
+fn a_report_of_where_an_instance_runs_survives_a_takeover() {
+    for place in ["waiting", "being made ready"] {
+        let mut state = states().into_iter().find(|state| state.name == place).unwrap();
+        state.harness.resolve(1, ResolutionKind::Success, Some("b"));
+        assert_eq!(outcome(&state.harness), "done");
+        // The reading was never answered.
+        state.harness.take_over();
+        assert_eq!(state.harness.state.heard_moves, 1);
+        assert!(asked_for(&mut state).is_empty(), "{place}");
+        assert_eq!(state.harness.step(1), &MoveStep::Held, "{place}");
+    }
+}
+
+/// Covers R32.
+#[test]
+fn a_report_of_where_an_instance_runs_holds_it_although_its_migration_ends() {
+    let mut harness = Harness::engine().planned_with(vec![server(1)], vec![live()]);
+    harness
+        .resolve(1, ResolutionKind::Success, Some("b"))
+        .reads(1, Some(server(1)));
+    let ended = Migration {
+        status: "failed".into(),
+        ..live()
+    };
+    let asked = poll(&mut harness, 60_000, &[server(1)], &[ended], &[], &bus(true));
+    assert!(asked.is_empty(), "{asked:?}");
+}

@@ -7,7 +7,8 @@ use crate::evidence::time_text;
 use crate::host_recovery::{End, ExcludedStart, HoldKind, MoveStep};
 use crate::nova::Server;
 use crate::policy::LocalDisk;
-use crate::recovery::ResolutionKind;
+use crate::power::Power;
+use crate::recovery::{OperatorCommand, ResolutionKind, ServerCall};
 use crate::wait::WaitsFor;
 
 const TWO_HOURS: LocalDisk = LocalDisk::Wait(Duration::from_hours(2));
@@ -233,4 +234,23 @@ fn an_evacuation_that_is_under_way_is_followed_and_not_waited_with() {
     let harness = harness(TWO_HOURS).planned_with(vec![server(1)], vec![under_way]);
     assert!(harness.is_asked(1), "{:?}", harness.one(1));
     assert_eq!(harness.one(1).disk_wait, None);
+}
+
+/// Covers P4.
+#[test]
+fn an_instance_that_waited_is_planned_again_with_a_new_proof() {
+    let mut harness = harness(TWO_HOURS).planned(vec![server(1), server(2)]);
+    harness.answer(2, ServerCall::Evacuate, Ok(()));
+    // Another client changes the record once: the host has not run.
+    harness.tick(2_000).heartbeat_age(0).service();
+    assert_eq!(
+        harness.state.hold.as_ref().map(|hold| hold.kind),
+        Some(HoldKind::Alive)
+    );
+    harness.tick(1_000).answer(1, ServerCall::Unlock, Ok(()));
+    harness.command(OperatorCommand::Approve).tick(20_000).service();
+    harness.power(Power::Off).tick(3_000).power(Power::Off);
+    assert!(harness.state.proof.is_some(), "{:?}", harness.message);
+    harness.forced_down().inventory(vec![server(1)], vec![]);
+    assert!(!harness.one(1).is_finished(), "{:?}", harness.one(1));
 }

@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use super::harness::{HOST, Harness, evacuation, id, nova_time, server, tagged, unavailable};
+use super::half_done::poll;
+use super::harness::{HOST, Harness, bus, evacuation, id, nova_time, server, tagged, unavailable};
 use crate::MigrationId;
 use crate::entity::notification::NotificationStatus;
 use crate::host_recovery::{End, Lock, MoveStep, Stage};
 use crate::nova::{Migration, MigrationType, Server, VmState};
+use crate::power::Power;
 use crate::recovery::WrittenOff;
-use crate::recovery::{Command, InCell, Inventory, Observation, ResolutionKind, ServerCall};
+use crate::recovery::{Command, InCell, Inventory, Observation, OperatorCommand, ResolutionKind, ServerCall};
 
 fn order(harness: &Harness) -> Vec<u128> {
     harness
@@ -209,7 +211,7 @@ fn an_unfinished_move_that_names_another_host_is_held_unless_that_host_is_off_to
         (
             "one that was completed long ago: it may have been shelved since",
             Migration {
-                created_at: Some(nova_time(0).minus_seconds(1_801)),
+                created_at: Some(nova_time(0).minus_seconds(2_400)),
                 ..live(7, 1, "completed", HOST, Some("b"))
             },
         ),
@@ -521,4 +523,68 @@ fn a_record_that_an_earlier_recovery_has_given_up_is_not_waited_for() {
         ..given_up
     };
     assert!(planned(vec![picked_up]).is_asked(1), "it has come to life since");
+}
+
+/// nova-compute, which would show that the guest is gone, died with the host.
+/// Covers R11.
+#[test]
+fn a_switched_guest_stays_on_hold_until_an_operator_has_checked() {
+    let switched = Migration {
+        created_at: Some(nova_time(0)),
+        ..live(7, 1, "completed", HOST, Some("b"))
+    };
+    let mut harness = Harness::engine().planned_with(vec![server(1)], vec![switched.clone()]);
+    assert_eq!(harness.step(1), &MoveStep::Held);
+    let asked = poll(
+        &mut harness,
+        2_400_000,
+        &[server(1)],
+        &[switched],
+        &[],
+        &bus(true),
+    );
+    assert!(asked.is_empty(), "{asked:?}");
+    assert_eq!(harness.step(1), &MoveStep::Held);
+}
+
+/// Covers R11.
+#[test]
+fn a_held_instance_that_is_given_up_keeps_the_host_that_it_was_held_for() {
+    for reject in [true, false] {
+        let mut harness =
+            Harness::engine().planned_with(vec![server(1)], vec![live(7, 1, "running", HOST, Some("b"))]);
+        if reject {
+            harness.command(OperatorCommand::Reject);
+        } else {
+            harness.resolve(1, ResolutionKind::Ignore, None);
+        }
+        assert_ne!(harness.step(1), &MoveStep::Held);
+        assert!(harness.one(1).may_run.contains("b"), "{:?}", harness.one(1));
+    }
+}
+
+/// Covers R11.
+#[test]
+fn a_retry_does_not_release_an_instance_that_is_being_moved_elsewhere() {
+    let mut harness = Harness::engine().proven();
+    harness.forced_down();
+    let shown = harness.service.clone();
+    harness.see(Observation::Inventory(Ok(Inventory {
+        migrations: vec![live(7, 1, "running", HOST, Some("b"))],
+        servers: vec![server(1)],
+        in_cell: InCell::Has(0),
+        service: Some(shown),
+        written_off: BTreeMap::new(),
+        local_disks: [].into(),
+        may_run: [(id(1), ["c".to_owned()].into())].into(),
+    })));
+    assert_eq!(harness.step(1), &MoveStep::Held);
+    harness.answer(1, ServerCall::Lock, Ok(()));
+    harness.resolve(1, ResolutionKind::Retry, None);
+    assert!(!harness.evacuates_any(), "{:?}", harness.commands);
+    for _ in 0..10 {
+        harness.tick(500).power(Power::Off);
+        harness.service().lists(vec![server(1)], vec![]);
+        assert!(!harness.evacuates_any(), "{:?}", harness.commands);
+    }
 }
