@@ -71,6 +71,11 @@ pub fn targeting(agent: &str, options: &BTreeMap<String, String>) -> Option<Targ
     })
 }
 
+/// True if the agent switches only the first of several outlets.
+pub fn first_plug_only(agent: &str) -> bool {
+    table::FIRST_PLUG_ONLY.contains(&agent)
+}
+
 /// A reason why success does not prove that the power is off. Its text follows the agent's name and a comma.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NoProofReason {

@@ -6,12 +6,10 @@ use super::Targeting;
 pub(super) const PLUG_AGENTS: &[&str] = &[
     "fence_aliyun",
     "fence_apc",
-    "fence_apc_snmp",
     "fence_aws",
     "fence_azure_arm",
     "fence_bladecenter",
     "fence_cdu",
-    "fence_cyberpower_ssh",
     "fence_docker",
     "fence_drac5",
     "fence_eaton_snmp",
@@ -27,7 +25,6 @@ pub(super) const PLUG_AGENTS: &[&str] = &[
     "fence_ibm_vpc",
     "fence_ilo_moonshot",
     "fence_ipdu",
-    "fence_ironic",
     "fence_kubevirt",
     "fence_ldom",
     "fence_lindypdu",
@@ -109,7 +106,10 @@ pub(super) const GLUE_AGENTS: &[(&str, Targeting, &[&str])] = &[
 
 /// Agents that read an outlet that does not exist as off, because SNMP answers with text instead of an error, and true if
 /// their default is version 1, in which it is an error.
-pub(super) const SNMP_AGENTS: &[(&str, bool)] = &[("fence_apc_snmp", true), ("fence_ipdu", false)];
+pub(super) const SNMP_AGENTS: &[(&str, bool)] = &[("fence_ipdu", false)];
+
+/// Agents that look their outlet up once: of several outlets they switch and read the first one each time.
+pub(super) const FIRST_PLUG_ONLY: &[&str] = &["fence_eaton_snmp", "fence_ipdu"];
 
 /// Agents that use their plug only if an option has one of these values. Otherwise they switch one machine.
 pub(super) const PLUG_OPTIONS: &[(&str, &str, &[&str])] =
@@ -188,6 +188,8 @@ pub(super) const NON_POWER_AGENTS: &[(&str, &[&str])] = &[
         "reads every state that it does not know as off",
         &[
             "fence_amt",
+            // Its devices answer 4 for an outlet whose state cannot be determined.
+            "fence_apc_snmp",
             // Their devices have states for "unknown" and for an off that is delayed.
             "fence_bladecenter_snmp",
             "fence_cisco_ucs",
@@ -212,6 +214,14 @@ pub(super) const NON_POWER_AGENTS: &[(&str, &[&str])] = &[
             // Every outlet of a group that is not on.
             "fence_wti",
         ],
+    ),
+    (
+        "reads the state of another outlet: of 10 to 16 it takes the first digit",
+        &["fence_cyberpower_ssh"],
+    ),
+    (
+        "reads a remembered power state, which may be old",
+        &["fence_ironic"],
     ),
     (
         "reads a suspended machine as off, whose guests continue when it is resumed",

@@ -166,13 +166,12 @@ fn agent_options_and_action_decide_if_the_power_is_off() {
         ("fence_vmware_vcloud", "off", &[], false),
         // It takes a machine for off only if it is halted.
         ("fence_xenapi", "off", &[], true),
+        ("fence_apc_snmp", "off", &[("snmp_version", "1")], false),
+        ("fence_cyberpower_ssh", "off", &[], false),
+        ("fence_ironic", "off", &[], false),
         // Their devices have two states.
         ("fence_ilo", "off", &[], true),
         ("fence_ilo5", "off", &[], true),
-        ("fence_apc_snmp", "off", &[], true),
-        ("fence_apc_snmp", "off", &[("snmp_version", "1")], true),
-        ("fence_apc_snmp", "off", &[("snmp_version", "2c")], false),
-        ("fence_apc_snmp", "off", &[("snmp-version", "3")], false),
         ("fence_ipdu", "off", &[], false),
         ("fence_ipdu", "off", &[("snmp_version", "1")], true),
         ("fence_eaton_snmp", "off", &[("snmp_version", "3")], true),
@@ -282,8 +281,8 @@ fn a_reading_proves_less_than_an_off() {
         ("fence_xvm", &[], false),
         ("fence_virt", &[], false),
         ("fence_sbd", &[], false),
-        ("fence_apc_snmp", &[], true),
-        ("fence_apc_snmp", &[("snmp_version", "3")], false),
+        ("fence_ipdu", &[("snmp_version", "1")], true),
+        ("fence_ipdu", &[("snmp-version", "3")], false),
         ("fence_ours", &[], false),
     ] {
         let judged = judge_reading(agent, &options(given));

@@ -223,7 +223,9 @@ impl Fencing<'_> {
                 "which does not name this remote node in pcmk_host_list".to_owned(),
             ));
         }
-        targeting::doubt(device, self.node, alone).map(named)
+        targeting::doubt(device, self.node, alone)
+            .or_else(|| targeting::same_controller(&self.cib.devices, device, self.node))
+            .map(named)
     }
 
     /// True if another level has the same target and index. The fencer adds the devices of such a level to the first

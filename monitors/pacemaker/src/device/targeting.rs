@@ -1,6 +1,6 @@
 //! The check that the machine that a device turned off is the node's.
 
-use tachi_agents::{Targeting, is_set, is_set_by_no, targeting};
+use tachi_agents::{Targeting, first_plug_only, is_set, is_set_by_no, targeting};
 
 use super::covers::{aliases, mapped_to, names};
 use super::same_node;
@@ -48,6 +48,9 @@ pub(super) fn doubt(device: &Device, node: &str, alone: bool) -> Option<String> 
     let plug = ["plug", "port", "uuid"]
         .iter()
         .any(|name| parameter(name).is_some());
+    if first_plug_only(&device.agent) && outlets(device, node).len() > 1 {
+        return Some("which switches only the first of several outlets".to_owned());
+    }
     let by_name = match targeting {
         Targeting::Plug | Targeting::List => !plug,
         Targeting::Machine => {
@@ -91,17 +94,75 @@ fn slot(device: &Device, node: &str, argument: Option<&str>, plug: Option<&str>)
     }
 }
 
-/// Returns the reason if the device has the node's name at it, or one of its outlets, for another machine too.
-fn shared(device: &Device, node: &str) -> Option<String> {
-    let same = |name: &str| same_machine(name, node);
+/// Returns the reason if another device has the same power controller, and with it the same machine, for another host.
+pub(super) fn same_controller(devices: &[Device], device: &Device, node: &str) -> Option<String> {
+    let targeting = targeting(&device.agent, &device.parameters)?;
+    let place = controller(device)?;
+    let own = outlets(device, node);
+    let others = devices
+        .iter()
+        .filter(|other| other.id != device.id && !other.disabled);
+    let mut others = others.filter(|other| controller(other).as_ref() == Some(&place));
+    others.find_map(|other| {
+        let mapped = aliases(other).map(|(name, _)| name);
+        let mut names = mapped
+            .chain(names(other))
+            .filter(|name| !same_machine(name, node));
+        let name = names.find(|name| match targeting {
+            Targeting::Machine => true,
+            Targeting::Plug => outlets(other, name).iter().any(|outlet| own.contains(outlet)),
+            Targeting::List => false,
+        })?;
+        Some(format!(
+            "whose machine device {} (agent {}) turns off for {name} too",
+            other.id, other.agent
+        ))
+    })
+}
+
+/// Returns what identifies the power controller of a device: the agent, and its address.
+fn controller(device: &Device) -> Option<Vec<String>> {
+    let parameter = |names: &[&str]| {
+        let value = names.iter().find_map(|name| device.parameters.get(*name));
+        value.map(|value| value.trim().to_ascii_lowercase())
+    };
+    let address = parameter(&["ip", "ipaddr"]).filter(|address| !address.is_empty())?;
+    let more = [
+        &["ipport"][..],
+        &["systems_uri", "systems-uri"],
+        &["target"],
+        &["switch"],
+    ];
+    let mut place = vec![device.agent.clone(), address];
+    place.extend(more.map(|names| parameter(names).unwrap_or_default()));
+    Some(place)
+}
+
+/// Splits the outlets of a plug, as the agents' library does.
+fn split(device: &Device, port: &str) -> Vec<String> {
     let separators = ["plug_separator", "plug-separator"];
     let separator = separators.iter().find_map(|name| device.parameters.get(*name));
     let separator = separator.map(|text| text.trim()).filter(|text| !text.is_empty());
-    let ports = |port: &str| -> Vec<String> {
-        port.split(separator.unwrap_or(","))
-            .map(|port| port.trim().to_ascii_lowercase())
-            .collect()
-    };
+    port.split(separator.unwrap_or(","))
+        .map(|port| port.trim().to_ascii_lowercase())
+        .collect()
+}
+
+/// Returns the outlets that the device switches for this node.
+fn outlets(device: &Device, node: &str) -> Vec<String> {
+    let fixed = ["plug", "port", "uuid"]
+        .iter()
+        .find_map(|name| device.parameters.get(*name));
+    let fixed = fixed.map(|value| value.trim());
+    let fixed = fixed.filter(|value| !value.is_empty() && !value.eq_ignore_ascii_case("dynamic"));
+    let port = fixed.or_else(|| mapped_to(device, node));
+    split(device, port.unwrap_or(node))
+}
+
+/// Returns the reason if the device has the node's name at it, or one of its outlets, for another machine too.
+fn shared(device: &Device, node: &str) -> Option<String> {
+    let same = |name: &str| same_machine(name, node);
+    let ports = |port: &str| split(device, port);
     let mapped = |name: &str| aliases(device).any(|(node, _)| same_node(node, name));
     let plain = names(device).into_iter().filter(|name| !mapped(name));
     let all: Vec<_> = aliases(device).chain(plain.map(|name| (name, name))).collect();

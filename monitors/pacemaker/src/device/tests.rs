@@ -390,6 +390,24 @@ fn the_machine_that_was_turned_off_is_the_hosts() {
             true,
         ),
         (
+            "two outlets of an agent that switches both",
+            "fence_apc",
+            &[("pcmk_host_map", "cmp1:1,2;cmp2:3")],
+            true,
+        ),
+        (
+            "two outlets of an agent that switches the first",
+            "fence_eaton_snmp",
+            &[("pcmk_host_map", "cmp1:1,2;cmp2:3")],
+            false,
+        ),
+        (
+            "the same, fixed",
+            "fence_ipdu",
+            &[list("cmp1"), ("plug", "1,2"), ("snmp_version", "1")],
+            false,
+        ),
+        (
             "one outlet in the map for two hosts",
             "fence_apc",
             &[("pcmk_host_map", "cmp1:3;cmp2:3")],
@@ -785,5 +803,47 @@ fn the_watchdog_of_a_node_can_have_done_it() {
     ] {
         let doubt = proof_gap(&cib, "cmp1", "off", &rules());
         assert_eq!(doubt.is_none(), proves, "{name}: {doubt:?}");
+    }
+}
+
+/// A copied address is the usual mistake.
+/// Covers F3.
+#[test]
+fn one_power_controller_in_two_devices_for_two_hosts_proves_nothing() {
+    let bmc = |id, address, port, host| {
+        let parameters = [("ip", address), ("ipport", port), ("pcmk_host_list", host)];
+        device(id, "fence_ipmilan", &parameters)
+    };
+    let pdu = |id, map| device(id, "fence_apc", &[("ip", "10.0.0.9"), ("pcmk_host_map", map)]);
+    for (name, first, second, proves) in [
+        (
+            "one address",
+            bmc("a", "10.0.0.8", "623", "cmp1"),
+            bmc("b", "10.0.0.8", "623", "cmp2"),
+            false,
+        ),
+        (
+            "one address in another case",
+            bmc("a", "bmc.example", "623", "cmp1"),
+            bmc("b", "BMC.example", "623", "cmp2"),
+            false,
+        ),
+        (
+            "one address, another port",
+            bmc("a", "10.0.0.8", "6230", "cmp1"),
+            bmc("b", "10.0.0.8", "6231", "cmp2"),
+            true,
+        ),
+        (
+            "one host twice",
+            bmc("a", "10.0.0.8", "623", "cmp1"),
+            bmc("b", "10.0.0.8", "623", "cmp1.example"),
+            true,
+        ),
+        ("one outlet", pdu("a", "cmp1:3"), pdu("b", "cmp2:3"), false),
+        ("an outlet each", pdu("a", "cmp1:3"), pdu("b", "cmp2:4"), true),
+    ] {
+        let found = doubt(vec![first, second], vec![], "off");
+        assert_eq!(found.is_none(), proves, "{name}: {found:?}");
     }
 }
