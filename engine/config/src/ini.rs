@@ -94,7 +94,7 @@ impl Ini {
         let number = self.files.len();
         self.files.push(Arc::from(file));
         for token in lexer::tokens(file, text, problems) {
-            let (section, name) = (section_key(&token.section), name_key(&token.name));
+            let (section, name) = (section_key(&token.section), file_key(&token.name));
             self.index
                 .entry((section.clone(), name.clone()))
                 .or_default()
@@ -242,6 +242,18 @@ pub(crate) fn name_key(name: &str) -> String {
     name.replace('-', "_")
 }
 
+/// Old names of keystoneauth's options that have dashes in a file too.
+const DASHED_NAMES: &[&str] = &["user-name", "tenant-id", "tenant-name"];
+
+/// Returns the key of a name in a file. oslo.config looks options up by their names with underscores: with dashes it is another name.
+fn file_key(name: &str) -> String {
+    if DASHED_NAMES.contains(&name) {
+        name_key(name)
+    } else {
+        name.to_owned()
+    }
+}
+
 /// Returns the environment variable of an option.
 pub(crate) fn variable(section: &str, name: &str) -> String {
     format!("OS_{}__{}", section.to_uppercase(), name.to_uppercase())
@@ -253,6 +265,15 @@ mod tests {
 
     fn key(section: &str, name: &str) -> Vec<(String, String)> {
         vec![(section.to_owned(), name.to_owned())]
+    }
+
+    #[test]
+    fn a_name_with_dashes_is_another_option() {
+        let text = "[g]\nos_region_name = one\nos-region-name = two\nuser-name = three\n";
+        let ini = Ini::parse("f", text).unwrap();
+        let found = |name| ini.find(&key("g", name)).map(|(_, value, _)| value.to_owned());
+        assert_eq!(found("os_region_name"), Some("one".to_owned()));
+        assert_eq!(found("user_name"), Some("three".to_owned()));
     }
 
     #[test]
@@ -274,7 +295,7 @@ mod tests {
     fn sections_and_their_options_can_be_listed() {
         let ini = Ini::parse(
             "f",
-            "[fencing:b]\nhost-name = 1\n[DEFAULT]\nx = 1\n[fencing:a]\nq = 1\nq = 2\n",
+            "[fencing:b]\nhost_name = 1\n[DEFAULT]\nx = 1\n[fencing:a]\nq = 1\nq = 2\n",
         )
         .unwrap();
         assert_eq!(ini.sections(), ["DEFAULT", "fencing:a", "fencing:b"]);

@@ -325,6 +325,11 @@ fn options_without_effect_are_reported() {
             "f:2: [keystone_authtoken] auth_uri is the old name of [keystone_authtoken] www_authenticate_uri",
         ),
         (
+            "old name with a dash",
+            "[keystone_authtoken]\nuser-name = x",
+            "f:2: [keystone_authtoken] user_name is the old name of [keystone_authtoken] username",
+        ),
+        (
             "old section",
             "[DEFAULT]\nmax_header_line = 1",
             "f:2: [DEFAULT] max_header_line is the old name of [wsgi] max_header_line",
@@ -340,7 +345,6 @@ fn options_without_effect_are_reported() {
     for text in [
         "[DEFAULT]\ntransport_url = x",
         "[DATABASE]\nconnection = x",
-        "[DEFAULT]\nos-region-name = x",
         "[keystone_authtoken]\nauth_section = Mine\n[mine]\nanything = x",
     ] {
         assert_eq!(warnings(text), Vec::<String>::new(), "{text}");
