@@ -113,6 +113,11 @@ pub(crate) fn one_machine(options: &ExecOptions) -> bool {
     own && !tachi_agents::is_set(&options.params, "port_as_ip")
 }
 
+/// True if the agent switches only the first of several outlets.
+pub(crate) fn first_plug_only(options: &ExecOptions) -> bool {
+    tachi_agents::first_plug_only(options.agent_name())
+}
+
 /// An error in the options of a device.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[non_exhaustive]

@@ -67,6 +67,8 @@ pub struct MaasOptions {
     pub allow_http: bool,
     /// Hosts whose system id is configured and not looked up by name.
     pub system_ids: BTreeMap<String, String>,
+    /// True if an operator has declared that an off means that the power is off, whatever the machines' power type is.
+    pub proves_off: bool,
     /// Timeout for establishing a connection.
     pub connect_timeout: Duration,
     /// Timeout for finding a machine or sending a command.
@@ -87,6 +89,7 @@ impl MaasOptions {
             ca_file: None,
             allow_http: false,
             system_ids: BTreeMap::new(),
+            proves_off: false,
             connect_timeout: Duration::from_secs(5),
             timeout: Duration::from_secs(20),
             query_timeout: Duration::from_secs(75),
@@ -141,6 +144,7 @@ pub struct Maas {
     endpoint: String,
     client: Client,
     system_ids: BTreeMap<String, String>,
+    proves_off: bool,
     cached: Mutex<HashMap<Plug, CachedMachine>>,
     /// The MAAS user of the API key, and the time when it was checked.
     user: Mutex<Option<(User, Duration)>>,
@@ -212,6 +216,7 @@ impl Maas {
             endpoint: format!("maas:{}", client.address()),
             client,
             system_ids: options.system_ids,
+            proves_off: options.proves_off,
             cached: Mutex::default(),
             user: Mutex::default(),
             clock,
@@ -262,7 +267,7 @@ impl Maas {
             Some(system_id) => machine::show(&self.client, system_id).await?,
             None => machine::find(&self.client, plug.host()).await?,
         };
-        machine.ensure_switchable(plug.host())?;
+        machine.ensure_switchable(plug.host(), self.proves_off)?;
         let cached = CachedMachine::of(&machine, self.clock.boot());
         self.cached().insert(plug.clone(), cached);
         Ok(machine)

@@ -8,6 +8,21 @@ use tachi_engine::ports::CallError;
 use super::client::{Client, Request};
 use crate::fault::fault;
 
+/// Power types whose "off" stands for other states too, in which the guests of the machine continue later or run.
+const NO_PROOF: &[(&str, &str)] = &[
+    ("hmc", "whose off includes a machine that is shutting down"),
+    ("hmcz", "whose off includes a paused machine"),
+    ("lxd", "whose off includes a frozen machine"),
+    ("mscm", "whose off includes a machine that is not available"),
+    (
+        "proxmox",
+        "whose off includes a machine that is suspended to disk",
+    ),
+    ("recs", "whose off includes every state that it does not know"),
+    ("virsh", "whose off includes a paused machine"),
+    ("wedge", "whose off includes an empty answer"),
+];
+
 /// The fields of a machine that are needed. Its `power_state` is left out on purpose: it is a cache.
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct Machine {
@@ -33,8 +48,16 @@ impl Machine {
         MachineId::of([(Mark::System, self.system_id.as_str()), (Mark::Uuid, uuid)])
     }
 
-    /// Refuses a machine whose power MAAS cannot switch.
-    pub(super) fn ensure_switchable(&self, host: &str) -> Result<(), CallError> {
+    /// Refuses a machine whose power MAAS cannot switch, or whose "off" is no proof unless an operator has said that it is.
+    pub(super) fn ensure_switchable(&self, host: &str, proves_off: bool) -> Result<(), CallError> {
+        if !proves_off && let Some((_, why)) = NO_PROOF.iter().find(|(name, _)| *name == self.power_type) {
+            let text = format!(
+                "MAAS's off of host {host} does not prove that it is off: machine {} has the power type {:?}, {why}. If its off does \
+                 mean that the power is off, set proves_off = true for the device in fencing.toml",
+                self.system_id, self.power_type
+            );
+            return Err(CallError::refused(text));
+        }
         if matches!(self.power_type.as_str(), "" | "manual") {
             let text = format!(
                 "MAAS cannot switch the power of host {host}: machine {} has the power type {:?}",
@@ -70,9 +93,12 @@ pub(super) async fn all(client: &Client) -> Result<Vec<(String, String, String)>
         power_state: String,
     }
     let listed: Vec<MachineListing> = client.send(&Request::get("machines/", &[])).await?.json()?;
-    let switchable = listed
-        .into_iter()
-        .filter(|listed| listed.machine.ensure_switchable(&listed.machine.hostname).is_ok());
+    let switchable = listed.into_iter().filter(|listed| {
+        listed
+            .machine
+            .ensure_switchable(&listed.machine.hostname, true)
+            .is_ok()
+    });
     Ok(switchable
         .map(|listed| {
             let MachineListing { machine, power_state } = listed;
@@ -213,12 +239,30 @@ mod tests {
 
     #[test]
     fn a_machine_that_cannot_be_switched_is_refused() {
-        for (power_type, good) in [("ipmi", true), ("redfish", true), ("manual", false), ("", false)] {
+        for (power_type, good, if_declared) in [
+            ("ipmi", true, true),
+            ("redfish", true, true),
+            // MAAS reads a suspended machine as on.
+            ("vmware", true, true),
+            ("manual", false, false),
+            ("", false, false),
+            ("hmc", false, true),
+            ("hmcz", false, true),
+            ("lxd", false, true),
+            ("mscm", false, true),
+            ("proxmox", false, true),
+            ("recs", false, true),
+            ("virsh", false, true),
+            ("wedge", false, true),
+        ] {
             let machine = Machine {
                 power_type: power_type.to_owned(),
                 ..machine("a", "c1.maas")
             };
-            assert_eq!(machine.ensure_switchable("c1").is_ok(), good, "{power_type:?}");
+            for (proves_off, good) in [(false, good), (true, if_declared)] {
+                let judged = machine.ensure_switchable("c1", proves_off);
+                assert_eq!(judged.is_ok(), good, "{power_type:?} {proves_off}");
+            }
         }
     }
 

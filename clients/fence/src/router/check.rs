@@ -148,7 +148,7 @@ impl Fencers {
     /// one. Compares all the given hosts with each other, because two hosts with the same plug are an error.
     pub fn plan(&self, hosts: &[String]) -> (Vec<Report>, Vec<Report>) {
         let (mut wrong, mut wanted) = (Vec::new(), Vec::new());
-        let mut owners: HashMap<Target, &str> = HashMap::new();
+        let mut owners: HashMap<[String; 3], &str> = HashMap::new();
         for host in hosts {
             let resolved = self.resolve(host);
             if resolved.levels.is_empty() && resolved.notes.is_empty() {
@@ -163,7 +163,7 @@ impl Fencers {
                 for target in host_devices.iter().map(|host_device| &host_device.target) {
                     // MAAS distinguishes hosts by their names; any other shared target is one machine.
                     let by_name = target.plug.is_none() && target.kind == "maas";
-                    let other = owners.insert(target.clone(), host);
+                    let other = owners.insert(machine_of(target), host);
                     match other.filter(|other| !by_name && *other != host.as_str()) {
                         None => wanted.push(Report::of(host, *level, None).at(target)),
                         Some(other) => {
@@ -224,6 +224,18 @@ impl Fencers {
         let target = target.ok_or_else(|| CallError::refused("there is no device"))?;
         self.device(&report.host, target)
     }
+}
+
+/// Returns what two targets have in common if they are one machine, whatever their devices are called.
+fn machine_of(target: &Target) -> [String; 3] {
+    let normal = |text: &str| text.trim().to_ascii_lowercase();
+    let place = match normal(&target.endpoint) {
+        // Its parameters say where it is.
+        empty if empty.is_empty() => target.device.clone(),
+        endpoint => endpoint,
+    };
+    let plug = target.plug.as_deref().map(normal);
+    [target.kind.clone(), place, plug.unwrap_or_default()]
 }
 
 async fn asked(report: Report, device: &dyn Device, plug: &Plug) -> Report {

@@ -156,7 +156,9 @@ fn maas(fields: &mut Fields<'_, '_>, found: &mut Findings<'_>) -> Option<DeviceS
     let allow_http = fields.bool("allow_http", found);
     let call = fields.seconds("call_timeout", CALL_TIMEOUT_RANGE, found);
     let query = fields.seconds("query_timeout", CALL_TIMEOUT_RANGE, found);
+    let proves_off = fields.bool("proves_off", found);
     let mut options = MaasOptions::new("", key?);
+    options.proves_off = proves_off;
     options.ca_file = ca_file;
     options.allow_http = allow_http;
     options.timeout = call.unwrap_or(options.timeout);
@@ -274,6 +276,14 @@ impl DeviceSettings {
             Self::Ipmi(_) => true,
             Self::Exec(options) => exec::one_machine(options),
             Self::Redfish(_) | Self::Maas(_) | Self::Manual => false,
+        }
+    }
+
+    /// True if it switches only the first of several outlets.
+    pub(super) fn first_plug_only(&self) -> bool {
+        match self {
+            Self::Exec(options) => exec::first_plug_only(options),
+            Self::Ipmi(_) | Self::Redfish(_) | Self::Maas(_) | Self::Manual => false,
         }
     }
 

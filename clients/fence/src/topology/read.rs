@@ -191,6 +191,21 @@ fn rule(
     Rule { patterns, levels }
 }
 
+/// Returns an endpoint or the outlets of a plug in the form in which two of them are compared. Agents take several outlets, divided by
+/// commas.
+fn parts(what: &str, value: &str) -> BTreeSet<String> {
+    let value = value.trim().to_ascii_lowercase();
+    if what == "plug" {
+        return value.split(',').map(|part| part.trim().to_owned()).collect();
+    }
+    let value = value.trim_end_matches('/');
+    let plain = value
+        .strip_suffix(":443")
+        .filter(|_| value.starts_with("https://"));
+    let plain = plain.or_else(|| value.strip_suffix(":623").filter(|_| !value.contains("://")));
+    [plain.unwrap_or(value).to_owned()].into()
+}
+
 /// Converts a table to a map of hosts and their values.
 fn map(
     texts: BTreeMap<String, (usize, String)>,
@@ -207,7 +222,8 @@ fn map(
         if value.is_empty() {
             found.add(at, format!("{device}: host {host} has an empty {what}"));
         }
-        if !seen.insert(value.clone()) {
+        let again = parts(what, &value).into_iter().any(|part| !seen.insert(part));
+        if again {
             found.add(
                 at,
                 format!("{device}: {what} {value:?} is assigned to two hosts, so fencing one would power off the other"),
@@ -282,6 +298,14 @@ fn device(at: usize, table: &DeTable<'_>, found: &mut Findings<'_>) -> Option<(u
     let settings = build::settings(kind, addressed, &mut fields, found)?;
     if settings.needs_endpoint() && endpoint.is_none() && endpoints.is_empty() {
         found.add(place, format!("{what}: endpoint is missing"));
+    }
+    let outlets = plugs.values().any(|plug| plug.contains(','));
+    let outlets = outlets || plug.as_ref().is_some_and(|plug| plug.to_string().contains(','));
+    if outlets && settings.first_plug_only() {
+        found.add(
+            at,
+            format!("{what}: its agent switches only the first of several outlets: use a device for each, in one level"),
+        );
     }
     check_endpoints(&settings, endpoint.as_ref(), &endpoints, place, &what, found);
     fields.end(found);

@@ -58,14 +58,14 @@ credential = "{key}"
 [[device]]
 name = "pdu-a"
 type = "exec"
-agent = "fence_apc_snmp"
+agent = "fence_apc"
 endpoint = "pdu-a-{{1}}.mgmt.example"
 plug = "{{2}}"
 
 [[device]]
 name = "pdu-b"
 type = "exec"
-agent = "fence_apc_snmp"
+agent = "fence_apc"
 endpoint = "pdu-b-{{1}}.mgmt.example"
 plug = "{{2}}"
 
@@ -302,6 +302,19 @@ fn what_would_switch_off_the_wrong_machine_is_refused() {
             false,
         ),
         (
+            "one machine for two, written in two ways",
+            device("endpoints = { c1 = \"bmc1\", c2 = \"BMC1:623\" }", &rule("c*")),
+            false,
+        ),
+        (
+            "two ports of one address",
+            device(
+                "endpoints = { c1 = \"bmc1:6230\", c2 = \"bmc1:6231\" }",
+                &rule("c*"),
+            ),
+            true,
+        ),
+        (
             "one machine for all, without rules",
             device("endpoint = \"10.0.0.1\"", ""),
             false,
@@ -364,10 +377,29 @@ fn two_hosts_with_one_plug_are_refused() {
     for (plugs, good) in [
         ("{ c1 = \"1\", c2 = \"1\" }", false),
         ("{ c1 = \"1\", c2 = \"2\" }", true),
+        ("{ c1 = \"1,2\", c2 = \"2, 3\" }", false),
+        ("{ c1 = \"1,2\", c2 = \"3,4\" }", true),
+        ("{ c1 = \"Rack1\", c2 = \"rack1\" }", false),
     ] {
         let text =
             format!("[[device]]\nname = \"d\"\ntype = \"exec\"\nagent = \"fence_apc\"\nplugs = {plugs}\n");
         assert_eq!(parse(&text).is_ok(), good, "{plugs}: {:?}", parse(&text).err());
+    }
+}
+
+/// Covers F3.
+#[test]
+fn an_agent_that_switches_the_first_of_several_outlets_gets_one() {
+    for (agent, plug, good) in [
+        ("fence_eaton_snmp", "1,2", false),
+        ("fence_eaton_snmp", "1", true),
+        ("fence_apc", "1,2", true),
+    ] {
+        let text = format!(
+            "[[device]]\nname = \"d\"\ntype = \"exec\"\nagent = \"{agent}\"\nparameters = {{ ip = \"10.0.0.1\" }}\nplugs = {{ c1 = \"{plug}\" }}\n"
+        );
+        let parsed = parse(&text);
+        assert_eq!(parsed.is_ok(), good, "{agent} {plug}: {:?}", parsed.err());
     }
 }
 
@@ -480,12 +512,14 @@ fn an_agent_that_does_not_switch_power_is_refused_without_an_operators_exception
         ),
         ("fence_xvm", "", "missing machine"),
         ("fence_virsh", "", "every state that it does not know"),
+        ("fence_apc_snmp", "", "every state that it does not know"),
         (
-            "fence_apc_snmp",
+            "fence_ipdu",
             "parameters = { snmp_version = \"3\" }",
             "snmp_version=1",
         ),
         ("fence_ipdu", "", "outlet that does not exist"),
+        ("fence_ironic", "", "remembered power state"),
     ] {
         let problems = parse(&file(agent, more)).unwrap_err();
         let text = problems.concat();
@@ -500,7 +534,7 @@ fn an_agent_that_does_not_switch_power_is_refused_without_an_operators_exception
             "{warnings:?}"
         );
     }
-    for agent in ["fence_apc", "fence_redfish", "/usr/sbin/fence_apc_snmp"] {
+    for agent in ["fence_apc", "fence_redfish", "/usr/sbin/fence_eaton_snmp"] {
         let more = if agent == "fence_redfish" {
             "endpoint = \"{host}-bmc.example\""
         } else {
