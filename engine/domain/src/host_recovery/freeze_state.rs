@@ -13,7 +13,7 @@ use super::blockers::BlockerKind;
 use super::deadlines::pause_deadlines;
 use super::decision_context::{DecisionContext, decision_context, operator_block};
 use super::in_flight::InFlight;
-use super::{HostRecovery, Move, MoveStep, Stage};
+use super::{HostRecovery, Lock, Move, MoveStep, Stage};
 use crate::elapsed::Elapsed;
 use crate::freeze::{Freeze, FreezeScope};
 use crate::id::ServerId;
@@ -53,7 +53,13 @@ pub(super) fn waits_for(state: &HostRecovery) -> Option<&Freeze> {
 
 fn has_not_begun(state: &HostRecovery) -> bool {
     let early = matches!(state.stage, Stage::Begin | Stage::Fencing | Stage::Disabling);
-    early && state.event == "STOPPED" && state.is_untouched()
+    // After lost writes an instance in error under its owner's lock is planned, as one that may have been prepared. That alone is no sign
+    // of a beginning: what comes first is a power-off or the change of Nova's record, and neither is known.
+    let suspected = |one: &Move| {
+        one.lock == Lock::Owners && matches!(one.step, MoveStep::Waiting { .. } | MoveStep::Held)
+    };
+    let untouched = !state.rewound && state.service.put.is_none() && !state.fence.ordered;
+    early && state.event == "STOPPED" && untouched && state.moves.values().all(suspected)
 }
 
 /// True if this instance itself is frozen.

@@ -11,6 +11,7 @@ use crate::entity::notification::NotificationStatus;
 use crate::freeze::{Freeze, FreezeScope, FreezeStatus};
 use crate::guard::Region;
 use crate::host_recovery::{End, HoldKind, MoveStep, Stage};
+use crate::nova::{Server, VmState};
 use crate::policy::FencingMode;
 use crate::power::Power;
 use crate::recovery::{Command, Observation, OperatorCommand, ServerCall};
@@ -373,6 +374,29 @@ fn a_host_freeze_holds_no_moves_and_an_instance_that_is_frozen_itself_waits() {
     assert_eq!(harness.state.wait().unwrap().what, WaitsFor::Frozen);
     harness.thaw();
     assert!(locks(&harness, 2), "{:?}", harness.commands);
+}
+
+/// Covers R33.
+#[test]
+fn an_instance_in_error_under_its_owners_lock_is_no_sign_that_a_frozen_recovery_had_begun() {
+    let mut harness = Harness::engine().begun();
+    harness.freeze_host();
+    harness.see(Observation::Rewound).take_over();
+    harness.freeze_host().heartbeat_age(100_000).service();
+    let suspected = Server {
+        vm_state: VmState::Error,
+        locked: true,
+        locked_reason: Some("mine".into()),
+        ..server(1)
+    };
+    harness.inventory(vec![suspected], vec![]);
+    assert!(!harness.state.moves.is_empty(), "it may have been prepared");
+    for _ in 0..60 {
+        harness.tick(1_000).service();
+        harness.found_on().storm(1, 10);
+        assert!(!harness.acts(), "{:?}", harness.commands);
+    }
+    assert_eq!(harness.state.stage, Stage::Begin, "{:?}", harness.message);
 }
 
 #[test]
