@@ -215,6 +215,7 @@ impl FakeRegion {
             local_disk: None,
             marked: false,
             rest: None,
+            start_blocker: None,
             needs: None,
         };
         CloudSnapshot {

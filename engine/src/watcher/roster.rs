@@ -7,7 +7,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use tachi_domain::forecast::{Needs, SharedNeeds};
-use tachi_domain::nova::{Rest, Server, ServerAction, StopReason, VmState, at_rest};
+use tachi_domain::nova::{Rest, Server, ServerAction, StartBlocker, StopReason, VmState, at_rest};
 use tachi_domain::policy::Policy;
 use tachi_domain::situation::{Instance, Instances};
 use tachi_domain::{ServerId, Timestamp};
@@ -298,6 +298,7 @@ impl Roster {
                 id: server.id,
                 left,
                 rest,
+                start_blocker: StartBlocker::of(&server),
                 needs: Needs::of(&server).map(|needs| self.needs.share(Arc::new(needs))),
                 moving: server.task_state.as_deref().is_some_and(is_move),
                 marked: policy.marks(&server),

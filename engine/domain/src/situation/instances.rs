@@ -12,7 +12,7 @@ use super::{
     ReportedFailure, Severity, WaitingInstance, first_listing,
 };
 use crate::id::ServerId;
-use crate::nova::{Rest, StopReason};
+use crate::nova::{Rest, StartBlocker, StopReason};
 use crate::recovery::Life;
 use crate::wait::{Wait, WaitsFor};
 
@@ -245,7 +245,7 @@ fn reported(one: &Instance, failed: &ReportedFailure, host: &str, ctx: &AssessCo
     with_start(finding, one, is_stopped, host, ctx)
 }
 
-/// Adds the command that starts the instance. A host that is down or being recovered gets none: Nova would execute it when the host
+/// Adds the command that starts the instance, or that ends what Nova refuses that for. A host that is down or being recovered gets none: Nova would execute it when the host
 /// returns, and the instance may run elsewhere by then (R12).
 fn with_start(
     finding: Finding,
@@ -261,11 +261,20 @@ fn with_start(
         );
         return Finding { text, ..finding };
     }
-    finding.fix(if is_stopped {
-        format!("openstack server start {}", one.id)
-    } else {
-        format!("openstack server reboot --hard {}", one.id)
-    })
+    let (blocker, command) = match one.start_blocker {
+        Some(StartBlocker::Task) => (
+            "; Nova refuses to start it before its current task has ended",
+            "event list",
+        ),
+        Some(StartBlocker::Resize) => (
+            "; Nova refuses to start it before its resize is confirmed or reverted",
+            "resize confirm",
+        ),
+        None if is_stopped => ("", "start"),
+        None => ("", "reboot --hard"),
+    };
+    let text = format!("{}{blocker}", finding.text);
+    Finding { text, ..finding }.fix(format!("openstack server {command} {}", one.id))
 }
 
 /// Time that Nova may work on an instance that should run before that is reported as an outage.

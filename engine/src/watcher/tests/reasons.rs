@@ -52,6 +52,35 @@ async fn an_instance_that_stopped_without_an_operator_is_known_in_the_round_that
     assert_eq!(why(&watcher, ids[0]), None);
 }
 
+/// Covers R36.
+#[tokio::test]
+async fn what_has_to_end_before_nova_starts_an_instance_is_stored() {
+    let world = Arc::new(World::default());
+    let id = world.boot("a", 1);
+    world.pass(600);
+    let mut watcher = world.watcher("one");
+    world.round(&mut watcher).await;
+    let blocker = |text: &str| {
+        world
+            .on("a")
+            .unwrap()
+            .contains(&format!("\"start_blocker\":\"{text}\""))
+    };
+    assert!(!blocker("resize") && !blocker("task"));
+    for (vm_state, task, expected) in [
+        (VmState::Resized, None, "resize"),
+        (VmState::Active, Some("powering-off"), "task"),
+    ] {
+        world.change(id, true, |server| {
+            server.vm_state = vm_state.clone();
+            server.task_state = task.map(str::to_owned);
+        });
+        world.pass(15);
+        world.round(&mut watcher).await;
+        assert!(blocker(expected), "{vm_state}");
+    }
+}
+
 /// Nova's record of the stop does not contain the cause; the recovery of the crash does. It may fail after Nova has
 /// recorded the stop.
 /// Covers R36.

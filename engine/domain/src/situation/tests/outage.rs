@@ -313,6 +313,67 @@ fn no_start_is_proposed_on_a_host_that_is_down_or_being_recovered() {
     );
 }
 
+/// The states and tasks are those of `check_instance_state` in `nova/compute/api.py`: `start` and `_hard_reboot`.
+/// Covers R36.
+#[test]
+fn only_a_request_that_nova_accepts_is_proposed() {
+    use crate::nova::{InstanceTraits, PowerState, Server, StartBlocker, VmState, at_rest};
+    for (vm_state, task, command) in [
+        (VmState::Stopped, None, "start"),
+        (VmState::Stopped, Some("powering-on"), "event list"),
+        (VmState::Active, None, "reboot --hard"),
+        (VmState::Active, Some("rebooting_hard"), "reboot --hard"),
+        (VmState::Active, Some("powering-off"), "event list"),
+        (VmState::Error, None, "reboot --hard"),
+        (VmState::Error, Some("rebuilding"), "event list"),
+        (VmState::Resized, None, "resize confirm"),
+        (VmState::Resized, Some("resize_confirming"), "event list"),
+    ] {
+        let case = format!("{vm_state} {task:?}");
+        let server = Server {
+            id: instance(1).id,
+            name: String::new(),
+            host: Some("a".into()),
+            vm_state,
+            task_state: task.map(str::to_owned),
+            power_state: PowerState::Shutdown,
+            locked: false,
+            locked_reason: None,
+            metadata: BTreeMap::new(),
+            volume_backed: true,
+            launched: true,
+            fault: None,
+            about: InstanceTraits::default(),
+            needs: None,
+            updated: None,
+        };
+        assert!(at_rest(&server).is_some(), "{case}");
+        for is_reported in [false, true] {
+            let mut facts = fine();
+            rest(&mut facts, StopReason::Due, 600);
+            let on = &mut facts.instances.as_mut().unwrap().value.on;
+            let one = &mut Arc::make_mut(on.get_mut("a").unwrap())[0];
+            one.start_blocker = StartBlocker::of(&server);
+            one.rest.as_mut().unwrap().stopped = server.vm_state == VmState::Stopped;
+            if is_reported {
+                let failed = ReportedFailure {
+                    open: None,
+                    at: ago(600),
+                    reason: None,
+                };
+                facts.failed.insert(instance(1).id, failed);
+            }
+            let [finding] = &assess(&facts, NOW).findings[..] else {
+                panic!("{case}");
+            };
+            let fix = format!("openstack server {command} {}", instance(1).id);
+            assert_eq!(finding.fix.as_deref(), Some(fix.as_str()), "{case}");
+            let is_blocked = finding.text.contains("; Nova refuses to start it before ");
+            assert_eq!(is_blocked, StartBlocker::of(&server).is_some(), "{case}");
+        }
+    }
+}
+
 /// Instances that were started on a host after its recovery, or while an operator worked on it, are down with it.
 /// Covers R36.
 #[test]
