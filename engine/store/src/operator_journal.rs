@@ -1,5 +1,7 @@
 //! Recoveries for operators: queries, and actions on recoveries.
 
+mod back;
+mod failure;
 mod find;
 mod history;
 mod instance_resolution;
