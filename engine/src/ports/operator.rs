@@ -363,6 +363,27 @@ pub trait OperatorJournal: Send + Sync {
         by: &str,
     ) -> Result<ActionOutcome, JournalError>;
 
+    /// Returns the newest recovery of an instance alone; `None` if there is none.
+    ///
+    /// # Errors
+    ///
+    /// The database failed.
+    async fn recovery_of_instance(&self, server: ServerId) -> Result<Option<RecoveryId>, JournalError>;
+
+    /// Ends the failure of an instance that an operator has seen running: the instance no longer counts as reported down. Returns
+    /// `NotOpen` if its last recovery has not failed at this time.
+    ///
+    /// # Errors
+    ///
+    /// The database failed.
+    async fn dismiss_failure(
+        &self,
+        id: RecoveryId,
+        server: ServerId,
+        failed_at: Timestamp,
+        by: &str,
+    ) -> Result<ActionOutcome, JournalError>;
+
     /// Returns one recovery; `None` if there is none.
     ///
     /// # Errors
