@@ -218,6 +218,7 @@ impl FakeRegion {
             local_disk: None,
             marked: false,
             rest: None,
+            ended_by_boot: None,
             start_blocker: None,
             needs: None,
         };

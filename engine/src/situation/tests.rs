@@ -99,6 +99,7 @@ fn operator_later_moves_in_the_journal_update_the_list() {
         local_disk: None,
         marked: false,
         rest: None,
+        ended_by_boot: None,
         start_blocker: None,
         needs: None,
     };
@@ -185,6 +186,7 @@ fn operator_stored_facts_are_read_back_and_shared() {
             seen: Some(after(-8)),
             judged: Some(after(-8)),
         }),
+        ended_by_boot: Some(after(-7)),
         start_blocker: Some(StartBlocker::Resize),
         needs,
     };

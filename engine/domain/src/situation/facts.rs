@@ -358,6 +358,9 @@ pub struct Instance<N = Arc<Needs>> {
     /// The reason why the instance does not run; `None` if it runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rest: Option<Rest>,
+    /// The boot of its host that ended its guest, while Nova still shows it running.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_by_boot: Option<Timestamp>,
     /// The event before which Nova refuses to start it; `None` if it accepts that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_blocker: Option<StartBlocker>,

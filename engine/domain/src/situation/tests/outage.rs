@@ -313,6 +313,59 @@ fn no_start_is_proposed_on_a_host_that_is_down_or_being_recovered() {
     );
 }
 
+/// Nova shows such a guest as running until its power synchronisation.
+/// Covers R36.
+#[test]
+fn an_instance_whose_host_has_booted_is_down_unless_guests_resume_at_boot() {
+    use super::super::monitors::tests::monitor;
+    use crate::monitor::{Guests, MonitorKind, Resume};
+    for (resume, is_down) in [
+        (Some(Resume::No), true),
+        (Some(Resume::Yes), false),
+        (Some(Resume::Unknown), false),
+        (None, false),
+    ] {
+        let mut facts = fine();
+        let on = &mut facts.instances.as_mut().unwrap().value.on;
+        Arc::make_mut(on.get_mut("a").unwrap())[0].ended_by_boot = Some(ago(60));
+        let kinds = [MonitorKind::Host, MonitorKind::Instance, MonitorKind::Process];
+        facts
+            .monitors
+            .extend(["a", "b", "c"].into_iter().flat_map(|host| {
+                kinds.map(|kind| {
+                    monitor(
+                        host,
+                        kind,
+                        5,
+                        if kind == MonitorKind::Host {
+                            &["a", "b", "c"]
+                        } else {
+                            &[]
+                        },
+                    )
+                })
+            }));
+        for one in facts.monitors.iter_mut().filter(|one| one.heartbeat.host == "a") {
+            one.heartbeat.guests = resume.map(|resume| Guests {
+                resume,
+                by: "nova.conf".into(),
+            });
+        }
+        let situation = assess(&facts, NOW);
+        let down = situation
+            .findings
+            .iter()
+            .find(|one| one.code == FindingCode::InstanceDown);
+        assert_eq!(down.is_some(), is_down, "{resume:?}");
+        assert_eq!(situation.counts.unwrap().down, u64::from(is_down), "{resume:?}");
+        if let Some(finding) = down {
+            assert_eq!((finding.grade, finding.since), (Severity::Err, Some(ago(60))));
+            let fix = format!("openstack server reboot --hard {}", instance(1).id);
+            assert_eq!(finding.fix.as_deref(), Some(fix.as_str()));
+        }
+    }
+}
+
 /// The states and tasks are those of `check_instance_state` in `nova/compute/api.py`: `start` and `_hard_reboot`.
 /// Covers R36.
 #[test]
