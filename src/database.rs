@@ -19,7 +19,8 @@ use tachi_domain::{ApprovedWait, RecoveryId, Reporter, Timestamp};
 use tachi_engine::ports::operator::{MoveFilter, RecoveryFilter};
 use tachi_engine::ports::past::Span;
 use tachi_engine::ports::{AuditSink, Freezes as _, JournalError, OperatorJournal as _};
-use tachi_operator::actions::{self, ResolutionEffect};
+use tachi_operator::actions::{self, ActionError, ResolutionEffect};
+use tachi_operator::failed_instance;
 use tachi_operator::freezes::{self, FreezeOperator, FreezeRequest, FreezeTarget};
 use tachi_operator::plans::PlanRequest;
 use tachi_operator::report_host::{self, FailureReport};
@@ -183,7 +184,23 @@ impl Source for Database {
                 (id, false, already)
             }
             ActionRequest::OfInstance(instance, action, on) => {
-                let found = actions::instance(operator_journal, instance).await?;
+                let found = match actions::instance(operator_journal, instance).await {
+                    Err(ActionError::Unknown(why)) => {
+                        let snapshot = self.snapshot().await?;
+                        let found =
+                            failed_instance::find(operator_journal, &snapshot, instance, (action, on))
+                                .await?;
+                        let one = found.ok_or(ActionError::Unknown(why))?;
+                        one.runs(operator_journal, &by).await?;
+                        return Ok(ActionResult {
+                            recovery: one.recovery,
+                            by,
+                            seen_to: true,
+                            already: false,
+                        });
+                    }
+                    found => found?,
+                };
                 found.accepts(action, on)?;
                 if let (ResolutionKind::Success, Some(host)) = (action, on) {
                     actions::is_shown_on(&*self.snapshot().await?, &found, host)?;

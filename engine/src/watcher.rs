@@ -5,6 +5,7 @@
 //! if the owner has left the registry, or if the number has not changed for `TURN_TIMEOUT` by its own clock. No
 //! decision depends on these facts.
 
+mod boots;
 mod failed;
 pub mod kind;
 mod preview;

@@ -318,7 +318,8 @@ async fn operator_api_an_action_from_a_laptop_is_audited_under_keystones_user_an
     assert_eq!(code, 0, "{note}");
     assert!(
         printed.contains("abort of compute-001 requested by admin, Keystone user ")
-            && printed.contains("(wrong rack)"),
+            && printed.contains("(wrong rack)")
+            && printed.contains("and no further move starts: tachi instance list --host compute-001"),
         "{printed}"
     );
     assert!(note.contains("no engine has sent a heartbeat lately"), "{note}");

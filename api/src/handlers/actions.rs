@@ -7,6 +7,7 @@ use tachi_domain::RecoveryId;
 use tachi_domain::recovery::{OperatorCommand, ResolutionKind};
 use tachi_engine::ports::audit::{AuditAction, AuditEntry, AuditPhase};
 use tachi_operator::actions::{self, ActionError};
+use tachi_operator::failed_instance;
 
 use super::operator::database_unavailable;
 use crate::access_log;
@@ -173,9 +174,11 @@ impl Requester<'_> {
             ))
         })?;
         let operator_journal = self.app.operator_journal.as_ref();
-        let line = actions::instance(operator_journal, wanted)
-            .await
-            .map_err(refused)?;
+        let line = match actions::instance(operator_journal, wanted).await {
+            Ok(line) => line,
+            Err(ActionError::Unknown(why)) => return self.of_failed_instance(body, word, wanted, why).await,
+            Err(why) => return Err(refused(why)),
+        };
         let id = line.line.recovery;
         if body
             .recovery
@@ -204,6 +207,33 @@ impl Requester<'_> {
             word: kind,
             recovery: id,
             instance: Some(line.line.server.to_string()),
+            by: self.by.clone(),
+            already: false,
+        })
+    }
+
+    /// Handles an action on an instance whose own recovery has failed. `unknown` is the message if there is none.
+    async fn of_failed_instance(
+        &self,
+        body: &NewAction,
+        word: ResolutionKind,
+        wanted: &str,
+        unknown: String,
+    ) -> Result<ActionView, ApiError> {
+        let operator_journal = self.app.operator_journal.as_ref();
+        let snapshot = self.app.region.snapshot().await.map_err(database_unavailable)?;
+        let action = (word, body.on.as_deref());
+        let found = failed_instance::find(operator_journal, &snapshot, wanted, action).await;
+        let one = found
+            .and_then(|found| found.ok_or(ActionError::Unknown(unknown)))
+            .map_err(refused)?;
+        let text = format!("{} of instance {} on {}", body.kind, one.server, one.host);
+        self.log_intent(&one.host, one.recovery, &text).await?;
+        one.runs(operator_journal, &self.by).await.map_err(refused)?;
+        Ok(ActionView {
+            word: body.kind,
+            recovery: one.recovery,
+            instance: Some(one.server.to_string()),
             by: self.by.clone(),
             already: false,
         })

@@ -3,8 +3,9 @@
 use std::sync::atomic::Ordering;
 
 use serde_json::{Value, json};
-use tachi_domain::WaitsFor;
 use tachi_domain::recovery::Life;
+use tachi_domain::situation::ReportedFailure;
+use tachi_domain::{ServerId, WaitsFor};
 use uuid::Uuid;
 
 use super::bench::{Bench, TestResponse};
@@ -215,6 +216,68 @@ async fn operator_api_a_claimed_host_that_contradicts_nova_is_refused() {
             answer.contains("Nova showed web on a 5 s ago, and not on b"),
             "{name}: {answer}"
         );
+        nothing_was_written(&bench, name);
+    }
+}
+
+/// Covers R36.
+#[tokio::test]
+async fn operator_api_an_instance_whose_recovery_failed_may_be_confirmed_running_where_nova_shows_it() {
+    let success = json!({"word": "success", "instance": SERVER, "on": "a"});
+    for (name, body, age, is_down, refusal) in [
+        ("it runs there", success.clone(), 5, false, None),
+        (
+            "it is shown elsewhere",
+            json!({"word": "success", "instance": SERVER, "on": "b"}),
+            5,
+            false,
+            Some("Nova shows <script>alert(1)</script> on a"),
+        ),
+        (
+            "it stays as it is",
+            json!({"word": "ignore", "instance": SERVER}),
+            5,
+            false,
+            Some("--running-on a"),
+        ),
+        (
+            "its host is down",
+            success.clone(),
+            5,
+            true,
+            Some("or its host is down"),
+        ),
+        ("seen too long ago", success, 60, false, Some("too long ago")),
+    ] {
+        let bench = bench();
+        bench.operator_journal.moves.lock().unwrap().clear();
+        *bench.operator_journal.age.lock().unwrap() = Some(age);
+        if is_down {
+            bench.operator_journal.down.lock().unwrap().push("a");
+        }
+        let failed = ReportedFailure {
+            open: None,
+            at: NOW,
+            reason: None,
+        };
+        bench
+            .operator_journal
+            .failed
+            .lock()
+            .unwrap()
+            .insert(ServerId(SERVER), failed);
+        let got = submit_action(&bench, "admin", &body).await;
+        let Some(refusal) = refusal else {
+            assert_eq!(got.status, 202, "{name}: {}", got.text);
+            assert_eq!(got.root("word")["recovery"], json!(Uuid::from_u128(3)), "{name}");
+            let said = bench.operator_journal.said.lock().unwrap();
+            assert_eq!(said[0].1, format!("{SERVER} runs"), "{name}");
+            assert_eq!(bench.operator_journal.audited.lock().unwrap().len(), 1, "{name}");
+            continue;
+        };
+        let (status, _, answer) = got.fault();
+        assert_eq!(status, 409, "{name}");
+        assert!(answer.contains(refusal), "{name}: {answer}");
         nothing_was_written(&bench, name);
     }
 }

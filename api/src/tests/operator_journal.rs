@@ -80,6 +80,8 @@ pub(super) struct FakeRegion {
     pub(super) claims: Mutex<Vec<Vec<PeerClaim>>>,
     /// The results for instances.
     pub(super) moved: Mutex<Vec<Vmove>>,
+    /// The instances whose own recovery has failed.
+    pub(super) failed: Mutex<BTreeMap<ServerId, ReportedFailure>>,
 }
 
 impl Default for FakeRegion {
@@ -106,6 +108,7 @@ impl Default for FakeRegion {
             away: Mutex::default(),
             claims: Mutex::default(),
             moved: Mutex::default(),
+            failed: Mutex::default(),
         }
     }
 }
@@ -215,6 +218,8 @@ impl FakeRegion {
             local_disk: None,
             marked: false,
             rest: None,
+            ended_by_boot: None,
+            start_blocker: None,
             needs: None,
         };
         CloudSnapshot {
@@ -270,7 +275,7 @@ impl RegionService for FakeRegion {
             engines: self.engines(),
             backlog: Backlog::default(),
             muted_reporters: Vec::new(),
-            failed: std::collections::BTreeMap::new(),
+            failed: self.failed.lock().unwrap().clone(),
             machines: Vec::new(),
             freezes: Vec::new(),
             monitors: Vec::new(),
@@ -530,6 +535,24 @@ impl OperatorJournal for FakeRegion {
         }
     }
 
+    async fn recovery_of_instance(&self, _: ServerId) -> Result<Option<RecoveryId>, JournalError> {
+        self.fails()?;
+        Ok(self.recoveries.lock().unwrap().first().map(|row| row.id))
+    }
+
+    async fn dismiss_failure(
+        &self,
+        id: RecoveryId,
+        server: ServerId,
+        _: Timestamp,
+        by: &str,
+    ) -> Result<ActionOutcome, JournalError> {
+        self.fails()?;
+        let mut said = self.said.lock().unwrap();
+        said.push((id, format!("{server} runs"), by.to_owned()));
+        Ok(ActionOutcome::Submitted)
+    }
+
     async fn resolve_instance(
         &self,
         id: RecoveryId,
@@ -544,7 +567,7 @@ impl OperatorJournal for FakeRegion {
 
     async fn reported_failures(&self) -> Result<BTreeMap<ServerId, ReportedFailure>, JournalError> {
         self.fails()?;
-        Ok(BTreeMap::new())
+        Ok(self.failed.lock().unwrap().clone())
     }
 
     async fn muted_reporters(&self) -> Result<Vec<MutedReporter>, JournalError> {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 pub use about::InstanceTraits;
 pub use migration::{Migration, MigrationStatus, MigrationType};
-pub use orders::{Actor, Rest, ServerAction, StopReason, at_rest, is_started_since};
+pub use orders::{Actor, Rest, ServerAction, StartBlocker, StopReason, at_rest, is_started_since};
 
 use crate::id::{ServerId, ServiceId};
 use crate::resources::Resources;

@@ -276,6 +276,9 @@ fn instance(history: &RecoveryHistory, one: &Vmove, stored: Option<&StoredMove<'
     let wait = wait.and_then(|stored| stored.one.wait.as_ref());
     let of_row = InstanceView::of(&history.summary, one);
     let started = stored.and_then(|stored| started_at(history, one, stored));
+    let moved_by = stored.and_then(|stored| stored.one.moved_by);
+    // What a later recovery has moved waits for nothing in this one.
+    let wait = wait.filter(|_| moved_by.is_none());
     let of_start = || Some(rounded(since_report(&history.summary, started?).as_secs_f64()));
     InstanceView {
         down_seconds: of_row.down_seconds.or_else(of_start),
@@ -288,6 +291,7 @@ fn instance(history: &RecoveryHistory, one: &Vmove, stored: Option<&StoredMove<'
             waits::of_move(wait, &one.instance_uuid, history.summary.id)
         }),
         seen_to: stored.and_then(|stored| stored.one.seen_to.clone()),
+        moved_by,
         ..of_row
     }
 }
@@ -461,6 +465,10 @@ pub struct InstanceView {
     #[serde(default)]
     #[schema(required)]
     pub seen_to: Option<String>,
+    /// The newest later recovery that has moved the instance; null if there is none.
+    #[serde(default)]
+    #[schema(required, value_type = Option<String>)]
+    pub moved_by: Option<RecoveryId>,
 }
 
 impl From<&RecoveryHistory> for RecoveryHistoryView {

@@ -15,6 +15,7 @@ mod controller;
 mod counted;
 pub mod downtime;
 mod explanation;
+pub mod failed_instance;
 mod finding;
 mod flags;
 mod forecast;

@@ -124,11 +124,11 @@ pub struct MovesView {
     pub pending: u64,
     /// Instances that Nova was asked to move.
     pub ongoing: u64,
-    /// Instances that are on another host.
+    /// Instances that are on another host, that were started on their own one after its return, or that a later recovery has moved.
     pub succeeded: u64,
     /// Instances that need an operator.
     pub failed: u64,
-    /// Instances that were left where they are, by policy or by an operator's action.
+    /// Instances that were left where they are, by policy or by an operator's action, and are not known to run again.
     pub ignored: u64,
 }
 

@@ -279,9 +279,11 @@ fn title(history: &RecoveryHistoryView) -> String {
 fn sentence(history: &RecoveryHistoryView) -> String {
     let summary = &history.summary;
     let mut moves = summary.moves;
-    // An excluded instance that was started after its host's return is back.
-    let started = history.instances.iter().filter(|one| is_started(one)).count();
-    let started = u64::try_from(started).unwrap_or_default().min(moves.ignored);
+    // An excluded instance that was started after its host's return is back. An older API counts it as left.
+    let left = history.instances.iter().filter(|one| is_left(one)).count();
+    let started = moves
+        .ignored
+        .saturating_sub(u64::try_from(left).unwrap_or(u64::MAX));
     (moves.succeeded, moves.ignored) = (moves.succeeded + started, moves.ignored - started);
     let mut text = match (moves.total, summary.kind, moves.succeeded == moves.total) {
         (_, RecoveryKind::Drain | RecoveryKind::Giveback, _) => {
@@ -345,7 +347,15 @@ fn is_started(one: &InstanceView) -> bool {
     one.status == Some(VmoveStatus::Ignored) && one.down_seconds.is_some()
 }
 
+/// True if the instance was excluded, and is not known to run again.
+fn is_left(one: &InstanceView) -> bool {
+    one.status == Some(VmoveStatus::Ignored) && !is_started(one) && one.moved_by.is_none()
+}
+
 fn needs_person(one: &InstanceView) -> bool {
+    if one.moved_by.is_some() {
+        return false;
+    }
     let waits = one.waits.as_ref().is_some_and(|wait| wait.needs_person);
     // Older versions stored no wait.
     waits || (one.status == Some(VmoveStatus::Failed) && one.waits.is_none() && one.seen_to.is_none())
@@ -449,7 +459,8 @@ fn left(one: &InstanceView) -> Option<Left<'_>> {
         }
         Some(VmoveStatus::Succeeded) if one.message.is_none() => return None,
         Some(VmoveStatus::Succeeded) => "back, with a message".to_owned(),
-        Some(VmoveStatus::Ignored) if is_started(one) => return None,
+        Some(VmoveStatus::Ignored) if !is_left(one) => return None,
+        Some(VmoveStatus::Failed) if one.moved_by.is_some() => return None,
         Some(VmoveStatus::Ignored) => "left where it was".to_owned(),
         Some(VmoveStatus::Failed) => "not back".to_owned(),
         Some(VmoveStatus::Ongoing) => "being moved".to_owned(),

@@ -109,6 +109,8 @@ fn instance(number: u128) -> Instance {
         local_disk: None,
         marked: false,
         rest: None,
+        ended_by_boot: None,
+        start_blocker: None,
         needs: Some(Arc::new(Needs {
             project: format!("{:032x}", number % 200),
             resources: Resources {

@@ -50,11 +50,11 @@ pub struct MoveCounts {
     pub pending: u64,
     /// Requested from Nova.
     pub ongoing: u64,
-    /// On another host.
+    /// Running again: on another host, or where they were left, or moved by a later recovery since.
     pub succeeded: u64,
     /// Given up: they need an operator.
     pub failed: u64,
-    /// Left in place, by policy or by an operator.
+    /// Left in place, by policy or by an operator, and not known to run again.
     pub ignored: u64,
 }
 
@@ -170,6 +170,8 @@ pub struct HistoryMove {
     pub wait: Option<Wait>,
     /// The operator who acknowledged it after the recovery gave it up.
     pub seen_to: Option<String>,
+    /// The newest later recovery that has moved the instance.
+    pub moved_by: Option<RecoveryId>,
     /// The move's own state, as JSON.
     pub state: String,
 }
@@ -358,6 +360,27 @@ pub trait OperatorJournal: Send + Sync {
         &self,
         id: RecoveryId,
         server: ServerId,
+        by: &str,
+    ) -> Result<ActionOutcome, JournalError>;
+
+    /// Returns the newest recovery of an instance alone; `None` if there is none.
+    ///
+    /// # Errors
+    ///
+    /// The database failed.
+    async fn recovery_of_instance(&self, server: ServerId) -> Result<Option<RecoveryId>, JournalError>;
+
+    /// Ends the failure of an instance that an operator has seen running: the instance no longer counts as reported down. Returns
+    /// `NotOpen` if its last recovery has not failed at this time.
+    ///
+    /// # Errors
+    ///
+    /// The database failed.
+    async fn dismiss_failure(
+        &self,
+        id: RecoveryId,
+        server: ServerId,
+        failed_at: Timestamp,
         by: &str,
     ) -> Result<ActionOutcome, JournalError>;
 

@@ -131,6 +131,8 @@ fn instance<'a>(one: Instance<&'a RawValue>, needs: &mut SharedText<'a, Needs>) 
         local_disk: one.local_disk,
         marked: one.marked,
         rest: one.rest,
+        ended_by_boot: one.ended_by_boot,
+        start_blocker: one.start_blocker,
         needs,
     })
 }

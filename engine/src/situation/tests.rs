@@ -1,6 +1,6 @@
 use tachi_domain::entity::Stamps;
 use tachi_domain::forecast::{Needs, Provider, Requirement};
-use tachi_domain::nova::{Rest, StopReason};
+use tachi_domain::nova::{Rest, StartBlocker, StopReason};
 use tachi_domain::resources::Resources;
 use tachi_domain::situation::RoomsState;
 use tachi_domain::{HostId, RecoveryId, VmoveId};
@@ -99,6 +99,8 @@ fn operator_later_moves_in_the_journal_update_the_list() {
         local_disk: None,
         marked: false,
         rest: None,
+        ended_by_boot: None,
+        start_blocker: None,
         needs: None,
     };
     let known = TimedFact {
@@ -184,6 +186,8 @@ fn operator_stored_facts_are_read_back_and_shared() {
             seen: Some(after(-8)),
             judged: Some(after(-8)),
         }),
+        ended_by_boot: Some(after(-7)),
+        start_blocker: Some(StartBlocker::Resize),
         needs,
     };
     let provider = || Provider {

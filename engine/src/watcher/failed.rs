@@ -19,7 +19,7 @@ impl Watcher {
             }
         }
         match self.sources.failed.host_boots().await {
-            Ok(boots) => self.roster.boots = boots,
+            Ok(boots) => self.roster.note_boots(boots, now),
             Err(error) => tracing::debug!(%error, "failed to read the boots of hosts"),
         }
         let mut gone = self.roster.deleted(now);

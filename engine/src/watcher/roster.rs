@@ -7,11 +7,12 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use tachi_domain::forecast::{Needs, SharedNeeds};
-use tachi_domain::nova::{Rest, Server, ServerAction, StopReason, VmState, at_rest};
+use tachi_domain::nova::{Rest, Server, ServerAction, StartBlocker, StopReason, VmState, at_rest};
 use tachi_domain::policy::Policy;
 use tachi_domain::situation::{Instance, Instances};
 use tachi_domain::{ServerId, Timestamp};
 
+use super::boots::{self, Boots};
 use crate::ports::ServerPage;
 
 /// Overlap of two reads of changes: Nova's clock may be behind ours, and Nova may write a change after its timestamp.
@@ -62,8 +63,7 @@ pub(super) struct Roster {
     failed: BTreeMap<ServerId, Timestamp>,
     /// The last of them that Nova showed as running and whose actions were read.
     last_failed: Option<ServerId>,
-    /// The latest boot of each host whose monitors send it.
-    pub(super) boots: BTreeMap<String, Timestamp>,
+    boots: Boots,
     /// Failed instances that Nova showed at rest, and running after the failure.
     pub(super) running_again: BTreeMap<ServerId, Timestamp>,
     /// Instances to query again: Nova's timestamps have whole seconds, so a change may have been missed.
@@ -73,6 +73,8 @@ pub(super) struct Roster {
 struct RosterEntry {
     host: Arc<str>,
     walk: u64,
+    /// The time of its last change, as Nova showed it; `None` until this engine has listed it.
+    updated: Option<Timestamp>,
 }
 
 /// Instances that are queried round-robin.
@@ -108,6 +110,7 @@ impl Roster {
                 let place = RosterEntry {
                     host: Arc::clone(&host),
                     walk: 0,
+                    updated: None,
                 };
                 roster.known.insert(instance.id, place);
                 roster.put(&host, instance);
@@ -275,12 +278,10 @@ impl Roster {
             let left = policy.leaves(&server);
             let known = before.as_deref().and_then(|before| self.get(before, server.id));
             let was_at_rest = known.is_some_and(|known| known.rest.is_some());
-            let rest = rest(
-                &server,
-                known.and_then(|known| known.rest.as_ref()),
-                page.updated.get(&server.id).copied(),
-                now,
-            );
+            let updated = page.updated.get(&server.id).copied();
+            let rest = rest(&server, known.and_then(|known| known.rest.as_ref()), updated, now);
+            let ended_by_boot = self.boots.ended(&host, updated, now).filter(|_| rest.is_none());
+            let ended_by_boot = boots::same(known.and_then(|known| known.ended_by_boot), ended_by_boot);
             if left.is_none() && at_rest(&server) == Some(StopReason::Unasked) {
                 let is_new = rest.as_ref().is_some_and(Rest::needs_reading);
                 let ring = if is_new { &mut self.why } else { &mut self.recheck };
@@ -298,6 +299,8 @@ impl Roster {
                 id: server.id,
                 left,
                 rest,
+                ended_by_boot,
+                start_blocker: StartBlocker::of(&server),
                 needs: Needs::of(&server).map(|needs| self.needs.share(Arc::new(needs))),
                 moving: server.task_state.as_deref().is_some_and(is_move),
                 marked: policy.marks(&server),
@@ -314,6 +317,7 @@ impl Roster {
             let place = RosterEntry {
                 host,
                 walk: self.walk,
+                updated,
             };
             self.known.insert(server.id, place);
         }
@@ -326,6 +330,33 @@ impl Roster {
         let changed: BTreeSet<ServerId> = known.filter(|id| before.get(id) != self.failed.get(id)).collect();
         for id in changed {
             self.query_again(id);
+        }
+    }
+
+    /// Takes the latest boot of each host whose monitors send it, and judges the instances again that Nova shows running there.
+    pub(super) fn note_boots(&mut self, boots: BTreeMap<String, Timestamp>, now: Timestamp) {
+        for host in self.boots.take(boots, now) {
+            let Some((name, all)) = self.on.get_key_value(host.as_str()) else {
+                continue;
+            };
+            let (name, all) = (Arc::clone(name), Arc::clone(all));
+            for one in all.iter() {
+                let updated = self.known.get(&one.id).and_then(|place| place.updated);
+                let ended = match updated {
+                    Some(_) => self.boots.ended(&name, updated, now),
+                    // The engine before has judged it.
+                    None => one.ended_by_boot.filter(|_| self.boots.is_recent(&name, now)),
+                };
+                let ended = boots::same(one.ended_by_boot, ended.filter(|_| one.rest.is_none()));
+                if ended != one.ended_by_boot {
+                    let instance = Instance {
+                        ended_by_boot: ended,
+                        ..one.clone()
+                    };
+                    self.put(&name, instance);
+                    self.changed.insert(host.clone());
+                }
+            }
         }
     }
 
@@ -380,8 +411,8 @@ impl Roster {
             return StopReason::judge_after_failure(actions, *failed_at);
         }
         let place = self.known.get(&id);
-        match place.and_then(|place| self.boots.get(&*place.host)) {
-            Some(booted_at) => StopReason::judge_after_boot(actions, *booted_at),
+        match place.and_then(|place| self.boots.latest.get(&*place.host).copied()) {
+            Some(booted_at) => StopReason::judge_after_boot(actions, booted_at),
             None => StopReason::judge(actions),
         }
     }

@@ -1,5 +1,7 @@
 //! Recoveries for operators: queries, and actions on recoveries.
 
+mod back;
+mod failure;
 mod find;
 mod history;
 mod instance_resolution;
@@ -103,6 +105,31 @@ impl OperatorJournal for OperatorJournalTables {
         };
         let outcome = self.db.write(&acknowledge).await;
         outcome.map_err(|stop| stop.journal("acknowledging an instance"))
+    }
+
+    #[instrument(name = "store::recovery_of_instance", level = "debug", skip_all, fields(%server))]
+    async fn recovery_of_instance(&self, server: ServerId) -> Result<Option<RecoveryId>, JournalError> {
+        let found = failure::recovery_of(&self.db, server).await;
+        found.map_err(|stop| stop.journal("reading the recovery of an instance"))
+    }
+
+    #[instrument(name = "store::dismiss_failure", level = "debug", skip_all, fields(recovery = %id, %server))]
+    async fn dismiss_failure(
+        &self,
+        id: RecoveryId,
+        server: ServerId,
+        failed_at: Timestamp,
+        by: &str,
+    ) -> Result<ActionOutcome, JournalError> {
+        let dismiss = failure::DismissFailure {
+            id,
+            server,
+            failed_at,
+            by,
+            at: self.db.now(),
+        };
+        let outcome = self.db.write(&dismiss).await;
+        outcome.map_err(|stop| stop.journal("recording that an instance runs"))
     }
 
     #[instrument(name = "store::story", level = "debug", skip_all, fields(recovery = %id))]

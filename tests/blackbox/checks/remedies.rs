@@ -45,7 +45,7 @@ pub(super) const fn remedy(code: FindingCode) -> Remedy {
         FindingCode::HostWithoutFence => ByHand("a device has to be entered for the host"),
         FindingCode::FenceForeignMachine => Printed,
         FindingCode::FenceFailing | FindingCode::FenceLevelFailing => ByHand("the power controller has to be mended"),
-        FindingCode::NoReservedHost => ByHand("a host has to be kept in reserve"),
+        FindingCode::NoReservedHost => Printed,
         FindingCode::HostNotWatched | FindingCode::MonitorSilent => ByHand("the monitor has to be started on its host"),
         FindingCode::GuestsResume => ByHand("nova.conf is on the host, and a monitor has to read it again"),
         FindingCode::FactsOld => ByHand("engines read Nova again as soon as it answers"),
@@ -275,6 +275,17 @@ impl Scene {
                 let id = self.segment_id(segment).await;
                 let body = json!({"segment": {"enabled": true}});
                 self.put(&format!("/segments/{id}"), &body).await;
+            }
+            ["segment", "update", "--recovery_method", method, segment] => {
+                let id = self.segment_id(segment).await;
+                let body = json!({"segment": {"recovery_method": method}});
+                self.put(&format!("/segments/{id}"), &body).await;
+            }
+            ["segment", "host", "update", segment, host, "--reserved", "True"] => {
+                let id = self.segment_id(segment).await;
+                let body = json!({"host": {"reserved": true}});
+                let host = self.host_id(id, host).await;
+                self.put(&format!("/segments/{id}/hosts/{host}"), &body).await;
             }
             [
                 "segment",

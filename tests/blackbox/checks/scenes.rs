@@ -456,7 +456,6 @@ async fn slow_operator_checks_of_region() {
     for host in ["compute-005", "compute-006"] {
         faults.maas_query(host, PowerQuery::Truth).unwrap();
     }
-    change(&scene, "compute-010", reserved(true)).await;
     registry.delete_host(segments[0], ghost).await.unwrap();
     faults.cell_away("compute-013", false).unwrap();
     scene

@@ -334,6 +334,12 @@ pub(super) fn is_held(waits: &Option<WaitView>) -> bool {
 pub(super) fn move_state(one: &InstanceView) -> Fragment {
     match one.status {
         Some(VmoveStatus::Succeeded) => mark("ok", "back"),
+        // It was started after its host's return, or a later recovery has moved it.
+        Some(VmoveStatus::Ignored | VmoveStatus::Failed)
+            if one.moved_by.is_some() || one.down_seconds.is_some() =>
+        {
+            mark("ok", "back")
+        }
         Some(VmoveStatus::Failed) => mark("err", "failed"),
         Some(VmoveStatus::Ignored) => mark("info", "left"),
         Some(VmoveStatus::Ongoing) => mark("busy", "under way"),

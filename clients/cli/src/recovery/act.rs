@@ -146,6 +146,32 @@ fn evidence<'a>(hosts: impl Iterator<Item = &'a str>, seen: &Result<SituationVie
     }
 }
 
+/// Describes the instances that an abort leaves on a host, with the command that lists them. `left` is their number, as Nova was last
+/// read; `None` if it is not known.
+fn left_behind(host: &str, left: Option<u64>) -> String {
+    let left = left.map_or_else(
+        || "the number of its instances is not known".to_owned(),
+        |left| {
+            let left = usize::try_from(left).unwrap_or(usize::MAX);
+            count(left, "instance is left on it", "instances are left on it")
+        },
+    );
+    format!("{host}: {left}, and no further move starts: tachi instance list --host {host}")
+}
+
+/// Returns that description for a recovery of a host: no other recovery is about all instances of its host.
+fn left_by_abort(one: &Meant, seen: &Result<SituationView, Failure>) -> Option<String> {
+    if one.history.summary.kind != RecoveryKind::Host {
+        return None;
+    }
+    let host = seen
+        .as_ref()
+        .ok()
+        .and_then(|seen| seen.hosts.iter().find(|host| host.name == one.host()));
+    let left = host.and_then(|host| Some(host.instances?.included() + host.instances?.not_meant));
+    Some(left_behind(one.host(), left))
+}
+
 /// Puts the completed actions before an error.
 fn after(error: Failure, done: &[String]) -> Failure {
     if done.is_empty() {
@@ -176,6 +202,15 @@ async fn each(
     };
     if action.word == OperatorCommand::Approve && !consent.yes {
         text.push_str(&evidence(all.iter().map(Meant::host), &source.situation().await));
+    }
+    let before_abort = match action.word {
+        OperatorCommand::Reject => Some(source.situation().await),
+        OperatorCommand::Approve | OperatorCommand::HostIsOff => None,
+    };
+    let left = |one: &Meant| left_by_abort(one, before_abort.as_ref()?);
+    for line in all.iter().filter_map(left) {
+        text.push('\n');
+        text.push_str(&line);
     }
     let reason = asked(
         &token(all),
@@ -213,6 +248,7 @@ async fn each(
                             "{name} of {host} requested by {by}. Follow: tachi recovery show {host} --follow"
                         )
                     });
+                    lines.extend(left(one));
                     (outcome.by, outcome.already)
                 }
                 Err(error) => {
@@ -406,6 +442,20 @@ mod tests {
             evidence(["a", "b"].into_iter(), &Err(failed)),
             "\nthe evidence cannot be read: reading the monitors: the database is locked"
         );
+    }
+
+    #[test]
+    fn an_abort_names_the_number_of_instances_that_it_leaves_and_lists_them() {
+        for (left, expected) in [
+            (Some(0), "a: 0 instances are left on it, and "),
+            (Some(1), "a: 1 instance is left on it, and "),
+            (Some(12), "a: 12 instances are left on it, and "),
+            (None, "a: the number of its instances is not known, and "),
+        ] {
+            let text = left_behind("a", left);
+            assert!(text.starts_with(expected), "{text}");
+            assert!(text.ends_with(": tachi instance list --host a"), "{text}");
+        }
     }
 
     #[test]

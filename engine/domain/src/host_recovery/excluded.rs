@@ -62,6 +62,8 @@ struct Readings {
     stopped: Option<Elapsed>,
     /// The time at which the actions were requested that show that no user has stopped it.
     due: Option<Elapsed>,
+    /// True if it was seen stopped since the host's return.
+    was_stopped: bool,
     not_before: Elapsed,
 }
 
@@ -291,7 +293,11 @@ impl StartTrack {
             answered: false,
         });
         self.journalled_server = Some(one.server);
-        self.readings.remove(&one.server);
+        let readings = Readings {
+            was_stopped: true,
+            ..Readings::default()
+        };
+        self.readings.insert(one.server, readings);
         let record = ctx.record;
         record.intends(one.server);
         record.unless_frozen.own = true;

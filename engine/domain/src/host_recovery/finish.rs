@@ -75,7 +75,11 @@ pub(super) fn final_result(state: &HostRecovery) -> (NotificationStatus, String)
             format!(
                 "aborted by {by}: {}{}{}{}",
                 if state.moves.is_empty() {
-                    format!("{summary}; if {} is down, so are its instances", state.host)
+                    // They were not listed, so their number is not known here.
+                    let host = &state.host;
+                    format!(
+                        "{summary}; if {host} is down, so are its instances (tachi instance list --host {host})"
+                    )
                 } else {
                     summary
                 },

@@ -164,6 +164,41 @@ impl Rest {
     }
 }
 
+/// The event before which Nova refuses both a start and a hard reboot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StartBlocker {
+    /// A resize or cold migration has to be confirmed or reverted.
+    Resize,
+    /// A task has to end.
+    Task,
+}
+
+/// The tasks during which Nova accepts a hard reboot (`ALLOW_REBOOT` in `nova/compute/task_states.py`). It starts a stopped instance only
+/// without a task.
+const REBOOT_TASKS: [&str; 8] = [
+    "rebooting",
+    "reboot_pending",
+    "reboot_started",
+    "rebooting_hard",
+    "resuming",
+    "unpausing",
+    "pausing",
+    "suspending",
+];
+
+impl StartBlocker {
+    /// Returns the event before which Nova starts no guest of this server; `None` if it accepts a start of a stopped one, and a hard
+    /// reboot of one that is active, paused, suspended or in error.
+    pub fn of(server: &Server) -> Option<Self> {
+        let is_stopped = server.vm_state == VmState::Stopped;
+        match server.task_state.as_deref() {
+            Some(task) if is_stopped || !REBOOT_TASKS.contains(&task) => Some(Self::Task),
+            Some(_) | None => (server.vm_state == VmState::Resized).then_some(Self::Resize),
+        }
+    }
+}
+
 /// Returns the known reason why a server does not run, by its state alone; `None` if it runs.
 pub fn at_rest(server: &Server) -> Option<StopReason> {
     match (&server.vm_state, server.power_state) {

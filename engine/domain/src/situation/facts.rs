@@ -13,7 +13,7 @@ use crate::freeze::Freeze;
 use crate::guard::{JointLoss, WouldHold};
 use crate::id::{RecoveryId, ServerId};
 use crate::monitor::MonitorHeartbeat;
-use crate::nova::Rest;
+use crate::nova::{Rest, StartBlocker};
 use crate::policy::{FencingMode, LocalDisk};
 use crate::power::Power;
 use crate::recovery::{Life, RecoveryKind};
@@ -358,6 +358,12 @@ pub struct Instance<N = Arc<Needs>> {
     /// The reason why the instance does not run; `None` if it runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rest: Option<Rest>,
+    /// The boot of its host that ended its guest, while Nova still shows it running.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_by_boot: Option<Timestamp>,
+    /// The event before which Nova refuses to start it; `None` if it accepts that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_blocker: Option<StartBlocker>,
     /// The resources and properties that it needs of a host; `None` if Nova does not show them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub needs: Option<N>,

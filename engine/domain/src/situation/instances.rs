@@ -12,8 +12,10 @@ use super::{
     ReportedFailure, Severity, WaitingInstance, first_listing,
 };
 use crate::id::ServerId;
-use crate::nova::{Rest, StopReason};
+use crate::monitor::Resume;
+use crate::nova::{Rest, StartBlocker, StopReason};
 use crate::recovery::Life;
+use crate::timestamp::Timestamp;
 use crate::wait::{Wait, WaitsFor};
 
 /// The assessed state of an instance.
@@ -101,10 +103,10 @@ pub(super) fn assess(
             let one = &*disk.treated(listed);
             let waiting = waiting.get(&one.id).copied();
             reported.extend(waiting.map(|_| one.id));
-            if let Some(outage) = outage(one, ctx).filter(|_| waiting.is_none()) {
+            if let Some(outage) = outage(one, &host, ctx).filter(|_| waiting.is_none()) {
                 found.note(outage.finding(one, &host, ctx));
             }
-            let (protection, reasons) = match own(one, waiting, &base, ctx) {
+            let (protection, reasons) = match own(one, waiting, &host, &base, ctx) {
                 Some(own) => (own.protection, Arc::new(own.reasons)),
                 None => (base.protection, Arc::clone(&reasons)),
             };
@@ -147,6 +149,7 @@ pub(super) fn assess(
 fn own(
     one: &Instance,
     waiting: Option<&WaitingInstance>,
+    host: &str,
     base: &ProtectionState,
     ctx: &AssessContext<'_>,
 ) -> Option<ProtectionState> {
@@ -157,7 +160,7 @@ fn own(
         return Some(down(FindingCode::HostUnderRecovery));
     }
     let frozen = ctx.ice.servers.contains(&one.id);
-    let outage = outage(one, ctx);
+    let outage = outage(one, host, ctx);
     if !frozen && !one.moving && one.left.is_none() && outage.is_none() {
         return None;
     }
@@ -167,7 +170,9 @@ fn own(
         protection_state.worsen(Protection::Degraded, FindingCode::InstanceMoving);
     }
     match outage {
-        Some(Outage::Reported(_)) => protection_state.worsen(Protection::Down, FindingCode::InstanceDown),
+        Some(Outage::Reported(_) | Outage::HostBooted(_)) => {
+            protection_state.worsen(Protection::Down, FindingCode::InstanceDown);
+        }
         Some(Outage::Rests(rest)) => {
             let protection = match rest.why {
                 StopReason::Due => Protection::Down,
@@ -189,10 +194,12 @@ enum Outage<'a> {
     Reported(&'a ReportedFailure),
     /// Nova shows that it does not run.
     Rests(&'a Rest),
+    /// The host has booted since Nova started it, and Nova has not noticed yet that its guest is gone.
+    HostBooted(Timestamp),
 }
 
 /// Returns why an instance is down, if policy includes it and no person is known to have stopped it.
-fn outage<'a>(one: &'a Instance, ctx: &AssessContext<'a>) -> Option<Outage<'a>> {
+fn outage<'a>(one: &'a Instance, host: &str, ctx: &AssessContext<'a>) -> Option<Outage<'a>> {
     if one.left.is_some() {
         return None;
     }
@@ -203,8 +210,21 @@ fn outage<'a>(one: &'a Instance, ctx: &AssessContext<'a>) -> Option<Outage<'a>> 
         // A user has started it since, and what stopped it then is unclear.
         (_, Some(rest)) if rest.why == StopReason::Unclear => Some(Outage::Rests(rest)),
         (Some(failed), _) => Some(Outage::Reported(failed)),
-        (None, rest) => rest.map(Outage::Rests),
+        (None, Some(rest)) => Some(Outage::Rests(rest)),
+        (None, None) => {
+            let booted = one.ended_by_boot.filter(|_| !may_resume_guests(host, ctx));
+            booted.map(Outage::HostBooted)
+        }
     }
+}
+
+/// True if nova-compute starts the guests at the boot of the host, or if that is not known.
+fn may_resume_guests(host: &str, ctx: &AssessContext<'_>) -> bool {
+    let monitors = ctx.facts.monitors.iter().filter(|one| one.heartbeat.host == host);
+    let guests: Vec<Resume> = monitors
+        .filter_map(|one| Some(one.heartbeat.guests.as_ref()?.resume))
+        .collect();
+    guests.is_empty() || guests.iter().any(|resume| *resume != Resume::No)
 }
 
 impl Outage<'_> {
@@ -212,6 +232,14 @@ impl Outage<'_> {
         match self {
             Self::Rests(rest) => resting(one, rest, host, ctx),
             Self::Reported(failed) => reported(one, failed, host, ctx),
+            Self::HostBooted(booted) => {
+                let text = "it should run, and its guest ended with the last boot of its host: Nova has not noticed yet";
+                let finding = Finding::new(FindingCode::InstanceDown, text)
+                    .graded(Severity::Err)
+                    .about_instance(&*one.name, host)
+                    .since(*booted);
+                with_start(finding, one, false, host, ctx)
+            }
         }
     }
 }
@@ -245,7 +273,7 @@ fn reported(one: &Instance, failed: &ReportedFailure, host: &str, ctx: &AssessCo
     with_start(finding, one, is_stopped, host, ctx)
 }
 
-/// Adds the command that starts the instance. A host that is down or being recovered gets none: Nova would execute it when the host
+/// Adds the command that starts the instance, or that ends what Nova refuses that for. A host that is down or being recovered gets none: Nova would execute it when the host
 /// returns, and the instance may run elsewhere by then (R12).
 fn with_start(
     finding: Finding,
@@ -261,11 +289,20 @@ fn with_start(
         );
         return Finding { text, ..finding };
     }
-    finding.fix(if is_stopped {
-        format!("openstack server start {}", one.id)
-    } else {
-        format!("openstack server reboot --hard {}", one.id)
-    })
+    let (blocker, command) = match one.start_blocker {
+        Some(StartBlocker::Task) => (
+            "; Nova refuses to start it before its current task has ended",
+            "event list",
+        ),
+        Some(StartBlocker::Resize) => (
+            "; Nova refuses to start it before its resize is confirmed or reverted",
+            "resize confirm",
+        ),
+        None if is_stopped => ("", "start"),
+        None => ("", "reboot --hard"),
+    };
+    let text = format!("{}{blocker}", finding.text);
+    Finding { text, ..finding }.fix(format!("openstack server {command} {}", one.id))
 }
 
 /// Time that Nova may work on an instance that should run before that is reported as an outage.

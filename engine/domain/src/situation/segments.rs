@@ -5,9 +5,10 @@ use serde::Serialize;
 use super::freezes::DirectFreeze;
 use super::hosts::{AssessedHost, of_host, works};
 use super::{
-    AssessContext, Counts, Finding, FindingCode, Findings, InstanceSituation, Protection, ProtectionState,
-    Segment, Severity, number,
+    AssessContext, Counts, Finding, FindingCode, Findings, Host, InstanceSituation, Protection,
+    ProtectionState, Segment, Severity, number,
 };
+use crate::entity::host::MaintenanceReason;
 use crate::entity::segment::RecoveryMethod;
 use crate::forecast::Headroom;
 use crate::freeze::typed;
@@ -67,7 +68,11 @@ pub(super) fn assess(segment: &Segment, ctx: &AssessContext<'_>, found: &mut Fin
     match segment.method {
         RecoveryMethod::ReservedHost if reserved.is_empty() => {
             let text = format!("its method is reserved_host, and {}", none_ready());
-            found.note(Finding::new(FindingCode::NoReservedHost, text).about(subject, instances));
+            found.note(
+                Finding::new(FindingCode::NoReservedHost, text)
+                    .about(subject, instances)
+                    .fix(reserve_command(segment, ctx)),
+            );
             protection_state.worsen(Protection::Unprotected, FindingCode::NoReservedHost);
         }
         RecoveryMethod::AutoPriority | RecoveryMethod::RhPriority if reserved.is_empty() => {
@@ -75,7 +80,8 @@ pub(super) fn assess(segment: &Segment, ctx: &AssessContext<'_>, found: &mut Fin
             found.note(
                 Finding::new(FindingCode::NoReservedHost, text)
                     .graded(Severity::Warn)
-                    .about(subject, instances),
+                    .about(subject, instances)
+                    .fix(reserve_command(segment, ctx)),
             );
             protection_state.worsen(Protection::Degraded, FindingCode::NoReservedHost);
         }
@@ -93,6 +99,44 @@ pub(super) fn assess(segment: &Segment, ctx: &AssessContext<'_>, found: &mut Fin
         | RecoveryMethod::RhPriority => {}
     }
     protection_state
+}
+
+/// Returns the command that gives the segment a reserved host: one that is only in maintenance, or else an empty one. Without either, Nova
+/// has to choose the hosts.
+fn reserve_command(segment: &Segment, ctx: &AssessContext<'_>) -> String {
+    let name = typed(&segment.name);
+    let up =
+        |host: &&Host| ctx.is_up(&host.name) == Some(true) && ctx.open_host_recovery(&host.name).is_none();
+    let mut resting = segment.hosts.iter().filter(|host| host.reserved).filter(up);
+    let resting = resting.find_map(|host| Some((host, host.maintenance?)));
+    match resting {
+        Some((host, MaintenanceReason::Operator)) => {
+            return format!(
+                "openstack segment host update --on_maintenance False {name} {}",
+                host.name
+            );
+        }
+        Some((host, MaintenanceReason::Recovery | MaintenanceReason::Process)) => {
+            return format!("tachi host return {}", host.name);
+        }
+        None => {}
+    }
+    let listed = ctx.facts.instances.as_ref();
+    let is_listed = listed.is_some_and(|known| known.value.complete && known.is_fresh(ctx.now));
+    let is_free =
+        |host: &&Host| is_listed && !host.reserved && works(host, ctx) && ctx.instances_on(&host.name) == 0;
+    let mut free: Vec<&Host> = segment.hosts.iter().filter(is_free).filter(up).collect();
+    // One that Nova leaves alone already was kept in reserve before.
+    free.sort_by_key(|host| ctx.computes.get(host.name.as_str()).is_none_or(|one| one.enabled));
+    free.first().map_or_else(
+        || format!("openstack segment update --recovery_method auto {name}"),
+        |host| {
+            format!(
+                "openstack segment host update {name} {} --reserved True",
+                host.name
+            )
+        },
+    )
 }
 
 pub(super) fn summary(
@@ -120,3 +164,6 @@ pub(super) fn summary(
             .collect(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -150,6 +150,7 @@ fn an_excluded_instance_counts_as_back_once_it_was_started_on_return() {
             vmove: SERVER.to_owned(),
             wait: None,
             seen_to: None,
+            moved_by: None,
             state: json!({"start": {"tries": 1, "end": end}}).to_string(),
         });
         let view = RecoveryHistoryView::from(&history);

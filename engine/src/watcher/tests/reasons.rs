@@ -52,6 +52,35 @@ async fn an_instance_that_stopped_without_an_operator_is_known_in_the_round_that
     assert_eq!(why(&watcher, ids[0]), None);
 }
 
+/// Covers R36.
+#[tokio::test]
+async fn what_has_to_end_before_nova_starts_an_instance_is_stored() {
+    let world = Arc::new(World::default());
+    let id = world.boot("a", 1);
+    world.pass(600);
+    let mut watcher = world.watcher("one");
+    world.round(&mut watcher).await;
+    let blocker = |text: &str| {
+        world
+            .on("a")
+            .unwrap()
+            .contains(&format!("\"start_blocker\":\"{text}\""))
+    };
+    assert!(!blocker("resize") && !blocker("task"));
+    for (vm_state, task, expected) in [
+        (VmState::Resized, None, "resize"),
+        (VmState::Active, Some("powering-off"), "task"),
+    ] {
+        world.change(id, true, |server| {
+            server.vm_state = vm_state.clone();
+            server.task_state = task.map(str::to_owned);
+        });
+        world.pass(15);
+        world.round(&mut watcher).await;
+        assert!(blocker(expected), "{vm_state}");
+    }
+}
+
 /// Nova's record of the stop does not contain the cause; the recovery of the crash does. It may fail after Nova has
 /// recorded the stop.
 /// Covers R36.
@@ -96,6 +125,74 @@ async fn an_instance_that_nova_stopped_soon_after_the_boot_of_its_host_is_down()
     world.round(&mut watcher).await;
     let reasons = [0, 1].map(|place: usize| rest(&watcher, ids[place]).unwrap().why);
     assert_eq!(reasons, [StopReason::Due, StopReason::Unclear]);
+}
+
+fn ended_by_boot(watcher: &Watcher, id: ServerId) -> Option<Timestamp> {
+    let on = watcher.watched().instances.unwrap().value.on;
+    let found = on.values().flat_map(|all| all.iter()).find(|one| one.id == id);
+    found.unwrap().ended_by_boot
+}
+
+/// Nova shows the guests that a boot has ended as running until its power synchronisation.
+/// Covers R36.
+#[tokio::test]
+async fn an_instance_that_nova_has_not_started_since_the_boot_of_its_host_has_ended() {
+    let world = Arc::new(World::default());
+    let ids: Vec<ServerId> = [("a", 1), ("a", 2), ("b", 3)]
+        .map(|(host, number)| world.boot(host, number))
+        .into();
+    world.stop(ids[1], &[("stop", Actor::Person)]);
+    world.pass(600);
+    let mut watcher = world.watcher("one");
+    world.round(&mut watcher).await;
+    let ended = |watcher: &Watcher| -> Vec<Option<Timestamp>> {
+        ids.iter().map(|id| ended_by_boot(watcher, *id)).collect()
+    };
+    assert_eq!(ended(&watcher), [None; 3]);
+    let booted = world.wall();
+    world.pass(120);
+    world.boots.lock().unwrap().insert("a".to_owned(), booted);
+    world.round(&mut watcher).await;
+    assert_eq!(
+        ended(&watcher),
+        [Some(booted), None, None],
+        "the second was stopped"
+    );
+    let stored = world.on("a").unwrap();
+    assert!(stored.contains("ended_by_boot"), "{stored}");
+    // Each heartbeat shows the boot a bit differently.
+    let again = booted.minus_seconds(1);
+    world.boots.lock().unwrap().insert("a".to_owned(), again);
+    world.pass(15);
+    world.round(&mut watcher).await;
+    let mut second = world.watcher("two");
+    second.resume().await.unwrap();
+    assert_eq!(ended(&watcher)[0], Some(booted));
+    assert_eq!(ended(&second)[0], Some(booted), "another engine resumes from it");
+    // It is started: Nova changes its record.
+    world.change(ids[0], true, |server| server.name = "started".into());
+    world.pass(15);
+    world.round(&mut watcher).await;
+    assert_eq!(ended(&watcher), [None; 3]);
+}
+
+/// Covers R36.
+#[tokio::test]
+async fn novas_state_counts_again_once_its_power_synchronisation_is_over() {
+    let world = Arc::new(World::default());
+    let one = world.boot("a", 1);
+    world.pass(600);
+    let mut watcher = world.watcher("one");
+    world.boots.lock().unwrap().insert("a".to_owned(), world.wall());
+    let ended = |watcher: &Watcher| ended_by_boot(watcher, one).is_some();
+    world.round(&mut watcher).await;
+    assert!(ended(&watcher));
+    world.pass(1_185);
+    world.round(&mut watcher).await;
+    assert!(ended(&watcher));
+    world.pass(30);
+    world.round(&mut watcher).await;
+    assert!(!ended(&watcher), "Nova has found it running");
 }
 
 /// Nova shows a crashed instance as running until it has noticed, so that alone is no proof.

@@ -13,6 +13,7 @@ use tachi_domain::recovery::{DISMISSED_STATUS, Life, RecoveryKind};
 use tachi_domain::{HostId, Timestamp, WaitsFor};
 use tachi_engine::ports::operator::{MoveCounts, RecoveryFilter, RecoveryState, RecoverySummary};
 
+use super::back;
 use crate::batches::batches;
 use crate::convert::Cell;
 use crate::database::Database;
@@ -148,6 +149,7 @@ pub(super) async fn summaries(db: &Database, rows: Vec<Row>) -> Result<Vec<Recov
             (uuid, one)
         }));
         count_moves(db, &ids, &mut moves).await?;
+        back::count(db, &ids, &mut moves).await?;
     }
     let found_rows = rows.into_iter().map(|row| {
         let notification = shown.remove(&row.notification_uuid);

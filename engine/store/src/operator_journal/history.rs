@@ -1,6 +1,6 @@
 //! The complete history of one recovery.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sea_orm::{
     ColumnTrait as _, EntityTrait as _, PaginatorTrait as _, QueryFilter as _, QueryOrder as _,
@@ -12,7 +12,8 @@ use tachi_domain::recovery::RecoveryKind;
 use tachi_domain::{Elapsed, RecoveryId, Timestamp};
 use tachi_engine::ports::operator::{HistoryMove, ProofLine, RecoveryHistory, RecoverySummary};
 
-use super::{find, steps_of};
+use super::{back, find, steps_of};
+use crate::batches::batches;
 use crate::convert::{self, Cell, recovery_cell};
 use crate::database::Database;
 use crate::entity::{host, notification, recovery, recovery_move, recovery_proof, vmove};
@@ -80,7 +81,7 @@ pub(super) async fn history(db: &Database, id: RecoveryId) -> Result<Option<Reco
         unread: journal::unread(reader, &row, db.now()).await?,
         move_words: journal::move_words(&row)?,
         state: row.state,
-        moves: moves.into_iter().map(stored_move).collect::<Result<_, _>>()?,
+        moves: history_moves(db, moves).await?,
         vmoves,
         steps: steps_of(db, row.id).await?,
         proofs: proofs(db, row.id).await?,
@@ -146,7 +147,40 @@ async fn has_reserve(db: &Database, summary: &RecoverySummary) -> Result<bool, S
     Ok(ready.count(db.reader()).await? > 0)
 }
 
-fn stored_move(row: recovery_move::Model) -> Result<HistoryMove, Failure> {
+async fn history_moves(db: &Database, moves: Vec<recovery_move::Model>) -> Result<Vec<HistoryMove>, Stop> {
+    let keys: Vec<back::MoveKey> = moves
+        .iter()
+        .map(|row| (row.recovery_id, row.instance_uuid.clone()))
+        .collect();
+    let moved_since = back::moved_since(db, &keys).await?;
+    let ids: BTreeSet<i64> = moved_since.values().copied().collect();
+    let ids: Vec<i64> = ids.into_iter().collect();
+    let mut names = BTreeMap::new();
+    for ids in batches(&ids) {
+        let found: Vec<(i64, String)> = recovery::Entity::find()
+            .select_only()
+            .columns([recovery::Column::Id, recovery::Column::Uuid])
+            .filter(recovery::Column::Id.is_in(ids))
+            .into_tuple()
+            .all(db.reader())
+            .await?;
+        for (id, uuid) in found {
+            let cell = Cell {
+                table: "recovery",
+                row: &uuid,
+                column: "uuid",
+            };
+            names.insert(id, cell.id(&uuid)?);
+        }
+    }
+    let stored = moves.into_iter().zip(keys).map(|(row, key)| {
+        let moved_by = moved_since.get(&key).and_then(|id| names.get(id)).copied();
+        stored_move(row, moved_by)
+    });
+    Ok(stored.collect::<Result<_, _>>()?)
+}
+
+fn stored_move(row: recovery_move::Model, moved_by: Option<RecoveryId>) -> Result<HistoryMove, Failure> {
     let wait = WaitColumns {
         what: row.waits_for,
         on: row.waits_on,
@@ -156,6 +190,7 @@ fn stored_move(row: recovery_move::Model) -> Result<HistoryMove, Failure> {
         wait: wait.read("recovery_move", &row.vmove_uuid)?,
         vmove: row.vmove_uuid,
         seen_to: row.seen_to,
+        moved_by,
         state: row.state,
     })
 }

@@ -7,7 +7,7 @@ use super::super::{Move, StartEnd};
 use super::{CALL_RETRY_DELAY, CHECK_INTERVAL, FIRST_CHECK_DELAY, StartTrack, is_settled};
 use crate::fault::{Fault, FaultClass};
 use crate::id::ServerId;
-use crate::nova::{Server, ServerAction, StopReason, VmState};
+use crate::nova::{PowerState, Server, ServerAction, StopReason, VmState};
 use crate::recovery::{DecisionTime, Record};
 
 /// The end of the start of an instance that does not exist any more.
@@ -66,13 +66,21 @@ impl StartTrack {
                 let how = format!("it was started again on {} after its return", ctx.host);
                 one.end_start(StartEnd::Started, &how, ctx.record);
             }
+            // It was stopped and no start of ours has made it active, so a user has started it.
+            VmState::Active if readings.was_stopped && seen.power_state == PowerState::Running => {
+                let how = format!("a user has started it again on {} after its return", ctx.host);
+                one.end_start(StartEnd::Started, &how, ctx.record);
+            }
             // Nova has not checked the guest since the host's return, or it runs.
             VmState::Active | VmState::Resized | VmState::Building | VmState::Other(_) => {}
             VmState::Stopped if start.tries > ctx.policy.attempts && settled => {
                 let how = format!("not started: {} starts have not made it active", start.tries);
                 one.end_start(StartEnd::NotStarted, &how, ctx.record);
             }
-            VmState::Stopped => readings.stopped = Some(asked),
+            VmState::Stopped => {
+                readings.stopped = Some(asked);
+                readings.was_stopped = true;
+            }
             VmState::Error
             | VmState::Paused
             | VmState::Suspended

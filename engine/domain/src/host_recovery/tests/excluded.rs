@@ -173,6 +173,35 @@ fn an_excluded_instance_that_ran_is_started_when_its_host_is_back() {
     );
 }
 
+/// Nova shows it active also before it has noticed that the guest is gone.
+/// Covers P5, R36.
+#[test]
+fn one_that_a_user_has_started_is_back_once_it_was_seen_stopped() {
+    let mut harness = returned(vec![server(1)]);
+    harness.shows(1, server(1));
+    assert_eq!(harness.end_of(1), None);
+    harness.shows(1, stopped(1)).actions(1, FOUND_SHUT_DOWN);
+    // The user was faster than this start.
+    let refusal = fault(Some(409), FaultClass::Conflict, false);
+    harness.answer(1, ServerCall::Start, Err(refusal));
+    let starting = Server {
+        task_state: Some("powering-on".into()),
+        ..stopped(1)
+    };
+    harness.shows(1, starting);
+    assert_eq!(harness.end_of(1), None);
+    harness.shows(1, server(1));
+    assert_eq!(harness.end_of(1), Some(StartEnd::Started));
+    assert!(
+        harness
+            .note_of(1)
+            .contains("a user has started it again on compute-1"),
+        "{}",
+        harness.note_of(1)
+    );
+    assert_eq!(harness.record.life, Some(Life::Closed));
+}
+
 /// Covers P5, R36.
 #[test]
 fn one_that_a_user_has_stopped_since_stays_stopped() {

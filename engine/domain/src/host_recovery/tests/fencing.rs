@@ -96,7 +96,9 @@ fn an_approved_storm_continues_and_a_rejected_one_ends_as_failed() {
     assert!(message.contains("aborted by ada"));
     // Without a scan the number of failed hosts is unknown.
     assert!(
-        message.contains("nothing was moved; if ") && !message.contains("0 need an operator"),
+        message.contains("nothing was moved; if ")
+            && message.contains("(tachi instance list --host compute-1)")
+            && !message.contains("0 need an operator"),
         "{message}"
     );
     assert_eq!(harness.record.life, Some(Life::Closed));

@@ -313,6 +313,120 @@ fn no_start_is_proposed_on_a_host_that_is_down_or_being_recovered() {
     );
 }
 
+/// Nova shows such a guest as running until its power synchronisation.
+/// Covers R36.
+#[test]
+fn an_instance_whose_host_has_booted_is_down_unless_guests_resume_at_boot() {
+    use super::super::monitors::tests::monitor;
+    use crate::monitor::{Guests, MonitorKind, Resume};
+    for (resume, is_down) in [
+        (Some(Resume::No), true),
+        (Some(Resume::Yes), false),
+        (Some(Resume::Unknown), false),
+        (None, false),
+    ] {
+        let mut facts = fine();
+        let on = &mut facts.instances.as_mut().unwrap().value.on;
+        Arc::make_mut(on.get_mut("a").unwrap())[0].ended_by_boot = Some(ago(60));
+        let kinds = [MonitorKind::Host, MonitorKind::Instance, MonitorKind::Process];
+        facts
+            .monitors
+            .extend(["a", "b", "c"].into_iter().flat_map(|host| {
+                kinds.map(|kind| {
+                    monitor(
+                        host,
+                        kind,
+                        5,
+                        if kind == MonitorKind::Host {
+                            &["a", "b", "c"]
+                        } else {
+                            &[]
+                        },
+                    )
+                })
+            }));
+        for one in facts.monitors.iter_mut().filter(|one| one.heartbeat.host == "a") {
+            one.heartbeat.guests = resume.map(|resume| Guests {
+                resume,
+                by: "nova.conf".into(),
+            });
+        }
+        let situation = assess(&facts, NOW);
+        let down = situation
+            .findings
+            .iter()
+            .find(|one| one.code == FindingCode::InstanceDown);
+        assert_eq!(down.is_some(), is_down, "{resume:?}");
+        assert_eq!(situation.counts.unwrap().down, u64::from(is_down), "{resume:?}");
+        if let Some(finding) = down {
+            assert_eq!((finding.grade, finding.since), (Severity::Err, Some(ago(60))));
+            let fix = format!("openstack server reboot --hard {}", instance(1).id);
+            assert_eq!(finding.fix.as_deref(), Some(fix.as_str()));
+        }
+    }
+}
+
+/// The states and tasks are those of `check_instance_state` in `nova/compute/api.py`: `start` and `_hard_reboot`.
+/// Covers R36.
+#[test]
+fn only_a_request_that_nova_accepts_is_proposed() {
+    use crate::nova::{InstanceTraits, PowerState, Server, StartBlocker, VmState, at_rest};
+    for (vm_state, task, command) in [
+        (VmState::Stopped, None, "start"),
+        (VmState::Stopped, Some("powering-on"), "event list"),
+        (VmState::Active, None, "reboot --hard"),
+        (VmState::Active, Some("rebooting_hard"), "reboot --hard"),
+        (VmState::Active, Some("powering-off"), "event list"),
+        (VmState::Error, None, "reboot --hard"),
+        (VmState::Error, Some("rebuilding"), "event list"),
+        (VmState::Resized, None, "resize confirm"),
+        (VmState::Resized, Some("resize_confirming"), "event list"),
+    ] {
+        let case = format!("{vm_state} {task:?}");
+        let server = Server {
+            id: instance(1).id,
+            name: String::new(),
+            host: Some("a".into()),
+            vm_state,
+            task_state: task.map(str::to_owned),
+            power_state: PowerState::Shutdown,
+            locked: false,
+            locked_reason: None,
+            metadata: BTreeMap::new(),
+            volume_backed: true,
+            launched: true,
+            fault: None,
+            about: InstanceTraits::default(),
+            needs: None,
+            updated: None,
+        };
+        assert!(at_rest(&server).is_some(), "{case}");
+        for is_reported in [false, true] {
+            let mut facts = fine();
+            rest(&mut facts, StopReason::Due, 600);
+            let on = &mut facts.instances.as_mut().unwrap().value.on;
+            let one = &mut Arc::make_mut(on.get_mut("a").unwrap())[0];
+            one.start_blocker = StartBlocker::of(&server);
+            one.rest.as_mut().unwrap().stopped = server.vm_state == VmState::Stopped;
+            if is_reported {
+                let failed = ReportedFailure {
+                    open: None,
+                    at: ago(600),
+                    reason: None,
+                };
+                facts.failed.insert(instance(1).id, failed);
+            }
+            let [finding] = &assess(&facts, NOW).findings[..] else {
+                panic!("{case}");
+            };
+            let fix = format!("openstack server {command} {}", instance(1).id);
+            assert_eq!(finding.fix.as_deref(), Some(fix.as_str()), "{case}");
+            let is_blocked = finding.text.contains("; Nova refuses to start it before ");
+            assert_eq!(is_blocked, StartBlocker::of(&server).is_some(), "{case}");
+        }
+    }
+}
+
 /// Instances that were started on a host after its recovery, or while an operator worked on it, are down with it.
 /// Covers R36.
 #[test]

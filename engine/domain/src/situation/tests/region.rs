@@ -68,6 +68,8 @@ pub(in super::super) fn instance(number: u128) -> Instance {
         local_disk: None,
         marked: false,
         rest: None,
+        ended_by_boot: None,
+        start_blocker: None,
         needs: None,
     }
 }
