@@ -18,7 +18,7 @@ use super::super::status::seen::tests::{fine, host, judged};
 use super::dialogue::{Dialogue, Stage};
 use super::feed::{FeedAnswer, More, Subject};
 use super::state::{Event, Key, Mon, MonAction, Options};
-use super::{draw, pressed};
+use super::{Keys, draw, pressed};
 
 const NOW: i64 = 1_700_000_000_000_000;
 const HELD: RecoveryId = RecoveryId(Uuid::from_u128(0xe241_0000_0000_0000_0000_0000_0000_0009));
@@ -473,6 +473,17 @@ fn read_only_offers_nothing_that_changes_anything() {
         shown.contains("READ-ONLY") && !shown.contains("freeze the host"),
         "{shown}"
     );
+}
+
+/// A reader is stuck once its terminal is gone; the process ends nevertheless.
+#[test]
+fn the_end_does_not_wait_for_a_reader_that_is_stuck() {
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let keys = Keys::read_by(move |_| {
+        let _ = released.recv();
+    });
+    drop(keys);
+    drop(release);
 }
 
 #[test]
