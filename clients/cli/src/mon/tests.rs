@@ -498,7 +498,13 @@ fn a_filter_leaves_hosts_with_all_its_words() {
         "the head is whole: {shown}"
     );
     assert_eq!(mon.host().as_deref(), Some("compute-003"));
-    press(&mut mon, "/nobody\n");
+    // Every word that the row shows is found, also those of the finding and of the other columns.
+    for words in ["/set by an operator\n", "/host_on_maintenance external\n"] {
+        press(&mut mon, &format!("\u{1b}{words}"));
+        assert_eq!(mon.host().as_deref(), Some("compute-002"), "{words}");
+        assert_eq!(mon.rows().len(), 1, "{words}");
+    }
+    press(&mut mon, "\u{1b}/nobody\n");
     assert_eq!(mon.host(), None);
     assert!(frame(&mut mon, 120, 40).contains("no host contains these words"));
     // Nothing is chosen, and no key acts on anything.
