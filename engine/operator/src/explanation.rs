@@ -13,6 +13,7 @@ use crate::finding::FindingView;
 use crate::forecast::{GuardAnswers, OutcomeView};
 use crate::host_instances::{DiskView, HostedView, LevelView};
 use crate::monitor::MonitorView;
+use crate::plain::without_repeats;
 use crate::schema;
 use crate::situation::CountsView;
 use crate::snapshot::RegionSnapshot;
@@ -290,7 +291,10 @@ impl ExplanationView {
             known: underway.known(snapshot, one.subject),
             recovery: underway.recovery.map(|row| row.id),
             life: underway.recovery.map(|row| row.life),
-            message: underway.recovery.and_then(|row| row.message.clone()),
+            message: underway
+                .recovery
+                .and_then(|row| row.message.as_deref())
+                .map(without_repeats),
             commands: underway.commands(),
             needs: needs.collect(),
             room: RoomView::of(snapshot, one.subject),

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use tachi_domain::situation::{Finding, FindingCode, Severity, name_in_command, position_in_command};
 use utoipa::ToSchema;
 
+use crate::plain::without_repeats;
 use crate::schema;
 use crate::when::Time;
 
@@ -139,7 +140,7 @@ impl From<&Finding> for FindingView {
             hosts: finding.hosts.clone(),
             instances: finding.instances,
             since: finding.since.map(Time),
-            text: finding.text.clone(),
+            text: without_repeats(&finding.text),
             fix: finding.fix.clone(),
             page: finding.page.clone(),
             acknowledged_until: finding.acknowledged_until.map(Time),

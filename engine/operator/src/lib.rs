@@ -68,7 +68,7 @@ pub use job_schedule::{JobSchedule, moment};
 pub use maintenance::{ForgottenView, LiftedView, MaintenanceOperator, ReporterView, RetriedView};
 pub use monitor::{GuestsView, MonitorView, NoticeView};
 pub use past::{PastEngineView, PastFreezeView, PastRecoveryView, PastRefusalView, PastReportView, PastView};
-pub use plain::plain;
+pub use plain::{plain, without_repeats};
 pub use plans::{AwayView, GivebackView, PlannedView};
 pub use proof::ProofView;
 pub use recovery::{MovesView, RecoveryView, STATES, state};

@@ -7,6 +7,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use tachi_cli::arguments::DemoFault;
 use tachi_cli::out;
 use tachi_domain::count;
+use tachi_operator::without_repeats;
 
 use super::browser::Board;
 use super::progress::{DemoNotification, DemoSnapshot};
@@ -61,7 +62,7 @@ impl View {
         if self.silent {
             return;
         }
-        let text = out::wrapped(text, WHEN);
+        let text = out::wrapped(&without_repeats(text), WHEN);
         match &self.bars {
             // A failed write to the terminal does not affect the demo's result.
             Some(bars) => {
