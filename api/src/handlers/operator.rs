@@ -49,7 +49,7 @@ pub(crate) async fn findings(State(app): State<ApiState>, _: AuthorisedRequest) 
         .situation
         .findings
         .iter()
-        .map(FindingView::from)
+        .map(|finding| FindingView::of(&snapshot, finding))
         .collect();
     reply::ok("findings", &all)
 }

@@ -254,7 +254,7 @@ impl ExplanationView {
         let is_meant = |subject: &str| subject == one.subject.host() || subject == name;
         let hosts = &snapshot.situation.hosts;
         let own = |finding: &Finding| {
-            let mut own = FindingView::from(finding).about(is_meant);
+            let mut own = FindingView::of(snapshot, finding).about(is_meant);
             if own.subjects.len() < finding.subjects.len() {
                 let host = hosts.iter().find(|host| own.subjects.contains(&host.name));
                 own.instances = host.and_then(|host| host.counts).map_or(1, Counts::included);

@@ -548,7 +548,7 @@ impl From<&RegionSnapshot> for SituationView {
                 .situation
                 .findings
                 .iter()
-                .map(FindingView::from)
+                .map(|finding| FindingView::of(snapshot, finding))
                 .collect(),
             instances: snapshot.situation.counts.map(CountsView::from),
             not_assessed: snapshot.situation.not_assessed.clone(),
