@@ -23,6 +23,7 @@ mod history;
 mod host_instances;
 mod host_return;
 mod host_view;
+mod instance_list;
 mod job;
 mod job_schedule;
 pub mod maintenance;
@@ -63,6 +64,7 @@ pub use history::{
 };
 pub use host_instances::{DiskView, EvidenceView, HostedView, LevelView};
 pub use host_view::{HostView, LevelSeenView};
+pub use instance_list::ListedInstanceView;
 pub use job::{Job, JobView};
 pub use job_schedule::{JobSchedule, moment};
 pub use maintenance::{ForgottenView, LiftedView, MaintenanceOperator, ReporterView, RetriedView};

@@ -21,8 +21,8 @@ use tachi_operator::plans::PlanRequest;
 use tachi_operator::when::time;
 use tachi_operator::{
     ExplanationView, FailedView, FailurePreview, ForecastView, ForgottenView, FreezeView, FrozenView,
-    GivebackView, JobView, LiftedView, PastView, PlannedView, RecoveryHistoryView, RecoveryView,
-    ReporterView, RetriedView, SituationView, VmoveView, past,
+    GivebackView, JobView, LiftedView, ListedInstanceView, PastView, PlannedView, RecoveryHistoryView,
+    RecoveryView, ReporterView, RetriedView, SituationView, VmoveView, past,
 };
 
 use super::{ActionRequest, ActionResult, Source};
@@ -150,6 +150,25 @@ impl Remote {
     }
 
     fn failed(&self, failed: &CallFailure, act: Act) -> Failure {
+    /// Reads the value under `key` of a query that names segments or hosts.
+    async fn of_named<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &[(&str, String)],
+        key: &str,
+    ) -> Result<T, Failure> {
+        match self.client.get_operator(&[path], query).await {
+            Ok(body) => self.read(&body, key),
+            // A 404 for an unknown segment or host names it; a 404 for an unknown path names none.
+            Err(failed) if failed.status == Some(404) && !failed.text.contains(NO_PATH) => {
+                self.get::<Value>(&["freezes"], &[], "freezes").await?;
+                Err(self.failed(&failed, Act::Request))
+            }
+            Err(failed) if failed.status == Some(404) => Err(self.too_old()),
+            Err(failed) => Err(self.failed(&failed, Act::Read)),
+        }
+    }
+
         let CallFailure { text, status, .. } = failed;
         // The text is quoted in the middle of a sentence.
         let text = text.trim_end_matches('.');
@@ -265,16 +284,7 @@ impl Source for Remote {
         if !lose.is_empty() {
             query.push(("lose", lose.join(",")));
         }
-        match self.client.get_operator(&["forecast"], &query).await {
-            Ok(body) => self.read(&body, "forecast"),
-            // A 404 for an unknown segment or host names it; a 404 for an unknown path names none.
-            Err(failed) if failed.status == Some(404) && !failed.text.contains(NO_PATH) => {
-                self.get::<Value>(&["freezes"], &[], "freezes").await?;
-                Err(self.failed(&failed, Act::Request))
-            }
-            Err(failed) if failed.status == Some(404) => Err(self.too_old()),
-            Err(failed) => Err(self.failed(&failed, Act::Read)),
-        }
+        self.of_named("forecast", &query, "forecast").await
     }
 
     async fn explanations(&self, name: &str) -> Result<Vec<ExplanationView>, Failure> {
@@ -364,6 +374,19 @@ impl Source for Remote {
                     OperatorCommand::Reject => "abort",
                     OperatorCommand::HostIsOff => {
                         return Err(Failure::usage(
+    }
+
+    async fn hosted_instances(
+        &self,
+        host: Option<&str>,
+        down: bool,
+    ) -> Result<Vec<ListedInstanceView>, Failure> {
+        let host = host.map(|host| ("host", host.to_owned()));
+        let query: Vec<_> = host
+            .into_iter()
+            .chain(down.then(|| ("down", "true".to_owned())))
+            .collect();
+        self.of_named("hosted-instances", &query, "instances").await
                             "a host is confirmed off only on a controller, without --os-cloud",
                         ));
                     }
