@@ -32,6 +32,14 @@ use crate::out::waiting;
 /// An API's answer for a path that it does not know.
 const NO_PATH: &str = "The resource could not be found.";
 
+/// The layers of a connection's error around its cause.
+const ERROR_LAYERS: [&str; 4] = [
+    "no answer: ",
+    "error sending request: ",
+    "client error (Connect): ",
+    "tcp connect error: ",
+];
+
 /// Limit of pages, against a list that never ends.
 const MAX_PAGES: usize = 1_000;
 
@@ -142,14 +150,6 @@ impl Remote {
         }
     }
 
-    fn too_old(&self) -> Failure {
-        Failure::from_text(format!(
-            "{self} has no /operator/v1: it is older than this command, or not Tachi's. Upgrade it, or run the command on a controller \
-             without --os-cloud and OS_CLOUD, where it uses the database"
-        ))
-    }
-
-    fn failed(&self, failed: &CallFailure, act: Act) -> Failure {
     /// Reads the value under `key` of a query that names segments or hosts.
     async fn of_named<T: DeserializeOwned>(
         &self,
@@ -169,15 +169,29 @@ impl Remote {
         }
     }
 
+    fn too_old(&self) -> Failure {
+        Failure::from_text(format!(
+            "{self} has no /operator/v1: it is older than this command, or not Tachi's. Upgrade it, or run the command on a controller \
+             without --os-cloud and OS_CLOUD, where it uses the database"
+        ))
+    }
+
+    fn failed(&self, failed: &CallFailure, act: Act) -> Failure {
         let CallFailure { text, status, .. } = failed;
         // The text is quoted in the middle of a sentence.
         let text = text.trim_end_matches('.');
+        let cause = || {
+            ERROR_LAYERS
+                .iter()
+                .fold(text.to_owned(), |text, layer| text.replace(layer, ""))
+        };
         Failure::from_text(match (status, act) {
             // No request was sent to the API.
             (None, _)
                 if failed.class == Class::Away && text.starts_with(tachi_keystone::Failure::REQUEST_LINE) =>
             {
-                let why = text.trim_start_matches(tachi_keystone::Failure::REQUEST_LINE);
+                let cause = cause();
+                let why = cause.trim_start_matches(tachi_keystone::Failure::REQUEST_LINE);
                 format!(
                     "Keystone at {} (auth_url of cloud {:?}) cannot be reached{why}. On a controller, without --os-cloud and \
                      OS_CLOUD, the command uses the database",
@@ -196,7 +210,11 @@ impl Remote {
                 "{self}: this user may not do this, nothing was written: {text}. Administrators may; `tachi policy check` on a controller \
                  shows who else"
             ),
-            (Some(404 | 409 | 400), Act::Request) => format!("{self} refused the request: {text}"),
+            // The request and the status say nothing that the reason does not.
+            (Some(status @ (404 | 409 | 400)), Act::Request) => {
+                let reason = text.split_once(&format!(": {status}: "));
+                reason.map_or(text, |(_, reason)| reason).to_owned()
+            }
             (Some(503), Act::Request) => format!(
                 "{self} cannot store the request now: {text}. On a controller, without --os-cloud and OS_CLOUD, the command uses the database"
             ),
@@ -204,7 +222,8 @@ impl Remote {
                 "{self} did not answer: {text}. The request may be stored: repeat it, which does no harm"
             ),
             (None, _) if failed.class == Class::Away => format!(
-                "{self} cannot be reached: {text}. On a controller, without --os-cloud and OS_CLOUD, the command uses the database"
+                "{self} cannot be reached: {}. On a controller, without --os-cloud and OS_CLOUD, the command uses the database",
+                cause()
             ),
             _ => format!("{self}: {text}"),
         })
@@ -357,6 +376,19 @@ impl Source for Remote {
         Ok(found)
     }
 
+    async fn hosted_instances(
+        &self,
+        host: Option<&str>,
+        down: bool,
+    ) -> Result<Vec<ListedInstanceView>, Failure> {
+        let host = host.map(|host| ("host", host.to_owned()));
+        let query: Vec<_> = host
+            .into_iter()
+            .chain(down.then(|| ("down", "true".to_owned())))
+            .collect();
+        self.of_named("hosted-instances", &query, "instances").await
+    }
+
     async fn instances(&self, needs_person: bool) -> Result<Vec<VmoveView>, Failure> {
         let query = [("needs_person", needs_person.to_string())];
         self.get(&["instances"], &query, "instances").await
@@ -374,19 +406,6 @@ impl Source for Remote {
                     OperatorCommand::Reject => "abort",
                     OperatorCommand::HostIsOff => {
                         return Err(Failure::usage(
-    }
-
-    async fn hosted_instances(
-        &self,
-        host: Option<&str>,
-        down: bool,
-    ) -> Result<Vec<ListedInstanceView>, Failure> {
-        let host = host.map(|host| ("host", host.to_owned()));
-        let query: Vec<_> = host
-            .into_iter()
-            .chain(down.then(|| ("down", "true".to_owned())))
-            .collect();
-        self.of_named("hosted-instances", &query, "instances").await
                             "a host is confirmed off only on a controller, without --os-cloud",
                         ));
                     }
