@@ -185,7 +185,7 @@ fn a_recovery_is_opened_with_a_bar_for_each_instance() {
     let mut mon = mon();
     let deed = press(&mut mon, "\n");
     assert_eq!(deed, Some(MonAction::Show(Subject::Recovery(HELD))));
-    assert!(frame(&mut mon, 80, 24).contains("asking"));
+    assert!(frame(&mut mon, 80, 24).contains("loading"));
     // The answer to what was asked before belongs to no page.
     mon.on(answer_event(region()), at(2));
     assert!(mon.page.is_none());
