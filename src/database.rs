@@ -27,8 +27,8 @@ use tachi_operator::report_host::{self, FailureReport};
 use tachi_operator::schedule;
 use tachi_operator::{
     ExplanationView, FailedView, FailurePreview, ForecastView, ForgottenView, FreezeView, FrozenView,
-    GivebackView, JobView, LiftedView, PastView, PlannedView, RecoveryHistoryView, RecoveryView,
-    RegionSnapshot, ReporterView, RetriedView, ShownWait, SituationView, VmoveLine, VmoveView,
+    GivebackView, JobView, LiftedView, ListedInstanceView, PastView, PlannedView, RecoveryHistoryView,
+    RecoveryView, RegionSnapshot, ReporterView, RetriedView, ShownWait, SituationView, VmoveLine, VmoveView,
 };
 use tokio::sync::watch;
 
@@ -143,6 +143,24 @@ impl Source for Database {
         let history = self.base.store.operator_journal().history(id).await;
         let history = history.map_err(|error| self.wrong(error))?;
         converted(&history.as_ref().map(RecoveryHistoryView::from))
+    }
+
+    async fn hosted_instances(
+        &self,
+        host: Option<&str>,
+        down: bool,
+    ) -> Result<Vec<ListedInstanceView>, Failure> {
+        let seen = self.snapshot().await?;
+        if let Some(host) = host
+            && seen.situation.hosts.iter().all(|one| one.name != host)
+        {
+            return Err(Failure::from_text(format!(
+                "No host has the name {host}: it is in no segment, and not among the hosts read from Nova"
+            )));
+        }
+        let journal = self.base.store.operator_journal();
+        let listed = ListedInstanceView::list(&seen, journal, host, down).await;
+        converted(&listed.map_err(|error| self.wrong(error))?)
     }
 
     async fn instances(&self, needs_person: bool) -> Result<Vec<VmoveView>, Failure> {

@@ -112,6 +112,7 @@ pub(crate) fn table() -> Vec<Route> {
         ruled(Method::POST, DRAIN, ACT, post(plans::drain)),
         ruled(Method::GET, GIVEBACK, READ, get(plans::giveback_outlook)),
         ruled(Method::POST, GIVEBACK, ACT, post(plans::giveback)),
+        ruled(Method::GET, "/operator/v1/hosted-instances", READ, get(operator::hosted_instances)),
         ruled(Method::GET, "/operator/v1/instances", READ, get(operator::instances)),
         ruled(Method::GET, "/operator/v1/instances/{instance}/explanation", READ, get(operator::of_instance)),
         ruled(Method::GET, "/operator/v1/recoveries", READ, get(operator::recoveries)),

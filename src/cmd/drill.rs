@@ -100,7 +100,7 @@ async fn live(args: &DrillArgs) -> Result<u8, Failure> {
     let host = if args.yes {
         host
     } else {
-        confirmed((&host.name, false), "drill live", &consequence)?;
+        confirmed((&host.name, false), "run a live drill of", &consequence)?;
         // The operator may have taken a while to answer, so everything is checked again.
         admitted_host().await?
     };

@@ -338,6 +338,14 @@ async fn operator_api_an_action_from_a_laptop_is_audited_under_keystones_user_an
     assert_eq!(code, 0, "{note}");
     assert!(printed.contains("\nall      auto "), "{printed}");
 
+    // A refusal is the reason alone.
+    let (code, _, printed) = tachi(&clouds, Some(ADMIN), &["forecast", "nosuch"]);
+    assert_eq!(code, 1, "{printed}");
+    assert!(
+        printed.starts_with("tachi: no segment is named \"nosuch\""),
+        "{printed}"
+    );
+
     // The error names the source that is unreachable.
     api.kill();
     let (code, _, printed) = tachi(&clouds, Some(ADMIN), &["status"]);
@@ -358,7 +366,7 @@ async fn operator_api_an_action_from_a_laptop_is_audited_under_keystones_user_an
     let (code, _, printed) = tachi(&without_keystone, Some(ADMIN), &["status"]);
     assert_eq!(code, 1, "{printed}");
     assert!(
-        printed.contains("Keystone at http://127.0.0.1:9/identity/v3 (auth_url of cloud \"tachi-sandbox\") cannot be reached"),
+        printed.contains("Keystone at http://127.0.0.1:9/identity/v3 (auth_url of cloud \"tachi-sandbox\") cannot be reached: Connection refused"),
         "{printed}"
     );
     let nothing = harness.folder.path().join("nothing.conf");

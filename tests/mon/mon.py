@@ -88,7 +88,7 @@ class Terminal:
     """A terminal with a user. The server of tmux is our own, by its socket, and is stopped by it."""
 
     def __init__(self, work, width, height):
-        self.socket = os.path.join(work, "tmux")
+        self.socket, self.stopped = os.path.join(work, "tmux"), False
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("OS_", "TMUX", "NO_COLOR"))}
         environment.update(TERM="xterm-256color", PS1="$ ", LC_ALL="C.UTF-8")
         self.environment = environment
@@ -113,7 +113,9 @@ class Terminal:
         return self._tmux("display-message", "-p", "#{alternate_on} #{cursor_flag}").strip()
 
     def stop(self):
-        self._tmux("kill-server")
+        if not self.stopped:
+            self._tmux("kill-server")
+        self.stopped = True
 
 
 def wait(until, seconds):
@@ -123,6 +125,14 @@ def wait(until, seconds):
         if found or time.monotonic() > end:
             return found
         time.sleep(0.05)
+
+
+def runs(pid):
+    try:
+        with open("/proc/%d/stat" % pid, encoding="utf-8") as f:
+            return f.read().rsplit(") ", 1)[1][0] not in "ZX"
+    except FileNotFoundError:
+        return False
 
 
 class Walk:
@@ -242,6 +252,12 @@ class Walk:
         self.check.that("mon runs", pid, pid)
         os.kill(pid, 15)
         self.given_back("SIGTERM")
+
+        self.start()
+        self.shows("the overview comes up for the last time", r"compute-001 .*● up")
+        pid = self.child()
+        self.terminal.stop()
+        self.check.that("it ends with its terminal", pid and wait(lambda: not runs(pid), 5), pid)
 
         once = [self.binary, "mon", "--config-file", self.cloud.conf, "--once"]
         done = subprocess.run(once, capture_output=True, text=True, timeout=30)

@@ -12,8 +12,9 @@ use tachi_engine::ports::operator::{MoveFilter, RecoveryFilter};
 use tachi_engine::ports::past::Span;
 use tachi_operator::report::RecoveryReport;
 use tachi_operator::{
-    ExplanationView, FindingView, ForecastError, ForecastView, HostView, PastView, RecoveryHistoryView,
-    RecoveryView, RegionSnapshot, STATES, SituationView, VmoveLine, VmoveView, past, state,
+    ExplanationView, FindingView, ForecastError, ForecastView, HostView, ListedInstanceView, PastView,
+    RecoveryHistoryView, RecoveryView, RegionSnapshot, STATES, SituationView, VmoveLine, VmoveView, past,
+    state,
 };
 
 use crate::error::{ApiError, marker_not_found};
@@ -49,7 +50,7 @@ pub(crate) async fn findings(State(app): State<ApiState>, _: AuthorisedRequest) 
         .situation
         .findings
         .iter()
-        .map(FindingView::from)
+        .map(|finding| FindingView::of(&snapshot, finding))
         .collect();
     reply::ok("findings", &all)
 }
@@ -94,11 +95,7 @@ pub(crate) async fn of_host(
     explained(&snapshot, &name, |one| {
         matches!(one.subject, HostOrInstance::Host(_))
     })
-    .ok_or_else(|| {
-        ApiError::not_found(format!(
-            "No host has the name {name}: it is in no segment, and not among the hosts read from Nova."
-        ))
-    })?
+    .ok_or_else(|| no_host(&name))?
 }
 
 /// Returns the history of a host in a past time span.
@@ -155,6 +152,29 @@ fn explained(
     let found = found.iter().filter(|one| is_wanted(one));
     let views: Vec<_> = found.map(|one| ExplanationView::of(snapshot, one)).collect();
     (!views.is_empty()).then(|| reply::ok("explanations", &views))
+}
+
+/// Lists the instances on all hosts or one.
+pub(crate) async fn hosted_instances(
+    State(app): State<ApiState>,
+    params: Params,
+    _: AuthorisedRequest,
+) -> Answer {
+    let snapshot = app.region.snapshot().await.map_err(database_unavailable)?;
+    let (host, down) = (params.last("host"), params.boolean("down")?.unwrap_or_default());
+    if let Some(host) = host
+        && snapshot.situation.hosts.iter().all(|one| one.name != host)
+    {
+        return Err(no_host(host));
+    }
+    let listed = ListedInstanceView::list(&snapshot, app.operator_journal.as_ref(), host, down).await;
+    reply::ok("instances", &listed.map_err(database_unavailable)?)
+}
+
+fn no_host(name: &str) -> ApiError {
+    ApiError::not_found(format!(
+        "No host has the name {name}: it is in no segment, and not among the hosts read from Nova."
+    ))
 }
 
 /// Lists the instances that are being recovered or need an operator.

@@ -70,6 +70,8 @@ fn operators(schemas: &mut Map<String, Value>) {
     view::<tachi_operator::LevelSeenView>(schemas);
     view::<tachi_operator::DiskView>(schemas);
     view::<tachi_operator::HostedView>(schemas);
+    view::<tachi_operator::ListedInstanceView>(schemas);
+    flatten(schemas, "ListedInstance");
     view::<tachi_operator::VmoveView>(schemas);
     view::<tachi_operator::RecoveryView>(schemas);
     view::<tachi_operator::MovesView>(schemas);

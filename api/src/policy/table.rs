@@ -45,6 +45,7 @@ const OF_INSTANCE: &str = "/operator/v1/instances/{instance}/explanation";
 const RECOVERIES: &str = "/operator/v1/recoveries";
 const RECOVERY: &str = "/operator/v1/recoveries/{recovery}";
 const ACTIONS_PATH: &str = "/operator/v1/words";
+const HOSTED: &str = "/operator/v1/hosted-instances";
 const INSTANCES_PATH: &str = "/operator/v1/instances";
 const FAILURE: &str = "/operator/v1/hosts/{hostname}/failure";
 const DRAIN: &str = "/operator/v1/hosts/{hostname}/drain";
@@ -133,12 +134,12 @@ const RULES: &[RuleDefault] = &[
         "See versions in the list of extensions.", &[]),
 
     RuleDefault::new("os_masakari_api:operator:read", READING,
-        "See what `tachi status`, `tachi forecast`, `tachi show`, `tachi recovery`, `tachi instance list \
-         --recovering`, `tachi freeze list`, `tachi jobs list`, `tachi monitor list --muted`, `tachi audit show`, \
+        "See what `tachi status`, `tachi forecast`, `tachi show`, `tachi recovery`, `tachi instance \
+         list`, `tachi freeze list`, `tachi jobs list`, `tachi monitor list --muted`, `tachi audit show`, \
          `tachi host return` and `tachi setup import` show: an administrator, or a reader of the project of Tachi's \
          own user ([keystone_authtoken] project_name). Not for monitors.",
         &[op("GET", SITUATION), op("GET", FINDINGS), op("GET", FORECAST), op("GET", SCHEDULE), op("GET", EVENTS), op("GET", HOSTS_PATH), op("GET", OF_HOST), op("GET", HOST_PAST), op("GET", OF_INSTANCE),
-            op("GET", RECOVERIES), op("GET", RECOVERY), op("GET", REPORT), op("GET", INSTANCES_PATH), op("GET", FREEZES), op("GET", FAILURE), op("GET", DRAIN),
+            op("GET", RECOVERIES), op("GET", RECOVERY), op("GET", REPORT), op("GET", HOSTED), op("GET", INSTANCES_PATH), op("GET", FREEZES), op("GET", FAILURE), op("GET", DRAIN),
             op("GET", GIVEBACK), op("GET", REPORTERS),
             op("GET", AUDIT), op("GET", RETURN), op("GET", FROM_NOVA)]),
     RuleDefault::new("os_masakari_api:operator:act", OPERATORS,

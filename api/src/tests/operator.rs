@@ -434,6 +434,26 @@ async fn operator_api_instances_that_need_an_operator_have_commands() {
     );
 }
 
+/// One request lists the instances of all hosts.
+#[tokio::test]
+async fn operator_api_instances_on_hosts_have_their_host_and_who_dismissed_them() {
+    let bench = Bench::new();
+    let path = "/operator/v1/hosted-instances";
+    let got = bench.get(path).await.root("instances");
+    assert_eq!(got.as_array().unwrap().len(), 1);
+    assert_eq!((&got[0]["host"], &got[0]["id"]), (&json!("a"), &json!(SERVER)));
+    assert_eq!(got[0]["dismissed_by"], Value::Null);
+    for (query, count) in [("host=a", 1), ("host=b", 0), ("down=true", 0)] {
+        let got = bench.get(&format!("{path}?{query}")).await.root("instances");
+        assert_eq!(got.as_array().unwrap().len(), count, "{query}");
+    }
+    let got = bench.get(&format!("{path}?host=ghost")).await;
+    assert_eq!(got.status, 404);
+    *bench.operator_journal.down.lock().unwrap() = vec!["a"];
+    let got = bench.get(&format!("{path}?down=true")).await.root("instances");
+    assert_eq!(got[0]["protection"], "down");
+}
+
 #[tokio::test]
 async fn operator_api_only_admins_and_readers_of_the_service_project_read() {
     let bench = Bench::new();

@@ -51,7 +51,7 @@ async fn every_rule_denies_and_allows() {
         .collect();
     assert_eq!(
         ruled.len(),
-        49,
+        50,
         "S1-S5, H1-H5, N1-N3, V1-V2, E1-E2, the boot guard, monitors that sign, and what operators read and say"
     );
     for (rule, route) in ruled {

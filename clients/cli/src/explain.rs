@@ -13,7 +13,7 @@ use tachi_operator::{ExplanationView, NeedView};
 
 use super::forecast::outcome;
 use super::recovery;
-use super::status::findings::{mark, since};
+use super::status::findings::{mark, times};
 use super::status::host;
 use crate::arguments::ShowArgs;
 use crate::failure::Failure;
@@ -143,7 +143,7 @@ fn need_lines(one: &ExplanationView, view: &NeedView, now: Timestamp) -> Vec<Str
             mark(finding.grade),
             finding.code,
             finding.text,
-            since(finding, now)
+            times(finding, now)
         ));
         lines.extend(finding.fix.iter().map(|fix| format!("      -> {fix}")));
     }

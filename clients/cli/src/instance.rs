@@ -1,13 +1,9 @@
 //! `tachi instance`: the instances of the region and of recoveries, and an operator's resolution of one.
 
-mod dismissal;
-
-use std::collections::BTreeMap;
-
-use serde_json::{Value, json};
+use serde_json::json;
 use tachi_domain::situation::Protection;
 use tachi_domain::{Timestamp, WaitsFor};
-use tachi_operator::{DiskView, HostedView, VmoveView, WaitView};
+use tachi_operator::{DiskView, ListedInstanceView, VmoveView, WaitView};
 
 use super::consent::asked;
 use super::recovery::note_if_no_engine_runs;
@@ -35,9 +31,13 @@ async fn list(args: InstanceListArgs, controller: &dyn Controller) -> Result<u8,
     let source = source::open(&args.source, controller).await?;
     let now = source.now();
     if !args.waiting && !args.recovering {
-        let (found, none) = hosted(source.as_ref(), &args).await?;
-        let dismissed = dismissal::of(source.as_ref(), &found).await?;
-        answer::list(&args.shape, now, &hosted_sheet(&found, &dismissed), none)?;
+        let found = source.hosted_instances(args.host.as_deref(), args.down).await?;
+        let none = if found.is_empty() {
+            none_hosted(source.as_ref(), args.down).await?
+        } else {
+            ""
+        };
+        answer::list(&args.shape, now, &hosted_sheet(found), none)?;
         return Ok(crate::DONE);
     }
     let mut found = source.instances(args.waiting).await?;
@@ -53,51 +53,16 @@ async fn list(args: InstanceListArgs, controller: &dyn Controller) -> Result<u8,
     Ok(crate::DONE)
 }
 
-/// Returns the instances on the requested hosts, with their hosts; and the text for an empty list.
-async fn hosted(
-    source: &dyn Source,
-    args: &InstanceListArgs,
-) -> Result<(Vec<(String, HostedView)>, &'static str), Failure> {
-    let seen = source.situation().await?;
-    if let Some(host) = &args.host
-        && seen.hosts.iter().all(|one| one.name != *host)
-    {
-        return Err(Failure::from_text(format!(
-            "no host is named {host}: see `tachi host list`"
-        )));
-    }
-    let is_asked_for = |name: &str| args.host.as_deref().is_none_or(|host| host == name);
-    let mut found = Vec::new();
-    for host in seen.hosts.iter().filter(|one| is_asked_for(&one.name)) {
-        let has = host.instances.map_or(0, |counts| {
-            if args.down {
-                counts.down
-            } else {
-                counts.included() + counts.not_meant
-            }
-        });
-        if has == 0 {
-            continue;
-        }
-        let explained = source.explanations(&host.name).await?;
-        let explained = explained
-            .into_iter()
-            .find(|one| one.kind == "host" && one.name == host.name);
-        let all = explained.and_then(|one| one.hosted).unwrap_or_default();
-        let wanted = all
-            .into_iter()
-            .filter(|one| !args.down || one.protection == Protection::Down);
-        found.extend(wanted.map(|one| (host.name.clone(), one)));
-    }
-    let none = match (seen.instances, args.down) {
+/// Returns the text for an empty list of instances on hosts.
+async fn none_hosted(source: &dyn Source, down: bool) -> Result<&'static str, Failure> {
+    Ok(match (source.situation().await?.instances, down) {
         (None, _) => "no engine has read Nova's instances yet",
         (Some(_), true) => "no instance is down",
         (Some(_), false) => "there are no instances",
-    };
-    Ok((found, none))
+    })
 }
 
-fn hosted_sheet(found: &[(String, HostedView)], dismissed: &BTreeMap<String, String>) -> TextTable<6> {
+fn hosted_sheet(found: Vec<ListedInstanceView>) -> TextTable<6> {
     let columns = [
         Column::new("name"),
         Column::of("instance", "id"),
@@ -106,29 +71,27 @@ fn hosted_sheet(found: &[(String, HostedView)], dismissed: &BTreeMap<String, Str
         Column::new("disk"),
         Column::of("why", "reasons"),
     ];
-    TextTable::new(columns, found, |(host, one)| {
+    TextTable::new(columns, found, |listed| {
+        let one = &listed.hosted;
         let reasons: Vec<&str> = one.reasons.iter().map(|code| code.meaning()).collect();
-        let dismissed_by = dismissed.get(&one.id);
-        let why = match (&one.waits, dismissed_by, &one.left) {
+        let why = match (&one.waits, &listed.dismissed_by, &one.left) {
             (Some(wait), ..) => wait.about(),
             (None, Some(by), _) => format!("dismissed by {by}"),
             (None, None, Some(left)) => left.clone(),
+            (None, None, None) if reasons.is_empty() && one.protection != Protection::Protected => {
+                format!("as its host: tachi show {}", listed.host)
+            }
             (None, None, None) => reasons.join("; "),
         };
         let cells = [
             Cell::text(&one.name),
             Cell::id(&one.id),
-            Cell::text(host),
+            Cell::text(&listed.host),
             Cell::text(one.protection.as_str()),
             Cell::text(one.disk.as_ref().map_or_else(String::new, DiskView::short)),
             Cell::prose(why),
         ];
-        let mut object = json!(one);
-        if let Value::Object(members) = &mut object {
-            members.insert("host".into(), json!(host));
-            members.insert("dismissed_by".into(), json!(dismissed_by));
-        }
-        (cells, object)
+        (cells, json!(listed))
     })
 }
 

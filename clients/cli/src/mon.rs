@@ -16,11 +16,12 @@ mod state;
 #[cfg(test)]
 mod tests;
 
+use std::convert::Infallible;
 use std::io::{IsTerminal as _, Stdout};
+use std::mem::ManuallyDrop;
 use std::pin::Pin;
 use std::process::Stdio;
 use std::sync::Once;
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use ratatui_core::buffer::Buffer;
@@ -32,6 +33,7 @@ use ratatui_crossterm::crossterm::terminal::{
     EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
 };
 use ratatui_crossterm::crossterm::{cursor, execute};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
@@ -50,6 +52,9 @@ const TICK: Duration = Duration::from_millis(500);
 
 /// Time that the reader waits for a key before it checks whether its receiver is gone: the maximum delay of `q`.
 const KEY_POLL_INTERVAL: Duration = Duration::from_millis(50);
+
+/// Time that the end waits for the reader of keys. It needs [`KEY_POLL_INTERVAL`], unless the terminal is gone while it reads.
+const READER_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Size of a frame that is not drawn on a terminal.
 const FRAME_SIZE: (u16, u16) = (100, 30);
@@ -93,8 +98,8 @@ pub async fn run(args: MonArgs, controller: &dyn Controller) -> Result<u8, Failu
     done.map(|()| crate::DONE)
 }
 
-/// A terminal that is restored in any case.
-struct Screen(Terminal<CrosstermBackend<Stdout>>);
+/// A terminal that is restored in any case. Its own drop prints an error, which panics once the terminal is gone.
+struct Screen(ManuallyDrop<Terminal<CrosstermBackend<Stdout>>>);
 
 fn give_back() {
     // If this fails, nothing else can be done.
@@ -118,7 +123,8 @@ impl Screen {
         });
         enable_raw_mode().map_err(broken)?;
         // From here on the terminal is restored when this is dropped.
-        let screen = Terminal::new(CrosstermBackend::new(std::io::stdout())).map(Self);
+        let screen = Terminal::new(CrosstermBackend::new(std::io::stdout()));
+        let screen = screen.map(|screen| Self(ManuallyDrop::new(screen)));
         let entered = execute!(std::io::stdout(), EnterAlternateScreen, cursor::Hide);
         match (screen, entered) {
             (Ok(screen), Ok(())) => Ok(screen),
@@ -148,7 +154,7 @@ async fn watched(
     let mut hung_up = signal(SignalKind::hangup()).map_err(broken)?;
     // The keys are dropped first: the screen is restored after their reader has stopped.
     let mut screen = Screen::take()?;
-    let mut keys = Keys::read();
+    let mut keys = Keys::read_by(read);
     let mut ticks = tokio::time::interval(TICK);
     let mut running: Option<RunningRequest> = None;
     loop {
@@ -229,13 +235,18 @@ enum InputEvent {
 /// The keys pressed, read by a thread of their own: reading blocks.
 struct Keys {
     pressed: mpsc::Receiver<InputEvent>,
-    reader: Option<JoinHandle<()>>,
+    /// Disconnected as soon as the reader has stopped.
+    reader: std::sync::mpsc::Receiver<Infallible>,
 }
 
 impl Keys {
-    fn read() -> Self {
+    fn read_by(read: impl FnOnce(&mpsc::Sender<InputEvent>) + Send + 'static) -> Self {
         let (sender, pressed) = mpsc::channel(64);
-        let reader = Some(std::thread::spawn(move || read(&sender)));
+        let (running, reader) = std::sync::mpsc::channel::<Infallible>();
+        std::thread::spawn(move || {
+            read(&sender);
+            drop(running);
+        });
         Self { pressed, reader }
     }
 }
@@ -244,15 +255,27 @@ impl Drop for Keys {
     /// Stops the reader. Keys typed from now on belong to the shell, and a running reader would take them.
     fn drop(&mut self) {
         self.pressed.close();
-        if let Some(reader) = self.reader.take() {
-            // A reader that has panicked reads nothing more either.
-            let _ = reader.join();
-        }
+        // A reader that does not stop reads from a terminal that is gone, and ends with the process.
+        let _ = self.reader.recv_timeout(READER_TIMEOUT);
     }
 }
 
+/// True if the terminal at standard input is gone. Each read returns nothing at once then, and crossterm repeats it for ever.
+fn is_gone() -> bool {
+    let input = std::io::stdin();
+    let mut polled = [PollFd::new(&input, PollFlags::IN)];
+    let answer = poll(&mut polled, Some(&Timespec::default()));
+    let gone = PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL;
+    answer.is_ok() && polled.iter().any(|one| one.revents().intersects(gone))
+}
+
 fn read(sender: &mpsc::Sender<InputEvent>) {
+    // Without a terminal at standard input, crossterm reads the controlling one.
+    let is_terminal = std::io::stdin().is_terminal();
     while !sender.is_closed() {
+        if is_terminal && is_gone() {
+            return;
+        }
         let pressed = match event::poll(KEY_POLL_INTERVAL) {
             Ok(false) => continue,
             Ok(true) => event::read().map(|input| pressed(&input)),

@@ -15,8 +15,8 @@ use tachi_operator::freezes::FreezeRequest;
 use tachi_operator::plans::PlanRequest;
 use tachi_operator::{
     ExplanationView, FailedView, FailurePreview, ForecastView, ForgottenView, FreezeView, FrozenView,
-    GivebackView, JobView, LiftedView, PastView, PlannedView, RecoveryHistoryView, RecoveryView,
-    ReporterView, RetriedView, SituationView, VmoveView, WaitView,
+    GivebackView, JobView, LiftedView, ListedInstanceView, PastView, PlannedView, RecoveryHistoryView,
+    RecoveryView, ReporterView, RetriedView, SituationView, VmoveView, WaitView,
 };
 
 use crate::arguments::{ConfigArgs, SourceArgs};
@@ -70,6 +70,13 @@ pub trait Source: Send + Sync {
 
     /// Returns one recovery; `None` if it does not exist.
     async fn recovery(&self, id: RecoveryId) -> Result<Option<RecoveryHistoryView>, Failure>;
+
+    /// Returns the instances on all hosts or one; with `down` only those that are down.
+    async fn hosted_instances(
+        &self,
+        host: Option<&str>,
+        down: bool,
+    ) -> Result<Vec<ListedInstanceView>, Failure>;
 
     /// Returns the instances that are being recovered, or wait for an operator.
     async fn instances(&self, needs_person: bool) -> Result<Vec<VmoveView>, Failure>;

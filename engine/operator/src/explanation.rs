@@ -13,6 +13,7 @@ use crate::finding::FindingView;
 use crate::forecast::{GuardAnswers, OutcomeView};
 use crate::host_instances::{DiskView, HostedView, LevelView};
 use crate::monitor::MonitorView;
+use crate::plain::without_repeats;
 use crate::schema;
 use crate::situation::CountsView;
 use crate::snapshot::RegionSnapshot;
@@ -253,7 +254,7 @@ impl ExplanationView {
         let is_meant = |subject: &str| subject == one.subject.host() || subject == name;
         let hosts = &snapshot.situation.hosts;
         let own = |finding: &Finding| {
-            let mut own = FindingView::from(finding).about(is_meant);
+            let mut own = FindingView::of(snapshot, finding).about(is_meant);
             if own.subjects.len() < finding.subjects.len() {
                 let host = hosts.iter().find(|host| own.subjects.contains(&host.name));
                 own.instances = host.and_then(|host| host.counts).map_or(1, Counts::included);
@@ -290,7 +291,10 @@ impl ExplanationView {
             known: underway.known(snapshot, one.subject),
             recovery: underway.recovery.map(|row| row.id),
             life: underway.recovery.map(|row| row.life),
-            message: underway.recovery.and_then(|row| row.message.clone()),
+            message: underway
+                .recovery
+                .and_then(|row| row.message.as_deref())
+                .map(without_repeats),
             commands: underway.commands(),
             needs: needs.collect(),
             room: RoomView::of(snapshot, one.subject),

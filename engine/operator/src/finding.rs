@@ -1,11 +1,16 @@
 //! Findings of an assessment, as the API shows them.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
+use tachi_domain::Timestamp;
 use tachi_domain::situation::{Finding, FindingCode, Severity, name_in_command, position_in_command};
 use utoipa::ToSchema;
 
+use crate::plain::without_repeats;
 use crate::schema;
-use crate::when::Time;
+use crate::snapshot::{RegionSnapshot, is_alive};
+use crate::when::{Time, age, ago};
 
 /// A finding of the assessment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -28,6 +33,10 @@ pub struct FindingView {
     /// Since when the finding has held; null if unknown.
     #[schema(required)]
     pub since: Option<Time>,
+    /// When the finding ends by itself, at the latest; null if unknown, and if only an action ends it.
+    #[serde(default)]
+    #[schema(required)]
+    pub ends_by: Option<Time>,
     /// A description for people.
     pub text: String,
     /// The command to type; null if there is none.
@@ -44,10 +53,44 @@ pub struct FindingView {
 /// The maximum number of hosts that a command names; beyond it, the command takes `--all`, or its comment only counts the others.
 const MAX_NAMED_HOSTS: usize = 4;
 
+/// Time after the start of an engine within which it tests each fence device; the finding's text has the same time.
+const FIRST_TESTS_DURATION: Duration = Duration::from_mins(2);
+
 /// The command that lists the instances that are down.
 const DOWN_LIST: &str = "tachi instance list --down";
 
 impl FindingView {
+    /// Builds the view of one finding.
+    pub fn of(snapshot: &RegionSnapshot, finding: &Finding) -> Self {
+        let is_untested = finding.code == FindingCode::FenceNotTested;
+        let since = finding.since;
+        Self {
+            code: finding.code,
+            grade: finding.grade,
+            subjects: finding.subjects.clone(),
+            hosts: finding.hosts.clone(),
+            instances: finding.instances,
+            since: since
+                .or_else(|| last_test(snapshot, finding).filter(|_| is_untested))
+                .map(Time),
+            ends_by: ends_by(snapshot, finding).map(Time),
+            text: without_repeats(&finding.text),
+            fix: finding.fix.clone(),
+            page: finding.page.clone(),
+            acknowledged_until: finding.acknowledged_until.map(Time),
+        }
+    }
+
+    /// Returns the finding's age and the time that is left until it ends by itself, as far as they are known.
+    pub fn times(&self, now: Timestamp) -> Option<String> {
+        let since = self.since.map(|since| ago(since.0, now));
+        let left = self
+            .ends_by
+            .map(|end| format!("ends within {}", left(now, end.0)));
+        let times: Vec<String> = since.into_iter().chain(left).collect();
+        (!times.is_empty()).then(|| times.join("; "))
+    }
+
     /// Returns the command for all subjects; `fix` names the first one only.
     pub fn typed(&self) -> Option<String> {
         let fix = self.fix.as_deref()?;
@@ -130,26 +173,50 @@ fn about_another(command: &str, subject: &str, other: &str) -> String {
     arguments.collect::<Vec<_>>().join(" ")
 }
 
-impl From<&Finding> for FindingView {
-    fn from(finding: &Finding) -> Self {
-        Self {
-            code: finding.code,
-            grade: finding.grade,
-            subjects: finding.subjects.clone(),
-            hosts: finding.hosts.clone(),
-            instances: finding.instances,
-            since: finding.since.map(Time),
-            text: finding.text.clone(),
-            fix: finding.fix.clone(),
-            page: finding.page.clone(),
-            acknowledged_until: finding.acknowledged_until.map(Time),
-        }
+/// Returns the time until `end` in words, rounded up: it has passed when it says so.
+fn left(now: Timestamp, end: Timestamp) -> String {
+    let seconds = end.micros_since(now).max(0).saturating_add(999_999) / 1_000_000;
+    let up = |unit: i64| seconds.saturating_add(unit - 1) / unit * unit;
+    let rounded = match seconds {
+        0..=119 => seconds,
+        120..=7_199 => up(60),
+        7_200..=172_799 => up(3_600),
+        _ => up(86_400),
+    };
+    age(end.minus_seconds(rounded), end)
+}
+
+/// Returns when a fence device of each subject had been tested, at least.
+fn last_test(snapshot: &RegionSnapshot, finding: &Finding) -> Option<Timestamp> {
+    let of_host = |host: &String| {
+        let own = snapshot.tests.iter().filter(|test| test.host == *host);
+        own.map(|test| test.as_of).max()
+    };
+    let tested: Option<Vec<Timestamp>> = finding.subjects.iter().map(of_host).collect();
+    tested?.into_iter().min()
+}
+
+fn ends_by(snapshot: &RegionSnapshot, finding: &Finding) -> Option<Timestamp> {
+    if finding.code == FindingCode::FenceNotTested {
+        let engines = snapshot.tables.engines.iter();
+        let alive = engines.filter(|engine| is_alive(engine, snapshot.now));
+        let tested = alive.map(|engine| engine.heartbeat.started_at.plus(FIRST_TESTS_DURATION));
+        return tested.filter(|end| *end > snapshot.now).max();
     }
+    let mut freezes = snapshot.facts.freezes.iter();
+    let is_frozen = finding.code == FindingCode::Frozen;
+    let own = freezes.find(|one| is_frozen && finding.text.contains(&one.freeze.terms()));
+    own.map(|one| one.freeze.until)
 }
 
 #[cfg(test)]
 mod tests {
+    use tachi_domain::freeze::{Freeze, FreezeScope};
+    use tachi_domain::policy::FencingMode;
+    use tachi_domain::situation::{ActiveFreeze, DeviceTest, assess};
+
     use super::*;
+    use crate::freezes::tests::fine;
 
     fn finding(fix: &str, subjects: &[&str]) -> FindingView {
         FindingView {
@@ -159,11 +226,79 @@ mod tests {
             hosts: Vec::new(),
             instances: 0,
             since: None,
+            ends_by: None,
             text: String::new(),
             fix: Some(fix.to_owned()),
             page: String::new(),
             acknowledged_until: None,
         }
+    }
+
+    /// The finding's text promises the tests, so its time must be the one that the assessment counts with.
+    #[test]
+    fn hosts_without_a_test_show_the_time_until_it_and_later_its_age() {
+        let mut snapshot = fine();
+        let now = snapshot.now;
+        snapshot.facts.fencing.mode = FencingMode::Engine;
+        snapshot.facts.fencing.has_devices = true;
+        let mut view = |started: i64, tested: Option<i64>| {
+            let started_at = now.minus_seconds(started);
+            snapshot.tables.engines[0].heartbeat.started_at = started_at;
+            snapshot.facts.engines[0].started_at = started_at;
+            let test = |host: &str| DeviceTest {
+                host: host.to_owned(),
+                level: 1,
+                device: "bmc".to_owned(),
+                target: "bmc".to_owned(),
+                as_of: now.minus_seconds(tested.unwrap_or_default()),
+                counts_for: 60,
+                power: None,
+                fault: None,
+                failures: 0,
+            };
+            snapshot.tests = tested.map_or_else(Vec::new, |_| ["a", "b"].map(test).into());
+            snapshot.facts.fencing.tests = Some(snapshot.tests.clone());
+            snapshot.situation = assess(&snapshot.facts, now);
+            let mut found = snapshot.situation.findings.iter();
+            let found = found.find(|one| one.code == FindingCode::FenceNotTested).unwrap();
+            let view = FindingView::of(&snapshot, found);
+            (view.text.contains("has just started"), view.times(now))
+        };
+        for (started, tested, expected) in [
+            (40, None, (true, Some("ends within 80 s"))),
+            (119, None, (true, Some("ends within 1 s"))),
+            (120, None, (false, None)),
+            (7_200, Some(900), (false, Some("15 min ago"))),
+        ] {
+            let (starts, times) = view(started, tested);
+            assert_eq!((starts, times.as_deref()), expected, "{started} {tested:?}");
+        }
+    }
+
+    #[test]
+    fn a_freeze_shows_the_time_until_its_end() {
+        let mut snapshot = fine();
+        let now = snapshot.now;
+        let freeze = Freeze {
+            number: 1,
+            scope: FreezeScope::Host,
+            name: "a".to_owned(),
+            until: now.minus_seconds(-2_999),
+            by: "admin".to_owned(),
+            reason: "disk".to_owned(),
+            unless_worse: false,
+        };
+        snapshot.facts.freezes = vec![ActiveFreeze {
+            freeze,
+            server: None,
+            since: now.minus_seconds(600),
+            by_drain: false,
+        }];
+        snapshot.situation = assess(&snapshot.facts, now);
+        let mut found = snapshot.situation.findings.iter();
+        let found = found.find(|one| one.code == FindingCode::Frozen).unwrap();
+        let times = FindingView::of(&snapshot, found).times(now);
+        assert_eq!(times.as_deref(), Some("10 min ago; ends within 50 min"));
     }
 
     #[test]

@@ -20,6 +20,7 @@ use tachi_engine::ports::operator::{HistoryMove, MoveCounts, RecoveryHistory, Re
 use utoipa::ToSchema;
 
 use crate::downtime::{DowntimeView, rounded};
+use crate::plain::without_repeats;
 use crate::proof::ProofView;
 use crate::recovery::{MovesView, RecoveryView};
 use crate::schema;
@@ -406,7 +407,7 @@ impl From<&StepLine> for StepView {
             task: line.task.clone(),
             kind: line.kind.clone(),
             instance: line.server.clone(),
-            text: line.text.clone(),
+            text: without_repeats(&line.text),
         }
     }
 }

@@ -219,18 +219,24 @@ impl HostedView {
             .flat_map(|one| one.reasons.iter().copied())
             .collect();
         let here = all.iter().filter(|one| *one.host == *host);
-        let view = here.map(|one| {
-            let waiting = snapshot.waiting().find(|line| line.server == one.id);
-            Self {
-                id: one.id.to_string(),
-                name: one.name.to_string(),
-                protection: one.protection,
-                reasons: one.reasons.difference(&of_host).copied().collect(),
-                left: one.left.clone(),
-                disk: DiskView::of(one),
-                waits: waiting.and_then(|line| line.wait.as_ref()).map(WaitView::from),
-            }
-        });
-        Some(view.collect())
+        Some(here.map(|one| Self::of(snapshot, one, &of_host)).collect())
+    }
+
+    /// Builds the view of an instance, without the reasons `of_host` that apply to its host as a whole.
+    pub(crate) fn of(
+        snapshot: &RegionSnapshot,
+        one: &InstanceSituation,
+        of_host: &BTreeSet<FindingCode>,
+    ) -> Self {
+        let waiting = snapshot.waiting().find(|line| line.server == one.id);
+        Self {
+            id: one.id.to_string(),
+            name: one.name.to_string(),
+            protection: one.protection,
+            reasons: one.reasons.difference(of_host).copied().collect(),
+            left: one.left.clone(),
+            disk: DiskView::of(one),
+            waits: waiting.and_then(|line| line.wait.as_ref()).map(WaitView::from),
+        }
     }
 }

@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 
 use crate::downtime::rounded;
 use crate::history::{InstanceView, down};
+use crate::plain::without_repeats;
 use crate::schema;
 use crate::waits::WaitView;
 use crate::when::Time;
@@ -157,7 +158,7 @@ impl From<&RecoverySummary> for RecoveryView {
             life: row.life,
             status: row.status.clone(),
             waits: row.wait.as_ref().map(WaitView::from),
-            message: row.message.clone(),
+            message: row.message.as_deref().map(without_repeats),
             owner: row.owner.clone(),
             opened_at: Time(row.opened_at),
             first_reported_at: Some(Time(row.first_reported_at)),

@@ -512,8 +512,12 @@ fn operator_actions(history: &RecoveryHistoryView) -> Vec<ReportedAction<'_>> {
 
 impl Milestone {
     fn after(&self) -> String {
-        self.after
-            .map_or_else(String::new, |after| format!("{after:+.1} s"))
+        let signed = |after: f64| {
+            // A report can be some milliseconds younger than its notification: that is no negative time.
+            let after = if after.abs() < 0.05 { 0.0 } else { after };
+            format!("{after:+.1} s")
+        };
+        self.after.map_or_else(String::new, signed)
     }
 
     fn at(&self) -> String {

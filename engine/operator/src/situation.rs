@@ -18,6 +18,7 @@ use crate::finding::FindingView;
 use crate::host_instances::EvidenceView;
 use crate::host_view::HostView;
 use crate::monitor::MonitorView;
+use crate::plain::without_repeats;
 use crate::recovery::MovesView;
 use crate::schema;
 use crate::snapshot::{Age, RegionSnapshot, is_alive};
@@ -449,7 +450,7 @@ impl From<&RecoverySummary> for UnderwayView {
             life: row.life,
             status: row.status.clone(),
             waits: row.wait.as_ref().map(WaitView::from),
-            message: row.message.clone(),
+            message: row.message.as_deref().map(without_repeats),
             owner: row.owner.clone(),
             instances: row.moves.total(),
             back: row.moves.succeeded,
@@ -547,7 +548,7 @@ impl From<&RegionSnapshot> for SituationView {
                 .situation
                 .findings
                 .iter()
-                .map(FindingView::from)
+                .map(|finding| FindingView::of(snapshot, finding))
                 .collect(),
             instances: snapshot.situation.counts.map(CountsView::from),
             not_assessed: snapshot.situation.not_assessed.clone(),

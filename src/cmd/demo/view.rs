@@ -7,6 +7,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use tachi_cli::arguments::DemoFault;
 use tachi_cli::out;
 use tachi_domain::count;
+use tachi_operator::without_repeats;
 
 use super::browser::Board;
 use super::progress::{DemoNotification, DemoSnapshot};
@@ -41,7 +42,8 @@ impl View {
         let bars = (!json && terminal).then(|| {
             let all = indicatif::MultiProgress::new();
             let status = all.add(ProgressBar::new_spinner());
-            let moves = all.add(ProgressBar::new(0));
+            // An empty bar is drawn as a full one, so it is shown once a host has failed.
+            let moves = ProgressBar::hidden();
             let style = ProgressStyle::with_template("  {prefix:>5} [{bar:24}] {pos}/{len} {wide_msg}");
             if let Ok(style) = style {
                 moves.set_style(style.progress_chars("=> "));
@@ -61,7 +63,7 @@ impl View {
         if self.silent {
             return;
         }
-        let text = out::wrapped(text, WHEN);
+        let text = out::wrapped(&without_repeats(text), WHEN);
         match &self.bars {
             // A failed write to the terminal does not affect the demo's result.
             Some(bars) => {
@@ -80,10 +82,6 @@ impl View {
             took.as_secs_f64(),
             scene.args.seed
         ));
-        if let Some(bars) = &self.bars {
-            bars.moves
-                .set_length(u64::try_from(scene.covered.len()).unwrap_or_default());
-        }
     }
 
     /// Prints the address and the login of the board. The region is simulated, and its password opens nothing else.
@@ -114,6 +112,11 @@ impl View {
             "  0.0 s  {what}: {} on it",
             count(scene.covered.len(), "instance was", "instances were")
         ));
+        if let Some(bars) = &mut self.bars {
+            bars.moves
+                .set_length(u64::try_from(scene.covered.len()).unwrap_or_default());
+            bars.moves = bars.all.add(bars.moves.clone());
+        }
     }
 
     /// Returns the steps and messages that were not printed yet, and marks them as printed.

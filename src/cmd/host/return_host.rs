@@ -85,7 +85,7 @@ pub(super) async fn put_back(args: &HostReturnArgs, meanwhile: ProgressReporter)
         ));
         return done(false, false);
     }
-    confirmed((&host, args.yes), "return to service", CONFIRMATION_TEXT)?;
+    confirmed((&host, args.yes), "return", CONFIRMATION_TEXT)?;
     // The operator may have taken a while to answer, so the facts are read again.
     let facts = admitted(&settings, &base, &args.host).await?;
     let (mut enabled, mut off) = (false, false);

@@ -28,7 +28,7 @@ pub(super) async fn run(args: HostUndrainArgs, controller: &dyn Controller) -> R
     let named = return_host::admit_undrain(&wanted, &host).await?.name;
     confirmed(
         (&named, planned.yes),
-        "return to service",
+        "undrain",
         "its freeze ends, Nova may place instances there, and the instances that were moved away are live-migrated back.",
     )?;
     planned.yes = true;

@@ -14,8 +14,8 @@ use tachi_operator::{
 
 use super::buttons::{approve_all, freeze, of_recovery, thaw};
 use super::fragments::{
-    Fragment, ago, commands, day, escaped, is_held, link, many, mark, n_plus, nova, power, tiles, watched,
-    ways,
+    Fragment, ago, commands, day, escaped, is_held, link, many, mark, n_plus, nova, power, tiles, until,
+    watched, ways,
 };
 
 /// Maximum number of subjects listed for a finding.
@@ -42,6 +42,7 @@ struct Item {
     subject: Fragment,
     instances: u64,
     since: Option<Time>,
+    ends_by: Option<Time>,
     why: String,
     /// The evidence, and the actions with their consequences.
     rest: Fragment,
@@ -170,6 +171,7 @@ fn on_hold(seen: &SituationView, group: &[&WaitingRecoveryView], may: bool) -> I
         subject: Fragment(subject),
         instances: group.iter().filter_map(|one| one.evidence.instances).sum(),
         since: since.min_by_key(|at| at.0),
+        ends_by: None,
         why,
         rest: Fragment(rest),
     }
@@ -237,6 +239,7 @@ fn waiting(one: &WaitingInstanceView) -> Item {
         )),
         instances: 0,
         since: one.waits.as_ref().map(|wait| wait.since),
+        ends_by: None,
         why: one
             .waits
             .as_ref()
@@ -268,6 +271,7 @@ fn found(finding: &FindingView, hosts: &BTreeSet<&str>, freezes: &[FreezeView], 
         subject: Fragment(subject),
         instances: finding.instances,
         since: finding.since,
+        ends_by: finding.ends_by,
         why: finding.text.clone(),
         rest: Fragment(rest),
     }

@@ -66,6 +66,11 @@ const PAST: &[Filter] = &[
     },
 ];
 
+const HOSTED: &[Filter] = &[
+    exact("host", "Only instances on the host with this name"),
+    boolean("down", "Only instances that are down"),
+];
+
 const INSTANCES: &[Filter] = &[boolean("needs_person", "Only instances that need an operator")];
 
 pub(super) fn operator() -> Vec<Operation> {
@@ -122,6 +127,7 @@ pub(super) fn operator() -> Vec<Operation> {
             ..plain()
         },
         past(),
+        hosted_instances(),
         Operation {
             path: "/operator/v1/instances",
             id: Cow::Borrowed("listRecoveredInstances"),
@@ -202,6 +208,21 @@ fn schedule() -> Operation {
         about: "The output of `tachi jobs list --format json`. `when` and `next_at` come from `[schedule]` in the \
             configuration of the API server, in its time zone.",
         success: Success::Many("schedule", "ScheduledJob"),
+        tag: "operator",
+        ..DEFAULT_OPERATION
+    }
+}
+
+fn hosted_instances() -> Operation {
+    Operation {
+        path: "/operator/v1/hosted-instances",
+        id: Cow::Borrowed("showHostedInstances"),
+        summary: "List the instances on hosts, with what would become of them",
+        about: "The output of `tachi instance list --format json`. The list is empty if no engine has listed Nova's \
+            instances yet: `instances` of the situation is null then.",
+        query: HOSTED,
+        success: Success::Many("instances", "ListedInstance"),
+        refusals: &[(404, "No host has this name.")],
         tag: "operator",
         ..DEFAULT_OPERATION
     }

@@ -274,6 +274,7 @@ mod tests {
             hosts: Vec::new(),
             instances: 0,
             since: None,
+            ends_by: None,
             text: "so".into(),
             fix: Some("do".into()),
             page: code.page(),

@@ -29,7 +29,12 @@ pub async fn run(args: HostReportDownArgs, controller: &dyn Controller) -> Resul
         };
         preview.consequences.iter().for_each(print_line);
     }
-    let reason = asked(host, &consent, "report as down", "its effects are listed above.")?;
+    let reason = asked(
+        host,
+        &consent,
+        "report a failure of",
+        "its effects are listed above.",
+    )?;
     let reported = source.fail(host, &reason).await?;
     answer::object(
         &args.shape,

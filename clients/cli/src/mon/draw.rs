@@ -69,7 +69,7 @@ fn head(mon: &Mon, pen: &mut Canvas) -> u16 {
     let bold = Style::new().add_modifier(Modifier::BOLD);
     let x = pen.put(0, 0, "tachi mon  ", bold, pen.width);
     let Some(region) = &mon.region else {
-        pen.put(x, 0, "asking", Style::new(), pen.width);
+        pen.put(x, 0, "loading", Style::new(), pen.width);
         return 1;
     };
     let old = mon.is_stale();
@@ -173,7 +173,7 @@ fn overview(mon: &mut Mon, pen: &mut Canvas, mut y: u16, foot: u16) {
 
 fn page(mon: &mut Mon, pen: &mut Canvas, y: u16, foot: u16) {
     let Some(page) = &mon.page else {
-        pen.line(y, "asking", Style::new());
+        pen.line(y, "loading", Style::new());
         return;
     };
     pen.rule(y, &page.title);

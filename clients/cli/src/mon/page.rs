@@ -7,7 +7,7 @@ use tachi_domain::recovery::Life;
 use tachi_operator::{FindingView, InstanceView, RecoveryHistoryView};
 
 use super::super::recovery::history;
-use super::super::status::findings::{mark, since};
+use super::super::status::findings::{mark, times};
 use super::super::status::part::Part;
 use super::super::{explain, status};
 use super::feed::{FeedAnswer, More, Subject};
@@ -91,7 +91,7 @@ impl Page {
 /// Renders a finding in full: its subjects, the command to type, and the page that describes it.
 fn finding(one: &FindingView, now: Timestamp) -> Vec<String> {
     let mut lines = vec![
-        format!("{} {}{}", mark(one.grade), one.code, since(one, now)),
+        format!("{} {}{}", mark(one.grade), one.code, times(one, now)),
         String::new(),
         one.text.clone(),
     ];

@@ -160,7 +160,7 @@ impl Region {
         let why = HostFindings::of(seen);
         let made = |view: &HostView, registered: Option<&RegisteredView>, segment: &str| {
             let row = open.get(view.name.as_str()).copied();
-            let mut host = of_host(view, registered, row, segment, seen, flags.host(view, registered));
+            let mut host = of_host(view, row, seen, flags.host(view, registered));
             if row.is_none()
                 && let Some(text) = view
                     .reasons
@@ -179,6 +179,7 @@ impl Region {
                 host.monitors = StatusMark::new(tone, format!("{good}/{all}"));
             }
             host.levels = levels.iter().map(|number| level(view, *number)).collect();
+            host.search = search(&host, segment, registered);
             host
         };
         let mut groups: Vec<Group> = seen
@@ -413,14 +414,7 @@ fn fence(view: &HostView, seen: &SituationView) -> StatusMark {
     StatusMark::new(Tone::Good, "ok")
 }
 
-fn of_host(
-    view: &HostView,
-    registered: Option<&RegisteredView>,
-    row: Option<&UnderwayView>,
-    segment: &str,
-    seen: &SituationView,
-    flags: String,
-) -> Host {
+fn of_host(view: &HostView, row: Option<&UnderwayView>, seen: &SituationView, flags: String) -> Host {
     let nova = match view.up {
         Some(true) => StatusMark::new(Tone::Good, "up"),
         Some(false) => StatusMark::new(Tone::Bad, "silent"),
@@ -447,16 +441,9 @@ fn of_host(
     let back = row
         .filter(|row| row.instances > 0)
         .map(|row| (row.back, row.instances));
-    let shown = plain(&view.name);
-    let search = format!(
-        "{shown} {segment} {} {} {} {flags}",
-        state.words,
-        nova.words,
-        registered.and_then(|one| one.life).map_or("", Life::as_str)
-    );
     Host {
         name: view.name.clone(),
-        shown,
+        shown: plain(&view.name),
         flags,
         nova,
         fence: fence(view, seen),
@@ -472,8 +459,26 @@ fn of_host(
         waits: row.and_then(|row| row.waits.clone()),
         evidence: seen.evidence(&view.name),
         rank: rank(view, row),
-        search: plain(&search).to_lowercase(),
+        search: String::new(),
     }
+}
+
+/// Returns the text that a filter searches: everything that the host's row shows, and its segment.
+fn search(host: &Host, segment: &str, registered: Option<&RegisteredView>) -> String {
+    let life = registered.and_then(|one| one.life).map_or("", Life::as_str);
+    let Host {
+        shown,
+        flags,
+        nova,
+        fence,
+        monitors,
+        state,
+        ..
+    } = host;
+    let signs = [nova, fence, monitors, state]
+        .map(|sign| sign.words.as_str())
+        .join(" ");
+    plain(&format!("{shown} {segment} {signs} {life} {flags}")).to_lowercase()
 }
 
 /// Limit of the steps that are kept.

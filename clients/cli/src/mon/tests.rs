@@ -18,7 +18,7 @@ use super::super::status::seen::tests::{fine, host, judged};
 use super::dialogue::{Dialogue, Stage};
 use super::feed::{FeedAnswer, More, Subject};
 use super::state::{Event, Key, Mon, MonAction, Options};
-use super::{draw, pressed};
+use super::{Keys, draw, pressed};
 
 const NOW: i64 = 1_700_000_000_000_000;
 const HELD: RecoveryId = RecoveryId(Uuid::from_u128(0xe241_0000_0000_0000_0000_0000_0000_0009));
@@ -185,7 +185,7 @@ fn a_recovery_is_opened_with_a_bar_for_each_instance() {
     let mut mon = mon();
     let deed = press(&mut mon, "\n");
     assert_eq!(deed, Some(MonAction::Show(Subject::Recovery(HELD))));
-    assert!(frame(&mut mon, 80, 24).contains("asking"));
+    assert!(frame(&mut mon, 80, 24).contains("loading"));
     // The answer to what was asked before belongs to no page.
     mon.on(answer_event(region()), at(2));
     assert!(mon.page.is_none());
@@ -475,6 +475,17 @@ fn read_only_offers_nothing_that_changes_anything() {
     );
 }
 
+/// A reader is stuck once its terminal is gone; the process ends nevertheless.
+#[test]
+fn the_end_does_not_wait_for_a_reader_that_is_stuck() {
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let keys = Keys::read_by(move |_| {
+        let _ = released.recv();
+    });
+    drop(keys);
+    drop(release);
+}
+
 #[test]
 fn a_filter_leaves_hosts_with_all_its_words() {
     let mut mon = mon();
@@ -487,7 +498,13 @@ fn a_filter_leaves_hosts_with_all_its_words() {
         "the head is whole: {shown}"
     );
     assert_eq!(mon.host().as_deref(), Some("compute-003"));
-    press(&mut mon, "/nobody\n");
+    // Every word that the row shows is found, also those of the finding and of the other columns.
+    for words in ["/set by an operator\n", "/host_on_maintenance external\n"] {
+        press(&mut mon, &format!("\u{1b}{words}"));
+        assert_eq!(mon.host().as_deref(), Some("compute-002"), "{words}");
+        assert_eq!(mon.rows().len(), 1, "{words}");
+    }
+    press(&mut mon, "\u{1b}/nobody\n");
     assert_eq!(mon.host(), None);
     assert!(frame(&mut mon, 120, 40).contains("no host contains these words"));
     // Nothing is chosen, and no key acts on anything.

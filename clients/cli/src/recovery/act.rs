@@ -181,6 +181,15 @@ fn after(error: Failure, done: &[String]) -> Failure {
     }
 }
 
+/// Returns the action as it stands before the token of [`token`]: a host, or a number of recoveries.
+fn what(action: &str, all: &[Meant]) -> String {
+    if all.len() == 1 {
+        format!("{action} the recovery of")
+    } else {
+        action.to_owned()
+    }
+}
+
 fn members_of(number: usize) -> Vec<&'static str> {
     if number == 1 { ONE.to_vec() } else { EACH.to_vec() }
 }
@@ -212,12 +221,7 @@ async fn each(
         text.push('\n');
         text.push_str(&line);
     }
-    let reason = asked(
-        &token(all),
-        &consent,
-        &format!("{} the recovery of", action.name),
-        &text,
-    )?;
+    let reason = asked(&token(all), &consent, &what(action.name, all), &text)?;
     let (mut objects, mut lines) = (Vec::new(), Vec::new());
     for one in all {
         let (id, host) = (one.id, one.host());
@@ -402,7 +406,7 @@ pub(super) async fn retry(args: ActionArgs, controller: &dyn Controller) -> Resu
         &all,
         "another attempt starts: it may cut the power of the host, and start its instances elsewhere.",
     );
-    let reason = asked(&token(&all), &args.consent, "retry the recovery of", &text)?;
+    let reason = asked(&token(&all), &args.consent, &what("retry", &all), &text)?;
     let (mut objects, mut lines) = (Vec::new(), Vec::new());
     for one in &all {
         let retried = source.retry(one.id, Some(&reason)).await;

@@ -21,8 +21,8 @@ use tachi_operator::plans::PlanRequest;
 use tachi_operator::when::time;
 use tachi_operator::{
     ExplanationView, FailedView, FailurePreview, ForecastView, ForgottenView, FreezeView, FrozenView,
-    GivebackView, JobView, LiftedView, PastView, PlannedView, RecoveryHistoryView, RecoveryView,
-    ReporterView, RetriedView, SituationView, VmoveView, past,
+    GivebackView, JobView, LiftedView, ListedInstanceView, PastView, PlannedView, RecoveryHistoryView,
+    RecoveryView, ReporterView, RetriedView, SituationView, VmoveView, past,
 };
 
 use super::{ActionRequest, ActionResult, Source};
@@ -31,6 +31,14 @@ use crate::out::waiting;
 
 /// An API's answer for a path that it does not know.
 const NO_PATH: &str = "The resource could not be found.";
+
+/// The layers of a connection's error around its cause.
+const ERROR_LAYERS: [&str; 4] = [
+    "no answer: ",
+    "error sending request: ",
+    "client error (Connect): ",
+    "tcp connect error: ",
+];
 
 /// Limit of pages, against a list that never ends.
 const MAX_PAGES: usize = 1_000;
@@ -142,6 +150,25 @@ impl Remote {
         }
     }
 
+    /// Reads the value under `key` of a query that names segments or hosts.
+    async fn of_named<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &[(&str, String)],
+        key: &str,
+    ) -> Result<T, Failure> {
+        match self.client.get_operator(&[path], query).await {
+            Ok(body) => self.read(&body, key),
+            // A 404 for an unknown segment or host names it; a 404 for an unknown path names none.
+            Err(failed) if failed.status == Some(404) && !failed.text.contains(NO_PATH) => {
+                self.get::<Value>(&["freezes"], &[], "freezes").await?;
+                Err(self.failed(&failed, Act::Request))
+            }
+            Err(failed) if failed.status == Some(404) => Err(self.too_old()),
+            Err(failed) => Err(self.failed(&failed, Act::Read)),
+        }
+    }
+
     fn too_old(&self) -> Failure {
         Failure::from_text(format!(
             "{self} has no /operator/v1: it is older than this command, or not Tachi's. Upgrade it, or run the command on a controller \
@@ -153,12 +180,18 @@ impl Remote {
         let CallFailure { text, status, .. } = failed;
         // The text is quoted in the middle of a sentence.
         let text = text.trim_end_matches('.');
+        let cause = || {
+            ERROR_LAYERS
+                .iter()
+                .fold(text.to_owned(), |text, layer| text.replace(layer, ""))
+        };
         Failure::from_text(match (status, act) {
             // No request was sent to the API.
             (None, _)
                 if failed.class == Class::Away && text.starts_with(tachi_keystone::Failure::REQUEST_LINE) =>
             {
-                let why = text.trim_start_matches(tachi_keystone::Failure::REQUEST_LINE);
+                let cause = cause();
+                let why = cause.trim_start_matches(tachi_keystone::Failure::REQUEST_LINE);
                 format!(
                     "Keystone at {} (auth_url of cloud {:?}) cannot be reached{why}. On a controller, without --os-cloud and \
                      OS_CLOUD, the command uses the database",
@@ -177,7 +210,11 @@ impl Remote {
                 "{self}: this user may not do this, nothing was written: {text}. Administrators may; `tachi policy check` on a controller \
                  shows who else"
             ),
-            (Some(404 | 409 | 400), Act::Request) => format!("{self} refused the request: {text}"),
+            // The request and the status say nothing that the reason does not.
+            (Some(status @ (404 | 409 | 400)), Act::Request) => {
+                let reason = text.split_once(&format!(": {status}: "));
+                reason.map_or(text, |(_, reason)| reason).to_owned()
+            }
             (Some(503), Act::Request) => format!(
                 "{self} cannot store the request now: {text}. On a controller, without --os-cloud and OS_CLOUD, the command uses the database"
             ),
@@ -185,7 +222,8 @@ impl Remote {
                 "{self} did not answer: {text}. The request may be stored: repeat it, which does no harm"
             ),
             (None, _) if failed.class == Class::Away => format!(
-                "{self} cannot be reached: {text}. On a controller, without --os-cloud and OS_CLOUD, the command uses the database"
+                "{self} cannot be reached: {}. On a controller, without --os-cloud and OS_CLOUD, the command uses the database",
+                cause()
             ),
             _ => format!("{self}: {text}"),
         })
@@ -265,16 +303,7 @@ impl Source for Remote {
         if !lose.is_empty() {
             query.push(("lose", lose.join(",")));
         }
-        match self.client.get_operator(&["forecast"], &query).await {
-            Ok(body) => self.read(&body, "forecast"),
-            // A 404 for an unknown segment or host names it; a 404 for an unknown path names none.
-            Err(failed) if failed.status == Some(404) && !failed.text.contains(NO_PATH) => {
-                self.get::<Value>(&["freezes"], &[], "freezes").await?;
-                Err(self.failed(&failed, Act::Request))
-            }
-            Err(failed) if failed.status == Some(404) => Err(self.too_old()),
-            Err(failed) => Err(self.failed(&failed, Act::Read)),
-        }
+        self.of_named("forecast", &query, "forecast").await
     }
 
     async fn explanations(&self, name: &str) -> Result<Vec<ExplanationView>, Failure> {
@@ -345,6 +374,19 @@ impl Source for Remote {
             self.page(&one, None).await?;
         }
         Ok(found)
+    }
+
+    async fn hosted_instances(
+        &self,
+        host: Option<&str>,
+        down: bool,
+    ) -> Result<Vec<ListedInstanceView>, Failure> {
+        let host = host.map(|host| ("host", host.to_owned()));
+        let query: Vec<_> = host
+            .into_iter()
+            .chain(down.then(|| ("down", "true".to_owned())))
+            .collect();
+        self.of_named("hosted-instances", &query, "instances").await
     }
 
     async fn instances(&self, needs_person: bool) -> Result<Vec<VmoveView>, Failure> {

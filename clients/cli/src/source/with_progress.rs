@@ -9,8 +9,8 @@ use tachi_operator::freezes::FreezeRequest;
 use tachi_operator::plans::PlanRequest;
 use tachi_operator::{
     ExplanationView, FailedView, FailurePreview, ForecastView, ForgottenView, FreezeView, FrozenView,
-    GivebackView, JobView, LiftedView, PastView, PlannedView, RecoveryHistoryView, RecoveryView,
-    ReporterView, RetriedView, SituationView, VmoveView,
+    GivebackView, JobView, LiftedView, ListedInstanceView, PastView, PlannedView, RecoveryHistoryView,
+    RecoveryView, ReporterView, RetriedView, SituationView, VmoveView,
 };
 
 use super::{ActionRequest, ActionResult, Source};
@@ -51,6 +51,14 @@ impl Source for WithProgress {
 
     async fn recovery(&self, id: RecoveryId) -> Result<Option<RecoveryHistoryView>, Failure> {
         waiting(&self.what, self.inner.recovery(id)).await
+    }
+
+    async fn hosted_instances(
+        &self,
+        host: Option<&str>,
+        down: bool,
+    ) -> Result<Vec<ListedInstanceView>, Failure> {
+        waiting(&self.what, self.inner.hosted_instances(host, down)).await
     }
 
     async fn instances(&self, needs_person: bool) -> Result<Vec<VmoveView>, Failure> {

@@ -132,11 +132,11 @@ pub(crate) const fn mark(grade: Severity) -> &'static str {
     }
 }
 
-/// Returns the duration of a finding, for the end of a line.
-pub(crate) fn since(finding: &FindingView, now: Timestamp) -> String {
+/// Returns the age of a finding and the time that is left, for the end of a line.
+pub(crate) fn times(finding: &FindingView, now: Timestamp) -> String {
     finding
-        .since
-        .map_or_else(String::new, |since| format!(" ({})", ago(since.0, now)))
+        .times(now)
+        .map_or_else(String::new, |times| format!(" ({times})"))
 }
 
 /// Renders a finding as a line.
@@ -159,6 +159,6 @@ pub(crate) fn line(finding: &FindingView, now: Timestamp) -> String {
         mark(finding.grade),
         finding.code,
         finding.text,
-        since(finding, now)
+        times(finding, now)
     )
 }

@@ -275,6 +275,7 @@ mod tests {
             hosts: vec!["a".to_owned(), "z".to_owned(), "z".to_owned()],
             instances: 3,
             since: None,
+            ends_by: None,
             text: "it should run and does not".to_owned(),
             fix: None,
             page: String::new(),

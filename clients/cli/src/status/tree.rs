@@ -129,7 +129,7 @@ fn hosts(
     all_hosts: bool,
 ) -> Vec<String> {
     let note_text = segment.hosts.iter().filter_map(|host| {
-        let note = note(seen, host);
+        let note = note_with(seen, host, |row| short_message(seen, row));
         let how = || {
             judged
                 .get(host.name.as_str())
@@ -236,8 +236,17 @@ pub(super) fn waits(seen: &SituationView) -> Option<String> {
     }
 }
 
-fn state(row: &UnderwayView) -> String {
-    let message = row.message.clone();
+/// Returns the message of a recovery. The reason of a hold is above, with the finding.
+fn short_message(seen: &SituationView, row: &UnderwayView) -> Option<String> {
+    let mut held = seen.needs_person.recoveries.iter();
+    if held.any(|one| one.recovery == row.id && one.is_about_host()) {
+        Some("on hold".to_owned())
+    } else {
+        row.message.clone()
+    }
+}
+
+fn state(row: &UnderwayView, message: Option<String>) -> String {
     let parts: Vec<String> = progress_of(row.kind, row.moves)
         .into_iter()
         .chain(message)
@@ -251,6 +260,14 @@ fn state(row: &UnderwayView) -> String {
 
 /// Returns the notes about a host.
 pub(super) fn note(seen: &SituationView, view: &RegisteredView) -> Option<String> {
+    note_with(seen, view, |row| row.message.clone())
+}
+
+fn note_with(
+    seen: &SituationView,
+    view: &RegisteredView,
+    message: impl FnOnce(&UnderwayView) -> Option<String>,
+) -> Option<String> {
     let mut notes = Vec::new();
     if view.reserved {
         notes.push("reserved".to_owned());
@@ -258,7 +275,7 @@ pub(super) fn note(seen: &SituationView, view: &RegisteredView) -> Option<String
     match view.life {
         Some(Life::Open) => {
             let of_it = seen.recoveries.iter().find(|row| Some(row.id) == view.recovery);
-            let state = of_it.map_or_else(|| "under way".into(), state);
+            let state = of_it.map_or_else(|| "under way".into(), |row| state(row, message(row)));
             notes.push(format!("under recovery: {state}"));
         }
         Some(Life::Watching | Life::Closed) | None => {

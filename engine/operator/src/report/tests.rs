@@ -18,6 +18,24 @@ fn assert_golden(name: &str, rendered: &str) {
 }
 
 #[test]
+fn a_time_of_some_milliseconds_before_the_report_is_none() {
+    for (after, expected) in [
+        (Some(-0.001), "+0.0 s"),
+        (Some(-0.1), "-0.1 s"),
+        (Some(26.14), "+26.1 s"),
+        (None, ""),
+    ] {
+        let milestone = Milestone {
+            what: "noticed",
+            at: None,
+            after,
+            by: String::new(),
+        };
+        assert_eq!(milestone.after(), expected);
+    }
+}
+
+#[test]
 fn the_same_story_makes_the_same_report() {
     let history = history();
     let report = RecoveryReport::of(&history);

@@ -50,10 +50,7 @@ const KEYS: &[(&str, &str)] = &[
     ("Tab", "choose among the findings, or among the hosts again"),
     ("h", "open the host"),
     ("e", "why it is protected or not, and what to type"),
-    (
-        "/",
-        "only hosts whose name, segment or state contains these words",
-    ),
+    ("/", "only hosts whose row or segment contains these words"),
     ("Esc", "back; or show all hosts again"),
     ("f", "freeze the host"),
     ("a", "approve its recovery, which waits for an operator"),

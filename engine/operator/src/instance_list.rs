@@ -1,0 +1,120 @@
+//! List of the instances on hosts, with the operators who dismissed those that are down.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+use tachi_domain::recovery::ResolutionKind;
+use tachi_domain::situation::{InstanceSituation, Protection};
+use tachi_engine::ports::operator::RecoveryFilter;
+use tachi_engine::ports::{JournalError, OperatorJournal};
+use utoipa::ToSchema;
+
+use crate::history::RecoveryHistoryView;
+use crate::host_instances::HostedView;
+use crate::recovery::MovesView;
+use crate::snapshot::RegionSnapshot;
+
+/// Limit of the recoveries of a host that are read: a retry has only the instances that the recovery before it gave up.
+const LAST_RECOVERIES: u64 = 3;
+
+/// An instance in the list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = ListedInstance)]
+pub struct ListedInstanceView {
+    /// The name of the instance's host.
+    pub host: String,
+    /// The operator who dismissed the instance, with the reason; null unless it is down and was dismissed.
+    #[schema(required)]
+    pub dismissed_by: Option<String>,
+    #[serde(flatten)]
+    pub hosted: HostedView,
+}
+
+impl ListedInstanceView {
+    /// Lists the instances on all hosts or one; with `down` only those that are down. Empty if no engine has listed Nova's instances yet.
+    ///
+    /// # Errors
+    ///
+    /// The database failed.
+    pub async fn list(
+        snapshot: &RegionSnapshot,
+        operator_journal: &dyn OperatorJournal,
+        host: Option<&str>,
+        down: bool,
+    ) -> Result<Vec<Self>, JournalError> {
+        let mut on: BTreeMap<&str, Vec<&InstanceSituation>> = BTreeMap::new();
+        for one in snapshot.situation.instances.iter().flatten() {
+            if !down || one.protection == Protection::Down {
+                on.entry(&one.host).or_default().push(one);
+            }
+        }
+        let mut listed = Vec::new();
+        for assessed in &snapshot.situation.hosts {
+            let name = assessed.name.as_str();
+            let own = on.remove(name).filter(|_| host.is_none_or(|host| host == name));
+            let own = own.unwrap_or_default().into_iter();
+            let views: Vec<HostedView> = own
+                .map(|one| HostedView::of(snapshot, one, &assessed.reasons))
+                .collect();
+            let mut dismissed = dismissed(operator_journal, name, &views).await?;
+            listed.extend(views.into_iter().map(|hosted| Self {
+                host: name.to_owned(),
+                dismissed_by: dismissed.remove(&hosted.id),
+                hosted,
+            }));
+        }
+        Ok(listed)
+    }
+}
+
+/// Returns the operators who dismissed instances of the host that are down, by the instance's id. The last recovery that had the instance
+/// decides.
+async fn dismissed(
+    operator_journal: &dyn OperatorJournal,
+    host: &str,
+    views: &[HostedView],
+) -> Result<BTreeMap<String, String>, JournalError> {
+    let is_open = |one: &&HostedView| one.protection == Protection::Down && one.waits.is_none();
+    let mut open: BTreeSet<&str> = views.iter().filter(is_open).map(|one| one.id.as_str()).collect();
+    let mut dismissed = BTreeMap::new();
+    if open.is_empty() {
+        return Ok(dismissed);
+    }
+    let filter = RecoveryFilter {
+        closed: true,
+        host: Some(host.to_owned()),
+        limit: Some(LAST_RECOVERIES),
+        ..RecoveryFilter::default()
+    };
+    for recovery in operator_journal.find_recoveries(&filter).await? {
+        let moves = MovesView::from(recovery.moves);
+        if moves.failed + moves.ignored == 0 {
+            continue;
+        }
+        let Some(history) = operator_journal.history(recovery.id).await? else {
+            continue;
+        };
+        let history = RecoveryHistoryView::from(&history);
+        for one in history
+            .instances
+            .iter()
+            .filter(|one| open.remove(one.id.as_str()))
+        {
+            dismissed.extend(dismissed_by(&history, &one.id).map(|by| (one.id.clone(), by)));
+        }
+        if open.is_empty() {
+            break;
+        }
+    }
+    Ok(dismissed)
+}
+
+/// Returns the operator who dismissed the instance, with the reason in parentheses, if that was the last action on it.
+fn dismissed_by(history: &RecoveryHistoryView, instance: &str) -> Option<String> {
+    let mut instances = history.instances.iter();
+    let acknowledged = instances.find(|one| one.id == instance)?.seen_to.clone();
+    let mut actions = history.instance_words.iter().rev();
+    let last = actions.find(|action| action.instance == instance);
+    let ignored = last.filter(|action| action.word == ResolutionKind::Ignore.as_str());
+    acknowledged.or_else(|| ignored.map(|action| action.by.clone()))
+}
