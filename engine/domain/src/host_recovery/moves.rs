@@ -208,7 +208,8 @@ pub struct Move {
     pub was: OriginalState,
     /// True if it does not boot from a volume.
     pub image_backed: bool,
-    /// The wait for its host to be back, because its disk is on that host alone. `None` if it does not wait, or no longer.
+    /// The wait for its host to be back, because its disk is on that host alone. `None` if it does not wait, or no longer; a move that
+    /// has ended because the host seemed to run keeps it.
     #[serde(default)]
     pub disk_wait: Option<DiskWait>,
     /// The owner of its lock: the recovery removes its own at the end, and any other stays.

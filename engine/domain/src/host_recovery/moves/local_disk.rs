@@ -49,7 +49,6 @@ pub(in super::super) fn host_is_back(
     }
     for one in moves.values_mut() {
         if one.disk_wait.is_some() && matches!(one.step, MoveStep::Waiting { .. }) {
-            one.disk_wait = None;
             one.clear_note();
             one.remark(STAYED_NOTE);
             excluded::plan_after_wait(one, policy);
@@ -61,8 +60,7 @@ pub(in super::super) fn host_is_back(
 
 /// True if its wait has ended because its host seemed to run again.
 pub(in super::super) fn has_stayed(one: &Move) -> bool {
-    let note = one.note.as_deref().unwrap_or_default();
-    one.step == MoveStep::Over(End::Left) && note.contains(STAYED_NOTE)
+    one.step == MoveStep::Over(End::Left) && one.disk_wait.is_some()
 }
 
 /// True if its request is due.
