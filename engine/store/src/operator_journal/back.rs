@@ -3,10 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sea_orm::{
-    ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _, QuerySelect as _, QueryTrait as _,
-};
+use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, QuerySelect as _, QueryTrait as _};
 use tachi_domain::entity::vmove::VmoveStatus;
+use tachi_domain::host_recovery::{ExcludedStart, StartEnd};
 use tachi_domain::recovery::RecoveryKind;
 use tachi_engine::ports::operator::MoveCounts;
 
@@ -15,9 +14,17 @@ use crate::database::Database;
 use crate::entity::{recovery, recovery_move, vmove};
 use crate::error::Stop;
 
-/// The part of a move's state that shows that the instance was started after its host's return (`StartEnd::Started`). The state is
-/// searched, since a list would have to parse each one otherwise.
-const STARTED: &str = r#""end":"started""#;
+/// The part of a move's state that tells whether the instance was started after its host's return.
+#[derive(serde::Deserialize)]
+struct StoredStart {
+    #[serde(default)]
+    start: Option<ExcludedStart>,
+}
+
+fn was_started(state: &str) -> bool {
+    let stored = serde_json::from_str::<StoredStart>(state).ok();
+    stored.and_then(|stored| stored.start?.end) == Some(StartEnd::Started)
+}
 
 /// A move, by the row of its recovery and the id of its instance.
 pub(super) type MoveKey = (i64, String);
@@ -50,9 +57,13 @@ pub(super) async fn count(
     let mut left: BTreeSet<MoveKey> = BTreeSet::new();
     let mut back: BTreeSet<MoveKey> = BTreeSet::new();
     for batch in batches(&of_these) {
-        let started = recovery_move::Column::State.contains(STARTED);
-        left.extend(ignored(db, &batch, Condition::all()).await?);
-        back.extend(ignored(db, &batch, Condition::all().add(started)).await?);
+        for (recovery, server, state) in ignored(db, &batch).await? {
+            let key = (recovery, server);
+            if was_started(&state) {
+                back.insert(key.clone());
+            }
+            left.insert(key);
+        }
     }
     let unknown: Vec<MoveKey> = left.difference(&back).cloned().collect();
     back.extend(moved_since(db, &unknown).await?.into_keys());
@@ -65,12 +76,8 @@ pub(super) async fn count(
     Ok(())
 }
 
-/// Returns the excluded instances of the moves of these recoveries that match.
-async fn ignored(
-    db: &Database,
-    recoveries: &[(i64, String)],
-    wanted: Condition,
-) -> Result<Vec<MoveKey>, Stop> {
+/// Returns the excluded instances of these recoveries, with the state of each move.
+async fn ignored(db: &Database, recoveries: &[(i64, String)]) -> Result<Vec<(i64, String, String)>, Stop> {
     let ignored = vmove::Entity::find()
         .select_only()
         .column(vmove::Column::Uuid)
@@ -83,8 +90,9 @@ async fn ignored(
         .columns([
             recovery_move::Column::RecoveryId,
             recovery_move::Column::InstanceUuid,
+            recovery_move::Column::State,
         ])
-        .filter(wanted.add(recovery_move::Column::RecoveryId.is_in(recoveries.iter().map(|(id, _)| *id))))
+        .filter(recovery_move::Column::RecoveryId.is_in(recoveries.iter().map(|(id, _)| *id)))
         .filter(recovery_move::Column::VmoveUuid.in_subquery(ignored))
         .into_tuple()
         .all(db.reader())
@@ -140,7 +148,6 @@ pub(super) async fn moved_since(db: &Database, moves: &[MoveKey]) -> Result<BTre
 mod tests {
     use tachi_domain::ServerId;
     use tachi_domain::entity::notification::NotificationStatus;
-    use tachi_domain::host_recovery::{ExcludedStart, StartEnd};
     use tachi_domain::recovery::Life;
     use tachi_engine::ports::OperatorJournal as _;
     use tachi_engine::ports::journal::{MoveWrite, Write, WriteOutcome};
